@@ -1,0 +1,302 @@
+//! Containers and networks as a runtime describes them, and the labels that say whose they are.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::name::{ComponentName, InstanceId, JournalId};
+use crate::time::Timestamp;
+
+/// The labels that Haddock puts on what it makes, and nothing else reads as its own.
+pub mod label {
+    /// The id of the journal that the thing belongs to.
+    pub const JOURNAL: &str = "haddock.journal";
+    /// The uid of the environment.
+    pub const ENVIRONMENT: &str = "haddock.environment";
+    /// The component, on containers.
+    pub const COMPONENT: &str = "haddock.component";
+    /// The epoch under which the thing was made.
+    pub const EPOCH: &str = "haddock.epoch";
+    /// The digest of the specification it was made from.
+    pub const SPEC: &str = "haddock.spec";
+}
+
+/// A text that must not be seen: the value of an environment variable, a secret.
+///
+/// `Debug`, `Display` and serialisation show `***`. Read it with [`expose`](Sensitive::expose), where it is used.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Sensitive(String);
+
+impl Sensitive {
+    /// Hides the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself. Do not log it, and put it into no error.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Sensitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Sensitive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl Serialize for Sensitive {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
+    }
+}
+
+/// The runtime's id of a container.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ContainerId(pub String);
+
+impl fmt::Display for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.get(..12).unwrap_or(&self.0))
+    }
+}
+
+impl fmt::Debug for ContainerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One life of a container: its id and when it was started. Another start is another incarnation, and the sessions
+/// of the former are lost.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Incarnation {
+    /// The container.
+    pub container: ContainerId,
+    /// When it was started, as the runtime says it, in nanoseconds since the Unix epoch.
+    pub started: u64,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainerState {
+    /// Made, never started.
+    Created,
+    /// Running.
+    Running,
+    /// Its process has ended.
+    Exited {
+        /// The exit code; 137 for SIGKILL, 143 for SIGTERM.
+        code: i64,
+        /// Whether the kernel killed it for want of memory.
+        out_of_memory: bool,
+    },
+    /// On its way out: neither startable nor gone.
+    Removing,
+}
+
+/// What a component's own health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It has none.
+    None,
+    /// No verdict yet.
+    Starting,
+    /// It passes.
+    Healthy,
+    /// It fails.
+    Unhealthy,
+}
+
+/// A container as its runtime describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its id.
+    pub id: ContainerId,
+    /// Its name, without a leading slash.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// When it was last started, in nanoseconds since the Unix epoch; zero if never.
+    pub started: u64,
+    /// What its health check says.
+    pub health: Health,
+    /// For each exposed TCP port of the container, where the locator and our probes reach it. Empty unless running.
+    pub addresses: BTreeMap<u16, SocketAddr>,
+}
+
+impl Container {
+    /// Whether it carries this journal's label.
+    #[must_use]
+    pub fn belongs_to(&self, journal: &JournalId) -> bool {
+        self.labels.get(label::JOURNAL).map(String::as_str) == Some(journal.as_str())
+    }
+
+    /// The environment that its label names.
+    #[must_use]
+    pub fn instance(&self) -> Option<InstanceId> {
+        self.labels.get(label::ENVIRONMENT).and_then(|uid| InstanceId::new(uid).ok())
+    }
+
+    /// The component that its label names.
+    #[must_use]
+    pub fn component(&self) -> Option<ComponentName> {
+        self.labels.get(label::COMPONENT).and_then(|name| ComponentName::new(name).ok())
+    }
+
+    /// The epoch that its label names; 0 without one.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.labels.get(label::EPOCH).and_then(|epoch| epoch.parse().ok()).unwrap_or(0)
+    }
+
+    /// This life of it.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        Incarnation { container: self.id.clone(), started: self.started }
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.state == ContainerState::Running
+    }
+}
+
+/// A component's own health check, as the engine runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthCheck {
+    /// The command: `["CMD", …]`, `["CMD-SHELL", line]`, or `["NONE"]` to switch off the image's.
+    pub test: Vec<String>,
+    /// Time between two checks; `None`: the engine's default of 30 s.
+    pub interval: Option<Duration>,
+    /// Time limit of one check; `None`: 30 s.
+    pub timeout: Option<Duration>,
+    /// Failures in a row until unhealthy; `None`: 3.
+    pub retries: Option<u32>,
+    /// Time in which failures do not count; `None`: 0 s.
+    pub start_period: Option<Duration>,
+}
+
+/// What to create a container from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Its name on the runtime; unique there.
+    pub name: String,
+    /// The image, by the id that [`pull`](crate::runtime::ContainerRuntime::pull) gave.
+    pub image: String,
+    /// Instead of the image's entry point.
+    pub entrypoint: Option<Vec<String>>,
+    /// Instead of the image's command.
+    pub command: Option<Vec<String>>,
+    /// Environment variables.
+    pub environment: BTreeMap<String, Sensitive>,
+    /// Labels, ours among them.
+    pub labels: BTreeMap<String, String>,
+    /// The network to join, by name, and the aliases there.
+    pub network: Option<Attachment>,
+    /// TCP ports that the component listens on and others reach directly.
+    pub expose: Vec<u16>,
+    /// Ports to publish on the host.
+    pub publish: Vec<PublishedPort>,
+    /// Its own health check, if it has one.
+    pub health_check: Option<HealthCheck>,
+    /// The signal that asks it to stop; `None`: the image's, else SIGTERM.
+    pub stop_signal: Option<String>,
+}
+
+/// A network to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The network's name.
+    pub network: String,
+    /// The names under which others on that network reach the container.
+    pub aliases: Vec<String>,
+}
+
+/// A container's port on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// The port inside.
+    pub container: u16,
+    /// The address on the host; `None`: all.
+    pub host_address: Option<std::net::IpAddr>,
+    /// The port on the host; `None`: one that is free.
+    pub host: Option<u16>,
+}
+
+/// What to create a network from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Its name.
+    pub name: String,
+    /// Labels, ours among them.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A network as its runtime describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its subnet, where the runtime has such a thing.
+    pub subnet: Option<IpNet>,
+}
+
+/// Labels that a thing must all carry.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Selector(pub BTreeMap<String, String>);
+
+impl Selector {
+    /// Everything of this journal.
+    #[must_use]
+    pub fn journal(journal: &JournalId) -> Self {
+        Self(BTreeMap::from([(label::JOURNAL.into(), journal.to_string())]))
+    }
+
+    /// Everything of one environment of this journal.
+    #[must_use]
+    pub fn environment(journal: &JournalId, uid: &InstanceId) -> Self {
+        let mut selector = Self::journal(journal);
+        selector.0.insert(label::ENVIRONMENT.into(), uid.to_string());
+        selector
+    }
+
+    /// Whether these labels have all that it asks for. Called on our side of the wire too: an engine that ignores
+    /// label filters must not make us touch what is not ours.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
+    }
+}
+
+/// Something that happened to a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuntimeEvent {
+    /// The container.
+    pub container: ContainerId,
+    /// What happened, in the runtime's word: `start`, `die`, `destroy` …
+    pub action: String,
+    /// When it was seen.
+    pub at: Timestamp,
+}

@@ -1,0 +1,1 @@
+//! The compose file: reading, filling in variables, checking.

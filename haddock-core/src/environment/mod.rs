@@ -1,0 +1,8 @@
+//! Environments: what a compose file describes, and how it is launched.
+
+pub mod compose;
+mod settings;
+mod spec;
+
+pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+pub use spec::{Component, DependencyCondition, EnvironmentSpec, Link};

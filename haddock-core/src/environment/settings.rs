@@ -1,0 +1,114 @@
+//! What the compose file's `x-haddock` says about the service.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{ComponentName, ServiceName};
+use crate::routing::{SessionPolicy, Share, millis};
+
+/// The settings of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSettings {
+    /// The service's name.
+    pub service: ServiceName,
+    /// The component that takes the traffic.
+    pub entry: Entry,
+    /// When an instance counts as ready.
+    pub ready: Readiness,
+    /// How sessions are known and when they expire.
+    pub session: SessionPolicy,
+    /// How a release goes.
+    pub release: ReleaseSettings,
+}
+
+/// The component and port that take the traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The component.
+    pub component: ComponentName,
+    /// Its port, inside.
+    pub port: u16,
+}
+
+/// When an instance counts as ready.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// The path that has to answer 2xx or 3xx; `None`: the entry's port takes a TCP connection.
+    pub http: Option<String>,
+    /// How long it may take from the start.
+    #[serde(with = "millis")]
+    pub within: Duration,
+}
+
+impl Default for Readiness {
+    /// A TCP connection within 2 minutes.
+    fn default() -> Self {
+        Self { http: None, within: Duration::from_secs(120) }
+    }
+}
+
+/// How a release goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSettings {
+    /// Instances of each version, at least 1.
+    pub replicas: u32,
+    /// The stages of the ramp; at least one, growing, the last 100 %.
+    pub ramp: Vec<Stage>,
+    /// How long the full share is held before the release has settled.
+    #[serde(with = "millis")]
+    pub settle: Duration,
+    /// How old instances end.
+    pub drain: Drain,
+    /// What a newer request does while a release goes on.
+    pub queue: Queue,
+    /// Versions that may run at once, at least 2. Beyond it a release waits.
+    pub max_versions: u32,
+    /// How long an instance may be unresponsive before it counts as failed.
+    #[serde(with = "millis")]
+    pub unresponsive_for: Duration,
+}
+
+impl Default for ReleaseSettings {
+    /// One replica; 10 %, 50 %, 100 %, ten minutes each; settled after ten; drains never cut; newest; four versions.
+    fn default() -> Self {
+        let every = Duration::from_secs(600);
+        Self {
+            replicas: 1,
+            ramp: [10, 50, 100].map(|percent| Stage { share: Share::percent(percent), hold: every }).to_vec(),
+            settle: every,
+            drain: Drain::default(),
+            queue: Queue::Newest,
+            max_versions: 4,
+            unresponsive_for: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A stage of the ramp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The candidate's part of the new sessions.
+    pub share: Share,
+    /// How long it is held once it is in force. Of the last stage it means nothing: `settle` does.
+    #[serde(with = "millis")]
+    pub hold: Duration,
+}
+
+/// How old instances end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Drain {
+    /// After that long, counted from the begin of the drain, what is left is evicted; `None`: never.
+    pub evict_after: Option<Duration>,
+}
+
+/// What a newer request does while a release goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Queue {
+    /// It waits until the release has ended; the newest of those that wait is next, the others are skipped.
+    #[default]
+    Newest,
+    /// The release is aborted, its version drains, and the newer one begins.
+    Supersede,
+}

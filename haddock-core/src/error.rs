@@ -1,0 +1,217 @@
+//! The one error type of the crate.
+//!
+//! An [`Error`] says whose fault it was ([`ErrorKind`]), what happened (the message), what to do about it (the hint),
+//! and, where a file is to blame, at which place. It is plain data: comparable, cloneable and serialisable, so that it
+//! can be kept in a journal and asserted in a test. It never holds the value of an environment variable or a secret.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A result with Haddock's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Whose fault it was, and so what a program can do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A name that breaks the rules for names.
+    InvalidName,
+    /// An image reference that breaks the OCI distribution grammar.
+    InvalidImageReference,
+    /// A duration, size, percentage, port or other value that cannot be read.
+    InvalidValue,
+    /// The compose file is wrong; the error carries the place.
+    ComposeFile,
+    /// Something standard or planned that Haddock does not do yet.
+    NotSupported,
+    /// The image is neither on the host nor in its registry.
+    ImageMissing,
+    /// The registry wants other credentials, or none would do.
+    RegistryRefused,
+    /// The registry cannot be reached.
+    RegistryUnavailable,
+    /// The container runtime does not answer.
+    RuntimeUnavailable,
+    /// The container runtime answered with a refusal that no other kind names.
+    RuntimeRefused,
+    /// A component's process ended although it should run.
+    ContainerExited,
+    /// An instance did not become ready within its deadline.
+    NeverReady,
+    /// A container or network of our name exists and is not ours.
+    NameTaken,
+    /// A host port is used by something else.
+    PortTaken,
+    /// Every subnet of the address pool is in use.
+    AddressPoolExhausted,
+    /// What was asked for does not exist.
+    NotFound,
+    /// A locator does not answer.
+    LocatorUnavailable,
+    /// A locator has seen a newer number than that of the call.
+    StaleNumber,
+    /// A locator's answer or a request to it breaks its contract.
+    LocatorRefused,
+    /// The journal cannot be read or written for now.
+    JournalUnavailable,
+    /// The journal's disk is full; nothing was committed.
+    JournalFull,
+    /// The journal was written by a newer Haddock.
+    JournalTooNew,
+    /// The journal's content cannot be understood.
+    JournalCorrupt,
+    /// Another controller holds the lease of this service.
+    Busy,
+    /// A newer epoch has committed: this controller no longer acts.
+    Fenced,
+    /// The call took longer than its time limit; whether it took effect is not known.
+    TimedOut,
+    /// A request that makes no sense in the present state, such as an abort with nothing in progress.
+    NothingToDo,
+    /// An operator or a file of Haddock's own cannot be read or written.
+    Io,
+}
+
+impl ErrorKind {
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RegistryUnavailable
+                | Self::RuntimeUnavailable
+                | Self::LocatorUnavailable
+                | Self::JournalUnavailable
+                | Self::JournalFull
+                | Self::Busy
+                | Self::TimedOut
+        )
+    }
+}
+
+/// Where in a file something is wrong. Lines and columns count from 1; columns count characters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The file as the user named it.
+    pub file: String,
+    /// The line, from 1.
+    pub line: u64,
+    /// The column, from 1, in characters.
+    pub column: u64,
+    /// The path of keys that leads there, such as `services.web.ports[0]`.
+    pub key: String,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+/// What went wrong, whose fault it was, and what to do.
+///
+/// ```
+/// use haddock_core::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::ImageMissing, "image `shop:v2` is not on the host and not in its registry")
+///     .with_hint("push it, or check the tag");
+/// assert!(!error.is_retryable());
+/// assert_eq!(error.hint(), Some("push it, or check the tag"));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<Box<Place>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    log_tail: Vec<String>,
+}
+
+impl Error {
+    /// An error of this kind. Messages are lower case, without a full stop, with values in backticks.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None, place: None, log_tail: Vec::new() }
+    }
+
+    /// Adds what the reader can do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the place in a file.
+    #[must_use]
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(Box::new(place));
+        self
+    }
+
+    /// Adds the last lines of a log, oldest first.
+    #[must_use]
+    pub fn with_log_tail(mut self, lines: Vec<String>) -> Self {
+        self.log_tail = lines;
+        self
+    }
+
+    /// Whose fault it was.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What happened, without place and hint.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The place in a file, if a file is to blame.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_deref()
+    }
+
+    /// The last lines of the log of what failed, oldest first.
+    #[must_use]
+    pub fn log_tail(&self) -> &[String] {
+        &self.log_tail
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        self.kind.is_retryable()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = &self.place {
+            write!(f, "{place}: ")?;
+        }
+        f.write_str(&self.message)?;
+        if f.alternate() {
+            if let Some(hint) = &self.hint {
+                write!(f, "\nhint: {hint}")?;
+            }
+            for line in &self.log_tail {
+                write!(f, "\nlog: {line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,193 @@
+//! Names and ids, checked where they enter: a [`ServiceName`] that exists is valid.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+
+fn check(what: &str, name: &str, longest: usize, allowed: fn(char) -> bool, rule: &str) -> Result<(), Error> {
+    let hint = format!("use 1 to {longest} characters: {rule}");
+    let starts_well = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    if name.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidName, format!("a {what} is empty")).with_hint(hint));
+    }
+    if name.len() > longest {
+        let message = format!("{what} `{name}` has {} characters, more than {longest}", name.chars().count());
+        return Err(Error::new(ErrorKind::InvalidName, message).with_hint(hint));
+    }
+    if let Some(bad) = name.chars().find(|c| !allowed(*c)) {
+        return Err(Error::new(ErrorKind::InvalidName, format!("{what} `{name}` contains `{bad}`")).with_hint(hint));
+    }
+    if !starts_well {
+        let message = format!("{what} `{name}` does not start with a letter or a digit");
+        return Err(Error::new(ErrorKind::InvalidName, message).with_hint(hint));
+    }
+    Ok(())
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident, $what:literal, $longest:literal, $allowed:expr, $rule:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Checks and takes the name.
+            ///
+            /// # Errors
+            /// [`ErrorKind::InvalidName`] with the rule that is broken.
+            pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
+                check($what, name.as_ref(), $longest, $allowed, $rule)?;
+                Ok(Self(name.as_ref().into()))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = Error;
+
+            fn from_str(name: &str) -> Result<Self, Error> {
+                Self::new(name)
+            }
+        }
+
+        impl TryFrom<String> for $type {
+            type Error = Error;
+
+            fn try_from(name: String) -> Result<Self, Error> {
+                Self::new(name)
+            }
+        }
+
+        impl From<$type> for String {
+            fn from(name: $type) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl std::borrow::Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+fn dns(c: char) -> bool {
+    c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+}
+
+fn compose(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
+}
+
+name!(
+    /// What clients use, such as `accounting`. It has instances, at one or more versions.
+    ServiceName, "service name", 40, dns, "lower-case letters, digits and `-`, a letter or digit first"
+);
+name!(
+    /// One entry under the compose file's `services:`.
+    ComponentName, "component name", 63, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
+);
+name!(
+    /// A named set of running containers.
+    EnvironmentName, "environment name", 63, dns, "lower-case letters, digits and `-`, a letter or digit first"
+);
+name!(
+    /// The alias under which a component reaches another.
+    LinkAlias, "link alias", 63, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
+);
+name!(
+    /// The uid of an instance's environment. Never used a second time in the life of a journal.
+    InstanceId, "instance id", 80, dns, "lower-case letters, digits and `-`, a letter or digit first"
+);
+name!(
+    /// The id of a journal. Everything on an engine that carries it as a label is that journal's.
+    JournalId, "journal id", 32, dns, "lower-case letters, digits and `-`, a letter or digit first"
+);
+name!(
+    /// The id of a request, given by whoever submits it: the same id twice is one request.
+    RequestId, "request id", 64, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
+);
+name!(
+    /// The name of a locator within a service's group of locators.
+    LocatorName, "locator name", 63, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
+);
+
+impl InstanceId {
+    /// The id of the `number`-th instance that this journal ever started for the service.
+    #[must_use]
+    pub fn of(journal: &JournalId, service: &ServiceName, number: u64) -> Self {
+        let short: String = journal.as_str().chars().take(8).collect();
+        Self(format!("{service}-{number}-{short}").into())
+    }
+}
+
+/// A version of a service, counted from 1 in the order of the releases.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VersionId(pub u64);
+
+impl fmt::Display for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
+
+impl fmt::Debug for VersionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_names_are_taken_and_bad_ones_say_why() {
+        assert_eq!(ServiceName::new("accounting").expect("valid").as_str(), "accounting");
+        for (name, message) in [
+            ("", "a service name is empty"),
+            ("Shop", "service name `Shop` contains `S`"),
+            ("-a", "service name `-a` does not start with a letter or a digit"),
+        ] {
+            assert_eq!(ServiceName::new(name).expect_err("invalid").message(), message);
+        }
+        assert!(ServiceName::new("a".repeat(41)).is_err());
+    }
+
+    #[test]
+    fn names_are_checked_when_read_back() {
+        assert!(serde_json::from_str::<ServiceName>("\"Not Valid\"").is_err());
+        let name: ServiceName = serde_json::from_str("\"shop\"").expect("valid");
+        assert_eq!(serde_json::to_string(&name).expect("plain"), "\"shop\"");
+    }
+}

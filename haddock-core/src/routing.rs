@@ -1,0 +1,249 @@
+//! What the controller and a locator say to each other: numbers, shares, routing tables and figures.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{InstanceId, ServiceName};
+use crate::time::Timestamp;
+
+/// The number of a decision: the epoch of the lease under which it was committed, and the revision of that commit.
+///
+/// Numbers only grow. A locator refuses a call whose number is older than the newest it has seen, so an answer that
+/// was lost or a call that arrives late does no harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub struct Number {
+    /// The epoch: one more for each holder of the lease.
+    pub epoch: u64,
+    /// The revision: one more for each commit.
+    pub revision: u64,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.revision)
+    }
+}
+
+/// A part of the new sessions, in steps of 0.01 %.
+///
+/// ```
+/// use haddock_core::Share;
+///
+/// assert_eq!(Share::percent(10).to_string(), "10%");
+/// assert_eq!(Share::basis_points(1_250).to_string(), "12.5%");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Share(u32);
+
+impl Share {
+    /// No new sessions.
+    pub const ZERO: Self = Self(0);
+    /// All new sessions.
+    pub const FULL: Self = Self(10_000);
+
+    /// From whole percent; more than 100 counts as 100.
+    #[must_use]
+    pub const fn percent(percent: u32) -> Self {
+        Self::basis_points(percent.saturating_mul(100))
+    }
+
+    /// From hundredths of a percent; more than 10 000 counts as 10 000.
+    #[must_use]
+    pub const fn basis_points(points: u32) -> Self {
+        if points > 10_000 { Self::FULL } else { Self(points) }
+    }
+
+    /// Hundredths of a percent, 0 to 10 000.
+    #[must_use]
+    pub const fn as_basis_points(self) -> u32 {
+        self.0
+    }
+
+    /// What is left of 100 %.
+    #[must_use]
+    pub const fn rest(self) -> Self {
+        Self(10_000 - self.0)
+    }
+
+    /// Whether this is no share at all.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0 / 100, self.0 % 100);
+        match part {
+            0 => write!(f, "{whole}%"),
+            part if part % 10 == 0 => write!(f, "{whole}.{}%", part / 10),
+            part => write!(f, "{whole}.{part:02}%"),
+        }
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One line of a [`RoutingTable`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Where the instance's entry listens.
+    pub address: SocketAddr,
+    /// Its part of the new sessions. Zero: sessions that it has stay, new ones go elsewhere.
+    pub share: Share,
+}
+
+/// Where sessions of a service go. Applied as a whole; shares need not add up to 100 %, they are weights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingTable {
+    /// The service.
+    pub service: ServiceName,
+    /// The number of the decision.
+    pub number: Number,
+    /// How sessions of this service are known and when they expire.
+    pub session: SessionPolicy,
+    /// Every instance that may get requests.
+    pub routes: BTreeMap<InstanceId, Route>,
+}
+
+/// How a locator knows a session and when it lets it expire.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionPolicy {
+    /// How long a session may be idle, counted from the end of its last response, before it has expired.
+    #[serde(with = "crate::routing::millis")]
+    pub idle: Duration,
+    /// Paths (exact, without query) on which a request without a session opens none, such as a probe's.
+    #[serde(default)]
+    pub ignore: Vec<String>,
+}
+
+impl Default for SessionPolicy {
+    /// 30 minutes, as most servlet containers have it; no ignored paths.
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new() }
+    }
+}
+
+/// Durations as whole milliseconds.
+pub(crate) mod millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+/// A locator's count of sessions. What is not known is said to be not known, never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Count {
+    /// Exactly so many.
+    Exact(u64),
+    /// At most so many.
+    AtMost(u64),
+    /// Not known.
+    Unknown,
+}
+
+impl Count {
+    /// Whether there is none, for certain.
+    #[must_use]
+    pub fn is_none_for_certain(self) -> bool {
+        matches!(self, Self::Exact(0) | Self::AtMost(0))
+    }
+}
+
+/// What a locator knows of one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceFigures {
+    /// The share in force; `None` if the table in force does not name the instance.
+    pub share: Option<Share>,
+    /// Whether the locator has closed (or evicted) it: it gets nothing more, for ever.
+    pub closed: bool,
+    /// Sessions that have not expired.
+    pub live: Count,
+    /// Requests sent to it and not answered to the end.
+    pub in_flight: u64,
+    /// Upgraded connections (WebSockets) that are open.
+    pub upgraded: u64,
+    /// Sessions that began on it since `counting_since`.
+    pub sessions_begun: u64,
+    /// Requests sent to it since `counting_since`.
+    pub requests_begun: u64,
+    /// Sessions with at least one failed request (5xx, no connection, time-out).
+    pub sessions_failed: u64,
+    /// Failed requests.
+    pub requests_failed: u64,
+    /// Sessions that an eviction ended.
+    pub sessions_evicted: u64,
+    /// When a request of a session was last answered.
+    pub last_seen: Option<Timestamp>,
+}
+
+impl InstanceFigures {
+    /// Whether nothing is live, in flight or upgraded, for certain.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live.is_none_for_certain() && self.in_flight == 0 && self.upgraded == 0
+    }
+}
+
+impl Default for InstanceFigures {
+    fn default() -> Self {
+        Self {
+            share: None,
+            closed: false,
+            live: Count::Exact(0),
+            in_flight: 0,
+            upgraded: 0,
+            sessions_begun: 0,
+            requests_begun: 0,
+            sessions_failed: 0,
+            requests_failed: 0,
+            sessions_evicted: 0,
+            last_seen: None,
+        }
+    }
+}
+
+/// All that a locator knows of a service at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocatorReport {
+    /// Another value means that the locator was restarted.
+    pub incarnation: u64,
+    /// Since when it counts. Until `session.idle` has passed since, it cannot know which sessions live, and says
+    /// [`Count::Unknown`].
+    pub counting_since: Timestamp,
+    /// The newest number it has seen, of whatever call.
+    pub newest: Number,
+    /// The number of the table in force, if it has one.
+    pub table: Option<Number>,
+    /// Its figures for each instance that it lists or has closed.
+    pub instances: BTreeMap<InstanceId, InstanceFigures>,
+}
+
+/// The answer to a close.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CloseAnswer {
+    /// Closed: from now on the instance gets nothing from this locator, for ever.
+    Closed,
+    /// Refused: it has a share, or something on it is live, in flight or upgraded. Nothing changed.
+    Busy(InstanceFigures),
+}

@@ -1,0 +1,120 @@
+//! Points in time, and the only place that reads a clock.
+//!
+//! Everything that decides takes the time as an argument. [`SystemClock`] is read by what performs: it starts at the
+//! wall clock's time and from then on advances monotonically, so `now` never runs backwards while a program runs.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time: milliseconds since the Unix epoch.
+///
+/// ```
+/// use std::time::Duration;
+/// use haddock_core::Timestamp;
+///
+/// let start = Timestamp::from_millis(1_000);
+/// assert_eq!(start + Duration::from_secs(2), Timestamp::from_millis(3_000));
+/// assert_eq!((start + Duration::from_secs(2)) - start, Duration::from_secs(2));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// From milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// How long ago `earlier` was; zero if it is in the future.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub for Timestamp {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.since(earlier)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(i64::try_from(self.0).unwrap_or(i64::MAX)) {
+            Ok(time) => write!(f, "{time:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Something that tells the time; tests give one that they move by hand.
+pub trait Clock: Send + Sync + fmt::Debug + 'static {
+    /// The present time. Never earlier than a time it told before.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock: the wall clock's time at creation, advanced monotonically from there.
+#[derive(Debug, Clone)]
+pub struct SystemClock {
+    wall: Timestamp,
+    started: std::time::Instant,
+}
+
+impl SystemClock {
+    /// Reads the wall clock once.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn new() -> Self {
+        let wall = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        Self { wall: Timestamp(wall), started: std::time::Instant::now() }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn now(&self) -> Timestamp {
+        self.wall + std::time::Instant::now().duration_since(self.started)
+    }
+}
+
+/// Waits that long. The only sleep of the crate: what waits for a thing waits for the thing.
+#[cfg(feature = "controller")]
+#[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
+pub(crate) async fn sleep(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
