@@ -1,6 +1,10 @@
 //! Environments: what a compose file describes, and how it is launched.
 
 pub mod compose;
+#[cfg(feature = "controller")]
+pub mod launch;
+#[cfg(feature = "controller")]
+pub mod probe;
 mod settings;
 mod spec;
 
