@@ -3,6 +3,7 @@
 pub mod compose;
 mod settings;
 mod spec;
+pub mod value;
 
 pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 pub use spec::{Component, DependencyCondition, EnvironmentSpec, Link};
