@@ -46,7 +46,7 @@ pub(super) fn check_registry(registry: &str) -> Result<(), Reason> {
         }
     } else {
         match registry.split_once(':') {
-            Some((host, port)) if host.is_empty() => {
+            Some(("", port)) => {
                 return Err(Reason::new(format!("no host stands before the port `{port}`")));
             }
             Some((host, port)) => (host, Some(port)),
