@@ -7,6 +7,7 @@ pub mod launch;
 pub mod probe;
 mod settings;
 mod spec;
+pub mod value;
 
 pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 pub use spec::{Component, DependencyCondition, EnvironmentSpec, Link};
