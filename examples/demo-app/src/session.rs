@@ -47,8 +47,7 @@ impl Sessions {
             Some(id) if sessions.contains_key(id) => id.to_owned(),
             _ => format!("{:016x}", rand::random::<u64>()),
         };
-        let session =
-            sessions.entry(id.clone()).or_insert(Session { count: 0, user: None, in_use: 0, last_used: now });
+        let session = sessions.entry(id.clone()).or_insert(Session { count: 0, user: None, in_use: 0, last_used: now });
         session.count += 1;
         session.in_use += 1;
         let snapshot = Snapshot { session: id.clone(), count: session.count, user: session.user.clone() };

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn a_failed_request_may_have_been_counted_or_not() {
-        for (count, expected) in [(2, [false; 3]), (3, [false; 3]), (4, [false, false, true]), (1, [true, false, false])]
+        for (count, expected) in
+            [(2, [false; 3]), (3, [false; 3]), (4, [false, false, true]), (1, [true, false, false])]
         {
             let mut expectation = Expectation::default();
             expectation.request(&answer("s", 1, "a"));

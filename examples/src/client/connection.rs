@@ -104,8 +104,7 @@ impl Connection {
                 return Err(Reason::new("the connection broke between two requests", error));
             }
         }
-        let stream =
-            TcpStream::connect(self.target).await.map_err(|error| Reason::new("no connection", error))?;
+        let stream = TcpStream::connect(self.target).await.map_err(|error| Reason::new("no connection", error))?;
         let _ = stream.set_nodelay(true);
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| Reason::new("no connection", error))?;

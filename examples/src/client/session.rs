@@ -195,9 +195,7 @@ impl Session {
     fn pace(&self, habit: Habit) -> Duration {
         match habit {
             Habit::Slow => Duration::from_millis(rand::random_range(10..=60)),
-            Habit::Plain | Habit::WebSocket => {
-                self.population.mean_pause().mul_f64(rand::random_range(0.5..1.5))
-            }
+            Habit::Plain | Habit::WebSocket => self.population.mean_pause().mul_f64(rand::random_range(0.5..1.5)),
         }
     }
 }
