@@ -1,6 +1,8 @@
 //! The demo application's image on a real engine. Without one the test says so and passes, unless
 //! `HADDOCK_TEST_REQUIRE` names `docker`.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 use std::collections::HashMap;
 use std::time::Duration;
 

@@ -27,6 +27,7 @@ mod socket;
 
 pub use books::{Failure, Kind, Report, Summary};
 pub use options::Options;
+pub(crate) use options::seconds;
 pub use population::run;
 pub use protocol::{Command, drive};
 

@@ -1,12 +1,14 @@
 //! The client against the demo application, directly and through a relay that breaks things: a client that cannot
 //! fail would be worthless.
 
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
 mod relay;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command as Process, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use haddock_examples::client::{Command, Kind, Options, Report, Summary, run};
 use relay::{Fault, Relay};
@@ -212,12 +214,11 @@ async fn an_error_status_fails_and_loses_no_session() {
     let address = free_address();
     let _app = App::start(address, &[("ERROR_RATE", "0.1")]).await;
     let mut load = Load::start(plain(address, 10));
-    let begin = Instant::now();
     load.until("20 failed requests", |report| report.failed >= 20).await;
     let summary = load.stop().await;
     assert_eq!((summary.lost, summary.moved), (0, 0), "{summary:#?}");
     assert!(summary.failures.iter().all(|failure| failure.what.contains("status 500")), "{summary:#?}");
-    assert!(summary.failed * 3 < summary.requests, "a tenth fails, not most: {summary:#?} {:?}", begin.elapsed());
+    assert!(summary.failed * 3 < summary.requests, "a tenth fails, not most: {summary:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
