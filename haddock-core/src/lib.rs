@@ -7,6 +7,7 @@ mod error;
 pub mod image;
 pub mod locator;
 mod name;
+pub mod release;
 pub mod routing;
 pub mod runtime;
 mod time;
@@ -15,5 +16,5 @@ pub use error::{Error, ErrorKind, Place, Result};
 pub use name::{
     ComponentName, EnvironmentName, InstanceId, JournalId, LinkAlias, LocatorName, RequestId, ServiceName, VersionId,
 };
-pub use routing::{Number, Share};
+pub use routing::{LocatorReport, Number, Share};
 pub use time::{Clock, SystemClock, Timestamp};

@@ -148,6 +148,15 @@ impl InstanceId {
         let short: String = journal.as_str().chars().take(8).collect();
         Self(format!("{service}-{number}-{short}").into())
     }
+
+    /// Whether this journal gave it out for the service.
+    #[must_use]
+    pub fn is_of(&self, journal: &JournalId, service: &ServiceName) -> bool {
+        let short: String = journal.as_str().chars().take(8).collect();
+        let number = self.0.strip_prefix(service.as_str()).and_then(|rest| rest.strip_suffix(short.as_str()));
+        let number = number.and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.strip_suffix('-'));
+        number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
+    }
 }
 
 /// A version of a service, counted from 1 in the order of the releases.

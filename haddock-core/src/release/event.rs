@@ -1,0 +1,223 @@
+//! What happened: the lines of a service's history.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::name::{ComponentName, InstanceId, RequestId, VersionId};
+use crate::routing::{Number, Share};
+use crate::time::Timestamp;
+
+/// An event with its place in the history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedEvent {
+    /// Its place in the service's history, from 1, without gaps.
+    pub sequence: u64,
+    /// When the step was made that found it.
+    pub at: Timestamp,
+    /// The number of the commit that recorded it.
+    pub number: Number,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Something that happened to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// A request was taken up.
+    RequestTaken {
+        /// Its id.
+        id: RequestId,
+        /// What was wanted.
+        verb: String,
+        /// Who wanted it.
+        by: String,
+    },
+    /// A request was taken up and refused.
+    RequestRefused {
+        /// Its id.
+        id: RequestId,
+        /// Why.
+        error: Error,
+    },
+    /// A release waits until the one in progress has ended.
+    ReleaseQueued {
+        /// Its request.
+        id: RequestId,
+    },
+    /// A waiting release was overtaken by a newer one, and is dropped.
+    ReleaseSkipped {
+        /// Its request.
+        id: RequestId,
+    },
+    /// A release began.
+    ReleaseStarted {
+        /// Its version.
+        version: VersionId,
+        /// The images, as they were named.
+        images: BTreeMap<ComponentName, String>,
+        /// The VCS commit, if known.
+        commit: Option<String>,
+        /// Whether it goes back to an earlier version.
+        rollback: bool,
+    },
+    /// The images are on the host, pinned by digest.
+    ImagesPinned {
+        /// The version.
+        version: VersionId,
+        /// The digests.
+        pins: BTreeMap<ComponentName, String>,
+    },
+    /// The release waits, and why.
+    ReleaseWaits {
+        /// Its version.
+        version: VersionId,
+        /// For what.
+        error: Error,
+    },
+    /// The candidate's instances are being launched.
+    ReleaseLaunching {
+        /// The version.
+        version: VersionId,
+    },
+    /// The candidate is to have this share.
+    StageReached {
+        /// The version.
+        version: VersionId,
+        /// The stage, from 0.
+        stage: usize,
+        /// The share that is asked for.
+        share: Share,
+    },
+    /// The candidate has the full share, which is now held for a while.
+    ReleaseSettling {
+        /// The version.
+        version: VersionId,
+    },
+    /// The release is over, and its version is the known good one.
+    ReleaseSettled {
+        /// The version.
+        version: VersionId,
+    },
+    /// The release gives its share back.
+    ReleaseAborting {
+        /// The version.
+        version: VersionId,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// The release is over; what it had is drained.
+    ReleaseAborted {
+        /// The version.
+        version: VersionId,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// The ramp is held where it is.
+    ReleasePaused,
+    /// The ramp goes on.
+    ReleaseResumed,
+    /// An instance is being launched.
+    InstanceStarting {
+        /// The instance.
+        instance: InstanceId,
+        /// Its version.
+        version: VersionId,
+        /// Whether it takes the place of one that died.
+        replacement: bool,
+    },
+    /// An instance answers its readiness probe.
+    InstanceReady {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// An instance has a share in force.
+    InstanceServing {
+        /// The instance.
+        instance: InstanceId,
+        /// The share.
+        share: Share,
+    },
+    /// An instance gets no new sessions; those that it has go on.
+    InstanceDraining {
+        /// The instance.
+        instance: InstanceId,
+        /// Live sessions when it began, if known.
+        sessions: Option<u64>,
+        /// When what is left will be evicted, if ever.
+        deadline: Option<Timestamp>,
+    },
+    /// The drain's deadline has passed with sessions left, which are evicted.
+    DrainOverdue {
+        /// The instance.
+        instance: InstanceId,
+        /// Live sessions then, if known.
+        sessions: Option<u64>,
+    },
+    /// An instance does not answer its probe: no new sessions until it does.
+    InstanceUnresponsive {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// It answers again.
+    InstanceResponsive {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// An instance failed.
+    InstanceFailed {
+        /// The instance.
+        instance: InstanceId,
+        /// Why.
+        error: Error,
+    },
+    /// An instance is closed on every locator: nothing reaches it any more.
+    InstanceRetiring {
+        /// The instance.
+        instance: InstanceId,
+        /// Sessions that were on it still, and are lost.
+        sessions_lost: u64,
+        /// How long it drained, in milliseconds, if it did.
+        drained_for: Option<u64>,
+    },
+    /// An instance's containers are removed.
+    InstanceGone {
+        /// The instance.
+        instance: InstanceId,
+    },
+    /// Shares were asked of the locators.
+    SharesAsked {
+        /// The number of the decision.
+        number: Number,
+        /// The share of each instance that is to have one.
+        shares: BTreeMap<InstanceId, Share>,
+    },
+    /// Every locator has the shares in force.
+    SharesInForce {
+        /// The number of the decision.
+        number: Number,
+    },
+    /// Containers of our journal that no state knows are removed.
+    StrayFound {
+        /// The environment that they are labelled with.
+        instance: InstanceId,
+    },
+}
+
+/// Why a release was aborted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbortReason {
+    /// Somebody asked for it.
+    Asked {
+        /// Who.
+        by: String,
+    },
+    /// A newer release takes its place.
+    Superseded,
+    /// Its images cannot be had, or its candidate failed.
+    Failed(Error),
+}

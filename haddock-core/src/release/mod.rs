@@ -1,0 +1,43 @@
+//! The release step: everything that decides, and nothing that performs.
+//!
+//! ```text
+//!             requests   containers   locators' figures   tasks
+//!                  └──────────┴────┬────────┴───────────────┘
+//!                            Observation
+//!                                  │
+//!   ServiceState ──▶ step(&state, &observation, now) ──▶ Step { state, events, actions, wake_at }
+//! ```
+//!
+//! [`step()`] is a pure function: no clock, no I/O, no randomness. It looks at the whole observation anew each time and
+//! remembers nothing but the state, so the path after a crash is the normal path. Its parts, in the order in which a
+//! step goes through them:
+//!
+//! | file | answers |
+//! |---|---|
+//! | `requests` | what was asked for: release, rollback, abort, pause, resume, advance |
+//! | `sightings` | what became of each instance: ready, failed, serving, draining, closed, gone |
+//! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting |
+//! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
+//! | `drain` | what may be closed, evicted, stopped, removed |
+//!
+//! Three rules make it safe to repeat anything at any time. Each action carries the [`Number`](crate::Number) of the
+//! commit that decided it, and a locator refuses older ones. What takes away waits until what gives is seen in force.
+//! What is not known changes no phase and takes nothing away.
+
+mod action;
+mod event;
+mod observation;
+mod request;
+mod rules;
+mod state;
+mod step;
+
+pub use action::{Action, Task};
+pub use event::{AbortReason, Event, RecordedEvent};
+pub use observation::{LocatorView, Observation, Reading, TaskReport, TaskResult};
+pub use request::{NewVersion, Request, Verb};
+pub use rules::Rules;
+pub use state::{
+    AskedTable, Attempt, DrainState, Instance, Phase, Release, ReleasePhase, ServiceState, Verdict, Version,
+};
+pub use step::{Step, step, step_by};

@@ -1,0 +1,72 @@
+//! What can be asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::environment::ServiceSettings;
+use crate::name::{ComponentName, RequestId};
+use crate::time::Timestamp;
+
+/// Something a user wants of a service. The journal keeps it until a step has taken it up, once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its id: the same id submitted twice is one request.
+    pub id: RequestId,
+    /// When it was submitted.
+    pub at: Timestamp,
+    /// Who submitted it, such as `ci@build-7`.
+    pub by: String,
+    /// What is wanted.
+    pub verb: Verb,
+}
+
+/// What is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verb {
+    /// Bring the service to a new version.
+    Release(Box<NewVersion>),
+    /// During a release: abort it. After it: go back to the version that was good before.
+    Rollback,
+    /// End the release and give its share back.
+    Abort,
+    /// Hold the ramp where it is.
+    Pause,
+    /// Go on with the ramp.
+    Resume,
+    /// Do not wait for the end of this stage, or of the settling.
+    Advance,
+}
+
+impl Verb {
+    /// The verb's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Release(_) => "release",
+            Self::Rollback => "rollback",
+            Self::Abort => "abort",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Advance => "advance",
+        }
+    }
+}
+
+/// The version that a release is to put out. Holds no value of an environment variable: those are behind the digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewVersion {
+    /// The digest under which the spec store holds the environment.
+    pub spec: String,
+    /// The settings of the service as the compose file had them.
+    pub settings: ServiceSettings,
+    /// The image of each versioned component, as it was named.
+    pub images: BTreeMap<ComponentName, String>,
+    /// Components that end by themselves with exit code 0, and others wait for.
+    #[serde(default)]
+    pub one_shots: BTreeSet<ComponentName>,
+    /// The VCS commit that it was made from, if known.
+    #[serde(default)]
+    pub commit: Option<String>,
+}

@@ -1,0 +1,54 @@
+//! The rules that keep sessions safe, each with a name, so that a test can show what happens without it.
+
+/// Which rules are kept. All of them, outside the tests that prove that each is needed.
+///
+/// The rules were found by model checking: without any one of them, some trace of at most a dozen steps loses a
+/// session or leaves a service without an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// What could not be read is not taken for empty.
+    pub unknown_is_not_empty: bool,
+    /// Only what every locator has closed is stopped.
+    pub close_before_stop: bool,
+    /// A table counts as in force only when every locator's number says so.
+    pub in_force_by_number: bool,
+    /// An instance gets a share only after it was seen listed at share 0.
+    pub list_first: bool,
+    /// One whose close was ever asked for gets a share again only after a newer listing.
+    pub list_again_after_close: bool,
+    /// A table never names what a locator has closed.
+    pub never_name_closed: bool,
+    /// If nothing is healthy, what is in force stays.
+    pub keep_if_none_healthy: bool,
+    /// With containers unknown, no table is sent.
+    pub no_table_blind: bool,
+    /// A table without a healthy share goes to no locator that may have one.
+    pub no_share_to_dead: bool,
+    /// A failed instance that runs is evicted only once its share 0 is in force.
+    pub evict_after_share_zero: bool,
+    /// The known good version, while healthy, is what serves when the last one dies.
+    pub known_good_first: bool,
+    /// An absence counts only if the reading began after our last action on the thing ended.
+    pub absence_after_action: bool,
+    /// The known good version is not closed before the new one has settled.
+    pub known_good_stays: bool,
+}
+
+impl Rules {
+    /// All rules.
+    pub const ALL: Self = Self {
+        unknown_is_not_empty: true,
+        close_before_stop: true,
+        in_force_by_number: true,
+        list_first: true,
+        list_again_after_close: true,
+        never_name_closed: true,
+        keep_if_none_healthy: true,
+        no_table_blind: true,
+        no_share_to_dead: true,
+        evict_after_share_zero: true,
+        known_good_first: true,
+        absence_after_action: true,
+        known_good_stays: true,
+    };
+}

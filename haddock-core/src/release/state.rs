@@ -1,0 +1,276 @@
+//! What is known of a service: the one thing that is remembered.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::AbortReason;
+use super::request::{NewVersion, Request};
+use crate::container::Incarnation;
+use crate::error::Error;
+use crate::name::{ComponentName, InstanceId, JournalId, ServiceName, VersionId};
+use crate::routing::{Number, Route, Share};
+use crate::time::Timestamp;
+
+/// The state of a service, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceState {
+    /// The version of this layout. A newer Haddock reads an older one; an older refuses a newer.
+    pub schema: u32,
+    /// The service.
+    pub service: ServiceName,
+    /// The journal.
+    pub journal: JournalId,
+    /// The number of the last commit.
+    pub number: Number,
+    /// The latest `now` that a step was given: time does not run backwards.
+    pub now: Timestamp,
+    /// The number that the next instance gets.
+    pub next_instance: u64,
+    /// Versions, oldest first: those with instances, and the last ones that settled.
+    pub versions: BTreeMap<VersionId, Version>,
+    /// Instances that are not gone.
+    pub instances: BTreeMap<InstanceId, Instance>,
+    /// The newest version that settled and was not judged bad since.
+    pub known_good: Option<VersionId>,
+    /// The release in progress.
+    pub release: Option<Release>,
+    /// The release that comes next.
+    pub queued: Option<Request>,
+    /// The table that was last asked of the locators.
+    pub asked: Option<AskedTable>,
+}
+
+impl ServiceState {
+    /// The layout that this Haddock writes.
+    pub const SCHEMA: u32 = 1;
+
+    /// A service that was never released.
+    #[must_use]
+    pub fn new(service: ServiceName, journal: JournalId) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            service,
+            journal,
+            number: Number::default(),
+            now: Timestamp::default(),
+            next_instance: 1,
+            versions: BTreeMap::new(),
+            instances: BTreeMap::new(),
+            known_good: None,
+            release: None,
+            queued: None,
+            asked: None,
+        }
+    }
+
+    /// The instances of a version.
+    pub fn instances_of(&self, version: VersionId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
+        self.instances.iter().filter(move |(_, instance)| instance.version == version)
+    }
+
+    /// The share that was last asked for an instance.
+    #[must_use]
+    pub fn asked_share(&self, instance: &InstanceId) -> Share {
+        self.asked.as_ref().and_then(|asked| asked.routes.get(instance)).map_or(Share::ZERO, |route| route.share)
+    }
+
+    /// The share that was last asked for a version: the sum of its instances'.
+    #[must_use]
+    pub fn asked_share_of(&self, version: VersionId) -> Share {
+        let points = self.instances_of(version).map(|(id, _)| self.asked_share(id).as_basis_points()).sum();
+        Share::basis_points(points)
+    }
+}
+
+/// What one release put out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    /// What was asked for.
+    pub new: NewVersion,
+    /// Its images by digest, once they are known.
+    pub pins: Option<BTreeMap<ComponentName, String>>,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How often a replacement of one of its instances was started in a row, and when the next may be.
+    pub replacing: Attempt,
+}
+
+/// What became of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Its release has not ended.
+    Open,
+    /// Its release settled.
+    Settled,
+    /// Its release was aborted, by no fault of its own that we know.
+    Aborted,
+    /// It failed, or was rolled back. Nothing goes back to it by itself.
+    Bad,
+}
+
+/// Tries of one thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Attempt {
+    /// How many there were.
+    pub count: u32,
+    /// Before that, there is no other.
+    pub retry_at: Timestamp,
+}
+
+impl Attempt {
+    /// Whether another may begin.
+    #[must_use]
+    pub fn is_due(self, now: Timestamp) -> bool {
+        self.retry_at <= now
+    }
+
+    /// Counts one that begins now; the next waits `first`, twice as long after each, `longest` at most.
+    pub fn begin(&mut self, now: Timestamp, first: Duration, longest: Duration) {
+        let wait = first.saturating_mul(1 << self.count.min(16)).min(longest);
+        self.count += 1;
+        self.retry_at = now + wait;
+    }
+}
+
+/// An instance that is not gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instance {
+    /// Its version.
+    pub version: VersionId,
+    /// Its phase.
+    pub phase: Phase,
+    /// Since when it is in that phase.
+    pub since: Timestamp,
+    /// When its launch is given up.
+    pub ready_by: Timestamp,
+    /// Tries of the launch.
+    pub launch: Attempt,
+    /// This life of each component, once it was ready. Another start is a failure.
+    pub lives: BTreeMap<ComponentName, Incarnation>,
+    /// Where its entry listens, once known.
+    pub address: Option<SocketAddr>,
+    /// The number of the last table that named it, whether or not in force.
+    pub named: Option<Number>,
+    /// The number of the last table that named it at share 0 and was seen in force on every locator.
+    pub listed: Option<Number>,
+    /// The number of the last close or evict that was asked for.
+    pub close_asked: Option<Number>,
+    /// Tries of closing.
+    pub close: Attempt,
+    /// Whether any locator was ever seen to have closed it: it is never named again.
+    pub closed_somewhere: bool,
+    /// The present drain.
+    pub drain: Option<DrainState>,
+    /// Since when it does not answer its probe.
+    pub unresponsive_since: Option<Timestamp>,
+    /// Why it failed.
+    pub failure: Option<Error>,
+    /// Whether a component was seen exited, restarted or missing: its sessions are lost already.
+    pub dead: bool,
+    /// Tries of the stop.
+    pub stop: Attempt,
+}
+
+/// How far an instance is.
+///
+/// ```text
+/// Starting → Ready → Serving ⇄ Draining → Retiring → gone
+///     └────────┴─────────┴─────────┴─→ Failed ─→ Retiring
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Being launched; never seen ready.
+    Starting,
+    /// Seen ready; no share in force.
+    Ready,
+    /// A share is in force.
+    Serving,
+    /// No share is in force any more, or its release was aborted; its sessions stay.
+    Draining,
+    /// Exited, restarted, unresponsive for too long, or aborted before it was ready.
+    Failed,
+    /// Closed on every locator; being stopped.
+    Retiring,
+}
+
+/// A drain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DrainState {
+    /// When it began.
+    pub since: Timestamp,
+    /// When what is left is evicted; never, if `None`.
+    pub deadline: Option<Timestamp>,
+    /// Whether that has passed. It stays so for this drain.
+    pub overdue: bool,
+}
+
+/// A release in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The version that it brings, the candidate.
+    pub version: VersionId,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// Whether it goes back to an earlier version: the ramp is one stage then.
+    pub rollback: bool,
+    /// How far it is.
+    pub phase: ReleasePhase,
+    /// When the stage's share, or the full share while settling, was seen in force.
+    pub held_since: Option<Timestamp>,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
+    /// Whether somebody asked to go on at once.
+    pub advance: bool,
+    /// Tries of the pull.
+    pub pull: Attempt,
+    /// Why it waits, if it does.
+    pub waits: Option<Error>,
+}
+
+/// How far a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleasePhase {
+    /// Images are pulled; room for another version is waited for.
+    Preparing,
+    /// The candidate's instances are started and probed.
+    Launching,
+    /// The candidate has the share of this stage, from 0.
+    Ramping(usize),
+    /// The candidate has the full share.
+    Settling,
+    /// The candidate keeps its share until the known good version has it back.
+    Aborting(AbortReason),
+}
+
+impl ReleasePhase {
+    /// The phase's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Preparing => "preparing",
+            Self::Launching => "launching",
+            Self::Ramping(_) => "ramping",
+            Self::Settling => "settling",
+            Self::Aborting(_) => "aborting",
+        }
+    }
+}
+
+/// A table that was asked of the locators.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedTable {
+    /// The number of the decision.
+    pub number: Number,
+    /// The routes.
+    pub routes: BTreeMap<InstanceId, Route>,
+    /// Whether it was seen in force on every locator.
+    pub in_force: bool,
+    /// Tries of sending it.
+    pub sending: Attempt,
+}

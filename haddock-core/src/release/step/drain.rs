@@ -1,0 +1,196 @@
+//! What may be closed, evicted, stopped and removed.
+
+use std::collections::BTreeSet;
+
+use super::{LOCATOR_BACKOFF, RUNTIME_BACKOFF, Work};
+use crate::name::{InstanceId, VersionId};
+use crate::release::action::{Action, Task};
+use crate::release::event::Event;
+use crate::release::observation::{Reading, TaskReport};
+use crate::release::state::{Phase, ReleasePhase};
+use crate::routing::InstanceFigures;
+
+impl Work<'_> {
+    /// Moves on what is on its way out.
+    pub(super) fn drain(&mut self) {
+        let needed = self.needed();
+        let ids: Vec<InstanceId> = self.state.instances.keys().cloned().collect();
+        for id in &ids {
+            match self.state.instances[id].phase {
+                Phase::Ready if !needed.contains(id) && self.state.asked_share(id).is_zero() => self.drain_unused(id),
+                Phase::Draining if !needed.contains(id) => self.drain_one(id),
+                Phase::Failed => self.drain_failed(id),
+                _ => {}
+            }
+            if self.state.instances[id].phase == Phase::Retiring {
+                self.stop(id);
+            }
+        }
+        self.remove_strays();
+    }
+
+    /// Instances that are not closed although they may have no share: those of the known good version until the new
+    /// one has settled, of the candidate, and of whatever serves in their stead. Not needed are more of a version than
+    /// its replicas, and what one locator has closed: it is closed on the rest.
+    fn needed(&self) -> BTreeSet<InstanceId> {
+        let mut versions: BTreeSet<VersionId> = self.home().into_iter().collect();
+        if self.rules.known_good_stays {
+            versions.extend(self.state.known_good);
+        }
+        if let Some(release) = self.state.release.as_ref() {
+            let aborting = matches!(release.phase, ReleasePhase::Aborting(_));
+            if !aborting {
+                versions.insert(release.version);
+            }
+        }
+        let mut needed = BTreeSet::new();
+        for version in versions {
+            let replicas = self.version(version).new.settings.release.replicas as usize;
+            let healthy = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
+            for (id, instance) in self.state.instances_of(version) {
+                if instance.closed_somewhere {
+                    continue;
+                }
+                let surplus = healthy > replicas && self.state.asked_share(id).is_zero() && self.has_share(version);
+                if !(surplus && instance.phase == Phase::Draining) {
+                    needed.insert(id.clone());
+                }
+            }
+        }
+        needed
+    }
+
+    fn has_share(&self, version: VersionId) -> bool {
+        !self.state.asked_share_of(version).is_zero()
+    }
+
+    fn drain_unused(&mut self, id: &InstanceId) {
+        self.begin_drain(id);
+        self.drain_one(id);
+    }
+
+    fn drain_one(&mut self, id: &InstanceId) {
+        if self.state.instances[id].named.is_none() {
+            return self.retire(id, 0);
+        }
+        self.mark_overdue(id);
+        if !self.has_zero_in_force(id) {
+            return;
+        }
+        let overdue = self.state.instances[id].drain.is_some_and(|drain| drain.overdue);
+        if overdue {
+            self.close(id, true);
+        } else if self.is_drained(id) {
+            if self.rules.close_before_stop {
+                self.close(id, false);
+            } else {
+                self.retire(id, 0);
+            }
+        }
+    }
+
+    fn mark_overdue(&mut self, id: &InstanceId) {
+        let now = self.now;
+        let Some(mut drain) = self.state.instances[id].drain else { return };
+        let Some(deadline) = drain.deadline.filter(|_| !drain.overdue) else { return };
+        if deadline > now {
+            return self.wake(deadline);
+        }
+        drain.overdue = true;
+        let sessions = self.live_sessions(id);
+        self.instance_mut(id).drain = Some(drain);
+        self.events.push(Event::DrainOverdue { instance: id.clone(), sessions });
+    }
+
+    /// Whether the table in force everywhere gives it nothing.
+    fn has_zero_in_force(&self, id: &InstanceId) -> bool {
+        self.state.asked.as_ref().is_none_or(|asked| asked.in_force) && self.state.asked_share(id).is_zero()
+    }
+
+    /// Whether every locator says that nothing of it is left. One that closed it already is one of them.
+    fn is_drained(&self, id: &InstanceId) -> bool {
+        let empty = |figures: Option<&InstanceFigures>| figures.is_none_or(|f| f.closed || f.is_empty());
+        match &self.reports {
+            Some(reports) => reports.iter().all(|report| empty(report.instances.get(id))),
+            None => !self.rules.unknown_is_not_empty,
+        }
+    }
+
+    /// One that has ended is evicted at once; one that runs, when its share 0 is in force; one that no locator was
+    /// ever told of has nobody to lose.
+    fn drain_failed(&mut self, id: &InstanceId) {
+        let instance = &self.state.instances[id];
+        if instance.named.is_none() {
+            self.retire(id, 0);
+        } else if instance.dead || self.has_zero_in_force(id) || !self.rules.evict_after_share_zero {
+            self.close(id, true);
+        }
+    }
+
+    /// Asks each locator that has not closed it to do so.
+    fn close(&mut self, id: &InstanceId, evict: bool) {
+        let (now, number) = (self.now, self.number);
+        let attempt = self.state.instances[id].close;
+        if !attempt.is_due(now) {
+            return self.wake(attempt.retry_at);
+        }
+        for (locator, view) in &self.seen.locators {
+            let closed = |report: &crate::LocatorReport| report.instances.get(id).is_some_and(|f| f.closed);
+            if view.report.value().is_some_and(closed) {
+                continue;
+            }
+            let (locator, instance) = (locator.clone(), id.clone());
+            self.actions.push(if evict {
+                Action::Evict { locator, instance, number }
+            } else {
+                Action::Close { locator, instance, number }
+            });
+        }
+        let instance = self.instance_mut(id);
+        instance.close_asked = Some(number);
+        instance.close.begin(now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
+        let retry_at = instance.close.retry_at;
+        self.wake(retry_at);
+    }
+
+    fn stop(&mut self, id: &InstanceId) {
+        if let Some(TaskReport::Running) = self.task(&Task::Stop(id.clone())) {
+            return;
+        }
+        let now = self.now;
+        let instance = self.instance_mut(id);
+        if instance.stop.is_due(now) {
+            instance.stop.begin(now, RUNTIME_BACKOFF.0, RUNTIME_BACKOFF.1);
+            self.actions.push(Action::Stop { instance: id.clone() });
+        }
+        let retry_at = self.state.instances[id].stop.retry_at;
+        self.wake(retry_at);
+    }
+
+    /// What carries our journal's label and an id that this service gave out, but is in no state, is removed, unless
+    /// it was made under a newer epoch than ours or a locator counts anything on it.
+    fn remove_strays(&mut self) {
+        if !matches!(self.seen.containers, Reading::Known { .. }) {
+            return;
+        }
+        let (Some(containers), Some(reports)) = (&self.containers, &self.reports) else { return };
+        let mut strays = Vec::new();
+        for (id, found) in containers.iter().filter(|(id, _)| !self.state.instances.contains_key(*id)) {
+            let newer = found.iter().any(|container| container.epoch() > self.number.epoch);
+            let counted = reports.iter().any(|report| report.instances.get(id).is_some_and(|f| !f.is_empty()));
+            let task = self.task(&Task::Stop(id.clone()));
+            let pending = match task {
+                Some(TaskReport::Running) => true,
+                Some(TaskReport::Ended { .. }) => !self.absence_counts(id),
+                None => false,
+            };
+            if !newer && !counted && !pending {
+                strays.push(id.clone());
+            }
+        }
+        for instance in strays {
+            self.events.push(Event::StrayFound { instance: instance.clone() });
+            self.actions.push(Action::RemoveStray { instance });
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! One step, part by part.
+
+mod drain;
+mod progress;
+mod requests;
+mod routing;
+mod sightings;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::action::Action;
+use super::event::Event;
+use super::observation::{Observation, Reading, TaskReport};
+use super::rules::Rules;
+use super::state::{Instance, Phase, ServiceState, Verdict, Version};
+use crate::container::Container;
+use crate::error::Error;
+use crate::name::{InstanceId, RequestId, VersionId};
+use crate::routing::{LocatorReport, Number};
+use crate::time::Timestamp;
+
+/// What a step came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The state that the events lead to.
+    pub state: ServiceState,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// What to do, once state and events are committed.
+    pub actions: Vec<Action>,
+    /// The requests that were taken up.
+    pub taken: Vec<RequestId>,
+    /// When to look again although nothing happens.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Step {
+    /// Whether there is anything to commit. A step with actions commits even without events: its number is theirs.
+    #[must_use]
+    pub fn must_commit(&self) -> bool {
+        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty()
+    }
+}
+
+/// What is to happen next to this service, given what is seen of it at `now`.
+///
+/// Pure and deterministic. Linear in the number of instances and containers.
+///
+/// ```
+/// use haddock_core::release::{Observation, ServiceState, step};
+/// use haddock_core::{JournalId, ServiceName, Timestamp};
+///
+/// # fn main() -> haddock_core::Result<()> {
+/// let state = ServiceState::new(ServiceName::new("accounting")?, JournalId::new("j1")?);
+/// let step = step(&state, &Observation::default(), Timestamp::from_millis(0));
+/// assert!(step.actions.is_empty(), "nothing was asked for, so there is nothing to do");
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn step(state: &ServiceState, observation: &Observation, now: Timestamp) -> Step {
+    step_by(&Rules::ALL, state, observation, now)
+}
+
+/// [`step()`] with some rules switched off: for the tests that prove that each rule is needed.
+#[must_use]
+pub fn step_by(rules: &Rules, state: &ServiceState, observation: &Observation, now: Timestamp) -> Step {
+    let mut work = Work::new(rules, state, observation, now);
+    work.take_requests();
+    work.sight_locators();
+    work.sight_instances();
+    work.make_progress();
+    work.route();
+    work.drain();
+    work.finish()
+}
+
+/// A step in the making.
+struct Work<'a> {
+    rules: &'a Rules,
+    seen: &'a Observation,
+    now: Timestamp,
+    /// The number that this step's commit will have.
+    number: Number,
+    state: ServiceState,
+    /// The containers of each environment of this service, if they could be read.
+    containers: Option<BTreeMap<InstanceId, Vec<&'a Container>>>,
+    /// The reports of all locators, if all could be read.
+    reports: Option<Vec<&'a LocatorReport>>,
+    events: Vec<Event>,
+    actions: Vec<Action>,
+    taken: Vec<RequestId>,
+    wake_at: Option<Timestamp>,
+}
+
+impl<'a> Work<'a> {
+    fn new(rules: &'a Rules, state: &ServiceState, seen: &'a Observation, now: Timestamp) -> Self {
+        let mut state = state.clone();
+        let now = now.max(state.now);
+        state.now = now;
+        let number = Number { epoch: state.number.epoch, revision: state.number.revision + 1 };
+        let containers = match &seen.containers {
+            Reading::Known { value, .. } => Some(Self::by_instance(&state, value)),
+            Reading::Unknown if rules.unknown_is_not_empty => None,
+            Reading::Unknown => Some(BTreeMap::new()),
+        };
+        let reports: Option<Vec<_>> = seen.locators.values().map(|view| view.report.value()).collect();
+        let reports = reports.filter(|reports| !reports.is_empty());
+        Self {
+            rules,
+            seen,
+            now,
+            number,
+            state,
+            containers,
+            reports,
+            events: Vec::new(),
+            actions: Vec::new(),
+            taken: Vec::new(),
+            wake_at: None,
+        }
+    }
+
+    /// Sorts containers by the environment that their labels name. What does not carry our journal's label, or names an
+    /// environment that another service of the journal started, is not ours to look at.
+    fn by_instance<'c>(state: &ServiceState, all: &'c [Container]) -> BTreeMap<InstanceId, Vec<&'c Container>> {
+        let mut sorted: BTreeMap<InstanceId, Vec<&Container>> = BTreeMap::new();
+        for container in all.iter().filter(|container| container.belongs_to(&state.journal)) {
+            if let Some(id) = container.instance().filter(|id| id.is_of(&state.journal, &state.service)) {
+                sorted.entry(id).or_default().push(container);
+            }
+        }
+        sorted
+    }
+
+    fn wake(&mut self, at: Timestamp) {
+        if at > self.now {
+            self.wake_at = Some(self.wake_at.map_or(at, |earlier| earlier.min(at)));
+        }
+    }
+
+    fn version(&self, id: VersionId) -> &Version {
+        self.state.versions.get(&id).expect("a version with instances or a release is kept")
+    }
+
+    fn version_mut(&mut self, id: VersionId) -> &mut Version {
+        self.state.versions.get_mut(&id).expect("a version with instances or a release is kept")
+    }
+
+    fn instance_mut(&mut self, id: &InstanceId) -> &mut Instance {
+        self.state.instances.get_mut(id).expect("the id was taken from this map in this step")
+    }
+
+    fn enter(&mut self, id: &InstanceId, phase: Phase) {
+        let now = self.now;
+        let instance = self.instance_mut(id);
+        instance.phase = phase;
+        instance.since = now;
+    }
+
+    fn fail(&mut self, id: &InstanceId, error: Error, dead: bool) {
+        let instance = &self.state.instances[id];
+        let (version, lived) = (instance.version, self.now - instance.since);
+        if instance.phase != Phase::Starting && lived >= LONG_LIFE {
+            self.version_mut(version).replacing.count = 0;
+        }
+        self.enter(id, Phase::Failed);
+        let instance = self.instance_mut(id);
+        instance.failure = Some(error.clone());
+        instance.dead |= dead;
+        instance.unresponsive_since = None;
+        self.events.push(Event::InstanceFailed { instance: id.clone(), error });
+    }
+
+    /// Whether new sessions could go to it: it was seen ready, and nothing speaks against it since.
+    fn is_healthy(&self, instance: &Instance) -> bool {
+        matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining)
+            && instance.unresponsive_since.is_none()
+            && !(self.rules.never_name_closed && instance.closed_somewhere)
+    }
+
+    fn has_healthy(&self, version: VersionId) -> bool {
+        self.state.instances_of(version).any(|(_, instance)| self.is_healthy(instance))
+    }
+
+    /// What serves apart from the candidate: the known good version if it is healthy, else the newest healthy version
+    /// that is neither known bad nor aborted.
+    fn home(&self) -> Option<VersionId> {
+        let known_good = self.state.known_good.filter(|good| self.has_healthy(*good));
+        if self.rules.known_good_first && known_good.is_some() {
+            return known_good;
+        }
+        let trusted = |id: &VersionId| matches!(self.version(*id).verdict, Verdict::Open | Verdict::Settled);
+        let mut healthy: Vec<VersionId> = self
+            .state
+            .instances
+            .values()
+            .filter(|instance| self.is_healthy(instance))
+            .map(|instance| instance.version)
+            .filter(trusted)
+            .collect();
+        healthy.sort_unstable();
+        healthy.pop()
+    }
+
+    /// What was last heard of a task: `None` if this controller never started it.
+    fn task(&self, task: &super::action::Task) -> Option<&'a TaskReport> {
+        self.seen.tasks.get(task)
+    }
+
+    fn finish(mut self) -> Step {
+        self.forget_old_versions();
+        let mut step = Step {
+            state: self.state,
+            events: self.events,
+            actions: self.actions,
+            taken: self.taken,
+            wake_at: self.wake_at,
+        };
+        if step.must_commit() {
+            step.state.number = self.number;
+        }
+        step
+    }
+
+    /// Keeps versions with instances, those a release names, and the last ten that settled, to roll back to.
+    fn forget_old_versions(&mut self) {
+        const KEPT: usize = 10;
+        if self.state.versions.len() <= KEPT {
+            return;
+        }
+        let in_use: std::collections::BTreeSet<VersionId> = self
+            .state
+            .instances
+            .values()
+            .map(|instance| instance.version)
+            .chain(self.state.known_good)
+            .chain(self.state.release.as_ref().map(|release| release.version))
+            .collect();
+        let settled = self.state.versions.iter().rev().filter(|(_, version)| version.verdict == Verdict::Settled);
+        let kept: std::collections::BTreeSet<VersionId> = settled.map(|(id, _)| *id).take(KEPT).collect();
+        let newest = self.state.versions.keys().next_back().copied();
+        self.state.versions.retain(|id, _| in_use.contains(id) || kept.contains(id) || Some(*id) == newest);
+    }
+}
+
+/// An instance that lived that long is replaced without the waits that a crash loop gets.
+const LONG_LIFE: Duration = Duration::from_secs(60);
+/// The first and the longest wait between two tries of something on a locator.
+const LOCATOR_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// The first and the longest wait between two tries of something on a runtime.
+const RUNTIME_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));

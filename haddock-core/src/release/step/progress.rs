@@ -1,0 +1,312 @@
+//! How far the release is.
+
+use super::{RUNTIME_BACKOFF, Work};
+use crate::error::{Error, ErrorKind};
+use crate::name::{InstanceId, VersionId};
+use crate::release::action::{Action, Task};
+use crate::release::event::{AbortReason, Event};
+use crate::release::observation::{TaskReport, TaskResult};
+use crate::release::state::{Attempt, Instance, Phase, ReleasePhase, Verdict};
+use crate::routing::Share;
+use crate::time::Timestamp;
+
+impl Work<'_> {
+    /// Moves the release on as far as it goes, and replaces what died of the versions that are to serve.
+    pub(super) fn make_progress(&mut self) {
+        while self.progress_once() {}
+        self.replace_dead();
+    }
+
+    /// One phase further; answers whether there was anything to do.
+    fn progress_once(&mut self) -> bool {
+        let Some(release) = &self.state.release else { return false };
+        let (version, phase) = (release.version, release.phase.clone());
+        if !matches!(phase, ReleasePhase::Aborting(_)) {
+            let failed = self.state.instances_of(version).find(|(_, i)| i.phase == Phase::Failed && !self.is_former(i));
+            if let Some(error) = failed.and_then(|(_, instance)| instance.failure.clone()) {
+                self.abort(AbortReason::Failed(error));
+                return true;
+            }
+        }
+        match phase {
+            ReleasePhase::Preparing => self.prepare(version),
+            ReleasePhase::Launching => self.launching(version),
+            ReleasePhase::Ramping(stage) => self.ramping(version, stage),
+            ReleasePhase::Settling => self.settling(version),
+            ReleasePhase::Aborting(reason) => self.aborting(version, &reason),
+        }
+    }
+
+    /// An instance that failed before a rollback went back to its version does not speak against the rollback.
+    fn is_former(&self, instance: &Instance) -> bool {
+        self.state.release.as_ref().is_some_and(|release| instance.since < release.started_at)
+    }
+
+    fn enter_release(&mut self, phase: ReleasePhase) {
+        let release = self.state.release.as_mut().expect("only called with a release in progress");
+        release.phase = phase;
+        release.held_since = None;
+        release.advance = false;
+        release.waits = None;
+    }
+
+    fn wait_for(&mut self, version: VersionId, error: Error) -> bool {
+        let release = self.state.release.as_mut().expect("only called with a release in progress");
+        if release.waits.as_ref() != Some(&error) {
+            release.waits = Some(error.clone());
+            self.events.push(Event::ReleaseWaits { version, error });
+        }
+        false
+    }
+
+    fn prepare(&mut self, version: VersionId) -> bool {
+        if self.version(version).pins.is_none() && !self.pull(version) {
+            return false;
+        }
+        let most = self.version(version).new.settings.release.max_versions as usize;
+        let mut others: Vec<VersionId> =
+            self.state.instances.values().map(|instance| instance.version).filter(|other| *other != version).collect();
+        others.sort_unstable();
+        others.dedup();
+        if others.len() >= most {
+            let message = format!("{} versions run already, and `max_versions` is {most}", others.len());
+            let error =
+                Error::new(ErrorKind::Busy, message).with_hint("wait until the oldest has drained, or raise it");
+            return self.wait_for(version, error);
+        }
+        self.enter_release(ReleasePhase::Launching);
+        self.events.push(Event::ReleaseLaunching { version });
+        true
+    }
+
+    /// Has the images pulled; answers whether they are pinned.
+    fn pull(&mut self, version: VersionId) -> bool {
+        let now = self.now;
+        match self.task(&Task::Pull(version)) {
+            Some(TaskReport::Running) => return false,
+            Some(TaskReport::Ended { result: Ok(TaskResult::Pulled(pins)), .. }) => {
+                self.version_mut(version).pins = Some(pins.clone());
+                self.events.push(Event::ImagesPinned { version, pins: pins.clone() });
+                return true;
+            }
+            Some(TaskReport::Ended { result: Err(error), .. }) if !error.is_retryable() => {
+                self.abort(AbortReason::Failed(error.clone()));
+                return false;
+            }
+            Some(TaskReport::Ended { result: Err(error), .. }) => {
+                self.wait_for(version, error.clone());
+            }
+            Some(TaskReport::Ended { result: Ok(TaskResult::Done), .. }) | None => {}
+        }
+        let release = self.state.release.as_mut().expect("only called with a release in progress");
+        if release.pull.is_due(now) {
+            let (first, longest) = RUNTIME_BACKOFF;
+            release.pull.begin(now, first, longest);
+            self.actions.push(Action::Pull { version });
+        }
+        let retry_at = self.state.release.as_ref().map_or(now, |release| release.pull.retry_at);
+        self.wake(retry_at);
+        false
+    }
+
+    fn launching(&mut self, version: VersionId) -> bool {
+        let replicas = self.version(version).new.settings.release.replicas as usize;
+        for _ in self.usable(version)..replicas {
+            self.start_instance(version, false);
+        }
+        let ready = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
+        let paused = self.state.release.as_ref().is_some_and(|release| release.paused_at.is_some());
+        if ready < replicas || paused {
+            return false;
+        }
+        let (rollback, stages) = {
+            let release = self.state.release.as_ref().expect("only called with a release in progress");
+            (release.rollback, self.version(version).new.settings.release.ramp.len())
+        };
+        // With nothing else that serves there is nobody to protect from the candidate.
+        let alone = self.home().is_none_or(|home| home == version);
+        let stage = if rollback || alone { stages.saturating_sub(1) } else { 0 };
+        self.reach(version, stage);
+        true
+    }
+
+    fn reach(&mut self, version: VersionId, stage: usize) {
+        self.enter_release(ReleasePhase::Ramping(stage));
+        let share = self.stage_share(version, stage);
+        self.events.push(Event::StageReached { version, stage, share });
+    }
+
+    /// The share of a stage; beyond the last it is full.
+    pub(super) fn stage_share(&self, version: VersionId, stage: usize) -> Share {
+        let ramp = &self.version(version).new.settings.release.ramp;
+        if stage + 1 >= ramp.len() { Share::FULL } else { ramp[stage].share }
+    }
+
+    fn ramping(&mut self, version: VersionId, stage: usize) -> bool {
+        let ramp = self.version(version).new.settings.release.ramp.clone();
+        let last = stage + 1 >= ramp.len();
+        let share = self.stage_share(version, stage);
+        let Some(held_since) = self.hold(version, share) else { return false };
+        if last {
+            self.enter_release(ReleasePhase::Settling);
+            self.events.push(Event::ReleaseSettling { version });
+            return true;
+        }
+        if !self.is_over(held_since + ramp[stage].hold) {
+            return false;
+        }
+        self.reach(version, stage + 1);
+        true
+    }
+
+    fn settling(&mut self, version: VersionId) -> bool {
+        let settle = self.version(version).new.settings.release.settle;
+        let Some(held_since) = self.hold(version, Share::FULL) else { return false };
+        if !self.has_healthy(version) || !self.is_over(held_since + settle) {
+            return false;
+        }
+        let rollback = self.state.release.take().is_some_and(|release| release.rollback);
+        self.version_mut(version).verdict = Verdict::Settled;
+        let former = self.state.known_good.replace(version).filter(|former| *former != version);
+        if let Some(former) = former.filter(|_| rollback) {
+            self.version_mut(former).verdict = Verdict::Bad;
+        }
+        self.events.push(Event::ReleaseSettled { version });
+        self.start_queued();
+        true
+    }
+
+    /// Since when at least this share is asked for the version and in force. Anything less starts the time anew.
+    fn hold(&mut self, version: VersionId, share: Share) -> Option<Timestamp> {
+        let now = self.now;
+        let asked = self.state.asked_share_of(version) >= share;
+        let in_force = self.state.asked.as_ref().is_some_and(|asked| asked.in_force);
+        let release = self.state.release.as_mut().expect("only called with a release in progress");
+        match (asked, in_force) {
+            (false, _) => release.held_since = None,
+            (true, true) => release.held_since = release.held_since.or(Some(now)),
+            (true, false) => {}
+        }
+        release.held_since.filter(|_| asked && in_force)
+    }
+
+    /// Whether a time that is held until `end` is over: paused, it is not; advanced, it is.
+    fn is_over(&mut self, end: Timestamp) -> bool {
+        let release = self.state.release.as_ref().expect("only called with a release in progress");
+        if release.advance {
+            return true;
+        }
+        if release.paused_at.is_some() {
+            return false;
+        }
+        self.wake(end);
+        end <= self.now
+    }
+
+    /// Begins to give the share back. What has not been ready yet has nothing to drain.
+    pub(super) fn abort(&mut self, reason: AbortReason) {
+        let Some(release) = &self.state.release else { return };
+        if matches!(release.phase, ReleasePhase::Aborting(_)) {
+            return;
+        }
+        let version = release.version;
+        self.enter_release(ReleasePhase::Aborting(reason.clone()));
+        if self.version(version).verdict == Verdict::Open {
+            let verdict = if matches!(reason, AbortReason::Failed(_)) { Verdict::Bad } else { Verdict::Aborted };
+            self.version_mut(version).verdict = verdict;
+        }
+        self.events.push(Event::ReleaseAborting { version, reason });
+        let starting: Vec<InstanceId> = self
+            .state
+            .instances_of(version)
+            .filter(|(_, instance)| instance.phase == Phase::Starting)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in starting {
+            self.fail(&id, Error::new(ErrorKind::NothingToDo, "its release was aborted before it was ready"), false);
+        }
+    }
+
+    /// The candidate keeps its share until the known good version, or a replacement of it, has it in force.
+    fn aborting(&mut self, version: VersionId, reason: &AbortReason) -> bool {
+        let way_back = self.state.known_good.is_some_and(|good| good != version);
+        let asked = self.state.asked_share_of(version);
+        let in_force = self.state.asked.as_ref().is_none_or(|asked| asked.in_force);
+        if way_back && !(asked.is_zero() && in_force) {
+            return false;
+        }
+        self.state.release = None;
+        self.events.push(Event::ReleaseAborted { version, reason: reason.clone() });
+        self.start_queued();
+        true
+    }
+
+    /// Instances of a version that are or will be able to serve.
+    fn usable(&self, version: VersionId) -> usize {
+        let usable = |instance: &Instance| {
+            !matches!(instance.phase, Phase::Failed | Phase::Retiring) && !instance.closed_somewhere
+        };
+        self.state.instances_of(version).filter(|(_, instance)| usable(instance)).count()
+    }
+
+    /// The known good version keeps its number of replicas for as long as it is to serve.
+    fn replace_dead(&mut self) {
+        let now = self.now;
+        let Some(good) = self.state.known_good else { return };
+        let serves = match &self.state.release {
+            None => true,
+            Some(release) if release.version == good => matches!(release.phase, ReleasePhase::Aborting(_)),
+            Some(release) => match release.phase {
+                ReleasePhase::Preparing | ReleasePhase::Launching | ReleasePhase::Aborting(_) => true,
+                ReleasePhase::Ramping(stage) => self.stage_share(release.version, stage) < Share::FULL,
+                ReleasePhase::Settling => false,
+            },
+        };
+        let replicas = self.version(good).new.settings.release.replicas as usize;
+        let missing = replicas.saturating_sub(self.usable(good));
+        if !serves || missing == 0 {
+            return;
+        }
+        let replacing = &mut self.version_mut(good).replacing;
+        if !replacing.is_due(now) {
+            let retry_at = replacing.retry_at;
+            return self.wake(retry_at);
+        }
+        let (first, longest) = RUNTIME_BACKOFF;
+        replacing.begin(now, first, longest);
+        for _ in 0..missing {
+            self.start_instance(good, true);
+        }
+    }
+
+    fn start_instance(&mut self, version: VersionId, replacement: bool) {
+        let id = InstanceId::of(&self.state.journal, &self.state.service, self.state.next_instance);
+        self.state.next_instance += 1;
+        let ready_by = self.now + self.version(version).new.settings.ready.within;
+        let mut launch = Attempt::default();
+        let (first, longest) = RUNTIME_BACKOFF;
+        launch.begin(self.now, first, longest);
+        let instance = Instance {
+            version,
+            phase: Phase::Starting,
+            since: self.now,
+            ready_by,
+            launch,
+            lives: Default::default(),
+            address: None,
+            named: None,
+            listed: None,
+            close_asked: None,
+            close: Attempt::default(),
+            closed_somewhere: false,
+            drain: None,
+            unresponsive_since: None,
+            failure: None,
+            dead: false,
+            stop: Attempt::default(),
+        };
+        self.state.instances.insert(id.clone(), instance);
+        self.events.push(Event::InstanceStarting { instance: id.clone(), version, replacement });
+        self.actions.push(Action::Launch { instance: id, ready_by });
+    }
+}

@@ -1,0 +1,197 @@
+//! Which instance gets which share of the new sessions: giving and taking.
+
+use std::collections::BTreeMap;
+
+use super::{LOCATOR_BACKOFF, Work};
+use crate::name::{InstanceId, VersionId};
+use crate::release::action::Action;
+use crate::release::event::Event;
+use crate::release::state::{AskedTable, Attempt, Instance, Phase, ReleasePhase};
+use crate::routing::{Route, RoutingTable, SessionPolicy, Share};
+
+type Routes = BTreeMap<InstanceId, Route>;
+
+impl Work<'_> {
+    /// Computes the table anew, and sends it if it is not what is in force.
+    pub(super) fn route(&mut self) {
+        // Sending is a decision, and a decision needs eyes.
+        if self.rules.no_table_blind && self.containers.is_none() {
+            return;
+        }
+        let routes = self.routes();
+        let news = match &self.state.asked {
+            None => !routes.is_empty(),
+            Some(asked) => asked.routes != routes || self.needs_listing(asked, &routes),
+        };
+        let resend = self.state.asked.as_ref().filter(|asked| !asked.in_force && !news).map(|asked| asked.sending);
+        match resend {
+            Some(sending) if !sending.is_due(self.now) => self.wake(sending.retry_at),
+            Some(sending) => self.send(routes, sending),
+            None if news => self.send(routes, Attempt::default()),
+            None => {}
+        }
+    }
+
+    /// Whether one at share 0 waits for a listing that is newer than the last close that was asked for it.
+    fn needs_listing(&self, asked: &AskedTable, routes: &Routes) -> bool {
+        let wanted = self.intent();
+        routes.iter().filter(|(_, route)| route.share.is_zero()).any(|(id, _)| {
+            let instance = &self.state.instances[id];
+            let unlisted = instance.close_asked.is_some_and(|close| asked.number <= close);
+            unlisted && self.is_healthy(instance) && wanted.contains_key(&instance.version)
+        })
+    }
+
+    /// Every instance that may get requests, with its share.
+    fn routes(&self) -> Routes {
+        let shares = self.shares();
+        let named = |instance: &&Instance| {
+            let alive = matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining | Phase::Failed);
+            alive && !(self.rules.never_name_closed && instance.closed_somewhere)
+        };
+        let mut routes = Routes::new();
+        for (id, instance) in self.state.instances.iter().filter(|(_, instance)| named(instance)) {
+            let Some(address) = instance.address else { continue };
+            let share = shares.get(id).copied().unwrap_or(Share::ZERO);
+            if !share.is_zero() || instance.named.is_some() || instance.phase != Phase::Failed {
+                routes.insert(id.clone(), Route { address, share });
+            }
+        }
+        routes
+    }
+
+    /// The share that each version is to have, from how far the release is.
+    fn intent(&self) -> BTreeMap<VersionId, Share> {
+        let home = self.home();
+        let mut intent = BTreeMap::new();
+        let candidate = self.state.release.as_ref().and_then(|release| match release.phase {
+            ReleasePhase::Ramping(stage) => Some((release.version, self.stage_share(release.version, stage))),
+            ReleasePhase::Settling => Some((release.version, Share::FULL)),
+            _ => None,
+        });
+        match (home, candidate) {
+            (Some(home), Some((version, share))) if home != version && self.has_healthy(version) => {
+                intent.insert(version, share);
+                if !share.rest().is_zero() {
+                    intent.insert(home, share.rest());
+                }
+            }
+            (Some(home), _) => {
+                intent.insert(home, Share::FULL);
+            }
+            (None, _) => {}
+        }
+        intent
+    }
+
+    fn shares(&self) -> BTreeMap<InstanceId, Share> {
+        let mut placed: BTreeMap<VersionId, (Share, Vec<&InstanceId>)> = BTreeMap::new();
+        for (version, share) in self.intent() {
+            let able = self.able(version);
+            if !able.is_empty() {
+                placed.insert(version, (share, able));
+            }
+        }
+        if placed.is_empty() {
+            return if self.rules.keep_if_none_healthy { self.asked_shares() } else { BTreeMap::new() };
+        }
+        // A share for which nobody is able yet goes to whom has the most.
+        let missing = placed.values().fold(Share::FULL.as_basis_points(), |left, (s, _)| left - s.as_basis_points());
+        if let Some((share, _)) = placed.values_mut().max_by_key(|(share, _)| *share) {
+            *share = Share::basis_points(share.as_basis_points() + missing);
+        }
+        placed.into_values().flat_map(|(share, able)| split(share, &able)).collect()
+    }
+
+    fn asked_shares(&self) -> BTreeMap<InstanceId, Share> {
+        let asked = self.state.asked.iter().flat_map(|asked| &asked.routes);
+        asked.filter(|(_, route)| !route.share.is_zero()).map(|(id, route)| (id.clone(), route.share)).collect()
+    }
+
+    /// The healthy instances of a version that may be given a share, at most as many as it is to have, those that have
+    /// one already first.
+    fn able(&self, version: VersionId) -> Vec<&InstanceId> {
+        let replicas = self.version(version).new.settings.release.replicas as usize;
+        let mut able: Vec<&InstanceId> = self
+            .state
+            .instances_of(version)
+            .filter(|(_, instance)| self.is_healthy(instance) && self.is_cleared(instance))
+            .map(|(id, _)| id)
+            .collect();
+        if able.len() > replicas {
+            able.sort_by_key(|id| (self.state.asked_share(id).is_zero(), (*id).clone()));
+            able.truncate(replicas);
+        }
+        able
+    }
+
+    /// List first: seen in force at share 0 on every locator, by a table newer than any close that was asked for.
+    fn is_cleared(&self, instance: &Instance) -> bool {
+        match (instance.listed, instance.close_asked) {
+            (None, _) => !self.rules.list_first,
+            (Some(listed), Some(close)) => listed > close || !self.rules.list_again_after_close,
+            (Some(_), None) => true,
+        }
+    }
+
+    fn send(&mut self, routes: Routes, mut sending: Attempt) {
+        let number = self.number;
+        let gives = routes.iter().any(|(id, route)| {
+            !route.share.is_zero() && self.state.instances.get(id).is_some_and(|i| self.is_healthy(i))
+        });
+        let table = RoutingTable {
+            service: self.state.service.clone(),
+            number,
+            session: self.session_policy(),
+            routes: routes.clone(),
+        };
+        for (name, view) in &self.seen.locators {
+            if gives || !self.rules.no_share_to_dead || !self.may_have_healthy_share(view) {
+                self.actions.push(Action::Apply { locator: name.clone(), table: table.clone() });
+            }
+        }
+        let shares: BTreeMap<InstanceId, Share> = self.asked_shares();
+        let new_shares: BTreeMap<InstanceId, Share> =
+            routes.iter().filter(|(_, r)| !r.share.is_zero()).map(|(id, r)| (id.clone(), r.share)).collect();
+        if shares != new_shares {
+            self.events.push(Event::SharesAsked { number, shares: new_shares });
+        }
+        for id in routes.keys() {
+            self.instance_mut(id).named = Some(number);
+        }
+        sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
+        self.wake(sending.retry_at);
+        self.state.asked = Some(AskedTable { number, routes, in_force: false, sending });
+    }
+
+    /// Whether the locator has, or for all we know may have, a share in force on an instance that is healthy.
+    fn may_have_healthy_share(&self, view: &crate::release::LocatorView) -> bool {
+        let Some(report) = view.report.value() else { return true };
+        report.instances.iter().any(|(id, figures)| {
+            figures.share.is_some_and(|share| !share.is_zero())
+                && self.state.instances.get(id).is_some_and(|instance| self.is_healthy(instance))
+        })
+    }
+
+    /// The policy of the newest version that runs; the longest idle time of all that run, so that no session of an
+    /// older version expires before its time.
+    fn session_policy(&self) -> SessionPolicy {
+        let policies: BTreeMap<VersionId, &SessionPolicy> = self
+            .state
+            .instances
+            .values()
+            .map(|instance| (instance.version, &self.version(instance.version).new.settings.session))
+            .collect();
+        let mut policy = policies.values().next_back().map_or_else(SessionPolicy::default, |newest| (*newest).clone());
+        policy.idle = policies.values().map(|policy| policy.idle).max().unwrap_or(policy.idle);
+        policy
+    }
+}
+
+/// Splits a share evenly; the first ones get what does not come out even.
+fn split(share: Share, able: &[&InstanceId]) -> Vec<(InstanceId, Share)> {
+    let count = u32::try_from(able.len()).unwrap_or(u32::MAX);
+    let (each, rest) = (share.as_basis_points() / count, share.as_basis_points() % count);
+    let points = |n: usize| each + u32::from(u32::try_from(n).is_ok_and(|n| n < rest));
+    able.iter().enumerate().map(|(n, id)| ((*id).clone(), Share::basis_points(points(n)))).collect()
+}
