@@ -30,21 +30,33 @@ struct Session {
 #[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     idle: Duration,
-    by_id: Arc<Mutex<HashMap<String, Session>>>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_id: HashMap<String, Session>,
+    /// When those that have expired are next cleared away. Until then they are not counted and not given out.
+    sweep_at: Option<Instant>,
 }
 
 impl Sessions {
     pub(crate) fn new(idle: Duration) -> Self {
-        Self { idle, by_id: Arc::default() }
+        Self { idle, inner: Arc::default() }
     }
 
     /// Counts a request of the session, or begins a new one at 1 if it is not known. The session is in use until the
     /// answer has been dropped.
     pub(crate) fn request(&self, id: Option<&str>, now: Instant) -> (Use, Snapshot) {
-        let mut sessions = self.sessions();
-        sessions.retain(|_, session| !session.has_expired(self.idle, now));
+        let mut inner = self.inner();
+        if inner.sweep_at.is_none_or(|at| at <= now) {
+            inner.by_id.retain(|_, session| !session.has_expired(self.idle, now));
+            inner.sweep_at = Some(now + self.idle / 8);
+        }
+        let sessions = &mut inner.by_id;
+        let lives = |id: &str| sessions.get(id).is_some_and(|session| !session.has_expired(self.idle, now));
         let id = match id {
-            Some(id) if sessions.contains_key(id) => id.to_owned(),
+            Some(id) if lives(id) => id.to_owned(),
             _ => format!("{:016x}", rand::random::<u64>()),
         };
         let session = sessions.entry(id.clone()).or_insert(Session { count: 0, user: None, in_use: 0, last_used: now });
@@ -56,28 +68,28 @@ impl Sessions {
 
     /// The session as it is; `None` once it has ended.
     pub(crate) fn get(&self, id: &str) -> Option<Snapshot> {
-        let sessions = self.sessions();
-        let session = sessions.get(id)?;
+        let inner = self.inner();
+        let session = inner.by_id.get(id)?;
         Some(Snapshot { session: id.to_owned(), count: session.count, user: session.user.clone() })
     }
 
     pub(crate) fn login(&self, id: &str, user: String) {
-        if let Some(session) = self.sessions().get_mut(id) {
+        if let Some(session) = self.inner().by_id.get_mut(id) {
             session.user = Some(user);
         }
     }
 
     pub(crate) fn end(&self, id: &str) {
-        self.sessions().remove(id);
+        self.inner().by_id.remove(id);
     }
 
     /// How many sessions live.
     pub(crate) fn live(&self, now: Instant) -> usize {
-        self.sessions().values().filter(|session| !session.has_expired(self.idle, now)).count()
+        self.inner().by_id.values().filter(|session| !session.has_expired(self.idle, now)).count()
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<String, Session>> {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,7 +108,7 @@ pub(crate) struct Use {
 
 impl Drop for Use {
     fn drop(&mut self) {
-        if let Some(session) = self.sessions.sessions().get_mut(&self.id) {
+        if let Some(session) = self.sessions.inner().by_id.get_mut(&self.id) {
             session.in_use -= 1;
             session.last_used = now();
         }
