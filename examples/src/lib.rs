@@ -1,1 +1,10 @@
-//! Demo.
+//! The demo application's client, and what the programs that show and measure Haddock share.
+//!
+//! - [`client`]: sessions that put a service under load and notice each that is lost. It knows nothing of Haddock.
+//! - [`image`]: the demo application as an image on a Docker engine.
+//! - [`show`]: what the main example is made of.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod image;
+pub mod show;
