@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::settings::ServiceSettings;
 use crate::container::{HealthCheck, PublishedPort, Sensitive};
 use crate::image::ImageReference;
@@ -49,7 +51,8 @@ pub struct Component {
 }
 
 /// What `depends_on` waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DependencyCondition {
     /// It has been started.
     Started,
@@ -60,7 +63,7 @@ pub enum DependencyCondition {
 }
 
 /// An alias under which a component reaches another.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     /// The other component.
     pub component: ComponentName,

@@ -1,0 +1,242 @@
+//! The tasks that carry out actions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::Ports;
+use crate::environment::EnvironmentSpec;
+use crate::environment::launch::{LaunchPlan, launch, teardown};
+use crate::environment::probe::{Probe, Prober};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{InstanceId, VersionId};
+use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
+use crate::time::Timestamp;
+
+/// How long a call to a locator may take.
+pub(crate) const LOCATOR_LIMIT: Duration = Duration::from_secs(5);
+/// How long stopping and removing an instance may take beyond its longest grace.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// How often a launched instance that is not ready yet is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The end of a task.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    task: Task,
+    run: u64,
+    report: TaskReport,
+}
+
+/// What is being carried out, and how the last of each ended.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    reports: BTreeMap<Task, TaskReport>,
+    handles: BTreeMap<Task, (u64, JoinHandle<()>)>,
+    runs: u64,
+    sender: mpsc::UnboundedSender<Ended>,
+    pub(crate) ended: mpsc::UnboundedReceiver<Ended>,
+}
+
+impl Tasks {
+    pub(crate) fn new() -> Self {
+        let (sender, ended) = mpsc::unbounded_channel();
+        Self { reports: BTreeMap::new(), handles: BTreeMap::new(), runs: 0, sender, ended }
+    }
+
+    pub(crate) fn reports(&self) -> BTreeMap<Task, TaskReport> {
+        self.reports.clone()
+    }
+
+    /// Notes an end. That of a run which another of the same task has followed counts no more.
+    pub(crate) fn note(&mut self, ended: Ended) {
+        if self.handles.get(&ended.task).is_some_and(|(run, _)| *run == ended.run) {
+            self.handles.remove(&ended.task);
+            self.reports.insert(ended.task, ended.report);
+        }
+    }
+
+    /// Forgets how tasks ended on instances and versions that the state does not know any more.
+    pub(crate) fn forget(&mut self, state: &ServiceState) {
+        self.reports.retain(|task, report| {
+            let known = match task {
+                Task::Launch(id) | Task::Close(_, id) | Task::Evict(_, id) => state.instances.contains_key(id),
+                Task::Pull(version) => state.versions.contains_key(version),
+                Task::Stop(_) | Task::Apply(_) => true,
+            };
+            known || *report == TaskReport::Running
+        });
+    }
+
+    /// Starts the task of an action.
+    pub(crate) fn start(&mut self, ports: &Arc<Ports>, state: &Arc<ServiceState>, action: Action) {
+        let task = action.task();
+        let exclusive = matches!(task, Task::Pull(_) | Task::Launch(_) | Task::Stop(_));
+        if exclusive && self.handles.contains_key(&task) {
+            return;
+        }
+        // What is to be stopped must not be launched behind the stop's back.
+        let launch = match &task {
+            Task::Stop(id) => self.handles.remove(&Task::Launch(id.clone())),
+            _ => None,
+        };
+        self.runs += 1;
+        let run = self.runs;
+        let (ports, state, sender) = (Arc::clone(ports), Arc::clone(state), self.sender.clone());
+        self.reports.insert(task.clone(), TaskReport::Running);
+        let handle = tokio::spawn({
+            let task = task.clone();
+            async move {
+                if let Some((_, launch)) = launch {
+                    launch.abort();
+                    let _ = launch.await;
+                }
+                let began = ports.clock.now();
+                ports.watcher.acting(&state, &action);
+                let result = perform(&ports, &state, &action).await;
+                ports.watcher.acted(&state, &action, result.as_ref().err());
+                if let Err(error) = &result {
+                    tracing::debug!(service = %state.service, action = action.name(), %error, "action failed");
+                }
+                let report = TaskReport::Ended { began, at: ports.clock.now(), result };
+                // The loop has ended if nobody listens; then nobody needs to know.
+                let _ = sender.send(Ended { task, run, report });
+            }
+        });
+        self.handles.insert(task, (run, handle));
+    }
+}
+
+impl Drop for Tasks {
+    /// Without a loop nothing is carried out: a successor would not know of it.
+    fn drop(&mut self) {
+        for (_, handle) in self.handles.values() {
+            handle.abort();
+        }
+    }
+}
+
+async fn perform(ports: &Ports, state: &ServiceState, action: &Action) -> Result<TaskResult> {
+    match action {
+        Action::Pull { version } => return pull(ports, state, *version).await.map(TaskResult::Pulled),
+        Action::Launch { instance, ready_by } => launch_until_ready(ports, state, instance, *ready_by).await?,
+        Action::Apply { locator, table } => limited(LOCATOR_LIMIT, ports.locators[locator].apply(table)).await?,
+        Action::Close { locator, instance, number } => {
+            // Busy is an answer too: the next observation shows why.
+            limited(LOCATOR_LIMIT, ports.locators[locator].close(&state.service, instance, *number)).await?;
+        }
+        Action::Evict { locator, instance, number } => {
+            limited(LOCATOR_LIMIT, ports.locators[locator].evict(&state.service, instance, *number)).await?;
+        }
+        Action::Stop { instance } | Action::RemoveStray { instance } => {
+            let version = state.instances.get(instance).map(|instance| instance.version);
+            // Without its specification each component is stopped with the default grace.
+            let spec = version.and_then(|version| specification(ports, state, version).ok());
+            let graces = spec.iter().flat_map(|spec| spec.components.values()).filter_map(|c| c.stop_grace_period);
+            let limit = STOP_LIMIT + graces.max().unwrap_or_default();
+            let stopped = teardown(&*ports.runtime, ports.journal.id(), instance, spec.as_deref());
+            limited(limit, stopped).await?;
+        }
+    }
+    Ok(TaskResult::Done)
+}
+
+async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+    match timeout(limit, call).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))),
+    }
+}
+
+fn specification(ports: &Ports, state: &ServiceState, version: VersionId) -> Result<Arc<EnvironmentSpec>> {
+    let digest = state.versions.get(&version).map(|version| version.new.spec.as_str()).unwrap_or_default();
+    ports.specs.get(digest)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("the specification of version {version} is not in the spec store"))
+            .with_hint("give the controller the store that the release was submitted with")
+    })
+}
+
+async fn pull(
+    ports: &Ports,
+    state: &ServiceState,
+    version: VersionId,
+) -> Result<BTreeMap<crate::ComponentName, String>> {
+    let spec = specification(ports, state, version)?;
+    let mut pins = BTreeMap::new();
+    for (name, component) in spec.components.iter().filter(|(_, component)| component.versioned) {
+        pins.insert(name.clone(), ports.runtime.pull(&component.image, true).await?);
+    }
+    Ok(pins)
+}
+
+/// Launches the instance and probes its entry until it answers. Looks again at its containers all the while: one that
+/// has ended will never be ready.
+async fn launch_until_ready(
+    ports: &Ports,
+    state: &ServiceState,
+    instance: &InstanceId,
+    ready_by: Timestamp,
+) -> Result<()> {
+    let known = "the step launches instances of the state only, whose images are pinned";
+    let version = state.instances.get(instance).expect(known).version;
+    let pins = state.versions.get(&version).and_then(|version| version.pins.clone()).expect(known);
+    let spec = specification(ports, state, version)?;
+    let plan = LaunchPlan {
+        journal: ports.journal.id().clone(),
+        instance: instance.clone(),
+        epoch: state.number.epoch,
+        spec_digest: state.versions[&version].new.spec.clone(),
+        images: pins,
+        within: (ready_by - ports.clock.now()).max(Duration::from_secs(1)),
+        spec: Arc::clone(&spec),
+    };
+    let mut launched = launch(&*ports.runtime, &plan).await?;
+    let readiness = &spec.settings.ready;
+    let mut prober: Option<Prober> = None;
+    loop {
+        if let (None, Some(address)) = (&prober, launched.entry) {
+            let probe = Probe { address, http: readiness.http.clone() };
+            prober = Some(Prober::start(probe, Arc::clone(&ports.clock)));
+        }
+        let answered = async {
+            match &prober {
+                Some(prober) => {
+                    let mut verdicts = prober.subscribe();
+                    let healthy = verdicts.wait_for(|verdict| verdict.as_ref().is_some_and(|v| v.is_healthy())).await;
+                    healthy.is_ok()
+                }
+                None => std::future::pending().await,
+            }
+        };
+        if timeout(LOOK, answered).await == Ok(true) {
+            return Ok(());
+        }
+        if ports.clock.now() >= ready_by {
+            let last = prober.as_ref().and_then(Prober::verdict).and_then(|verdict| verdict.outcome.err());
+            let entry = launched.containers.get(&spec.settings.entry.component);
+            let tail = match entry {
+                Some(container) => ports.runtime.logs(&container.id, 20).await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            return Err(never_ready(&spec, last.map(|failure| failure.to_string())).with_log_tail(tail));
+        }
+        launched = launch(&*ports.runtime, &plan).await?;
+    }
+}
+
+fn never_ready(spec: &EnvironmentSpec, last: Option<String>) -> Error {
+    let (entry, ready) = (&spec.settings.entry, &spec.settings.ready);
+    let probe = match &ready.http {
+        Some(path) => format!("port {} `{path}`", entry.port),
+        None => format!("port {}", entry.port),
+    };
+    let last = last.unwrap_or_else(|| "it has no address".to_owned());
+    let within = ready.within.as_secs_f64();
+    let message = format!("component `{}` was not ready within {within} s: probing {probe}: {last}", entry.component);
+    Error::new(ErrorKind::NeverReady, message)
+        .with_hint("see its log; raise `x-haddock.ready.within` if it is just slow")
+}

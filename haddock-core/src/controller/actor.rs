@@ -1,0 +1,234 @@
+//! The loop of one service, and its lease.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::Ports;
+use super::act::{LOCATOR_LIMIT, Tasks};
+use super::observe::{Probers, observe};
+use crate::container::Selector;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Commit, Lease};
+use crate::name::ServiceName;
+use crate::release::{Action, ServiceState, Step, step};
+use crate::time::{Timestamp, sleep};
+
+/// The shortest time between two looks: many wakes at once are one.
+const BREATH: Duration = Duration::from_millis(10);
+/// Between two tries of a journal that does not answer, or of an event stream that has ended.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A loop that acts for a service. Dropped, it is aborted, as in a crash: its successor goes on.
+#[derive(Debug)]
+pub struct Acting {
+    stop: CancellationToken,
+    task: Option<JoinHandle<Result<()>>>,
+}
+
+impl Acting {
+    /// Takes the lease and starts the loop.
+    pub(crate) async fn start(ports: Arc<Ports>, service: ServiceName) -> Result<Self> {
+        let lease = ports.journal.acquire(&service, &ports.holder, ports.lease, ports.clock.now()).await?;
+        let mut state = match ports.journal.load(&service).await {
+            Ok(state) => state.unwrap_or_else(|| ServiceState::new(service.clone(), ports.journal.id().clone())),
+            Err(error) => {
+                ports.journal.give_back(&lease).await?;
+                return Err(error);
+            }
+        };
+        state.number.epoch = lease.epoch;
+        let stop = CancellationToken::new();
+        let actor = Actor {
+            waker: ports.waker(&service),
+            tasks: Tasks::new(),
+            probers: Probers::default(),
+            state: Arc::new(state),
+            lease,
+            service,
+            ports,
+        };
+        let task = tokio::spawn(actor.run(stop.clone()));
+        Ok(Self { stop, task: Some(task) })
+    }
+
+    /// Ends the loop after the step that it is in, and gives the lease back. What it was carrying out is left as it is.
+    ///
+    /// # Errors
+    /// Why the loop had ended already: [`Fenced`](ErrorKind::Fenced) if another took over.
+    pub async fn stop(mut self) -> Result<()> {
+        self.stop.cancel();
+        self.ended().await
+    }
+
+    /// Waits until the loop ends by itself, which it does only when another has taken over.
+    ///
+    /// # Errors
+    /// [`Fenced`](ErrorKind::Fenced).
+    pub async fn ended(&mut self) -> Result<()> {
+        match &mut self.task {
+            Some(task) => {
+                let result = task.await;
+                self.task = None;
+                result.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+struct Actor {
+    ports: Arc<Ports>,
+    service: ServiceName,
+    lease: Lease,
+    state: Arc<ServiceState>,
+    tasks: Tasks,
+    probers: Probers,
+    waker: Arc<Notify>,
+}
+
+impl Actor {
+    async fn run(mut self, stop: CancellationToken) -> Result<()> {
+        let events = AbortOnDrop(tokio::spawn(wake_on_events(Arc::clone(&self.ports), Arc::clone(&self.waker))));
+        let result = loop {
+            let wake_at = match self.turn().await {
+                Ok(wake_at) => wake_at,
+                Err(error) if error.is_retryable() => {
+                    self.ports.watcher.troubled(&self.service, &error);
+                    tracing::warn!(service = %self.service, %error, "cannot go on for now");
+                    Some(self.ports.clock.now() + RETRY)
+                }
+                Err(error) => break Err(error),
+            };
+            if self.wait(wake_at, &stop).await {
+                break Ok(());
+            }
+        };
+        drop(events);
+        if !matches!(&result, Err(error) if error.kind() == ErrorKind::Fenced) {
+            self.ports.journal.give_back(&self.lease).await?;
+        }
+        result
+    }
+
+    /// Observe, step, commit, act. Answers when to look again.
+    async fn turn(&mut self) -> Result<Option<Timestamp>> {
+        self.keep_lease().await?;
+        self.probers.follow(&self.state, &self.ports);
+        let observation = observe(&self.ports, &self.service, &self.probers, self.tasks.reports()).await?;
+        let step = step(&self.state, &observation, self.ports.clock.now());
+        let wake_at = step.wake_at;
+        if step.must_commit() {
+            self.commit(step).await?;
+        }
+        Ok(wake_at)
+    }
+
+    async fn keep_lease(&mut self) -> Result<()> {
+        let now = self.ports.clock.now();
+        if self.lease.until - now < self.ports.lease * 2 / 3 {
+            self.lease = self.ports.journal.renew(&self.lease, self.ports.lease, now).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, step: Step) -> Result<()> {
+        self.ports.watcher.committing(&step);
+        let commit = Commit { state: step.state.clone(), events: step.events.clone(), taken: step.taken.clone() };
+        if let Err(error) = self.ports.journal.commit(&self.lease, &commit).await {
+            self.reload().await?;
+            return Err(error);
+        }
+        self.ports.watcher.committed(&step);
+        self.state = Arc::new(step.state);
+        self.tasks.forget(&self.state);
+        for action in step.actions {
+            self.act(action);
+        }
+        Ok(())
+    }
+
+    /// Whether a commit that failed took effect is for the journal to say.
+    async fn reload(&mut self) -> Result<()> {
+        if let Some(mut state) = self.ports.journal.load(&self.service).await? {
+            if state.number.epoch > self.lease.epoch {
+                return Err(Error::new(
+                    ErrorKind::Fenced,
+                    format!("another has taken over service `{}`", self.service),
+                ));
+            }
+            state.number.epoch = self.lease.epoch;
+            self.state = Arc::new(state);
+        }
+        Ok(())
+    }
+
+    /// Starts an action, if the lease outlasts the time that it may take at a locator. One that is not started is
+    /// decided again.
+    fn act(&mut self, action: Action) {
+        if self.lease.until > self.ports.clock.now() + LOCATOR_LIMIT {
+            self.tasks.start(&self.ports, &self.state, action);
+        }
+    }
+
+    /// Waits for something to look at; answers whether to stop.
+    async fn wait(&mut self, wake_at: Option<Timestamp>, stop: &CancellationToken) -> bool {
+        let now = self.ports.clock.now();
+        let tick = wake_at.map_or(self.ports.tick, |at| (at - now).min(self.ports.tick));
+        let woken = async {
+            tokio::select! {
+                () = stop.cancelled() => true,
+                () = self.waker.notified() => false,
+                Some(ended) = self.tasks.ended.recv() => {
+                    self.tasks.note(ended);
+                    false
+                }
+            }
+        };
+        let stopped = timeout(tick, woken).await.unwrap_or(false);
+        while let Ok(ended) = self.tasks.ended.try_recv() {
+            self.tasks.note(ended);
+        }
+        if !stopped && !stop.is_cancelled() && self.ports.clock.now() - now < BREATH {
+            sleep(BREATH).await;
+        }
+        stopped || stop.is_cancelled()
+    }
+}
+
+/// Wakes the loop whenever a container of the journal starts, ends or is removed. A missed event costs a tick.
+async fn wake_on_events(ports: Arc<Ports>, waker: Arc<Notify>) {
+    if !ports.runtime.capabilities().events {
+        return;
+    }
+    let selector = Selector::journal(ports.journal.id());
+    loop {
+        if let Ok(mut events) = ports.runtime.events(&selector).await {
+            while events.next().await.is_some() {
+                waker.notify_one();
+            }
+        }
+        sleep(RETRY).await;
+    }
+}
+
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

@@ -1,0 +1,165 @@
+//! The loop that performs what [`release`](crate::release) decides.
+//!
+//! ```text
+//!          ┌──────────────────────────── wake: request, runtime event, task end, deadline, tick
+//!          ▼
+//!   observe ──▶ step ──▶ commit ──▶ act ──┐
+//!          ▲                              │  each action is a task; its end is part of the next observation
+//!          └──────────────────────────────┘
+//! ```
+//!
+//! | file | part |
+//! |---|---|
+//! | `actor` | the loop itself, and its lease |
+//! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
+//! | `act` | the tasks that carry out actions |
+//! | `service` | the verbs: they submit requests to the journal and follow its history |
+//! | `watcher` | what an embedding program may be told as it happens |
+//!
+//! Nothing is remembered outside the journal and nothing is resumed: a controller that is started after a crash loads
+//! the state, observes and steps, as it would have without one.
+
+mod act;
+mod actor;
+mod observe;
+mod service;
+mod watcher;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+pub use actor::Acting;
+pub use service::{Events, Release, Service, Status};
+pub use watcher::Watcher;
+
+use crate::environment::store::SpecStore;
+use crate::journal::Journal;
+use crate::locator::ServiceLocator;
+use crate::name::{LocatorName, ServiceName};
+use crate::runtime::ContainerRuntime;
+use crate::time::{Clock, SystemClock};
+
+/// Releases services: the ports put together.
+///
+/// Cheap to clone; clones are the same controller.
+#[derive(Clone)]
+pub struct Controller {
+    ports: Arc<Ports>,
+}
+
+/// What a controller works with.
+pub(crate) struct Ports {
+    pub(crate) runtime: Arc<dyn ContainerRuntime>,
+    pub(crate) locators: BTreeMap<LocatorName, Arc<dyn ServiceLocator>>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) specs: SpecStore,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watcher: Arc<dyn Watcher>,
+    pub(crate) holder: String,
+    pub(crate) tick: Duration,
+    pub(crate) lease: Duration,
+    wakers: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
+}
+
+impl Ports {
+    /// What wakes the loop of a service before its time.
+    pub(crate) fn waker(&self, service: &ServiceName) -> Arc<Notify> {
+        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(wakers.entry(service.clone()).or_default())
+    }
+}
+
+impl Controller {
+    /// Begins to put a controller together. The locator is named `gateway`; more can be added.
+    #[must_use]
+    pub fn builder(
+        runtime: Arc<dyn ContainerRuntime>,
+        locator: Arc<dyn ServiceLocator>,
+        journal: Arc<dyn Journal>,
+        specs: SpecStore,
+    ) -> Builder {
+        let name = LocatorName::new("gateway").expect("a valid name");
+        Builder {
+            ports: Ports {
+                runtime,
+                locators: BTreeMap::from([(name, locator)]),
+                journal,
+                specs,
+                clock: Arc::new(SystemClock::new()),
+                watcher: Arc::new(watcher::Silent),
+                holder: format!("pid {}", std::process::id()),
+                tick: Duration::from_millis(500),
+                lease: Duration::from_secs(30),
+                wakers: Mutex::default(),
+            },
+        }
+    }
+
+    /// A service of this controller's journal, whether or not it was ever released.
+    #[must_use]
+    pub fn service(&self, name: ServiceName) -> Service {
+        Service::new(Arc::clone(&self.ports), name)
+    }
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller")
+            .field("runtime", &self.ports.runtime)
+            .field("locators", &self.ports.locators)
+            .field("journal", &self.ports.journal)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Puts a [`Controller`] together.
+pub struct Builder {
+    ports: Ports,
+}
+
+impl Builder {
+    /// Who acts, for others to read when they are told that the service is busy. Default: the process id.
+    #[must_use]
+    pub fn holder(mut self, holder: impl Into<String>) -> Self {
+        self.ports.holder = holder.into();
+        self
+    }
+
+    /// The longest time between two looks. Default: 500 ms.
+    #[must_use]
+    pub fn tick(mut self, tick: Duration) -> Self {
+        self.ports.tick = tick;
+        self
+    }
+
+    /// How long the lease lasts unless renewed; it is renewed when a third of it has passed. Default: 30 s.
+    #[must_use]
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.ports.lease = lease;
+        self
+    }
+
+    /// Where the time comes from. Default: the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.ports.clock = clock;
+        self
+    }
+
+    /// Who is told of commits and actions as they happen. Default: nobody.
+    #[must_use]
+    pub fn watcher(mut self, watcher: Arc<dyn Watcher>) -> Self {
+        self.ports.watcher = watcher;
+        self
+    }
+
+    /// The controller.
+    #[must_use]
+    pub fn build(self) -> Controller {
+        Controller { ports: Arc::new(self.ports) }
+    }
+}

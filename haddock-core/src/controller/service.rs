@@ -1,0 +1,264 @@
+//! The verbs: they submit requests to the journal, and follow its history.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::{Acting, Ports};
+use crate::environment::{DependencyCondition, EnvironmentSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{LocatorName, RequestId, ServiceName, VersionId};
+use crate::release::{AbortReason, Event, NewVersion, RecordedEvent, Request, ServiceState, Verb};
+use crate::routing::LocatorReport;
+
+/// How often the history is looked at for what another process wrote.
+const POLL: Duration = Duration::from_millis(100);
+/// Events that are read at a time.
+const PAGE: usize = 256;
+
+/// A service: what clients use. Its verbs need no lease; whoever [acts](Service::act) takes them up.
+#[derive(Clone)]
+pub struct Service {
+    ports: Arc<Ports>,
+    name: ServiceName,
+}
+
+/// A service as it is: its state, and the figures of each locator that answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// The state, as last committed.
+    pub state: ServiceState,
+    /// What each locator says; an error if it does not answer.
+    pub locators: BTreeMap<LocatorName, Result<LocatorReport>>,
+}
+
+impl Service {
+    pub(crate) fn new(ports: Arc<Ports>, name: ServiceName) -> Self {
+        Self { ports, name }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &ServiceName {
+        &self.name
+    }
+
+    /// Acts for the service, until the answer is stopped or dropped.
+    ///
+    /// # Errors
+    /// [`Busy`](ErrorKind::Busy) while another acts, [`JournalTooNew`](ErrorKind::JournalTooNew).
+    pub async fn act(&self) -> Result<Acting> {
+        Acting::start(Arc::clone(&self.ports), self.name.clone()).await
+    }
+
+    /// Asks for a release of what the compose file describes. `by` says who asks, `commit` from which VCS commit.
+    ///
+    /// # Errors
+    /// [`NotSupported`](ErrorKind::NotSupported) if the environment has shared components,
+    /// [`InvalidName`](ErrorKind::InvalidName) if it describes another service.
+    pub async fn release(&self, spec: &EnvironmentSpec, by: &str, commit: Option<String>) -> Result<Release> {
+        let new = self.new_version(spec, commit)?;
+        let request = self.submit(Verb::Release(Box::new(new)), by).await?;
+        Ok(Release { service: self.clone(), request })
+    }
+
+    /// Asks for the way back: an abort while a release goes on, else a release of the version that was good before.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn rollback(&self, by: &str) -> Result<Release> {
+        let request = self.submit(Verb::Rollback, by).await?;
+        Ok(Release { service: self.clone(), request })
+    }
+
+    fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
+        let settings = spec.settings.clone();
+        if settings.service != self.name {
+            let message = format!("the file describes service `{}`, not `{}`", settings.service, self.name);
+            return Err(Error::new(ErrorKind::InvalidName, message));
+        }
+        if let Some((shared, _)) = spec.components.iter().find(|(_, component)| !component.versioned) {
+            let message = format!("component `{shared}` is shared, and a release cannot link to shared components yet");
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .with_hint("name its image by `${TAG}`, if each version may bring its own"));
+        }
+        let images = spec.components.iter().map(|(name, c)| (name.clone(), c.image.to_string())).collect();
+        let awaited = spec.components.values().flat_map(|component| &component.depends_on);
+        let completes = awaited.filter(|(_, when)| **when == DependencyCondition::CompletedSuccessfully);
+        let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();
+        Ok(NewVersion { spec: self.ports.specs.put(spec)?, settings, images, one_shots, commit })
+    }
+
+    /// Leaves a request for whoever acts.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn submit(&self, verb: Verb, by: &str) -> Result<RequestId> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("the system gives no random numbers: {error}")))?;
+        let id = RequestId::new(format!("{}-{:016x}", verb.name(), u64::from_le_bytes(random)))?;
+        let request = Request { id: id.clone(), at: self.ports.clock.now(), by: by.to_owned(), verb };
+        self.ports.journal.submit(&self.name, &request).await?;
+        self.ports.waker(&self.name).notify_one();
+        Ok(id)
+    }
+
+    /// Submits a request and waits until it was taken up.
+    ///
+    /// # Errors
+    /// Why it was refused, such as [`NothingToDo`](ErrorKind::NothingToDo).
+    pub async fn ask(&self, verb: Verb, by: &str) -> Result<()> {
+        let mut events = self.events_from_now().await?;
+        let id = self.submit(verb, by).await?;
+        let mut taken = false;
+        loop {
+            for recorded in events.next().await? {
+                match recorded.event {
+                    Event::RequestTaken { id: this, .. } if this == id => taken = true,
+                    Event::RequestRefused { id: this, error } if this == id => return Err(error),
+                    _ => {}
+                }
+            }
+            // A refusal is in the same commit as the taking up.
+            if taken {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The service as it is, or `None` if it was never released.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn status(&self) -> Result<Option<Status>> {
+        let Some(state) = self.ports.journal.load(&self.name).await? else { return Ok(None) };
+        let mut locators = BTreeMap::new();
+        for (name, locator) in &self.ports.locators {
+            locators.insert(name.clone(), locator.observe(&self.name).await);
+        }
+        Ok(Some(Status { state, locators }))
+    }
+
+    /// The history after the event with this sequence, and what follows.
+    #[must_use]
+    pub fn events(&self, after: u64) -> Events {
+        Events { service: self.clone(), after }
+    }
+
+    async fn events_from_now(&self) -> Result<Events> {
+        let mut after = 0;
+        loop {
+            let page = self.ports.journal.history(&self.name, after, PAGE).await?;
+            match page.last() {
+                Some(last) => after = last.sequence,
+                None => return Ok(self.events(after)),
+            }
+        }
+    }
+
+    /// Waits until a state meets the condition.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn wait_for(&self, condition: impl Fn(&ServiceState) -> bool) -> Result<ServiceState> {
+        loop {
+            if let Some(state) = self.ports.journal.load(&self.name).await?.filter(|state| condition(state)) {
+                return Ok(state);
+            }
+            crate::time::sleep(POLL).await;
+        }
+    }
+}
+
+/// A service's history, as it grows.
+pub struct Events {
+    service: Service,
+    after: u64,
+}
+
+impl Events {
+    /// The next events, oldest first; waits until there is one.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn next(&mut self) -> Result<Vec<RecordedEvent>> {
+        loop {
+            let page = self.service.ports.journal.history(&self.service.name, self.after, PAGE).await?;
+            if let Some(last) = page.last() {
+                self.after = last.sequence;
+                return Ok(page);
+            }
+            crate::time::sleep(POLL).await;
+        }
+    }
+
+    /// As [`next`](Self::next), but gives up after that long, with nothing.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn next_within(&mut self, limit: Duration) -> Result<Vec<RecordedEvent>> {
+        timeout(limit, self.next()).await.unwrap_or(Ok(Vec::new()))
+    }
+}
+
+/// A release that was asked for.
+pub struct Release {
+    service: Service,
+    request: RequestId,
+}
+
+impl Release {
+    /// The request.
+    #[must_use]
+    pub fn request(&self) -> &RequestId {
+        &self.request
+    }
+
+    /// Waits until it has settled, and answers with its version.
+    ///
+    /// # Errors
+    /// Why it was refused, skipped or aborted: its own error if it failed, else
+    /// [`NothingToDo`](ErrorKind::NothingToDo).
+    pub async fn settled(&self) -> Result<VersionId> {
+        let mut events = self.service.events(0);
+        let mut ours = None;
+        loop {
+            for recorded in events.next().await? {
+                match recorded.event {
+                    Event::RequestRefused { id, error } if id == self.request => return Err(error),
+                    Event::ReleaseSkipped { id } if id == self.request => {
+                        return Err(not_done("a newer release took its place before it began"));
+                    }
+                    Event::ReleaseStarted { request, version, .. } if request == self.request => ours = Some(version),
+                    Event::ReleaseSettled { version } if ours == Some(version) => return Ok(version),
+                    Event::ReleaseAborted { version, reason } if ours == Some(version) => {
+                        return Err(match reason {
+                            AbortReason::Failed(error) => error,
+                            AbortReason::Asked { by } => not_done(&format!("`{by}` asked for an abort")),
+                            AbortReason::Superseded => not_done("a newer release took its place"),
+                        });
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Waits until it has settled and no instance of another version is left.
+    ///
+    /// # Errors
+    /// As [`settled`](Self::settled).
+    pub async fn gone(&self) -> Result<VersionId> {
+        let version = self.settled().await?;
+        let alone = |state: &ServiceState| state.instances.values().all(|instance| instance.version == version);
+        self.service.wait_for(alone).await?;
+        Ok(version)
+    }
+}
+
+fn not_done(why: &str) -> Error {
+    Error::new(ErrorKind::NothingToDo, format!("the release did not settle: {why}"))
+}

@@ -1,0 +1,110 @@
+//! For tests: a mock of each port, by mockall.
+//!
+//! Mocks are for the order of calls. For anything that is to *behave*, take the simulated
+//! [runtime](crate::runtime::sim) and [locator](crate::locator::sim), which pass the same conformance suites as the
+//! real ones.
+//!
+//! ```
+//! use haddock_core::runtime::ContainerRuntime;
+//! use haddock_core::testing::MockContainerRuntime;
+//! use haddock_core::{Error, ErrorKind};
+//!
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+//! let mut runtime = MockContainerRuntime::new();
+//! runtime.expect_pull().once().returning(|image, _| {
+//!     Err(Error::new(ErrorKind::ImageMissing, format!("image `{image}` is not there")))
+//! });
+//! let image = "shop:v1".parse().unwrap();
+//! assert_eq!(runtime.pull(&image, true).await.unwrap_err().kind(), ErrorKind::ImageMissing);
+//! # });
+//! ```
+#![allow(missing_docs, reason = "the mocked methods are documented at their traits")]
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use mockall::mock;
+
+use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+use crate::error::Result;
+use crate::image::ImageReference;
+use crate::journal::{Commit, Journal, Lease};
+use crate::locator::{LocatorCapabilities, ServiceLocator};
+use crate::name::{InstanceId, JournalId, ServiceName};
+use crate::release::{RecordedEvent, Request, ServiceState};
+use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::runtime::{ContainerRuntime, RuntimeCapabilities};
+use crate::time::Timestamp;
+
+mock! {
+    /// A mock of [`ContainerRuntime`].
+    #[derive(Debug)]
+    pub ContainerRuntime {}
+
+    impl fmt::Display for ContainerRuntime {
+        fn fmt<'a>(&self, f: &mut fmt::Formatter<'a>) -> fmt::Result;
+    }
+
+    #[async_trait]
+    impl ContainerRuntime for ContainerRuntime {
+        fn capabilities(&self) -> RuntimeCapabilities;
+        async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String>;
+        async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId>;
+        async fn start(&self, container: &ContainerId) -> Result<()>;
+        async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>>;
+        async fn list(&self, selector: &Selector) -> Result<Vec<Container>>;
+        async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()>;
+        async fn remove(&self, container: &ContainerId) -> Result<()>;
+        async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>>;
+        async fn health_output(&self, container: &ContainerId) -> Result<Option<String>>;
+        async fn create_network(&self, spec: &NetworkSpec) -> Result<Network>;
+        async fn networks(&self, selector: &Selector) -> Result<Vec<Network>>;
+        async fn remove_network(&self, id: &str) -> Result<()>;
+        async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>>;
+    }
+}
+
+mock! {
+    /// A mock of [`ServiceLocator`].
+    #[derive(Debug)]
+    pub ServiceLocator {}
+
+    impl fmt::Display for ServiceLocator {
+        fn fmt<'a>(&self, f: &mut fmt::Formatter<'a>) -> fmt::Result;
+    }
+
+    #[async_trait]
+    impl ServiceLocator for ServiceLocator {
+        fn capabilities(&self) -> LocatorCapabilities;
+        async fn apply(&self, table: &RoutingTable) -> Result<()>;
+        async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer>;
+        async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()>;
+        async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
+    }
+}
+
+mock! {
+    /// A mock of [`Journal`].
+    #[derive(Debug)]
+    pub Journal {}
+
+    impl fmt::Display for Journal {
+        fn fmt<'a>(&self, f: &mut fmt::Formatter<'a>) -> fmt::Result;
+    }
+
+    #[async_trait]
+    impl Journal for Journal {
+        fn id(&self) -> &JournalId;
+        async fn load(&self, service: &ServiceName) -> Result<Option<ServiceState>>;
+        async fn services(&self) -> Result<Vec<ServiceName>>;
+        async fn acquire(&self, service: &ServiceName, holder: &str, lasts: Duration, now: Timestamp) -> Result<Lease>;
+        async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease>;
+        async fn give_back(&self, lease: &Lease) -> Result<()>;
+        async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()>;
+        async fn submit(&self, service: &ServiceName, request: &Request) -> Result<()>;
+        async fn pending(&self, service: &ServiceName) -> Result<Vec<Request>>;
+        async fn history(&self, service: &ServiceName, after: u64, limit: usize) -> Result<Vec<RecordedEvent>>;
+    }
+}
