@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod docker;
+pub mod points;
 pub mod process;
+pub mod site;
 
 /// The program that the containers of the tests run: `src/bin/fixture.rs`.
 pub const FIXTURE_SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/fixture.rs");
