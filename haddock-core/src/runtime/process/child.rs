@@ -1,6 +1,7 @@
 //! The processes: start, find again, signal.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,7 +14,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::time::timeout;
 
-use super::folder::{Record, failed, write};
+use super::folder::{Launch, Record, failed, write};
 use super::{Shared, ports};
 use crate::container::ContainerState;
 use crate::error::{Error, ErrorKind, Result};
@@ -148,7 +149,7 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
             let _ = fs::remove_file(&begin);
         }
     }
-    if let Err(error) = spawn(record, peers, shared) {
+    if let Err(error) = spawn(record, peers, Arc::clone(&shared)) {
         let _ = fs::remove_file(&begin);
         return Err(error);
     }
@@ -200,29 +201,38 @@ fn spawn(record: &Record, peers: &[Record], shared: Arc<Shared>) -> Result<()> {
 
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(SUPERVISOR).arg(&record.path).args(&launch.command);
-    command.env_clear();
-    command.envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
-    command.envs(addresses(record, peers)).envs(&launch.environment).env(MARK, &record.id().0);
+    command.env_clear().envs(environment(record, peers, &launch)).env(MARK, &record.id().0);
     command.current_dir(&record.path).stdin(Stdio::null()).stdout(log).stderr(errors);
     // A group of its own: what is sent to ours, from the terminal for example, does not reach it.
     command.process_group(0);
     let mut child = command
         .spawn()
         .map_err(|error| Error::new(ErrorKind::RuntimeRefused, format!("cannot start container `{name}`: {error}")))?;
+    shared.teller.tell(record, "start");
     // Somebody has to wait for it, else it stays a zombie until we end.
+    let record = record.clone();
     std::thread::Builder::new()
         .name("haddock-wait".to_owned())
         .stack_size(64 << 10)
         .spawn(move || {
             let _ = child.wait();
-            shared.changed.notify_waiters();
+            shared.teller.tell(&record, "die");
         })
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start a thread: {error}")))?;
     Ok(())
 }
 
+/// All that a process of the container finds in its environment; what the component sets comes first.
+pub(super) fn environment(record: &Record, peers: &[Record], launch: &Launch) -> BTreeMap<String, OsString> {
+    let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
+    let mut environment: BTreeMap<String, OsString> = inherited.collect();
+    environment.extend(addresses(record, peers).into_iter().map(|(name, value)| (name, value.into())));
+    environment.extend(launch.environment.iter().map(|(name, value)| (name.clone(), value.into())));
+    environment
+}
+
 /// The variables that tell a process its ports and where its links lead.
-pub(super) fn addresses(record: &Record, peers: &[Record]) -> BTreeMap<String, String> {
+fn addresses(record: &Record, peers: &[Record]) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for (index, (port, loopback)) in record.ports.iter().enumerate() {
         if index == 0 {
@@ -249,7 +259,7 @@ pub(super) fn addresses(record: &Record, peers: &[Record]) -> BTreeMap<String, S
 }
 
 /// Asks the group to stop, and kills it after the grace.
-pub(super) async fn stop(record: &Record, grace: Duration) -> Result<()> {
+pub(super) async fn stop(record: &Record, grace: Duration, shared: &Shared) -> Result<()> {
     let signal = stop_signal(record)?;
     if let Some(group) = life(record).group {
         if !grace.is_zero() {
@@ -264,9 +274,13 @@ pub(super) async fn stop(record: &Record, grace: Duration) -> Result<()> {
                 return Err(Error::new(ErrorKind::TimedOut, message));
             }
         }
-        if exit_code(record).is_none() {
-            write(&record.path.join("exit"), format!("{KILLED}\n").as_bytes())?;
+        if exit_code(record).is_none()
+            && let Err(error) = write(&record.path.join("exit"), format!("{KILLED}\n").as_bytes())
+            && record.path.exists()
+        {
+            return Err(error);
         }
+        shared.teller.tell(record, "die");
     }
     // What the program started in the background and left behind.
     for stray in strays(record) {

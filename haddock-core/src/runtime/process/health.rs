@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::child::addresses;
+use super::child::environment;
 use super::folder::Record;
 use crate::container::{ContainerId, ContainerState, Health, HealthCheck};
 use crate::time::{Clock, SystemClock, Timestamp, sleep};
@@ -117,7 +117,7 @@ async fn run(record: &Record, check: &HealthCheck) -> (bool, String) {
     let (Some(words), Ok(launch)) = (command(check), record.launch()) else { return (false, String::new()) };
     let limit = check.timeout.unwrap_or(TIMEOUT);
     let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).envs(addresses(record, &[])).envs(launch.environment).current_dir(&record.path);
+    command.args(&words[1..]).env_clear().envs(environment(record, &[], &launch)).current_dir(&record.path);
     command.stdin(Stdio::null()).kill_on_drop(true);
     match timeout(limit, command.output()).await {
         Err(_) => (false, format!("no answer within {} ms", limit.as_millis())),

@@ -37,7 +37,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use tokio::sync::Notify;
 
 use super::{ContainerRuntime, RuntimeCapabilities};
 use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Network, NetworkSpec};
@@ -51,6 +50,7 @@ mod folder;
 mod health;
 mod ports;
 
+use events::Teller;
 use folder::{Folder, Record};
 use health::Checks;
 
@@ -93,7 +93,7 @@ impl ProcessRuntimeBuilder {
         }
         let folder = Folder::open(&self.folder)?;
         let name = self.name.unwrap_or_else(|| self.folder.display().to_string());
-        let shared = Shared { folder, name, images: self.images, checks: Checks::default(), changed: Notify::new() };
+        let shared = Shared { folder, name, images: self.images, checks: Checks::default(), teller: Teller::default() };
         Ok(ProcessRuntime { shared: Arc::new(shared) })
     }
 }
@@ -109,8 +109,7 @@ struct Shared {
     name: String,
     images: BTreeMap<String, Vec<String>>,
     checks: Checks,
-    /// Told when a container of ours changed, so that the events need not wait for their next look.
-    changed: Notify,
+    teller: Teller,
 }
 
 impl ProcessRuntime {
@@ -176,17 +175,13 @@ impl ContainerRuntime for ProcessRuntime {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let id = self.shared.folder.create(spec)?;
-        self.shared.changed.notify_waiters();
-        Ok(id)
+        self.shared.folder.create(spec)
     }
 
     async fn start(&self, container: &ContainerId) -> Result<()> {
         let record = self.must_find(container)?;
         let peers = self.shared.folder.peers(&record)?;
-        child::start(&record, &peers, Arc::clone(&self.shared)).await?;
-        self.shared.changed.notify_waiters();
-        Ok(())
+        child::start(&record, &peers, Arc::clone(&self.shared)).await
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
@@ -204,18 +199,17 @@ impl ContainerRuntime for ProcessRuntime {
 
     async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()> {
         if let Some(record) = self.find(container)? {
-            child::stop(&record, grace).await?;
-            self.shared.changed.notify_waiters();
+            child::stop(&record, grace, &self.shared).await?;
         }
         Ok(())
     }
 
     async fn remove(&self, container: &ContainerId) -> Result<()> {
         if let Some(record) = self.find(container)? {
-            child::stop(&record, Duration::ZERO).await?;
+            child::stop(&record, Duration::ZERO, &self.shared).await?;
             self.shared.checks.forget(container);
             self.shared.folder.remove(&record)?;
-            self.shared.changed.notify_waiters();
+            self.shared.teller.tell(&record, "destroy");
         }
         Ok(())
     }

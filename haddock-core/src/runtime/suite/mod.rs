@@ -1,0 +1,243 @@
+//! The contract of [`ContainerRuntime`] as tests, for any implementor to run: one `#[test]` for each case.
+//!
+//! ```ignore
+//! use haddock_core::runtime::suite::RuntimeHarness;
+//!
+//! struct Mine;
+//! impl RuntimeHarness for Mine { /* … */ }
+//!
+//! haddock_core::runtime_suite! { #[tokio::test] Some(Mine) }
+//! ```
+//!
+//! What a case makes carries a journal id of its own and is removed when the case ends, however it ends: cases may run
+//! at the same time and on an engine that others use.
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt};
+
+use super::ContainerRuntime;
+use crate::container::{Attachment, Container, ContainerId, ContainerSpec, ContainerState, Sensitive};
+use crate::container::{NetworkSpec, Selector, label};
+use crate::error::ErrorKind;
+use crate::image::ImageReference;
+use crate::name::{InstanceId, JournalId};
+
+pub mod cases;
+
+/// The port that the serving images expose.
+pub const PORT: u16 = 8080;
+/// Looks until a case gives up.
+const LOOKS: usize = 1_500;
+
+/// What the suite has to know of an implementation.
+#[async_trait]
+pub trait RuntimeHarness: Send + Sync {
+    /// The runtime.
+    fn runtime(&self) -> &dyn ContainerRuntime;
+
+    /// An image whose program listens on [`PORT`] until it is asked to stop, and then ends with code 0. Where
+    /// [`connects`](Self::connects) is true it answers HTTP requests with the value of its variable `GREETING`.
+    fn serving(&self) -> ImageReference;
+
+    /// An image whose program prints the lines `line 1` to `line 5` and ends with code 3.
+    fn exiting(&self) -> ImageReference;
+
+    /// An image whose program runs on when it is asked to stop.
+    fn stubborn(&self) -> ImageReference;
+
+    /// An image that is nowhere.
+    fn missing(&self) -> ImageReference;
+
+    /// Whether addresses take real connections.
+    fn connects(&self) -> bool;
+
+    /// The command, for the serving image, of a program that asks the linked `alias` at its [`PORT`], prints the
+    /// answer as its last line, and ends. `None` where links lead nowhere.
+    fn calling(&self, alias: &str) -> Option<Vec<String>>;
+
+    /// A health check that prints `the check ended with CODE` and passes if the code is 0. `None` where health checks
+    /// are not run.
+    fn checking(&self, code: u8) -> Option<Vec<String>>;
+
+    /// Lets about ten milliseconds of the runtime's time pass.
+    async fn pause(&self);
+}
+
+/// A case's own corner of the runtime.
+pub struct Bench<'a> {
+    harness: &'a dyn RuntimeHarness,
+    journal: JournalId,
+    foreign: JournalId,
+}
+
+impl Bench<'_> {
+    fn runtime(&self) -> &dyn ContainerRuntime {
+        self.harness.runtime()
+    }
+
+    fn instance(&self, number: u64) -> InstanceId {
+        InstanceId::new(format!("{}-{number}", self.journal)).expect("a journal id and a number")
+    }
+
+    fn selector(&self) -> Selector {
+        Selector::journal(&self.journal)
+    }
+
+    fn labels(&self, journal: &JournalId, number: u64) -> BTreeMap<String, String> {
+        BTreeMap::from([
+            (label::JOURNAL.to_owned(), journal.to_string()),
+            (label::ENVIRONMENT.to_owned(), self.instance(number).to_string()),
+            (label::COMPONENT.to_owned(), "web".to_owned()),
+        ])
+    }
+
+    /// A container of the `number`-th environment, named after it.
+    async fn spec(&self, image: ImageReference, number: u64) -> ContainerSpec {
+        let image = self.runtime().pull(&image, false).await.expect("the image is there");
+        ContainerSpec {
+            name: format!("{}-web", self.instance(number)),
+            image,
+            entrypoint: None,
+            command: None,
+            environment: BTreeMap::new(),
+            labels: self.labels(&self.journal, number),
+            network: None,
+            expose: vec![PORT],
+            publish: Vec::new(),
+            health_check: None,
+            stop_signal: None,
+        }
+    }
+
+    fn network(&self, number: u64) -> NetworkSpec {
+        let mut labels = self.labels(&self.journal, number);
+        labels.remove(label::COMPONENT);
+        NetworkSpec { name: self.instance(number).to_string(), labels }
+    }
+
+    /// Joins the network of its environment, which is made if need be.
+    async fn joined(&self, mut spec: ContainerSpec, number: u64, alias: &str) -> ContainerSpec {
+        let network = self.network(number);
+        if self.runtime().capabilities().networks {
+            self.runtime().create_network(&network).await.expect("a network");
+        }
+        spec.network = Some(Attachment { network: network.name, aliases: vec![alias.to_owned()] });
+        spec
+    }
+
+    async fn running(&self, spec: &ContainerSpec) -> Container {
+        let id = self.runtime().create(spec).await.expect("created");
+        self.runtime().start(&id).await.expect("started");
+        self.inspect(&id).await
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Container {
+        self.runtime().inspect(id).await.expect("an answer").expect("it is there")
+    }
+
+    /// Looks until the container is as wanted.
+    async fn until(&self, id: &ContainerId, what: &str, wanted: impl Fn(&Container) -> bool) -> Container {
+        let mut last = None;
+        for _ in 0..LOOKS {
+            let container = self.inspect(id).await;
+            if wanted(&container) {
+                return container;
+            }
+            last = Some(container);
+            self.harness.pause().await;
+        }
+        panic!("never {what}: {last:?}")
+    }
+
+    async fn until_exited(&self, id: &ContainerId) -> i64 {
+        let exited = |it: &Container| matches!(it.state, ContainerState::Exited { .. });
+        match self.until(id, "exited", exited).await.state {
+            ContainerState::Exited { code, .. } => code,
+            other => panic!("exited is `{other:?}`"),
+        }
+    }
+
+    async fn clean(&self) {
+        for journal in [&self.journal, &self.foreign] {
+            let ours = Selector::journal(journal);
+            for container in self.runtime().list(&ours).await.expect("a list") {
+                self.runtime().remove(&container.id).await.expect("removed");
+            }
+            for network in self.runtime().networks(&ours).await.expect("a list") {
+                self.runtime().remove_network(&network.id).await.expect("removed");
+            }
+        }
+    }
+}
+
+/// Runs a case, and removes what it made.
+///
+/// # Panics
+/// If the runtime breaks its contract.
+pub async fn run(harness: &dyn RuntimeHarness, case: impl AsyncFnOnce(&Bench<'_>)) {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    // Cases run in processes of their own, one after the other or at once.
+    let unique = format!("{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let journal = |kind: &str| JournalId::new(format!("{kind}{unique}")).expect("letters and digits");
+    let bench = Bench { harness, journal: journal("suite"), foreign: journal("foreign") };
+    let outcome = AssertUnwindSafe(case(&bench)).catch_unwind().await;
+    bench.clean().await;
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// The suite, as a test for each case. The harness may be `None` where it cannot run; say why before.
+#[macro_export]
+macro_rules! runtime_suite {
+    (#[$test:meta] $harness:expr) => {
+        $crate::runtime_suite! { #[$test] $harness =>
+            pull_answers_the_same_id_again
+            an_image_that_is_nowhere_is_told
+            a_created_container_does_not_run
+            create_again_takes_the_same
+            creates_at_once_make_one
+            a_name_of_others_is_left_alone
+            a_missing_image_cannot_be_created
+            a_started_container_runs_and_is_reached
+            start_again_is_the_same_incarnation
+            start_does_not_revive
+            a_missing_container_is_told
+            stop_asks_first
+            stop_kills_after_the_grace
+            stop_again_and_of_nothing_is_fine
+            remove_ends_what_runs_and_frees_the_name
+            remove_again_and_of_nothing_is_fine
+            a_list_holds_what_the_selector_matches
+            logs_are_the_last_lines
+            events_wake
+            environment_variables_arrive
+            links_lead_to_the_component
+            a_taken_port_is_told
+            health_checks_decide_health
+            networks_are_taken_over_and_apart
+            a_network_of_others_is_left_alone
+            remove_network_again_is_fine
+            errors_keep_values_to_themselves
+        }
+    };
+    (#[$test:meta] $harness:expr => $($case:ident)+) => {
+        $(
+            #[$test]
+            async fn $case() {
+                if let Some(harness) = $harness {
+                    $crate::runtime::suite::run(&harness, $crate::runtime::suite::cases::$case).await;
+                }
+            }
+        )+
+    };
+}
+
+fn kind<T: std::fmt::Debug>(outcome: crate::Result<T>) -> ErrorKind {
+    outcome.expect_err("it must be refused").kind()
+}

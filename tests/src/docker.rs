@@ -1,0 +1,167 @@
+//! The Docker Engine of the tests, and images for it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::TryStreamExt;
+use haddock_core::image::ImageReference;
+use haddock_core::runtime::ContainerRuntime;
+use haddock_core::runtime::docker::DockerRuntime;
+use haddock_core::runtime::suite::RuntimeHarness;
+
+use crate::{FIXTURE_SOURCE, pause, skip, workshop, workshop_lock};
+
+/// A registry that nobody serves: what is named so is on the host or nowhere, on every machine.
+pub const NOWHERE: &str = "127.0.0.1:1";
+/// The label of images that tests made; `tests/run` removes them.
+pub const IMAGE_LABEL: &str = "haddock.test=1";
+
+/// The engine, if one answers; otherwise says so, or fails where it is required.
+///
+/// # Panics
+/// If `HADDOCK_TEST_REQUIRE` is set and no engine answers.
+pub async fn engine() -> Option<DockerRuntime> {
+    match DockerRuntime::connect(None).await {
+        Ok(runtime) => Some(runtime),
+        Err(error) => {
+            skip(&format!("a Docker Engine ({error})"));
+            None
+        }
+    }
+}
+
+/// A static build of the fixture: an image from scratch needs nothing else.
+///
+/// # Panics
+/// If it cannot be built.
+#[must_use]
+pub fn static_fixture() -> PathBuf {
+    let built = workshop().join("fixture");
+    let is_new = |path: &Path| {
+        let time = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+        time(path) > time(Path::new(FIXTURE_SOURCE))
+    };
+    let _lock = workshop_lock();
+    if !is_new(&built) {
+        let new = workshop().join("fixture.new");
+        let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let status = Command::new(rustc)
+            .args(["--edition=2024", "-Copt-level=s", "-Cstrip=symbols", "-Ctarget-feature=+crt-static", "-o"])
+            .args([new.as_path(), Path::new(FIXTURE_SOURCE)])
+            .status()
+            .expect("rustc runs");
+        assert!(status.success(), "the fixture can be built");
+        std::fs::rename(&new, &built).expect("the workshop can be written");
+    }
+    built
+}
+
+/// Makes an image from scratch with one program in it, and answers with its reference. Made once, found afterwards.
+///
+/// # Panics
+/// If the engine refuses it.
+pub async fn image(name: &str, program: &Path, entrypoint: &[&str], command: &[&str]) -> ImageReference {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let bytes = std::fs::read(program).expect("the program is there");
+    // The tag follows the content, so that a changed program is another image.
+    let mut hash = std::hash::DefaultHasher::new();
+    std::hash::Hash::hash(&(&bytes, entrypoint, command), &mut hash);
+    let repository = format!("{NOWHERE}/haddock-test-{name}");
+    let tag = format!("{:016x}", std::hash::Hasher::finish(&hash));
+    let reference = format!("{repository}:{tag}");
+    let _lock = workshop_lock();
+    if docker.inspect_image(&reference).await.is_err() {
+        let folder = program.parent().expect("a program is in a folder");
+        let file = program.file_name().expect("a program has a name");
+        let inside = format!("s,^{},app,", file.to_str().expect("plain ASCII"));
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--mode=0755", "--transform", &inside, "--directory"]).arg(folder).arg(file);
+        let tar = output(&mut tar);
+        let json = |words: &[&str]| serde_json::to_string(words).expect("strings can be written as JSON");
+        let options = CreateImageOptionsBuilder::default().from_src("-").repo(&repository).tag(&tag).changes(vec![
+            format!("ENTRYPOINT {}", json(entrypoint)),
+            format!("CMD {}", json(command)),
+            format!("LABEL {IMAGE_LABEL}"),
+        ]);
+        let imported = docker.create_image(Some(options.build()), Some(bollard::body_full(tar.into())), None);
+        imported.try_collect::<Vec<_>>().await.expect("imported");
+    }
+    ImageReference::parse(&reference).expect("a reference")
+}
+
+fn output(command: &mut Command) -> Vec<u8> {
+    let output = command.output().expect("tar runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// The fixture as an image, with this command.
+pub async fn fixture(command: &[&str]) -> ImageReference {
+    image("fixture", &static_fixture(), &["/app"], command).await
+}
+
+/// The suite's view of the engine.
+pub struct DockerHarness {
+    /// The runtime.
+    pub runtime: DockerRuntime,
+    serving: ImageReference,
+    exiting: ImageReference,
+    stubborn: ImageReference,
+}
+
+impl DockerHarness {
+    /// With the engine, if one answers.
+    pub async fn new() -> Option<Self> {
+        Some(Self::on(engine().await?).await)
+    }
+
+    /// With this runtime, on the default engine.
+    pub async fn on(runtime: DockerRuntime) -> Self {
+        let serving = fixture(&["serve"]).await;
+        let exiting = fixture(&["exit", "3"]).await;
+        let stubborn = fixture(&["stubborn"]).await;
+        Self { runtime, serving, exiting, stubborn }
+    }
+}
+
+#[async_trait]
+impl RuntimeHarness for DockerHarness {
+    fn runtime(&self) -> &dyn ContainerRuntime {
+        &self.runtime
+    }
+
+    fn serving(&self) -> ImageReference {
+        self.serving.clone()
+    }
+
+    fn exiting(&self) -> ImageReference {
+        self.exiting.clone()
+    }
+
+    fn stubborn(&self) -> ImageReference {
+        self.stubborn.clone()
+    }
+
+    fn missing(&self) -> ImageReference {
+        ImageReference::parse(&format!("{NOWHERE}/haddock-missing:none")).expect("a reference")
+    }
+
+    fn connects(&self) -> bool {
+        true
+    }
+
+    fn calling(&self, alias: &str) -> Option<Vec<String>> {
+        Some(["call", alias, "8080"].map(str::to_owned).to_vec())
+    }
+
+    fn checking(&self, code: u8) -> Option<Vec<String>> {
+        Some(["CMD", "/app", "check", &code.to_string()].map(str::to_owned).to_vec())
+    }
+
+    async fn pause(&self) {
+        pause().await;
+    }
+}
