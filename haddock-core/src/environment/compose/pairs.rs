@@ -80,8 +80,6 @@ pub(super) fn read_env_files<'t>(
                     "correct the path, which starts at the compose file's directory, or set `required: false`",
                 );
             }
-            // The error has a place of its own, within that file.
-            Err(error) if error.place().is_some() => reader.errors.push(error),
             Err(error) => reader.fail_with(&item, error),
         }
     }

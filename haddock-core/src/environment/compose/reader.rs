@@ -61,7 +61,8 @@ pub(super) struct Entry<'t> {
 pub(super) struct Reader<'t> {
     file: &'t str,
     lookup: &'t dyn Fn(&str) -> Option<&'t str>,
-    pub(super) errors: Vec<Error>,
+    /// With the mark in the compose file, which orders them; an error's place may be in another file.
+    errors: Vec<(Mark, Error)>,
     pub(super) notes: Vec<Note>,
     told_unset: BTreeSet<String>,
 }
@@ -79,7 +80,7 @@ impl<'t> Reader<'t> {
         at.place(self.file, path)
     }
 
-    /// Notes an error at a value.
+    /// Takes down an error at a value.
     pub(super) fn fail(
         &mut self,
         cursor: &Cursor<'_>,
@@ -98,13 +99,34 @@ impl<'t> Reader<'t> {
         self.fail(cursor, ErrorKind::NotSupported, format!("{what} not supported yet"), hint);
     }
 
+    /// Takes down an error; one that has a place, in another file, keeps it.
     pub(super) fn fail_with(&mut self, cursor: &Cursor<'_>, error: Error) {
-        self.errors.push(error.at(self.place(cursor.node.at, &cursor.path)));
+        let error = match error.place() {
+            Some(_) => error,
+            None => error.at(self.place(cursor.node.at, &cursor.path)),
+        };
+        self.errors.push((cursor.node.at, error));
+    }
+
+    /// Takes down an error that belongs to this mark and needs no place or has one.
+    pub(super) fn fail_at(&mut self, at: Mark, error: Error) {
+        self.errors.push((at, error));
+    }
+
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Errors and notes in the order of the file.
+    pub(super) fn finish(mut self) -> (Vec<Error>, Vec<Note>) {
+        self.errors.sort_by_key(|(at, _)| *at);
+        self.notes.sort_by_key(|note| (note.place.line, note.place.column));
+        (self.errors.into_iter().map(|(_, error)| error).collect(), self.notes)
     }
 
     fn fail_at_key(&mut self, entry: &Entry<'_>, kind: ErrorKind, message: String, hint: String) {
         let place = self.place(entry.key.at, &entry.value.path);
-        self.errors.push(Error::new(kind, message).with_hint(hint).at(place));
+        self.fail_at(entry.key.at, Error::new(kind, message).with_hint(hint).at(place));
     }
 
     pub(super) fn note(&mut self, cursor: &Cursor<'_>, message: impl Into<String>) {
@@ -136,6 +158,11 @@ impl<'t> Reader<'t> {
                 Verdict::Planned(hint) => {
                     let message = format!("`{key}` is not supported yet");
                     self.fail_at_key(&entry, ErrorKind::NotSupported, message, hint.to_owned());
+                }
+                Verdict::Misplaced => {
+                    let message = format!("`{key}` does not belong into {}", keys.what);
+                    let hint = "our settings are called `x-haddock` and stand at the top level of the file".to_owned();
+                    self.fail_at_key(&entry, ErrorKind::ComposeFile, message, hint);
                 }
                 Verdict::Unknown(meant) => {
                     let hint = match meant {
@@ -200,7 +227,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes the error of a filled text, without the values of its variables.
+    /// Takes down the error of a filled text, without the values of its variables.
     pub(super) fn refuse(&mut self, cursor: &Cursor<'_>, filled: &Filled, error: Error) {
         let error = match &cursor.node.value {
             Value::Scalar(written) if filled.from_variables => {

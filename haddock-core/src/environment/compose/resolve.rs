@@ -9,7 +9,7 @@ use super::haddock;
 use super::keys::{self, nearest};
 use super::reader::{Cursor, Note, Reader, listed};
 use super::service::{self, Outside};
-use super::tree::Value;
+use super::tree::{Mark, Value};
 use super::variables::Variables;
 use crate::environment::{Component, DependencyCondition, Entry, EnvironmentSpec, Link, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
@@ -83,15 +83,11 @@ impl ComposeFile {
         let lookup = |name: &str| outer.get(name);
         let mut reader = Reader::new(&self.name, &lookup);
         let resolved = self.read_all(&mut reader, &outer, options);
-        let Reader { mut errors, mut notes, .. } = reader;
+        let (errors, notes) = reader.finish();
         match resolved {
-            Some((spec, reasons)) if errors.is_empty() => {
-                notes.sort_by_key(|note| (note.place.line, note.place.column));
-                Ok(Resolved { spec, reasons, notes })
-            }
+            Some((spec, reasons)) if errors.is_empty() => Ok(Resolved { spec, reasons, notes }),
             _ => {
                 debug_assert!(!errors.is_empty(), "what cannot be resolved has an error");
-                errors.sort_by_key(|error| error.place().map(|place| (place.line, place.column)));
                 Err(errors)
             }
         }
@@ -162,7 +158,7 @@ impl ComposeFile {
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
         }
-        if !reader.errors.is_empty() {
+        if reader.error_count() > 0 {
             return None;
         }
         let entry = entry?;
@@ -206,7 +202,7 @@ impl ComposeFile {
                 }
                 Err(error) => {
                     let place = reader.place(entry.key.at, &entry.value.path);
-                    reader.errors.push(error.at(place));
+                    reader.fail_at(entry.key.at, error.at(place));
                 }
             }
         }
@@ -215,7 +211,7 @@ impl ComposeFile {
                 let known: Vec<&str> = drafts.keys().map(ComponentName::as_str).collect();
                 let error =
                     Error::new(ErrorKind::NotFound, format!("an image is given for `{name}`, which is no component"));
-                reader.errors.push(error.with_hint(format!("the components are {}", listed(known))));
+                reader.fail_at(Mark::START, error.with_hint(format!("the components are {}", listed(known))));
             }
         }
         drafts
@@ -379,7 +375,7 @@ fn find_entry(
         return Some(Entry { component: name.clone(), port: entry.port });
     }
     // What is wrong with the settings or a component has been told already.
-    if !reader.errors.is_empty() {
+    if reader.error_count() > 0 {
         return None;
     }
     let with = |ports: fn(&service::Draft<'_>) -> BTreeSet<u16>| -> Vec<(&ComponentName, BTreeSet<u16>)> {
