@@ -5,6 +5,7 @@ pub mod container;
 pub mod environment;
 mod error;
 pub mod image;
+pub mod journal;
 pub mod locator;
 mod name;
 pub mod release;

@@ -55,6 +55,8 @@ pub enum Event {
     },
     /// A release began.
     ReleaseStarted {
+        /// The request that it fulfils.
+        request: RequestId,
         /// Its version.
         version: VersionId,
         /// The images, as they were named.

@@ -10,7 +10,7 @@ use super::event::AbortReason;
 use super::request::{NewVersion, Request};
 use crate::container::Incarnation;
 use crate::error::Error;
-use crate::name::{ComponentName, InstanceId, JournalId, ServiceName, VersionId};
+use crate::name::{ComponentName, InstanceId, JournalId, RequestId, ServiceName, VersionId};
 use crate::routing::{Number, Route, Share};
 use crate::time::Timestamp;
 
@@ -88,6 +88,8 @@ impl ServiceState {
 /// What one release put out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
+    /// The request that asked for it.
+    pub request: RequestId,
     /// What was asked for.
     pub new: NewVersion,
     /// Its images by digest, once they are known.

@@ -87,6 +87,11 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// The container as it is now, or `None` if there is none.
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>>;
 
+    /// What the container's health check printed last, if it has one and that printed anything.
+    async fn health_output(&self, _container: &ContainerId) -> Result<Option<String>> {
+        Ok(None)
+    }
+
     /// Every container, running or not, whose labels the selector matches.
     async fn list(&self, selector: &Selector) -> Result<Vec<Container>>;
 

@@ -1,10 +1,12 @@
 //! What was asked for.
 
+use std::collections::BTreeMap;
+
 use super::Work;
 use crate::environment::Queue;
 use crate::error::{Error, ErrorKind};
 use crate::locator::SessionCount;
-use crate::name::VersionId;
+use crate::name::{ComponentName, RequestId, VersionId};
 use crate::release::event::{AbortReason, Event};
 use crate::release::request::{NewVersion, Request, Verb};
 use crate::release::state::{Attempt, Phase, Release, ReleasePhase, Verdict, Version};
@@ -31,7 +33,7 @@ impl Work<'_> {
         match &request.verb {
             Verb::Release(new) => self.take_release(request, new),
             Verb::Rollback if self.state.release.is_some() => self.take_abort(request),
-            Verb::Rollback => self.take_rollback(),
+            Verb::Rollback => self.take_rollback(request),
             Verb::Abort => self.take_abort(request),
             Verb::Pause => self.take_pause(),
             Verb::Resume => self.take_resume(),
@@ -75,20 +77,21 @@ impl Work<'_> {
         if self.state.release.is_some() {
             return;
         }
-        if let Some(Request { verb: Verb::Release(new), .. }) = self.state.queued.take() {
-            self.start(*new, None);
+        if let Some(Request { id, verb: Verb::Release(new), .. }) = self.state.queued.take() {
+            self.start(id, *new, None);
         }
     }
 
-    fn start(&mut self, new: NewVersion, pins: Option<std::collections::BTreeMap<crate::ComponentName, String>>) {
+    fn start(&mut self, request: RequestId, new: NewVersion, pins: Option<BTreeMap<ComponentName, String>>) {
         let rollback = pins.is_some();
         let id = VersionId(self.state.versions.keys().next_back().map_or(1, |last| last.0 + 1));
-        let version = Version { new, pins, verdict: Verdict::Open, replacing: Attempt::default() };
+        let version =
+            Version { request: request.clone(), new, pins, verdict: Verdict::Open, replacing: Attempt::default() };
         self.state.versions.insert(id, version);
-        self.begin_release(id, rollback);
+        self.begin_release(request, id, rollback);
     }
 
-    fn begin_release(&mut self, id: VersionId, rollback: bool) {
+    fn begin_release(&mut self, request: RequestId, id: VersionId, rollback: bool) {
         let version = self.version(id);
         let (images, commit) = (version.new.images.clone(), version.new.commit.clone());
         self.state.release = Some(Release {
@@ -102,12 +105,12 @@ impl Work<'_> {
             pull: Attempt::default(),
             waits: None,
         });
-        self.events.push(Event::ReleaseStarted { version: id, images, commit, rollback });
+        self.events.push(Event::ReleaseStarted { request, version: id, images, commit, rollback });
     }
 
     /// Back to the newest version that settled before the known good one and was not judged bad: to its instances if
     /// they still run, else to new ones of the same digests.
-    fn take_rollback(&mut self) -> Result<(), Error> {
+    fn take_rollback(&mut self, request: &Request) -> Result<(), Error> {
         let present = self.state.known_good;
         let settled = |id: &VersionId| self.version(*id).verdict == Verdict::Settled;
         let target = self.state.versions.keys().rev().copied().find(|id| Some(*id) < present && settled(id));
@@ -116,11 +119,11 @@ impl Work<'_> {
         };
         let usable = |phase: Phase| matches!(phase, Phase::Ready | Phase::Serving | Phase::Draining);
         if self.state.instances_of(target).any(|(_, i)| usable(i.phase) && !i.closed_somewhere) {
-            self.begin_release(target, true);
+            self.begin_release(request.id.clone(), target, true);
         } else {
             let version = self.version(target);
             let (new, pins) = (version.new.clone(), version.pins.clone());
-            self.start(new, pins);
+            self.start(request.id.clone(), new, pins);
         }
         Ok(())
     }

@@ -1,0 +1,81 @@
+//! Which components a release brings with it, and which run once per service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::name::ComponentName;
+
+/// Why a component is versioned or shared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Versioned: the text of its image mentions this variable, which the release sets.
+    ImageMentions(String),
+    /// Versioned: the release names its image.
+    ImageGiven,
+    /// Versioned: it links to this versioned component.
+    LinksTo(ComponentName),
+    /// Shared: `x-haddock.shared` lists it.
+    Listed,
+    /// Shared: nothing makes it versioned.
+    Nothing,
+}
+
+impl Reason {
+    /// Whether a release brings its own copy of the component.
+    #[must_use]
+    pub fn is_versioned(&self) -> bool {
+        !matches!(self, Self::Listed | Self::Nothing)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ImageMentions(variable) => write!(f, "versioned: its image mentions `${{{variable}}}`"),
+            Self::ImageGiven => f.write_str("versioned: the release names its image"),
+            Self::LinksTo(component) => write!(f, "versioned: it links to `{component}`, which is versioned"),
+            Self::Listed => f.write_str("shared: `x-haddock.shared` lists it"),
+            Self::Nothing => {
+                f.write_str("shared: its image is the same in every release, and so are those it links to")
+            }
+        }
+    }
+}
+
+/// What is looked at of a component.
+pub(super) struct Facts<'f> {
+    /// The first variable of the release that its image mentions.
+    pub(super) mentions: Option<&'f str>,
+    pub(super) image_given: bool,
+    pub(super) links: Vec<&'f ComponentName>,
+    pub(super) listed: bool,
+}
+
+/// Decides for each component. A component that is listed as shared stays shared whatever it links to.
+pub(super) fn classify(facts: &BTreeMap<&ComponentName, Facts<'_>>) -> BTreeMap<ComponentName, Reason> {
+    let mut reasons: BTreeMap<&ComponentName, Reason> = BTreeMap::new();
+    for (name, facts) in facts {
+        let reason = match facts {
+            Facts { listed: true, .. } => Reason::Listed,
+            Facts { image_given: true, .. } => Reason::ImageGiven,
+            Facts { mentions: Some(variable), .. } => Reason::ImageMentions((*variable).to_owned()),
+            _ => continue,
+        };
+        reasons.insert(name, reason);
+    }
+    // Along the links, until nothing changes. Each round decides at least one component.
+    loop {
+        let versioned: BTreeSet<&ComponentName> =
+            reasons.iter().filter(|(_, reason)| reason.is_versioned()).map(|(name, _)| *name).collect();
+        let before = reasons.len();
+        for (name, facts) in facts {
+            if let Some(to) = facts.links.iter().find(|to| versioned.contains(**to)) {
+                reasons.entry(name).or_insert_with(|| Reason::LinksTo((*to).clone()));
+            }
+        }
+        if reasons.len() == before {
+            break;
+        }
+    }
+    facts.keys().map(|name| ((*name).clone(), reasons.remove(name).unwrap_or(Reason::Nothing))).collect()
+}

@@ -1,0 +1,248 @@
+//! Files of variables: `.env`, `--env-file` and `env_file`, in the format that Compose reads.
+//!
+//! `NAME=value`, `export NAME=value`, `NAME: value`; `#` begins a comment at the begin of a line or after a space.
+//! Values in single quotes are taken as they are; in double quotes and without quotes, variables are filled in. Quoted
+//! values may span lines. A name without `=` takes its value from the caller's environment.
+
+use super::template::{Flaw, Template};
+use super::tree::Mark;
+use super::variables::Variables;
+use crate::error::{Error, ErrorKind};
+
+/// Reads a file of variables. `outer` is asked first for variables that values mention, then the lines above.
+pub(super) fn parse(file: &str, text: &str, outer: &dyn Fn(&str) -> Option<String>) -> Result<Variables, Error> {
+    let mut reader = Reader { file, source: text.strip_prefix('\u{feff}').unwrap_or(text), position: 0 };
+    let mut variables = Variables::default();
+    while let Some(name) = reader.name()? {
+        let Some(raw) = reader.raw_value(name)? else {
+            if let Some(value) = outer(name) {
+                variables.set(name, value);
+            }
+            continue;
+        };
+        let value = match raw {
+            RawValue::Verbatim(text) => text,
+            RawValue::Template(text) => {
+                let lookup = |name: &str| outer(name).or_else(|| variables.get(name).map(str::to_owned));
+                fill(&text, &lookup).map_err(|flaw| {
+                    let hint = format!("{}, or put the value into single quotes", flaw.hint);
+                    reader.error(name, format!("value of `{name}`: {}", flaw.message), hint)
+                })?
+            }
+        };
+        variables.set(name, value);
+    }
+    Ok(variables)
+}
+
+fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Flaw> {
+    let template = Template::parse(text)?;
+    let values: Variables =
+        template.names().into_iter().filter_map(|name| lookup(name).map(|value| (name, value))).collect();
+    Ok(template.fill(&|name| values.get(name))?.text)
+}
+
+enum RawValue {
+    Verbatim(String),
+    Template(String),
+}
+
+struct Reader<'t> {
+    file: &'t str,
+    source: &'t str,
+    position: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn rest(&self) -> &'t str {
+        &self.source[self.position..]
+    }
+
+    fn error(&self, name: &str, message: String, hint: impl Into<String>) -> Error {
+        let line = 1 + self.source[..self.position].matches('\n').count() as u64;
+        let at = Mark { line, column: 1 };
+        Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(self.file, name))
+    }
+
+    fn skip(&mut self, skipped: fn(char) -> bool) {
+        let rest = self.rest();
+        self.position += rest.find(|c| !skipped(c)).unwrap_or(rest.len());
+    }
+
+    fn skip_line(&mut self) {
+        let rest = self.rest();
+        self.position += rest.find('\n').unwrap_or(rest.len());
+    }
+
+    /// The next line's name, or `None` at the end.
+    fn name(&mut self) -> Result<Option<&'t str>, Error> {
+        loop {
+            self.skip(char::is_whitespace);
+            if !self.rest().starts_with('#') {
+                break;
+            }
+            self.skip_line();
+        }
+        if let Some(rest) = self.rest().strip_prefix("export")
+            && rest.starts_with([' ', '\t'])
+        {
+            self.position += "export".len();
+            self.skip(|c| c == ' ' || c == '\t');
+        }
+        let rest = self.rest();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let end =
+            rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-')).unwrap_or(rest.len());
+        if end == 0 {
+            return Err(self.error("", "the line begins with no variable's name".into(), "write `NAME=value`"));
+        }
+        let name = &rest[..end];
+        self.position += end;
+        Ok(Some(name))
+    }
+
+    /// What follows the name; `None` if nothing does.
+    fn raw_value(&mut self, name: &str) -> Result<Option<RawValue>, Error> {
+        self.skip(|c| c == ' ' || c == '\t' || c == '\r');
+        match self.rest().chars().next() {
+            None | Some('\n') => return Ok(None),
+            Some('#') => {
+                self.skip_line();
+                return Ok(None);
+            }
+            Some('=' | ':') => self.position += 1,
+            Some(_) => {
+                let message = format!("`{name}` is followed by neither `=` nor the end of the line");
+                return Err(self.error(name, message, "write `NAME=value`"));
+            }
+        }
+        self.skip(|c| c == ' ' || c == '\t');
+        match self.rest().chars().next() {
+            Some(quote @ ('"' | '\'')) => self.quoted(name, quote).map(Some),
+            _ => {
+                let rest = self.rest();
+                let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
+                self.position += line.len();
+                Ok(Some(RawValue::Template(without_comment(line).to_owned())))
+            }
+        }
+    }
+
+    fn quoted(&mut self, name: &str, quote: char) -> Result<RawValue, Error> {
+        let mut value = String::new();
+        let rest = self.rest();
+        let mut characters = rest.char_indices().skip(1);
+        while let Some((index, c)) = characters.next() {
+            match c {
+                c if c == quote => {
+                    self.position += index + 1;
+                    return self.end_of_line(name).map(|()| match quote {
+                        '\'' => RawValue::Verbatim(value),
+                        _ => RawValue::Template(value),
+                    });
+                }
+                '\\' if quote == '"' => match characters.next() {
+                    Some((_, 'n')) => value.push('\n'),
+                    Some((_, 'r')) => value.push('\r'),
+                    Some((_, 't')) => value.push('\t'),
+                    Some((_, '$')) => value.push_str("$$"),
+                    Some((_, c @ ('"' | '\\' | '\''))) => value.push(c),
+                    Some((_, c)) => value.extend(['\\', c]),
+                    None => break,
+                },
+                c => value.push(c),
+            }
+        }
+        let message = format!("value of `{name}`: the quote {quote} is not closed");
+        Err(self.error(name, message, "close it, or put the value into the other kind of quotes"))
+    }
+
+    fn end_of_line(&mut self, name: &str) -> Result<(), Error> {
+        self.skip(|c| c == ' ' || c == '\t' || c == '\r');
+        match self.rest().chars().next() {
+            None | Some('\n') => Ok(()),
+            Some('#') => {
+                self.skip_line();
+                Ok(())
+            }
+            Some(_) => {
+                let message = format!("value of `{name}`: something follows the closing quote");
+                Err(self.error(name, message, "put the whole value into quotes"))
+            }
+        }
+    }
+}
+
+/// The line without a comment and spaces at its end.
+fn without_comment(line: &str) -> &str {
+    let mut before = ' ';
+    for (index, c) in line.char_indices() {
+        if c == '#' && before.is_whitespace() {
+            return line[..index].trim();
+        }
+        before = c;
+    }
+    line.trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn outer(name: &str) -> Option<String> {
+        match name {
+            "HOST" => Some("shell".into()),
+            "HOME" => Some("/root".into()),
+            _ => None,
+        }
+    }
+
+    fn read(text: &str) -> Result<Variables, Error> {
+        parse(".env", text, &outer)
+    }
+
+    #[test]
+    fn every_form_is_read() {
+        let text = "\u{feff}# a comment\n\nA=1\r\nexport B = two words  # comment\nC: colon\nD='$A # raw'\nE=\"$A\\n\\\"q\\\" \\$x\" # c\n\
+            F=\nG=\"two\nlines\"\nHOME\nMISSING\nI=a#b\nJ=${A}${HOST:-x}${U:-d}\nHOST=file\nK=$HOST\nL='it' \n  M=indented\nN=a=b:c\nexported=1\nO=''\nP=# none\n";
+        let variables = read(text).expect("valid");
+        let found: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={:?}", value.expose())).collect();
+        insta::assert_snapshot!(found.join("\n"));
+    }
+
+    #[test]
+    fn errors_name_the_line_and_never_the_value() {
+        let mut table = String::new();
+        for text in [
+            "A=1\n=hunter2\n",
+            "A hunter2\n",
+            "\n\nA='hunter2\nB=1",
+            "A=\"hunter2\" more\n",
+            "A=hunter2$\n",
+            "A=\"hunter2${B\"\n",
+            "A=${B:?tell me}\n",
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+            table += &format!("{error:#}\n\n");
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "([A-Z#'\"$=: \\\\\\n\\r{}]|\\PC){0,40}") {
+            let _ = read(&text);
+        }
+
+        #[test]
+        fn single_quotes_keep_any_text(text in "[^']{0,30}") {
+            let variables = read(&format!("A='{text}'\n")).expect("valid");
+            prop_assert_eq!(variables.get("A"), Some(text.as_str()));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Finding and loading compose files. The only part that touches the disk.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::dotenv;
+use super::tree::{self, Node};
+use super::variables::Variables;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The names that Compose looks for, in its order.
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// The names that Compose merges into the file of the above names.
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+/// Far above any compose file or file of variables.
+const LARGEST: u64 = 4 * 1024 * 1024;
+
+/// A compose file that was read, and is YAML.
+#[derive(Clone)]
+pub struct ComposeFile {
+    pub(super) name: String,
+    pub(super) directory: PathBuf,
+    pub(super) tree: Node,
+    pub(super) files: Arc<dyn Files>,
+}
+
+/// Where files come from.
+pub(super) trait Files: Send + Sync {
+    /// The text of a file; `None` if there is none.
+    fn read(&self, path: &Path) -> Result<Option<String>>;
+}
+
+struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> Result<Option<String>> {
+        let failed = |reason: String| {
+            Error::new(ErrorKind::Io, format!("file `{}` cannot be read: {reason}", path.display()))
+                .with_hint("check the path and its permissions")
+        };
+        let metadata = match std::fs::metadata(path) {
+            Ok(metadata) => metadata,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            Err(error) => return Err(failed(error.to_string())),
+        };
+        if !metadata.is_file() {
+            return Err(failed("it is not a regular file".to_owned()));
+        }
+        if metadata.len() > LARGEST {
+            return Err(failed(format!("it has more than {LARGEST} bytes")));
+        }
+        match std::fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => Ok(Some(text)),
+            Ok(Err(_)) => Err(failed("it is not UTF-8 text".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+/// No files at all.
+struct Nowhere;
+
+impl Files for Nowhere {
+    fn read(&self, _: &Path) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
+impl ComposeFile {
+    /// Finds the compose file as Compose does: the file that `COMPOSE_FILE` names in `variables` or in the directory's
+    /// `.env`; else `compose.yaml`, `compose.yml`, `docker-compose.yml` or `docker-compose.yaml` in the directory, or in
+    /// the nearest parent that has one.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is none; [`NotSupported`](ErrorKind::NotSupported) if `COMPOSE_FILE`
+    /// names several, or an override file lies next to it; and those of [`read`](Self::read).
+    pub fn find(directory: &Path, variables: &Variables) -> Result<Self> {
+        let directory = absolute(directory)?;
+        if let Some(names) = compose_file_variable(&directory, variables)? {
+            return Self::read(&directory.join(single(&names, variables)?));
+        }
+        for candidate in directory.ancestors() {
+            for name in NAMES {
+                let path = candidate.join(name);
+                if !path.is_file() {
+                    continue;
+                }
+                if let Some(other) = OVERRIDES.map(|name| candidate.join(name)).iter().find(|path| path.is_file()) {
+                    let message =
+                        format!("`{}` lies next to `{name}`, and merging files is not supported yet", other.display());
+                    return Err(Error::new(ErrorKind::NotSupported, message)
+                        .with_hint(format!("name the file that is meant: `{}`", path.display())));
+                }
+                return Self::read(&path);
+            }
+        }
+        Err(Error::new(ErrorKind::NotFound, format!("no compose file in `{}` or a parent", directory.display()))
+            .with_hint(format!("the file is called `{}`; or name another", NAMES.join("`, `"))))
+    }
+
+    /// Reads a compose file.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`Io`](ErrorKind::Io), and those of [`parse`](Self::parse).
+    pub fn read(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        let Some(text) = Disk.read(path)? else {
+            return Err(
+                Error::new(ErrorKind::NotFound, format!("there is no file `{name}`")).with_hint("check the path")
+            );
+        };
+        let directory = absolute(path)?.parent().map(Path::to_path_buf).unwrap_or_default();
+        let tree = tree::parse(&name, &text)?;
+        Ok(Self { name, directory, tree, files: Arc::new(Disk) })
+    }
+
+    /// Takes the text of a compose file. Nothing is read from disk, then or later: there is no `.env`, and `env_file`
+    /// finds nothing.
+    ///
+    /// # Errors
+    /// [`ComposeFile`](ErrorKind::ComposeFile) with the place if the text is not YAML or has a key twice.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let directory = Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default();
+        let tree = tree::parse(name, text)?;
+        Ok(Self { name: name.to_owned(), directory, tree, files: Arc::new(Nowhere) })
+    }
+
+    /// The file's name, as messages show it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where relative paths of the file start.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The variables of a file in the format of `.env`; `None` if there is no such file.
+    pub(super) fn variables_file(
+        &self,
+        path: &Path,
+        outer: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<Variables>> {
+        let path = self.directory.join(path);
+        let Some(text) = self.files.read(&path)? else { return Ok(None) };
+        let shown = path.strip_prefix(&self.directory).unwrap_or(&path).display().to_string();
+        dotenv::parse(&shown, &text, outer).map(Some)
+    }
+}
+
+impl fmt::Debug for ComposeFile {
+    /// The name only: values may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ComposeFile").field(&self.name).finish()
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(|error| {
+        Error::new(ErrorKind::Io, format!("path `{}` cannot be made absolute: {error}", path.display()))
+    })
+}
+
+/// `COMPOSE_FILE`, of the caller or of the directory's `.env`.
+fn compose_file_variable(directory: &Path, variables: &Variables) -> Result<Option<String>> {
+    let set = |value: &&str| !value.is_empty();
+    if let Some(value) = variables.get("COMPOSE_FILE").filter(set) {
+        return Ok(Some(value.to_owned()));
+    }
+    let Some(text) = Disk.read(&directory.join(".env"))? else { return Ok(None) };
+    let file = dotenv::parse(".env", &text, &|name| variables.get(name).map(str::to_owned))?;
+    Ok(file.get("COMPOSE_FILE").filter(set).map(str::to_owned))
+}
+
+fn single<'n>(names: &'n str, variables: &Variables) -> Result<&'n str> {
+    let separator = variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
+    if names.contains(separator) {
+        return Err(Error::new(
+            ErrorKind::NotSupported,
+            "`COMPOSE_FILE` names several files, and merging files is not supported yet",
+        )
+        .with_hint("name one file"));
+    }
+    Ok(names)
+}

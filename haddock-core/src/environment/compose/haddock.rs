@@ -1,0 +1,240 @@
+//! `x-haddock`: the settings of the service.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::keys;
+use super::ports::port;
+use super::reader::{Cursor, Reader};
+use super::tree::Value;
+use crate::environment::{Drain, Queue, Readiness, ReleaseSettings, Stage, value};
+use crate::error::{Error, ErrorKind};
+use crate::name::ServiceName;
+use crate::routing::{SessionPolicy, Share};
+
+/// The settings as they were read, before the components are known.
+#[derive(Default)]
+pub(super) struct Draft<'t> {
+    pub(super) service: Option<ServiceName>,
+    pub(super) entry: Option<DraftEntry<'t>>,
+    pub(super) ready: Readiness,
+    pub(super) session: SessionPolicy,
+    pub(super) shared: Vec<(String, Cursor<'t>)>,
+    pub(super) release: ReleaseSettings,
+}
+
+/// `entry: component:port`.
+pub(super) struct DraftEntry<'t> {
+    pub(super) component: String,
+    pub(super) port: u16,
+    pub(super) cursor: Cursor<'t>,
+}
+
+pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t> {
+    let mut draft = Draft::default();
+    for entry in reader.known_entries(cursor, &keys::HADDOCK).unwrap_or_default() {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "service" => draft.service = reader.value(at, |text| ServiceName::new(text)),
+            "entry" => {
+                draft.entry = reader.value(at, entry_of).map(|(component, port)| DraftEntry {
+                    component,
+                    port,
+                    cursor: at.clone(),
+                });
+            }
+            "ready" => draft.ready = read_ready(reader, at).unwrap_or_default(),
+            "session" => draft.session = read_session(reader, at).unwrap_or_default(),
+            "shared" => {
+                for item in reader.items(at).unwrap_or_default() {
+                    if let Some(name) = reader.text(&item) {
+                        draft.shared.push((name, item));
+                    }
+                }
+            }
+            _ => draft.release = read_release(reader, at).unwrap_or_default(),
+        }
+    }
+    draft
+}
+
+fn invalid(message: String, hint: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidValue, message).with_hint(hint)
+}
+
+fn entry_of(text: &str) -> Result<(String, u16), Error> {
+    match text.split_once(':') {
+        Some((component, number)) if !component.is_empty() => Ok((component.to_owned(), port(number)?)),
+        _ => Err(invalid(
+            format!("entry `{text}` is not a component and its port"),
+            "write `component:port`, such as `proxy:8080`",
+        )),
+    }
+}
+
+/// A duration that outlives being kept as whole milliseconds.
+fn whole_millis(text: &str) -> Result<Duration, Error> {
+    let duration = value::duration(text)?;
+    if duration.subsec_nanos() % 1_000_000 != 0 {
+        return Err(invalid(format!("duration `{text}` is not a whole number of milliseconds"), "write `1ms` or more"));
+    }
+    Ok(duration)
+}
+
+fn more_than_zero(text: &str) -> Result<Duration, Error> {
+    match whole_millis(text)? {
+        Duration::ZERO => Err(invalid(format!("duration `{text}` is zero"), "write a longer one, such as `10m`")),
+        duration => Ok(duration),
+    }
+}
+
+fn path(text: &str) -> Result<String, Error> {
+    if !text.starts_with('/') {
+        return Err(invalid(format!("path `{text}` does not begin with `/`"), format!("write `/{text}`")));
+    }
+    if let Some(bad) =
+        text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#') || !c.is_ascii())
+    {
+        return Err(invalid(
+            format!("path `{text}` contains {bad:?}"),
+            "write the path alone, without query, as it is sent",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// `/health`, or `{ http, within }`.
+fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readiness> {
+    let mut ready = Readiness::default();
+    if let Value::Scalar(_) = cursor.node.value {
+        ready.http = reader.value(cursor, path);
+        return Some(ready);
+    }
+    for entry in reader.known_entries(cursor, &keys::READY)? {
+        match entry.key.text.as_str() {
+            "http" => ready.http = reader.value(&entry.value, path),
+            _ => ready.within = reader.value(&entry.value, more_than_zero).unwrap_or(ready.within),
+        }
+    }
+    Some(ready)
+}
+
+/// `{ idle, ignore }`.
+fn read_session<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
+    let mut session = SessionPolicy::default();
+    if let Value::Scalar(_) = cursor.node.value {
+        let hint = "remove it: sessions are known by the gateway's own cookie; or write `session: { idle: 30m }`";
+        reader.unsupported(cursor, "an application's own cookie is", hint);
+        return None;
+    }
+    for entry in reader.known_entries(cursor, &keys::SESSION)? {
+        match entry.key.text.as_str() {
+            "idle" => session.idle = reader.value(&entry.value, more_than_zero).unwrap_or(session.idle),
+            _ => {
+                let items = reader.items(&entry.value).unwrap_or_default();
+                session.ignore = items.iter().filter_map(|item| reader.value(item, path)).collect();
+            }
+        }
+    }
+    Some(session)
+}
+
+fn read_release<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<ReleaseSettings> {
+    let mut release = ReleaseSettings::default();
+    let (mut ramp, mut every) = (None, None);
+    for entry in reader.known_entries(cursor, &keys::RELEASE)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "replicas" => release.replicas = reader.number(at, 1).unwrap_or(release.replicas),
+            "ramp" => ramp = read_ramp(reader, at),
+            "every" => every = reader.value(at, whole_millis),
+            "settle" => release.settle = reader.value(at, whole_millis).unwrap_or(release.settle),
+            "drain" => release.drain = read_drain(reader, at).unwrap_or_default(),
+            "queue" => release.queue = reader.value(at, queue).unwrap_or_default(),
+            "max_versions" => release.max_versions = reader.number(at, 2).unwrap_or(release.max_versions),
+            _ => release.unresponsive_for = reader.value(at, more_than_zero).unwrap_or(release.unresponsive_for),
+        }
+    }
+    if let Some(shares) = ramp {
+        release.ramp = shares.into_iter().map(|share| Stage { share, hold: release.ramp[0].hold }).collect();
+    }
+    if let Some(every) = every {
+        release.ramp.iter_mut().for_each(|stage| stage.hold = every);
+    }
+    Some(release)
+}
+
+/// `[10%, 50%, 100%]`, growing, the last 100 %.
+fn read_ramp<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Vec<Share>> {
+    if let Value::Scalar(text) = &cursor.node.value
+        && text == "auto"
+    {
+        reader.unsupported(
+            cursor,
+            "`ramp: auto` is",
+            "write the stages out: `ramp: [10%, 50%, 100%]` and `every: 10m`",
+        );
+        return None;
+    }
+    let items = reader.items(cursor)?;
+    let mut shares: Vec<Share> = Vec::new();
+    for item in &items {
+        if let Value::Map(_) = item.node.value {
+            let hint = "write the shares alone, as in `ramp: [10%, 50%, 100%]`, and how long each is held as `every: 10m` next to `ramp`";
+            reader.wrong(item, "a stage is a mapping, where a percentage is expected", hint);
+            return None;
+        }
+        let share = reader.value(item, value::percentage)?;
+        if share.is_zero() {
+            reader.wrong(
+                item,
+                "a stage of 0% gives the candidate nothing to do",
+                "begin with a larger share, such as `1%`",
+            );
+            return None;
+        }
+        if let Some(last) = shares.last().filter(|last| **last >= share) {
+            let message = format!("the stage {share} does not follow {last}: a ramp only grows");
+            reader.wrong(item, message, "put the stages into growing order");
+            return None;
+        }
+        shares.push(share);
+    }
+    if shares.last() != Some(&Share::FULL) {
+        reader.wrong(cursor, "the ramp does not end with 100%", "add `100%` as the last stage");
+        return None;
+    }
+    Some(shares)
+}
+
+fn read_drain<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Drain> {
+    let mut drain = Drain::default();
+    for entry in reader.known_entries(cursor, &keys::DRAIN)? {
+        drain.evict_after = reader.value(&entry.value, more_than_zero);
+    }
+    Some(drain)
+}
+
+fn queue(text: &str) -> Result<Queue, Error> {
+    match text {
+        "newest" => Ok(Queue::Newest),
+        "supersede" => Ok(Queue::Supersede),
+        _ => Err(invalid(format!("`{text}` is not what a newer release can do"), "write `newest` or `supersede`")),
+    }
+}
+
+/// The component names of `shared`, each with an error if there is no such component.
+pub(super) fn shared_names<'d>(
+    reader: &mut Reader<'_>,
+    draft: &'d Draft<'_>,
+    known: &BTreeSet<&str>,
+) -> BTreeSet<&'d str> {
+    let mut shared = BTreeSet::new();
+    for (name, cursor) in &draft.shared {
+        match known.contains(name.as_str()) {
+            true => _ = shared.insert(name.as_str()),
+            false => super::resolve::no_such_component(reader, cursor, name, known),
+        }
+    }
+    shared
+}

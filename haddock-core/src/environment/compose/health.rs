@@ -1,0 +1,83 @@
+//! `healthcheck`.
+
+use super::keys;
+use super::reader::{Cursor, Reader};
+use super::service::read_words;
+use super::tree::Value;
+use crate::container::HealthCheck;
+use crate::environment::value;
+use crate::error::{Error, ErrorKind};
+
+pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<HealthCheck> {
+    let errors = reader.errors.len();
+    let (mut test, mut disable) = (None, false);
+    let mut check = HealthCheck { test: Vec::new(), interval: None, timeout: None, retries: None, start_period: None };
+    for entry in reader.known_entries(cursor, &keys::HEALTH_CHECK)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "test" => test = read_test(reader, at),
+            "interval" => check.interval = reader.value(at, engine_duration),
+            "timeout" => check.timeout = reader.value(at, engine_duration),
+            "start_period" => check.start_period = reader.value(at, engine_duration),
+            "retries" => check.retries = reader.number(at, 1),
+            _ => disable = reader.boolean(at).unwrap_or(false),
+        }
+    }
+    if reader.errors.len() > errors {
+        return None;
+    }
+    let none = || vec!["NONE".to_owned()];
+    check.test = match (test, disable) {
+        (Some(test), true) if test != none() => {
+            reader.wrong(cursor, "the health check has a `test` and is disabled", "remove one of them");
+            return None;
+        }
+        (_, true) => none(),
+        (Some(test), false) => test,
+        (None, false) => {
+            reader.unsupported(cursor, "a health check without a `test` is", "write the image's own test out, too");
+            return None;
+        }
+    };
+    Some(check)
+}
+
+/// Engines refuse what is above zero and below a millisecond.
+fn engine_duration(text: &str) -> Result<std::time::Duration, Error> {
+    match value::duration(text)? {
+        short if short.as_micros() < 1000 => {
+            Err(Error::new(ErrorKind::InvalidValue, format!("duration `{text}` is shorter than 1ms"))
+                .with_hint("write `1ms` or more"))
+        }
+        duration => Ok(duration),
+    }
+}
+
+fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>> {
+    if let Value::Scalar(_) = cursor.node.value {
+        let line = reader.text(cursor)?;
+        if line.trim().is_empty() {
+            reader.wrong(cursor, "the `test` is empty", "write a command that succeeds when the component is healthy");
+            return None;
+        }
+        return Some(vec!["CMD-SHELL".to_owned(), line]);
+    }
+    let words = read_words(reader, cursor)?;
+    match (words[0].as_str(), words.len()) {
+        ("NONE", 1) | ("CMD-SHELL", 2) | ("CMD", 2..) => Some(words),
+        ("NONE" | "CMD-SHELL" | "CMD", _) => {
+            let message = format!("`{}` is followed by the wrong number of words", words[0]);
+            reader.wrong(
+                cursor,
+                message,
+                "write `[\"CMD\", program, argument…]`, `[\"CMD-SHELL\", line]` or `[\"NONE\"]`",
+            );
+            None
+        }
+        _ => {
+            let message = "the list of `test` begins with neither `CMD` nor `CMD-SHELL` nor `NONE`";
+            reader.wrong(cursor, message, "put `CMD` first, or write one text, which a shell runs");
+            None
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Names with values: `environment`, `env_file` and `labels`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::keys;
+use super::reader::{Cursor, Reader};
+use super::service::Outside;
+use super::tree::Value;
+use crate::container::Sensitive;
+
+/// A mapping, or a list of `NAME=value`. Without a value: from the caller's environment, or not at all.
+pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, Sensitive> {
+    let mut variables = BTreeMap::new();
+    let mut insert = |reader: &mut Reader<'t>, at: &Cursor<'t>, name: &str, value: Option<String>| {
+        if name.is_empty() || name.contains(|c: char| c == '=' || c == '\0' || c.is_whitespace()) {
+            reader.wrong(at, "this is no name for a variable", "write `NAME: value` or `- NAME=value`");
+            return;
+        }
+        if let Some(value) = value.or_else(|| reader.variable(name).map(str::to_owned)) {
+            variables.insert(name.to_owned(), Sensitive::new(value));
+        }
+    };
+    if let Value::List(_) = cursor.node.value {
+        for item in reader.items(cursor).unwrap_or_default() {
+            let Some(text) = reader.text(&item) else { continue };
+            match text.split_once('=') {
+                Some((name, value)) => insert(reader, &item, name, Some(value.to_owned())),
+                None => insert(reader, &item, &text, None),
+            }
+        }
+        return variables;
+    }
+    for entry in reader.entries(cursor).unwrap_or_default() {
+        let name = &entry.key.text;
+        if entry.value.is_null() {
+            insert(reader, &entry.value, name, None);
+        } else if let Some(value) = reader.text(&entry.value) {
+            insert(reader, &entry.value, name, Some(value));
+        }
+    }
+    variables
+}
+
+/// A path, or a list of paths or of `{path, required}`; later files win.
+pub(super) fn read_env_files<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+    outside: &Outside<'_>,
+) -> BTreeMap<String, Sensitive> {
+    let mut variables = BTreeMap::new();
+    let items = match cursor.node.value {
+        Value::List(_) => reader.items(cursor).unwrap_or_default(),
+        _ => vec![cursor.clone()],
+    };
+    for item in items {
+        let (mut path, mut required) = (None, true);
+        if let Value::Map(_) = item.node.value {
+            for entry in reader.known_entries(&item, &keys::ENV_FILE).unwrap_or_default() {
+                match entry.key.text.as_str() {
+                    "path" => path = reader.text(&entry.value),
+                    _ => required = reader.boolean(&entry.value).unwrap_or(true),
+                }
+            }
+            if item.node.get("path").is_none() {
+                reader.wrong(&item, "the entry of `env_file` has no `path`", "set `path` to the file of variables");
+            }
+        } else {
+            path = reader.text(&item);
+        }
+        let Some(path) = path else { continue };
+        match (outside.read)(Path::new(&path)) {
+            Ok(Some(file)) => variables.extend(file.iter().map(|(name, value)| (name.to_owned(), value.clone()))),
+            Ok(None) if !required => {}
+            Ok(None) => {
+                let message = format!("file `{}` of variables does not exist", shown(&item));
+                reader.wrong(
+                    &item,
+                    message,
+                    "correct the path, which starts at the compose file's directory, or set `required: false`",
+                );
+            }
+            // The error has a place of its own, within that file.
+            Err(error) if error.place().is_some() => reader.errors.push(error),
+            Err(error) => reader.fail_with(&item, error),
+        }
+    }
+    variables
+}
+
+/// A scalar, or the `path` of a mapping, as it stands in the file.
+fn shown(cursor: &Cursor<'_>) -> String {
+    match &cursor.node.value {
+        Value::Scalar(text) => text.clone(),
+        _ => match cursor.node.get("path").map(|node| &node.value) {
+            Some(Value::Scalar(text)) => text.clone(),
+            _ => String::new(),
+        },
+    }
+}
+
+pub(super) fn read_labels<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let mut insert = |reader: &mut Reader<'t>, at: &Cursor<'t>, name: &str, value: String| {
+        if name.starts_with("haddock.") {
+            reader.wrong(at, "a label begins with `haddock.`, which is kept for Haddock's own", "give it another name");
+        } else if name.is_empty() {
+            reader.wrong(at, "a label has no name", "write `name: value` or `- name=value`");
+        } else {
+            labels.insert(name.to_owned(), value);
+        }
+    };
+    if let Value::List(_) = cursor.node.value {
+        for item in reader.items(cursor).unwrap_or_default() {
+            let Some(text) = reader.text(&item) else { continue };
+            let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+            insert(reader, &item, name, value.to_owned());
+        }
+        return labels;
+    }
+    for entry in reader.entries(cursor).unwrap_or_default() {
+        let value = if entry.value.is_null() { Some(String::new()) } else { reader.text(&entry.value) };
+        if let Some(value) = value {
+            insert(reader, &entry.value, &entry.key.text, value);
+        }
+    }
+    labels
+}

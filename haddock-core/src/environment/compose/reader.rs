@@ -1,0 +1,265 @@
+//! Walking the tree: cursors that know their key path, values with variables filled in, and all errors collected.
+
+use std::collections::BTreeSet;
+
+use super::keys::{Keys, Verdict};
+use super::template::{Filled, Template};
+use super::tree::{Key, Mark, Node, Value};
+use crate::error::{Error, ErrorKind, Place};
+
+/// Something in the file that is read and has no effect, or another thing worth a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What there is to say.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+/// A node and the path of keys that leads to it.
+#[derive(Clone)]
+pub(super) struct Cursor<'t> {
+    pub(super) node: &'t Node,
+    pub(super) path: String,
+}
+
+impl<'t> Cursor<'t> {
+    fn key(&self, key: &str, node: &'t Node) -> Self {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        Self { node, path }
+    }
+
+    fn index(&self, index: usize, node: &'t Node) -> Self {
+        Self { node, path: format!("{}[{index}]", self.path) }
+    }
+
+    /// The last part of the path, for messages.
+    pub(super) fn name(&self) -> &str {
+        if self.path.is_empty() {
+            return "the file";
+        }
+        self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.node.value, Value::Null)
+    }
+}
+
+/// An entry of a mapping.
+pub(super) struct Entry<'t> {
+    pub(super) key: &'t Key,
+    pub(super) value: Cursor<'t>,
+}
+
+pub(super) struct Reader<'t> {
+    file: &'t str,
+    lookup: &'t dyn Fn(&str) -> Option<&'t str>,
+    pub(super) errors: Vec<Error>,
+    pub(super) notes: Vec<Note>,
+    told_unset: BTreeSet<String>,
+}
+
+impl<'t> Reader<'t> {
+    pub(super) fn new(file: &'t str, lookup: &'t dyn Fn(&str) -> Option<&'t str>) -> Self {
+        Self { file, lookup, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new() }
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<&'t str> {
+        (self.lookup)(name)
+    }
+
+    pub(super) fn place(&self, at: Mark, path: &str) -> Place {
+        at.place(self.file, path)
+    }
+
+    /// Notes an error at a value.
+    pub(super) fn fail(
+        &mut self,
+        cursor: &Cursor<'_>,
+        kind: ErrorKind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        self.fail_with(cursor, Error::new(kind, message).with_hint(hint));
+    }
+
+    pub(super) fn wrong(&mut self, cursor: &Cursor<'_>, message: impl Into<String>, hint: impl Into<String>) {
+        self.fail(cursor, ErrorKind::ComposeFile, message, hint);
+    }
+
+    pub(super) fn unsupported(&mut self, cursor: &Cursor<'_>, what: impl std::fmt::Display, hint: impl Into<String>) {
+        self.fail(cursor, ErrorKind::NotSupported, format!("{what} not supported yet"), hint);
+    }
+
+    pub(super) fn fail_with(&mut self, cursor: &Cursor<'_>, error: Error) {
+        self.errors.push(error.at(self.place(cursor.node.at, &cursor.path)));
+    }
+
+    fn fail_at_key(&mut self, entry: &Entry<'_>, kind: ErrorKind, message: String, hint: String) {
+        let place = self.place(entry.key.at, &entry.value.path);
+        self.errors.push(Error::new(kind, message).with_hint(hint).at(place));
+    }
+
+    pub(super) fn note(&mut self, cursor: &Cursor<'_>, message: impl Into<String>) {
+        let place = self.place(cursor.node.at, &cursor.path);
+        self.notes.push(Note { message: message.into(), place });
+    }
+
+    /// The entries of a mapping with free keys.
+    pub(super) fn entries(&mut self, cursor: &Cursor<'t>) -> Option<Vec<Entry<'t>>> {
+        match &cursor.node.value {
+            Value::Map(entries) => {
+                Some(entries.iter().map(|(key, node)| Entry { key, value: cursor.key(&key.text, node) }).collect())
+            }
+            _ => {
+                self.mistyped(cursor, "a mapping", "write `key: value` lines below it");
+                None
+            }
+        }
+    }
+
+    /// The entries of a mapping with these keys; errors for all others.
+    pub(super) fn known_entries(&mut self, cursor: &Cursor<'t>, keys: &Keys) -> Option<Vec<Entry<'t>>> {
+        let mut known = Vec::new();
+        for entry in self.entries(cursor)? {
+            let key = &entry.key.text;
+            match keys.judge(key) {
+                Verdict::Supported => known.push(entry),
+                Verdict::Extension => {}
+                Verdict::Planned(hint) => {
+                    let message = format!("`{key}` is not supported yet");
+                    self.fail_at_key(&entry, ErrorKind::NotSupported, message, hint.to_owned());
+                }
+                Verdict::Unknown(meant) => {
+                    let hint = match meant {
+                        Some(meant) => format!("did you mean `{meant}`?"),
+                        None => format!("the keys here are {}", listed(keys.supported)),
+                    };
+                    let message = format!("`{key}` is not a key of {}", keys.what);
+                    self.fail_at_key(&entry, ErrorKind::ComposeFile, message, hint);
+                }
+            }
+        }
+        Some(known)
+    }
+
+    pub(super) fn items(&mut self, cursor: &Cursor<'t>) -> Option<Vec<Cursor<'t>>> {
+        match &cursor.node.value {
+            Value::List(items) => {
+                Some(items.iter().enumerate().map(|(index, node)| cursor.index(index, node)).collect())
+            }
+            _ => {
+                self.mistyped(cursor, "a list", "write `- value` lines below it, or `[value, value]`");
+                None
+            }
+        }
+    }
+
+    /// A text, number or boolean with its variables filled in.
+    pub(super) fn filled(&mut self, cursor: &Cursor<'_>) -> Option<Filled> {
+        let Value::Scalar(text) = &cursor.node.value else {
+            self.mistyped(cursor, "a text", "write a value after the `:`");
+            return None;
+        };
+        match Template::parse(text).and_then(|template| template.fill(self.lookup)) {
+            Ok(filled) => {
+                for name in &filled.unset {
+                    if self.told_unset.insert(name.clone()) {
+                        self.note(cursor, format!("variable `{name}` is not set and is taken as empty"));
+                    }
+                }
+                Some(filled)
+            }
+            Err(flaw) => {
+                self.wrong(cursor, flaw.message, flaw.hint);
+                None
+            }
+        }
+    }
+
+    pub(super) fn text(&mut self, cursor: &Cursor<'_>) -> Option<String> {
+        self.filled(cursor).map(|filled| filled.text)
+    }
+
+    /// A text that `read` understands. Of a text with variables only the spelling in the file is ever shown.
+    pub(super) fn value<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T, Error>) -> Option<T> {
+        let filled = self.filled(cursor)?;
+        match read(&filled.text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refuse(cursor, &filled, error);
+                None
+            }
+        }
+    }
+
+    /// Notes the error of a filled text, without the values of its variables.
+    pub(super) fn refuse(&mut self, cursor: &Cursor<'_>, filled: &Filled, error: Error) {
+        let error = match &cursor.node.value {
+            Value::Scalar(written) if filled.from_variables => {
+                let message = format!("`{written}` is not valid once its variables are filled in");
+                Error::new(error.kind(), message)
+                    .with_hint(format!("{}; their values are not shown", expected(error.kind())))
+            }
+            _ => error,
+        };
+        self.fail_with(cursor, error);
+    }
+
+    pub(super) fn boolean(&mut self, cursor: &Cursor<'_>) -> Option<bool> {
+        self.value(cursor, |text| match text {
+            "true" | "True" | "TRUE" => Ok(true),
+            "false" | "False" | "FALSE" => Ok(false),
+            _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is neither `true` nor `false`"))
+                .with_hint("write `true` or `false`")),
+        })
+    }
+
+    /// A whole number of at least `least`.
+    pub(super) fn number(&mut self, cursor: &Cursor<'_>, least: u32) -> Option<u32> {
+        self.value(cursor, |text| match text.parse::<u32>() {
+            Ok(number) if number >= least && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
+            _ => {
+                Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a whole number of at least {least}"))
+                    .with_hint(format!("write a whole number, such as `{}`", least.max(1))))
+            }
+        })
+    }
+
+    fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
+        let message = match &cursor.node.value {
+            Value::Null => format!("`{}` is empty, where {expected} is expected", cursor.name()),
+            Value::Scalar(_) => format!("`{}` is a text, where {expected} is expected", cursor.name()),
+            Value::List(_) => format!("`{}` is a list, where {expected} is expected", cursor.name()),
+            Value::Map(_) => format!("`{}` is a mapping, where {expected} is expected", cursor.name()),
+        };
+        let hint = if cursor.is_null() { format!("{hint}, or remove the key") } else { hint.to_owned() };
+        self.wrong(cursor, message, hint);
+    }
+}
+
+/// What a value of that kind should look like.
+fn expected(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidImageReference => "an image is `registry/repository:tag`",
+        ErrorKind::InvalidName => "names have letters, digits and `-`, and begin with a letter or a digit",
+        _ => "look at what they are set to",
+    }
+}
+
+/// `a`, `b` and `c`.
+pub(super) fn listed<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.split_last() {
+        None => "none".to_owned(),
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}

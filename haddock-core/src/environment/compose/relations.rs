@@ -1,0 +1,89 @@
+//! What components say of each other: `depends_on` and `links`.
+
+use super::keys;
+use super::reader::{Cursor, Reader};
+use super::tree::Value;
+use crate::environment::DependencyCondition;
+use crate::error::{Error, ErrorKind};
+use crate::name::LinkAlias;
+
+/// An entry of `depends_on`.
+pub(super) struct Dependency<'t> {
+    pub(super) on: String,
+    pub(super) condition: DependencyCondition,
+    pub(super) cursor: Cursor<'t>,
+}
+
+/// An entry of `links`.
+pub(super) struct DraftLink<'t> {
+    pub(super) to: String,
+    pub(super) alias: LinkAlias,
+    pub(super) cursor: Cursor<'t>,
+}
+
+/// A list of components, or a mapping with conditions.
+pub(super) fn read_depends_on<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Dependency<'t>> {
+    let mut dependencies: Vec<Dependency<'t>> = Vec::new();
+    if let Value::List(_) = cursor.node.value {
+        for item in reader.items(cursor).unwrap_or_default() {
+            let Some(on) = reader.text(&item) else { continue };
+            if dependencies.iter().any(|other| other.on == on) {
+                reader.wrong(&item, format!("`{on}` stands here a second time"), "keep one of them");
+                continue;
+            }
+            dependencies.push(Dependency { on, condition: DependencyCondition::Started, cursor: item });
+        }
+        return dependencies;
+    }
+    for entry in reader.entries(cursor).unwrap_or_default() {
+        let mut condition = DependencyCondition::Started;
+        for setting in reader.known_entries(&entry.value, &keys::DEPENDENCY).unwrap_or_default() {
+            let at = &setting.value;
+            match setting.key.text.as_str() {
+                "condition" => condition = reader.value(at, dependency_condition).unwrap_or(condition),
+                "required" if reader.boolean(at) == Some(false) => {
+                    reader.unsupported(
+                        at,
+                        "`required: false` is",
+                        "remove it; what a component depends on is required",
+                    );
+                }
+                "restart" if reader.boolean(at) == Some(true) => {
+                    reader.unsupported(at, "`restart: true` is", "remove it");
+                }
+                _ => {}
+            }
+        }
+        dependencies.push(Dependency { on: entry.key.text.clone(), condition, cursor: entry.value });
+    }
+    dependencies
+}
+
+fn dependency_condition(text: &str) -> Result<DependencyCondition, Error> {
+    match text {
+        "service_started" => Ok(DependencyCondition::Started),
+        "service_healthy" => Ok(DependencyCondition::Healthy),
+        "service_completed_successfully" => Ok(DependencyCondition::CompletedSuccessfully),
+        _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a condition"))
+            .with_hint("write `service_started`, `service_healthy` or `service_completed_successfully`")),
+    }
+}
+
+/// A list of `component` or `component:alias`.
+pub(super) fn read_links<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<DraftLink<'t>> {
+    let mut links: Vec<DraftLink<'t>> = Vec::new();
+    for item in reader.items(cursor).unwrap_or_default() {
+        let read = |text: &str| {
+            let (to, alias) = text.split_once(':').unwrap_or((text, text));
+            LinkAlias::new(alias).map(|alias| (to.to_owned(), alias))
+        };
+        let Some((to, alias)) = reader.value(&item, read) else { continue };
+        if let Some(other) = links.iter().find(|other| other.alias == alias) {
+            let message = format!("the alias `{alias}` already stands for `{}`", other.to);
+            reader.wrong(&item, message, "give each link an alias of its own: `component:alias`");
+            continue;
+        }
+        links.push(DraftLink { to, alias, cursor: item });
+    }
+    links
+}

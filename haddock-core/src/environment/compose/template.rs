@@ -1,0 +1,325 @@
+//! Variables in values: the interpolation of the Compose Specification.
+//!
+//! `$VAR` and `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?error}`, `${VAR?error}`, `${VAR:+other}`,
+//! `${VAR+other}`; what stands after the operator may hold variables in its turn. `$$` is a `$`.
+
+/// Nesting of defaults within defaults. People need two.
+const DEEPEST: usize = 16;
+
+/// A text with variables in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Template(Vec<Part>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Variable { name: String, operator: Option<Operator> },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Operator {
+    action: Action,
+    /// `:`: an empty value counts as unset.
+    empty_is_unset: bool,
+    operand: Template,
+    /// The operand as it was written.
+    written: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Default,
+    Require,
+    Replace,
+}
+
+/// Why a text is not a template, or cannot be filled in. Never holds more of the text than a variable's name and
+/// the author's own error text, for the text may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flaw {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+/// A text whose variables are filled in.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(super) struct Filled {
+    pub(super) text: String,
+    /// Whether anything came from a variable, so that the text must not be shown.
+    pub(super) from_variables: bool,
+    /// Variables that had no value and no default.
+    pub(super) unset: Vec<String>,
+}
+
+impl Template {
+    pub(super) fn parse(text: &str) -> Result<Self, Flaw> {
+        let mut parser = Parser { rest: text };
+        let template = parser.template(None, 0)?;
+        debug_assert!(parser.rest.is_empty(), "outside of braces a template takes everything");
+        Ok(template)
+    }
+
+    /// The names of all variables, whether they have values or not, those within defaults too.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names = Vec::new();
+        for part in &self.0 {
+            if let Part::Variable { name, operator } = part {
+                names.push(name.as_str());
+                names.extend(operator.iter().flat_map(|operator| operator.operand.names()));
+            }
+        }
+        names
+    }
+
+    pub(super) fn fill<'v>(&self, lookup: &dyn Fn(&str) -> Option<&'v str>) -> Result<Filled, Flaw> {
+        let mut filled = Filled::default();
+        self.fill_into(&mut filled, lookup)?;
+        Ok(filled)
+    }
+
+    fn fill_into<'v>(&self, filled: &mut Filled, lookup: &dyn Fn(&str) -> Option<&'v str>) -> Result<(), Flaw> {
+        for part in &self.0 {
+            let (name, operator) = match part {
+                Part::Literal(text) => {
+                    filled.text.push_str(text);
+                    continue;
+                }
+                Part::Variable { name, operator } => (name, operator),
+            };
+            let value = lookup(name);
+            filled.from_variables |= value.is_some_and(|value| !value.is_empty());
+            let Some(operator) = operator else {
+                match value {
+                    Some(value) => filled.text.push_str(value),
+                    None => filled.unset.push(name.clone()),
+                }
+                continue;
+            };
+            let set = value.filter(|value| !(operator.empty_is_unset && value.is_empty()));
+            match (operator.action, set) {
+                (Action::Default | Action::Require, Some(value)) => filled.text.push_str(value),
+                (Action::Default, None) | (Action::Replace, Some(_)) => operator.operand.fill_into(filled, lookup)?,
+                (Action::Replace, None) => {}
+                (Action::Require, None) => {
+                    let reason = if operator.written.is_empty() { "" } else { ": " };
+                    let state = if value.is_some() { "empty" } else { "not set" };
+                    return Err(Flaw {
+                        message: format!("variable `{name}` is {state}{reason}{}", operator.written),
+                        hint: format!("set `{name}` in the environment or in `.env`"),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Parser<'t> {
+    rest: &'t str,
+}
+
+fn flaw(message: impl Into<String>, hint: impl Into<String>) -> Flaw {
+    Flaw { message: message.into(), hint: hint.into() }
+}
+
+const DOLLAR: &str = "write `$$` for a `$` that is meant as such";
+
+impl<'t> Parser<'t> {
+    /// Reads up to the end, or, inside of the braces of variable `inside`, up to the `}` that ends them.
+    fn template(&mut self, inside: Option<&str>, depth: usize) -> Result<Template, Flaw> {
+        if depth > DEEPEST {
+            return Err(flaw(format!("variables are nested more than {DEEPEST} deep"), "use fewer defaults"));
+        }
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        // Braces within the operand that belong to its text, as in `${JSON:-{}}`.
+        let mut open = 0_usize;
+        while let Some(c) = self.rest.chars().next() {
+            match c {
+                '}' if inside.is_some() && open == 0 => break,
+                '$' => {
+                    self.rest = &self.rest[1..];
+                    if let Some(rest) = self.rest.strip_prefix('$') {
+                        self.rest = rest;
+                        literal.push('$');
+                        continue;
+                    }
+                    let variable = self.variable(depth)?;
+                    if !literal.is_empty() {
+                        parts.push(Part::Literal(std::mem::take(&mut literal)));
+                    }
+                    parts.push(variable);
+                    continue;
+                }
+                '{' if inside.is_some() => open += 1,
+                '}' if inside.is_some() => open -= 1,
+                _ => {}
+            }
+            literal.push(c);
+            self.rest = &self.rest[c.len_utf8()..];
+        }
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        Ok(Template(parts))
+    }
+
+    /// Reads what follows a `$`.
+    fn variable(&mut self, depth: usize) -> Result<Part, Flaw> {
+        let Some(rest) = self.rest.strip_prefix('{') else {
+            let name = self.name();
+            if name.is_empty() {
+                return Err(flaw("a `$` begins no variable", DOLLAR));
+            }
+            return Ok(Part::Variable { name: name.to_owned(), operator: None });
+        };
+        self.rest = rest;
+        let name = self.name();
+        if name.is_empty() {
+            return Err(flaw("a `${` is followed by no variable's name", DOLLAR));
+        }
+        let unclosed = || flaw(format!("`${{{name}` lacks its `}}`"), DOLLAR);
+        if let Some(rest) = self.rest.strip_prefix('}') {
+            self.rest = rest;
+            return Ok(Part::Variable { name: name.to_owned(), operator: None });
+        }
+        let (empty_is_unset, rest) = match self.rest.strip_prefix(':') {
+            Some(rest) => (true, rest),
+            None => (false, self.rest),
+        };
+        let action = match rest.chars().next() {
+            Some('-') => Action::Default,
+            Some('?') => Action::Require,
+            Some('+') => Action::Replace,
+            None if !empty_is_unset => return Err(unclosed()),
+            _ => {
+                return Err(flaw(
+                    format!("`${{{name}` is followed by neither `}}` nor an operator"),
+                    format!(
+                        "write `${{{name}}}`, `${{{name}:-default}}`, `${{{name}:?error}}` or `${{{name}:+other}}`"
+                    ),
+                ));
+            }
+        };
+        self.rest = &rest[1..];
+        let before = self.rest;
+        let operand = self.template(Some(name), depth + 1)?;
+        let written = before[..before.len() - self.rest.len()].to_owned();
+        self.rest = self.rest.strip_prefix('}').ok_or_else(unclosed)?;
+        let operator = Some(Operator { action, empty_is_unset, operand, written });
+        Ok(Part::Variable { name: name.to_owned(), operator })
+    }
+
+    fn name(&mut self) -> &'t str {
+        let begins = self.rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let end = match begins {
+            true => self.rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(self.rest.len()),
+            false => 0,
+        };
+        let (name, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lookup(name: &str) -> Option<&'static str> {
+        match name {
+            "A" => Some("apple"),
+            "EMPTY" => Some(""),
+            "DOLLAR" => Some("$A"),
+            _ => None,
+        }
+    }
+
+    fn fill(text: &str) -> Result<Filled, Flaw> {
+        Template::parse(text).and_then(|template| template.fill(&lookup))
+    }
+
+    #[test]
+    fn every_form_is_filled_in() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("$A-${A}", "apple-apple"),
+            ("$$A $${A}", "$A ${A}"),
+            ("${U}|$U", "|"),
+            ("${A:-d}${EMPTY:-d}${U:-d}", "appledd"),
+            ("${A-d}${EMPTY-d}${U-d}", "appled"),
+            ("${A:+o}${EMPTY:+o}${U:+o}", "o"),
+            ("${A+o}${EMPTY+o}${U+o}", "oo"),
+            ("${A:?e}${A?e}${EMPTY?e}", "appleapple"),
+            ("${U:-${EMPTY:-${A}}}", "apple"),
+            ("${U:-x$A-$$}", "xapple-$"),
+            ("${U:-{\"a\": {}}}!", "{\"a\": {}}!"),
+            ("${DOLLAR}", "$A"),
+            ("${U:-a:-b}", "a:-b"),
+            ("a}b{c", "a}b{c"),
+            ("ä$A.ä", "äapple.ä"),
+        ] {
+            assert_eq!(fill(text).expect(text).text, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn unset_variables_are_told() {
+        assert_eq!(fill("${U} $V ${W:-} ${EMPTY}").expect("valid").unset, ["U", "V"]);
+        assert!(!fill("x${U:-y}").expect("valid").from_variables);
+        assert!(fill("x${A}").expect("valid").from_variables);
+    }
+
+    #[test]
+    fn flaws_are_told_without_the_text() {
+        let mut table = String::new();
+        for text in [
+            "$",
+            "secret$",
+            "secret$ecr5$5",
+            "${",
+            "${}",
+            "${5}",
+            "${A",
+            "${A:}",
+            "${A:x}",
+            "${A!}",
+            "${A b}",
+            "${A:-b",
+            "${U:?set it}",
+            "${U?}",
+            "${EMPTY:?set it}",
+            "${U:?${A}}",
+        ] {
+            match fill(text) {
+                Ok(filled) => panic!("{text} became {}", filled.text),
+                Err(flaw) => table += &format!("{text}\n  {}\n  hint: {}\n", flaw.message, flaw.hint),
+            }
+        }
+        let deep = "${A:-".repeat(20) + &"}".repeat(20);
+        table += &fill(&deep).map(|filled| filled.text).expect_err("too deep").message;
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn mentioned_names_are_found_in_defaults_too() {
+        let template = Template::parse("${REGISTRY:-$HUB}/app:${TAG}").expect("valid");
+        assert_eq!(template.names(), ["REGISTRY", "HUB", "TAG"]);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in "[$A{}:?+a-]{0,24}|\\PC{0,24}") {
+            if let Ok(filled) = fill(&text) {
+                prop_assert!(text.contains('$') || filled.text == text);
+            }
+        }
+
+        #[test]
+        fn doubled_dollars_keep_any_text(text in "\\PC{0,24}") {
+            prop_assert_eq!(fill(&text.replace('$', "$$")).expect("escaped").text, text);
+        }
+    }
+}

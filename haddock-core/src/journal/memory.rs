@@ -1,0 +1,163 @@
+//! A journal in memory: gone with the process. For tests, and for embedding where nothing has to outlive it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Commit, Journal, Lease};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{JournalId, RequestId, ServiceName};
+use crate::release::{RecordedEvent, Request, ServiceState};
+use crate::time::Timestamp;
+
+/// A journal in memory. Give the same one to several controllers to see them take turns.
+#[derive(Debug)]
+pub struct MemoryJournal {
+    id: JournalId,
+    services: Mutex<BTreeMap<ServiceName, Book>>,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    state: Option<ServiceState>,
+    epoch: u64,
+    lease: Option<Lease>,
+    requests: Vec<Request>,
+    known: BTreeSet<RequestId>,
+    events: Vec<RecordedEvent>,
+}
+
+impl MemoryJournal {
+    /// An empty journal.
+    #[must_use]
+    pub fn new(id: JournalId) -> Self {
+        Self { id, services: Mutex::default() }
+    }
+
+    fn books(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Book>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Display for MemoryJournal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "journal {} in memory", self.id)
+    }
+}
+
+#[async_trait]
+impl Journal for MemoryJournal {
+    fn id(&self) -> &JournalId {
+        &self.id
+    }
+
+    async fn load(&self, service: &ServiceName) -> Result<Option<ServiceState>> {
+        Ok(self.books().get(service).and_then(|book| book.state.clone()))
+    }
+
+    async fn services(&self) -> Result<Vec<ServiceName>> {
+        let books = self.books();
+        let used = books.iter().filter(|(_, book)| book.state.is_some() || !book.requests.is_empty());
+        Ok(used.map(|(service, _)| service.clone()).collect())
+    }
+
+    async fn acquire(&self, service: &ServiceName, holder: &str, lasts: Duration, now: Timestamp) -> Result<Lease> {
+        let mut books = self.books();
+        let book = books.entry(service.clone()).or_default();
+        if let Some(held) = book.lease.as_ref().filter(|held| held.until > now) {
+            return Err(busy(held));
+        }
+        book.epoch += 1;
+        let lease =
+            Lease { service: service.clone(), holder: holder.to_owned(), epoch: book.epoch, until: now + lasts };
+        book.lease = Some(lease.clone());
+        Ok(lease)
+    }
+
+    async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease> {
+        let mut books = self.books();
+        let book = books.entry(lease.service.clone()).or_default();
+        if book.epoch != lease.epoch {
+            return Err(fenced(lease, book.epoch));
+        }
+        let renewed = Lease { until: now + lasts, ..lease.clone() };
+        book.lease = Some(renewed.clone());
+        Ok(renewed)
+    }
+
+    async fn give_back(&self, lease: &Lease) -> Result<()> {
+        let mut books = self.books();
+        let book = books.entry(lease.service.clone()).or_default();
+        if book.epoch == lease.epoch {
+            book.lease = None;
+        }
+        Ok(())
+    }
+
+    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()> {
+        let mut books = self.books();
+        let book = books.entry(lease.service.clone()).or_default();
+        let last = book.state.as_ref().map(|state| state.number);
+        check_commit(lease, book.epoch, last, commit)?;
+        let number = commit.state.number;
+        for event in &commit.events {
+            let sequence = book.events.len() as u64 + 1;
+            book.events.push(RecordedEvent { sequence, at: commit.state.now, number, event: event.clone() });
+        }
+        book.requests.retain(|request| !commit.taken.contains(&request.id));
+        book.state = Some(commit.state.clone());
+        Ok(())
+    }
+
+    async fn submit(&self, service: &ServiceName, request: &Request) -> Result<()> {
+        let mut books = self.books();
+        let book = books.entry(service.clone()).or_default();
+        if book.known.insert(request.id.clone()) {
+            book.requests.push(request.clone());
+        }
+        Ok(())
+    }
+
+    async fn pending(&self, service: &ServiceName) -> Result<Vec<Request>> {
+        Ok(self.books().get(service).map(|book| book.requests.clone()).unwrap_or_default())
+    }
+
+    async fn history(&self, service: &ServiceName, after: u64, limit: usize) -> Result<Vec<RecordedEvent>> {
+        let books = self.books();
+        let events = books.get(service).map(|book| book.events.as_slice()).unwrap_or_default();
+        let skipped = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(events.iter().skip(skipped).take(limit).cloned().collect())
+    }
+}
+
+/// The error of somebody who comes while the lease is held.
+pub(crate) fn busy(held: &Lease) -> Error {
+    let message = format!("service `{}` is being acted on by `{}` until {}", held.service, held.holder, held.until);
+    Error::new(ErrorKind::Busy, message).with_hint("submit a request to it, or wait until it has ended")
+}
+
+/// The error of somebody whose lease has been taken over.
+pub(crate) fn fenced(lease: &Lease, newest: u64) -> Error {
+    let message = format!(
+        "`{}` acted on service `{}` under epoch {}, but epoch {newest} has begun",
+        lease.holder, lease.service, lease.epoch
+    );
+    Error::new(ErrorKind::Fenced, message)
+}
+
+/// What every journal checks before it writes a commit.
+pub(crate) fn check_commit(lease: &Lease, epoch: u64, last: Option<crate::Number>, commit: &Commit) -> Result<()> {
+    let number = commit.state.number;
+    if lease.epoch != epoch || number.epoch != epoch {
+        return Err(fenced(lease, epoch));
+    }
+    if last.is_some_and(|last| number <= last) {
+        let last = last.unwrap_or_default();
+        let message = format!("commit {number} of service `{}` is not newer than {last}", lease.service);
+        return Err(Error::new(ErrorKind::Fenced, message));
+    }
+    Ok(())
+}

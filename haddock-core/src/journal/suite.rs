@@ -1,0 +1,183 @@
+//! The journals' conformance suite: the contract of [`Journal`] as tests.
+//!
+//! Implement [`Harness`] and call [`journal_suite!`](crate::journal_suite); each case becomes a test of its own.
+//!
+//! ```ignore
+//! struct Mine(tempfile::TempDir);
+//!
+//! #[async_trait::async_trait]
+//! impl haddock_core::journal::suite::Harness for Mine {
+//!     async fn open(&self) -> Arc<dyn Journal> { Arc::new(MyJournal::open(self.0.path())) }
+//! }
+//!
+//! haddock_core::journal_suite!(Mine(tempfile::tempdir().unwrap()));
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Commit, Journal, Lease};
+use crate::error::ErrorKind;
+use crate::name::{RequestId, ServiceName};
+use crate::release::{Event, Request, ServiceState, Verb};
+use crate::time::Timestamp;
+
+/// Opens the journal under test.
+#[async_trait]
+pub trait Harness: Send + Sync {
+    /// Opens the one journal of this harness, anew each time, as another process would.
+    async fn open(&self) -> Arc<dyn Journal>;
+}
+
+const LASTS: Duration = Duration::from_secs(30);
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}
+
+fn service() -> ServiceName {
+    ServiceName::new("shop").expect("a valid name")
+}
+
+fn request(id: &str) -> Request {
+    Request { id: RequestId::new(id).expect("a valid id"), at: at(1), by: "suite".into(), verb: Verb::Abort }
+}
+
+/// A commit that is `revision` under the lease, with one event and what it takes up.
+fn commit(journal: &dyn Journal, lease: &Lease, revision: u64, taken: &[&str]) -> Commit {
+    let mut state = ServiceState::new(lease.service.clone(), journal.id().clone());
+    state.number = crate::Number { epoch: lease.epoch, revision };
+    state.now = at(revision);
+    let taken = taken.iter().map(|id| RequestId::new(id).expect("a valid id")).collect();
+    Commit { state, events: vec![Event::ReleasePaused], taken }
+}
+
+/// What was committed is there for whoever opens the journal next, state, events and all.
+pub async fn commits_are_kept(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    assert_eq!(journal.load(&service()).await.expect("loads"), None);
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    for revision in 1..=3 {
+        let commit = commit(&*journal, &lease, revision, &[]);
+        journal.commit(&lease, &commit).await.expect("in order");
+        let reopened = harness.open().await;
+        assert_eq!(reopened.load(&service()).await.expect("loads").as_ref(), Some(&commit.state));
+        assert_eq!(reopened.id(), journal.id());
+    }
+    let history = journal.history(&service(), 0, 100).await.expect("reads");
+    assert_eq!(history.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(history[1].number.revision, 2);
+    assert_eq!(journal.history(&service(), 1, 1).await.expect("reads"), [history[1].clone()]);
+    assert_eq!(journal.services().await.expect("reads"), [service()]);
+}
+
+/// S5: while one acts, another that wants to act is told who does; anybody may look and submit.
+pub async fn s5_one_acts_at_a_time(harness: &dyn Harness) {
+    let (one, two) = (harness.open().await, harness.open().await);
+    let lease = one.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    let error = two.acquire(&service(), "two", LASTS, at(1_000)).await.expect_err("held");
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert!(error.message().contains("`one`"), "{error}");
+    two.submit(&service(), &request("r1")).await.expect("submits");
+    assert_eq!(one.pending(&service()).await.expect("reads").len(), 1);
+    one.give_back(&lease).await.expect("held");
+    let next = two.acquire(&service(), "two", LASTS, at(2_000)).await.expect("free again");
+    assert_eq!(next.epoch, lease.epoch + 1);
+}
+
+/// S5: once the lease of a stalled holder has run out and another has taken over, nothing of the former's lands.
+pub async fn s5_former_holders_are_fenced(harness: &dyn Harness) {
+    let (one, two) = (harness.open().await, harness.open().await);
+    let former = one.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    one.commit(&former, &commit(&*one, &former, 1, &[])).await.expect("holds the lease");
+    let lease = two.acquire(&service(), "two", LASTS, at(31_000)).await.expect("run out");
+    let late = one.commit(&former, &commit(&*one, &former, 2, &[])).await.expect_err("fenced");
+    assert_eq!(late.kind(), ErrorKind::Fenced);
+    let error = one.renew(&former, LASTS, at(31_000)).await.expect_err("fenced");
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    one.give_back(&former).await.expect("no harm");
+    two.renew(&lease, LASTS, at(40_000)).await.expect("still held");
+    two.commit(&lease, &commit(&*two, &lease, 2, &[])).await.expect("holds the lease");
+    assert_eq!(one.load(&service()).await.expect("loads").expect("committed").number.epoch, lease.epoch);
+    assert_eq!(one.history(&service(), 0, 100).await.expect("reads").len(), 2);
+}
+
+/// S5: numbers only grow: a commit that was written already, or is older, is refused.
+pub async fn s5_numbers_only_grow(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    journal.commit(&lease, &commit(&*journal, &lease, 5, &[])).await.expect("first");
+    for revision in [5, 4] {
+        let again = journal.commit(&lease, &commit(&*journal, &lease, revision, &[])).await;
+        assert_eq!(again.expect_err("not newer").kind(), ErrorKind::Fenced);
+    }
+    assert_eq!(journal.history(&service(), 0, 100).await.expect("reads").len(), 1);
+}
+
+/// A lease that is renewed does not run out.
+pub async fn renewed_leases_last(harness: &dyn Harness) {
+    let (one, two) = (harness.open().await, harness.open().await);
+    let lease = one.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    let renewed = one.renew(&lease, LASTS, at(20_000)).await.expect("held");
+    assert_eq!(renewed.until, at(50_000));
+    assert_eq!(two.acquire(&service(), "two", LASTS, at(40_000)).await.expect_err("held").kind(), ErrorKind::Busy);
+}
+
+/// A request is pending once, in order, until a commit takes it up; then never again.
+pub async fn requests_are_taken_once(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    for id in ["r1", "r2", "r1"] {
+        journal.submit(&service(), &request(id)).await.expect("submits");
+    }
+    let ids = |pending: Vec<Request>| pending.into_iter().map(|r| r.id.to_string()).collect::<Vec<_>>();
+    assert_eq!(ids(journal.pending(&service()).await.expect("reads")), ["r1", "r2"]);
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    journal.commit(&lease, &commit(&*journal, &lease, 1, &["r1"])).await.expect("commits");
+    journal.submit(&service(), &request("r1")).await.expect("known already");
+    assert_eq!(ids(harness.open().await.pending(&service()).await.expect("reads")), ["r2"]);
+}
+
+/// A refused commit leaves nothing behind: no event, and its requests stay pending.
+pub async fn refused_commits_leave_nothing(harness: &dyn Harness) {
+    let (one, two) = (harness.open().await, harness.open().await);
+    one.submit(&service(), &request("r1")).await.expect("submits");
+    let former = one.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    two.acquire(&service(), "two", LASTS, at(31_000)).await.expect("run out");
+    one.commit(&former, &commit(&*one, &former, 1, &["r1"])).await.expect_err("fenced");
+    assert_eq!(two.load(&service()).await.expect("loads"), None);
+    assert_eq!(two.history(&service(), 0, 100).await.expect("reads"), []);
+    assert_eq!(two.pending(&service()).await.expect("reads").len(), 1);
+}
+
+/// Services do not see each other.
+pub async fn services_are_apart(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    let other = ServiceName::new("billing").expect("a valid name");
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    journal.acquire(&other, "two", LASTS, at(0)).await.expect("free");
+    journal.submit(&service(), &request("r1")).await.expect("submits");
+    journal.submit(&other, &request("r1")).await.expect("the same id, another service");
+    journal.commit(&lease, &commit(&*journal, &lease, 1, &["r1"])).await.expect("commits");
+    assert_eq!(journal.pending(&other).await.expect("reads").len(), 1);
+    assert_eq!(journal.load(&other).await.expect("loads"), None);
+    assert_eq!(journal.services().await.expect("reads"), [other, service()]);
+}
+
+/// Makes a `#[tokio::test]` of each case for the harness that the expression makes.
+#[macro_export]
+macro_rules! journal_suite {
+    ($harness:expr) => {
+        $crate::journal_suite!(@cases $harness,
+            commits_are_kept, s5_one_acts_at_a_time, s5_former_holders_are_fenced, s5_numbers_only_grow,
+            renewed_leases_last, requests_are_taken_once, refused_commits_leave_nothing, services_are_apart);
+    };
+    (@cases $harness:expr, $($case:ident),*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            let harness = $harness;
+            $crate::journal::suite::$case(&harness).await;
+        })*
+    };
+}

@@ -1,0 +1,158 @@
+//! The connection: time limits, and how many changes at once.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::{API_DEFAULT_VERSION, Docker};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::Reach;
+use super::error::{answer, translate, unavailable};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What bollard may return.
+pub(super) type Answer<T> = std::result::Result<T, bollard::errors::Error>;
+
+/// How long the engine may take to answer a question, from the contract.
+const READ: Duration = Duration::from_secs(8);
+/// After that long without an answer to a change, and again each time, the engine is asked whether it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may take to say so. With `PATIENCE` it is within the contract's 10 s.
+const PING: Duration = Duration::from_secs(4);
+/// How long a change may take while the engine says it is there: a start on a busy machine takes seconds.
+const CHANGE: Duration = Duration::from_secs(60);
+/// Docker 20.10, the oldest that Debian, Ubuntu and RHEL still ship.
+const OLDEST_API: (u32, u32) = (1, 41);
+/// An engine saturates at about four creations or starts in parallel.
+const CHANGES_AT_ONCE: usize = 4;
+
+/// A connection to an engine. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Client {
+    pub(super) docker: Docker,
+    changes: Arc<Semaphore>,
+}
+
+impl Client {
+    /// Takes the address without calling anybody, but for a look at the socket's file.
+    pub(super) fn connect(host: &str) -> Result<Self> {
+        let what = "connect";
+        if host.starts_with("tcp://") && std::env::var("DOCKER_TLS_VERIFY").is_ok_and(|verify| !verify.is_empty()) {
+            let message = format!("`DOCKER_TLS_VERIFY` is set, and `{host}` cannot be reached with TLS yet");
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .with_hint("forward the engine's socket with `ssh -L`, and name that socket"));
+        }
+        let seconds = CHANGE.as_secs();
+        let docker = if host.starts_with("unix://") {
+            Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION)
+        } else if host.starts_with("tcp://") || host.starts_with("http://") {
+            Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION)
+        } else {
+            return Err(Error::new(ErrorKind::NotSupported, format!("`{host}` is not an address we can connect to"))
+                .with_hint("use `unix:///path/to/docker.sock` or `tcp://host:port`"));
+        };
+        let docker = docker.map_err(|error| translate(what, &error))?;
+        Ok(Self { docker, changes: Arc::new(Semaphore::new(CHANGES_AT_ONCE)) })
+    }
+
+    /// The engine must speak an API that we know.
+    pub(super) async fn check_version(&self) -> Result<()> {
+        let version = self.read("ask for the engine's version", self.docker.version()).await?;
+        let api = version.api_version.unwrap_or_default();
+        let parsed = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        if parsed.is_none_or(|api: (u32, u32)| api < OLDEST_API) {
+            let message = format!("the Docker Engine speaks API `{api}`, and the oldest we know is 1.41");
+            return Err(Error::new(ErrorKind::NotSupported, message).with_hint("use Docker 20.10 or newer"));
+        }
+        Ok(())
+    }
+
+    /// A question: answered within 10 s, or the engine is not there.
+    pub(super) async fn read<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<T> {
+        self.ask(what, call).await?.map_err(|error| translate(what, &error))
+    }
+
+    /// A question whose refusals the caller reads.
+    pub(super) async fn ask<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
+        match timeout(READ, call).await {
+            Err(_) => Err(unavailable(what, "no answer within 8 s")),
+            Ok(Err(error)) if answer(&error).is_none() => Err(translate(what, &error)),
+            Ok(answered) => Ok(answered),
+        }
+    }
+
+    /// A permit to change something.
+    pub(super) async fn permit(&self) -> SemaphorePermit<'_> {
+        self.changes.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// A change: it may take its time for as long as the engine answers others, a minute at most.
+    pub(super) async fn change<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
+        self.patiently(what, CHANGE, call).await
+    }
+
+    /// Waits up to `limit`, for as long as the engine is there.
+    pub(super) async fn patiently<T>(
+        &self,
+        what: &str,
+        limit: Duration,
+        call: impl Future<Output = Answer<T>>,
+    ) -> Result<Answer<T>> {
+        let mut call = pin!(call);
+        let patient = async {
+            loop {
+                match timeout(PATIENCE, &mut call).await {
+                    Ok(Err(error)) if answer(&error).is_none() => return Err(translate(what, &error)),
+                    Ok(answered) => return Ok(answered),
+                    Err(_) => {
+                        // The call goes on while we ask: its answer may be what comes first.
+                        let ping = timeout(PING, self.docker.ping());
+                        tokio::select! {
+                            answered = &mut call => return match answered {
+                                Err(error) if answer(&error).is_none() => Err(translate(what, &error)),
+                                answered => Ok(answered),
+                            },
+                            there = ping => match there {
+                                Ok(Ok(_)) => {}
+                                Ok(Err(error)) => return Err(translate(what, &error)),
+                                Err(_) => return Err(unavailable(what, "no answer to a ping within 4 s")),
+                            },
+                        }
+                    }
+                }
+            }
+        };
+        match timeout(limit, patient).await {
+            Ok(answered) => answered,
+            Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what} within {} s", limit.as_secs()))
+                .with_hint("the engine may still do it; the next look tells")),
+        }
+    }
+
+    /// A client whose wait for the first byte lasts that long: bollard's own limit covers it.
+    pub(super) fn waiting(&self, limit: Duration) -> Docker {
+        self.docker.clone().with_timeout(limit)
+    }
+}
+
+/// Direct where the engine runs on this machine, else published on the engine's address.
+pub(super) async fn default_reach(host: &str) -> Result<Reach> {
+    if host.starts_with("unix://") {
+        return Ok(Reach::Direct);
+    }
+    let authority = host.split("://").nth(1).unwrap_or(host).trim_end_matches('/');
+    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name).trim_matches(['[', ']']);
+    let address = match name.parse::<IpAddr>() {
+        Ok(address) => address,
+        Err(_) => {
+            let lookup = timeout(READ, tokio::net::lookup_host((name, 0))).await;
+            let unknown = || unavailable("connect", &format!("no address is known for `{name}`"));
+            lookup.map_err(|_| unknown())?.map_err(|_| unknown())?.next().ok_or_else(unknown)?.ip()
+        }
+    };
+    Ok(if address.is_loopback() { Reach::Direct } else { Reach::Published(address) })
+}

@@ -1,0 +1,300 @@
+//! Containers: create, start, stop, remove, and their logs.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::container::LogOutput;
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
+    RestartPolicyNameEnum,
+};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder,
+};
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::error::{answer, is_missing, scrubbed, translate, unavailable};
+use super::{DockerRuntime, Reach, carries, name_taken};
+use crate::container::{ContainerId, ContainerSpec, ContainerState, HealthCheck, Sensitive};
+use crate::error::{Error, ErrorKind, Result};
+use crate::time::sleep;
+
+/// Between two looks whether something that was removed has gone.
+const POLL: Duration = Duration::from_millis(20);
+/// How long a removal that somebody else began may take.
+const REMOVAL: Duration = Duration::from_secs(9);
+/// How long logs may take to read.
+const LOGS: Duration = Duration::from_secs(9);
+
+impl DockerRuntime {
+    pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let created = self.create_or_adopt(spec).await;
+        created.map_err(|error| scrubbed(error, spec.environment.values().map(Sensitive::expose)))
+    }
+
+    async fn create_or_adopt(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        let name = &spec.name;
+        let what = format!("create container `{name}`");
+        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        // A container of that name may go while we look at it; then its name is free.
+        for _ in 0..3 {
+            let body = body(spec, self.reach);
+            let answered = {
+                let _permit = self.client.permit().await;
+                self.client.change(&what, self.client.docker.create_container(Some(options.clone()), body)).await?
+            };
+            let error = match answered {
+                Ok(created) => return Ok(ContainerId(created.id)),
+                Err(error) => error,
+            };
+            match answer(&error) {
+                Some((404, message)) if message.to_lowercase().contains("no such image") => {
+                    return Err(Error::new(ErrorKind::ImageMissing, format!("cannot {what}: {message}"))
+                        .with_hint("pull the image first"));
+                }
+                Some((409, _)) => {}
+                _ => return Err(translate(&what, &error)),
+            }
+            if let Some(id) = self.adopt(spec).await? {
+                return Ok(id);
+            }
+        }
+        Err(name_taken("container", name))
+    }
+
+    /// The container of that name, if it is the one that was asked for; `None` if there is none any more.
+    async fn adopt(&self, spec: &ContainerSpec) -> Result<Option<ContainerId>> {
+        let Some(existing) = self.inspect_container(&spec.name).await? else { return Ok(None) };
+        if existing.name != spec.name || !carries(&existing.labels, &spec.labels) {
+            return Err(name_taken("container", &spec.name));
+        }
+        if existing.state == ContainerState::Removing {
+            self.wait_until_gone(&spec.name, &existing.id.0).await?;
+            return Ok(None);
+        }
+        Ok(Some(existing.id))
+    }
+
+    pub(super) async fn start_container(&self, container: &ContainerId) -> Result<()> {
+        let what = format!("start container `{container}`");
+        let Some(existing) = self.inspect_container(&container.0).await? else {
+            return Err(Error::new(ErrorKind::NotFound, format!("cannot {what}: there is none")));
+        };
+        if existing.state != ContainerState::Created {
+            return Ok(());
+        }
+        let what = format!("start container `{}`", existing.name);
+        let _permit = self.client.permit().await;
+        let call = self.client.docker.start_container(&container.0, None::<StartContainerOptions>);
+        match self.client.change(&what, call).await? {
+            Ok(()) => Ok(()),
+            // Its network is missing, for example: the container itself was there a moment ago.
+            Err(error) => match answer(&error) {
+                Some((404, message)) if !message.to_lowercase().contains("no such container") => {
+                    Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: {}", message.trim())))
+                }
+                _ => Err(translate(&what, &error)),
+            },
+        }
+    }
+
+    pub(super) async fn stop_container(&self, container: &ContainerId, grace: Duration) -> Result<()> {
+        let what = format!("stop container `{container}`");
+        // The engine counts in whole seconds: a grace is rounded up, never cut.
+        let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
+        let options = StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
+        let limit = Duration::from_secs(seconds) + Duration::from_secs(9);
+        let docker = self.client.waiting(limit);
+        let answered = self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))).await?;
+        match answered {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
+            Err(error) => Err(translate(&what, &error)),
+        }
+    }
+
+    pub(super) async fn remove_container(&self, container: &ContainerId) -> Result<()> {
+        let what = format!("remove container `{container}`");
+        let inspected = self.client.docker.inspect_container(&container.0, None::<InspectContainerOptions>);
+        let name = match self.client.ask(&what, inspected).await? {
+            Ok(existing) => existing.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            Err(error) if is_missing(&error) => return Ok(()),
+            Err(error) => return Err(translate(&what, &error)),
+        };
+        // `v`: its anonymous volumes go with it; named ones are not touched.
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let answered = {
+            let _permit = self.client.permit().await;
+            self.client.change(&what, self.client.docker.remove_container(&container.0, Some(options))).await?
+        };
+        match answered {
+            Ok(()) => {}
+            Err(error) if is_missing(&error) => {}
+            Err(error) => match answer(&error) {
+                Some((409, message)) if message.contains("already in progress") => {}
+                _ => return Err(translate(&what, &error)),
+            },
+        }
+        self.wait_until_gone(&name, &container.0).await
+    }
+
+    /// Waits until the name means no longer this container. The engine answers a removal before that (moby#37698).
+    async fn wait_until_gone(&self, name: &str, id: &str) -> Result<()> {
+        let what = format!("remove container `{name}`");
+        let name = if name.is_empty() { id } else { name };
+        let gone = async {
+            loop {
+                let inspected = self.client.docker.inspect_container(name, None::<InspectContainerOptions>);
+                match self.client.ask(&what, inspected).await? {
+                    Ok(existing) if existing.id.as_deref() == Some(id) => sleep(POLL).await,
+                    Ok(_) => return Ok(()),
+                    Err(error) if is_missing(&error) => return Ok(()),
+                    Err(error) => return Err(translate(&what, &error)),
+                }
+            }
+        };
+        match timeout(REMOVAL, gone).await {
+            Ok(gone) => gone,
+            Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what}: its removal is still in progress"))),
+        }
+    }
+
+    pub(super) async fn container_logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
+        let what = format!("read the logs of container `{container}`");
+        let options =
+            LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail.to_string()).follow(false).build();
+        let read = async {
+            let mut lines = Lines::default();
+            let mut stream = self.client.docker.logs(&container.0, Some(options));
+            while let Some(item) = stream.next().await {
+                lines.push(&item.map_err(|error| translate(&what, &error))?);
+            }
+            Ok(lines.last(tail))
+        };
+        match timeout(LOGS, read).await {
+            Ok(read) => read,
+            Err(_) => Err(unavailable(&what, "no answer within 9 s")),
+        }
+    }
+}
+
+/// Frames of two streams, put together to lines in the order in which they ended.
+#[derive(Default)]
+struct Lines {
+    done: Vec<String>,
+    open: [Vec<u8>; 2],
+}
+
+impl Lines {
+    fn push(&mut self, frame: &LogOutput) {
+        let (stream, bytes) = match frame {
+            LogOutput::StdErr { message } => (1, message),
+            LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
+                (0, message)
+            }
+        };
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.open[stream].extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.close(stream);
+            }
+        }
+    }
+
+    fn close(&mut self, stream: usize) {
+        let line = std::mem::take(&mut self.open[stream]);
+        let line = String::from_utf8_lossy(&line);
+        self.done.push(line.trim_end_matches(['\n', '\r']).to_owned());
+    }
+
+    fn last(mut self, tail: usize) -> Vec<String> {
+        for stream in 0..2 {
+            if !self.open[stream].is_empty() {
+                self.close(stream);
+            }
+        }
+        self.done.split_off(self.done.len().saturating_sub(tail))
+    }
+}
+
+fn body(spec: &ContainerSpec, reach: Reach) -> ContainerCreateBody {
+    let ports = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container));
+    let mut exposed: Vec<String> = ports.map(tcp).collect();
+    exposed.sort_unstable();
+    exposed.dedup();
+
+    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &spec.publish {
+        let binding = PortBinding {
+            host_ip: port.host_address.map(|address| address.to_string()),
+            host_port: port.host.map(|port| port.to_string()),
+        };
+        bindings.entry(tcp(port.container)).or_default().get_or_insert_default().push(binding);
+    }
+    if let Reach::Published(address) = reach {
+        for port in &spec.expose {
+            let binding = PortBinding { host_ip: Some(address.to_string()), host_port: None };
+            bindings.entry(tcp(*port)).or_insert_with(|| Some(vec![binding]));
+        }
+    }
+
+    let networking = spec.network.as_ref().map(|attachment| NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(
+            attachment.network.clone(),
+            EndpointSettings { aliases: Some(attachment.aliases.clone()), ..Default::default() },
+        )])),
+    });
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        entrypoint: spec.entrypoint.clone(),
+        cmd: spec.command.clone(),
+        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
+        labels: Some(spec.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
+        exposed_ports: Some(exposed),
+        healthcheck: spec.health_check.as_ref().map(health_check),
+        stop_signal: spec.stop_signal.clone(),
+        host_config: Some(HostConfig {
+            network_mode: spec.network.as_ref().map(|attachment| attachment.network.clone()),
+            port_bindings: Some(bindings),
+            // Restarting is ours: a restarted container is another incarnation, and its sessions are lost.
+            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
+            ..Default::default()
+        }),
+        networking_config: networking,
+        ..Default::default()
+    }
+}
+
+fn tcp(port: u16) -> String {
+    format!("{port}/tcp")
+}
+
+fn health_check(check: &HealthCheck) -> HealthConfig {
+    let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    HealthConfig {
+        test: Some(check.test.clone()),
+        interval: check.interval.map(nanos),
+        timeout: check.timeout.map(nanos),
+        retries: check.retries.map(i64::from),
+        start_period: check.start_period.map(nanos),
+        start_interval: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_become_lines_and_streams_are_not_mixed() {
+        let mut lines = Lines::default();
+        let out = |text: &'static str| LogOutput::StdOut { message: text.into() };
+        let err = |text: &'static str| LogOutput::StdErr { message: text.into() };
+        for frame in [out("one\ntw"), err("warn"), out("o\r\n"), err("ing\n"), out("last")] {
+            lines.push(&frame);
+        }
+        assert_eq!(lines.last(3), ["two", "warning", "last"]);
+    }
+}

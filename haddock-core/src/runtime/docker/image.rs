@@ -1,0 +1,189 @@
+//! Images: what is on the host, and what registries have.
+
+use std::time::Duration;
+
+use bollard::errors::Error as BollardError;
+use bollard::query_parameters::CreateImageOptionsBuilder;
+use futures_util::StreamExt;
+
+use super::DockerRuntime;
+use super::error::{answer, is_missing, translate};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a registry may take until the first layer moves; the transfer itself has no limit.
+const RESOLVE: Duration = Duration::from_secs(600);
+
+impl DockerRuntime {
+    pub(super) async fn pull_image(&self, reference: &str, refresh: bool) -> Result<String> {
+        let ask_the_registry_first = refresh && !reference.contains('@');
+        if !ask_the_registry_first && let Some(id) = self.local_image(reference).await? {
+            return Ok(id);
+        }
+        let Err(error) = self.fetch(reference).await else {
+            return self.local_image(reference).await?.ok_or_else(|| missing(reference, "it was removed at once"));
+        };
+        if error.kind() == ErrorKind::RuntimeUnavailable {
+            return Err(error);
+        }
+        match self.local_image(reference).await? {
+            Some(id) => {
+                tracing::warn!(image = reference, %error, "the host's own image is taken");
+                Ok(id)
+            }
+            None => Err(error),
+        }
+    }
+
+    /// The id of an image on the host.
+    async fn local_image(&self, reference: &str) -> Result<Option<String>> {
+        let what = format!("inspect image `{reference}`");
+        match self.client.ask(&what, self.client.docker.inspect_image(reference)).await? {
+            Ok(image) => Ok(image.id),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(translate(&what, &error)),
+        }
+    }
+
+    async fn fetch(&self, reference: &str) -> Result<()> {
+        let (repository, tag) = split(reference);
+        let credentials = if self.credentials { super::credentials::stored(registry(repository)).await } else { None };
+        let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
+        let docker = self.client.waiting(RESOLVE);
+        let mut progress = docker.create_image(Some(options), None, credentials);
+        // The failure comes after good items: read to the end.
+        let mut failed = None;
+        while let Some(item) = progress.next().await {
+            if let Err(error) = item {
+                failed = Some(error);
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(refused(reference, &error)))
+    }
+}
+
+/// Repository and tag or digest. Without either the tag is `latest`: the engine would take every tag there is.
+fn split(reference: &str) -> (&str, &str) {
+    if let Some((repository, digest)) = reference.split_once('@') {
+        // `repository:tag@digest`: the digest decides.
+        return (without_tag(repository).0, digest);
+    }
+    let (repository, tag) = without_tag(reference);
+    (repository, tag.unwrap_or("latest"))
+}
+
+fn without_tag(reference: &str) -> (&str, Option<&str>) {
+    match reference.rsplit_once(':') {
+        // A slash after the colon: that was the registry's port.
+        Some((repository, tag)) if !tag.contains('/') => (repository, Some(tag)),
+        _ => (reference, None),
+    }
+}
+
+/// The registry that a repository is in: the first part, if it looks like a host.
+fn registry(repository: &str) -> &str {
+    match repository.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => "docker.io",
+    }
+}
+
+fn missing(reference: &str, why: &str) -> Error {
+    let message = format!("image `{reference}` is not on the host and not in its registry: {why}");
+    Error::new(ErrorKind::ImageMissing, message).with_hint("push it, or check its name and tag")
+}
+
+/// Tells the failures of a pull apart, by the texts of Docker 20.10 to 29 and of the registries behind it.
+fn refused(reference: &str, error: &BollardError) -> Error {
+    let message = match error {
+        BollardError::DockerStreamError { error } => error.as_str(),
+        error => match answer(error) {
+            Some((_, message)) => message,
+            None => return translate(&format!("pull image `{reference}`"), error),
+        },
+    };
+    let message = message.trim();
+    let text = message.to_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    if has(&["manifest unknown", "name unknown", "not found: manifest", "no such image", "no matching manifest"]) {
+        return missing(reference, message);
+    }
+    let host = registry(split(reference).0);
+    if has(&["pull access denied", "unauthorized", "denied", "no basic auth", "forbidden", "authentication required"]) {
+        let message = format!("registry `{host}` refused image `{reference}`: {message}");
+        return Error::new(ErrorKind::RegistryRefused, message)
+            .with_hint(format!("check the image's name, or `docker login {host}`"));
+    }
+    if has(&["server gave http response to https client", "certificate"]) {
+        let message = format!("registry `{host}` cannot be trusted: {message}");
+        return Error::new(ErrorKind::RegistryRefused, message)
+            .with_hint("give the engine the registry's certificate, or list it under `insecure-registries`");
+    }
+    if has(&["invalid reference format", "invalid tag", "must be lowercase"]) {
+        return Error::new(ErrorKind::InvalidImageReference, format!("`{reference}` is not an image: {message}"));
+    }
+    if has(&["not found"]) && !has(&["no such host", "lookup "]) {
+        return missing(reference, message);
+    }
+    // No such host, connection refused, time-outs, 5xx, rate limits, and what we have no word for.
+    Error::new(ErrorKind::RegistryUnavailable, format!("registry `{host}` has no image to give now: {message}"))
+        .with_hint("is the registry up, and can the engine's machine reach it?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_split() {
+        for (reference, repository, tag, host) in [
+            ("shop", "shop", "latest", "docker.io"),
+            ("team/shop:v1", "team/shop", "v1", "docker.io"),
+            ("localhost:5000/shop", "localhost:5000/shop", "latest", "localhost:5000"),
+            ("r.local:5000/a/b:v1", "r.local:5000/a/b", "v1", "r.local:5000"),
+            ("r.local/a:v1@sha256:00", "r.local/a", "sha256:00", "r.local"),
+        ] {
+            assert_eq!(split(reference), (repository, tag));
+            assert_eq!(registry(repository), host);
+        }
+    }
+
+    #[test]
+    fn failures_of_pulls_are_told_apart() {
+        let kind = |message: &str| {
+            let error = BollardError::DockerResponseServerError { status_code: 500, message: message.to_owned() };
+            refused("r.local:5000/shop:v9", &error).kind()
+        };
+        for (message, expected) in [
+            (
+                "manifest for r.local:5000/shop:v9 not found: manifest unknown: manifest unknown",
+                ErrorKind::ImageMissing,
+            ),
+            ("no matching manifest for linux/arm64/v8 in the manifest list entries", ErrorKind::ImageMissing),
+            (
+                "Head \"http://r.local:5000/v2/shop/manifests/v9\": no basic auth credentials",
+                ErrorKind::RegistryRefused,
+            ),
+            ("unauthorized: authentication required", ErrorKind::RegistryRefused),
+            (
+                "pull access denied for shop, repository does not exist or may require 'docker login': denied",
+                ErrorKind::RegistryRefused,
+            ),
+            (
+                "Get \"https://r.local:5000/v2/\": http: server gave HTTP response to HTTPS client",
+                ErrorKind::RegistryRefused,
+            ),
+            (
+                "Get \"http://127.0.0.1:5999/v2/\": dial tcp 127.0.0.1:5999: connect: connection refused",
+                ErrorKind::RegistryUnavailable,
+            ),
+            (
+                "Get \"https://r.local/v2/\": dial tcp: lookup r.local on 10.0.0.1:53: no such host",
+                ErrorKind::RegistryUnavailable,
+            ),
+            ("toomanyrequests: You have reached your pull rate limit", ErrorKind::RegistryUnavailable),
+            ("received unexpected HTTP status: 503 Service Unavailable", ErrorKind::RegistryUnavailable),
+        ] {
+            assert_eq!(kind(message), expected, "{message}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Looking at containers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+
+use bollard::models::{
+    ContainerInspectResponse, ContainerState as BollardState, ContainerStateStatusEnum as Status, HealthStatusEnum,
+    NetworkSettings,
+};
+use bollard::query_parameters::{InspectContainerOptions, ListContainersOptionsBuilder};
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::error::{is_missing, translate};
+use super::{DockerRuntime, Reach, label_filter};
+use crate::container::{Container, ContainerId, ContainerState, Health, Selector};
+use crate::error::Result;
+
+/// Inspections at once: they cost the engine a few milliseconds each.
+const INSPECTIONS: usize = 8;
+
+impl DockerRuntime {
+    pub(super) async fn inspect_container(&self, id_or_name: &str) -> Result<Option<Container>> {
+        let found = self.inspect_raw(id_or_name).await?;
+        Ok(found.map(|found| container(found, self.reach)))
+    }
+
+    async fn inspect_raw(&self, id_or_name: &str) -> Result<Option<ContainerInspectResponse>> {
+        let what = format!("inspect container `{id_or_name}`");
+        let call = self.client.docker.inspect_container(id_or_name, None::<InspectContainerOptions>);
+        match self.client.ask(&what, call).await? {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(translate(&what, &error)),
+        }
+    }
+
+    pub(super) async fn last_health_output(&self, id: &str) -> Result<Option<String>> {
+        let Some(found) = self.inspect_raw(id).await? else { return Ok(None) };
+        let log = found.state.and_then(|state| state.health).and_then(|health| health.log).unwrap_or_default();
+        let output = log.into_iter().rev().filter_map(|result| result.output).map(|output| output.trim().to_owned());
+        Ok(output.into_iter().find(|output| !output.is_empty()))
+    }
+
+    pub(super) async fn list_containers(&self, selector: &Selector) -> Result<Vec<Container>> {
+        let filters = HashMap::from([("label", label_filter(&selector.0))]);
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = self.client.read("list containers", self.client.docker.list_containers(Some(options))).await?;
+        // The list says neither when a container was started nor its exit code.
+        let ids = listed.into_iter().filter_map(|summary| summary.id);
+        let mut found: Vec<Container> = stream::iter(ids)
+            .map(|id| async move { self.inspect_container(&id).await })
+            .buffered(INSPECTIONS)
+            .try_filter_map(|found| async { Ok(found) })
+            .try_collect()
+            .await?;
+        // The engine's filter is not relied on: what does not match is not ours to touch.
+        found.retain(|container| selector.matches(&container.labels));
+        Ok(found)
+    }
+}
+
+fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
+    let config = found.config.unwrap_or_default();
+    let inside = found.state.unwrap_or_default();
+    let state = state(&inside);
+    let exposed: Vec<u16> = config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).collect();
+    let addresses = match (&state, found.network_settings) {
+        (ContainerState::Running, Some(settings)) => addresses(&exposed, settings, reach),
+        _ => BTreeMap::new(),
+    };
+    Container {
+        id: ContainerId(found.id.unwrap_or_default()),
+        name: found.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        started: inside.started_at.as_deref().map_or(0, nanoseconds),
+        health: health(&inside),
+        state,
+        addresses,
+    }
+}
+
+fn state(inside: &BollardState) -> ContainerState {
+    match inside.status {
+        Some(Status::CREATED) | None => ContainerState::Created,
+        // A paused one holds its sessions and is unresponsive: the probes say so.
+        Some(Status::RUNNING | Status::PAUSED | Status::STOPPING) => ContainerState::Running,
+        Some(Status::REMOVING | Status::DEAD) => ContainerState::Removing,
+        Some(Status::EXITED | Status::RESTARTING | Status::EMPTY) => ContainerState::Exited {
+            code: inside.exit_code.unwrap_or_default(),
+            out_of_memory: inside.oom_killed.unwrap_or(false),
+        },
+    }
+}
+
+fn health(inside: &BollardState) -> Health {
+    match inside.health.as_ref().and_then(|health| health.status) {
+        Some(HealthStatusEnum::STARTING) => Health::Starting,
+        Some(HealthStatusEnum::HEALTHY) => Health::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => Health::Unhealthy,
+        Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => Health::None,
+    }
+}
+
+fn addresses(exposed: &[u16], settings: NetworkSettings, reach: Reach) -> BTreeMap<u16, SocketAddr> {
+    match reach {
+        Reach::Direct => {
+            let networks = settings.networks.unwrap_or_default();
+            let address = networks.values().find_map(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
+            address.map_or_else(BTreeMap::new, |address| {
+                exposed.iter().map(|port| (*port, SocketAddr::new(address, *port))).collect()
+            })
+        }
+        Reach::Published(address) => {
+            let bindings = settings.ports.unwrap_or_default();
+            let published = bindings.into_iter().filter_map(|(port, bindings)| {
+                let host = bindings?.into_iter().find_map(|binding| binding.host_port?.parse::<u16>().ok())?;
+                Some((tcp_port(&port)?, SocketAddr::new(address, host)))
+            });
+            published.collect()
+        }
+    }
+}
+
+/// `8080` of `8080/tcp`.
+fn tcp_port(port: &str) -> Option<u16> {
+    port.strip_suffix("/tcp")?.parse().ok()
+}
+
+/// Nanoseconds since the Unix epoch; zero for the engine's `0001-01-01T00:00:00Z`, which means never.
+fn nanoseconds(time: &str) -> u64 {
+    time.parse::<jiff::Timestamp>().ok().and_then(|time| u64::try_from(time.as_nanosecond()).ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_nanoseconds_and_never_is_zero() {
+        assert_eq!(nanoseconds("2024-05-01T10:00:00.123456789Z"), 1_714_557_600_123_456_789);
+        assert_eq!(nanoseconds("0001-01-01T00:00:00Z"), 0);
+    }
+}

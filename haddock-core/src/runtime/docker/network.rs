@@ -1,0 +1,145 @@
+//! Networks, on subnets of our own pool.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::models::{Ipam, IpamConfig, Network as BollardNetwork, NetworkCreateRequest};
+use bollard::query_parameters::ListNetworksOptionsBuilder;
+use ipnet::{IpNet, Ipv4Net};
+use tokio::time::timeout;
+
+use super::error::{answer, is_missing, translate};
+use super::{DockerRuntime, carries, label_filter, name_taken, pool};
+use crate::container::{Network, NetworkSpec, Selector};
+use crate::error::{Error, ErrorKind, Result};
+use crate::time::sleep;
+
+/// How long the last container may take to leave.
+const LEAVE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
+/// Subnets tried before we give up: each refusal means that somebody took it since we looked.
+const TRIES: usize = 64;
+
+impl DockerRuntime {
+    pub(super) async fn create_subnet(&self, spec: &NetworkSpec) -> Result<Network> {
+        let name = &spec.name;
+        let what = format!("create network `{name}`");
+        for _ in 0..TRIES {
+            let all = self.all_networks(&HashMap::<String, Vec<String>>::new()).await?;
+            let (same_name, others): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|network| network.name.as_deref() == Some(name));
+            if !same_name.is_empty() {
+                return self.adopt_network(spec, same_name).await;
+            }
+            let mut used: Vec<Ipv4Net> = others.iter().flat_map(subnets).collect();
+            if self.local {
+                used.extend(pool::of_this_machine());
+            }
+            let Some(subnet) = self.pool.free(name, &used).next() else {
+                let message = format!("cannot {what}: every subnet of the address pool is in use");
+                return Err(Error::new(ErrorKind::AddressPoolExhausted, message)
+                    .with_hint("remove environments that nobody needs, or give the runtime a larger address pool"));
+            };
+            let _permit = self.client.permit().await;
+            let call = self.client.docker.create_network(request(spec, subnet));
+            match self.client.change(&what, call).await? {
+                Ok(_) => {}
+                Err(error) => match answer(&error) {
+                    // Somebody was faster: perhaps with this very network, so look at the names first.
+                    Some((_, message)) if is_overlap(message) => {}
+                    Some((409, message)) if message.contains("already exists") => {}
+                    _ => return Err(translate(&what, &error)),
+                },
+            }
+        }
+        Err(Error::new(ErrorKind::AddressPoolExhausted, format!("cannot {what}: {TRIES} subnets were taken by others"))
+            .with_hint("give the runtime an address pool that nobody else uses"))
+    }
+
+    /// Takes the network of that name, if it is the one that was asked for. The engine lets two have one name: then
+    /// the oldest stays.
+    async fn adopt_network(&self, spec: &NetworkSpec, mut same_name: Vec<BollardNetwork>) -> Result<Network> {
+        same_name.sort_by_key(|network| (network.created.clone(), network.id.clone()));
+        let found: Vec<Network> = same_name.into_iter().map(network).collect();
+        if found.iter().any(|network| !carries(&network.labels, &spec.labels)) {
+            return Err(name_taken("network", &spec.name));
+        }
+        let mut found = found.into_iter();
+        let first = found.next().expect("at least one was found");
+        for twin in found {
+            self.remove_subnet(&twin.id).await?;
+        }
+        Ok(first)
+    }
+
+    async fn all_networks(&self, filters: &HashMap<String, Vec<String>>) -> Result<Vec<BollardNetwork>> {
+        let options = ListNetworksOptionsBuilder::default().filters(filters).build();
+        self.client.read("list networks", self.client.docker.list_networks(Some(options))).await
+    }
+
+    pub(super) async fn list_networks(&self, selector: &Selector) -> Result<Vec<Network>> {
+        let filters = HashMap::from([("label".to_owned(), label_filter(&selector.0))]);
+        let all = self.all_networks(&filters).await?;
+        // The engine's filter is not relied on: what does not match is not ours to touch.
+        Ok(all.into_iter().map(network).filter(|network| selector.matches(&network.labels)).collect())
+    }
+
+    pub(super) async fn remove_subnet(&self, id: &str) -> Result<()> {
+        let what = format!("remove network `{id}`");
+        let removed = async {
+            loop {
+                let answered = {
+                    let _permit = self.client.permit().await;
+                    self.client.change(&what, self.client.docker.remove_network(id)).await?
+                };
+                match answered {
+                    Ok(()) => return Ok(()),
+                    Err(error) if is_missing(&error) => return Ok(()),
+                    Err(error) => match answer(&error) {
+                        // A container that is being removed leaves its network a little later.
+                        Some((_, message)) if message.contains("has active endpoints") => sleep(POLL).await,
+                        _ => return Err(translate(&what, &error)),
+                    },
+                }
+            }
+        };
+        match timeout(LEAVE, removed).await {
+            Ok(removed) => removed,
+            Err(_) => Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: containers are still on it"))
+                .with_hint("remove the containers first, and disconnect others with `docker network disconnect`")),
+        }
+    }
+}
+
+fn request(spec: &NetworkSpec, subnet: Ipv4Net) -> NetworkCreateRequest {
+    let config = IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() };
+    NetworkCreateRequest {
+        name: spec.name.clone(),
+        driver: Some("bridge".to_owned()),
+        ipam: Some(Ipam { config: Some(vec![config]), ..Default::default() }),
+        labels: Some(spec.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
+        ..Default::default()
+    }
+}
+
+fn network(found: BollardNetwork) -> Network {
+    let subnet = subnets(&found).next().map(IpNet::V4);
+    Network {
+        id: found.id.unwrap_or_default(),
+        name: found.name.unwrap_or_default(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        subnet,
+    }
+}
+
+fn subnets(network: &BollardNetwork) -> impl Iterator<Item = Ipv4Net> {
+    let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
+    configs.filter_map(|config| config.subnet.as_deref()?.parse().ok())
+}
+
+/// The refusals of Docker 20.10 to 29 for a subnet that another network has.
+fn is_overlap(message: &str) -> bool {
+    message.contains("Pool overlaps")
+        || message.contains("networks have overlapping")
+        || message.contains("overlaps with")
+}
