@@ -1,1 +1,6 @@
-//! locator/gateway
+//! The gateway.
+mod cookie;
+mod key;
+mod routing;
+mod sessions;
+mod shares;
