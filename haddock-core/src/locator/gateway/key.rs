@@ -38,12 +38,7 @@ impl Keys {
     pub(super) fn from_file(path: &Path) -> Result<(Self, bool)> {
         match fs::metadata(path) {
             Ok(metadata) => {
-                let mode = metadata.mode() & 0o777;
-                if mode & 0o077 != 0 {
-                    let message = format!("key file `{}` has mode {mode:04o}: others may read it", path.display());
-                    return Err(Error::new(ErrorKind::Io, message)
-                        .with_hint(format!("`chmod 600 {}`, and rotate the key", path.display())));
-                }
+                owner_only("key", path, &metadata)?;
                 let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
                 Self::parse(&text).map(|keys| (keys, false)).ok_or_else(|| {
                     let message = format!("key file `{}` is not one or two lines of 64 hex digits", path.display());
@@ -80,6 +75,31 @@ impl Keys {
         }
         Some(Self { current, previous: previous.flatten() })
     }
+}
+
+/// Reads the token of the admin API: the file's first line.
+pub(super) fn read_token(path: &Path) -> Result<String> {
+    let unreadable = |error: &std::io::Error| {
+        Error::new(ErrorKind::Io, format!("cannot read token file `{}`: {error}", path.display()))
+    };
+    let metadata = fs::metadata(path).map_err(|error| unreadable(&error))?;
+    owner_only("token", path, &metadata)?;
+    let text = fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("token file `{}` does not begin with a token of 16 or more characters", path.display());
+        return Err(Error::new(ErrorKind::InvalidValue, message).with_hint("`openssl rand -hex 32` makes one"));
+    }
+    Ok(token.to_owned())
+}
+
+fn owner_only(what: &str, path: &Path, metadata: &fs::Metadata) -> Result<()> {
+    let mode = metadata.mode() & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let message = format!("{what} file `{}` has mode {mode:04o}: others may read it", path.display());
+    Err(Error::new(ErrorKind::Io, message).with_hint(format!("`chmod 600 {}`, and change the {what}", path.display())))
 }
 
 fn hex(text: &str) -> Option<[u8; 32]> {
