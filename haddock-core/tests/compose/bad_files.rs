@@ -11,7 +11,7 @@ fn what_is_not_yaml_is_told_with_its_place() {
             .zip('a'..)
             .map(|(name, last)| format!("{name}: &{name} [{}]\n", format!("*{last},").repeat(10)))
             .collect::<String>();
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("an empty file", String::new()),
             ("only a comment", "# nothing yet\n".into()),
@@ -37,13 +37,14 @@ fn what_is_not_yaml_is_told_with_its_place() {
             ("too deep", deep),
             ("an alias bomb", bomb),
         ],
-        &environment()
-    ));
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
 }
 
 #[test]
 fn what_is_not_a_compose_file_is_told_with_its_place() {
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("no services", "name: shop\n".into()),
             ("services is empty", "services:\n".into()),
@@ -57,6 +58,7 @@ fn what_is_not_a_compose_file_is_told_with_its_place() {
             ("the name of the service", "name: My_Shop\nservices:\n  web: { image: a, expose: [80] }\n".into()),
             ("several errors", component("imgae: x\nports: [http]\nrestart: often")),
         ],
-        &environment()
-    ));
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
 }

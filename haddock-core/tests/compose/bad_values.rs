@@ -5,7 +5,7 @@ use super::{component, environment, release, settings, table};
 #[test]
 fn images() {
     let image = |image: &str| format!("services:\n  web:\n    image: {image}\n    expose: [80]\n");
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("upper case", image("Shop:1")),
             ("empty", image("\"\"")),
@@ -19,13 +19,14 @@ fn images() {
             ("a lone dollar", image("shop:$")),
             ("a branch as tag", image("shop:${TAG:-feature/login}")),
         ],
-        &environment()
-    ));
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
 }
 
 #[test]
 fn values_of_components() {
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("command, an open quote", component("command: sh -c 'sleep 1")),
             ("command, empty", component("command: []")),
@@ -38,6 +39,7 @@ fn values_of_components() {
             ("environment, a mapping in a list", component("environment: [A: 1]")),
             ("environment, no name", component("environment: [\"=1\"]")),
             ("environment, a space in the name", component("environment:\n  MY VAR: 1")),
+            ("environment, a variable in a key", component("environment: { $NAME: 1 }")),
             ("environment, a bad variable", component("environment: { PASSWORD: \"pa$$w0rd$\" }")),
             ("env_file, missing", component("env_file: web.env")),
             ("env_file, no path", component("env_file: [{ required: false }]")),
@@ -58,7 +60,7 @@ fn values_of_components() {
             ("ports, long, no target", component("ports: [{ published: 8080 }]")),
             (
                 "ports, long, values",
-                component("ports: [{ target: x, published: 8080-8090, host_ip: here, protocol: udp }]")
+                component("ports: [{ target: x, published: 8080-8090, host_ip: here, protocol: udp }]"),
             ),
             ("ports, a mapping", component("ports: { a: b }")),
             ("depends_on, unknown", component("depends_on: [wbe]")),
@@ -68,7 +70,7 @@ fn values_of_components() {
             ("depends_on, a condition", component("depends_on: { db: { condition: healthy } }")),
             (
                 "depends_on, not required",
-                component("depends_on: { db: { condition: service_started, required: false } }")
+                component("depends_on: { db: { condition: service_started, required: false } }"),
             ),
             ("depends_on, restart", component("depends_on: { db: { restart: true } }")),
             ("depends_on, null", component("depends_on: { db: }")),
@@ -91,6 +93,7 @@ fn values_of_components() {
             ("health check, retries in words", component("healthcheck: { test: a, retries: three }")),
             ("labels, ours", component("labels: { haddock.journal: mine }")),
             ("labels, ours in a list", component("labels: [haddock.spec=1]")),
+            ("labels, after letters of several bytes", component("labels: { größe: 1, haddock.x: 2 }")),
             ("labels, no name", component("labels: [\"=1\"]")),
             ("labels, a text", component("labels: a=b")),
             ("stop_grace_period", component("stop_grace_period: 1 minute")),
@@ -99,13 +102,14 @@ fn values_of_components() {
             ("restart", component("restart: on-crash")),
             ("restart, times", component("restart: \"on-failure:often\"")),
         ],
-        &environment()
-    ));
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
 }
 
 #[test]
 fn values_of_settings() {
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("x-haddock, null", "services:\n  web: { image: a, expose: [80] }\nx-haddock:\n".into()),
             ("service", settings("service: My Shop")),
@@ -145,13 +149,14 @@ fn values_of_settings() {
             ("max_versions", settings("release: { max_versions: 1 }")),
             ("unresponsive_for", settings("release: { unresponsive_for: 5 }")),
         ],
-        &environment()
-    ));
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
 }
 
 #[test]
 fn components_that_do_not_fit_together() {
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("no port", "services:\n  web: { image: a }\n".into()),
             ("two ports", "services:\n  web: { image: a, ports: [\"80\", \"443\"] }\n".into()),
@@ -160,12 +165,13 @@ fn components_that_do_not_fit_together() {
             ("a cycle", "services:\n  a: { image: x, expose: [80], depends_on: [b] }\n  b: { image: x, links: [c] }\n  c: { image: x, depends_on: [a] }\n  d: { image: x, depends_on: [a] }\n".into()),
         ],
         &environment()
-    ));
+    );
+    insta::assert_snapshot!(shown);
 }
 
 #[test]
 fn what_a_release_cannot_do() {
-    insta::assert_snapshot!(table(
+    let shown = table(
         &[
             ("a fixed port", "services:\n  web:\n    image: shop:${TAG}\n    ports: [\"8080:80\"]\n".into()),
             ("a shared entry", "services:\n  web:\n    image: shop:1\n    ports: [\"80\"]\n".into()),
@@ -179,5 +185,6 @@ fn what_a_release_cannot_do() {
             ),
         ],
         &release()
-    ));
+    );
+    insta::assert_snapshot!(shown);
 }

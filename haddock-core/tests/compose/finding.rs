@@ -136,7 +136,7 @@ fn env_files_of_a_component_are_read_in_order_and_lose_to_environment() {
 fn a_relative_path_gets_the_directory_s_name() {
     let directory = TempDir::new().expect("writable");
     let path = write(&directory, "shop/compose.yaml", FILE);
-    let file = ComposeFile::read(&path.join("../compose.yaml").components().as_path().to_path_buf());
+    let file = ComposeFile::read(path.join("../compose.yaml").components().as_path());
     assert!(file.is_err(), "a file is no directory");
     let file = ComposeFile::read(&path).expect("YAML");
     assert_eq!(file.resolve(&ResolveOptions::default()).expect("valid").spec.settings.service.as_str(), "shop");

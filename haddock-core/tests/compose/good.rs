@@ -207,6 +207,14 @@ fn an_image_for_no_component_and_a_bad_tag_are_refused() {
 }
 
 #[test]
+fn line_ends_of_windows_change_nothing() {
+    let text = component("command: a b\nenvironment:\n  A: 1.10\n  B: |\n    x\n    y\nports: [80]");
+    assert_eq!(resolve(&text.replace('\n', "\r\n"), &environment()).spec, resolve(&text, &environment()).spec);
+    let with_mark = format!("\u{feff}{text}");
+    assert_eq!(resolve(&with_mark, &environment()).spec, resolve(&text, &environment()).spec);
+}
+
+#[test]
 fn in_an_environment_by_itself_fixed_ports_are_fine() {
     let text = "services:\n  web: { image: \"shop:${TAG}\", ports: [\"8080:80\"] }\n";
     let options = ResolveOptions { purpose: Purpose::Environment, ..release() };

@@ -5,6 +5,7 @@ mod bad_keys;
 mod bad_values;
 mod finding;
 mod good;
+mod others;
 mod random;
 mod reference;
 mod secrets;

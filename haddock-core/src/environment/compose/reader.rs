@@ -41,10 +41,15 @@ impl<'t> Cursor<'t> {
 
     /// The last part of the path, for messages.
     pub(super) fn name(&self) -> &str {
-        if self.path.is_empty() {
-            return "the file";
-        }
         self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+
+    /// A text as the file has it, with its variables; empty if it is no text.
+    pub(super) fn written(&self) -> &'t str {
+        match &self.node.value {
+            Value::Scalar(text) => text,
+            _ => "",
+        }
     }
 
     pub(super) fn is_null(&self) -> bool {
@@ -260,15 +265,41 @@ impl<'t> Reader<'t> {
         })
     }
 
-    fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
-        let message = match &cursor.node.value {
-            Value::Null => format!("`{}` is empty, where {expected} is expected", cursor.name()),
-            Value::Scalar(_) => format!("`{}` is a text, where {expected} is expected", cursor.name()),
-            Value::List(_) => format!("`{}` is a list, where {expected} is expected", cursor.name()),
-            Value::Map(_) => format!("`{}` is a mapping, where {expected} is expected", cursor.name()),
+    pub(super) fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
+        let name = if cursor.path.is_empty() { "the file".to_owned() } else { format!("`{}`", cursor.name()) };
+        let is = match &cursor.node.value {
+            Value::Null => "empty",
+            Value::Scalar(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
         };
         let hint = if cursor.is_null() { format!("{hint}, or remove the key") } else { hint.to_owned() };
-        self.wrong(cursor, message, hint);
+        self.wrong(cursor, format!("{name} is {is}, where {expected} is expected"), hint);
+    }
+
+    /// Whether it is a list rather than a mapping; an error and `None` if it is neither.
+    pub(super) fn is_list(&mut self, cursor: &Cursor<'_>) -> Option<bool> {
+        match cursor.node.value {
+            Value::List(_) => Some(true),
+            Value::Map(_) => Some(false),
+            _ => {
+                self.mistyped(cursor, "a list or a mapping", "write `- value` or `key: value` lines below it");
+                None
+            }
+        }
+    }
+
+    /// An item of a list of `name=value`.
+    pub(super) fn pair(&mut self, cursor: &Cursor<'_>) -> Option<String> {
+        if let Value::Map(_) = cursor.node.value {
+            self.mistyped(
+                cursor,
+                "`name=value`",
+                "write `- name=value`, or `name: value` without the `-` in each line",
+            );
+            return None;
+        }
+        self.text(cursor)
     }
 }
 
