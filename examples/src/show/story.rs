@@ -11,6 +11,7 @@ use haddock_core::{InstanceId, Timestamp, VersionId};
 pub struct Story {
     last: u64,
     versions: BTreeMap<InstanceId, VersionId>,
+    gone: BTreeSet<InstanceId>,
     serving: BTreeSet<VersionId>,
     draining: BTreeMap<VersionId, Timestamp>,
     drained: BTreeMap<VersionId, Duration>,
@@ -65,6 +66,7 @@ impl Story {
             }
             Event::InstanceGone { instance } => {
                 let version = self.version(instance)?;
+                self.gone.insert(instance.clone());
                 if let Some(since) = self.draining.remove(&version) {
                     self.drained.insert(version, recorded.at.since(since));
                 }
@@ -89,6 +91,13 @@ impl Story {
     /// The instances of a version, those that are gone among them.
     pub fn instances(&self, version: VersionId) -> impl Iterator<Item = &InstanceId> {
         self.versions.iter().filter(move |(_, of)| **of == version).map(|(instance, _)| instance)
+    }
+
+    /// Whether this version's instances are the only ones that are not gone.
+    #[must_use]
+    pub fn is_alone(&self, version: VersionId) -> bool {
+        let mut left = self.versions.iter().filter(|(instance, _)| !self.gone.contains(*instance)).peekable();
+        left.peek().is_some() && left.all(|(_, of)| *of == version)
     }
 
     /// Whether a version was ever given new sessions.
@@ -147,8 +156,11 @@ mod tests {
             version: VersionId(1),
             replacement: false,
         };
+        let two = InstanceId::new("demo-2").unwrap();
+        let candidate = Event::InstanceStarting { instance: two, version: VersionId(2), replacement: false };
         let (story, lines) = told(vec![
             (0, start(&one)),
+            (5, candidate),
             (10, Event::InstanceServing { instance: one.clone(), share: Share::FULL }),
             (20, Event::InstanceDraining { instance: one.clone(), sessions: Some(3), deadline: None }),
             (30, Event::InstanceServing { instance: one.clone(), share: Share::FULL }),
@@ -158,7 +170,8 @@ mod tests {
         ]);
         assert_eq!(story.drain_seconds(), [8.5], "counted from the drain that ended");
         assert!(story.has_served(VersionId(1)) && !story.has_served(VersionId(2)));
-        assert_eq!((story.releases(), story.last()), (1, 7));
+        assert_eq!((story.releases(), story.last()), (1, 8));
+        assert!(story.is_alone(VersionId(2)) && !story.is_alone(VersionId(1)));
         assert_eq!(lines, ["v1 drains with 3 sessions", "v1 drains with 7 sessions", "v1 is gone", "v2 settled"]);
     }
 }

@@ -15,23 +15,21 @@ pub struct Timeline {
     notes: BTreeMap<u64, Vec<String>>,
     versions: BTreeSet<(usize, String)>,
     most_at_once: u64,
-    last: f64,
 }
 
 impl Timeline {
-    /// Takes over a report; of those of one second the first is shown.
-    pub fn report(&mut self, report: &Report) {
-        self.last = report.t;
+    /// Takes over a report of time `t`, in seconds; of those of one second the first is shown.
+    pub fn report(&mut self, t: f64, report: &Report) {
         let at_once = report.sessions_by_version.len() as u64;
         self.most_at_once = self.most_at_once.max(at_once);
         // By length first, so that v10 comes after v9.
         self.versions.extend(report.sessions_by_version.keys().map(|version| (version.len(), version.clone())));
-        self.rows.entry(second(report.t)).or_insert_with(|| report.sessions_by_version.clone());
+        self.rows.entry(second(t)).or_insert_with(|| report.sessions_by_version.clone());
     }
 
-    /// Notes what happened, at the time of the last report.
-    pub fn note(&mut self, text: impl Into<String>) {
-        self.notes.entry(second(self.last)).or_default().push(text.into());
+    /// Notes what happened at time `t`.
+    pub fn note(&mut self, t: f64, text: impl Into<String>) {
+        self.notes.entry(second(t)).or_default().push(text.into());
     }
 
     /// The most versions that had sessions at the same time.
@@ -49,7 +47,10 @@ impl Timeline {
             let _ = write!(chart, "{version:>6}");
         }
         chart.push_str("  sessions\n");
-        for (second, row) in &self.rows {
+        let nobody = BTreeMap::new();
+        let seconds: BTreeSet<_> = self.rows.keys().chain(self.notes.keys()).collect();
+        for second in seconds {
+            let row = self.rows.get(second).unwrap_or(&nobody);
             let _ = write!(chart, "{second:>4} ");
             let mut bar = String::new();
             let mut sum = 0;
@@ -81,19 +82,19 @@ fn second(t: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn report(t: f64, sessions: &[(&str, u64)]) -> Report {
+    fn report(sessions: &[(&str, u64)]) -> Report {
         let sessions_by_version = sessions.iter().map(|(version, n)| ((*version).into(), *n)).collect();
-        Report { t, sessions_by_version, ..Report::default() }
+        Report { sessions_by_version, ..Report::default() }
     }
 
     #[test]
     fn each_second_has_its_line() {
         let mut timeline = Timeline::default();
-        timeline.report(&report(0.2, &[("v1", 100)]));
-        timeline.report(&report(0.4, &[("v1", 90)]));
-        timeline.report(&report(1.0, &[("v1", 50), ("v2", 50)]));
-        timeline.note("v2 has 50% of the new sessions");
-        timeline.report(&report(2.1, &[("v2", 100)]));
+        timeline.report(0.2, &report(&[("v1", 100)]));
+        timeline.report(0.4, &report(&[("v1", 90)]));
+        timeline.report(1.0, &report(&[("v1", 50), ("v2", 50)]));
+        timeline.note(1.9, "v2 has 50% of the new sessions");
+        timeline.report(2.1, &report(&[("v2", 100)]));
         assert_eq!(timeline.most_at_once(), 2);
         let full = |sign: &str| sign.repeat(50);
         let half = format!("{}{}", "1".repeat(25), "2".repeat(25));

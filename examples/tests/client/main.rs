@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use haddock_examples::client::{Command, Kind, Options, Report, Summary, run};
+use haddock_examples::show::Breaker;
 use relay::{Fault, Relay};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -237,4 +238,24 @@ async fn a_service_that_is_starting_or_not_there_fails() {
 #[test]
 fn no_load_at_all_is_not_clean() {
     assert!(!Summary::default().is_clean());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_cut_connection_is_one_failed_request() {
+    let address = free_address();
+    let _app = App::start(address, &[]).await;
+    let breaker = Breaker::start(address).await.unwrap();
+    // Slow requests alone: one is in flight almost always, and nothing but the cut can fail.
+    let options = Options { slow: 1.0, slow_ms: vec![100, 200], ..plain(breaker.address(), 10) };
+    let mut load = Load::start(options);
+    load.until("requests in flight", |report| report.sessions == 10 && report.in_flight.contains_key("dev")).await;
+    let cut = async {
+        while !breaker.cut_one() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, cut).await.unwrap();
+    load.until("the failed request", |report| report.failed > 0).await;
+    let summary = load.stop().await;
+    assert_eq!((summary.failed, summary.lost, summary.moved), (1, 0, 0), "{summary:#?}");
 }

@@ -226,11 +226,24 @@ async fn create(
         let id = match existing {
             Some(existing) if !plan.made(&existing.labels) => return Err(other_specification("container", &spec.name)),
             Some(existing) => existing.id.clone(),
-            None => runtime.create(&spec).await?,
+            None => create_one(runtime, plan, &spec).await?,
         };
         Ok((name.clone(), id))
     });
     Ok(try_join_all(created).await?.into_iter().collect())
+}
+
+/// Creates a container. A predecessor that was killed may have asked for the same one a moment ago, under its own
+/// epoch, and the engine may only now have made it: then the name is taken, by what is ours.
+async fn create_one(runtime: &dyn ContainerRuntime, plan: &LaunchPlan, spec: &ContainerSpec) -> Result<ContainerId> {
+    match runtime.create(spec).await {
+        Err(error) if error.kind() == ErrorKind::NameTaken => {
+            let there = runtime.list(&Selector::environment(&plan.journal, &plan.instance)).await?;
+            let ours = there.into_iter().find(|it| it.name == spec.name && plan.made(&it.labels));
+            ours.map(|it| it.id).ok_or(error)
+        }
+        created => created,
+    }
 }
 
 /// A launch whose containers exist.

@@ -158,7 +158,7 @@ mod tests {
         ] {
             assert_eq!(duration(text).expect(text), Duration::from_micros(micros), "{text}");
         }
-        insta::assert_snapshot!(errors(
+        let shown = errors(
             duration,
             &[
                 "",
@@ -176,9 +176,10 @@ mod tests {
                 "99999999h",
                 "soon",
                 "1m 30s",
-                "ten"
-            ]
-        ));
+                "ten",
+            ],
+        );
+        insta::assert_snapshot!(shown);
     }
 
     #[test]
@@ -196,7 +197,8 @@ mod tests {
         ] {
             assert_eq!(size(text).expect(text).as_u64(), bytes, "{text}");
         }
-        insta::assert_snapshot!(errors(size, &["", "m", "64x", "64 m", "-1m", "1.2.3m", "99999999t", "NaN"]));
+        let shown = errors(size, &["", "m", "64x", "64 m", "-1m", "1.2.3m", "99999999t", "NaN"]);
+        insta::assert_snapshot!(shown);
     }
 
     #[test]
@@ -212,7 +214,7 @@ mod tests {
         ] {
             assert_eq!(percentage(text).expect(text), Share::basis_points(points), "{text}");
         }
-        insta::assert_snapshot!(errors(
+        let shown = errors(
             percentage,
             &[
                 "",
@@ -228,9 +230,10 @@ mod tests {
                 "101%",
                 "99999999999%",
                 "ten%",
-                "half"
-            ]
-        ));
+                "half",
+            ],
+        );
+        insta::assert_snapshot!(shown);
     }
 
     proptest! {

@@ -1,1 +1,204 @@
-//! remote
+//! A gateway in another process, over its admin API.
+
+use std::fmt;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{self, HeaderValue};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::locator::gateway::Target;
+use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
+use crate::name::{InstanceId, ServiceName};
+use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+
+/// How long a call may take, as the locators' contract has it.
+const WITHIN: Duration = Duration::from_secs(5);
+/// The longest answer that is read: the figures of some ten thousand instances.
+const LONGEST: usize = 16 * 1024 * 1024;
+
+/// A gateway in another process.
+///
+/// Each call is a connection of its own: calls are rare, and a gateway that was replaced is met at once.
+#[derive(Clone)]
+pub struct RemoteGateway {
+    host: String,
+    port: u16,
+    authorization: Option<HeaderValue>,
+}
+
+impl RemoteGateway {
+    /// The gateway whose admin API is at `url`, such as `http://127.0.0.1:8081`, with the token that it wants.
+    ///
+    /// # Errors
+    /// [`InvalidValue`](ErrorKind::InvalidValue) if the URL is not `http://HOST:PORT`, or the token has characters that
+    /// a header cannot hold.
+    pub fn new(url: &str, token: Option<&str>) -> Result<Self> {
+        let bad = || {
+            // What stands before an `@` may be a password.
+            let shown = url.rsplit('@').next().unwrap_or_default();
+            Error::new(ErrorKind::InvalidValue, format!("`{shown}` is not the URL of an admin API"))
+                .with_hint("it looks like `http://127.0.0.1:8081`")
+        };
+        let uri: Uri = url.parse().map_err(|_| bad())?;
+        let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(bad)?;
+        if uri.scheme_str() != Some("http") || uri.path().trim_matches('/') != "" || uri.query().is_some() {
+            return Err(bad());
+        }
+        let authorization = match token {
+            None => None,
+            Some(token) => {
+                let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
+                    Error::new(ErrorKind::InvalidValue, "the token has characters that a header cannot hold")
+                })?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+        };
+        let port = authority.port_u16().unwrap_or(80);
+        Ok(Self { host: authority.host().to_owned(), port, authorization })
+    }
+
+    async fn call<T: DeserializeOwned>(&self, method: Method, path: String, body: &impl Serialize) -> Result<T> {
+        let unavailable = |what: &dyn fmt::Display| {
+            Error::new(ErrorKind::LocatorUnavailable, format!("{self} does not answer: {what}"))
+        };
+        let body = if method == Method::GET {
+            Vec::new()
+        } else {
+            serde_json::to_vec(body).map_err(|error| {
+                Error::new(ErrorKind::LocatorRefused, format!("the call cannot be written down: {error}"))
+            })?
+        };
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, format!("{}:{}", self.host, self.port))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| Error::new(ErrorKind::InvalidValue, format!("{self} cannot be called: {error}")))?;
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
+        }
+        let answered = tokio::time::timeout(WITHIN, self.send(request)).await;
+        let (status, answer) = match answered {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Err(unavailable(&error)),
+            Err(_) => return Err(unavailable(&format_args!("nothing came within {} s", WITHIN.as_secs()))),
+        };
+        let refused = |what: &dyn fmt::Display| {
+            Error::new(ErrorKind::LocatorRefused, format!("{self} answered `{}`: {what}", status.as_u16()))
+        };
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&answer).map_err(|error| refused(&error));
+        }
+        let error = serde_json::from_slice::<Error>(&answer).unwrap_or_else(|error| refused(&error));
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(error.with_hint("pass the token of the gateway's token file"));
+        }
+        Err(error)
+    }
+
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((host, self.port)).await?;
+        stream.set_nodelay(true)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let call = async {
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), LONGEST).collect().await?.to_bytes();
+            Ok((status, body))
+        };
+        tokio::pin!(call, connection);
+        tokio::select! {
+            answer = &mut call => answer,
+            // The connection may end with the last byte of the answer.
+            _ = &mut connection => call.await,
+        }
+    }
+
+    async fn post<T: DeserializeOwned>(&self, service: &ServiceName, verb: &str, body: &impl Serialize) -> Result<T> {
+        self.call(Method::POST, format!("/v1/services/{service}/{verb}"), body).await
+    }
+}
+
+impl fmt::Display for RemoteGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "gateway at `http://{}:{}`", self.host, self.port)
+    }
+}
+
+impl fmt::Debug for RemoteGateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RemoteGateway").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ServiceLocator for RemoteGateway {
+    fn capabilities(&self) -> LocatorCapabilities {
+        LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true }
+    }
+
+    async fn apply(&self, table: &RoutingTable) -> Result<()> {
+        self.post(&table.service, "apply", table).await
+    }
+
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+        self.post(service, "close", &Target { instance: instance.clone(), number }).await
+    }
+
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+        self.post(service, "evict", &Target { instance: instance.clone(), number }).await
+    }
+
+    async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
+        self.call(Method::GET, format!("/v1/services/{service}"), &()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_checked() {
+        for good in ["http://127.0.0.1:8081", "http://localhost:8081/", "http://[::1]:8081", "http://gateway"] {
+            assert!(RemoteGateway::new(good, None).is_ok(), "{good}");
+        }
+        for bad in ["", "127.0.0.1:8081", "https://a:1", "http://a:1/admin", "http://user:secret@a:1", "http://a?x"] {
+            let error = RemoteGateway::new(bad, None).expect_err(bad);
+            assert!(!error.to_string().contains("secret"), "{error}");
+            assert_eq!(error.kind(), ErrorKind::InvalidValue);
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let remote = RemoteGateway::new("http://a:1", Some("sesame-sesame")).expect("valid");
+        assert!(!format!("{remote:?} {remote}").contains("sesame"));
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_answer_is_unavailable() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        drop(listener);
+        let remote = RemoteGateway::new(&url, None).expect("valid");
+        let error = remote.observe(&ServiceName::new("shop").expect("valid")).await.expect_err("nobody is there");
+        assert_eq!(error.kind(), ErrorKind::LocatorUnavailable);
+        assert!(error.is_retryable());
+    }
+}

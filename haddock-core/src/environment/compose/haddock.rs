@@ -233,7 +233,7 @@ pub(super) fn shared_names<'d>(
     for (name, cursor) in &draft.shared {
         match known.contains(name.as_str()) {
             true => _ = shared.insert(name.as_str()),
-            false => super::resolve::no_such_component(reader, cursor, name, known),
+            false => super::fit::no_such_component(reader, cursor, name, known),
         }
     }
     shared

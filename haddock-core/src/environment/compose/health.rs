@@ -9,7 +9,7 @@ use crate::environment::value;
 use crate::error::{Error, ErrorKind};
 
 pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<HealthCheck> {
-    let errors = reader.errors.len();
+    let errors = reader.error_count();
     let (mut test, mut disable) = (None, false);
     let mut check = HealthCheck { test: Vec::new(), interval: None, timeout: None, retries: None, start_period: None };
     for entry in reader.known_entries(cursor, &keys::HEALTH_CHECK)? {
@@ -18,12 +18,12 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
             "test" => test = read_test(reader, at),
             "interval" => check.interval = reader.value(at, engine_duration),
             "timeout" => check.timeout = reader.value(at, engine_duration),
-            "start_period" => check.start_period = reader.value(at, engine_duration),
+            "start_period" => check.start_period = reader.value(at, engine_duration_or_zero),
             "retries" => check.retries = reader.number(at, 1),
             _ => disable = reader.boolean(at).unwrap_or(false),
         }
     }
-    if reader.errors.len() > errors {
+    if reader.error_count() > errors {
         return None;
     }
     let none = || vec!["NONE".to_owned()];
@@ -42,7 +42,14 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
     Some(check)
 }
 
-/// Engines refuse what is above zero and below a millisecond.
+fn engine_duration_or_zero(text: &str) -> Result<std::time::Duration, Error> {
+    match value::duration(text)? {
+        zero if zero.is_zero() => Ok(zero),
+        _ => engine_duration(text),
+    }
+}
+
+/// Engines refuse what is below a millisecond, and take zero for their default.
 fn engine_duration(text: &str) -> Result<std::time::Duration, Error> {
     match value::duration(text)? {
         short if short.as_micros() < 1000 => {

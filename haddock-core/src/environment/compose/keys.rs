@@ -22,8 +22,12 @@ pub(super) enum Verdict {
     Planned(&'static str),
     /// With the key that was probably meant.
     Unknown(Option<&'static str>),
+    /// Ours, and at the wrong place.
+    Misplaced,
 }
 
+/// Where our settings stand.
+const OURS: &str = "x-haddock";
 const LATER: &str = "remove it; the keys that are supported are listed in docs/reference/compose-file.md";
 const NETWORK: &str = "remove it: the components of an environment share a network of their own";
 
@@ -210,12 +214,16 @@ impl Keys {
         if let Some((_, hint)) = self.planned.iter().find(|(name, _)| *name == key) {
             return Verdict::Planned(hint);
         }
-        let meant = self.meant(key);
-        // `x-haddok` is more likely a slip than somebody else's.
-        if self.extensible && key.starts_with("x-") && meant.is_none_or(|meant| meant != "x-haddock") {
-            return Verdict::Extension;
+        if key.starts_with("x-") {
+            // `x-haddok` is more likely a slip than somebody else's.
+            return match nearest(key, [OURS]) {
+                Some(ours) if self.supported.contains(&ours) => Verdict::Unknown(Some(ours)),
+                Some(_) => Verdict::Misplaced,
+                None if self.extensible => Verdict::Extension,
+                None => Verdict::Unknown(None),
+            };
         }
-        Verdict::Unknown(meant)
+        Verdict::Unknown(self.meant(key))
     }
 
     /// The known key that is nearest, if it is near.

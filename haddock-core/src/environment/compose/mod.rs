@@ -34,6 +34,7 @@
 mod classify;
 mod dotenv;
 mod file;
+mod fit;
 mod haddock;
 mod health;
 mod keys;

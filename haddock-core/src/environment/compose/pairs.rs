@@ -13,7 +13,7 @@ use crate::container::Sensitive;
 pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, Sensitive> {
     let mut variables = BTreeMap::new();
     let mut insert = |reader: &mut Reader<'t>, at: &Cursor<'t>, name: &str, value: Option<String>| {
-        if name.is_empty() || name.contains(|c: char| c == '=' || c == '\0' || c.is_whitespace()) {
+        if name.is_empty() || name.contains(|c: char| matches!(c, '=' | '$' | '\0') || c.is_whitespace()) {
             reader.wrong(at, "this is no name for a variable", "write `NAME: value` or `- NAME=value`");
             return;
         }
@@ -21,9 +21,10 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
             variables.insert(name.to_owned(), Sensitive::new(value));
         }
     };
-    if let Value::List(_) = cursor.node.value {
+    let Some(is_list) = reader.is_list(cursor) else { return BTreeMap::new() };
+    if is_list {
         for item in reader.items(cursor).unwrap_or_default() {
-            let Some(text) = reader.text(&item) else { continue };
+            let Some(text) = reader.pair(&item) else { continue };
             match text.split_once('=') {
                 Some((name, value)) => insert(reader, &item, name, Some(value.to_owned())),
                 None => insert(reader, &item, &text, None),
@@ -80,8 +81,6 @@ pub(super) fn read_env_files<'t>(
                     "correct the path, which starts at the compose file's directory, or set `required: false`",
                 );
             }
-            // The error has a place of its own, within that file.
-            Err(error) if error.place().is_some() => reader.errors.push(error),
             Err(error) => reader.fail_with(&item, error),
         }
     }
@@ -90,13 +89,8 @@ pub(super) fn read_env_files<'t>(
 
 /// A scalar, or the `path` of a mapping, as it stands in the file.
 fn shown(cursor: &Cursor<'_>) -> String {
-    match &cursor.node.value {
-        Value::Scalar(text) => text.clone(),
-        _ => match cursor.node.get("path").map(|node| &node.value) {
-            Some(Value::Scalar(text)) => text.clone(),
-            _ => String::new(),
-        },
-    }
+    let path = cursor.node.get("path").map(|node| Cursor { node, path: String::new() });
+    path.as_ref().unwrap_or(cursor).written().to_owned()
 }
 
 pub(super) fn read_labels<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
@@ -110,9 +104,10 @@ pub(super) fn read_labels<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> B
             labels.insert(name.to_owned(), value);
         }
     };
-    if let Value::List(_) = cursor.node.value {
+    let Some(is_list) = reader.is_list(cursor) else { return BTreeMap::new() };
+    if is_list {
         for item in reader.items(cursor).unwrap_or_default() {
-            let Some(text) = reader.text(&item) else { continue };
+            let Some(text) = reader.pair(&item) else { continue };
             let (name, value) = text.split_once('=').unwrap_or((&text, ""));
             insert(reader, &item, name, value.to_owned());
         }

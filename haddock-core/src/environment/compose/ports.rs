@@ -112,7 +112,7 @@ pub(super) fn read_ports<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
 
 fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<PublishedPort> {
     let (mut target, mut host_ip, mut host) = (None, None, None);
-    let errors = reader.errors.len();
+    let errors = reader.error_count();
     for entry in reader.known_entries(cursor, &keys::PORT)? {
         let value = &entry.value;
         match entry.key.text.as_str() {
@@ -128,7 +128,7 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Publish
             }
         }
     }
-    if target.is_none() && reader.errors.len() == errors {
+    if target.is_none() && reader.error_count() == errors {
         reader.wrong(cursor, "the port has no `target`", "set `target` to the port inside of the container");
     }
     Some(PublishedPort { container: target?, host_address: host_ip, host })

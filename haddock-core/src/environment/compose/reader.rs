@@ -41,10 +41,15 @@ impl<'t> Cursor<'t> {
 
     /// The last part of the path, for messages.
     pub(super) fn name(&self) -> &str {
-        if self.path.is_empty() {
-            return "the file";
-        }
         self.path.rsplit('.').next().unwrap_or(&self.path)
+    }
+
+    /// A text as the file has it, with its variables; empty if it is no text.
+    pub(super) fn written(&self) -> &'t str {
+        match &self.node.value {
+            Value::Scalar(text) => text,
+            _ => "",
+        }
     }
 
     pub(super) fn is_null(&self) -> bool {
@@ -61,7 +66,8 @@ pub(super) struct Entry<'t> {
 pub(super) struct Reader<'t> {
     file: &'t str,
     lookup: &'t dyn Fn(&str) -> Option<&'t str>,
-    pub(super) errors: Vec<Error>,
+    /// With the mark in the compose file, which orders them; an error's place may be in another file.
+    errors: Vec<(Mark, Error)>,
     pub(super) notes: Vec<Note>,
     told_unset: BTreeSet<String>,
 }
@@ -79,7 +85,7 @@ impl<'t> Reader<'t> {
         at.place(self.file, path)
     }
 
-    /// Notes an error at a value.
+    /// Takes down an error at a value.
     pub(super) fn fail(
         &mut self,
         cursor: &Cursor<'_>,
@@ -98,13 +104,34 @@ impl<'t> Reader<'t> {
         self.fail(cursor, ErrorKind::NotSupported, format!("{what} not supported yet"), hint);
     }
 
+    /// Takes down an error; one that has a place, in another file, keeps it.
     pub(super) fn fail_with(&mut self, cursor: &Cursor<'_>, error: Error) {
-        self.errors.push(error.at(self.place(cursor.node.at, &cursor.path)));
+        let error = match error.place() {
+            Some(_) => error,
+            None => error.at(self.place(cursor.node.at, &cursor.path)),
+        };
+        self.errors.push((cursor.node.at, error));
+    }
+
+    /// Takes down an error that belongs to this mark and needs no place or has one.
+    pub(super) fn fail_at(&mut self, at: Mark, error: Error) {
+        self.errors.push((at, error));
+    }
+
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Errors and notes in the order of the file.
+    pub(super) fn finish(mut self) -> (Vec<Error>, Vec<Note>) {
+        self.errors.sort_by_key(|(at, _)| *at);
+        self.notes.sort_by_key(|note| (note.place.line, note.place.column));
+        (self.errors.into_iter().map(|(_, error)| error).collect(), self.notes)
     }
 
     fn fail_at_key(&mut self, entry: &Entry<'_>, kind: ErrorKind, message: String, hint: String) {
         let place = self.place(entry.key.at, &entry.value.path);
-        self.errors.push(Error::new(kind, message).with_hint(hint).at(place));
+        self.fail_at(entry.key.at, Error::new(kind, message).with_hint(hint).at(place));
     }
 
     pub(super) fn note(&mut self, cursor: &Cursor<'_>, message: impl Into<String>) {
@@ -136,6 +163,11 @@ impl<'t> Reader<'t> {
                 Verdict::Planned(hint) => {
                     let message = format!("`{key}` is not supported yet");
                     self.fail_at_key(&entry, ErrorKind::NotSupported, message, hint.to_owned());
+                }
+                Verdict::Misplaced => {
+                    let message = format!("`{key}` does not belong into {}", keys.what);
+                    let hint = "our settings are called `x-haddock` and stand at the top level of the file".to_owned();
+                    self.fail_at_key(&entry, ErrorKind::ComposeFile, message, hint);
                 }
                 Verdict::Unknown(meant) => {
                     let hint = match meant {
@@ -200,7 +232,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Notes the error of a filled text, without the values of its variables.
+    /// Takes down the error of a filled text, without the values of its variables.
     pub(super) fn refuse(&mut self, cursor: &Cursor<'_>, filled: &Filled, error: Error) {
         let error = match &cursor.node.value {
             Value::Scalar(written) if filled.from_variables => {
@@ -233,15 +265,41 @@ impl<'t> Reader<'t> {
         })
     }
 
-    fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
-        let message = match &cursor.node.value {
-            Value::Null => format!("`{}` is empty, where {expected} is expected", cursor.name()),
-            Value::Scalar(_) => format!("`{}` is a text, where {expected} is expected", cursor.name()),
-            Value::List(_) => format!("`{}` is a list, where {expected} is expected", cursor.name()),
-            Value::Map(_) => format!("`{}` is a mapping, where {expected} is expected", cursor.name()),
+    pub(super) fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
+        let name = if cursor.path.is_empty() { "the file".to_owned() } else { format!("`{}`", cursor.name()) };
+        let is = match &cursor.node.value {
+            Value::Null => "empty",
+            Value::Scalar(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
         };
         let hint = if cursor.is_null() { format!("{hint}, or remove the key") } else { hint.to_owned() };
-        self.wrong(cursor, message, hint);
+        self.wrong(cursor, format!("{name} is {is}, where {expected} is expected"), hint);
+    }
+
+    /// Whether it is a list rather than a mapping; an error and `None` if it is neither.
+    pub(super) fn is_list(&mut self, cursor: &Cursor<'_>) -> Option<bool> {
+        match cursor.node.value {
+            Value::List(_) => Some(true),
+            Value::Map(_) => Some(false),
+            _ => {
+                self.mistyped(cursor, "a list or a mapping", "write `- value` or `key: value` lines below it");
+                None
+            }
+        }
+    }
+
+    /// An item of a list of `name=value`.
+    pub(super) fn pair(&mut self, cursor: &Cursor<'_>) -> Option<String> {
+        if let Value::Map(_) = cursor.node.value {
+            self.mistyped(
+                cursor,
+                "`name=value`",
+                "write `- name=value`, or `name: value` without the `-` in each line",
+            );
+            return None;
+        }
+        self.text(cursor)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::keys;
 use super::reader::{Cursor, Reader};
-use super::tree::Value;
 use crate::environment::DependencyCondition;
 use crate::error::{Error, ErrorKind};
 use crate::name::LinkAlias;
@@ -24,11 +23,12 @@ pub(super) struct DraftLink<'t> {
 /// A list of components, or a mapping with conditions.
 pub(super) fn read_depends_on<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Dependency<'t>> {
     let mut dependencies: Vec<Dependency<'t>> = Vec::new();
-    if let Value::List(_) = cursor.node.value {
+    let Some(is_list) = reader.is_list(cursor) else { return dependencies };
+    if is_list {
         for item in reader.items(cursor).unwrap_or_default() {
             let Some(on) = reader.text(&item) else { continue };
             if dependencies.iter().any(|other| other.on == on) {
-                reader.wrong(&item, format!("`{on}` stands here a second time"), "keep one of them");
+                reader.wrong(&item, format!("`{}` stands here a second time", item.written()), "keep one of them");
                 continue;
             }
             dependencies.push(Dependency { on, condition: DependencyCondition::Started, cursor: item });
@@ -79,7 +79,7 @@ pub(super) fn read_links<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
         };
         let Some((to, alias)) = reader.value(&item, read) else { continue };
         if let Some(other) = links.iter().find(|other| other.alias == alias) {
-            let message = format!("the alias `{alias}` already stands for `{}`", other.to);
+            let message = format!("link `{}` has the alias of link `{}`", item.written(), other.cursor.written());
             reader.wrong(&item, message, "give each link an alias of its own: `component:alias`");
             continue;
         }

@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::classify::{self, Facts, Reason};
+use super::classify::Reason;
 use super::file::ComposeFile;
+use super::fit::{check_release, find_entry, relate};
 use super::haddock;
-use super::keys::{self, nearest};
+use super::keys;
 use super::reader::{Cursor, Note, Reader, listed};
 use super::service::{self, Outside};
-use super::tree::Value;
+use super::tree::Mark;
 use super::variables::Variables;
-use crate::environment::{Component, DependencyCondition, Entry, EnvironmentSpec, Link, ServiceSettings};
+use crate::environment::{Component, DependencyCondition, EnvironmentSpec, Link, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, ServiceName};
 
 /// The variable that [`ResolveOptions::tag`] sets.
-const TAG: &str = "TAG";
+pub(super) const TAG: &str = "TAG";
 
 /// What a compose file is resolved for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -83,15 +84,11 @@ impl ComposeFile {
         let lookup = |name: &str| outer.get(name);
         let mut reader = Reader::new(&self.name, &lookup);
         let resolved = self.read_all(&mut reader, &outer, options);
-        let Reader { mut errors, mut notes, .. } = reader;
+        let (errors, notes) = reader.finish();
         match resolved {
-            Some((spec, reasons)) if errors.is_empty() => {
-                notes.sort_by_key(|note| (note.place.line, note.place.column));
-                Ok(Resolved { spec, reasons, notes })
-            }
+            Some((spec, reasons)) if errors.is_empty() => Ok(Resolved { spec, reasons, notes }),
             _ => {
                 debug_assert!(!errors.is_empty(), "what cannot be resolved has an error");
-                errors.sort_by_key(|error| error.place().map(|place| (place.line, place.column)));
                 Err(errors)
             }
         }
@@ -162,7 +159,7 @@ impl ComposeFile {
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
         }
-        if !reader.errors.is_empty() {
+        if reader.error_count() > 0 {
             return None;
         }
         let entry = entry?;
@@ -206,7 +203,7 @@ impl ComposeFile {
                 }
                 Err(error) => {
                     let place = reader.place(entry.key.at, &entry.value.path);
-                    reader.errors.push(error.at(place));
+                    reader.fail_at(entry.key.at, error.at(place));
                 }
             }
         }
@@ -215,7 +212,7 @@ impl ComposeFile {
                 let known: Vec<&str> = drafts.keys().map(ComponentName::as_str).collect();
                 let error =
                     Error::new(ErrorKind::NotFound, format!("an image is given for `{name}`, which is no component"));
-                reader.errors.push(error.with_hint(format!("the components are {}", listed(known))));
+                reader.fail_at(Mark::START, error.with_hint(format!("the components are {}", listed(known))));
             }
         }
         drafts
@@ -249,195 +246,6 @@ impl ComposeFile {
                 None
             }
         }
-    }
-}
-
-/// Checks what components say about each other, and tells which are versioned.
-fn relate(
-    reader: &mut Reader<'_>,
-    drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
-    settings: &haddock::Draft<'_>,
-    options: &ResolveOptions,
-) -> BTreeMap<ComponentName, Reason> {
-    let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-    let shared = haddock::shared_names(reader, settings, &known);
-    for (name, draft) in drafts {
-        let links = draft.links.iter().map(|link| (&link.to, &link.cursor));
-        for (to, cursor) in draft.depends_on.iter().map(|other| (&other.on, &other.cursor)).chain(links) {
-            if to == name.as_str() {
-                reader.wrong(cursor, format!("component `{name}` names itself"), "remove it");
-            } else if !known.contains(to.as_str()) {
-                no_such_component(reader, cursor, to, &known);
-            }
-        }
-    }
-    check_cycles(reader, drafts);
-    let facts = drafts.iter().map(|(name, draft)| {
-        let facts = Facts {
-            mentions: draft
-                .image_mentions
-                .iter()
-                .map(String::as_str)
-                .find(|variable| *variable == TAG || options.release_variables.contains_key(*variable)),
-            image_given: options.images.contains_key(name),
-            links: draft
-                .links
-                .iter()
-                .filter_map(|link| drafts.get_key_value(link.to.as_str()))
-                .map(|(name, _)| name)
-                .collect(),
-            listed: shared.contains(name.as_str()),
-        };
-        (name, facts)
-    });
-    let reasons = classify::classify(&facts.collect());
-    for (name, draft) in drafts {
-        if reasons.get(name).is_some_and(Reason::is_versioned) {
-            continue;
-        }
-        let links = draft.links.iter().map(|link| (&link.to, &link.cursor));
-        for (to, cursor) in draft.depends_on.iter().map(|other| (&other.on, &other.cursor)).chain(links) {
-            if reasons.get(to.as_str()).is_some_and(Reason::is_versioned) {
-                let message = format!("`{name}` is shared and cannot need `{to}`, of which every version has its own");
-                let hint = format!("remove it, or list `{to}` under `x-haddock.shared`, too");
-                reader.wrong(cursor, message, hint);
-            }
-        }
-    }
-    reasons
-}
-
-pub(super) fn no_such_component(reader: &mut Reader<'_>, cursor: &Cursor<'_>, name: &str, known: &BTreeSet<&str>) {
-    // As it is written: a variable's value is not shown.
-    let written = match &cursor.node.value {
-        Value::Scalar(text) => text.as_str(),
-        _ => name,
-    };
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("the components are {}", listed(known)),
-    };
-    reader.wrong(cursor, format!("`{written}` names no component"), hint);
-}
-
-/// Components that wait for each other, by `depends_on` or links, would never start.
-fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, service::Draft<'_>>) {
-    let needs = |name: &str| {
-        drafts.get(name).into_iter().flat_map(|draft| {
-            draft
-                .depends_on
-                .iter()
-                .map(|other| other.on.as_str())
-                .chain(draft.links.iter().map(|link| link.to.as_str()))
-        })
-    };
-    // Take away what needs nothing that is left, until nothing can be taken.
-    let mut left: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-    loop {
-        let free: Vec<&str> = left
-            .iter()
-            .copied()
-            .filter(|name| !needs(name).any(|other| other != *name && left.contains(other)))
-            .collect();
-        if free.is_empty() {
-            break;
-        }
-        free.iter().for_each(|name| _ = left.remove(name));
-    }
-    let Some(&first) = left.first() else { return };
-    let mut path = vec![first];
-    loop {
-        let last = path[path.len() - 1];
-        let next = needs(last)
-            .find(|other| *other != last && left.contains(other))
-            .expect("what is left needs something left");
-        if let Some(begin) = path.iter().position(|name| *name == next) {
-            path.drain(..begin);
-            path.push(next);
-            break;
-        }
-        path.push(next);
-    }
-    let cursor = drafts[path[0]].cursor.clone();
-    let message = format!("components wait for each other: `{}`", path.join("` → `"));
-    reader.wrong(&cursor, message, "remove one of these `depends_on` or links");
-}
-
-/// The entry that the file names; else the only component with ports, else the only one that exposes any.
-fn find_entry(
-    reader: &mut Reader<'_>,
-    root: &Cursor<'_>,
-    drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
-    settings: &haddock::Draft<'_>,
-) -> Option<Entry> {
-    if let Some(entry) = &settings.entry {
-        let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-        let Some((name, _)) = drafts.get_key_value(entry.component.as_str()) else {
-            no_such_component(reader, &entry.cursor, &entry.component, &known);
-            return None;
-        };
-        return Some(Entry { component: name.clone(), port: entry.port });
-    }
-    // What is wrong with the settings or a component has been told already.
-    if !reader.errors.is_empty() {
-        return None;
-    }
-    let with = |ports: fn(&service::Draft<'_>) -> BTreeSet<u16>| -> Vec<(&ComponentName, BTreeSet<u16>)> {
-        drafts.iter().map(|(name, draft)| (name, ports(draft))).filter(|(_, ports)| !ports.is_empty()).collect()
-    };
-    let mut candidates = with(|draft| draft.ports.iter().map(|port| port.container).collect());
-    if candidates.is_empty() {
-        candidates = with(|draft| draft.expose.iter().copied().collect());
-    }
-    let (message, example) = match candidates.as_slice() {
-        [(name, ports)] if ports.len() == 1 => {
-            return Some(Entry { component: (*name).clone(), port: *ports.first().expect("one port") });
-        }
-        [] => ("no component has a port, so none can take the traffic".to_owned(), "component:8080".to_owned()),
-        [(name, ports)] => (
-            format!("`{name}` has the ports {}, and only one can take the traffic", listed(ports)),
-            format!("{name}:{}", ports.first().expect("not empty")),
-        ),
-        [(first, ports), ..] => (
-            format!(
-                "{} have ports, and only one component can take the traffic",
-                listed(candidates.iter().map(|(name, _)| name))
-            ),
-            format!("{first}:{}", ports.first().expect("not empty")),
-        ),
-    };
-    reader.wrong(root, message, format!("say which: `x-haddock: {{ entry: \"{example}\" }}`"));
-    None
-}
-
-/// What a release can not do twice.
-fn check_release(
-    reader: &mut Reader<'_>,
-    drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
-    reasons: &BTreeMap<ComponentName, Reason>,
-    entry: Option<&Entry>,
-) {
-    let versioned = |name: &ComponentName| reasons.get(name).is_some_and(Reason::is_versioned);
-    for (name, draft) in drafts.iter().filter(|(name, _)| versioned(name)) {
-        let Some((at, port)) = draft.ports_at.as_ref().zip(draft.ports.iter().find(|port| port.host.is_some())) else {
-            continue;
-        };
-        let (host, inside) = (port.host.unwrap_or_default(), port.container);
-        let message =
-            format!("versioned component `{name}` claims port {host} of the host, which only one version can have");
-        let hint = format!(
-            "write `\"{inside}\"` and let the gateway listen on {host}, or list `{name}` under `x-haddock.shared`"
-        );
-        reader.wrong(at, message, hint);
-    }
-    if let Some(entry) = entry.filter(|entry| !versioned(&entry.component)) {
-        let name = &entry.component;
-        let cursor = drafts[name].cursor.clone();
-        let message = format!("the entry `{name}` is shared, so a release would bring nothing that takes traffic");
-        let hint = format!(
-            "write `${{TAG}}` in its image, name an image for `{name}` in the release, or link it to what is versioned"
-        );
-        reader.wrong(&cursor, message, hint);
     }
 }
 

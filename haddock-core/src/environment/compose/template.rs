@@ -178,7 +178,7 @@ impl<'t> Parser<'t> {
         if name.is_empty() {
             return Err(flaw("a `${` is followed by no variable's name", DOLLAR));
         }
-        let unclosed = || flaw(format!("`${{{name}` lacks its `}}`"), DOLLAR);
+        let unclosed = || flaw(format!("`${{{name}` lacks its `}}`"), format!("write `${{{name}}}`; {DOLLAR}"));
         if let Some(rest) = self.rest.strip_prefix('}') {
             self.rest = rest;
             return Ok(Part::Variable { name: name.to_owned(), operator: None });

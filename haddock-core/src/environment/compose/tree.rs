@@ -66,10 +66,15 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Node, Error> {
     };
     let raw: Spanned<Raw> =
         serde_saphyr::from_str_with_options(text, options).map_err(|error| translate(file, &error))?;
-    node(raw, text).map_err(|at| {
+    let root = node(raw, text).map_err(|at| {
         Error::new(ErrorKind::ComposeFile, "a key is a list or a mapping")
             .with_hint("write a plain text before the `:`")
             .at(at.place(file, ""))
+    })?;
+    Ok(match root.value {
+        // The parser says where an empty file ends.
+        Value::Null => Node { at: Mark::START, ..root },
+        _ => root,
     })
 }
 

@@ -1,1 +1,213 @@
-//! locator/gateway
+//! The gateway: a sticky HTTP/1.1 reverse proxy with its locator inside.
+//!
+//! ```text
+//!                    ┌───────────────────────── gateway ─────────────────────────┐
+//!   client ── worker ─▶ headers ─▶ cookie ─▶ routing ─▶ upstream (pool) ─────────┼─▶ instance
+//!          ◀──────────  passage: gives the place back at the response's end ◀────┼──
+//!                    │                         ▲                                 │
+//!   controller ──────┼─▶ locator / admin ─▶ service ─▶ store (state directory)   │
+//!                    └───────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! - [`routing`](self) decides and counts, and is pure; `sessions` is its table of live sessions, `shares` its round
+//!   robin, `cookie` what a client is given.
+//! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
+//!   restart.
+//! - `worker`, `client`, `exchange`, `headers`, `upstream` and `passage` are the proxy.
+//! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
+
+mod admin;
+mod client;
+mod config;
+mod cookie;
+mod exchange;
+mod headers;
+mod key;
+mod locator;
+mod metrics;
+mod passage;
+mod routing;
+mod service;
+mod sessions;
+mod shares;
+mod store;
+mod upstream;
+mod worker;
+
+use std::fmt;
+use std::io::ErrorKind as IoErrorKind;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::locator::ServiceLocator;
+
+pub(super) use admin::Target;
+pub use config::{GatewayBuilder, Limits};
+
+use key::Keys;
+use routing::Before;
+use service::{Maker, Services};
+use store::Store;
+use worker::Shared;
+
+/// A running gateway. It runs on threads of its own, in no runtime of the caller, until it is shut down or dropped.
+///
+/// ```no_run
+/// # async fn example() -> haddock_core::Result<()> {
+/// use haddock_core::locator::gateway::Gateway;
+///
+/// let gateway = Gateway::builder().listen(([127, 0, 0, 1], 8080).into()).state_dir("/var/lib/haddock").start().await?;
+/// let locator = gateway.locator();
+/// println!("clients connect to {}", gateway.local_addr());
+/// gateway.shutdown(std::time::Duration::from_secs(10)).await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Gateway {
+    local: SocketAddr,
+    admin: Option<SocketAddr>,
+    locator: locator::GatewayLocator,
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+}
+
+impl Gateway {
+    /// Sets a gateway up.
+    #[must_use]
+    pub fn builder() -> GatewayBuilder {
+        GatewayBuilder::default()
+    }
+
+    async fn launch(builder: GatewayBuilder) -> Result<Self> {
+        let token = admin::token(&builder)?;
+        let services = Arc::new(services(&builder)?);
+        let shared = Arc::new(Shared {
+            clock: Arc::clone(&builder.clock),
+            services: Arc::clone(&services),
+            places: Arc::new(Semaphore::new(builder.limits.connections.min(Semaphore::MAX_PERMITS))),
+            limits: builder.limits,
+            trusted: builder.trusted,
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            connections: std::sync::atomic::AtomicUsize::new(0),
+        });
+        let listener = listen(builder.listen)?;
+        let local = listener.local_addr().map_err(|error| listen_failed(builder.listen, &error))?;
+        let mut threads = Vec::new();
+        for n in 0..builder.workers {
+            let listener = listener.try_clone().map_err(|error| listen_failed(builder.listen, &error))?;
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new()
+                .name(format!("gateway-{n}"))
+                .spawn(move || worker::run(shared, listener, n == 0))
+                .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start a gateway thread: {error}")))?;
+            threads.push(thread);
+        }
+        let locator = locator::GatewayLocator { services };
+        let mut admin = None;
+        if let Some(address) = builder.admin {
+            let listener = listen(address)?;
+            admin = Some(listener.local_addr().map_err(|error| listen_failed(address, &error))?);
+            threads.push(admin::spawn(listener, locator.clone(), token, Arc::clone(&shared))?);
+        }
+        Ok(Self { local, admin, locator, shared, threads: Mutex::new(threads) })
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Where the admin API listens.
+    #[must_use]
+    pub fn admin_addr(&self) -> Option<SocketAddr> {
+        self.admin
+    }
+
+    /// The locator inside.
+    #[must_use]
+    pub fn locator(&self) -> Arc<dyn ServiceLocator> {
+        Arc::new(self.locator.clone())
+    }
+
+    /// Takes no more connections and lets the requests at hand end, for at most `grace`; then cuts what is left,
+    /// upgraded connections among it.
+    pub async fn shutdown(self, grace: Duration) {
+        self.shared.stop.cancel();
+        let ended = async {
+            let mut look = tokio::time::interval(Duration::from_millis(5));
+            while self.shared.connections.load(Ordering::Relaxed) > 0 {
+                look.tick().await;
+            }
+        };
+        let _ = tokio::time::timeout(grace, ended).await;
+        self.shared.cut.cancel();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+        let _ = joined.await;
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+        self.shared.cut.cancel();
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").field("local", &self.local).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+fn services(builder: &GatewayBuilder) -> Result<Services> {
+    let dir = builder.state_dir.as_deref().expect("asked for by the builder");
+    let (store, known) = Store::open(dir)?;
+    let (keys, fresh) = match (&builder.keys, &builder.key_file) {
+        (Some(keys), _) => (keys.clone(), false),
+        (None, Some(path)) => Keys::from_file(path)?,
+        (None, None) => Keys::from_file(&store.key_file())?,
+    };
+    // With a key that nobody had before, there is no cookie that could be followed.
+    let before = if known || fresh { Before::Listed } else { Before::Any };
+    let mut incarnation = [0; 8];
+    getrandom::fill(&mut incarnation)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no random incarnation: {error}")))?;
+    let maker = Maker {
+        keys,
+        store: store.clone(),
+        clock: Arc::clone(&builder.clock),
+        // Whoever reads it as JSON may have 53 bits for a number.
+        incarnation: u64::from_ne_bytes(incarnation) >> 11,
+        started: builder.clock.now(),
+        before,
+        capacity: builder.limits.sessions,
+    };
+    let services = Services::new(maker, &builder.services)?;
+    store.mark()?;
+    Ok(services)
+}
+
+fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
+    let bind = || {
+        let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        // As many as Linux allows by default.
+        socket.listen(4096)?.into_std()
+    };
+    bind().map_err(|error| listen_failed(address, &error))
+}
+
+fn listen_failed(address: SocketAddr, error: &std::io::Error) -> Error {
+    let kind = if error.kind() == IoErrorKind::AddrInUse { ErrorKind::PortTaken } else { ErrorKind::Io };
+    Error::new(kind, format!("cannot listen on `{address}`: {error}"))
+}

@@ -1,0 +1,198 @@
+//! How components fit together: what they say about each other, which is the entry, and what a release cannot do twice.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::classify::{self, Facts, Reason};
+use super::haddock;
+use super::keys::nearest;
+use super::reader::{Cursor, Reader, listed};
+use super::resolve::{ResolveOptions, TAG};
+use super::service;
+use crate::environment::Entry;
+use crate::name::ComponentName;
+
+/// Checks what components say about each other, and tells which are versioned.
+pub(super) fn relate(
+    reader: &mut Reader<'_>,
+    drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
+    settings: &haddock::Draft<'_>,
+    options: &ResolveOptions,
+) -> BTreeMap<ComponentName, Reason> {
+    let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
+    let shared = haddock::shared_names(reader, settings, &known);
+    for (name, draft) in drafts {
+        let links = draft.links.iter().map(|link| (&link.to, &link.cursor));
+        for (to, cursor) in draft.depends_on.iter().map(|other| (&other.on, &other.cursor)).chain(links) {
+            if to == name.as_str() {
+                reader.wrong(cursor, format!("component `{name}` names itself"), "remove it");
+            } else if !known.contains(to.as_str()) {
+                no_such_component(reader, cursor, to, &known);
+            }
+        }
+    }
+    check_cycles(reader, drafts);
+    let facts = drafts.iter().map(|(name, draft)| {
+        let facts = Facts {
+            mentions: draft
+                .image_mentions
+                .iter()
+                .map(String::as_str)
+                .find(|variable| *variable == TAG || options.release_variables.contains_key(*variable)),
+            image_given: options.images.contains_key(name),
+            links: draft
+                .links
+                .iter()
+                .filter_map(|link| drafts.get_key_value(link.to.as_str()))
+                .map(|(name, _)| name)
+                .collect(),
+            listed: shared.contains(name.as_str()),
+        };
+        (name, facts)
+    });
+    let reasons = classify::classify(&facts.collect());
+    for (name, draft) in drafts {
+        if reasons.get(name).is_some_and(Reason::is_versioned) {
+            continue;
+        }
+        let links = draft.links.iter().map(|link| (&link.to, &link.cursor));
+        for (to, cursor) in draft.depends_on.iter().map(|other| (&other.on, &other.cursor)).chain(links) {
+            if reasons.get(to.as_str()).is_some_and(Reason::is_versioned) {
+                let message = format!("`{name}` is shared and cannot need `{to}`, of which every version has its own");
+                let hint = format!("remove it, or list `{to}` under `x-haddock.shared`, too");
+                reader.wrong(cursor, message, hint);
+            }
+        }
+    }
+    reasons
+}
+
+pub(super) fn no_such_component(reader: &mut Reader<'_>, cursor: &Cursor<'_>, name: &str, known: &BTreeSet<&str>) {
+    // As it is written: a variable's value is not shown.
+    let written = if cursor.written().is_empty() { name } else { cursor.written() };
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("the components are {}", listed(known)),
+    };
+    reader.wrong(cursor, format!("`{written}` names no component"), hint);
+}
+
+/// Components that wait for each other, by `depends_on` or links, would never start.
+fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, service::Draft<'_>>) {
+    let needs = |name: &str| {
+        drafts.get(name).into_iter().flat_map(|draft| {
+            draft
+                .depends_on
+                .iter()
+                .map(|other| other.on.as_str())
+                .chain(draft.links.iter().map(|link| link.to.as_str()))
+        })
+    };
+    // Take away what needs nothing that is left, until nothing can be taken.
+    let mut left: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
+    loop {
+        let free: Vec<&str> = left
+            .iter()
+            .copied()
+            .filter(|name| !needs(name).any(|other| other != *name && left.contains(other)))
+            .collect();
+        if free.is_empty() {
+            break;
+        }
+        free.iter().for_each(|name| _ = left.remove(name));
+    }
+    let Some(&first) = left.first() else { return };
+    let mut path = vec![first];
+    loop {
+        let last = path[path.len() - 1];
+        let next = needs(last)
+            .find(|other| *other != last && left.contains(other))
+            .expect("what is left needs something left");
+        if let Some(begin) = path.iter().position(|name| *name == next) {
+            path.drain(..begin);
+            path.push(next);
+            break;
+        }
+        path.push(next);
+    }
+    let cursor = drafts[path[0]].cursor.clone();
+    let message = format!("components wait for each other: `{}`", path.join("` → `"));
+    reader.wrong(&cursor, message, "remove one of these `depends_on` or links");
+}
+
+/// The entry that the file names; else the only component with ports, else the only one that exposes any.
+pub(super) fn find_entry(
+    reader: &mut Reader<'_>,
+    root: &Cursor<'_>,
+    drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
+    settings: &haddock::Draft<'_>,
+) -> Option<Entry> {
+    if let Some(entry) = &settings.entry {
+        let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
+        let Some((name, _)) = drafts.get_key_value(entry.component.as_str()) else {
+            no_such_component(reader, &entry.cursor, &entry.component, &known);
+            return None;
+        };
+        return Some(Entry { component: name.clone(), port: entry.port });
+    }
+    // What is wrong with the settings or a component has been told already.
+    if reader.error_count() > 0 {
+        return None;
+    }
+    let with = |ports: fn(&service::Draft<'_>) -> BTreeSet<u16>| -> Vec<(&ComponentName, BTreeSet<u16>)> {
+        drafts.iter().map(|(name, draft)| (name, ports(draft))).filter(|(_, ports)| !ports.is_empty()).collect()
+    };
+    let mut candidates = with(|draft| draft.ports.iter().map(|port| port.container).collect());
+    if candidates.is_empty() {
+        candidates = with(|draft| draft.expose.iter().copied().collect());
+    }
+    let (message, example) = match candidates.as_slice() {
+        [(name, ports)] if ports.len() == 1 => {
+            return Some(Entry { component: (*name).clone(), port: *ports.first().expect("one port") });
+        }
+        [] => ("no component has a port, so none can take the traffic".to_owned(), "component:8080".to_owned()),
+        [(name, ports)] => (
+            format!("`{name}` has the ports {}, and only one can take the traffic", listed(ports)),
+            format!("{name}:{}", ports.first().expect("not empty")),
+        ),
+        [(first, ports), ..] => (
+            format!(
+                "{} have ports, and only one component can take the traffic",
+                listed(candidates.iter().map(|(name, _)| name))
+            ),
+            format!("{first}:{}", ports.first().expect("not empty")),
+        ),
+    };
+    reader.wrong(root, message, format!("say which: `x-haddock: {{ entry: \"{example}\" }}`"));
+    None
+}
+
+/// What a release can not do twice.
+pub(super) fn check_release(
+    reader: &mut Reader<'_>,
+    drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
+    reasons: &BTreeMap<ComponentName, Reason>,
+    entry: Option<&Entry>,
+) {
+    let versioned = |name: &ComponentName| reasons.get(name).is_some_and(Reason::is_versioned);
+    for (name, draft) in drafts.iter().filter(|(name, _)| versioned(name)) {
+        let Some((at, port)) = draft.ports_at.as_ref().zip(draft.ports.iter().find(|port| port.host.is_some())) else {
+            continue;
+        };
+        let (host, inside) = (port.host.unwrap_or_default(), port.container);
+        let message =
+            format!("versioned component `{name}` claims port {host} of the host, which only one version can have");
+        let hint = format!(
+            "write `\"{inside}\"` and let the gateway listen on {host}, or list `{name}` under `x-haddock.shared`"
+        );
+        reader.wrong(at, message, hint);
+    }
+    if let Some(entry) = entry.filter(|entry| !versioned(&entry.component)) {
+        let name = &entry.component;
+        let cursor = drafts[name].cursor.clone();
+        let message = format!("the entry `{name}` is shared, so a release would bring nothing that takes traffic");
+        let hint = format!(
+            "write `${{TAG}}` in its image, name an image for `{name}` in the release, or link it to what is versioned"
+        );
+        reader.wrong(&cursor, message, hint);
+    }
+}

@@ -1,0 +1,321 @@
+//! One request and its response.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Request, Response, StatusCode, request};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::client::ClientBody;
+use super::cookie::{self, Claim};
+use super::headers::{self, Refusal, Seen};
+use super::passage::{Answer, Passage, ResponseBody};
+use super::routing::Outcome;
+use super::service::Service;
+use super::upstream::{self, Upstream};
+use super::worker::Connection;
+
+/// A pooled connection that has been idle for longer may be closed by the instance at this very moment. A request that
+/// may not be sent twice does not take such a one; one that may is kept so that it can be.
+const SURELY_OPEN: Duration = Duration::from_millis(500);
+
+/// The first and the longest pause between two attempts to reach the instance of a session.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+/// Serves a request.
+pub(super) async fn serve(connection: Arc<Connection>, request: Request<Incoming>) -> Answer {
+    connection.watch.serve();
+    let response = match exchange(&connection, request).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            connection.watch.rest(connection.now());
+            refuse(refusal)
+        }
+    };
+    Ok(response)
+}
+
+fn refuse(Refusal(status, why): Refusal) -> Response<ResponseBody> {
+    let text = format!("{}: {why}\n", status.as_u16());
+    let mut response = Response::new(ResponseBody::Text(Some(Bytes::from(text))));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if status == StatusCode::BAD_REQUEST || status == StatusCode::METHOD_NOT_ALLOWED {
+        // Where the next request begins on this connection is anybody's guess.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+const NOWHERE: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance takes new sessions");
+const NO_ANSWER: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance did not answer");
+const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance cannot be reached");
+
+async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
+    let (mut parts, incoming) = request.into_parts();
+    let seen = headers::check(&parts, connection.watch.both_lengths())?;
+    headers::to_origin_form(&mut parts)?;
+    let service = connection.service(parts.headers.get(header::HOST)).ok_or(NOWHERE)?;
+    let https = connection.came_by_https(&parts.headers);
+
+    let (passage, foreign) = enter(connection, &service, &parts, &seen)?;
+    if seen.cookie && foreign {
+        strip_cookie(&mut parts.headers, &service.cookie);
+    }
+    let upgrade = headers::wanted_upgrade(&parts, &seen);
+    let client_side = if upgrade.is_some() { parts.extensions.remove::<OnUpgrade>() } else { None };
+    connection.pass_request(&mut parts, &seen, upgrade);
+
+    let body = ClientBody::new(incoming, &connection.watch);
+    let (response, mut passage) = send(connection, passage, Request::from_parts(parts, body)).await?;
+    let (mut parts, incoming) = response.into_parts();
+    let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    if upgraded && client_side.is_none() {
+        passage.outcome = Outcome::Failed;
+        return Err(Refusal(StatusCode::BAD_GATEWAY, "the instance changed the protocol unasked"));
+    }
+    if parts.status.is_server_error() {
+        passage.outcome = Outcome::Failed;
+    }
+    headers::pass_response(&mut parts);
+    if passage.placement.session.is_some() {
+        set_cookie(&mut passage, &mut parts.headers, https);
+    }
+    if let Some(client_side) = client_side.filter(|_| upgraded) {
+        let instance_side = parts.extensions.remove::<OnUpgrade>();
+        passage.upgrade();
+        connection.watch.upgrade();
+        tokio::spawn(tunnel(client_side, instance_side, passage));
+        return Ok(Response::from_parts(parts, ResponseBody::Text(None)));
+    }
+    Ok(Response::from_parts(parts, ResponseBody::stream(incoming, passage)))
+}
+
+/// Gives the request its place. Says whether there was a cookie of our name, which is not for the instance to see.
+fn enter(
+    connection: &Arc<Connection>,
+    service: &Arc<Service>,
+    parts: &request::Parts,
+    seen: &Seen,
+) -> Result<(Passage, bool), Refusal> {
+    let mut claim: Option<Claim<'_>> = None;
+    let mut foreign = false;
+    if seen.cookie {
+        for header in parts.headers.get_all(header::COOKIE) {
+            for value in cookie::values(header.as_bytes(), &service.cookie) {
+                foreign = true;
+                claim = claim.or_else(|| service.sealer.open(value));
+            }
+        }
+    }
+    let now = connection.now();
+    let placement = service.routing().place(claim, parts.uri.path(), &[], now).ok_or(NOWHERE)?;
+    Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), foreign))
+}
+
+fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {
+    let kept: Vec<HeaderValue> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| HeaderValue::from_maybe_shared(Bytes::from(cookie::without(value.as_bytes(), name)?)).ok())
+        .collect();
+    headers.remove(header::COOKIE);
+    for value in kept {
+        headers.append(header::COOKIE, value);
+    }
+}
+
+/// Gives the client a cookie, if it has none or its stamp has been overtaken.
+fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: bool) {
+    let now = passage.connection.now();
+    let Some((instance, stamp)) = passage.service.routing().restamp(&mut passage.placement, now) else { return };
+    let Some(session) = passage.placement.session else { return };
+    let mut text = Vec::with_capacity(160);
+    text.extend_from_slice(&passage.service.cookie);
+    text.push(b'=');
+    passage.service.sealer.seal(Claim { session: session.id, stamp, instance: instance.as_str() }, &mut text);
+    text.extend_from_slice(b"; Path=/; HttpOnly; SameSite=Lax");
+    if https {
+        text.extend_from_slice(b"; Secure");
+    }
+    let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) else { return };
+    headers.append(header::SET_COOKIE, value);
+    // Nobody may keep this response for somebody else: they would share the session.
+    let is_private = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
+        let value = value.as_bytes().to_ascii_lowercase();
+        [b"private".as_slice(), b"no-store"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
+    });
+    if !is_private {
+        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+}
+
+/// Sends the request to where its place is, and to another place as long as that is allowed.
+async fn send(
+    connection: &Arc<Connection>,
+    mut passage: Passage,
+    mut request: Request<ClientBody>,
+) -> Result<(Response<Incoming>, Passage), Refusal> {
+    let limits = connection.limits();
+    let mut tried = Vec::new();
+    let mut fresh = false;
+    let mut pause = PAUSES.0;
+    let began = connection.now();
+    loop {
+        let address = passage.placement.address;
+        // Sent twice it does no more than once (RFC 9110, 9.2.2), and it can be: no body is used up by the first time.
+        let replay = request.method().is_idempotent() && request.body().is_end_stream();
+        let pooled = if fresh {
+            None
+        } else {
+            let at_most = if replay { limits.pool_idle } else { SURELY_OPEN };
+            connection.worker.pool.take(address, at_most, connection.now())
+        };
+        let upstream = match pooled {
+            Some(upstream) => Ok(upstream),
+            None => upstream::connect(address, limits.connect_within).await,
+        };
+        match upstream {
+            Ok(upstream) => match try_send(connection, passage, request, upstream, replay).await {
+                Sent::Answered(response, passage) => return Ok((response, passage)),
+                Sent::Refused(refusal) => return Err(refusal),
+                Sent::Again(back, again) => {
+                    (request, passage) = (again, back);
+                    fresh = true;
+                    continue;
+                }
+                Sent::NotReached(back, again) => (request, passage) = (again, back),
+            },
+            Err(upstream::Unreachable) => {}
+        }
+        // It could not be sent, and nothing of it was used up.
+        fresh = false;
+        if passage.placement.is_sticky() {
+            // Only its own instance has the session.
+            let elapsed = connection.now().since(began);
+            let still_there = passage.service.routing().address(&passage.placement);
+            match still_there {
+                Some(_) if elapsed >= limits.retry_within => {
+                    passage.outcome = Outcome::Unreachable;
+                    return Err(NOT_REACHED);
+                }
+                Some(address) => {
+                    crate::time::sleep(pause.min(limits.retry_within.saturating_sub(elapsed))).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                    passage.placement.address = address;
+                    continue;
+                }
+                // Given up meanwhile, by an eviction: its next request opens a new session, and this is it.
+                None => {}
+            }
+        }
+        tried.push(passage.placement.instance);
+        let service = Arc::clone(&passage.service);
+        passage.move_on();
+        let placement =
+            service.routing().place(None, request.uri().path(), &tried, connection.now()).ok_or(NOT_REACHED)?;
+        passage = Passage::new(Arc::clone(connection), service, placement);
+    }
+}
+
+#[allow(clippy::large_enum_variant, reason = "passed once, from one frame to the next")]
+enum Sent {
+    Answered(Response<Incoming>, Passage),
+    Refused(Refusal),
+    /// The pooled connection was dead: once more, on a new one.
+    Again(Passage, Request<ClientBody>),
+    /// Nothing of it was sent.
+    NotReached(Passage, Request<ClientBody>),
+}
+
+async fn try_send(
+    connection: &Arc<Connection>,
+    mut passage: Passage,
+    request: Request<ClientBody>,
+    mut upstream: Upstream,
+    replay: bool,
+) -> Sent {
+    let reused = upstream.idle_since.is_some();
+    let address = upstream.address;
+    // One that was put back an instant ago may have its last words to read.
+    if reused && !upstream.sender.is_ready() && upstream.sender.ready().await.is_err() {
+        return Sent::Again(passage, request);
+    }
+    let long_idle = upstream.idle_since.is_some_and(|since| connection.now().since(since) > SURELY_OPEN);
+    let copy = (long_idle && replay).then(|| head_of(&request));
+    let answer =
+        tokio::time::timeout(connection.limits().answer_within, upstream.sender.try_send_request(request)).await;
+    match answer {
+        Ok(Ok(response)) => {
+            passage.upstream = Some(upstream);
+            Sent::Answered(response, passage)
+        }
+        Ok(Err(mut error)) => {
+            if reused {
+                connection.worker.pool.forget(address);
+            }
+            match error.take_message() {
+                Some(request) if reused => Sent::Again(passage, request),
+                Some(request) => Sent::NotReached(passage, request),
+                None => {
+                    let error = error.into_error();
+                    tracing::debug!(%address, %error, "no response");
+                    if error.is_user() {
+                        return Sent::Refused(Refusal(StatusCode::BAD_REQUEST, "a body that cannot be read"));
+                    }
+                    if let Some(request) = copy {
+                        return Sent::Again(passage, request);
+                    }
+                    passage.outcome = Outcome::Failed;
+                    Sent::Refused(NO_ANSWER)
+                }
+            }
+        }
+        Err(_) => {
+            passage.outcome = Outcome::Failed;
+            Sent::Refused(Refusal(StatusCode::GATEWAY_TIMEOUT, "the instance took too long"))
+        }
+    }
+}
+
+/// The request again, without a body.
+fn head_of(request: &Request<ClientBody>) -> Request<ClientBody> {
+    let mut copy = Request::new(ClientBody::empty());
+    copy.method_mut().clone_from(request.method());
+    copy.uri_mut().clone_from(request.uri());
+    copy.headers_mut().clone_from(request.headers());
+    copy
+}
+
+/// Carries bytes both ways until both sides, or one of them rudely, have ended.
+async fn tunnel(client_side: OnUpgrade, instance_side: Option<OnUpgrade>, passage: Passage) {
+    let Some(instance_side) = instance_side else { return };
+    let (client, instance) = match (client_side.await, instance_side.await) {
+        (Ok(client), Ok(instance)) => (client, instance),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::debug!(%error, "an upgrade came to nothing");
+            return;
+        }
+    };
+    let (mut client, mut instance) = (TokioIo::new(client), TokioIo::new(instance));
+    let stopped = passage.connection.worker.shared.cut.cancelled();
+    tokio::select! {
+        result = tokio::io::copy_bidirectional(&mut client, &mut instance) => {
+            if let Err(error) = result {
+                tracing::debug!(%error, "an upgraded connection broke");
+            }
+        }
+        () = stopped => {}
+    }
+    drop(passage);
+}

@@ -1,0 +1,329 @@
+//! What a proxy does to headers: refuses what is ambiguous, takes out what is meant for one hop, and says for whom it
+//! asks (RFC 9110 section 7.6, RFC 9112, RFC 7239).
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Uri, Version, request, response};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// A request that is not passed on, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str);
+
+/// What one look over the headers of a request has found.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    hosts: u8,
+    connection: bool,
+    keep_alive: bool,
+    proxy_connection: bool,
+    te: bool,
+    trailer: bool,
+    transfer_encoding: bool,
+    expect: bool,
+    upgrade: bool,
+    forwarded: bool,
+    x_forwarded: bool,
+    /// There is a `Cookie` header.
+    pub(super) cookie: bool,
+}
+
+/// Looks over a request and refuses what two readers could read in two ways.
+pub(super) fn check(parts: &request::Parts, both_lengths: bool) -> Result<Seen, Refusal> {
+    const BAD: StatusCode = StatusCode::BAD_REQUEST;
+    let mut seen = Seen::default();
+    for (name, value) in &parts.headers {
+        match *name {
+            header::HOST => seen.hosts = seen.hosts.saturating_add(1),
+            header::CONNECTION => seen.connection = true,
+            header::TE => seen.te = true,
+            header::TRAILER => seen.trailer = true,
+            header::EXPECT => seen.expect = true,
+            header::UPGRADE => seen.upgrade = true,
+            header::FORWARDED => seen.forwarded = true,
+            header::COOKIE => seen.cookie = true,
+            header::TRANSFER_ENCODING => {
+                if seen.transfer_encoding || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                    return Err(Refusal(BAD, "transfer-encoding other than `chunked`"));
+                }
+                seen.transfer_encoding = true;
+            }
+            _ => match name.as_str() {
+                "keep-alive" => seen.keep_alive = true,
+                "proxy-connection" => seen.proxy_connection = true,
+                "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.x_forwarded = true,
+                _ => {}
+            },
+        }
+    }
+    if seen.transfer_encoding && (both_lengths || parts.headers.contains_key(header::CONTENT_LENGTH)) {
+        return Err(Refusal(BAD, "both content-length and transfer-encoding"));
+    }
+    if seen.hosts > 1 {
+        return Err(Refusal(BAD, "more than one host"));
+    }
+    if seen.hosts == 0 && parts.version > Version::HTTP_10 {
+        return Err(Refusal(BAD, "no host"));
+    }
+    if parts.headers.get(header::HOST).is_some_and(|host| !is_host(host.as_bytes())) {
+        return Err(Refusal(BAD, "a host that is none"));
+    }
+    if parts.method == Method::CONNECT {
+        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "this is no tunnel"));
+    }
+    Ok(seen)
+}
+
+/// Whether it can be the content of a `Host` header: what would be misread somewhere behind us is refused here.
+fn is_host(host: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
+    host.iter().all(plain)
+}
+
+/// Makes the request one that can be passed on, and answers with the host that it is for.
+pub(super) fn to_origin_form(parts: &mut request::Parts) -> Result<(), Refusal> {
+    if parts.uri.scheme().is_none() && parts.uri.authority().is_none() {
+        return Ok(());
+    }
+    // The absolute form: its authority counts, whatever the host header says (RFC 9112, 3.2.2).
+    let bad = Refusal(StatusCode::BAD_REQUEST, "a target that is no path");
+    let authority = parts.uri.authority().ok_or(bad)?;
+    if authority.as_str().contains('@') {
+        return Err(bad);
+    }
+    let host = HeaderValue::from_str(authority.as_str()).map_err(|_| bad)?;
+    let path = parts.uri.path_and_query().cloned().ok_or(bad)?;
+    parts.headers.insert(header::HOST, host);
+    parts.uri = Uri::from(path);
+    Ok(())
+}
+
+/// The protocol that the client wants to change to.
+pub(super) fn wanted_upgrade(parts: &request::Parts, seen: &Seen) -> Option<HeaderValue> {
+    if !seen.upgrade || parts.version < Version::HTTP_11 || !has_token(&parts.headers, "upgrade") {
+        return None;
+    }
+    let wanted = parts.headers.get(header::UPGRADE)?;
+    // HTTP/2 in the clear would carry requests past us.
+    (!wanted.as_bytes().to_ascii_lowercase().starts_with(b"h2")).then(|| wanted.clone())
+}
+
+fn has_token(headers: &HeaderMap, token: &str) -> bool {
+    headers.get_all(header::CONNECTION).iter().any(|value| {
+        value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .any(|part| part.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    })
+}
+
+/// Takes out what `Connection` names.
+fn remove_named(headers: &mut HeaderMap) {
+    let mut named: Vec<HeaderName> = Vec::new();
+    for value in headers.get_all(header::CONNECTION) {
+        for part in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            // The usual ones are not headers, or are taken out anyway.
+            if [b"close".as_slice(), b"keep-alive", b"upgrade", b"te"]
+                .iter()
+                .any(|usual| part.eq_ignore_ascii_case(usual))
+            {
+                continue;
+            }
+            // Without these it would be another request.
+            named.extend(
+                HeaderName::from_bytes(part)
+                    .ok()
+                    .filter(|name| *name != header::HOST && *name != header::CONTENT_LENGTH),
+            );
+        }
+    }
+    for name in named {
+        headers.remove(name);
+    }
+}
+
+/// Takes out of a request what was meant for us alone, and adds what the instance is to know.
+pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Option<HeaderValue>, client: &mut Client) {
+    let headers = &mut parts.headers;
+    if seen.connection {
+        remove_named(headers);
+        headers.remove(header::CONNECTION);
+    }
+    for (there, name) in [
+        (seen.keep_alive, KEEP_ALIVE),
+        (seen.proxy_connection, PROXY_CONNECTION),
+        (seen.te, header::TE),
+        (seen.trailer, header::TRAILER),
+        (seen.transfer_encoding, header::TRANSFER_ENCODING),
+        (seen.upgrade, header::UPGRADE),
+        // Answered by us as soon as the instance reads the body.
+        (seen.expect, header::EXPECT),
+    ] {
+        if there {
+            headers.remove(name);
+        }
+    }
+    if let Some(upgrade) = upgrade {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, upgrade);
+    }
+    client.introduce(headers, seen);
+    parts.version = Version::HTTP_11;
+}
+
+/// Takes out of a response what was meant for us alone.
+pub(super) fn pass_response(parts: &mut response::Parts) {
+    let upgrade = if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        parts.headers.get(header::UPGRADE).cloned()
+    } else {
+        None
+    };
+    let headers = &mut parts.headers;
+    let (mut connection, mut keep_alive, mut proxy_connection) = (false, false, false);
+    let (mut te, mut trailer, mut transfer_encoding, mut upgraded) = (false, false, false, false);
+    for name in headers.keys() {
+        match *name {
+            header::CONNECTION => connection = true,
+            header::TE => te = true,
+            header::TRAILER => trailer = true,
+            header::TRANSFER_ENCODING => transfer_encoding = true,
+            header::UPGRADE => upgraded = true,
+            _ => match name.as_str() {
+                "keep-alive" => keep_alive = true,
+                "proxy-connection" => proxy_connection = true,
+                _ => {}
+            },
+        }
+    }
+    if connection {
+        remove_named(headers);
+    }
+    for (there, name) in [
+        (connection, header::CONNECTION),
+        (keep_alive, KEEP_ALIVE),
+        (proxy_connection, PROXY_CONNECTION),
+        (te, header::TE),
+        (trailer, header::TRAILER),
+        (transfer_encoding, header::TRANSFER_ENCODING),
+        (upgraded, header::UPGRADE),
+    ] {
+        if there {
+            headers.remove(name);
+        }
+    }
+    if let Some(upgrade) = upgrade {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, upgrade);
+    }
+    parts.version = Version::HTTP_11;
+}
+
+/// Who asks, in the words of the forwarding headers; made once for a connection.
+#[derive(Debug)]
+pub(super) struct Client {
+    address: HeaderValue,
+    trusted: bool,
+    /// `Forwarded` for the host that was asked for last.
+    forwarded: Option<(HeaderValue, HeaderValue)>,
+}
+
+impl Client {
+    pub(super) fn new(peer: SocketAddr, trusted: bool) -> Self {
+        let address = peer.ip().to_canonical().to_string();
+        Self {
+            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
+            trusted,
+            forwarded: None,
+        }
+    }
+
+    /// Whether the client came by https, as a peer that is trusted says.
+    pub(super) fn came_by_https(&self, headers: &HeaderMap) -> bool {
+        self.trusted
+            && headers.get(&X_FORWARDED_PROTO).is_some_and(|proto| {
+                let first = proto.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
+                first.trim_ascii().eq_ignore_ascii_case(b"https")
+            })
+    }
+
+    fn introduce(&mut self, headers: &mut HeaderMap, seen: &Seen) {
+        let host = headers.get(header::HOST).cloned();
+        let told = self.trusted && (seen.x_forwarded || seen.forwarded);
+        if !told && seen.forwarded {
+            headers.remove(header::FORWARDED);
+        }
+        if told {
+            append(headers, X_FORWARDED_FOR, &self.address);
+            if !headers.contains_key(&X_FORWARDED_PROTO) {
+                headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+            }
+            if let Some(host) = &host
+                && !headers.contains_key(&X_FORWARDED_HOST)
+            {
+                headers.insert(X_FORWARDED_HOST, host.clone());
+            }
+        } else {
+            headers.insert(X_FORWARDED_FOR, self.address.clone());
+            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+            match &host {
+                Some(host) => {
+                    headers.insert(X_FORWARDED_HOST, host.clone());
+                }
+                None => {
+                    headers.remove(&X_FORWARDED_HOST);
+                }
+            }
+        }
+        let ours = self.element(host);
+        append(headers, header::FORWARDED, &ours);
+    }
+
+    fn element(&mut self, host: Option<HeaderValue>) -> HeaderValue {
+        let host = host.unwrap_or(HeaderValue::from_static(""));
+        if let Some((for_host, element)) = &self.forwarded
+            && *for_host == host
+        {
+            return element.clone();
+        }
+        let mut text = String::from("for=");
+        let address = self.address.to_str().unwrap_or("unknown");
+        match address.parse() {
+            Ok(IpAddr::V6(_)) => write!(text, "\"[{address}]\""),
+            _ => write!(text, "{address}"),
+        }
+        .expect("a string takes all");
+        if let Ok(host) = host.to_str()
+            && !host.is_empty()
+        {
+            // A host with a port, or any other character that is not a token's, has to be quoted.
+            write!(text, ";host=\"{host}\"").expect("a string takes all");
+        }
+        text.push_str(";proto=http");
+        let element = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("for=unknown"));
+        self.forwarded = Some((host, element.clone()));
+        element
+    }
+}
+
+/// Adds to a list that may be spread over several lines, and makes it one.
+fn append(headers: &mut HeaderMap, name: HeaderName, ours: &HeaderValue) {
+    let before: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
+    let value = if before.is_empty() {
+        ours.clone()
+    } else {
+        let bytes = [&before.join(b", ".as_slice()), b", ".as_slice(), ours.as_bytes()].concat();
+        HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| ours.clone())
+    };
+    headers.insert(name, value);
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

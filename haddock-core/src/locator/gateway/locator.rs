@@ -1,0 +1,74 @@
+//! The gateway as a locator.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
+use crate::name::{InstanceId, ServiceName};
+use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+
+use super::service::Services;
+
+/// The locator inside a gateway of this process.
+#[derive(Debug, Clone)]
+pub(super) struct GatewayLocator {
+    pub(super) services: Arc<Services>,
+}
+
+impl fmt::Display for GatewayLocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("gateway")
+    }
+}
+
+impl GatewayLocator {
+    /// Carries out what waits for the disk. On a thread of its own, so that it ends even if the caller goes away.
+    async fn carry_out<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Services) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let services = Arc::clone(&self.services);
+        match tokio::task::spawn_blocking(move || work(&services)).await {
+            Ok(result) => result,
+            Err(error) => Err(Error::new(ErrorKind::LocatorUnavailable, format!("the gateway gave up: {error}"))),
+        }
+    }
+}
+
+#[async_trait]
+impl ServiceLocator for GatewayLocator {
+    fn capabilities(&self) -> LocatorCapabilities {
+        LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true }
+    }
+
+    async fn apply(&self, table: &RoutingTable) -> Result<()> {
+        let table = table.clone();
+        self.carry_out(move |services| services.get_or_make(&table.service)?.apply(&table)).await
+    }
+
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+        let (service, instance) = (service.clone(), instance.clone());
+        self.carry_out(move |services| services.get_or_make(&service)?.close(&instance, number)).await
+    }
+
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+        let (service, instance) = (service.clone(), instance.clone());
+        self.carry_out(move |services| services.get_or_make(&service)?.evict(&instance, number)).await
+    }
+
+    async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
+        Ok(self.services.get(service).map_or_else(
+            || LocatorReport {
+                incarnation: self.services.maker.incarnation,
+                counting_since: self.services.maker.started,
+                newest: Number::default(),
+                table: None,
+                instances: std::collections::BTreeMap::new(),
+            },
+            |service| service.report(),
+        ))
+    }
+}

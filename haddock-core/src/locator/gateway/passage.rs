@@ -1,0 +1,151 @@
+//! A request's way through the gateway: its place at the instance, and the response's body.
+//!
+//! Whatever becomes of a request (answered, broken, given up by the client, dropped with its connection), its place is
+//! given back exactly once: when its [`Passage`] ends or is dropped.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use super::routing::{Outcome, Placement};
+use super::service::Service;
+use super::upstream::Upstream;
+use super::worker::Connection;
+
+/// A request that has its place.
+#[derive(Debug)]
+pub(super) struct Passage {
+    pub(super) connection: Arc<Connection>,
+    pub(super) service: Arc<Service>,
+    pub(super) placement: Placement,
+    /// How it would end if it ended now.
+    pub(super) outcome: Outcome,
+    /// Where the response comes from; goes back to the pool after its end.
+    pub(super) upstream: Option<Upstream>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    InFlight,
+    Upgraded,
+    Over,
+}
+
+impl Passage {
+    pub(super) fn new(connection: Arc<Connection>, service: Arc<Service>, placement: Placement) -> Self {
+        Self { connection, service, placement, outcome: Outcome::Fine, upstream: None, state: State::InFlight }
+    }
+
+    /// The response has been read to its end.
+    fn complete(&mut self) {
+        self.end(true);
+    }
+
+    /// Gives the place back, for a request that goes elsewhere.
+    pub(super) fn move_on(mut self) {
+        self.state = State::Over;
+        let now = self.connection.now();
+        self.service.routing().move_on(&self.placement, now);
+    }
+
+    /// The connection is upgraded.
+    pub(super) fn upgrade(&mut self) {
+        self.state = State::Upgraded;
+        self.service.routing().upgrade(&self.placement);
+    }
+
+    fn end(&mut self, reusable: bool) {
+        let state = std::mem::replace(&mut self.state, State::Over);
+        let now = self.connection.now();
+        match state {
+            State::InFlight => self.service.routing().finish(&self.placement, self.outcome, now),
+            State::Upgraded => self.service.routing().finish_upgraded(&self.placement, now),
+            State::Over => return,
+        }
+        if state == State::InFlight {
+            self.connection.watch.rest(now);
+            if let Some(upstream) = self.upstream.take()
+                && reusable
+            {
+                self.connection.worker.pool.put(upstream, now);
+            }
+        }
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+/// A response's body.
+#[derive(Debug)]
+pub(super) enum ResponseBody {
+    /// Ours.
+    Text(Option<Bytes>),
+    /// The instance's.
+    Stream(Incoming, Passage),
+}
+
+impl ResponseBody {
+    pub(super) fn stream(incoming: Incoming, mut passage: Passage) -> Self {
+        if incoming.is_end_stream() {
+            passage.complete();
+        }
+        Self::Stream(incoming, passage)
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    #[inline]
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Stream(incoming, passage) => {
+                let polled = Pin::new(&mut *incoming).poll_frame(cx);
+                match &polled {
+                    Poll::Pending => {}
+                    Poll::Ready(Some(Ok(_))) => {
+                        // Who knows the length does not ask again after the last piece.
+                        if incoming.is_end_stream() {
+                            passage.complete();
+                        }
+                    }
+                    Poll::Ready(None) => passage.complete(),
+                    Poll::Ready(Some(Err(_))) => {
+                        passage.outcome = Outcome::Failed;
+                        passage.end(false);
+                    }
+                }
+                polled
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_none(),
+            Self::Stream(incoming, _) => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Self::Stream(incoming, _) => incoming.size_hint(),
+        }
+    }
+}
+
+/// The gateway's answers are never errors: what goes wrong is a response, too.
+pub(super) type Answer = Result<http::Response<ResponseBody>, Infallible>;

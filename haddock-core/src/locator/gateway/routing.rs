@@ -1,0 +1,532 @@
+//! Where a request goes, and what is counted. Pure: the time is an argument, nothing is sent and nothing is written.
+//!
+//! One [`Routing`] per service, behind one lock. A decision takes its place (in flight, and in its session) before the
+//! lock is let go, and [`close`](Routing::close) looks and closes under the same lock: nothing slips in between.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
+
+use crate::name::InstanceId;
+use crate::routing::{CloseAnswer, Count, InstanceFigures, LocatorReport, Number, RoutingTable, SessionPolicy, Share};
+use crate::time::Timestamp;
+
+use super::cookie::{AHEAD, Claim};
+use super::sessions::{Found, SessionTable, Slot, TICK, Tick};
+use super::shares::Shares;
+
+/// What is known, at the start, of sessions from before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// There is a state on disk, or the key was made just now: only instances of the table on disk can have sessions.
+    Listed,
+    /// Nothing is known: any instance may have sessions.
+    Any,
+}
+
+/// How a request ended, as far as its instance is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Answered, or given up by the client.
+    Fine,
+    /// Answered with a 5xx, too late, or not to the end.
+    Failed,
+    /// It could not be sent.
+    Unreachable,
+}
+
+#[derive(Debug)]
+struct Instance {
+    id: InstanceId,
+    address: SocketAddr,
+    /// `None`: not listed.
+    share: Option<Share>,
+    closed: bool,
+    /// Closed by an eviction: what the session table still holds of it counts no more.
+    evicted: bool,
+    live: u64,
+    in_flight: u64,
+    upgraded: u64,
+    /// Requests in flight of sessions that are not in the table, as it was full.
+    uncounted: u64,
+    /// When a session that is not in the table may have been used last. Until it has surely expired, how many live
+    /// is unknown.
+    uncounted_until: Option<Timestamp>,
+    sessions_begun: u64,
+    requests_begun: u64,
+    sessions_failed: u64,
+    requests_failed: u64,
+    sessions_evicted: u64,
+    last_seen: Option<Timestamp>,
+}
+
+impl Instance {
+    fn takes_requests(&self) -> bool {
+        self.share.is_some() && !self.closed
+    }
+}
+
+/// A request's place: on which instance it counts as in flight, and in which session.
+///
+/// Each one has to be given back with [`Routing::finish`], [`Routing::move_on`] or [`Routing::finish_upgraded`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement {
+    pub(super) instance: u32,
+    pub(super) address: SocketAddr,
+    /// `None`: a request on an ignored path.
+    pub(super) session: Option<Session>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Session {
+    pub(super) id: u64,
+    /// Whether it began with this request, so that nothing of it is on the instance yet.
+    pub(super) opened: bool,
+    /// `None`: the table was full.
+    slot: Option<Slot>,
+    /// Until when the client's cookie says it was used; `None`: it has no cookie yet.
+    stamp: Option<Timestamp>,
+}
+
+impl Placement {
+    /// Whether its session was there before.
+    pub(super) fn is_sticky(&self) -> bool {
+        self.session.is_some_and(|session| !session.opened)
+    }
+}
+
+/// The routing of one service.
+#[derive(Debug)]
+pub(super) struct Routing {
+    incarnation: u64,
+    started: Timestamp,
+    before: Before,
+    newest: Number,
+    table: Option<RoutingTable>,
+    policy: SessionPolicy,
+    /// Never shrinks: a closed mark is for ever.
+    instances: Vec<Instance>,
+    by_id: HashMap<InstanceId, u32>,
+    sessions: SessionTable,
+    new: Shares,
+    ignored: Shares,
+    last_id: u64,
+}
+
+impl Routing {
+    pub(super) fn new(incarnation: u64, started: Timestamp, before: Before, capacity: u32, seed: u64) -> Self {
+        let policy = SessionPolicy::default();
+        Self {
+            incarnation,
+            started,
+            before,
+            newest: Number::default(),
+            table: None,
+            sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
+            policy,
+            instances: Vec::new(),
+            by_id: HashMap::new(),
+            new: Shares::default(),
+            ignored: Shares::default(),
+            last_id: seed,
+        }
+    }
+
+    /// Takes up what was on disk.
+    pub(super) fn restore(&mut self, newest: Number, table: Option<&RoutingTable>, closed: &BTreeSet<InstanceId>) {
+        for id in closed {
+            let instance = self.instance(id, None);
+            self.instances[instance as usize].closed = true;
+        }
+        if let Some(table) = table {
+            self.apply(table, self.started);
+            for id in table.routes.keys() {
+                let instance = self.instance(id, None) as usize;
+                self.instances[instance].uncounted_until = Some(self.started);
+            }
+        }
+        self.newest = newest;
+    }
+
+    pub(super) fn newest(&self) -> Number {
+        self.newest
+    }
+
+    pub(super) fn table(&self) -> Option<&RoutingTable> {
+        self.table.as_ref()
+    }
+
+    pub(super) fn closed(&self) -> BTreeSet<InstanceId> {
+        self.instances.iter().filter(|instance| instance.closed).map(|instance| instance.id.clone()).collect()
+    }
+
+    // ---- what the locator is asked to do; the caller has checked the number --------------------------------------
+
+    /// Notes a number that was seen.
+    pub(super) fn note(&mut self, number: Number) {
+        self.newest = self.newest.max(number);
+    }
+
+    /// Puts a table into force.
+    pub(super) fn apply(&mut self, table: &RoutingTable, now: Timestamp) {
+        self.note(table.number);
+        for instance in &mut self.instances {
+            instance.share = None;
+        }
+        for (id, route) in &table.routes {
+            let at = self.instance(id, Some(route.address)) as usize;
+            let instance = &mut self.instances[at];
+            if !instance.closed {
+                instance.address = route.address;
+                instance.share = Some(route.share);
+            }
+        }
+        if self.policy != table.session {
+            self.policy = table.session.clone();
+            let now = self.tick(now);
+            self.sessions.set_idle(self.policy.idle, now);
+        }
+        self.table = Some(table.clone());
+        self.weigh();
+    }
+
+    /// Closes the instance if it has no share and nothing on it.
+    pub(super) fn close(&mut self, id: &InstanceId, number: Number, now: Timestamp) -> CloseAnswer {
+        self.note(number);
+        let at = self.instance(id, None);
+        let figures = self.figures(at, now);
+        if !figures.closed && (figures.share.is_some_and(|share| !share.is_zero()) || !figures.is_empty()) {
+            return CloseAnswer::Busy(figures);
+        }
+        let instance = &mut self.instances[at as usize];
+        instance.closed = true;
+        instance.share = None;
+        CloseAnswer::Closed
+    }
+
+    /// Closes the instance and ends what sessions it has.
+    pub(super) fn evict(&mut self, id: &InstanceId, number: Number) {
+        self.note(number);
+        let at = self.instance(id, None) as usize;
+        let instance = &mut self.instances[at];
+        instance.closed = true;
+        instance.evicted = true;
+        instance.share = None;
+        instance.sessions_evicted += std::mem::take(&mut instance.live);
+        instance.uncounted_until = None;
+        self.weigh();
+    }
+
+    /// All figures. Exact once [`sweep`](Self::sweep) has got to the end.
+    pub(super) fn report(&self, now: Timestamp) -> LocatorReport {
+        let mut instances = BTreeMap::new();
+        for (at, instance) in (0..).zip(&self.instances) {
+            let figures = self.figures(at, now);
+            // Not listed and not closed: of interest only while something is on it.
+            if instance.closed || figures.share.is_some() || !figures.is_empty() {
+                instances.insert(instance.id.clone(), figures);
+            }
+        }
+        LocatorReport {
+            incarnation: self.incarnation,
+            counting_since: self.started,
+            newest: self.newest,
+            table: self.table.as_ref().map(|table| table.number),
+            instances,
+        }
+    }
+
+    /// Lets sessions expire, looking at no more than `budget`. Says whether it got to the end.
+    pub(super) fn sweep(&mut self, now: Timestamp, budget: u32) -> bool {
+        let now = self.tick(now);
+        let Self { sessions, instances, .. } = self;
+        sessions.sweep(now, budget, |instance| leave(instances, instance))
+    }
+
+    // ---- what a request asks for ---------------------------------------------------------------------------------
+
+    /// Decides where a request goes. `tried`: instances that could not be reached with it. `None`: nowhere.
+    pub(super) fn place(
+        &mut self,
+        claim: Option<Claim<'_>>,
+        path: &str,
+        tried: &[u32],
+        now: Timestamp,
+    ) -> Option<Placement> {
+        if let Some(claim) = claim
+            && let Some(placement) = self.follow(claim, now)
+        {
+            return Some(placement);
+        }
+        let ignored = !self.policy.ignore.is_empty() && self.policy.ignore.iter().any(|ignored| ignored == path);
+        let shares = if ignored { &mut self.ignored } else { &mut self.new };
+        let at = shares.pick(|instance| !tried.contains(&instance))?;
+        if ignored {
+            return Some(self.take_place(at, None));
+        }
+        let id = self.next_id();
+        let slot = self.enter(id, at, now, true);
+        self.instances[at as usize].sessions_begun += 1;
+        Some(self.take_place(at, Some(Session { id, opened: true, slot, stamp: None })))
+    }
+
+    /// Follows a genuine cookie, if its instance still takes requests and the session has not expired.
+    fn follow(&mut self, claim: Claim<'_>, now: Timestamp) -> Option<Placement> {
+        // A clock that is ahead of ours, at another gateway, must not keep a session for longer.
+        let stamp = claim.stamp.min(now + AHEAD);
+        let (stamp_tick, now_tick) = (self.tick_after(stamp), self.tick(now));
+        let (at, slot) = match self.sessions.find(claim.session, stamp_tick, now_tick) {
+            Found::Live(slot, at) => {
+                let instance = &self.instances[at as usize];
+                if instance.id.as_str() != claim.instance {
+                    return None;
+                }
+                if !instance.takes_requests() {
+                    self.sessions.remove(slot);
+                    leave(&mut self.instances, at);
+                    return None;
+                }
+                self.sessions.hold(slot);
+                (at, Some(slot))
+            }
+            Found::Expired(at) => {
+                leave(&mut self.instances, at);
+                return None;
+            }
+            Found::Missing => {
+                let at = *self.by_id.get(claim.instance)?;
+                if !self.instances[at as usize].takes_requests() || now.since(stamp) >= self.policy.idle {
+                    return None;
+                }
+                (at, self.enter(claim.session, at, stamp.max(now), false))
+            }
+        };
+        let session = Session { id: claim.session, opened: false, slot, stamp: Some(stamp) };
+        Some(self.take_place(at, Some(session)))
+    }
+
+    /// The session's new stamp, if the response whose head goes out now has to carry one, and the instance to name.
+    pub(super) fn restamp(&mut self, placement: &mut Placement, now: Timestamp) -> Option<(InstanceId, Timestamp)> {
+        let session = placement.session.as_mut()?;
+        if session.stamp.is_some_and(|stamp| stamp >= now) {
+            return None;
+        }
+        let instance = &self.instances[placement.instance as usize];
+        if instance.closed {
+            // Evicted meanwhile: the next request is to open a new session in any case.
+            return None;
+        }
+        let stamp = now + AHEAD;
+        session.stamp = Some(stamp);
+        let id = instance.id.clone();
+        if let Some(slot) = session.slot {
+            let tick = self.tick_after(stamp);
+            self.sessions.stamp(slot, session.id, tick);
+        } else {
+            self.uncounted_use(placement.instance, stamp);
+        }
+        Some((id, stamp))
+    }
+
+    /// Where the instance of a placement listens now; `None` if it takes no requests any more.
+    pub(super) fn address(&self, placement: &Placement) -> Option<SocketAddr> {
+        let instance = &self.instances[placement.instance as usize];
+        instance.takes_requests().then_some(instance.address)
+    }
+
+    /// Gives a place back: the request has been answered to the end, or failed.
+    pub(super) fn finish(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
+        self.instances[placement.instance as usize].in_flight -= 1;
+        self.give_back(placement, outcome, now);
+    }
+
+    /// The connection of this request is upgraded: it counts as such from now on.
+    pub(super) fn upgrade(&mut self, placement: &Placement) {
+        let instance = &mut self.instances[placement.instance as usize];
+        instance.in_flight -= 1;
+        instance.upgraded += 1;
+    }
+
+    /// Gives a place back: the upgraded connection has ended.
+    pub(super) fn finish_upgraded(&mut self, placement: &Placement, now: Timestamp) {
+        self.instances[placement.instance as usize].upgraded -= 1;
+        self.give_back(placement, Outcome::Fine, now);
+    }
+
+    /// Gives a place back: the instance could not be reached, nothing of the request was used up, and it will be tried
+    /// elsewhere. A session that was opened for it ends here, as failed.
+    pub(super) fn move_on(&mut self, placement: &Placement, now: Timestamp) {
+        self.finish(placement, Outcome::Unreachable, now);
+        if let Some(Session { id, opened: true, slot: Some(slot), .. }) = placement.session {
+            // Nobody else can know of this session yet: its entry is where it was.
+            if let Found::Live(found, at) = self.sessions.find(id, self.tick(now), self.tick(now))
+                && found == slot
+            {
+                self.sessions.remove(slot);
+                leave(&mut self.instances, at);
+            }
+        }
+    }
+
+    // ---- parts ---------------------------------------------------------------------------------------------------
+
+    fn take_place(&mut self, at: u32, session: Option<Session>) -> Placement {
+        let instance = &mut self.instances[at as usize];
+        instance.in_flight += 1;
+        instance.requests_begun += 1;
+        if session.is_some_and(|session| session.slot.is_none()) {
+            instance.uncounted += 1;
+        }
+        Placement { instance: at, address: instance.address, session }
+    }
+
+    fn give_back(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
+        let failed = outcome != Outcome::Fine;
+        let mut session_failed = false;
+        if let Some(session) = placement.session {
+            let tick = self.tick_after(now);
+            match session.slot {
+                Some(slot) => session_failed = self.sessions.release(slot, session.id, failed, tick),
+                None => {
+                    session_failed = failed && session.opened;
+                    self.instances[placement.instance as usize].uncounted -= 1;
+                    self.uncounted_use(placement.instance, now);
+                }
+            }
+        }
+        let instance = &mut self.instances[placement.instance as usize];
+        instance.requests_failed += u64::from(failed);
+        instance.sessions_failed += u64::from(session_failed);
+        if placement.session.is_some() && outcome != Outcome::Unreachable {
+            instance.last_seen = Some(now);
+        }
+    }
+
+    /// Puts a session into the table. `None` if that is full.
+    fn enter(&mut self, id: u64, at: u32, now: Timestamp, begun: bool) -> Option<Slot> {
+        let (used, tick) = (self.tick_after(now), self.tick(now));
+        let slot = match self.sessions.insert(id, at, used, begun, tick) {
+            Some(slot) => Some(slot),
+            None => {
+                self.sweep(now, 64);
+                self.sessions.insert(id, at, used, begun, tick)
+            }
+        };
+        if slot.is_some() {
+            self.instances[at as usize].live += 1;
+        }
+        slot
+    }
+
+    fn uncounted_use(&mut self, at: u32, now: Timestamp) {
+        let instance = &mut self.instances[at as usize];
+        if !instance.evicted {
+            instance.uncounted_until = instance.uncounted_until.max(Some(now));
+        }
+    }
+
+    fn figures(&self, at: u32, now: Timestamp) -> InstanceFigures {
+        let instance = &self.instances[at as usize];
+        let unknown = (instance.uncounted > 0 && !instance.evicted)
+            || instance.uncounted_until.is_some_and(|last| now.since(last) < self.policy.idle);
+        InstanceFigures {
+            share: instance.share,
+            closed: instance.closed,
+            live: if unknown && !instance.closed { Count::Unknown } else { Count::Exact(instance.live) },
+            in_flight: instance.in_flight,
+            upgraded: instance.upgraded,
+            sessions_begun: instance.sessions_begun,
+            requests_begun: instance.requests_begun,
+            sessions_failed: instance.sessions_failed,
+            requests_failed: instance.requests_failed,
+            sessions_evicted: instance.sessions_evicted,
+            last_seen: instance.last_seen,
+        }
+    }
+
+    /// The instance of that id, which may be heard of for the first time.
+    fn instance(&mut self, id: &InstanceId, address: Option<SocketAddr>) -> u32 {
+        if let Some(at) = self.by_id.get(id) {
+            return *at;
+        }
+        let at = u32::try_from(self.instances.len()).expect("fewer than four thousand million instances");
+        self.instances.push(Instance {
+            id: id.clone(),
+            address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
+            share: None,
+            closed: false,
+            evicted: false,
+            live: 0,
+            in_flight: 0,
+            upgraded: 0,
+            uncounted: 0,
+            uncounted_until: (self.before == Before::Any).then_some(self.started),
+            sessions_begun: 0,
+            requests_begun: 0,
+            sessions_failed: 0,
+            requests_failed: 0,
+            sessions_evicted: 0,
+            last_seen: None,
+        });
+        self.by_id.insert(id.clone(), at);
+        at
+    }
+
+    fn weigh(&mut self) {
+        let weights = |instances: &[Instance]| {
+            let mut lines: Vec<(InstanceId, u32, u32)> = (0..)
+                .zip(instances)
+                .filter_map(|(at, instance)| Some((instance.id.clone(), at, instance.share?.as_basis_points())))
+                .collect();
+            lines.sort();
+            lines.into_iter().map(|(_, at, weight)| (at, weight)).collect::<Vec<_>>()
+        };
+        let weights = weights(&self.instances);
+        self.new.set(weights.iter().copied());
+        self.ignored.set(weights.into_iter());
+    }
+
+    /// Every id once in 2^64 (SplitMix64, Steele, Lea and Flood 2014); from a random start, so that other gateways and
+    /// earlier incarnations make others. That ids can be guessed does no harm: a cookie needs its MAC.
+    fn next_id(&mut self) -> u64 {
+        self.last_id = self.last_id.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut id = self.last_id;
+        id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        id ^ (id >> 31)
+    }
+
+    /// The tick that `now` lies in.
+    #[inline]
+    fn tick(&self, now: Timestamp) -> Tick {
+        self.tick_of(now, 0)
+    }
+
+    /// The first tick that is not before `used`, so that nothing expires early.
+    #[inline]
+    fn tick_after(&self, used: Timestamp) -> Tick {
+        self.tick_of(used, TICK_MILLIS - 1)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "ticks wrap, and older than a year is old enough")]
+    fn tick_of(&self, time: Timestamp, plus: i64) -> Tick {
+        const YEAR: i64 = 365 * 24 * 3600 * 1000;
+        let millis = time.as_millis().wrapping_sub(self.started.as_millis()).cast_signed();
+        Tick((millis.max(-YEAR) + plus).div_euclid(TICK_MILLIS) as u32)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "it is 50")]
+const TICK_MILLIS: i64 = TICK.as_millis() as i64;
+
+/// A session is gone from the table.
+fn leave(instances: &mut [Instance], at: u32) {
+    let instance = &mut instances[at as usize];
+    if !instance.evicted {
+        instance.live -= 1;
+    }
+}
+
+#[cfg(test)]
+#[path = "routing_tests.rs"]
+mod tests;

@@ -1,0 +1,413 @@
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::name::ServiceName;
+use crate::routing::Route;
+
+use super::*;
+
+const IDLE: Duration = Duration::from_secs(5);
+const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+fn id(n: usize) -> InstanceId {
+    InstanceId::new(format!("shop-{n}")).expect("valid")
+}
+
+fn number(revision: u64) -> Number {
+    Number { epoch: 1, revision }
+}
+
+fn table(revision: u64, shares: &[(usize, u32)]) -> RoutingTable {
+    let route = |n: usize, share| Route {
+        address: SocketAddr::from(([127, 0, 0, 1], 8000 + u16::try_from(n).expect("small"))),
+        share: Share::percent(share),
+    };
+    RoutingTable {
+        service: ServiceName::new("shop").expect("valid"),
+        number: number(revision),
+        session: SessionPolicy { idle: IDLE, ignore: vec!["/health".to_owned()] },
+        routes: shares.iter().map(|(n, share)| (id(*n), route(*n, *share))).collect(),
+    }
+}
+
+fn routing() -> Routing {
+    Routing::new(1, START, Before::Listed, 1000, 42)
+}
+
+fn live(routing: &mut Routing, n: usize, now: Timestamp) -> Count {
+    while !routing.sweep(now, 10) {}
+    routing.report(now).instances.get(&id(n)).map_or(Count::Exact(0), |figures| figures.live)
+}
+
+/// A client: sends a request with its cookie, and keeps the cookie of the answer.
+#[derive(Debug, Clone, Default)]
+struct Client {
+    cookie: Option<(u64, Timestamp, InstanceId)>,
+}
+
+impl Client {
+    fn begin(&self, routing: &mut Routing, now: Timestamp) -> Option<Placement> {
+        let claim = self.cookie.as_ref().map(|(session, stamp, id)| Claim {
+            session: *session,
+            stamp: *stamp,
+            instance: id.as_str(),
+        });
+        routing.place(claim, "/", &[], now)
+    }
+
+    fn head(&mut self, routing: &mut Routing, placement: &mut Placement, now: Timestamp) {
+        if let Some((id, stamp)) = routing.restamp(placement, now) {
+            self.cookie = Some((placement.session.expect("a session").id, stamp, id));
+        }
+    }
+
+    fn request(&mut self, routing: &mut Routing, now: Timestamp) -> Option<usize> {
+        let mut placement = self.begin(routing, now)?;
+        self.head(routing, &mut placement, now);
+        routing.finish(&placement, Outcome::Fine, now);
+        let name = routing.instances[placement.instance as usize].id.as_str();
+        name.strip_prefix("shop-").and_then(|n| n.parse().ok())
+    }
+}
+
+#[test]
+fn a_session_stays_at_share_zero_and_new_ones_go_elsewhere() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut client = Client::default();
+    assert_eq!(client.request(&mut routing, START), Some(0));
+    routing.apply(&table(2, &[(0, 0), (1, 100)]), START);
+    assert_eq!(client.request(&mut routing, START), Some(0));
+    assert_eq!(Client::default().request(&mut routing, START), Some(1));
+}
+
+#[test]
+fn without_a_table_or_a_share_there_is_nowhere_to_go() {
+    let mut routing = routing();
+    assert!(Client::default().begin(&mut routing, START).is_none());
+    routing.apply(&table(1, &[(0, 0)]), START);
+    assert!(Client::default().begin(&mut routing, START).is_none());
+}
+
+#[test]
+fn a_session_expires_idle_time_after_its_last_stamp_in_figures_and_cookie_alike() {
+    let mut known = routing();
+    known.apply(&table(1, &[(0, 100), (1, 0)]), START);
+    let mut client = Client::default();
+    client.request(&mut known, START);
+    let last = START + AHEAD + IDLE;
+    let before = Timestamp::from_millis(last.as_millis() - 1);
+    for now in [START, START + IDLE, before] {
+        // Wherever the cookie would still be followed, the session counts as live.
+        let mut unseen = routing();
+        unseen.apply(&table(1, &[(0, 0), (1, 100)]), START);
+        assert_eq!(client.clone().request(&mut unseen, now), Some(0));
+        assert_eq!(live(&mut known, 0, now), Count::Exact(1));
+    }
+    let mut unseen = routing();
+    unseen.apply(&table(1, &[(0, 0), (1, 100)]), START);
+    assert_eq!(client.clone().request(&mut unseen, last), Some(1));
+    assert_eq!(live(&mut known, 0, last + TICK), Count::Exact(0));
+}
+
+#[test]
+fn a_long_response_keeps_its_session_and_idle_counts_from_its_end() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut client = Client::default();
+    let mut placement = client.begin(&mut routing, START).expect("a share");
+    client.head(&mut routing, &mut placement, START);
+    let end = START + IDLE * 10;
+    assert_eq!(live(&mut routing, 0, end), Count::Exact(1));
+    routing.finish(&placement, Outcome::Fine, end);
+    let before = Timestamp::from_millis((end + IDLE).as_millis() - 1);
+    assert_eq!(live(&mut routing, 0, before), Count::Exact(1));
+    // The cookie is long out of date, but the table knows better.
+    routing.apply(&table(2, &[(0, 0), (1, 100)]), before);
+    assert_eq!(client.request(&mut routing, before), Some(0));
+    assert_eq!(live(&mut routing, 0, before + AHEAD + IDLE + TICK), Count::Exact(0));
+}
+
+#[test]
+fn close_wants_no_share_nothing_live_and_nothing_in_flight() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100), (1, 0)]), START);
+    assert!(matches!(routing.close(&id(0), number(1), START), CloseAnswer::Busy(_)), "it has a share");
+    let mut client = Client::default();
+    let mut placement = client.begin(&mut routing, START).expect("a share");
+    client.head(&mut routing, &mut placement, START);
+    routing.apply(&table(2, &[(0, 0), (1, 100)]), START);
+    let CloseAnswer::Busy(figures) = routing.close(&id(0), number(3), START) else { panic!("one is in flight") };
+    assert_eq!((figures.in_flight, figures.live), (1, Count::Exact(1)));
+    routing.finish(&placement, Outcome::Fine, START);
+    assert!(matches!(routing.close(&id(0), number(4), START), CloseAnswer::Busy(_)), "one is live");
+    let later = START + IDLE + AHEAD + TICK;
+    while !routing.sweep(later, 10) {}
+    assert_eq!(routing.close(&id(0), number(5), later), CloseAnswer::Closed);
+    assert_eq!(routing.close(&id(0), number(5), later), CloseAnswer::Closed);
+    routing.apply(&table(6, &[(0, 100), (1, 0)]), later);
+    assert!(client.begin(&mut routing, later).is_none(), "closed is for ever");
+    assert_eq!(routing.newest(), number(6));
+}
+
+#[test]
+fn evicted_sessions_are_counted_and_go_elsewhere() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut clients = vec![Client::default(); 10];
+    for client in &mut clients {
+        client.request(&mut routing, START);
+    }
+    let in_flight = clients[0].begin(&mut routing, START).expect("there");
+    routing.apply(&table(2, &[(0, 50), (1, 50)]), START);
+    routing.evict(&id(0), number(3));
+    let figures = &routing.report(START).instances[&id(0)];
+    assert_eq!((figures.sessions_evicted, figures.live, figures.in_flight), (10, Count::Exact(0), 1));
+    assert!(figures.closed);
+    routing.finish(&in_flight, Outcome::Fine, START);
+    for client in &mut clients {
+        assert_eq!(client.request(&mut routing, START), Some(1));
+    }
+    let later = START + IDLE * 3;
+    while !routing.sweep(later, 3) {}
+    assert_eq!(routing.report(later).instances[&id(0)].live, Count::Exact(0));
+}
+
+#[test]
+fn a_restarted_one_does_not_know_for_one_idle_time() {
+    let mut first = routing();
+    first.apply(&table(1, &[(0, 100)]), START);
+    let mut client = Client::default();
+    client.request(&mut first, START);
+    let begin = START + Duration::from_secs(1);
+    let mut second = Routing::new(2, begin, Before::Listed, 1000, 43);
+    second.restore(number(4), Some(&table(1, &[(0, 0)])), &[id(9)].into());
+    assert_eq!(second.newest(), number(4));
+    assert_eq!(live(&mut second, 0, begin), Count::Unknown);
+    assert!(matches!(second.close(&id(0), number(5), begin), CloseAnswer::Busy(_)));
+    assert_eq!(client.request(&mut second, begin), Some(0), "a cookie of before is followed");
+    // One that was first listed after the start cannot have sessions of before it.
+    second.apply(&table(6, &[(0, 0), (1, 100), (9, 100)]), begin);
+    assert_eq!(live(&mut second, 1, begin), Count::Exact(0));
+    assert_eq!(live(&mut second, 0, begin + IDLE), Count::Exact(1));
+    assert!(second.report(begin).instances[&id(9)].closed);
+    for _ in 0..4 {
+        assert_eq!(Client::default().request(&mut second, begin), Some(1));
+    }
+}
+
+#[test]
+fn a_full_table_evicts_nobody_and_says_that_it_does_not_know() {
+    let mut routing = Routing::new(1, START, Before::Listed, 2, 42);
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut clients = vec![Client::default(); 3];
+    for client in &mut clients {
+        client.request(&mut routing, START);
+    }
+    assert_eq!(live(&mut routing, 0, START), Count::Unknown);
+    routing.apply(&table(2, &[(0, 0), (1, 100)]), START);
+    for client in &mut clients {
+        assert_eq!(client.request(&mut routing, START), Some(0));
+    }
+    let later = START + IDLE + AHEAD;
+    assert_eq!(live(&mut routing, 0, Timestamp::from_millis(later.as_millis() - 1)), Count::Unknown);
+    assert_eq!(live(&mut routing, 0, later + TICK), Count::Exact(0));
+}
+
+#[test]
+fn a_new_session_whose_instance_cannot_be_reached_goes_on_and_counts_as_failed_there() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 50), (1, 50)]), START);
+    let first = routing.place(None, "/", &[], START).expect("a share");
+    routing.move_on(&first, START);
+    let second = routing.place(None, "/", &[first.instance], START).expect("another");
+    assert_ne!(first.instance, second.instance);
+    assert!(routing.place(None, "/", &[0, 1], START).is_none());
+    let report = routing.report(START);
+    let figures = &report.instances[&id(first.instance as usize)];
+    assert_eq!((figures.live, figures.in_flight), (Count::Exact(0), 0));
+    assert_eq!((figures.sessions_begun, figures.sessions_failed, figures.requests_failed), (1, 1, 1));
+    assert_eq!(figures.last_seen, None);
+}
+
+#[test]
+fn a_session_fails_once_however_many_requests_do() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut client = Client::default();
+    for outcome in [Outcome::Fine, Outcome::Failed, Outcome::Fine, Outcome::Failed] {
+        let mut placement = client.begin(&mut routing, START).expect("there");
+        client.head(&mut routing, &mut placement, START);
+        routing.finish(&placement, outcome, START);
+    }
+    let figures = &routing.report(START).instances[&id(0)];
+    assert_eq!((figures.sessions_begun, figures.requests_begun), (1, 4));
+    assert_eq!((figures.sessions_failed, figures.requests_failed), (1, 2));
+}
+
+#[test]
+fn an_ignored_path_opens_no_session() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut placement = routing.place(None, "/health", &[], START).expect("a share");
+    assert!(routing.restamp(&mut placement, START).is_none());
+    assert_eq!(routing.report(START).instances[&id(0)].in_flight, 1);
+    routing.finish(&placement, Outcome::Fine, START);
+    assert_eq!(live(&mut routing, 0, START), Count::Exact(0));
+    let mut client = Client::default();
+    client.request(&mut routing, START);
+    assert_eq!(live(&mut routing, 0, START), Count::Exact(1));
+}
+
+#[test]
+fn an_upgraded_connection_keeps_its_session() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100)]), START);
+    let mut client = Client::default();
+    let mut placement = client.begin(&mut routing, START).expect("there");
+    client.head(&mut routing, &mut placement, START);
+    routing.upgrade(&placement);
+    let later = START + IDLE * 100;
+    assert_eq!(live(&mut routing, 0, later), Count::Exact(1));
+    let figures = &routing.report(later).instances[&id(0)];
+    assert_eq!((figures.in_flight, figures.upgraded), (0, 1));
+    routing.finish_upgraded(&placement, later);
+    assert_eq!(live(&mut routing, 0, later), Count::Exact(1));
+    assert_eq!(live(&mut routing, 0, later + IDLE + TICK), Count::Exact(0));
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Begin(usize),
+    End(usize, bool),
+    Pass(u64),
+    Apply([Option<u32>; 4]),
+    Close(usize),
+    Evict(usize),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let share = prop_oneof![Just(None), Just(Some(0)), (1_u32..100).prop_map(Some)];
+    let op = prop_oneof![
+        8 => (0_usize..12).prop_map(Op::Begin),
+        8 => (0_usize..12, any::<bool>()).prop_map(|(client, failed)| Op::End(client, failed)),
+        3 => prop_oneof![0_u64..300, 0_u64..6_000, 0_u64..30_000].prop_map(Op::Pass),
+        2 => [share.clone(), share.clone(), share.clone(), share].prop_map(Op::Apply),
+        2 => (0_usize..4).prop_map(Op::Close),
+        1 => (0_usize..4).prop_map(Op::Evict),
+    ];
+    prop::collection::vec(op, 1..120)
+}
+
+/// What a session is in the plainest words.
+#[derive(Debug, Clone)]
+struct Plain {
+    instance: usize,
+    in_flight: u32,
+    until: Timestamp,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Against a plain map of sessions: each request goes where it must, and the figures are those of the map.
+    #[test]
+    fn it_does_what_a_plain_model_does(ops in ops()) {
+        let mut routing = Routing::new(1, START, Before::Listed, 1000, 7);
+        let mut now = START;
+        let mut revision = 0;
+        let mut clients = vec![Client::default(); 12];
+        let mut in_flight: Vec<Option<Placement>> = vec![None; 12];
+        let mut sessions: BTreeMap<u64, Plain> = BTreeMap::new();
+        let (mut shares, mut closed) = ([None; 4], [false; 4]);
+        // So that the gateway numbers the instances as the model does.
+        for n in 0..4 {
+            routing.apply(&table({ revision += 1; revision }, &[(n, 0)]), now);
+        }
+        routing.apply(&table({ revision += 1; revision }, &[]), now);
+        for op in ops {
+            revision += 1;
+            match op {
+                Op::Pass(millis) => now = now + Duration::from_millis(millis * 50),
+                Op::Apply(new) => {
+                    shares = new;
+                    let named: Vec<_> = (0..4).filter_map(|n| Some((n, new[n]?))).collect();
+                    routing.apply(&table(revision, &named), now);
+                }
+                Op::Close(n) => {
+                    while !routing.sweep(now, 5) {}
+                    let busy = sessions.values().any(|plain| plain.instance == n && (plain.in_flight > 0 || now.since(plain.until) < IDLE))
+                        || in_flight.iter().flatten().any(|placement| placement.instance as usize == n);
+                    let has_share = shares[n].is_some_and(|share| share > 0);
+                    let answer = routing.close(&id(n), number(revision), now);
+                    prop_assert_eq!(answer == CloseAnswer::Closed, closed[n] || !(busy || has_share), "close {}", n);
+                    closed[n] |= answer == CloseAnswer::Closed;
+                }
+                Op::Evict(n) => {
+                    routing.evict(&id(n), number(revision));
+                    closed[n] = true;
+                    sessions.retain(|_, plain| plain.instance != n);
+                }
+                Op::Begin(client) => {
+                    if in_flight[client].is_some() {
+                        continue;
+                    }
+                    let cookie = clients[client].cookie.clone();
+                    let takes = |n: usize| shares[n].is_some() && !closed[n];
+                    let serving = (0..4).any(|n| !closed[n] && shares[n].is_some_and(|share| share > 0));
+                    let stays = cookie.as_ref().and_then(|(session, stamp, _)| {
+                        let plain = sessions.get(session);
+                        let n = plain.map_or_else(|| (0..4).find(|n| id(*n) == cookie.as_ref().expect("one").2), |plain| Some(plain.instance))?;
+                        let alive = plain.is_some_and(|plain| plain.in_flight > 0 || now.since(plain.until) < IDLE)
+                            || now.since(*stamp) < IDLE;
+                        (alive && takes(n)).then_some(n)
+                    });
+                    let mut placement = clients[client].begin(&mut routing, now);
+                    match (&placement, stays) {
+                        (Some(placement), Some(n)) => prop_assert_eq!(placement.instance as usize, n, "it stays"),
+                        (Some(placement), None) => {
+                            let n = placement.instance as usize;
+                            prop_assert!(!closed[n] && shares[n].is_some_and(|share| share > 0));
+                            prop_assert!(placement.session.expect("one").opened);
+                        }
+                        (None, stays) => prop_assert!(stays.is_none() && !serving),
+                    }
+                    if let Some(session) = cookie.map(|(session, ..)| session)
+                        && stays.is_none()
+                    {
+                        sessions.remove(&session);
+                    }
+                    if let Some(placement) = &mut placement {
+                        clients[client].head(&mut routing, placement, now);
+                        let session = placement.session.expect("one").id;
+                        let stamp = clients[client].cookie.as_ref().expect("stamped").1;
+                        let plain = sessions.entry(session).or_insert(Plain { instance: placement.instance as usize, in_flight: 0, until: now });
+                        plain.in_flight += 1;
+                        plain.until = plain.until.max(stamp);
+                    }
+                    in_flight[client] = placement;
+                }
+                Op::End(client, failed) => {
+                    if let Some(placement) = in_flight[client].take() {
+                        routing.finish(&placement, if failed { Outcome::Failed } else { Outcome::Fine }, now);
+                        if let Some(plain) = sessions.get_mut(&placement.session.expect("one").id) {
+                            plain.in_flight -= 1;
+                            plain.until = plain.until.max(now);
+                        }
+                    }
+                }
+            }
+            while !routing.sweep(now, 5) {}
+            let report = routing.report(now);
+            for n in 0..4 {
+                let figures = report.instances.get(&id(n)).cloned().unwrap_or_default();
+                let live = sessions.values().filter(|plain| plain.instance == n && (plain.in_flight > 0 || now.since(plain.until) < IDLE)).count();
+                let flying = in_flight.iter().flatten().filter(|placement| placement.instance as usize == n).count();
+                prop_assert_eq!(figures.live, Count::Exact(live as u64), "live on {}", n);
+                prop_assert_eq!(figures.in_flight, flying as u64);
+                prop_assert_eq!(figures.closed, closed[n]);
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The services of a gateway: which one a host name means, and the locator's verbs on each.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{InstanceId, ServiceName};
+use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::time::{Clock, Timestamp};
+
+use super::cookie::{self, Sealer};
+use super::key::Keys;
+use super::routing::{Before, Routing};
+use super::store::{Saved, Store};
+
+/// Entries of the session table looked at before the lock is let go, so that requests wait for some 100 µs at most.
+const SWEEP: u32 = 1024;
+
+/// One service.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) name: ServiceName,
+    /// The name of its cookie.
+    pub(super) cookie: Box<[u8]>,
+    pub(super) sealer: Sealer,
+    routing: Mutex<Routing>,
+    /// What is on disk. Held during a verb: one at a time.
+    saved: Mutex<Option<Saved>>,
+    store: Store,
+    clock: Arc<dyn Clock>,
+}
+
+impl Service {
+    pub(super) fn routing(&self) -> MutexGuard<'_, Routing> {
+        // Nothing in there is left half done by a panic that a later caller could not live with.
+        self.routing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn apply(&self, table: &RoutingTable) -> Result<()> {
+        let mut saved = self.turn();
+        self.check(table.number)?;
+        let closed = self.routing().closed();
+        // On disk first: a table that cannot be kept is not put into force.
+        self.keep(&mut saved, table.number, Some(table.clone()), closed)?;
+        self.routing().apply(table, self.clock.now());
+        Ok(())
+    }
+
+    pub(super) fn close(&self, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+        let mut saved = self.turn();
+        self.check(number)?;
+        self.sweep();
+        // In force first: from the look on, nothing may slip in. If it cannot be kept it stays in force, and the caller
+        // does not hear of it.
+        let answer = self.routing().close(instance, number, self.clock.now());
+        self.keep_as_it_is(&mut saved)?;
+        Ok(answer)
+    }
+
+    pub(super) fn evict(&self, instance: &InstanceId, number: Number) -> Result<()> {
+        let mut saved = self.turn();
+        self.check(number)?;
+        self.sweep();
+        self.routing().evict(instance, number);
+        self.keep_as_it_is(&mut saved)
+    }
+
+    pub(super) fn report(&self) -> LocatorReport {
+        self.sweep();
+        self.routing().report(self.clock.now())
+    }
+
+    /// Lets sessions expire that are due.
+    pub(super) fn sweep(&self) {
+        let now = self.clock.now();
+        while !self.routing().sweep(now, SWEEP) {}
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Option<Saved>> {
+        self.saved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, number: Number) -> Result<()> {
+        let newest = self.routing().newest();
+        if number < newest {
+            let message = format!("number {number} for `{}` is older than {newest}, which was seen", self.name);
+            return Err(Error::new(ErrorKind::StaleNumber, message));
+        }
+        Ok(())
+    }
+
+    fn keep_as_it_is(&self, saved: &mut Option<Saved>) -> Result<()> {
+        let (newest, table, closed) = {
+            let routing = self.routing();
+            (routing.newest(), routing.table().cloned(), routing.closed())
+        };
+        self.keep(saved, newest, table, closed)
+    }
+
+    fn keep(
+        &self,
+        saved: &mut Option<Saved>,
+        newest: Number,
+        table: Option<RoutingTable>,
+        closed: std::collections::BTreeSet<InstanceId>,
+    ) -> Result<()> {
+        let new = Saved::new(self.name.clone(), newest, table, closed);
+        if saved.as_ref() != Some(&new) {
+            self.store.save(&new)?;
+            *saved = Some(new);
+        }
+        Ok(())
+    }
+}
+
+/// Which service a host name means.
+#[derive(Debug, Default)]
+pub(super) struct Directory {
+    services: Vec<Arc<Service>>,
+    by_host: HashMap<Box<str>, Arc<Service>>,
+    /// The one that takes what no other does.
+    default: Option<Arc<Service>>,
+}
+
+impl Directory {
+    pub(super) fn services(&self) -> &[Arc<Service>] {
+        &self.services
+    }
+
+    /// The service of a `Host` header.
+    pub(super) fn of_host(&self, host: &str) -> Option<&Arc<Service>> {
+        if !self.by_host.is_empty() {
+            let name = host_name(host).to_ascii_lowercase();
+            if let Some(service) = self.by_host.get(name.as_str()) {
+                return Some(service);
+            }
+        }
+        self.default.as_ref()
+    }
+
+    fn named(&self, name: &ServiceName) -> Option<&Arc<Service>> {
+        self.services.iter().find(|service| service.name == *name)
+    }
+}
+
+/// A `Host` header without its port and the dot of a fully qualified name.
+fn host_name(host: &str) -> &str {
+    let name = match host.rfind(':') {
+        Some(colon) if !host.ends_with(']') => &host[..colon],
+        _ => host,
+    };
+    name.strip_suffix('.').unwrap_or(name)
+}
+
+/// All services, and what is needed to make one.
+#[derive(Debug)]
+pub(super) struct Services {
+    directory: RwLock<Arc<Directory>>,
+    /// One more with each change of the directory.
+    generation: AtomicU64,
+    /// Whether a service that nobody named at the start may be taken up.
+    open: bool,
+    pub(super) maker: Maker,
+}
+
+/// What a new service is made with.
+#[derive(Debug)]
+pub(super) struct Maker {
+    pub(super) keys: Keys,
+    pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) incarnation: u64,
+    pub(super) started: Timestamp,
+    pub(super) before: Before,
+    pub(super) capacity: u32,
+}
+
+impl Maker {
+    fn make(&self, name: &ServiceName) -> Result<Arc<Service>> {
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("no random session ids: {error}")))?;
+        let seed = u64::from_ne_bytes(seed);
+        let mut routing = Routing::new(self.incarnation, self.started, self.before, self.capacity, seed);
+        let saved = self.store.load(name)?;
+        if let Some(saved) = &saved {
+            routing.restore(saved.newest, saved.table.as_ref(), &saved.closed);
+        }
+        Ok(Arc::new(Service {
+            name: name.clone(),
+            cookie: cookie::name(name).into_bytes().into(),
+            sealer: Sealer::new(&self.keys, name),
+            routing: Mutex::new(routing),
+            saved: Mutex::new(saved),
+            store: self.store.clone(),
+            clock: Arc::clone(&self.clock),
+        }))
+    }
+}
+
+impl Services {
+    /// The services named at the start, each with its hosts; without any, the one that has its state on disk, or else
+    /// the first that a table is applied for.
+    pub(super) fn new(maker: Maker, named: &[(ServiceName, Vec<String>)]) -> Result<Self> {
+        let mut directory = Directory::default();
+        let open = named.is_empty();
+        if open {
+            for name in maker.store.services()? {
+                add(&mut directory, maker.make(&name)?, &[])?;
+            }
+        }
+        for (name, hosts) in named {
+            add(&mut directory, maker.make(name)?, hosts)?;
+        }
+        Ok(Self { directory: RwLock::new(Arc::new(directory)), generation: AtomicU64::new(1), open, maker })
+    }
+
+    pub(super) fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes with the directory.
+    #[inline]
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(super) fn get(&self, name: &ServiceName) -> Option<Arc<Service>> {
+        self.directory().named(name).cloned()
+    }
+
+    /// The service of that name, which may be heard of for the first time.
+    pub(super) fn get_or_make(&self, name: &ServiceName) -> Result<Arc<Service>> {
+        if let Some(service) = self.get(name) {
+            return Ok(service);
+        }
+        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(service) = directory.named(name) {
+            return Ok(Arc::clone(service));
+        }
+        if !self.open {
+            let message = format!("this gateway does not serve `{name}`");
+            return Err(Error::new(ErrorKind::NotFound, message).with_hint("name it when the gateway is started"));
+        }
+        let mut new = Directory {
+            services: directory.services.clone(),
+            by_host: directory.by_host.clone(),
+            default: directory.default.clone(),
+        };
+        let service = self.maker.make(name)?;
+        add(&mut new, Arc::clone(&service), &[])?;
+        *directory = Arc::new(new);
+        self.generation.fetch_add(1, Ordering::Release);
+        Ok(service)
+    }
+}
+
+fn add(directory: &mut Directory, service: Arc<Service>, hosts: &[String]) -> Result<()> {
+    let taken = |what: &str, other: &Service| {
+        Error::new(ErrorKind::InvalidValue, format!("`{}` cannot have {what}: `{}` has", service.name, other.name))
+            .with_hint("give each service its hosts; one may be without and takes the rest")
+    };
+    if let Some(other) = directory.named(&service.name) {
+        return Err(taken("a second entry", other));
+    }
+    if hosts.is_empty() {
+        if let Some(other) = &directory.default {
+            return Err(taken("all hosts", other));
+        }
+        directory.default = Some(Arc::clone(&service));
+    }
+    for host in hosts {
+        let host = host_name(host).to_ascii_lowercase();
+        if let Some(other) = directory.by_host.insert(host.clone().into(), Arc::clone(&service)) {
+            return Err(taken(&format!("host `{host}`"), &other));
+        }
+    }
+    directory.services.push(service);
+    Ok(())
+}

@@ -1,0 +1,380 @@
+//! The live sessions of a service: found by id, expired by time, 31 bytes each.
+//!
+//! ```text
+//!   index   [u32]  open addressing, 1.75 slots per session: part of the id's hash │ number of the entry + 1
+//!   entries [24 B] id · instance · used until · requests in flight and flags · next in the same bucket
+//!   wheel   [u32]  4096 buckets, one per tick, each the head of a list of entries to look at when their tick comes
+//! ```
+//!
+//! A use writes one entry and nothing else. The wheel is lazy: an entry stands in a bucket that comes up *no later*
+//! than the session's expiry, and is put into a later one then, if the session was used meanwhile. So a session costs
+//! one look per turn of the wheel (204 s) or per idle time, whichever is shorter.
+//!
+//! Ids are made by us and handed out under a MAC, so that their bits are as good as a hash's.
+
+use std::time::Duration;
+
+/// The resolution of expiry.
+pub(super) const TICK: Duration = Duration::from_millis(50);
+
+const CHUNK_BITS: u32 = 14;
+const CHUNK: u32 = 1 << CHUNK_BITS;
+const BUCKETS: u32 = 4096;
+/// No entry. Entries are counted from 0 and their capacity ends well below it.
+const NONE: u32 = u32::MAX;
+/// The instance of an entry that is out of the index and waits for its bucket to be freed.
+const DEAD: u32 = u32::MAX;
+
+/// Set in `flights`: the session began here, and since counting began.
+const BEGUN: u32 = 1 << 31;
+/// Set in `flights`: a request of the session has failed.
+const FAILED: u32 = 1 << 30;
+const FLIGHTS: u32 = FAILED - 1;
+
+/// The most sessions that a table can be made for: the index keeps at least six bits of the id beside the entry.
+pub(super) const LARGEST: u32 = (1 << 26) - 2;
+
+/// A point in time, in ticks since the gateway was started. Wraps after 6.8 years; differences do not mind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tick(pub(super) u32);
+
+impl Tick {
+    /// Ticks that have passed since `earlier`; negative if it is in the future.
+    fn since(self, earlier: Self) -> i32 {
+        self.0.wrapping_sub(earlier.0).cast_signed()
+    }
+
+    fn plus(self, ticks: u32) -> Self {
+        Self(self.0.wrapping_add(ticks))
+    }
+
+    fn later(self, other: Self) -> Self {
+        if self.since(other) >= 0 { self } else { other }
+    }
+}
+
+/// How many ticks a duration takes, at least; rounded up so that nothing expires early.
+fn ticks(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX).min(1 << 30)
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    id: u64,
+    instance: u32,
+    /// The last use, or the last stamp given to the client if that is later.
+    until: Tick,
+    flights: u32,
+    next: u32,
+}
+
+/// A session's place in the table. Valid as long as the session lives; checked against the id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(u32);
+
+/// What the table knows of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It lives, on this instance.
+    Live(Slot, u32),
+    /// It was there and has expired just now: this instance has one live session less.
+    Expired(u32),
+    /// It is not there.
+    Missing,
+}
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct SessionTable {
+    index: Vec<u32>,
+    chunks: Vec<Box<[Entry]>>,
+    /// Entries ever used; those beyond are fresh.
+    used: u32,
+    /// Head of the list of entries to be used again.
+    free: u32,
+    capacity: u32,
+    /// Bits of an index word that hold the entry.
+    bits: u32,
+    wheel: Box<[u32]>,
+    /// Every bucket up to this tick has been looked at.
+    swept: Tick,
+    /// The rest of a bucket that a bounded sweep left.
+    rest: u32,
+    idle: u32,
+}
+
+impl SessionTable {
+    pub(super) fn new(capacity: u32, idle: Duration, now: Tick) -> Self {
+        let capacity = capacity.clamp(1, LARGEST);
+        let slots = (capacity as usize * 7).div_ceil(4).max(8);
+        Self {
+            index: vec![0; slots],
+            chunks: Vec::new(),
+            used: 0,
+            free: NONE,
+            capacity,
+            bits: u32::BITS - (capacity + 1).leading_zeros(),
+            wheel: vec![NONE; BUCKETS as usize].into(),
+            swept: now,
+            rest: NONE,
+            idle: ticks(idle).max(1),
+        }
+    }
+
+    /// Bytes in use, expiry index included.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn bytes(&self) -> usize {
+        self.index.len() * size_of::<u32>()
+            + self.chunks.len() * CHUNK as usize * size_of::<Entry>()
+            + self.wheel.len() * size_of::<u32>()
+    }
+
+    /// Finds a session and takes note of `stamp`, until when the client's cookie says that it was used.
+    #[inline]
+    pub(super) fn find(&mut self, id: u64, stamp: Tick, now: Tick) -> Found {
+        let Some(slot) = self.look_up(id) else { return Found::Missing };
+        let idle = self.idle;
+        let entry = self.entry_mut(slot);
+        entry.until = entry.until.later(stamp);
+        if entry.flights & FLIGHTS == 0 && now.since(entry.until) >= idle.cast_signed() {
+            let instance = entry.instance;
+            self.remove(Slot(slot));
+            return Found::Expired(instance);
+        }
+        Found::Live(Slot(slot), entry.instance)
+    }
+
+    /// Puts a session into the table, with one request in flight. `None`: the table is full.
+    pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: bool, now: Tick) -> Option<Slot> {
+        let slot = if self.free != NONE {
+            let slot = self.free;
+            self.free = self.entry(slot).next;
+            slot
+        } else if self.used < self.capacity {
+            let slot = self.used;
+            if slot & (CHUNK - 1) == 0 {
+                let length = CHUNK.min(self.capacity - slot) as usize;
+                let empty = Entry { id: 0, instance: DEAD, until: now, flights: 0, next: NONE };
+                self.chunks.push(vec![empty; length].into());
+            }
+            self.used += 1;
+            slot
+        } else {
+            return None;
+        };
+        let flights = 1 | if begun { BEGUN } else { 0 };
+        *self.entry_mut(slot) = Entry { id, instance, until, flights, next: NONE };
+        let mut at = self.home(id);
+        while self.index[at] != 0 {
+            at = self.after(at);
+        }
+        self.index[at] = self.word(id, slot);
+        self.schedule(slot, now);
+        Some(Slot(slot))
+    }
+
+    /// One more request of the session is in flight.
+    #[inline]
+    pub(super) fn hold(&mut self, slot: Slot) {
+        self.entry_mut(slot.0).flights += 1;
+    }
+
+    /// One request of the session has ended. Nothing happens if the session is gone. Says whether the session has
+    /// failed with this request: it began here, and it is its first failure.
+    #[inline]
+    pub(super) fn release(&mut self, slot: Slot, id: u64, failed: bool, now: Tick) -> bool {
+        let entry = self.entry_mut(slot.0);
+        if entry.id != id || entry.instance == DEAD {
+            return false;
+        }
+        // A session that was taken out and came back to the same entry does not know of the requests it had before.
+        if entry.flights & FLIGHTS > 0 {
+            entry.flights -= 1;
+        }
+        entry.until = entry.until.later(now);
+        let first = failed && entry.flights & (FAILED | BEGUN) == BEGUN;
+        if failed {
+            entry.flights |= FAILED;
+        }
+        first
+    }
+
+    /// The client was told that the session is used until `stamp`. Nothing happens if the session is gone.
+    pub(super) fn stamp(&mut self, slot: Slot, id: u64, stamp: Tick) {
+        let entry = self.entry_mut(slot.0);
+        if entry.id == id && entry.instance != DEAD {
+            entry.until = entry.until.later(stamp);
+        }
+    }
+
+    /// Takes a session out.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        let entry = self.entry_mut(slot.0);
+        debug_assert_ne!(entry.instance, DEAD, "a dead session is not in the index");
+        let id = entry.id;
+        entry.instance = DEAD;
+        self.unlink(id, slot.0);
+    }
+
+    /// Changes the idle time.
+    pub(super) fn set_idle(&mut self, idle: Duration, now: Tick) {
+        let idle = ticks(idle).max(1);
+        let shorter = idle < self.idle;
+        self.idle = idle;
+        if shorter {
+            // Entries may stand in buckets that come up too late.
+            let mut all = std::mem::replace(&mut self.rest, NONE);
+            for bucket in 0..BUCKETS {
+                let mut slot = std::mem::replace(&mut self.wheel[bucket as usize], NONE);
+                while slot != NONE {
+                    let next = std::mem::replace(&mut self.entry_mut(slot).next, all);
+                    all = slot;
+                    slot = next;
+                }
+            }
+            while all != NONE {
+                let next = self.entry(all).next;
+                self.schedule(all, now);
+                all = next;
+            }
+        }
+    }
+
+    /// Looks at the buckets that have come up, at no more than `budget` entries, and reports the instance of each
+    /// session that has expired. Says whether it got to the end.
+    pub(super) fn sweep(&mut self, now: Tick, mut budget: u32, mut expired: impl FnMut(u32)) -> bool {
+        loop {
+            while self.rest != NONE {
+                if budget == 0 {
+                    return false;
+                }
+                budget -= 1;
+                let slot = self.rest;
+                let idle = self.idle;
+                let entry = self.entry_mut(slot);
+                let (dead, instance) = (entry.instance == DEAD, entry.instance);
+                self.rest = entry.next;
+                let entry = self.entry(slot);
+                if !dead && (entry.flights & FLIGHTS > 0 || now.since(entry.until) < idle.cast_signed()) {
+                    self.schedule(slot, now);
+                    continue;
+                }
+                if !dead {
+                    self.remove(Slot(slot));
+                    expired(instance);
+                }
+                let free = self.free;
+                self.entry_mut(slot).next = free;
+                self.free = slot;
+            }
+            let behind = now.since(self.swept);
+            if behind <= 0 {
+                return true;
+            }
+            if behind.cast_unsigned() > BUCKETS {
+                // After a long sleep each bucket is due once, not once for each turn that was missed.
+                self.swept = Tick(now.0.wrapping_sub(BUCKETS));
+            }
+            self.swept = self.swept.plus(1);
+            let bucket = (self.swept.0 % BUCKETS) as usize;
+            self.rest = std::mem::replace(&mut self.wheel[bucket], NONE);
+        }
+    }
+
+    /// Puts an entry into the bucket of its expiry as it looks now, or into the last of this turn.
+    fn schedule(&mut self, slot: u32, now: Tick) {
+        let entry = self.entry(slot);
+        let due = if entry.instance == DEAD {
+            now
+        } else if entry.flights & FLIGHTS > 0 {
+            entry.until.later(now).plus(self.idle)
+        } else {
+            entry.until.plus(self.idle)
+        };
+        // At least the next tick to be swept, at most a whole turn away.
+        let ahead = due.since(self.swept).clamp(1, (BUCKETS - 1).cast_signed()).cast_unsigned();
+        let bucket = (self.swept.plus(ahead).0 % BUCKETS) as usize;
+        let head = std::mem::replace(&mut self.wheel[bucket], slot);
+        self.entry_mut(slot).next = head;
+    }
+
+    #[inline]
+    fn look_up(&self, id: u64) -> Option<u32> {
+        let mut at = self.home(id);
+        let wanted = self.tag(id);
+        loop {
+            let word = self.index[at];
+            if word == 0 {
+                return None;
+            }
+            if word >> self.bits == wanted {
+                let slot = (word & ((1 << self.bits) - 1)) - 1;
+                if self.entry(slot).id == id {
+                    return Some(slot);
+                }
+            }
+            at = self.after(at);
+        }
+    }
+
+    /// Takes a word out of the index and closes the gap, so that no probe ends too early (Knuth, TAOCP 6.4, R).
+    fn unlink(&mut self, id: u64, slot: u32) {
+        let word = self.word(id, slot);
+        let mut gap = self.home(id);
+        while self.index[gap] != word {
+            gap = self.after(gap);
+        }
+        let mut at = gap;
+        loop {
+            at = self.after(at);
+            let word = self.index[at];
+            if word == 0 {
+                break;
+            }
+            let home = self.home(self.entry((word & ((1 << self.bits) - 1)) - 1).id);
+            // It may move into the gap unless its home lies cyclically behind the gap, in (gap, at].
+            let stays = if gap <= at { gap < home && home <= at } else { gap < home || home <= at };
+            if !stays {
+                self.index[gap] = word;
+                gap = at;
+            }
+        }
+        self.index[gap] = 0;
+    }
+
+    #[inline]
+    fn home(&self, id: u64) -> usize {
+        // The high half of the id, scaled to the length of the index (Lemire 2016).
+        (((id >> 32) * self.index.len() as u64) >> 32) as usize
+    }
+
+    #[inline]
+    fn after(&self, at: usize) -> usize {
+        if at + 1 == self.index.len() { 0 } else { at + 1 }
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the low half of the id is what is wanted")]
+    fn tag(&self, id: u64) -> u32 {
+        (id as u32) >> self.bits
+    }
+
+    #[inline]
+    fn word(&self, id: u64, slot: u32) -> u32 {
+        (self.tag(id) << self.bits) | (slot + 1)
+    }
+
+    #[inline]
+    fn entry(&self, slot: u32) -> &Entry {
+        &self.chunks[(slot >> CHUNK_BITS) as usize][(slot & (CHUNK - 1)) as usize]
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, slot: u32) -> &mut Entry {
+        &mut self.chunks[(slot >> CHUNK_BITS) as usize][(slot & (CHUNK - 1)) as usize]
+    }
+}
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

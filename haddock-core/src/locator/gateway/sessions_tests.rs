@@ -1,0 +1,194 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const IDLE: Duration = Duration::from_secs(5);
+const IDLE_TICKS: u32 = 100;
+
+fn id(n: u64) -> u64 {
+    // Any bijection that spreads; the table is given such ids.
+    let mut id = n.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    id = (id ^ (id >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    id ^ (id >> 29)
+}
+
+/// Two ids of three have their home in the same few slots, so that clusters form and wrap around.
+fn crowded(n: u64) -> u64 {
+    if n.is_multiple_of(3) { id(n) } else { (id(n) & 0xffff_ffff) | (0xffff_fff0 << 32) }
+}
+
+#[test]
+fn a_million_sessions_take_at_most_32_bytes_each() {
+    let mut table = SessionTable::new(1_000_000, IDLE, Tick(0));
+    for n in 0..1_000_000 {
+        assert!(table.insert(id(n), 0, Tick(0), true, Tick(0)).is_some());
+    }
+    assert!(table.insert(id(1_000_000), 0, Tick(0), true, Tick(0)).is_none(), "full");
+    let each = table.bytes() as f64 / 1e6;
+    assert!(each <= 32.0, "{each} bytes");
+    for n in 0..1_000_000 {
+        assert!(matches!(table.find(id(n), Tick(0), Tick(0)), Found::Live(_, 0)));
+    }
+}
+
+#[test]
+fn a_session_with_a_request_in_flight_does_not_expire() {
+    let mut table = SessionTable::new(10, IDLE, Tick(0));
+    let slot = table.insert(1, 7, Tick(0), true, Tick(0)).expect("room");
+    let mut expired = Vec::new();
+    for now in (0..20_000).step_by(37) {
+        assert!(table.sweep(Tick(now), 100, |instance| expired.push(instance)));
+        assert_eq!(table.find(1, Tick(0), Tick(now)), Found::Live(slot, 7));
+    }
+    table.release(slot, 1, false, Tick(20_000));
+    table.sweep(Tick(20_000 + IDLE_TICKS - 1), 100, |instance| expired.push(instance));
+    assert!(expired.is_empty());
+    table.sweep(Tick(20_000 + IDLE_TICKS), 100, |instance| expired.push(instance));
+    assert_eq!(expired, [7]);
+}
+
+#[test]
+fn a_full_table_has_room_again_when_sessions_have_expired() {
+    let mut table = SessionTable::new(100, IDLE, Tick(0));
+    for n in 0..100 {
+        let slot = table.insert(id(n), 0, Tick(0), true, Tick(0)).expect("room");
+        table.release(slot, id(n), false, Tick(0));
+    }
+    assert!(table.insert(id(100), 0, Tick(0), true, Tick(0)).is_none());
+    let mut expired = 0;
+    while !table.sweep(Tick(IDLE_TICKS), 7, |_| expired += 1) {}
+    assert_eq!(expired, 100);
+    for n in 100..200 {
+        assert!(table.insert(id(n), 0, Tick(IDLE_TICKS), true, Tick(IDLE_TICKS)).is_some());
+    }
+}
+
+#[test]
+fn a_shorter_idle_time_holds_at_once() {
+    let mut table = SessionTable::new(10, Duration::from_secs(3600), Tick(0));
+    let slot = table.insert(1, 0, Tick(0), true, Tick(0)).expect("room");
+    table.release(slot, 1, false, Tick(0));
+    table.set_idle(IDLE, Tick(10));
+    let mut expired = 0;
+    table.sweep(Tick(IDLE_TICKS - 1), 100, |_| expired += 1);
+    assert_eq!(expired, 0);
+    table.sweep(Tick(IDLE_TICKS), 100, |_| expired += 1);
+    assert_eq!(expired, 1);
+}
+
+#[test]
+fn ticks_may_wrap() {
+    let start = u32::MAX - 50;
+    let mut table = SessionTable::new(10, IDLE, Tick(start));
+    let slot = table.insert(1, 0, Tick(start), true, Tick(start)).expect("room");
+    table.release(slot, 1, false, Tick(start));
+    let mut expired = 0;
+    table.sweep(Tick(start.wrapping_add(IDLE_TICKS - 1)), 100, |_| expired += 1);
+    assert_eq!(expired, 0);
+    table.sweep(Tick(start.wrapping_add(IDLE_TICKS)), 100, |_| expired += 1);
+    assert_eq!(expired, 1);
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Insert(u64),
+    Hold(u64),
+    Release(u64),
+    Remove(u64),
+    Pass(u32),
+    Sweep(u32),
+}
+
+fn ops() -> impl Strategy<Value = Vec<Op>> {
+    let op = prop_oneof![
+        4 => (0_u64..40).prop_map(Op::Insert),
+        3 => (0_u64..40).prop_map(Op::Hold),
+        5 => (0_u64..40).prop_map(Op::Release),
+        1 => (0_u64..40).prop_map(Op::Remove),
+        3 => prop_oneof![0_u32..30, 0_u32..300, 0_u32..10_000].prop_map(Op::Pass),
+        2 => prop_oneof![Just(2_u32), Just(1000)].prop_map(Op::Sweep),
+    ];
+    prop::collection::vec(op, 1..200)
+}
+
+#[derive(Debug)]
+struct Known {
+    slot: Slot,
+    flights: u32,
+    until: u32,
+}
+
+proptest! {
+    /// Against a map of sessions: the same ones live, and each that expires is reported once, and not before its time.
+    #[test]
+    fn it_does_what_a_plain_map_does(ops in ops()) {
+        let mut table = SessionTable::new(24, IDLE, Tick(0));
+        let mut model: BTreeMap<u64, Known> = BTreeMap::new();
+        let mut now = 0;
+        let (mut gone, mut due) = (0_u32, 0_u32);
+        for op in ops {
+            match op {
+                Op::Insert(n) => {
+                    if let std::collections::btree_map::Entry::Vacant(vacant) = model.entry(n)
+                        && let Some(slot) = table.insert(crowded(n), 3, Tick(now), true, Tick(now))
+                    {
+                        vacant.insert(Known { slot, flights: 1, until: now });
+                    }
+                }
+                Op::Hold(n) => {
+                    let found = table.find(crowded(n), Tick(now.saturating_sub(1000)), Tick(now));
+                    if found == Found::Expired(3) {
+                        gone += 1;
+                    }
+                    match model.get_mut(&n) {
+                        Some(known) if known.flights > 0 || now < known.until + IDLE_TICKS => {
+                            prop_assert_eq!(found, Found::Live(known.slot, 3));
+                            table.hold(known.slot);
+                            known.flights += 1;
+                        }
+                        Some(_) => {
+                            // Expired: the table may have reported it already.
+                            prop_assert!(!matches!(found, Found::Live(..)));
+                            model.remove(&n);
+                            due += 1;
+                        }
+                        None => prop_assert_eq!(found, Found::Missing),
+                    }
+                }
+                Op::Release(n) => {
+                    if let Some(known) = model.get_mut(&n).filter(|known| known.flights > 0) {
+                        table.release(known.slot, crowded(n), false, Tick(now));
+                        known.flights -= 1;
+                        known.until = now;
+                    }
+                }
+                Op::Remove(n) => {
+                    let found = table.find(crowded(n), Tick(0), Tick(now));
+                    gone += u32::from(matches!(found, Found::Expired(_)));
+                    if let Found::Live(slot, _) = found {
+                        table.remove(slot);
+                        prop_assert!(model.remove(&n).is_some());
+                    } else if let Some(known) = model.remove(&n) {
+                        prop_assert!(known.flights == 0 && now >= known.until + IDLE_TICKS);
+                        due += 1;
+                    }
+                }
+                Op::Pass(ticks) => now += ticks,
+                Op::Sweep(budget) => {
+                    table.sweep(Tick(now), budget, |_| gone += 1);
+                }
+            }
+        }
+        while !table.sweep(Tick(now), 3, |_| gone += 1) {}
+        for (n, known) in &model {
+            let found = table.find(crowded(*n), Tick(now.saturating_sub(1000)), Tick(now));
+            let live = known.flights > 0 || now < known.until + IDLE_TICKS;
+            prop_assert_eq!(matches!(found, Found::Live(..)), live, "{}: {:?}", n, known);
+            gone += u32::from(matches!(found, Found::Expired(_)));
+            due += u32::from(!live);
+        }
+        prop_assert_eq!(gone, due, "each is reported once");
+    }
+}

@@ -1,0 +1,174 @@
+//! What outlives a restart: for each service its newest number, its table and its closed marks, in a file of its own.
+//!
+//! A file is written beside its place, synced, renamed, and the directory synced: there is the old one or the new one,
+//! whenever the power fails.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{ErrorKind as IoErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{InstanceId, ServiceName};
+use crate::routing::{Number, RoutingTable};
+
+/// The format of the files; one that is newer is not understood.
+const FORMAT: u32 = 1;
+
+/// What is kept of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Saved {
+    format: u32,
+    pub(super) service: ServiceName,
+    pub(super) newest: Number,
+    pub(super) table: Option<RoutingTable>,
+    pub(super) closed: BTreeSet<InstanceId>,
+}
+
+impl Saved {
+    pub(super) fn new(
+        service: ServiceName,
+        newest: Number,
+        table: Option<RoutingTable>,
+        closed: BTreeSet<InstanceId>,
+    ) -> Self {
+        Self { format: FORMAT, service, newest, table, closed }
+    }
+}
+
+/// The state directory.
+#[derive(Debug, Clone)]
+pub(super) struct Store {
+    dir: PathBuf,
+}
+
+impl Store {
+    /// Opens the directory, making it if it is missing. Says whether a gateway has kept its state there before.
+    pub(super) fn open(dir: &Path) -> Result<(Self, bool)> {
+        fs::create_dir_all(dir).map_err(|error| failed("create state directory", dir, &error))?;
+        let store = Self { dir: dir.to_owned() };
+        let known = store.marker().exists();
+        Ok((store, known))
+    }
+
+    /// Notes that from now on what has sessions is in the files here.
+    pub(super) fn mark(&self) -> Result<()> {
+        self.write(&self.marker(), b"{\"format\":1}\n")
+    }
+
+    pub(super) fn key_file(&self) -> PathBuf {
+        self.dir.join("key")
+    }
+
+    fn marker(&self) -> PathBuf {
+        self.dir.join("gateway.json")
+    }
+
+    fn file(&self, service: &ServiceName) -> PathBuf {
+        self.dir.join(format!("service-{service}.json"))
+    }
+
+    /// Every service that has a file.
+    pub(super) fn services(&self) -> Result<Vec<ServiceName>> {
+        let entries = fs::read_dir(&self.dir).map_err(|error| failed("read state directory", &self.dir, &error))?;
+        let mut services = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|error| failed("read state directory", &self.dir, &error))?;
+            let name = entry.file_name();
+            let service = name.to_str().and_then(|name| name.strip_prefix("service-")?.strip_suffix(".json"));
+            services.extend(service.and_then(|service| ServiceName::new(service).ok()));
+        }
+        services.sort();
+        Ok(services)
+    }
+
+    /// What is kept of a service, if anything.
+    pub(super) fn load(&self, service: &ServiceName) -> Result<Option<Saved>> {
+        let path = self.file(service);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", &path, &error)),
+        };
+        let saved: Saved = serde_json::from_slice(&text).map_err(|error| {
+            Error::new(ErrorKind::Io, format!("`{}` cannot be understood: {error}", path.display()))
+                .with_hint("restore it: without it, what the locator promised to be closed could be opened again")
+        })?;
+        if saved.format > FORMAT || saved.service != *service {
+            let message = format!("`{}` is of format {} for `{}`", path.display(), saved.format, saved.service);
+            return Err(Error::new(ErrorKind::Io, message).with_hint("it was written by a newer Haddock, or moved"));
+        }
+        Ok(Some(saved))
+    }
+
+    /// Keeps it. When this has returned, it is on disk.
+    pub(super) fn save(&self, saved: &Saved) -> Result<()> {
+        let text = serde_json::to_vec(saved)
+            .map_err(|error| Error::new(ErrorKind::Io, format!("cannot write down the state: {error}")))?;
+        self.write(&self.file(&saved.service), &text)
+    }
+
+    fn write(&self, path: &Path, text: &[u8]) -> Result<()> {
+        let beside = path.with_extension("new");
+        let written = fs::File::create(&beside)
+            .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&beside, path))
+            .and_then(|()| fs::File::open(&self.dir)?.sync_all());
+        written.map_err(|error| failed("write", path, &error))
+    }
+}
+
+fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot {what} `{}`: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(revision: u64) -> Saved {
+        let closed = [InstanceId::new("shop-1").expect("valid")].into();
+        let newest = Number { epoch: 1, revision };
+        Saved::new(ServiceName::new("shop").expect("valid"), newest, None, closed)
+    }
+
+    #[test]
+    fn what_was_saved_last_is_loaded() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, known) = Store::open(&dir.path().join("a/b")).expect("made");
+        assert!(!known);
+        store.mark().expect("written");
+        assert_eq!(store.load(&saved(1).service).expect("read"), None);
+        for revision in [1, 2] {
+            store.save(&saved(revision)).expect("written");
+        }
+        let (store, known) = Store::open(&dir.path().join("a/b")).expect("there");
+        assert!(known);
+        assert_eq!(store.load(&saved(1).service).expect("read"), Some(saved(2)));
+        assert_eq!(store.services().expect("read"), [saved(1).service]);
+    }
+
+    #[test]
+    fn a_torn_or_newer_file_is_an_error_and_not_an_empty_state() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("made");
+        store.save(&saved(1)).expect("written");
+        let path = store.file(&saved(1).service);
+        let text = fs::read_to_string(&path).expect("there");
+        fs::write(&path, &text[..text.len() / 2]).expect("written");
+        assert_eq!(store.load(&saved(1).service).expect_err("torn").kind(), ErrorKind::Io);
+        fs::write(&path, text.replace("\"format\":1", "\"format\":2")).expect("written");
+        assert!(store.load(&saved(1).service).expect_err("newer").message().contains("format 2"));
+    }
+
+    #[test]
+    fn a_crash_before_the_rename_leaves_the_old_state() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (store, _) = Store::open(dir.path()).expect("made");
+        store.save(&saved(1)).expect("written");
+        fs::write(store.file(&saved(1).service).with_extension("new"), b"half of").expect("written");
+        assert_eq!(store.load(&saved(1).service).expect("read"), Some(saved(1)));
+    }
+}

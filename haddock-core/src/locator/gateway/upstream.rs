@@ -1,0 +1,105 @@
+//! Connections to instances, kept alive and used again.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::time::Timestamp;
+
+use super::client::ClientBody;
+
+/// A connection that takes one request at a time.
+#[derive(Debug)]
+pub(super) struct Upstream {
+    pub(super) sender: SendRequest<ClientBody>,
+    pub(super) address: SocketAddr,
+    /// When its last response ended; `None`: it is new.
+    pub(super) idle_since: Option<Timestamp>,
+}
+
+/// The idle connections of one worker, by address. The last one that came is the first to go, so that what is not
+/// needed grows old and is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    idle: Mutex<HashMap<SocketAddr, Vec<Upstream>>>,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) struct Unreachable;
+
+impl Pool {
+    /// A connection that was used before, last no longer ago than `at_most`.
+    pub(super) fn take(&self, address: SocketAddr, at_most: Duration, now: Timestamp) -> Option<Upstream> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = idle.get_mut(&address)?;
+        while let Some(connection) = connections.pop() {
+            if connection.idle_since.is_some_and(|since| now.since(since) > at_most) {
+                // All others are older.
+                connections.push(connection);
+                return None;
+            }
+            if !connection.sender.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Takes a connection back whose response has been read to its end.
+    pub(super) fn put(&self, mut connection: Upstream, now: Timestamp) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        connection.idle_since = Some(now);
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.entry(connection.address).or_default().push(connection);
+    }
+
+    /// Drops what has been idle for longer, or is closed.
+    pub(super) fn purge(&self, longer: Duration, now: Timestamp) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        idle.retain(|_, connections| {
+            connections.retain(|connection| {
+                !connection.sender.is_closed() && connection.idle_since.is_none_or(|since| now.since(since) <= longer)
+            });
+            !connections.is_empty()
+        });
+    }
+
+    /// Drops all connections to the address: one of them was found dead, and the others will be.
+    pub(super) fn forget(&self, address: SocketAddr) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
+    }
+}
+
+/// Opens a new connection. Its driver runs on this worker until the connection ends.
+pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Upstream, Unreachable> {
+    let stream = match tokio::time::timeout(within, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            tracing::debug!(%address, %error, "cannot connect");
+            return Err(Unreachable);
+        }
+        Err(_) => {
+            tracing::debug!(%address, "connecting takes too long");
+            return Err(Unreachable);
+        }
+    };
+    let _ = stream.set_nodelay(true);
+    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| {
+        tracing::debug!(%address, %error, "cannot speak HTTP");
+        Unreachable
+    })?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.with_upgrades().await {
+            tracing::debug!(%address, %error, "a connection to an instance broke");
+        }
+    });
+    Ok(Upstream { sender, address, idle_since: None })
+}

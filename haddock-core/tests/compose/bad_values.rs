@@ -1,0 +1,190 @@
+//! Values that cannot be read, and parts that do not fit together.
+
+use super::{component, environment, release, settings, table};
+
+#[test]
+fn images() {
+    let image = |image: &str| format!("services:\n  web:\n    image: {image}\n    expose: [80]\n");
+    let shown = table(
+        &[
+            ("upper case", image("Shop:1")),
+            ("empty", image("\"\"")),
+            ("null", image("")),
+            ("a list", image("[shop]")),
+            ("a scheme", image("https://registry.local/shop")),
+            ("no tag set", image("registry.local:5000/shop:${TAG}")),
+            ("no registry set", image("${REGISTRY}/shop:${TAG}")),
+            ("a required variable", image("shop:${VERSION:?name the version}")),
+            ("a bad variable", image("shop:${VERSION")),
+            ("a lone dollar", image("shop:$")),
+            ("a branch as tag", image("shop:${TAG:-feature/login}")),
+        ],
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn values_of_components() {
+    let shown = table(
+        &[
+            ("command, an open quote", component("command: sh -c 'sleep 1")),
+            ("command, empty", component("command: []")),
+            ("entrypoint, empty", component("entrypoint: ''")),
+            ("entrypoint, a mapping", component("entrypoint: { a: b }")),
+            ("command, a list in a list", component("command: [[a]]")),
+            ("environment, a text", component("environment: A=1")),
+            ("environment, null", component("environment:")),
+            ("environment, a mapping in it", component("environment: { A: { B: 1 } }")),
+            ("environment, a mapping in a list", component("environment: [A: 1]")),
+            ("environment, no name", component("environment: [\"=1\"]")),
+            ("environment, a space in the name", component("environment:\n  MY VAR: 1")),
+            ("environment, a variable in a key", component("environment: { $NAME: 1 }")),
+            ("environment, a bad variable", component("environment: { PASSWORD: \"pa$$w0rd$\" }")),
+            ("env_file, missing", component("env_file: web.env")),
+            ("env_file, no path", component("env_file: [{ required: false }]")),
+            ("env_file, required", component("env_file: [{ path: web.env, required: sometimes }]")),
+            ("expose, a name", component("expose: [http]")),
+            ("expose, a range", component("expose: [\"3000-3010\"]")),
+            ("expose, UDP", component("expose: [\"53/udp\"]")),
+            ("expose, a text", component("expose: 80")),
+            ("expose, too large", component("expose: [65536]")),
+            ("ports, zero", component("ports: [\"0\"]")),
+            ("ports, a range", component("ports: [\"3000-3005:3000-3005\"]")),
+            ("ports, UDP", component("ports: [\"53:53/udp\"]")),
+            ("ports, an unknown protocol", component("ports: [\"80/http\"]")),
+            ("ports, no host port", component("ports: [\":80\"]")),
+            ("ports, no container port", component("ports: [\"80:\"]")),
+            ("ports, a host's name", component("ports: [\"localhost:8080:80\"]")),
+            ("ports, twice", component("ports: [\"8080:80\", \"8080:81\"]")),
+            ("ports, long, no target", component("ports: [{ published: 8080 }]")),
+            (
+                "ports, long, values",
+                component("ports: [{ target: x, published: 8080-8090, host_ip: here, protocol: udp }]"),
+            ),
+            ("ports, a mapping", component("ports: { a: b }")),
+            ("depends_on, unknown", component("depends_on: [wbe]")),
+            ("depends_on, itself", component("depends_on: [web]")),
+            ("depends_on, a text", component("depends_on: db")),
+            ("depends_on, twice", component("depends_on: [db, db]")),
+            ("depends_on, a condition", component("depends_on: { db: { condition: healthy } }")),
+            (
+                "depends_on, not required",
+                component("depends_on: { db: { condition: service_started, required: false } }"),
+            ),
+            ("depends_on, restart", component("depends_on: { db: { restart: true } }")),
+            ("depends_on, null", component("depends_on: { db: }")),
+            ("links, unknown", component("links: [\"orcale:db\"]")),
+            ("links, a bad alias", component("links: [\"web:my db\"]")),
+            ("links, no alias", component("links: [\"web:\"]")),
+            ("links, an alias twice", component("links: [\"web:a\", \"db:a\"]")),
+            ("health check, no test", component("healthcheck: { interval: 5s }")),
+            ("health check, empty test", component("healthcheck: { test: \"\" }")),
+            ("health check, no CMD", component("healthcheck: { test: [curl, -f, localhost] }")),
+            ("health check, CMD alone", component("healthcheck: { test: [CMD] }")),
+            ("health check, two lines", component("healthcheck: { test: [CMD-SHELL, a, b] }")),
+            ("health check, disabled with test", component("healthcheck: { test: a, disable: true }")),
+            ("health check, disable", component("healthcheck: { disable: maybe }")),
+            ("health check, no unit", component("healthcheck: { test: a, interval: 30 }")),
+            ("health check, days", component("healthcheck: { test: a, start_period: 1d }")),
+            ("health check, zero", component("healthcheck: { test: a, interval: 0s }")),
+            ("health check, too short", component("healthcheck: { test: a, timeout: 10us }")),
+            ("health check, retries", component("healthcheck: { test: a, retries: 0 }")),
+            ("health check, retries in words", component("healthcheck: { test: a, retries: three }")),
+            ("labels, ours", component("labels: { haddock.journal: mine }")),
+            ("labels, ours in a list", component("labels: [haddock.spec=1]")),
+            ("labels, after letters of several bytes", component("labels: { größe: 1, haddock.x: 2 }")),
+            ("labels, no name", component("labels: [\"=1\"]")),
+            ("labels, a text", component("labels: a=b")),
+            ("stop_grace_period", component("stop_grace_period: 1 minute")),
+            ("stop_signal", component("stop_signal: please")),
+            ("stop_signal, zero", component("stop_signal: 0")),
+            ("restart", component("restart: on-crash")),
+            ("restart, times", component("restart: \"on-failure:often\"")),
+        ],
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn values_of_settings() {
+    let shown = table(
+        &[
+            ("x-haddock, null", "services:\n  web: { image: a, expose: [80] }\nx-haddock:\n".into()),
+            ("service", settings("service: My Shop")),
+            ("service, too long", settings(&format!("service: {}", "a".repeat(41)))),
+            ("entry, no port", settings("entry: web")),
+            ("entry, a bad port", settings("entry: web:http")),
+            ("entry, no component", settings("entry: wep:80")),
+            ("ready, no slash", settings("ready: health")),
+            ("ready, a query", settings("ready: /health?deep=1")),
+            ("ready, a list", settings("ready: [/health]")),
+            ("ready, within", settings("ready: { http: /health, within: soon }")),
+            ("ready, within zero", settings("ready: { http: /health, within: 0s }")),
+            ("session, idle", settings("session: { idle: 30 }")),
+            ("session, idle zero", settings("session: { idle: 0s }")),
+            ("session, idle too fine", settings("session: { idle: 1500us }")),
+            ("session, ignore", settings("session: { ignore: [health, /ok] }")),
+            ("session, ignore a text", settings("session: { ignore: /health }")),
+            ("shared, unknown", settings("shared: [orcale]")),
+            ("shared, a text", settings("shared: web")),
+            ("replicas", settings("release: { replicas: 0 }")),
+            ("replicas, a part", settings("release: { replicas: 1.5 }")),
+            ("ramp, a number", settings("release: { ramp: [10, 50, 100] }")),
+            ("ramp, no end", settings("release: { ramp: [10%, 50%] }")),
+            ("ramp, empty", settings("release: { ramp: [] }")),
+            ("ramp, shrinking", settings("release: { ramp: [10%, 5%, 100%] }")),
+            ("ramp, standing", settings("release: { ramp: [10%, 10%, 100%] }")),
+            ("ramp, zero", settings("release: { ramp: [0%, 100%] }")),
+            ("ramp, too much", settings("release: { ramp: [50%, 150%] }")),
+            ("ramp, a mapping", settings("release: { ramp: [{ share: 10%, every: 1m }] }")),
+            ("ramp, one text", settings("release: { ramp: 10% }")),
+            ("every", settings("release: { ramp: [100%], every: often }")),
+            ("settle", settings("release: { settle: 10 }")),
+            ("drain", settings("release: { drain: 1h }")),
+            ("evict_after", settings("release: { drain: { evict_after: never } }")),
+            ("evict_after, zero", settings("release: { drain: { evict_after: 0s } }")),
+            ("queue", settings("release: { queue: oldest }")),
+            ("max_versions", settings("release: { max_versions: 1 }")),
+            ("unresponsive_for", settings("release: { unresponsive_for: 5 }")),
+        ],
+        &environment(),
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn components_that_do_not_fit_together() {
+    let shown = table(
+        &[
+            ("no port", "services:\n  web: { image: a }\n".into()),
+            ("two ports", "services:\n  web: { image: a, ports: [\"80\", \"443\"] }\n".into()),
+            ("two components with ports", "services:\n  web: { image: a, ports: [\"80\"] }\n  db: { image: a, ports: [\"5432\"] }\n".into()),
+            ("two components with expose", "services:\n  web: { image: a, expose: [80] }\n  db: { image: a, expose: [5432] }\n".into()),
+            ("a cycle", "services:\n  a: { image: x, expose: [80], depends_on: [b] }\n  b: { image: x, links: [c] }\n  c: { image: x, depends_on: [a] }\n  d: { image: x, depends_on: [a] }\n".into()),
+        ],
+        &environment()
+    );
+    insta::assert_snapshot!(shown);
+}
+
+#[test]
+fn what_a_release_cannot_do() {
+    let shown = table(
+        &[
+            ("a fixed port", "services:\n  web:\n    image: shop:${TAG}\n    ports: [\"8080:80\"]\n".into()),
+            ("a shared entry", "services:\n  web:\n    image: shop:1\n    ports: [\"80\"]\n".into()),
+            (
+                "a shared component that needs a versioned one",
+                "services:\n  web: { image: \"shop:${TAG}\", ports: [\"80\"] }\n  db:\n    image: db\n    depends_on: [web]\n".into(),
+            ),
+            (
+                "a listed component that links to a versioned one",
+                "services:\n  web: { image: \"shop:${TAG}\", ports: [\"80\"] }\n  mail:\n    image: mail\n    links: [web]\nx-haddock:\n  shared: [mail]\n".into(),
+            ),
+        ],
+        &release()
+    );
+    insta::assert_snapshot!(shown);
+}

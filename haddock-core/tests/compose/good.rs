@@ -1,0 +1,246 @@
+//! Files that are taken, and what they come to.
+
+use std::collections::BTreeMap;
+
+use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Variables};
+use haddock_core::environment::{EnvironmentSpec, Queue};
+use haddock_core::image::ImageReference;
+use haddock_core::{ComponentName, Share};
+
+use super::{component, environment, release, resolve, settings};
+
+/// The whole of a specification, with the values of variables, which `Debug` hides.
+fn shown(spec: &EnvironmentSpec) -> String {
+    let mut text = format!("{spec:#?}\n");
+    for (name, component) in &spec.components {
+        for (variable, value) in &component.environment {
+            text += &format!("{name}: {variable}={:?}\n", value.expose());
+        }
+    }
+    text
+}
+
+#[test]
+fn the_design_s_example() {
+    let text = r#"
+name: accounting
+services:
+  oracle:
+    image: "registry.local:5000/oracle-xe:sl"
+    healthcheck: { test: ["CMD", "sqlplus", "-L"], interval: 5s, retries: 10 }
+  activemq:   { image: "registry.local:5000/activemq:5" }
+  accounting: { image: "registry.local:5000/accounting:${TAG}", links: [oracle, activemq] }
+  proxy:
+    image: "registry.local:5000/login-proxy:${TAG}"
+    links: [oracle, "accounting:app", activemq]
+    ports: ["8080"]
+x-haddock:
+  entry: proxy:8080
+  ready: /health
+  session: { idle: 30m, ignore: [/health] }
+"#;
+    let resolved = resolve(text, &release());
+    insta::assert_snapshot!(shown(&resolved.spec));
+    let reasons: Vec<String> = resolved.reasons.iter().map(|(name, reason)| format!("{name} is {reason}")).collect();
+    insta::assert_snapshot!(reasons.join("\n"), @r"
+    accounting is versioned: its image mentions `${TAG}`
+    activemq is shared: its image is the same in every release, and so are those it links to
+    oracle is shared: its image is the same in every release, and so are those it links to
+    proxy is versioned: its image mentions `${TAG}`
+    ");
+    assert_eq!(resolved.notes, []);
+}
+
+#[test]
+fn every_key_of_a_component() {
+    let text = r#"
+# Anchors, merge keys, and extensions of others.
+x-base: &base
+  stop_grace_period: 1m30s
+  environment: &env
+    COMMON: 1.10
+    FLAG: true
+    OCTAL: 0777
+version: "3.8"
+services:
+  web:
+    <<: *base
+    image: ghcr.io/shop/web@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    command: sh -c 'echo "$$HOME" && exec web'
+    entrypoint: [/tini, --, 8]
+    environment:
+      <<: *env
+      FROM_CALLER:
+      NOT_SET:
+      EMPTY: ""
+      PORT: ${PORT:-80}
+      PRICE: 5$$
+      YES: yes
+    expose: [80, "81", "82/tcp"]
+    ports:
+      - 80
+      - "8443:443"
+      - "127.0.0.1:9000:90"
+      - "127.0.0.1::91"
+      - "[::1]:9200:92"
+      - 9300:93/tcp
+      - { target: 94, published: "9400", host_ip: 127.0.0.1, protocol: tcp }
+      - { target: 95 }
+    depends_on:
+      db: { condition: service_healthy, required: true, restart: false }
+      migrate: { condition: service_completed_successfully }
+      mail: {}
+    links: [db, "db:oracle", "search:index"]
+    healthcheck: { test: curl -f http://localhost, interval: 1m, timeout: 500ms, retries: 5, start_period: 0s }
+    labels: { team: shop, tier: 1, empty: }
+    stop_signal: SIGQUIT
+    restart: unless-stopped
+    x-mine: { anything: goes }
+  db:
+    image: postgres
+    environment: [POSTGRES_PASSWORD=pa=ss, FROM_CALLER, NOT_SET]
+    labels: [a=b, c]
+    healthcheck: { test: [CMD-SHELL, pg_isready] }
+    restart: "no"
+  migrate: { image: shop/migrate, depends_on: [db], restart: on-failure:3, command: null }
+  mail: { image: localhost/mail, healthcheck: { disable: true }, stop_signal: 9 }
+  search: { image: "search:1", healthcheck: { test: [NONE] }, stop_grace_period: 0s }
+x-haddock: { entry: "web:80" }
+"#;
+    let variables: Variables = [("FROM_CALLER", "given"), ("HOME", "/root")].into_iter().collect();
+    let resolved = resolve(text, &ResolveOptions { variables, ..ResolveOptions::default() });
+    insta::assert_snapshot!(shown(&resolved.spec));
+    let notes: Vec<String> = resolved.notes.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(notes.join("\n"));
+}
+
+#[test]
+fn every_setting() {
+    let text = settings(
+        "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession: { idle: 45m, ignore: [/health, /metrics] }\n\
+         shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h }\n  \
+         queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s",
+    );
+    insta::assert_debug_snapshot!(resolve(&text, &environment()).spec.settings);
+}
+
+#[test]
+fn defaults_are_few_and_plain() {
+    let spec = resolve("services:\n  web: { image: shop, expose: [80] }\n", &environment()).spec;
+    insta::assert_debug_snapshot!(spec.settings);
+}
+
+#[test]
+fn a_ramp_without_every_and_every_without_a_ramp() {
+    let stages = |lines: &str| -> Vec<(Share, u64)> {
+        let release = resolve(&settings(lines), &environment()).spec.settings.release;
+        release.ramp.iter().map(|stage| (stage.share, stage.hold.as_secs())).collect()
+    };
+    let percent = Share::percent;
+    assert_eq!(stages("release: { ramp: [20%, 100%] }"), [(percent(20), 600), (percent(100), 600)]);
+    assert_eq!(stages("release: { every: 5s }"), [(percent(10), 5), (percent(50), 5), (percent(100), 5)]);
+    assert_eq!(stages("release: { ramp: [100%], every: 0s }"), [(percent(100), 0)]);
+    assert_eq!(
+        resolve(&settings("release: { queue: newest }"), &environment()).spec.settings.release.queue,
+        Queue::Newest
+    );
+}
+
+#[test]
+fn versioned_follows_links_and_images_and_the_list() {
+    let text = r#"
+services:
+  db: { image: "db:1" }
+  cache: { image: "cache:${CACHE_TAG:-1}" }
+  app: { image: "app:1", links: [db] }
+  middle: { image: "middle:1", links: [app] }
+  front: { image: "front:1", links: ["middle:m"], ports: ["80"] }
+  audit: { image: "audit:${TAG}" }
+  waits: { image: "waits:1", depends_on: [db] }
+x-haddock: { shared: [audit] }
+"#;
+    let reasons = |options: &ResolveOptions| -> Vec<String> {
+        resolve(text, options).reasons.iter().map(|(name, reason)| format!("{name} is {reason}")).collect()
+    };
+    insta::assert_snapshot!(reasons(&ResolveOptions { tag: Some("v2".into()), ..environment() }).join("\n"));
+    let image = ImageReference::parse("app:2").expect("valid");
+    let images = BTreeMap::from([(ComponentName::new("app").expect("valid"), image)]);
+    let release_variables = BTreeMap::from([("CACHE_TAG".to_owned(), "7".to_owned())]);
+    let options = ResolveOptions { images, release_variables, purpose: Purpose::Release, ..release() };
+    insta::assert_snapshot!(reasons(&options).join("\n"));
+    let spec = resolve(text, &options).spec;
+    assert_eq!(spec.components["app"].image.to_string(), "app:2");
+    assert_eq!(spec.components["cache"].image.to_string(), "cache:7");
+    assert!(spec.components["front"].versioned && !spec.components["audit"].versioned);
+}
+
+#[test]
+fn a_given_image_needs_no_tag() {
+    let images =
+        BTreeMap::from([(ComponentName::new("web").expect("valid"), ImageReference::parse("shop:9").expect("valid"))]);
+    let text = "services:\n  web: { image: \"shop:${TAG}\", ports: [\"80\"] }\n";
+    let spec =
+        resolve(text, &ResolveOptions { images: images.clone(), purpose: Purpose::Release, ..environment() }).spec;
+    assert_eq!(spec.components["web"].image.to_string(), "shop:9");
+    let text = "services:\n  web: { ports: [\"80\"] }\n";
+    assert_eq!(
+        resolve(text, &ResolveOptions { images, ..environment() }).spec.components["web"].image.to_string(),
+        "shop:9"
+    );
+}
+
+#[test]
+fn an_image_for_no_component_and_a_bad_tag_are_refused() {
+    let file = ComposeFile::parse("compose.yaml", &component("expose: [80]")).expect("YAML");
+    let images =
+        BTreeMap::from([(ComponentName::new("wep").expect("valid"), ImageReference::parse("a").expect("valid"))]);
+    let error = file.resolve(&ResolveOptions { images, ..environment() }).expect_err("no such component");
+    insta::assert_snapshot!(format!("{error:#}"), @r"
+    an image is given for `wep`, which is no component
+    hint: the components are `db` and `web`
+    ");
+    let error = file.resolve(&ResolveOptions { tag: Some("feature/x".into()), ..environment() }).expect_err("no tag");
+    insta::assert_snapshot!(format!("{error:#}"), @r"
+    `feature/x` cannot be a tag: tag `feature/x` contains `/`
+    hint: use letters, digits, `_`, `.` and `-`, at most 128
+    ");
+}
+
+#[test]
+fn line_ends_of_windows_change_nothing() {
+    let text = component("command: a b\nenvironment:\n  A: 1.10\n  B: |\n    x\n    y\nports: [80]");
+    assert_eq!(resolve(&text.replace('\n', "\r\n"), &environment()).spec, resolve(&text, &environment()).spec);
+    let with_mark = format!("\u{feff}{text}");
+    assert_eq!(resolve(&with_mark, &environment()).spec, resolve(&text, &environment()).spec);
+}
+
+#[test]
+fn in_an_environment_by_itself_fixed_ports_are_fine() {
+    let text = "services:\n  web: { image: \"shop:${TAG}\", ports: [\"8080:80\"] }\n";
+    let options = ResolveOptions { purpose: Purpose::Environment, ..release() };
+    assert_eq!(resolve(text, &options).spec.components["web"].ports[0].host, Some(8080));
+}
+
+#[test]
+fn the_service_is_named_by_setting_file_or_directory() {
+    let named = |file: &str, text: &str| {
+        let file = ComposeFile::parse(file, text).expect("YAML");
+        file.resolve(&environment()).map(|resolved| resolved.spec.settings.service.to_string())
+    };
+    let services = "services: { web: { image: a, expose: [80] } }\n";
+    let with = |line: &str| format!("{services}{line}\n");
+    assert_eq!(named("a/shop/compose.yaml", services).expect("valid"), "shop");
+    assert_eq!(named("a/My_Shop 2.0/compose.yaml", services).expect("valid"), "my-shop20");
+    assert_eq!(named("a/shop/compose.yaml", &with("name: store")).expect("valid"), "store");
+    assert_eq!(
+        named("a/shop/compose.yaml", &with("name: store\nx-haddock: { service: till }")).expect("valid"),
+        "till"
+    );
+    // A name that Compose takes and a service cannot have, overridden.
+    assert_eq!(
+        named("a/shop/compose.yaml", &with("name: my_store\nx-haddock: { service: till }")).expect("valid"),
+        "till"
+    );
+    assert!(named("compose.yaml", services).is_err());
+    assert!(named("/ß/compose.yaml", services).is_err());
+}

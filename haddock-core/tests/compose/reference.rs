@@ -1,0 +1,70 @@
+//! The examples of `docs/reference/compose-file.md` are read, and each key of the reader is on that page.
+
+use super::{release, resolve};
+
+const PAGE: &str = include_str!("../../../docs/reference/compose-file.md");
+
+/// The blocks of YAML on the page.
+fn examples() -> Vec<&'static str> {
+    PAGE.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().expect("a closed block")).collect()
+}
+
+#[test]
+fn every_example_on_the_page_is_a_good_file() {
+    let examples = examples();
+    assert!(examples.len() >= 4, "only {} examples were found", examples.len());
+    for example in examples {
+        resolve(example, &release());
+    }
+}
+
+#[test]
+fn every_key_is_on_the_page() {
+    for key in [
+        "name",
+        "version",
+        "services",
+        "x-haddock",
+        "image",
+        "command",
+        "entrypoint",
+        "environment",
+        "env_file",
+        "expose",
+        "ports",
+        "depends_on",
+        "links",
+        "healthcheck",
+        "labels",
+        "stop_grace_period",
+        "stop_signal",
+        "restart",
+        "service",
+        "entry",
+        "ready",
+        "session",
+        "shared",
+        "release",
+        "replicas",
+        "ramp",
+        "every",
+        "settle",
+        "drain",
+        "queue",
+        "max_versions",
+        "unresponsive_for",
+        "evict_after",
+        "idle",
+        "ignore",
+        "http",
+        "within",
+        "test",
+        "interval",
+        "timeout",
+        "retries",
+        "start_period",
+        "disable",
+    ] {
+        assert!(PAGE.contains(&format!("`{key}`")), "`{key}` is not on the page");
+    }
+}

@@ -1,0 +1,83 @@
+//! Values of variables are in no error, no note and no `Debug`.
+
+use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Variables};
+
+use super::component;
+
+const SECRET: &str = "hunter2!";
+
+#[test]
+fn no_error_shows_the_value_of_a_variable() {
+    let variables: Variables = [("S", SECRET)].into_iter().collect();
+    let options = ResolveOptions { variables, ..ResolveOptions::default() };
+    assert!(!format!("{options:?}").contains(SECRET));
+    let mut refused = 0;
+    for lines in [
+        "command: \"'$S\"",
+        "environment: [\"$S $S=1\"]",
+        "environment: [\"a b=$S\"]",
+        "env_file: ./$S",
+        "env_file: [{ path: ./$S }]",
+        "expose: [$S]",
+        "ports: [$S]",
+        "ports: [\"${S}:80\"]",
+        "ports: [{ target: $S, published: $S, host_ip: $S, protocol: $S }]",
+        "depends_on: [$S]",
+        "depends_on: { web: { condition: $S, required: $S } }",
+        "links: [$S]",
+        "links: [\"$S:db\"]",
+        "healthcheck: { test: [$S] }",
+        "healthcheck: { test: x, interval: $S, retries: $S, disable: $S }",
+        "labels: [\"haddock.$S=1\"]",
+        "stop_grace_period: $S",
+        "stop_signal: $S",
+        "restart: $S",
+    ] {
+        refused += shown_without_secret(&component(lines), &options);
+    }
+    for text in [
+        "services: { web: { image: \"Shop:$S\", expose: [80] } }",
+        "name: \"$S\"\nservices: { web: { image: a, expose: [80] } }",
+        "services: { web: { image: a } }\nx-haddock: { service: $S, entry: $S, ready: $S, shared: [$S] }",
+        "services: { web: { image: a } }\nx-haddock: { entry: \"$S:80\", ready: { http: $S, within: $S } }",
+        "services: { web: { image: a } }\nx-haddock: { entry: \"web:80\", session: { idle: $S, ignore: [$S] } }",
+        "services: { web: { image: a } }\nx-haddock: { entry: \"web:80\", release: { replicas: $S, ramp: [$S], every: $S, settle: $S, queue: $S } }",
+    ] {
+        refused += shown_without_secret(text, &options);
+    }
+    assert!(refused > 35, "only {refused} errors were looked at");
+}
+
+fn shown_without_secret(text: &str, options: &ResolveOptions) -> usize {
+    let file = ComposeFile::parse("shop/compose.yaml", text).expect("YAML");
+    let errors = file.check(options).expect_err(text);
+    let shown = format!("{errors:?} {errors:#?} {}", serde_json::to_string(&errors).expect("plain data"));
+    assert!(!shown.contains(SECRET), "{text}:\n{shown}");
+    errors.len()
+}
+
+#[test]
+fn no_debug_shows_the_value_of_a_variable() {
+    let text = component("environment: { PASSWORD: hunter2!, OTHER: \"$S\" }");
+    let variables: Variables = [("S", SECRET)].into_iter().collect();
+    let file = ComposeFile::parse("shop/compose.yaml", &text).expect("YAML");
+    let resolved = file.resolve(&ResolveOptions { variables, ..ResolveOptions::default() }).expect("valid");
+    assert_eq!(resolved.spec.components["web"].environment["OTHER"].expose(), SECRET);
+    assert_eq!(resolved.spec.components["web"].environment["PASSWORD"].expose(), SECRET);
+    assert!(!format!("{resolved:?} {file:?}").contains(SECRET));
+}
+
+#[test]
+fn yaml_errors_do_not_quote_values() {
+    for text in [
+        "a: hunter2!: x\n",
+        "a: 'hunter2!' hunter2!\n",
+        "a: \"hunter2!\n",
+        "a: [hunter2!\n",
+        "a: @hunter2!\n",
+        "a: *hunter2!\n",
+    ] {
+        let error = ComposeFile::parse("compose.yaml", text).expect_err(text);
+        assert!(!format!("{error:?}").contains(SECRET), "{error:?}");
+    }
+}
