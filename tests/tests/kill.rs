@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use haddock_core::ErrorKind;
+use haddock_core::{ErrorKind, VersionId};
 use haddock_tests::points::{Death, Point, When};
 use haddock_tests::site::{Answer, Draft, Site};
 use tokio::time::{Instant, timeout};
@@ -86,7 +86,7 @@ impl Stage {
         };
         gone.unwrap_or_else(|error| panic!("{tag}: {error:#}"));
         process.stop().await;
-        self.site.assert_only_newest(tag).await;
+        self.site.assert_only(VersionId(u64::from(self.version))).await;
     }
 
     /// The release of the next version, with a kill from outside after each of these times.

@@ -25,17 +25,21 @@ impl Cleanup {
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        // A thread of its own: the test's runtime may be ending, and must not be blocked.
-        let cleaned = std::thread::scope(|scope| {
-            let clean = || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-                runtime.block_on(clean(&self.journal, &self.repository)).ok()
-            };
-            scope.spawn(clean).join().ok().flatten()
-        });
-        if cleaned.is_none() {
-            eprintln!("not everything of journal `{}` could be removed from the engine", self.journal);
-        }
+        block_on(&format!("what carries journal `{}`", self.journal), clean(&self.journal, &self.repository));
+    }
+}
+
+/// Cleans up on a thread of its own: the test's runtime may be ending, and must not be blocked.
+pub(super) fn block_on(what: &str, clean: impl Future<Output = Result<(), bollard::errors::Error>> + Send) {
+    let cleaned = std::thread::scope(|scope| {
+        let clean = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map_err(|error| error.to_string())?.block_on(clean).map_err(|error| error.to_string())
+        };
+        scope.spawn(clean).join().unwrap_or_else(|_| Err("it panicked".to_owned()))
+    });
+    if let Err(error) = cleaned {
+        eprintln!("not removed from the engine: {what}: {error}");
     }
 }
 

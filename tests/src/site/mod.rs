@@ -11,6 +11,7 @@
 
 mod cleanup;
 mod draft;
+mod foreign;
 mod processes;
 
 use std::path::{Path, PathBuf};
@@ -22,19 +23,22 @@ use bollard::query_parameters::TagImageOptionsBuilder;
 use haddock_core::container::{Container, Network, Selector};
 use haddock_core::controller::{Controller, Release, Service, Watcher};
 use haddock_core::environment::store::SpecStore;
+use haddock_core::image::ImageReference;
 use haddock_core::journal::Journal;
 use haddock_core::journal::sqlite::SqliteJournal;
 use haddock_core::locator::remote::RemoteGateway;
 use haddock_core::release::{Event, Phase, RecordedEvent, ServiceState};
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::DockerRuntime;
-use haddock_core::{ErrorKind, JournalId, ServiceName};
+use haddock_core::{JournalId, ServiceName, VersionId};
 use haddock_examples::client::Options;
 use haddock_examples::show::Load;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 pub use draft::Draft;
+pub use foreign::Foreign;
 pub use processes::{Addresses, Answer, Controlling, GatewayProcess, Orders};
 
 use crate::docker::{self, NOWHERE};
@@ -152,8 +156,7 @@ impl Site {
     /// # Panics
     /// If it cannot be built, or the engine refuses.
     pub async fn image_as(&self, repository: &str, tag: &str) {
-        let binary = haddock_examples::image::build_binary().await.expect("the static build");
-        let image = docker::image("demo", &binary, &["/app"], &[]).await;
+        let image = demo().await;
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.docker.tag_image(&image.to_string(), Some(options)).await.expect("a tag");
     }
@@ -284,28 +287,33 @@ impl Site {
         self.engine.networks(&Selector::journal(self.journal_id())).await.expect("an engine")
     }
 
-    /// Asserts that nothing is left but one serving instance of the newest version, with its container and network.
+    /// Asserts that nothing is left but one serving instance of that version, with its container and network.
     ///
     /// # Panics
     /// If that is not so.
-    pub async fn assert_only_newest(&self, tag: &str) {
+    pub async fn assert_only(&self, version: VersionId) {
         let state = self.state().await;
-        let newest = *state.versions.keys().next_back().expect("a version");
-        assert_eq!(state.release, None, "{tag}: the release is over");
-        assert_eq!(state.known_good, Some(newest), "{tag}: the newest version is the known good one");
+        assert_eq!(state.release, None, "{version}: the release is over");
+        assert_eq!(state.known_good, Some(version), "the known good version");
         let instances: Vec<_> = state.instances.iter().map(|(id, i)| (id.clone(), i.version, i.phase)).collect();
-        let [(id, version, phase)] = instances.as_slice() else { panic!("{tag}: one instance, not {instances:?}") };
-        assert_eq!((*version, *phase), (newest, Phase::Serving), "{tag}");
-        let containers: Vec<_> = self.containers().await.into_iter().map(|c| (c.name.clone(), c.is_running())).collect();
-        assert_eq!(containers, [(format!("{id}-web"), true)], "{tag}: containers with our label");
+        let [(id, its_version, phase)] = instances.as_slice() else { panic!("one instance, not {instances:?}") };
+        assert_eq!((*its_version, *phase), (version, Phase::Serving), "{id}");
+        let containers = self.containers().await;
+        let containers: Vec<_> = containers.iter().map(|c| (c.name.clone(), c.is_running())).collect();
+        assert_eq!(containers, [(format!("{id}-web"), true)], "{version}: containers with our label");
         let networks: Vec<_> = self.networks().await.into_iter().map(|network| network.name).collect();
-        assert_eq!(networks, [id.to_string()], "{tag}: networks with our label");
+        assert_eq!(networks, [id.to_string()], "{version}: networks with our label");
     }
+}
 
-    /// Starts no second controller by mistake: whether somebody acts.
-    pub async fn is_busy(&self) -> bool {
-        matches!(self.service.act().await, Err(error) if error.kind() == ErrorKind::Busy)
-    }
+/// The demo application's image, made once.
+async fn demo() -> &'static ImageReference {
+    static DEMO: OnceCell<ImageReference> = OnceCell::const_new();
+    let make = async {
+        let binary = haddock_examples::image::build_binary().await.expect("the static build");
+        docker::image("demo", &binary, &["/app"], &[]).await
+    };
+    DEMO.get_or_init(|| make).await
 }
 
 impl Addresses {
