@@ -47,6 +47,7 @@ mod service;
 mod template;
 mod tree;
 mod variables;
+mod words;
 
 pub use classify::Reason;
 pub use file::ComposeFile;
