@@ -1,5 +1,6 @@
 //! The gateway, with real sockets.
 
+mod hygiene;
 mod world;
 
 mod gateway_keeps_the_contract {
