@@ -94,6 +94,12 @@ impl SimLocatorCore {
         Self { rules, id, incarnation: 1, counting_since: now, opened: 0, services: BTreeMap::new() }
     }
 
+    /// Its life: one more after each restart.
+    #[must_use]
+    pub fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
     /// The table in force for a service.
     #[must_use]
     pub fn table(&self, service: &ServiceName) -> Option<&RoutingTable> {
