@@ -2,14 +2,20 @@
 
 mod arguments;
 mod breaker;
+mod director;
+mod house;
 mod load;
 mod outcome;
+mod scenario;
 mod story;
 mod timeline;
 
 pub use arguments::{Arguments, Sabotage};
 pub use breaker::Breaker;
+pub use director::Director;
+pub use house::{APP, House};
 pub use load::{CLIENT, Load, client_main};
 pub use outcome::{AtSwitch, Outcome, Wanted};
+pub use scenario::perform;
 pub use story::Story;
 pub use timeline::Timeline;

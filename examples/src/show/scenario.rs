@@ -41,9 +41,7 @@ pub async fn perform(house: &House, arguments: &Arguments, program: &Path) -> io
     };
     let target = breaker.as_ref().map_or(house.address(), Breaker::address);
     director.attach(Load::start(program, &load(arguments, target))?);
-    director
-        .until(house, "the load is complete", LIMIT, |_, report| is_complete(report, arguments.sessions))
-        .await?;
+    director.until(house, "the load is complete", LIMIT, |_, report| is_complete(report, arguments.sessions)).await?;
 
     let mut at_switch = Vec::new();
     for number in 2..=arguments.versions {

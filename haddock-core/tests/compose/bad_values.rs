@@ -29,6 +29,8 @@ fn values_of_components() {
     let shown = table(
         &[
             ("command, an open quote", component("command: sh -c 'sleep 1")),
+            ("command, two commands", component("command: migrate && serve")),
+            ("command, a redirection", component("command: serve 2>/dev/null")),
             ("command, empty", component("command: []")),
             ("entrypoint, empty", component("entrypoint: ''")),
             ("entrypoint, a mapping", component("entrypoint: { a: b }")),

@@ -118,12 +118,12 @@ fn env_files_of_a_component_are_read_in_order_and_lose_to_environment() {
     let text = "services:\n  web:\n    image: shop\n    expose: [80]\n    env_file: [a.env, { path: sub/b.env }, { path: nope.env, required: false }]\n    environment: { C: own }\n";
     let file = ComposeFile::read(&write(&directory, "compose.yaml", text)).expect("YAML");
     write(&directory, "a.env", "A=a\nB=a\nC=a\nD=${CALLER}-$A\nCALLER\n");
-    write(&directory, "sub/b.env", "B='b'\n");
+    write(&directory, "sub/b.env", "B='b'\nE=${A}${C}\n");
     let options = ResolveOptions { variables: variables(&[("CALLER", "me")]), ..ResolveOptions::default() };
     let spec = file.resolve(&options).expect("valid").spec;
     let found: Vec<_> =
         spec.components["web"].environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect();
-    assert_eq!(found, ["A=a", "B=b", "C=own", "CALLER=me", "D=me-a"]);
+    assert_eq!(found, ["A=a", "B=b", "C=own", "CALLER=me", "D=me-a", "E=aown"]);
     write(&directory, "sub/b.env", "B=1\nsecret value\n");
     let error = file.resolve(&options).expect_err("a bad line");
     assert_eq!(error.place().map(ToString::to_string).as_deref(), Some("sub/b.env:2:1"));

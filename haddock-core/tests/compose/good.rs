@@ -244,3 +244,15 @@ fn the_service_is_named_by_setting_file_or_directory() {
     assert!(named("compose.yaml", services).is_err());
     assert!(named("/ß/compose.yaml", services).is_err());
 }
+
+#[test]
+fn a_thousand_components_in_a_chain_are_soon_sorted_out() {
+    let link = |number: usize| format!("  c{number}: {{ image: \"a:1\", links: [c{}] }}\n", number + 1);
+    let chain: String = (0..999).map(link).collect();
+    let text = format!("services:\n{chain}  c999: {{ image: \"a:${{TAG}}\" }}\nx-haddock: {{ entry: \"c0:80\" }}\n");
+    let resolved = resolve(&text, &release());
+    assert!(resolved.reasons.values().all(haddock_core::environment::compose::Reason::is_versioned));
+    let circle = text.replace("a:${TAG}\"", "a:1\", links: [c0]");
+    let errors = super::check(&circle, &environment()).expect_err("a circle");
+    assert!(errors[0].message().starts_with("components wait for each other: `c0` → `c1` → `c2`"));
+}

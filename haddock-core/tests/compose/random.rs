@@ -70,7 +70,7 @@ fn options() -> ResolveOptions {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn any_text(text in "\\PC{0,200}|[a-z:\\- \\n\\[\\]{}\"'&*<$|>%@#!?,]{0,200}") {

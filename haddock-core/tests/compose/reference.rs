@@ -1,5 +1,7 @@
 //! The examples of `docs/reference/compose-file.md` are read, and each key of the reader is on that page.
 
+use std::path::Path;
+
 use super::{release, resolve};
 
 const PAGE: &str = include_str!("../../../docs/reference/compose-file.md");
@@ -67,4 +69,16 @@ fn every_key_is_on_the_page() {
     ] {
         assert!(PAGE.contains(&format!("`{key}`")), "`{key}` is not on the page");
     }
+}
+
+#[test]
+fn the_shipped_schema_is_that_of_the_reader() {
+    let schema =
+        serde_json::to_string_pretty(&haddock_core::environment::compose::schema()).expect("plain data") + "\n";
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/reference/x-haddock.schema.json");
+    if std::env::var_os("INSTA_UPDATE").is_some_and(|update| update == "always") {
+        std::fs::write(&shipped, &schema).expect("writable");
+    }
+    let found = std::fs::read_to_string(&shipped).expect("the schema is shipped");
+    assert_eq!(found, schema, "run the tests once with INSTA_UPDATE=always");
 }

@@ -1,6 +1,7 @@
 //! Which components a release brings with it, and which run once per service.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use crate::name::ComponentName;
@@ -63,18 +64,19 @@ pub(super) fn classify(facts: &BTreeMap<&ComponentName, Facts<'_>>) -> BTreeMap<
         };
         reasons.insert(name, reason);
     }
-    // Along the links, until nothing changes. Each round decides at least one component.
-    loop {
-        let versioned: BTreeSet<&ComponentName> =
-            reasons.iter().filter(|(_, reason)| reason.is_versioned()).map(|(name, _)| *name).collect();
-        let before = reasons.len();
-        for (name, facts) in facts {
-            if let Some(to) = facts.links.iter().find(|to| versioned.contains(**to)) {
-                reasons.entry(name).or_insert_with(|| Reason::LinksTo((*to).clone()));
+    // Along the links, from those that are versioned to those that link to them.
+    let mut linked_by: BTreeMap<&ComponentName, Vec<&ComponentName>> = BTreeMap::new();
+    for (name, facts) in facts {
+        facts.links.iter().for_each(|to| linked_by.entry(to).or_default().push(name));
+    }
+    let mut spreading: VecDeque<&ComponentName> =
+        reasons.iter().filter(|(_, reason)| reason.is_versioned()).map(|(name, _)| *name).collect();
+    while let Some(versioned) = spreading.pop_front() {
+        for name in linked_by.get(versioned).into_iter().flatten() {
+            if let Entry::Vacant(undecided) = reasons.entry(name) {
+                undecided.insert(Reason::LinksTo(versioned.clone()));
+                spreading.push_back(name);
             }
-        }
-        if reasons.len() == before {
-            break;
         }
     }
     facts.keys().map(|name| ((*name).clone(), reasons.remove(name).unwrap_or(Reason::Nothing))).collect()

@@ -6,11 +6,11 @@
 
 use super::template::{Flaw, Template};
 use super::tree::Mark;
-use super::variables::Variables;
+use super::variables::{Lookup, Variables};
 use crate::error::{Error, ErrorKind};
 
-/// Reads a file of variables. `outer` is asked first for variables that values mention, then the lines above.
-pub(super) fn parse(file: &str, text: &str, outer: &dyn Fn(&str) -> Option<String>) -> Result<Variables, Error> {
+/// Reads a file of variables. For a variable that a value mentions, `outer` is asked, then the lines above, then `inner`.
+pub(super) fn parse(file: &str, text: &str, outer: Lookup<'_>, inner: Lookup<'_>) -> Result<Variables, Error> {
     let mut reader = Reader { file, source: text.strip_prefix('\u{feff}').unwrap_or(text), position: 0 };
     let mut variables = Variables::default();
     while let Some(name) = reader.name()? {
@@ -23,7 +23,8 @@ pub(super) fn parse(file: &str, text: &str, outer: &dyn Fn(&str) -> Option<Strin
         let value = match raw {
             RawValue::Verbatim(text) => text,
             RawValue::Template(text) => {
-                let lookup = |name: &str| outer(name).or_else(|| variables.get(name).map(str::to_owned));
+                let lookup =
+                    |name: &str| outer(name).or_else(|| variables.get(name).map(str::to_owned)).or_else(|| inner(name));
                 fill(&text, &lookup).map_err(|flaw| {
                     let hint = format!("{}, or put the value into single quotes", flaw.hint);
                     reader.error(name, format!("value of `{name}`: {}", flaw.message), hint)
@@ -35,7 +36,7 @@ pub(super) fn parse(file: &str, text: &str, outer: &dyn Fn(&str) -> Option<Strin
     Ok(variables)
 }
 
-fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Flaw> {
+fn fill(text: &str, lookup: Lookup<'_>) -> Result<String, Flaw> {
     let template = Template::parse(text)?;
     let values: Variables =
         template.names().into_iter().filter_map(|name| lookup(name).map(|value| (name, value))).collect();
@@ -143,14 +144,20 @@ impl<'t> Reader<'t> {
                         _ => RawValue::Template(value),
                     });
                 }
-                '\\' if quote == '"' => match characters.next() {
-                    Some((_, 'n')) => value.push('\n'),
-                    Some((_, 'r')) => value.push('\r'),
-                    Some((_, 't')) => value.push('\t'),
-                    Some((_, '$')) => value.push_str("$$"),
-                    Some((_, c @ ('"' | '\\' | '\''))) => value.push(c),
-                    Some((_, c)) => value.extend(['\\', c]),
-                    None => break,
+                '\\' => match (characters.next(), quote) {
+                    (None, _) => break,
+                    (Some((_, c)), _) if c == quote => value.push(c),
+                    (Some((_, c)), '\'') => value.extend(['\\', c]),
+                    (Some((_, 'a')), _) => value.push('\u{7}'),
+                    (Some((_, 'b')), _) => value.push('\u{8}'),
+                    (Some((_, 'f')), _) => value.push('\u{c}'),
+                    (Some((_, 'n')), _) => value.push('\n'),
+                    (Some((_, 'r')), _) => value.push('\r'),
+                    (Some((_, 't')), _) => value.push('\t'),
+                    (Some((_, 'v')), _) => value.push('\u{b}'),
+                    (Some((_, '$')), _) => value.push_str("$$"),
+                    (Some((_, '\\')), _) => value.push('\\'),
+                    (Some((_, c)), _) => value.extend(['\\', c]),
                 },
                 c => value.push(c),
             }
@@ -202,13 +209,14 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Variables, Error> {
-        parse(".env", text, &outer)
+        parse(".env", text, &outer, &|name| (name == "INNER").then(|| "in".into()))
     }
 
     #[test]
     fn every_form_is_read() {
         let text = "\u{feff}# a comment\n\nA=1\r\nexport B = two words  # comment\nC: colon\nD='$A # raw'\nE=\"$A\\n\\\"q\\\" \\$x\" # c\n\
-            F=\nG=\"two\nlines\"\nHOME\nMISSING\nI=a#b\nJ=${A}${HOST:-x}${U:-d}\nHOST=file\nK=$HOST\nL='it' \n  M=indented\nN=a=b:c\nexported=1\nO=''\nP=# none\n";
+            F=\nG=\"two\nlines\"\nHOME\nMISSING\nI=a#b\nJ=${A}${HOST:-x}${U:-d}\nHOST=file\nK=$HOST\nL='it' \n  M=indented\nN=a=b:c\nexported=1\nO=''\nP=# none\n\
+            Q='it\\'s \\n'\nR=\"\\a\\'\\x\\\\\"\nS=$INNER\n";
         let variables = read(text).expect("valid");
         let found: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={:?}", value.expose())).collect();
         insta::assert_snapshot!(found.join("\n"));
@@ -240,7 +248,7 @@ mod tests {
         }
 
         #[test]
-        fn single_quotes_keep_any_text(text in "[^']{0,30}") {
+        fn single_quotes_keep_any_text(text in "[^'\\\\]{0,30}") {
             let variables = read(&format!("A='{text}'\n")).expect("valid");
             prop_assert_eq!(variables.get("A"), Some(text.as_str()));
         }

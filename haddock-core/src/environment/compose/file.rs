@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::dotenv;
 use super::tree::{self, Node};
-use super::variables::Variables;
+use super::variables::{Lookup, Variables};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The names that Compose looks for, in its order.
@@ -143,16 +143,17 @@ impl ComposeFile {
         &self.directory
     }
 
-    /// The variables of a file in the format of `.env`; `None` if there is no such file.
+    /// The variables of a file in the format of `.env`; `None` if there is no such file. See [`dotenv::parse`].
     pub(super) fn variables_file(
         &self,
         path: &Path,
-        outer: &dyn Fn(&str) -> Option<String>,
+        outer: Lookup<'_>,
+        inner: Lookup<'_>,
     ) -> Result<Option<Variables>> {
         let path = self.directory.join(path);
         let Some(text) = self.files.read(&path)? else { return Ok(None) };
         let shown = path.strip_prefix(&self.directory).unwrap_or(&path).display().to_string();
-        dotenv::parse(&shown, &text, outer).map(Some)
+        dotenv::parse(&shown, &text, outer, inner).map(Some)
     }
 }
 
@@ -176,7 +177,7 @@ fn compose_file_variable(directory: &Path, variables: &Variables) -> Result<Opti
         return Ok(Some(value.to_owned()));
     }
     let Some(text) = Disk.read(&directory.join(".env"))? else { return Ok(None) };
-    let file = dotenv::parse(".env", &text, &|name| variables.get(name).map(str::to_owned))?;
+    let file = dotenv::parse(".env", &text, &|name| variables.get(name).map(str::to_owned), &|_| None)?;
     Ok(file.get("COMPOSE_FILE").filter(set).map(str::to_owned))
 }
 

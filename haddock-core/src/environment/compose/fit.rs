@@ -89,16 +89,24 @@ fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, servic
     };
     // Take away what needs nothing that is left, until nothing can be taken.
     let mut left: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-    loop {
-        let free: Vec<&str> = left
-            .iter()
-            .copied()
-            .filter(|name| !needs(name).any(|other| other != *name && left.contains(other)))
-            .collect();
-        if free.is_empty() {
-            break;
+    let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
+    for &name in &left {
+        for other in needs(name).filter(|&other| other != name && left.contains(other)) {
+            needed_by.entry(other).or_default().push(name);
+            *missing.entry(name).or_default() += 1;
         }
-        free.iter().for_each(|name| _ = left.remove(name));
+    }
+    let mut free: Vec<&str> = left.iter().copied().filter(|name| !missing.contains_key(name)).collect();
+    while let Some(name) = free.pop() {
+        left.remove(name);
+        for &other in needed_by.get(name).into_iter().flatten() {
+            let count = missing.get_mut(other).expect("counted above");
+            *count -= 1;
+            if *count == 0 {
+                free.push(other);
+            }
+        }
     }
     let Some(&first) = left.first() else { return };
     let mut path = vec![first];

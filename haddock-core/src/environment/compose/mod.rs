@@ -43,13 +43,16 @@ mod ports;
 mod reader;
 mod relations;
 mod resolve;
+mod schema;
 mod service;
 mod template;
 mod tree;
 mod variables;
+mod words;
 
 pub use classify::Reason;
 pub use file::ComposeFile;
 pub use reader::Note;
 pub use resolve::{Purpose, ResolveOptions, Resolved};
+pub use schema::schema;
 pub use variables::Variables;

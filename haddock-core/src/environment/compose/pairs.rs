@@ -47,9 +47,10 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
 pub(super) fn read_env_files<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
+    own: &BTreeMap<String, Sensitive>,
     outside: &Outside<'_>,
 ) -> BTreeMap<String, Sensitive> {
-    let mut variables = BTreeMap::new();
+    let mut variables: BTreeMap<String, Sensitive> = BTreeMap::new();
     let items = match cursor.node.value {
         Value::List(_) => reader.items(cursor).unwrap_or_default(),
         _ => vec![cursor.clone()],
@@ -70,7 +71,8 @@ pub(super) fn read_env_files<'t>(
             path = reader.text(&item);
         }
         let Some(path) = path else { continue };
-        match (outside.read)(Path::new(&path)) {
+        let inner = |name: &str| own.get(name).or_else(|| variables.get(name)).map(|value| value.expose().to_owned());
+        match (outside.read)(Path::new(&path), &inner) {
             Ok(Some(file)) => variables.extend(file.iter().map(|(name, value)| (name.to_owned(), value.clone()))),
             Ok(None) if !required => {}
             Ok(None) => {

@@ -11,7 +11,7 @@ use super::keys;
 use super::reader::{Cursor, Note, Reader, listed};
 use super::service::{self, Outside};
 use super::tree::Mark;
-use super::variables::Variables;
+use super::variables::{Lookup, Variables};
 use crate::environment::{Component, DependencyCondition, EnvironmentSpec, Link, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -115,7 +115,7 @@ impl ComposeFile {
         let paths = if options.env_files.is_empty() { &dot_env[..] } else { &options.env_files };
         for path in paths {
             let outer = |name: &str| own.get(name).or_else(|| files.get(name)).map(str::to_owned);
-            match self.variables_file(path, &outer)? {
+            match self.variables_file(path, &outer, &|_| None)? {
                 Some(file) => file.iter().for_each(|(name, value)| files.set(name, value.expose())),
                 None if options.env_files.is_empty() => {}
                 None => {
@@ -186,8 +186,9 @@ impl ComposeFile {
         outer: &Variables,
         options: &ResolveOptions,
     ) -> BTreeMap<ComponentName, service::Draft<'t>> {
-        let lookup = |name: &str| outer.get(name).map(str::to_owned);
-        let read = |path: &Path| self.variables_file(path, &lookup);
+        let read = |path: &Path, inner: Lookup<'_>| {
+            self.variables_file(path, &|name| outer.get(name).map(str::to_owned), inner)
+        };
         let outside = Outside { read: &read, images: &options.images };
         let mut drafts = BTreeMap::new();
         let Some(entries) = reader.entries(services) else { return drafts };

@@ -11,7 +11,8 @@ use super::reader::{Cursor, Reader, listed};
 use super::relations::{Dependency, DraftLink, read_depends_on, read_links};
 use super::template::Template;
 use super::tree::Value;
-use super::variables::Variables;
+use super::variables::{Lookup, Variables};
+use super::words;
 use crate::container::{HealthCheck, PublishedPort, Sensitive};
 use crate::environment::value;
 use crate::error::{Error, ErrorKind};
@@ -38,10 +39,13 @@ pub(super) struct Draft<'t> {
     pub(super) stop_signal: Option<String>,
 }
 
+/// Reads a file of variables, given its path as the compose file has it, and where to look for variables that are
+/// neither the caller's nor further up in it. `None` if there is no such file.
+type ReadVariables<'r> = &'r dyn Fn(&Path, Lookup<'_>) -> Result<Option<Variables>, Error>;
+
 /// What reading a component needs from outside of the file.
 pub(super) struct Outside<'o> {
-    /// Reads a file of variables, given its path as the compose file has it. `None` if there is no such file.
-    pub(super) read: &'o dyn Fn(&Path) -> Result<Option<Variables>, Error>,
+    pub(super) read: ReadVariables<'o>,
     /// Images that take the place of the file's.
     pub(super) images: &'o BTreeMap<ComponentName, ImageReference>,
 }
@@ -74,7 +78,7 @@ pub(super) fn read<'t>(
     let entries = reader.known_entries(cursor, &keys::SERVICE)?;
     let builds = cursor.node.get("build").is_some();
     let mut has_image = false;
-    let (mut own, mut from_files) = (BTreeMap::new(), BTreeMap::new());
+    let (mut own, mut env_file) = (BTreeMap::new(), None);
     for entry in entries {
         let at = &entry.value;
         match entry.key.text.as_str() {
@@ -89,7 +93,7 @@ pub(super) fn read<'t>(
             "command" => draft.command = read_words(reader, at),
             "entrypoint" => draft.entrypoint = read_words(reader, at),
             "environment" => own = read_environment(reader, at),
-            "env_file" => from_files = read_env_files(reader, at, outside),
+            "env_file" => env_file = Some(at.clone()),
             "expose" => draft.expose = read_expose(reader, at),
             "ports" => {
                 draft.ports = read_ports(reader, at);
@@ -111,8 +115,10 @@ pub(super) fn read<'t>(
             None => reader.wrong(cursor, format!("component `{name}` has no `image`"), "add `image: repository:tag`"),
         }
     }
-    from_files.append(&mut own);
-    draft.environment = from_files;
+    // Values in the files may mention what `environment` says.
+    let mut environment = env_file.map(|at| read_env_files(reader, &at, &own, outside)).unwrap_or_default();
+    environment.append(&mut own);
+    draft.environment = environment;
     Some(draft)
 }
 
@@ -161,12 +167,19 @@ pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option
         }
         _ => {
             let filled = reader.filled(cursor)?;
-            let Some(words) = shlex::split(&filled.text) else {
-                let message = format!("`{}` has a quote that is not closed", cursor.name());
-                reader.wrong(cursor, message, "close it, or write the words as a list");
-                return None;
-            };
-            words
+            match words::split(&filled.text) {
+                Ok(words) => words,
+                Err(words::Flaw::Open) => {
+                    let message = format!("`{}` has a quote that is not closed", cursor.name());
+                    reader.wrong(cursor, message, "close it, or write the words as a list");
+                    return None;
+                }
+                Err(words::Flaw::NeedsShell(c)) => {
+                    let message = format!("`{}` has `{c}` outside of quotes, and no shell runs it", cursor.name());
+                    reader.wrong(cursor, message, "write `sh -c '…'`, or the words as a list");
+                    return None;
+                }
+            }
         }
     };
     if words.is_empty() {

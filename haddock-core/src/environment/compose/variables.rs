@@ -5,6 +5,9 @@ use std::fmt;
 
 use crate::container::Sensitive;
 
+/// Where to look for the value of a variable.
+pub(super) type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
+
 /// Environment variables by name. `Debug` shows the names only.
 ///
 /// ```

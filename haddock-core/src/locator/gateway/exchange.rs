@@ -170,7 +170,7 @@ async fn send(
     let mut tried = Vec::new();
     let mut fresh = false;
     let mut pause = PAUSES.0;
-    let began = connection.now();
+    let mut waited = Duration::ZERO;
     loop {
         let address = passage.placement.address;
         // Sent twice it does no more than once (RFC 9110, 9.2.2), and it can be: no body is used up by the first time.
@@ -196,21 +196,21 @@ async fn send(
                 }
                 Sent::NotReached(back, again) => (request, passage) = (again, back),
             },
-            Err(upstream::Unreachable) => {}
+            Err(upstream::Unreachable { after }) => waited += after,
         }
         // It could not be sent, and nothing of it was used up.
         fresh = false;
         if passage.placement.is_sticky() {
             // Only its own instance has the session.
-            let elapsed = connection.now().since(began);
             let still_there = passage.service.routing().address(&passage.placement);
             match still_there {
-                Some(_) if elapsed >= limits.retry_within => {
+                Some(_) if waited >= limits.retry_within => {
                     passage.outcome = Outcome::Unreachable;
                     return Err(NOT_REACHED);
                 }
                 Some(address) => {
-                    crate::time::sleep(pause.min(limits.retry_within.saturating_sub(elapsed))).await;
+                    crate::time::sleep(pause).await;
+                    waited += pause;
                     pause = (pause * 2).min(PAUSES.1);
                     passage.placement.address = address;
                     continue;

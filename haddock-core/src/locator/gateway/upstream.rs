@@ -31,7 +31,13 @@ pub(super) struct Pool {
 
 /// Why there is no connection.
 #[derive(Debug)]
-pub(super) struct Unreachable;
+pub(super) struct Unreachable {
+    /// How long it took to find out, if that was worth mentioning.
+    pub(super) after: Duration,
+}
+
+/// Refused at once.
+const AT_ONCE: Unreachable = Unreachable { after: Duration::ZERO };
 
 impl Pool {
     /// A connection that was used before, last no longer ago than `at_most`.
@@ -84,17 +90,17 @@ pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Ups
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "cannot connect");
-            return Err(Unreachable);
+            return Err(AT_ONCE);
         }
         Err(_) => {
             tracing::debug!(%address, "connecting takes too long");
-            return Err(Unreachable);
+            return Err(Unreachable { after: within });
         }
     };
     let _ = stream.set_nodelay(true);
     let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| {
         tracing::debug!(%address, %error, "cannot speak HTTP");
-        Unreachable
+        AT_ONCE
     })?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {

@@ -17,7 +17,8 @@ impl Work<'_> {
         let ids: Vec<InstanceId> = self.state.instances.keys().cloned().collect();
         for id in &ids {
             match self.state.instances[id].phase {
-                Phase::Ready if !needed.contains(id) && self.state.asked_share(id).is_zero() => self.drain_unused(id),
+                // A share that was asked for may be in force before it is seen to be: its drain begins when it is not.
+                Phase::Ready if !needed.contains(id) && self.has_zero_in_force(id) => self.drain_unused(id),
                 Phase::Draining if !needed.contains(id) => self.drain_one(id),
                 Phase::Failed => self.drain_failed(id),
                 _ => {}

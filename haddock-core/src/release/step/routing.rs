@@ -45,12 +45,8 @@ impl Work<'_> {
     /// Every instance that may get requests, with its share.
     fn routes(&self) -> Routes {
         let shares = self.shares();
-        let named = |instance: &&Instance| {
-            let alive = matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining | Phase::Failed);
-            alive && !(self.rules.never_name_closed && instance.closed_somewhere)
-        };
         let mut routes = Routes::new();
-        for (id, instance) in self.state.instances.iter().filter(|(_, instance)| named(instance)) {
+        for (id, instance) in self.state.instances.iter().filter(|(_, instance)| self.is_named(instance)) {
             let Some(address) = instance.address else { continue };
             let share = shares.get(id).copied().unwrap_or(Share::ZERO);
             if !share.is_zero() || instance.named.is_some() || instance.phase != Phase::Failed {
@@ -58,6 +54,12 @@ impl Work<'_> {
             }
         }
         routes
+    }
+
+    /// Whether a table may name it.
+    fn is_named(&self, instance: &Instance) -> bool {
+        let alive = matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining | Phase::Failed);
+        alive && !(self.rules.never_name_closed && instance.closed_somewhere)
     }
 
     /// The share that each version is to have, from how far the release is.
@@ -93,7 +95,7 @@ impl Work<'_> {
             }
         }
         if placed.is_empty() {
-            return if self.rules.keep_if_none_healthy { self.asked_shares() } else { BTreeMap::new() };
+            return if self.rules.keep_if_none_healthy { self.kept_shares() } else { BTreeMap::new() };
         }
         // A share for which nobody is able yet goes to whom has the most.
         let missing = placed.values().fold(Share::FULL.as_basis_points(), |left, (s, _)| left - s.as_basis_points());
@@ -101,6 +103,29 @@ impl Work<'_> {
             *share = Share::basis_points(share.as_basis_points() + missing);
         }
         placed.into_values().flat_map(|(share, able)| split(share, &able)).collect()
+    }
+
+    /// What stays when nobody can be given a share: what is in force somewhere on those that are healthy, were they of an
+    /// aborted version, else on those that run at all; else what was asked for. A table that never arrived must not be
+    /// insisted on: it may give to the dead what a living one has.
+    fn kept_shares(&self) -> BTreeMap<InstanceId, Share> {
+        let mut running = BTreeMap::new();
+        for report in self.seen.locators.values().filter_map(|view| view.report.value()) {
+            for (id, figures) in &report.instances {
+                let share = figures.share.filter(|share| !share.is_zero());
+                let runs =
+                    self.state.instances.get(id).is_some_and(|instance| self.is_named(instance) && !instance.dead);
+                if let Some(share) = share.filter(|_| runs) {
+                    let most: &mut Share = running.entry(id.clone()).or_default();
+                    *most = share.max(*most);
+                }
+            }
+        }
+        let healthy = |id: &InstanceId| self.is_healthy(&self.state.instances[id]);
+        if running.keys().any(healthy) {
+            running.retain(|id, _| healthy(id));
+        }
+        if running.is_empty() { self.asked_shares() } else { running }
     }
 
     fn asked_shares(&self) -> BTreeMap<InstanceId, Share> {

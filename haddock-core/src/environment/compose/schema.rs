@@ -1,0 +1,115 @@
+//! The JSON Schema of `x-haddock`, for editors.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{self, Keys};
+
+/// The JSON Schema (draft 2020-12) of what stands under `x-haddock`.
+///
+/// It is made from the same list of keys that the reader uses. It cannot say everything that the reader checks, such
+/// as that a ramp grows. The file `docs/reference/x-haddock.schema.json` is this value.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = object(&keys::HADDOCK, |key| match key {
+        "service" => json!({
+            "description": "The service's name. Default: the file's `name`, else the directory's.",
+            "type": "string",
+            "pattern": "^[a-z0-9][a-z0-9-]{0,39}$|\\$",
+        }),
+        "entry" => json!({
+            "description": "The component and port that take the traffic. Default: the only component with ports.",
+            "type": "string",
+            "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}:[0-9]{1,5}$|\\$",
+        }),
+        "ready" => json!({
+            "description": "When an instance counts as ready. Default: its port takes a TCP connection.",
+            "oneOf": [path("The path that answers 2xx or 3xx."), ready()],
+        }),
+        "session" => session(),
+        "shared" => json!({
+            "description": "Components that no release touches.",
+            "type": "array",
+            "items": { "type": "string" },
+            "uniqueItems": true,
+        }),
+        "release" => release(),
+        other => unreachable!("`{other}` is in the list of keys"),
+    });
+    let top = [
+        ("$schema", "https://json-schema.org/draft/2020-12/schema"),
+        ("title", "x-haddock"),
+        ("description", "Haddock's settings in a compose file"),
+    ];
+    if let Value::Object(members) = &mut schema {
+        members.extend(top.map(|(name, text)| (name.to_owned(), Value::from(text))));
+    }
+    schema
+}
+
+fn object(keys: &Keys, property: impl Fn(&str) -> Value) -> Value {
+    let properties: Map<String, Value> = keys.supported.iter().map(|key| ((*key).to_owned(), property(key))).collect();
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn path(description: &str) -> Value {
+    json!({ "description": description, "type": "string", "pattern": "^/[^?#\\s]*$|\\$" })
+}
+
+fn duration(description: &str) -> Value {
+    // From large to small, and not empty; or with a variable.
+    let number = "[0-9]+(\\.[0-9]+)?";
+    let units: String = ["h", "m", "s", "ms"].map(|unit| format!("({number}{unit})?")).concat();
+    json!({ "description": description, "type": "string", "pattern": format!("^(?=[0-9]){units}$|\\$") })
+}
+
+fn number(description: &str, least: u32) -> Value {
+    json!({ "description": description, "type": "integer", "minimum": least })
+}
+
+fn ready() -> Value {
+    object(&keys::READY, |key| match key {
+        "http" => path("The path that answers 2xx or 3xx."),
+        "within" => duration("How long it may take from the start. Default: 2m."),
+        other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn session() -> Value {
+    object(&keys::SESSION, |key| match key {
+        "idle" => duration("How long a session may be idle before it has expired. Default: 30m."),
+        "ignore" => json!({
+            "description": "Paths on which a request opens no session.",
+            "type": "array",
+            "items": path("A path, without query."),
+        }),
+        other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn release() -> Value {
+    object(&keys::RELEASE, |key| match key {
+        "replicas" => number("Instances of each version. Default: 1.", 1),
+        "ramp" => json!({
+            "description": "The stages of the candidate's share, growing, the last 100%. Default: [10%, 50%, 100%].",
+            "type": "array",
+            "items": {
+                "type": "string",
+                "pattern": "^(100(\\.0{1,2})?|[0-9]{1,2}(\\.[0-9]{1,2})?)%$|\\$",
+            },
+            "minItems": 1,
+            "uniqueItems": true,
+        }),
+        "every" => duration("How long each stage but the last is held. Default: 10m."),
+        "settle" => duration("How long the full share is held before the release has settled. Default: 10m."),
+        "drain" => object(&keys::DRAIN, |_| {
+            duration("How long sessions on an old version may last before they are evicted. Default: never.")
+        }),
+        "queue" => json!({
+            "description": "What a newer release does while one goes on. Default: newest.",
+            "enum": ["newest", "supersede"],
+        }),
+        "max_versions" => number("Versions that may run at once. Default: 4.", 2),
+        "unresponsive_for" => duration("How long an instance may not answer before it has failed. Default: 5m."),
+        other => unreachable!("`{other}` is in the list of keys"),
+    })
+}

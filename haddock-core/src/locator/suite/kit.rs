@@ -1,0 +1,126 @@
+//! What the cases are written with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::name::InstanceId;
+use crate::routing::{Count, InstanceFigures, LocatorReport, Number, Route, RoutingTable, SessionPolicy, Share};
+
+use super::{Ask, Cookies, Harness, IGNORED};
+
+/// A harness, with the words of the cases.
+pub(super) struct Kit<H> {
+    pub(super) harness: H,
+    revision: std::sync::atomic::AtomicU64,
+}
+
+pub(super) fn id(n: usize) -> InstanceId {
+    InstanceId::new(format!("suite-{n}")).expect("a plain name")
+}
+
+impl<H: Harness> Kit<H> {
+    pub(super) fn new(harness: H) -> Self {
+        Self { harness, revision: std::sync::atomic::AtomicU64::new(0) }
+    }
+
+    /// The number of the next decision.
+    pub(super) fn next(&self) -> Number {
+        let revision = self.revision.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+        Number { epoch: 3, revision }
+    }
+
+    pub(super) async fn table(&self, number: Number, shares: &[(usize, u32)]) -> RoutingTable {
+        let mut routes = BTreeMap::new();
+        for (n, share) in shares {
+            let address = self.harness.start(&id(*n)).await;
+            routes.insert(id(*n), Route { address, share: Share::percent(*share) });
+        }
+        let session = SessionPolicy { idle: self.harness.idle(), ignore: vec![IGNORED.to_owned()] };
+        RoutingTable { service: self.harness.service(), number, session, routes }
+    }
+
+    /// Puts a table with these shares into force, as the next decision.
+    pub(super) async fn apply(&self, shares: &[(usize, u32)]) -> Number {
+        let number = self.next();
+        self.harness.locator().apply(&self.table(number, shares).await).await.expect("the newest number");
+        number
+    }
+
+    pub(super) async fn report(&self) -> LocatorReport {
+        self.harness.locator().observe(&self.harness.service()).await.expect("an answer")
+    }
+
+    pub(super) async fn figures(&self, n: usize) -> InstanceFigures {
+        self.report().await.instances.remove(&id(n)).unwrap_or_default()
+    }
+
+    /// One request; the number of the instance that served it.
+    pub(super) async fn ask(&self, cookies: &mut Cookies) -> Option<usize> {
+        self.ask_for(cookies, Ask::Page).await
+    }
+
+    pub(super) async fn ask_for(&self, cookies: &mut Cookies, ask: Ask) -> Option<usize> {
+        number_of(&self.harness.ask(cookies, ask).await?)
+    }
+
+    /// A new client that has a session on that instance, which alone has a share.
+    pub(super) async fn settled_on(&self, n: usize) -> Cookies {
+        let mut cookies = Cookies::new();
+        assert_eq!(self.ask(&mut cookies).await, Some(n));
+        cookies
+    }
+
+    pub(super) async fn close(&self, n: usize) -> crate::routing::CloseAnswer {
+        let number = self.next();
+        self.harness.locator().close(&self.harness.service(), &id(n), number).await.expect("the newest number")
+    }
+
+    pub(super) async fn evict(&self, n: usize) {
+        let number = self.next();
+        self.harness.locator().evict(&self.harness.service(), &id(n), number).await.expect("the newest number");
+    }
+
+    /// Lets time pass until every session that was used before has surely expired.
+    pub(super) async fn expire(&self) {
+        self.harness.pass(self.harness.idle() + self.harness.late()).await;
+    }
+
+    /// Restarts the locator. Without that there is nothing to test, which is said aloud.
+    pub(super) async fn restart(&self) -> bool {
+        let restarted = self.harness.restart().await;
+        if !restarted {
+            eprintln!("SKIPPED: this locator cannot be restarted");
+        }
+        restarted
+    }
+
+    /// Asserts a count, as well as the locator can count.
+    pub(super) async fn assert_live(&self, n: usize, expected: u64) {
+        use crate::locator::SessionCount;
+        let live = self.figures(n).await.live;
+        match self.harness.locator().capabilities().session_count {
+            SessionCount::Exact => assert_eq!(live, Count::Exact(expected), "sessions on {n}"),
+            SessionCount::UpperBound => match live {
+                Count::Exact(most) | Count::AtMost(most) => assert!(most >= expected, "{most} on {n}, not {expected}"),
+                Count::Unknown => {}
+            },
+            SessionCount::None => assert_eq!(live, Count::Unknown, "one that cannot count says so"),
+        }
+    }
+
+    /// Whether cases that wait for a drain make sense.
+    pub(super) fn counts(&self) -> bool {
+        let counts = self.harness.locator().capabilities().session_count != crate::locator::SessionCount::None;
+        if !counts {
+            eprintln!("SKIPPED: this locator cannot count sessions");
+        }
+        counts
+    }
+}
+
+pub(super) fn number_of(instance: &InstanceId) -> Option<usize> {
+    instance.as_str().strip_prefix("suite-")?.parse().ok()
+}
+
+/// A moment, to be just before a limit.
+pub(super) const MOMENT: Duration = Duration::from_millis(10);

@@ -1,0 +1,173 @@
+//! The simulated engine behind the port, with faults by script.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt as _;
+
+use super::engine::{SimEngine, SimImage};
+use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+use crate::error::{Error, ErrorKind, Result};
+use crate::image::ImageReference;
+use crate::runtime::{ContainerRuntime, RuntimeCapabilities};
+use crate::time::{Clock, Timestamp};
+
+/// A [`ContainerRuntime`] whose containers are data. Clones are the same engine.
+///
+/// It reports no events: what watches it looks again in time.
+#[derive(Clone)]
+pub struct SimRuntime {
+    clock: Arc<dyn Clock>,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    engine: SimEngine,
+    down: bool,
+    failing: u32,
+    losing: u32,
+}
+
+impl SimRuntime {
+    /// An engine with nothing on it.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let inner = Inner { engine: SimEngine::new(), down: false, failing: 0, losing: 0 };
+        Self { clock, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Puts an image into the registry.
+    pub fn add_image(&self, name: impl Into<String>, image: SimImage) {
+        self.lock().engine.add_image(name, image);
+    }
+
+    /// Whether something answers at that address now: what a readiness probe would find.
+    #[must_use]
+    pub fn answers(&self, address: SocketAddr) -> bool {
+        self.with(|engine, now| engine.at(address, now).is_some_and(|id| engine.answers(&id, now)))
+    }
+
+    /// Looks at the engine, or plays somebody else who changes something on it.
+    pub fn with<T>(&self, play: impl FnOnce(&mut SimEngine, Timestamp) -> T) -> T {
+        let now = self.clock.now();
+        play(&mut self.lock().engine, now)
+    }
+
+    /// From now on it does not answer, or answers again. Its containers go on.
+    pub fn set_down(&self, down: bool) {
+        self.lock().down = down;
+    }
+
+    /// The next `calls` calls are refused as if it were down.
+    pub fn fail_next(&self, calls: u32) {
+        self.lock().failing = calls;
+    }
+
+    /// The next `calls` calls take effect, and their answers are lost:
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    pub fn lose_next_answers(&self, calls: u32) {
+        self.lock().losing = calls;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn call<T>(&self, effect: impl FnOnce(&mut SimEngine, Timestamp) -> Result<T>) -> Result<T> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        if inner.down || inner.failing > 0 {
+            inner.failing = inner.failing.saturating_sub(1);
+            return Err(Error::new(ErrorKind::RuntimeUnavailable, "the simulated runtime does not answer"));
+        }
+        let answer = effect(&mut inner.engine, now);
+        if inner.losing > 0 {
+            inner.losing -= 1;
+            return Err(Error::new(ErrorKind::TimedOut, "the simulated runtime did not answer in time"));
+        }
+        answer
+    }
+}
+
+impl fmt::Display for SimRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("simulated runtime")
+    }
+}
+
+impl fmt::Debug for SimRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimRuntime").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ContainerRuntime for SimRuntime {
+    fn capabilities(&self) -> RuntimeCapabilities {
+        RuntimeCapabilities { networks: true, events: false, pull: true }
+    }
+
+    async fn pull(&self, image: &ImageReference, _refresh: bool) -> Result<String> {
+        self.call(|engine, _| engine.pull(&image.to_string()))
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        self.call(|engine, _| engine.create(spec))
+    }
+
+    async fn start(&self, container: &ContainerId) -> Result<()> {
+        self.call(|engine, now| engine.start(container, now))
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
+        self.call(|engine, now| Ok(engine.inspect(container, now).cloned()))
+    }
+
+    async fn list(&self, selector: &Selector) -> Result<Vec<Container>> {
+        self.call(|engine, now| Ok(engine.list(selector, now)))
+    }
+
+    async fn stop(&self, container: &ContainerId, _grace: Duration) -> Result<()> {
+        self.call(|engine, _| {
+            engine.stop(container);
+            Ok(())
+        })
+    }
+
+    async fn remove(&self, container: &ContainerId) -> Result<()> {
+        self.call(|engine, _| {
+            engine.remove(container);
+            Ok(())
+        })
+    }
+
+    async fn logs(&self, container: &ContainerId, _tail: usize) -> Result<Vec<String>> {
+        self.call(|engine, now| match engine.inspect(container, now) {
+            Some(_) => Ok(Vec::new()),
+            None => Err(Error::new(ErrorKind::NotFound, format!("container `{container}` does not exist"))),
+        })
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        self.call(|engine, _| engine.create_network(spec))
+    }
+
+    async fn networks(&self, selector: &Selector) -> Result<Vec<Network>> {
+        self.call(|engine, _| Ok(engine.list_networks(selector)))
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<()> {
+        self.call(|engine, _| {
+            engine.remove_network(id);
+            Ok(())
+        })
+    }
+
+    async fn events(&self, _selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
+        self.call(|_, _| Ok(futures_util::stream::pending().boxed()))
+    }
+}

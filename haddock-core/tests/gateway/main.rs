@@ -1,0 +1,16 @@
+//! The gateway, with real sockets.
+
+mod hygiene;
+mod world;
+
+mod gateway_keeps_the_contract {
+    use crate::world::World;
+
+    haddock_core::locator_suite!(World::new(false).await);
+}
+
+mod remote_keeps_the_contract {
+    use crate::world::World;
+
+    haddock_core::locator_suite!(World::new(true).await);
+}

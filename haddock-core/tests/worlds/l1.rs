@@ -1,0 +1,65 @@
+//! L1: in a fair world each release ends, unless paused, at a gate, or without traffic.
+//!
+//! In worlds with a fair time of a minute at least. After the unfair time no fault happens, nobody asks for anything, and what is paused is resumed. Judged at the end of
+//! the fair time: no release is in progress and none waits; and if there is a known good version whose image keeps
+//! running, an instance that is well has a share at every locator.
+
+use haddock_core::release::Phase;
+
+use crate::runner;
+use crate::world::{Tuning, World};
+
+impl World {
+    /// Whether nothing is left to do.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let state = &self.journal.state;
+        state.release.is_none()
+            && state.queued.is_none()
+            && self.journal.requests.is_empty()
+            && state.instances.values().all(|instance| instance.phase == Phase::Serving)
+            && self.serves()
+            && self.strays().is_empty()
+    }
+
+    /// Whether an instance that is well has a share at every locator, if it should.
+    fn serves(&self) -> bool {
+        if self.journal.state.known_good.is_none() {
+            return true;
+        }
+        self.posts.iter().all(|post| {
+            post.core.table(&self.service).is_some_and(|table| {
+                table.routes.iter().any(|(id, route)| {
+                    !route.share.is_zero() && self.is_well(id) && !post.core.is_closed(&self.service, id)
+                })
+            })
+        })
+    }
+
+    pub(crate) fn check_l1_at_the_end(&mut self) {
+        if self.tuning.fair < 60_000 {
+            return;
+        }
+        let state = &self.journal.state;
+        if state.release.is_some() || state.queued.is_some() {
+            let what = format!("the release {:?} has not ended, queued: {}", state.release, state.queued.is_some());
+            self.violate("L1", what);
+            return;
+        }
+        // An image that dies again and again is down between two tries.
+        let dying = |version| self.journal.state.instances_of(version).any(|(_, i)| i.phase != Phase::Serving);
+        let crashes = state.known_good.is_some_and(dying);
+        if !crashes && !self.serves() {
+            self.violate("L1", "nothing serves, although there is a known good version".to_owned());
+        }
+    }
+}
+
+#[test]
+fn l1_each_release_ends() {
+    let tuning = Tuning { user_every: 4_000, bad_images: 35, ..Tuning::DEFAULT };
+    runner::run(
+        11_000_000,
+        tuning,
+        &["release settled", "release paused", "release waits", "superseded", "release skipped", "bad version"],
+    );
+}

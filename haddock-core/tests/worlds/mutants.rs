@@ -1,0 +1,1 @@
+//! Planted bugs: with any one rule switched off, some invariant breaks.

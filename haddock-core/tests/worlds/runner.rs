@@ -1,0 +1,71 @@
+//! Runs many worlds and reports the first that goes wrong, so that it can be run again.
+
+use std::collections::BTreeMap;
+
+use haddock_core::locator::sim::LocatorRules;
+use haddock_core::release::Rules;
+
+use crate::world::{Outcome, Tuning, World};
+
+/// How many worlds each test runs, unless `HADDOCK_WORLDS` says otherwise.
+const WORLDS: u64 = 10_000;
+
+/// How many lines of the trace of a world that went wrong are printed. `HADDOCK_SEED` prints all.
+const TRACE: usize = 60;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("`{name}` is `{text}`, not a number")))
+}
+
+/// Runs the worlds of one test. Whichever invariant breaks, the test fails and names it. Then each of the cases
+/// that the test is about must have been met in these worlds.
+pub(crate) fn run(first: u64, tuning: Tuning, cases: &[&'static str]) {
+    if let Some(seed) = number("HADDOCK_SEED") {
+        let outcome = World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, true);
+        println!("{}", outcome.trace.join("\n"));
+        assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
+        return;
+    }
+    let worlds = number("HADDOCK_WORLDS").unwrap_or(WORLDS);
+    let mut met: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in first..first + worlds {
+        let outcome = World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, false);
+        if outcome.violation.is_some() {
+            fail(seed, &World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, true));
+        }
+        for (case, times) in outcome.met {
+            *met.entry(case).or_default() += times;
+        }
+    }
+    println!("{worlds} worlds; met: {met:#?}");
+    // A handful of worlds, asked for by hand, need not meet everything.
+    if worlds >= 1_000 {
+        for case in cases {
+            assert!(met.contains_key(case), "no world met the case `{case}`: the worlds are too tame");
+        }
+    }
+}
+
+fn fail(seed: u64, outcome: &Outcome) -> ! {
+    let violation = outcome.violation.as_ref().expect("the same seed makes the same world");
+    let last = outcome.trace.len().saturating_sub(TRACE);
+    let trace = outcome.trace[last..].join("\n");
+    panic!(
+        "{trace}\n\n{} does not hold: {}\nrun it again with HADDOCK_SEED={seed}",
+        violation.invariant, violation.what
+    )
+}
+
+/// The first world in which an invariant breaks, by the rules given.
+pub(crate) fn first_violation(
+    worlds: std::ops::Range<u64>,
+    tuning: Tuning,
+    rules: &Rules,
+    locators: LocatorRules,
+) -> Option<(u64, Outcome)> {
+    worlds.into_iter().find_map(|seed| {
+        let outcome = World::run(seed, tuning, rules, locators, false);
+        outcome.violation.is_some().then_some((seed, outcome))
+    })
+}

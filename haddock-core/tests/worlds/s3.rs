@@ -1,0 +1,74 @@
+//! S3: no action of ours leaves a service without a healthy instance with share > 0 in force.
+//!
+//! Judged when a table, a close or an evict takes effect at a locator: if an instance with a share there is well (its
+//! containers run in the lives in which it was ready, and its entry answers), then afterwards some instance with a share
+//! there must be well. It is not our fault if all that a table gives a share to broke or fell silent *after* the reading on which its decision
+//! was based; nor if all that were well before were unwell in that reading, and the table gives a share to something.
+//!
+//! "If the last one dies, the next step gives the share to the newest healthy version, else starts a replacement": the
+//! worlds end only when a service with a known good version serves again, which is part of L1.
+
+use haddock_core::InstanceId;
+use haddock_core::routing::{Number, RoutingTable};
+
+use crate::runner;
+use crate::world::{Tuning, World};
+
+impl World {
+    pub(crate) fn check_s3_apply(&mut self, at: usize, before: Option<&RoutingTable>, after: &RoutingTable) {
+        let given = |world: &Self, table: &RoutingTable| -> Vec<InstanceId> {
+            let open = |id: &InstanceId| !world.posts[at].core.is_closed(&world.service, id);
+            let routes = table.routes.iter().filter(|(_, route)| !route.share.is_zero());
+            routes.map(|(id, _)| id.clone()).filter(|id| open(id)).collect()
+        };
+        let was: Vec<InstanceId> = before.map(|table| given(self, table)).unwrap_or_default();
+        let was: Vec<InstanceId> = was.into_iter().filter(|id| self.is_well(id)).collect();
+        let is = given(self, after);
+        if was.is_empty() || is.iter().any(|id| self.is_well(id)) {
+            return;
+        }
+        let reading = self.journal.decisions[&after.number].reading;
+        let truth = |id: &InstanceId| &self.truth.instances[id];
+        let too_late = is.iter().all(|id| truth(id).fell_ill_after(reading));
+        let seemed_ill = was.iter().all(|id| truth(id).was_unwell(reading));
+        if !is.is_empty() && (too_late || seemed_ill) {
+            return self.meet("share to one that died in the meantime");
+        }
+        let what =
+            format!("table {} takes the share from {was:?}, which are well, and gives it to {is:?}", after.number);
+        self.violate("S3", what);
+    }
+
+    pub(crate) fn check_s3_close(&mut self, at: usize, instance: &InstanceId, number: Number) {
+        let Some(table) = self.posts[at].core.table(&self.service) else { return };
+        let has_share = table.routes.get(instance).is_some_and(|route| !route.share.is_zero());
+        if !has_share || !self.is_well(instance) {
+            return;
+        }
+        let others = table.routes.iter().filter(|(id, route)| *id != instance && !route.share.is_zero());
+        let others: Vec<InstanceId> =
+            others.map(|(id, _)| id.clone()).filter(|id| !self.posts[at].core.is_closed(&self.service, id)).collect();
+        let reading = self.journal.decisions[&number].reading;
+        let well = others.iter().any(|id| self.is_well(id));
+        let too_late = others.iter().any(|id| self.truth.instances[id].fell_ill_after(reading));
+        if !well && !too_late {
+            self.violate("S3", format!("{instance} is well and the last with a share, and is closed by {number}"));
+        }
+    }
+}
+
+#[test]
+fn s3_no_action_leaves_a_service_without_a_healthy_instance() {
+    let tuning = Tuning { fault_every: 2_000, bad_images: 35, ..Tuning::DEFAULT };
+    runner::run(
+        3_000_000,
+        tuning,
+        &[
+            "replacement of a dead known good",
+            "known good instance failed",
+            "abort while the candidate had a share",
+            "aborting while something serves",
+            "share to one that died in the meantime",
+        ],
+    );
+}

@@ -1,0 +1,56 @@
+//! S6: a session's requests go to one instance for as long as that instance can answer and the session has not expired.
+//!
+//! Judged when a client sends a request with a cookie. If the session has surely not expired, and the instance's entry
+//! runs in the life in which the session is, and this locator did not evict it for a reason, then the request goes there.
+//! If the session has surely expired and has no request under way, it opens a new one: it cannot come back to an instance that is being
+//! closed.
+
+use haddock_core::locator::sim::Ticket;
+
+use crate::runner;
+use crate::world::{Stay, Tuning, World};
+
+impl World {
+    pub(crate) fn check_s6(&mut self, at: usize, stay: Option<&Stay>, ticket: Option<&Ticket>) {
+        let Some(stay) = stay else { return };
+        let cookie = &stay.cookie;
+        if self.surely_expired(cookie) {
+            self.meet("request of an expired session");
+            if ticket.is_some_and(|ticket| !ticket.opened) {
+                self.violate("S6", format!("{:?} has expired and came back to {}", cookie.session, cookie.instance));
+            }
+            return;
+        }
+        let evicted = self.truth.instances[&cookie.instance].evicted.contains(&at);
+        let there = self.entry(&cookie.instance).as_ref() == Some(&stay.life);
+        if !self.surely_lives(cookie) || evicted || !there {
+            if evicted {
+                self.meet("request of an evicted session");
+            }
+            return;
+        }
+        self.meet("request of a live session");
+        if ticket.is_none_or(|ticket| ticket.instance != cookie.instance || ticket.session != cookie.session) {
+            let to = ticket.map(|ticket| &ticket.instance);
+            let closed = self.posts[at].core.is_closed(&self.service, &cookie.instance);
+            let what = format!("{:?} of {} went to {to:?}; closed there: {closed}", cookie.session, cookie.instance);
+            self.violate("S6", what);
+        }
+    }
+}
+
+#[test]
+fn s6_a_session_stays_on_its_instance() {
+    runner::run(
+        6_000_000,
+        Tuning::DEFAULT,
+        &[
+            "request of a live session",
+            "request of an expired session",
+            "request of an evicted session",
+            "locator restart",
+            "served again after a drain",
+            "rollback to a running version",
+        ],
+    );
+}

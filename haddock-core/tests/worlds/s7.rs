@@ -1,0 +1,55 @@
+//! S7: the known-good version stays until the new one has settled.
+//!
+//! Judged when a close or an evict takes effect, and when a stop lands: the instance is not of the version that the
+//! committed state calls known good, unless it is unwell or has failed, or so many others of that version are (or at the
+//! time of the decision's reading were) well as it has replicas.
+
+use haddock_core::InstanceId;
+use haddock_core::routing::Number;
+
+use crate::runner;
+use crate::world::{Tuning, World};
+
+impl World {
+    pub(crate) fn check_s7_close(&mut self, at: usize, instance: &InstanceId, number: Number) {
+        let reading = self.journal.decisions[&number].reading;
+        if self.is_wrongly_taken(instance, reading) {
+            let what = format!("{instance} of the known good version is closed at g{} by {number}", at + 1);
+            self.violate("S7", what);
+        }
+    }
+
+    pub(crate) fn check_s7_stop(&mut self, instance: &InstanceId) {
+        let closed = self.posts.iter().any(|post| post.core.is_closed(&self.service, instance));
+        if !closed && self.is_wrongly_taken(instance, self.now) {
+            self.violate("S7", format!("{instance} of the known good version is stopped"));
+        }
+    }
+
+    fn is_wrongly_taken(&self, instance: &InstanceId, reading: u64) -> bool {
+        let Some(truth) = self.truth.instances.get(instance) else { return false };
+        let version = truth.version;
+        if self.journal.state.known_good != Some(version) || truth.broken_at.is_some() || truth.failed_rightly {
+            return false;
+        }
+        if truth.lives.is_none() {
+            return false;
+        }
+        let replicas = self.journal.state.versions[&version].new.settings.release.replicas as usize;
+        let others = self.truth.instances.iter().filter(|(id, other)| {
+            let alive = other.broken_at.is_none_or(|broken| broken > reading);
+            *id != instance && other.version == version && other.lives.is_some() && alive
+        });
+        others.count() < replicas
+    }
+}
+
+#[test]
+fn s7_the_known_good_version_stays() {
+    let tuning = Tuning { deadlines: 80, bad_images: 35, ..Tuning::DEFAULT };
+    runner::run(
+        7_000_000,
+        tuning,
+        &["release settled", "abort while the candidate had a share", "drain overdue", "superseded in its ramp"],
+    );
+}

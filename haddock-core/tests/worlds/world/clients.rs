@@ -1,0 +1,177 @@
+//! Clients: they come, send requests with the cookie they were given, and leave.
+
+use haddock_core::InstanceId;
+use haddock_core::container::Incarnation;
+use haddock_core::locator::sim::{Cookie, Ticket};
+
+use super::{Event, World};
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// The locator that it comes through.
+    pub(crate) home: usize,
+    /// What it keeps.
+    pub(crate) stay: Option<Stay>,
+    pub(crate) flight: Option<Flight>,
+    flights: u64,
+    leaves_at: u64,
+}
+
+/// A session as its client knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Stay {
+    pub(crate) cookie: Cookie,
+    /// The life of the instance's entry in which the session is.
+    pub(crate) life: Incarnation,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    number: u64,
+    pub(crate) ticket: Ticket,
+    pub(crate) locator: usize,
+    /// The locator's life in which it began.
+    pub(crate) through: u64,
+    /// The life of the entry that it reached, if it reached one.
+    pub(crate) life: Option<Incarnation>,
+    failed: bool,
+}
+
+impl Client {
+    pub(crate) fn new(home: usize) -> Self {
+        Self { home, stay: None, flight: None, flights: 0, leaves_at: 0 }
+    }
+}
+
+impl World {
+    pub(crate) fn client_acts(&mut self, client: usize) {
+        if self.clients[client].leaves_at == 0 {
+            // It comes.
+            let stays = self.dice.within(1_000..25_000);
+            self.clients[client].leaves_at = self.now + stays;
+        }
+        if self.clients[client].leaves_at <= self.now {
+            let one = &mut self.clients[client];
+            (one.stay, one.leaves_at) = (None, 0);
+            // In fair times fewer and fewer come, so that the world comes to rest.
+            if self.is_unfair() || self.dice.chance(70) {
+                let after = self.dice.within(500..6_000);
+                self.schedule(after, Event::Client { client });
+            }
+            return;
+        }
+        let locator = self.clients[client].home;
+        if self.posts[locator].dark > 0 {
+            let after = self.dice.within(200..900);
+            return self.schedule(after, Event::Client { client });
+        }
+        self.client_sends(client, locator);
+    }
+
+    fn client_sends(&mut self, client: usize, locator: usize) {
+        let now = self.time();
+        self.refresh_truth();
+        let upgraded = self.dice.chance(5);
+        let stay = self.clients[client].stay.clone();
+        let cookie = stay.as_ref().map(|stay| &stay.cookie);
+        let ticket = self.posts[locator].core.begin(&self.service, cookie, upgraded, now);
+        self.check_s6(locator, stay.as_ref(), ticket.as_ref());
+        let Some(ticket) = ticket else {
+            self.meet("no instance for a client");
+            let after = self.dice.within(200..2_000);
+            return self.schedule(after, Event::Client { client });
+        };
+        if ticket.opened {
+            self.check_s2(&ticket.instance);
+        }
+        self.note(|| format!("client {client}: {:?} {} to {}", ticket.session, how(&ticket), ticket.instance));
+        // What listens at the address that the table gave?
+        let found = self.engine.at(ticket.address, now);
+        let life = found.and_then(|id| self.engine.inspect(&id, now).map(|container| container.incarnation()));
+        let answers = life.as_ref().is_some_and(|life| self.engine.answers(&life.container, now));
+        let lasts = match (answers, upgraded) {
+            (false, _) => self.dice.within(1..600),
+            (true, true) => self.dice.within(1_000..8_000),
+            (true, false) if self.dice.chance(5) => self.dice.within(500..4_000),
+            (true, false) => self.dice.within(5..300),
+        };
+        let through = self.posts[locator].core.incarnation();
+        let one = &mut self.clients[client];
+        one.flights += 1;
+        let number = one.flights;
+        one.flight = Some(Flight { number, ticket, locator, through, life, failed: !answers });
+        self.schedule(lasts, Event::Answered { client, flight: number });
+    }
+
+    pub(crate) fn client_is_answered(&mut self, client: usize, flight: u64) {
+        let now = self.time();
+        let Some(done) = self.clients[client].flight.take_if(|present| present.number == flight) else { return };
+        let alive = done.life.as_ref().is_some_and(|life| {
+            let present = self.engine.inspect(&life.container, now);
+            present.is_some_and(|container| container.is_running() && container.incarnation() == *life)
+        });
+        let failed = done.failed || !alive;
+        let cookie = self.posts[done.locator].core.finish(&self.service, &done.ticket, failed, now);
+        let one = &mut self.clients[client];
+        match (cookie, &mut one.stay) {
+            (Some(cookie), Some(stay)) if stay.cookie.session == cookie.session => stay.cookie = cookie,
+            (Some(cookie), stay) if alive => *stay = done.life.map(|life| Stay { cookie, life }),
+            (_, stay) if done.ticket.opened => *stay = None,
+            _ => {}
+        }
+        let longest = self.truth.idles.last().map_or(4_000, |(_, idle)| *idle);
+        let after = match self.dice.weighted(&[(6, 0), (3, 1), (1, 2)]) {
+            0 => self.dice.within(100..2_000),
+            1 => self.dice.within(longest / 2..longest),
+            _ => self.dice.within(longest..longest * 2),
+        };
+        self.schedule(after, Event::Client { client });
+    }
+
+    /// The clients with something live on an instance through a locator, in the life that it has now: a request in
+    /// flight, an upgraded connection, or a session that has surely not expired. Those that were evicted for a reason
+    /// are none.
+    pub(crate) fn live_clients(&mut self, id: &InstanceId, locator: usize) -> Vec<usize> {
+        let Some(life) = self.entry(id) else { return Vec::new() };
+        if self.truth.instances.get(id).is_some_and(|truth| truth.evicted.contains(&locator)) {
+            return Vec::new();
+        }
+        let through = self.posts[locator].core.incarnation();
+        let live = |client: &Client| {
+            let flies = client.flight.as_ref().is_some_and(|flight| {
+                flight.locator == locator
+                    && flight.through == through
+                    && flight.ticket.instance == *id
+                    && flight.life.as_ref() == Some(&life)
+            });
+            let stays = client.home == locator
+                && client.stay.as_ref().is_some_and(|stay| {
+                    stay.cookie.instance == *id && stay.life == life && self.surely_lives(&stay.cookie)
+                });
+            flies || stays
+        };
+        self.clients.iter().enumerate().filter(|(_, client)| live(client)).map(|(n, _)| n).collect()
+    }
+
+    /// Whether the session has not expired by any idle time that was in force since its last use.
+    pub(crate) fn surely_lives(&self, cookie: &Cookie) -> bool {
+        let used = cookie.last_use.as_millis();
+        self.now < used.saturating_add(self.idle_since(used).0)
+    }
+
+    /// Whether the session has expired by every idle time that was in force since its last use.
+    pub(crate) fn surely_expired(&self, cookie: &Cookie) -> bool {
+        let used = cookie.last_use.as_millis();
+        self.now >= used.saturating_add(self.idle_since(used).1)
+    }
+}
+
+fn how(ticket: &Ticket) -> &'static str {
+    match (ticket.opened, ticket.upgraded) {
+        (true, false) => "opens",
+        (true, true) => "opens, upgraded,",
+        (false, false) => "goes",
+        (false, true) => "goes, upgraded,",
+    }
+}

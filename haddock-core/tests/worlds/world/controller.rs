@@ -1,0 +1,264 @@
+//! The controllers of the world: at most one has the newest epoch, but older ones may not know that yet.
+
+use std::collections::BTreeMap;
+
+use haddock_core::locator::{LocatorCapabilities, SessionCount};
+use haddock_core::release::{Action, LocatorView, Observation, Reading, ServiceState, Step, Task, TaskReport, step_by};
+use haddock_core::{Error, ErrorKind, Timestamp};
+
+use super::journal::Decision;
+use super::tasks::Ending;
+use super::{Event, World};
+
+#[derive(Debug)]
+pub(crate) struct Controller {
+    pub(crate) epoch: u64,
+    state: ServiceState,
+    /// It looks, decides and acts.
+    pub(crate) alive: bool,
+    /// Its process is gone, and what it had begun may or may not go on.
+    pub(crate) crashed: bool,
+    /// Its next decision waits until then.
+    pub(crate) stalled_until: u64,
+    round: u64,
+    looking: bool,
+    poked: bool,
+    reading: u64,
+    seen: Observation,
+    pub(crate) tasks: BTreeMap<Task, (u64, TaskReport)>,
+}
+
+impl World {
+    /// Somebody takes the lease: a new epoch begins, and the state is loaded.
+    pub(crate) fn take_over(&mut self) {
+        self.journal.epoch += 1;
+        let epoch = self.journal.epoch;
+        let mut state = self.journal.state.clone();
+        state.number.epoch = epoch;
+        self.note(|| format!("controller {epoch} takes over"));
+        if epoch > 1 {
+            self.meet("take-over");
+            if let Some(release) = &state.release {
+                if matches!(release.phase, haddock_core::release::ReleasePhase::Aborting(_)) {
+                    self.meet("take-over during an abort");
+                }
+            }
+        }
+        self.controllers.push(Controller {
+            epoch,
+            state,
+            alive: true,
+            crashed: false,
+            stalled_until: 0,
+            round: 0,
+            looking: false,
+            poked: false,
+            reading: 0,
+            seen: Observation::default(),
+            tasks: BTreeMap::new(),
+        });
+        let controller = self.controllers.len() - 1;
+        self.schedule(1, Event::Look { controller, round: 0 });
+    }
+
+    pub(crate) fn controller(&mut self, controller: usize) -> &mut Controller {
+        &mut self.controllers[controller]
+    }
+
+    /// The controller that has the lease, if it runs.
+    pub(crate) fn present_controller(&self) -> Option<usize> {
+        let last = self.controllers.len().checked_sub(1)?;
+        self.controllers[last].alive.then_some(last)
+    }
+
+    /// Something has changed that it would like to know at once.
+    pub(crate) fn poke(&mut self, controller: usize) {
+        let one = &mut self.controllers[controller];
+        if !one.alive {
+            return;
+        }
+        if one.looking {
+            one.poked = true;
+            return;
+        }
+        one.round += 1;
+        let round = one.round;
+        let after = self.dice.within(1..20);
+        self.schedule(after, Event::Look { controller, round });
+    }
+
+    /// A reading begins: containers and probes are as they are now; the locators are read a little later.
+    pub(crate) fn look(&mut self, controller: usize, round: u64) {
+        let one = &self.controllers[controller];
+        if !one.alive || one.looking || one.round != round {
+            return;
+        }
+        self.refresh_truth();
+        let unknown = self.engine_down > 0 || (self.is_unfair() && self.dice.chance(self.plan.unknown));
+        let now = self.time();
+        let mut seen = Observation::default();
+        if !unknown {
+            let value = self.engine.containers(now).cloned().collect();
+            seen.containers = Reading::Known { began: now, value };
+            self.probe(controller, &mut seen);
+        }
+        let capabilities =
+            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true };
+        for post in &self.posts {
+            seen.locators.insert(post.name.clone(), LocatorView { capabilities, report: Reading::Unknown });
+        }
+        let mut last = 0;
+        for locator in 0..self.posts.len() {
+            let after = self.dice.within(0..60);
+            last = last.max(after);
+            self.schedule(after, Event::LookAtLocator { controller, locator });
+        }
+        let wait = if self.is_unfair() && self.dice.chance(10) { 300 } else { 40 };
+        let after = last + 1 + self.dice.within(0..wait);
+        self.schedule(after, Event::Decide { controller });
+        let reading = self.now;
+        let one = &mut self.controllers[controller];
+        one.seen = seen;
+        one.reading = reading;
+        one.looking = true;
+        one.poked = false;
+    }
+
+    fn probe(&mut self, controller: usize, seen: &mut Observation) {
+        let now = self.time();
+        let unknown = if self.is_unfair() { self.plan.unknown } else { 0 };
+        for (id, instance) in &self.controllers[controller].state.instances {
+            let Some(life) = instance.lives.values().next() else { continue };
+            let entry = instance.lives.get("app").unwrap_or(life);
+            if unknown > 0 && self.dice.chance(unknown) {
+                continue;
+            }
+            let Some(container) = self.engine.inspect(&entry.container, now) else { continue };
+            let life = container.incarnation();
+            let answers = self.engine.answers(&entry.container, now);
+            seen.probes.insert(id.clone(), (life, answers));
+        }
+    }
+
+    pub(crate) fn look_at_locator(&mut self, controller: usize, locator: usize) {
+        let now = self.time();
+        let unknown = self.is_unfair() && self.dice.chance(self.plan.unknown);
+        let post = &mut self.posts[locator];
+        if post.cut_off > 0 || unknown {
+            return;
+        }
+        let value = post.core.report(&self.service, now);
+        if let Some(view) = self.controllers[controller].seen.locators.get_mut(&post.name) {
+            view.report = Reading::Known { began: now, value };
+        }
+    }
+
+    pub(crate) fn decide(&mut self, controller: usize) {
+        let one = &mut self.controllers[controller];
+        if !one.alive {
+            return;
+        }
+        if one.stalled_until > self.now {
+            let after = one.stalled_until - self.now;
+            self.schedule(after, Event::Decide { controller });
+            return;
+        }
+        one.looking = false;
+        let mut seen = std::mem::take(&mut one.seen);
+        seen.requests.clone_from(&self.journal.requests);
+        seen.tasks = one.tasks.iter().map(|(task, (_, report))| (task.clone(), report.clone())).collect();
+        let step = step_by(&self.rules, &one.state, &seen, Timestamp::from_millis(self.now));
+        let again = one.poked;
+        let (epoch, reading) = (one.epoch, one.reading);
+        one.round += 1;
+        let round = one.round;
+        if step.must_commit() {
+            let before = self.journal.state.number;
+            let decision = Decision { epoch, reading, at: self.now };
+            if !self.journal.commit(epoch, &step, decision) {
+                self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
+                self.meet("commit refused");
+                self.controllers[controller].alive = false;
+                return;
+            }
+            self.committed(controller, &step, before);
+        }
+        self.controllers[controller].state = step.state;
+        let wake = step.wake_at.map_or(u64::MAX, |at| at.as_millis().saturating_sub(self.now).max(1));
+        let tick = if again { 1 } else { self.dice.within(200..500) };
+        self.schedule(wake.min(tick), Event::Look { controller, round });
+    }
+
+    fn committed(&mut self, controller: usize, step: &Step, before: haddock_core::Number) {
+        let epoch = self.controllers[controller].epoch;
+        if self.tracing {
+            let number = step.state.number;
+            for event in &step.events {
+                self.note(|| format!("{number} commits {event:?}"));
+            }
+        }
+        self.check_s5_commit(epoch, before, step);
+        self.check_s4_strays(epoch, step);
+        self.learn(step);
+        for action in &step.actions {
+            self.act(controller, action.clone());
+        }
+    }
+
+    /// A task has ended, and the controller hears of it if it is still there.
+    pub(crate) fn task_ended(&mut self, controller: usize, run: u64, task: Task, result: Ending) {
+        let now = self.time();
+        let one = &mut self.controllers[controller];
+        let Some((present, report)) = one.tasks.get_mut(&task) else { return };
+        let Ending { began, result } = result;
+        if *present != run || *report != TaskReport::Running {
+            return;
+        }
+        *report = TaskReport::Ended { began, at: now, result: result.clone() };
+        self.note(|| format!("{task:?} ended: {result:?}"));
+        self.poke(controller);
+    }
+
+    /// The process of the present controller ends.
+    pub(crate) fn crash(&mut self) {
+        let Some(controller) = self.present_controller() else { return };
+        let one = &mut self.controllers[controller];
+        one.alive = false;
+        one.crashed = true;
+        let epoch = one.epoch;
+        self.note(|| format!("controller {epoch} crashes"));
+        let after = self.dice.within(100..3_000);
+        self.schedule(after, Event::TakeOver);
+    }
+
+    /// The present controller does nothing for a while, between its look and its decision; perhaps somebody thinks
+    /// that it is gone.
+    pub(crate) fn stall(&mut self) {
+        let Some(controller) = self.present_controller() else { return };
+        let until = self.now + self.dice.within(500..5_000);
+        let one = &mut self.controllers[controller];
+        one.stalled_until = until;
+        let epoch = one.epoch;
+        self.note(|| format!("controller {epoch} stalls"));
+        if self.dice.chance(60) {
+            let after = self.dice.within(200..4_000);
+            self.schedule(after, Event::TakeOver);
+        }
+    }
+
+    /// Cancels the launch of an instance by the same controller, as a stop does first.
+    pub(crate) fn cancel_launch(&mut self, controller: usize, action: &Action) {
+        let Action::Stop { instance } = action else { return };
+        let now = self.time();
+        let Some((run, report)) = self.controllers[controller].tasks.get_mut(&Task::Launch(instance.clone())) else {
+            return;
+        };
+        if *report == TaskReport::Running {
+            let error = Error::new(ErrorKind::NothingToDo, "it was cancelled");
+            *report = TaskReport::Ended { began: now, at: now, result: Err(error) };
+            if let Some(launch) = self.launches.get_mut(run) {
+                launch.cancelled = true;
+            }
+        }
+    }
+}

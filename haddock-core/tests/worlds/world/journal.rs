@@ -1,0 +1,58 @@
+//! The journal of the world.
+
+use std::collections::BTreeMap;
+
+use haddock_core::release::{Request, ServiceState, Step};
+use haddock_core::routing::Number;
+use haddock_core::{InstanceId, JournalId, ServiceName};
+
+/// The committed state, and what was decided on the way to it.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    pub(crate) state: ServiceState,
+    /// The epoch of the newest holder of the lease.
+    pub(crate) epoch: u64,
+    /// Requests that no commit has taken up.
+    pub(crate) requests: Vec<Request>,
+    /// What each commit was based on.
+    pub(crate) decisions: BTreeMap<Number, Decision>,
+    /// Strays whose removal was committed.
+    pub(crate) strays: BTreeMap<InstanceId, Number>,
+    /// How many releases settled, and when the last one did.
+    pub(crate) settled: u64,
+}
+
+/// What a commit was based on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Decision {
+    /// The epoch of the controller that made it.
+    pub(crate) epoch: u64,
+    /// When its reading of the containers began.
+    pub(crate) reading: u64,
+    /// When it was committed.
+    pub(crate) at: u64,
+}
+
+impl Journal {
+    pub(crate) fn new(service: ServiceName, journal: JournalId) -> Self {
+        Self {
+            state: ServiceState::new(service, journal),
+            epoch: 0,
+            requests: Vec::new(),
+            decisions: BTreeMap::new(),
+            strays: BTreeMap::new(),
+            settled: 0,
+        }
+    }
+
+    /// Commits a step, unless a newer epoch has begun; answers whether it did.
+    pub(crate) fn commit(&mut self, epoch: u64, step: &Step, decision: Decision) -> bool {
+        if epoch != self.epoch {
+            return false;
+        }
+        self.state = step.state.clone();
+        self.requests.retain(|request| !step.taken.contains(&request.id));
+        self.decisions.insert(step.state.number, decision);
+        true
+    }
+}

@@ -1,0 +1,175 @@
+//! What kind of world a seed makes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use haddock_core::environment::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+use haddock_core::release::NewVersion;
+use haddock_core::routing::SessionPolicy;
+use haddock_core::runtime::sim::SimImage;
+use haddock_core::{ComponentName, ServiceName, Share};
+
+use super::dice::Dice;
+
+/// What a test wants more of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tuning {
+    /// Locators; 0: one, sometimes two.
+    pub(crate) locators: usize,
+    /// Percent of the releases that have a bad image.
+    pub(crate) bad_images: u32,
+    /// Milliseconds between two faults at full intensity; 0: no faults.
+    pub(crate) fault_every: u64,
+    /// Percent of the calls that are lost, late, doubled or unanswered.
+    pub(crate) unreliable: u32,
+    /// Milliseconds between two requests of the user.
+    pub(crate) user_every: u64,
+    /// The user only asks for releases, queue newest.
+    pub(crate) only_releases: bool,
+    /// Percent of the drains with a deadline.
+    pub(crate) deadlines: u32,
+    /// How long it is unfair, in milliseconds. After that no fault happens and nobody asks for anything.
+    pub(crate) unfair: u64,
+    /// How long it is fair then, at most; it ends earlier when nothing is left to do.
+    pub(crate) fair: u64,
+}
+
+impl Tuning {
+    pub(crate) const DEFAULT: Self = Self {
+        locators: 0,
+        bad_images: 25,
+        fault_every: 2_500,
+        unreliable: 12,
+        user_every: 5_000,
+        only_releases: false,
+        deadlines: 50,
+        unfair: 40_000,
+        fair: 120_000,
+    };
+}
+
+/// The parameters of one world.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) locators: usize,
+    pub(crate) clients: usize,
+    pub(crate) fault_every: u64,
+    pub(crate) unreliable: u32,
+    pub(crate) unknown: u32,
+    idles: Vec<u64>,
+    pub(crate) layout: Layout,
+}
+
+/// Which components an instance has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    Single,
+    WithHelper,
+    WithMigration,
+}
+
+impl Plan {
+    pub(crate) fn new(tuning: &Tuning, dice: &mut Dice) -> Self {
+        let locators = match tuning.locators {
+            0 => 1,
+            n => n,
+        };
+        // Some worlds are quiet, so that they come far; some are wild.
+        let intensity = dice.weighted(&[(2, 0), (4, 1), (3, 2), (1, 4)]);
+        let idles = if dice.chance(30) {
+            vec![dice.within(3_000..4_500), dice.within(4_500..6_001)]
+        } else {
+            vec![dice.within(3_000..6_001)]
+        };
+        let layout = dice.weighted(&[(7, Layout::Single), (2, Layout::WithHelper), (1, Layout::WithMigration)]);
+        Self {
+            locators,
+            clients: dice.index(12) + 6,
+            fault_every: if intensity == 0 { 0 } else { tuning.fault_every / intensity },
+            unreliable: if dice.chance(25) { 0 } else { tuning.unreliable },
+            unknown: if dice.chance(50) { 0 } else { 5 },
+            idles,
+            layout,
+        }
+    }
+
+    /// A version that a user asks for, with the behaviour of its images.
+    pub(crate) fn version(
+        &self,
+        tuning: &Tuning,
+        number: u64,
+        dice: &mut Dice,
+    ) -> (NewVersion, Vec<(String, Option<SimImage>)>) {
+        let within = dice.within(5_000..10_001);
+        let boot = Duration::from_millis(dice.within(50..1_500));
+        let bad = number > 1 && dice.chance(tuning.bad_images);
+        let image = if bad {
+            let late = Duration::from_millis(dice.within(1_000..20_000));
+            dice.weighted(&[
+                (2, Some(SimImage::ending(boot, Duration::from_millis(20), 1))),
+                (2, Some(SimImage::never_ready())),
+                (2, Some(SimImage::good(Duration::from_millis(within + 3_000)))),
+                (3, Some(SimImage::ending(boot, boot + late, 1))),
+                (1, None),
+            ])
+        } else {
+            Some(SimImage::good(boot))
+        };
+        let app = ComponentName::new("app").expect("valid");
+        let side = ComponentName::new("side").expect("valid");
+        let mut images = BTreeMap::from([(app.clone(), format!("app:{number}"))]);
+        let mut behaviours = vec![(format!("app:{number}"), image)];
+        let mut one_shots = BTreeSet::new();
+        match self.layout {
+            Layout::Single => {}
+            Layout::WithHelper => {
+                images.insert(side, "helper:1".into());
+                behaviours.push(("helper:1".into(), Some(SimImage::good(Duration::ZERO))));
+            }
+            Layout::WithMigration => {
+                let code = i64::from(bad && dice.chance(30));
+                images.insert(side.clone(), format!("migrate:{number}"));
+                let migration = SimImage::ending(Duration::ZERO, Duration::from_millis(dice.within(50..400)), code);
+                behaviours.push((format!("migrate:{number}"), Some(migration)));
+                one_shots.insert(side);
+            }
+        }
+        let settings = ServiceSettings {
+            service: ServiceName::new("shop").expect("valid"),
+            entry: Entry { component: app, port: 8080 },
+            ready: Readiness { http: None, within: Duration::from_millis(within) },
+            session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ignore: Vec::new() },
+            release: self.release(tuning, dice),
+        };
+        let new = NewVersion { spec: format!("spec-{number}"), settings, images, one_shots, commit: None };
+        (new, behaviours)
+    }
+
+    fn idle(&self, dice: &mut Dice) -> u64 {
+        dice.pick(&self.idles).expect("there is one at least")
+    }
+
+    fn release(&self, tuning: &Tuning, dice: &mut Dice) -> ReleaseSettings {
+        let stages = dice.within(1..5);
+        let mut ramp: Vec<Stage> = (1..=stages)
+            .map(|stage| Stage {
+                share: Share::percent(u32::try_from(stage * 100 / stages).expect("at most 100")),
+                hold: Duration::from_millis(dice.within(1_000..3_001)),
+            })
+            .collect();
+        if dice.chance(30) && ramp.len() > 1 {
+            ramp[0].share = Share::percent(1);
+        }
+        let deadline = dice.chance(tuning.deadlines).then(|| Duration::from_millis(dice.within(1_000..8_000)));
+        let supersede = !tuning.only_releases && dice.chance(40);
+        ReleaseSettings {
+            replicas: dice.weighted(&[(3, 1), (2, 2), (1, 3)]),
+            ramp,
+            settle: Duration::from_millis(dice.within(1_000..3_001)),
+            drain: Drain { evict_after: deadline },
+            queue: if supersede { Queue::Supersede } else { Queue::Newest },
+            max_versions: dice.weighted(&[(1, 2), (1, 3), (2, 4)]),
+            unresponsive_for: Duration::from_millis(dice.within(2_000..4_001)),
+        }
+    }
+}

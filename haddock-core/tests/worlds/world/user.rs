@@ -1,0 +1,87 @@
+//! The user: asks for releases, and changes their mind.
+
+use haddock_core::RequestId;
+use haddock_core::release::{Request, Verb};
+
+use super::{Event, World};
+
+#[derive(Debug, Clone, Copy)]
+enum Wish {
+    Release,
+    Rollback,
+    Abort,
+    Pause,
+    Resume,
+    Advance,
+}
+
+impl World {
+    pub(crate) fn user_acts(&mut self) {
+        if !self.is_unfair() {
+            // In fair times nobody asks for anything; but what is paused goes on.
+            if self.journal.state.release.as_ref().is_some_and(|release| release.paused_at.is_some()) {
+                self.submit(Verb::Resume);
+            }
+            return self.schedule(1_000, Event::User);
+        }
+        let first = self.journal.state.versions.is_empty();
+        let wish = if first || self.tuning.only_releases {
+            Wish::Release
+        } else {
+            self.dice.weighted(&[
+                (8, Wish::Release),
+                (3, Wish::Rollback),
+                (2, Wish::Abort),
+                (1, Wish::Pause),
+                (2, Wish::Resume),
+                (2, Wish::Advance),
+            ])
+        };
+        match wish {
+            Wish::Release => self.ask_for_release(),
+            Wish::Rollback => self.submit(Verb::Rollback),
+            Wish::Abort => self.submit(Verb::Abort),
+            Wish::Pause => self.submit(Verb::Pause),
+            Wish::Resume => self.submit(Verb::Resume),
+            Wish::Advance => self.submit(Verb::Advance),
+        }
+        let after = self.dice.within(200..2 * self.tuning.user_every);
+        self.schedule(after, Event::User);
+    }
+
+    fn ask_for_release(&mut self) {
+        self.runs += 1;
+        let (tuning, number) = (self.tuning, self.runs);
+        let (new, images) = self.plan.version(&tuning, number, &mut self.dice);
+        for (name, image) in images {
+            if let Some(image) = image {
+                self.engine.add_image(name, image);
+            }
+        }
+        self.submit(Verb::Release(Box::new(new)));
+    }
+
+    fn submit(&mut self, verb: Verb) {
+        self.runs += 1;
+        let id = RequestId::new(format!("r{}", self.runs)).expect("valid");
+        self.note(|| match &verb {
+            Verb::Release(new) => {
+                let release = &new.settings.release;
+                format!(
+                    "user asks for {:?}, replicas {}, {} stages, {:?}, evict after {:?}, at most {}",
+                    new.images,
+                    release.replicas,
+                    release.ramp.len(),
+                    release.queue,
+                    release.drain.evict_after,
+                    release.max_versions,
+                )
+            }
+            other => format!("user asks for {}", other.name()),
+        });
+        self.journal.requests.push(Request { id, at: self.time(), by: "user".into(), verb });
+        if let Some(controller) = self.present_controller() {
+            self.poke(controller);
+        }
+    }
+}
