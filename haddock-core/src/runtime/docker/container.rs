@@ -31,7 +31,7 @@ const LOGS: Duration = Duration::from_secs(9);
 impl DockerRuntime {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let created = self.create_or_adopt(spec).await;
-        created.map_err(|error| scrubbed(error, spec.environment.values().map(Sensitive::expose)))
+        created.map_err(|error| scrubbed(error, &spec.name, spec.environment.values().map(Sensitive::expose)))
     }
 
     async fn create_or_adopt(&self, spec: &ContainerSpec) -> Result<ContainerId> {
