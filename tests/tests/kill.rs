@@ -4,9 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use haddock_core::controller::Release;
+use haddock_core::release::{Event, Phase, ServiceState, Verb};
 use haddock_core::{ErrorKind, VersionId};
+use haddock_examples::client::Options;
 use haddock_tests::points::{Death, Point, When};
-use haddock_tests::site::{Answer, Draft, Site};
+use haddock_tests::site::{Answer, Controlling, Draft, Site};
 use tokio::time::{Instant, timeout};
 
 const PLAYER: &str = env!("CARGO_BIN_EXE_player");
@@ -26,9 +29,10 @@ struct Stage {
 }
 
 impl Stage {
-    async fn open() -> Option<Self> {
+    async fn open(change: impl FnOnce(&mut Draft)) -> Option<Self> {
         let site = Site::open(PLAYER).await?;
-        let draft = site.draft();
+        let mut draft = site.draft();
+        change(&mut draft);
         let mut stage = Self { site, draft, version: 0, hit: BTreeMap::new(), took: Vec::new() };
         stage.release(&[]).await;
         Some(stage)
@@ -57,36 +61,81 @@ impl Stage {
                     let next = deaths.get(n + 1).cloned().unwrap_or(Death::None);
                     process = self.site.controlling("a successor", next).await;
                 }
-                gone = release.gone() => {
+                gone = timeout(RELEASE, release.gone()) => {
+                    let Ok(gone) = gone else { panic!("{tag} is stuck: {:#?}", self.site.state().await) };
                     gone.unwrap_or_else(|error| panic!("{tag}: {error:#}"));
                     break;
                 }
             }
         }
-        self.finish(&tag, &release, process).await;
-        for passed in &self.site.record()[already..] {
-            if passed.died {
-                *self.hit.entry(passed.point.clone()).or_default() += 1;
-            }
-        }
+        killed |= self.finish(&tag, &release, process).await;
+        self.note(already);
         self.took.push(now() - started);
         killed
     }
 
-    async fn finish(
-        &mut self,
-        tag: &str,
-        release: &haddock_core::controller::Release,
-        process: haddock_tests::site::Controlling,
-    ) {
-        let gone = timeout(RELEASE, release.gone()).await;
-        let gone = match gone {
-            Ok(gone) => gone,
-            Err(_) => panic!("{tag} is stuck: {:#?}", self.site.state().await),
+    /// Releases the next version and, once it ramps, aborts it; the process that begins to is told when to end. Answers
+    /// whether it was killed.
+    async fn abort(&mut self, death: Death) -> bool {
+        self.version += 1;
+        let tag = self.tag();
+        self.site.image(&tag).await;
+        let already = self.site.record().len();
+        let starting = self.site.controlling("the first", Death::None).await;
+        let release = self.site.release(&self.draft, &tag).await;
+        let version = VersionId(u64::from(self.version));
+        let serves = |state: &ServiceState| state.instances_of(version).any(|(_, i)| i.phase == Phase::Serving);
+        self.site.until("the candidate serves", serves).await;
+        assert!(!starting.stop().await, "nobody told it to die");
+
+        let mut process = self.site.controlling("who aborts", death).await;
+        self.site.service().submit(Verb::Abort, "the test").await.expect("a request");
+        let only_first = |state: &ServiceState| {
+            state.release.is_none() && state.instances.values().all(|instance| instance.version == VersionId(1))
         };
+        let killed = tokio::select! {
+            was_killed = process.dies() => {
+                assert!(was_killed, "{tag}: a controlling process ended by itself");
+                process = self.site.controlling("a successor", Death::None).await;
+                true
+            }
+            _ = self.site.until("the candidate is gone", only_first) => false,
+        };
+        release.settled().await.expect_err("it was aborted");
+        self.site.until("the candidate is gone", only_first).await;
+        let killed = self.retire(process).await || killed;
+        self.site.assert_only(VersionId(1)).await;
+        self.note(already);
+        killed
+    }
+
+    /// Notes at which points processes were killed since the record had this length.
+    fn note(&mut self, already: usize) {
+        for passed in self.site.record()[already..].iter().filter(|passed| passed.died) {
+            *self.hit.entry(passed.point.clone()).or_default() += 1;
+        }
+    }
+
+    /// Waits until nothing but the release is left. Answers whether its process was killed after all: at a point that
+    /// comes after that.
+    async fn finish(&mut self, tag: &str, release: &Release, process: Controlling) -> bool {
+        let gone = timeout(RELEASE, release.gone()).await;
+        let Ok(gone) = gone else { panic!("{tag} is stuck: {:#?}", self.site.state().await) };
         gone.unwrap_or_else(|error| panic!("{tag}: {error:#}"));
-        process.stop().await;
+        let killed = self.retire(process).await;
         self.site.assert_only(VersionId(u64::from(self.version))).await;
+        killed
+    }
+
+    /// Stops a process that has nothing to do any more; one that was killed at the last moment has a successor, which
+    /// finds nothing to do.
+    async fn retire(&self, process: Controlling) -> bool {
+        let killed = process.stop().await;
+        if killed {
+            let successor = self.site.controlling("a successor", Death::None).await;
+            assert!(!successor.stop().await, "nobody told it to die");
+        }
+        killed
     }
 
     /// The release of the next version, with a kill from outside after each of these times.
@@ -102,7 +151,8 @@ impl Stage {
             process.kill().await;
             process = self.site.controlling("a successor", Death::None).await;
         }
-        self.finish(&tag, &release, process).await;
+        let killed = self.finish(&tag, &release, process).await;
+        assert!(!killed, "nobody told it to die");
     }
 }
 
@@ -144,7 +194,7 @@ fn phase_of(action: &str) -> &'static str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_survives_the_death_of_its_controller_at_every_point() {
     let began = now();
-    let Some(mut stage) = Stage::open().await else { return };
+    let Some(mut stage) = Stage::open(|_| {}).await else { return };
     let load = stage.site.load(&stage.site.steady(40)).await;
 
     let mut number = 1;
@@ -217,4 +267,48 @@ async fn a_second_controller_is_busy_until_the_first_one_dies() {
     let acting = site.service().act().await.expect("nobody acts any more");
     assert!(died.elapsed() < Duration::from_secs(5), "{:?}", died.elapsed());
     acting.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_eviction_survives_the_death_of_its_controller() {
+    let change = |draft: &mut Draft| draft.evict_after = Some(Duration::from_millis(300));
+    let Some(mut stage) = Stage::open(change).await else { return };
+    // Sessions that never end by themselves: each release evicts all of them, once.
+    let sessions = 10;
+    let residents = Options { stay: None, slow: 0.0, websockets: 0.0, ..stage.site.steady(sessions) };
+    let load = stage.site.load(&residents).await;
+    let deaths = [When::Before, When::After].map(|when| point("over", "evict", when));
+    let overdue = point("over", "commit", When::After);
+    for death in deaths.clone().into_iter().chain([overdue]) {
+        assert!(stage.release(&[Death::On(death.clone())]).await, "nobody was killed {death}");
+    }
+    let summary = load.stop().await.expect("a summary");
+    let evicted = 3 * sessions as u64;
+    assert_eq!((summary.failed, summary.lost, summary.moved), (0, evicted, evicted), "{summary:#?}");
+    let told = stage.site.events(|event| match event {
+        Event::InstanceRetiring { sessions_lost, .. } => Some(sessions_lost),
+        _ => None,
+    });
+    assert_eq!(told.await.iter().sum::<u64>(), evicted, "what was lost is told, and told once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_abort_survives_the_death_of_its_controller_at_every_point() {
+    let Some(mut stage) = Stage::open(|_| {}).await else { return };
+    let load = stage.site.load(&stage.site.steady(20)).await;
+    stage.draft.every = Duration::from_secs(3600);
+    let mut number = 1;
+    while stage.abort(Death::At(number)).await {
+        let report = load.report();
+        assert_eq!((report.failed, report.lost, report.moved), (0, 0, 0), "killed at point {number}: {report:?}");
+        number += 1;
+    }
+    let summary = load.stop().await.expect("a summary");
+    table(&stage.hit);
+    for when in [When::Before, When::After] {
+        let aborting =
+            stage.hit.keys().any(|p| (p.phase.as_str(), p.what.as_str(), p.when) == ("aborting", "commit", when));
+        assert!(aborting, "no process was killed {}", point("aborting", "commit", when));
+    }
+    assert!(summary.is_clean(), "{summary:#?}");
 }

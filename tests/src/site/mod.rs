@@ -211,16 +211,16 @@ impl Site {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of the record")).collect()
     }
 
-    /// A steady load: so many sessions that stay about a second, a part of them slow, a part with a WebSocket.
+    /// A steady load: so many sessions that stay about half a second, a part of them slow, a part with a WebSocket.
     #[must_use]
     pub fn steady(&self, sessions: usize) -> Options {
         Options {
             sessions,
             rate: 200.0,
             slow: 0.2,
-            slow_ms: vec![200, 700],
+            slow_ms: vec![100, 400],
             websockets: 0.1,
-            stay: Some(Duration::from_secs(1)),
+            stay: Some(Duration::from_millis(500)),
             idle: Duration::from_secs(1),
             arrivals: 100.0,
             ..Options::new(self.gateway.addresses.clients)

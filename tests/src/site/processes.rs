@@ -145,13 +145,16 @@ impl Controlling {
         assert_eq!(status.signal(), Some(Signal::SIGKILL as i32), "killed");
     }
 
-    /// Has it give the lease back and end.
+    /// Has it give the lease back and end. Answers whether it was killed before it could.
     ///
     /// # Panics
     /// If it ends with an error.
-    pub async fn stop(mut self) {
+    #[must_use]
+    pub async fn stop(mut self) -> bool {
         self.player.stdin = None;
         let status = self.player.ended().await;
-        assert!(status.success(), "the controlling process ended with {status}");
+        let killed = status.signal() == Some(Signal::SIGKILL as i32);
+        assert!(killed || status.success(), "the controlling process ended with {status}");
+        killed
     }
 }
