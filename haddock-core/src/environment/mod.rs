@@ -7,6 +7,8 @@ pub mod launch;
 pub mod probe;
 mod settings;
 mod spec;
+#[cfg(feature = "controller")]
+pub mod store;
 
 pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 pub use spec::{Component, DependencyCondition, EnvironmentSpec, Link};
