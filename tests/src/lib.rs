@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod docker;
+pub mod environment;
 pub mod process;
 
 /// The program that the containers of the tests run: `src/bin/fixture.rs`.
