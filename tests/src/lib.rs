@@ -3,9 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod disk;
 pub mod docker;
 pub mod environment;
+pub mod points;
 pub mod process;
+pub mod registry;
+pub mod relay;
+pub mod site;
+pub mod troubles;
 
 /// The program that the containers of the tests run: `src/bin/fixture.rs`.
 pub const FIXTURE_SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/fixture.rs");

@@ -187,7 +187,9 @@ impl Work<'_> {
             (true, true) => release.held_since = release.held_since.or(Some(now)),
             (true, false) => {}
         }
-        release.held_since.filter(|_| asked && in_force)
+        // What is not known changes no phase: a stage does not end, and nothing settles, while nobody can see.
+        let seen = self.containers.is_some() && self.reports.is_some();
+        release.held_since.filter(|_| asked && in_force && seen)
     }
 
     /// Whether a time that is held until `end` is over: paused, it is not; advanced, it is.
