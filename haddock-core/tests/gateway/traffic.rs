@@ -371,3 +371,75 @@ async fn a_taken_port_is_said_to_be_taken() {
     let gateway = Gateway::builder().state_dir(dir.path()).listen(taken.local_addr().expect("bound"));
     assert_eq!(gateway.start().await.expect_err("taken").kind(), ErrorKind::PortTaken);
 }
+
+#[tokio::test]
+async fn a_response_without_a_body_keeps_its_length() {
+    let world = World::new(false).await;
+    let instance = Instance::start("shop-1").await;
+    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
+    let request = http::Request::head("/").header("host", "a").body("".into()).expect("valid");
+    let reply = crate::world::send(world.address(), request).await;
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (200, 0));
+    assert_eq!(reply.headers["content-length"], "8", "as for `shop-1 /`");
+    assert_eq!(figures(&world, "shop-1").await.in_flight, 0);
+}
+
+/// Without a table it is 503 and never a guess, also after a restart.
+#[tokio::test]
+async fn a_gateway_that_has_no_table_serves_nobody() {
+    let world = World::new(false).await;
+    assert_eq!(get(world.address(), "/", &mut Cookies::new()).await.status, 503);
+    world.restart().await;
+    let reply = get(world.address(), "/", &mut Cookies::new()).await;
+    assert_eq!(reply.status, 503);
+    assert!(reply.headers.contains_key("retry-after") && !reply.headers.contains_key("set-cookie"));
+}
+
+/// A state that cannot be understood is no empty state: what was promised to be closed could be opened again.
+#[tokio::test]
+async fn a_gateway_does_not_start_with_a_damaged_state() {
+    let world = World::new(false).await;
+    let instance = Instance::start("shop-1").await;
+    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
+    world.kill();
+    let file = world.dir.path().join("state/service-shop.json");
+    let text = std::fs::read(&file).expect("there");
+    std::fs::write(&file, &text[..text.len() / 2]).expect("written");
+    let error = Gateway::builder().state_dir(world.dir.path().join("state")).start().await.expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.hint().is_some());
+}
+
+/// With a key that others have, an empty directory does not mean that no session lives.
+#[tokio::test]
+async fn with_a_shared_key_and_no_state_the_count_is_unknown_at_first() {
+    let world = World::new(false).await;
+    world.kill();
+    std::fs::remove_dir_all(world.dir.path().join("state")).expect("ours");
+    world.begin(|builder| builder.key([7; 32])).await;
+    let instance = Instance::start("shop-1").await;
+    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
+    assert_eq!(figures(&world, "shop-1").await.live, Count::Unknown);
+    world.clock.pass(IDLE);
+    assert_eq!(figures(&world, "shop-1").await.live, Count::Exact(0));
+}
+
+/// Two gateways with one key route alike, while the key is rotated too.
+#[tokio::test]
+async fn gateways_that_share_a_key_follow_each_others_cookies() {
+    let (first, second, third) = (World::new(false).await, World::new(false).await, World::new(false).await);
+    let (one, two) = (Instance::start("shop-1").await, Instance::start("shop-2").await);
+    let mut cookies = Cookies::new();
+    for (world, shares, old, new) in [(&first, [100, 0], [1; 32], [2; 32]), (&second, [0, 100], [2; 32], [3; 32])] {
+        world.kill();
+        world.begin(|builder| builder.rotated_key(new, old)).await;
+        let routes = [("shop-1", one.address, shares[0]), ("shop-2", two.address, shares[1])];
+        world.locator().apply(&table(1, IDLE, &routes)).await.expect("new");
+    }
+    get(first.address(), "/", &mut cookies).await;
+    let reply = get(second.address(), "/", &mut cookies.clone()).await;
+    assert_eq!(reply.instance(), Some(InstanceId::new("shop-1").expect("valid")), "made with its previous key");
+    third.locator().apply(&table(1, IDLE, &[("shop-1", one.address, 0), ("shop-2", two.address, 100)])).await.expect("new");
+    let reply = get(third.address(), "/", &mut cookies).await;
+    assert_eq!(reply.instance(), Some(InstanceId::new("shop-2").expect("valid")), "a foreign cookie is worth nothing");
+}

@@ -17,6 +17,9 @@
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
 
 mod admin;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod config;
 mod cookie;
