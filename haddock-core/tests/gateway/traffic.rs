@@ -439,7 +439,11 @@ async fn gateways_that_share_a_key_follow_each_others_cookies() {
     get(first.address(), "/", &mut cookies).await;
     let reply = get(second.address(), "/", &mut cookies.clone()).await;
     assert_eq!(reply.instance(), Some(InstanceId::new("shop-1").expect("valid")), "made with its previous key");
-    third.locator().apply(&table(1, IDLE, &[("shop-1", one.address, 0), ("shop-2", two.address, 100)])).await.expect("new");
+    third
+        .locator()
+        .apply(&table(1, IDLE, &[("shop-1", one.address, 0), ("shop-2", two.address, 100)]))
+        .await
+        .expect("new");
     let reply = get(third.address(), "/", &mut cookies).await;
     assert_eq!(reply.instance(), Some(InstanceId::new("shop-2").expect("valid")), "a foreign cookie is worth nothing");
 }

@@ -126,12 +126,11 @@ fn enter(
 }
 
 fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {
-    let kept: Vec<HeaderValue> = headers
-        .get_all(header::COOKIE)
-        .iter()
+    let header::Entry::Occupied(entry) = headers.entry(header::COOKIE) else { return };
+    let (_, old) = entry.remove_entry_mult();
+    let kept: Vec<HeaderValue> = old
         .filter_map(|value| HeaderValue::from_maybe_shared(Bytes::from(cookie::without(value.as_bytes(), name)?)).ok())
         .collect();
-    headers.remove(header::COOKIE);
     for value in kept {
         headers.append(header::COOKIE, value);
     }
