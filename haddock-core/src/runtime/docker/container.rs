@@ -36,7 +36,7 @@ impl DockerRuntime {
             Ok(created) => created,
             Err(_) => Err(name_taken("container", &spec.name)),
         };
-        created.map_err(|error| scrubbed(error, spec.environment.values().map(Sensitive::expose)))
+        created.map_err(|error| scrubbed(error, &spec.name, spec.environment.values().map(Sensitive::expose)))
     }
 
     async fn create_or_adopt(&self, spec: &ContainerSpec) -> Result<ContainerId> {

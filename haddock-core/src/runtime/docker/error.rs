@@ -88,15 +88,16 @@ fn taken_port(message: &str) -> Option<String> {
     })
 }
 
-/// The message without these values, which are those of environment variables.
-pub(super) fn scrubbed<'a>(error: Error, values: impl Iterator<Item = &'a str>) -> Error {
-    let mut message = error.message().to_owned();
+/// The error without these values, which are those of environment variables. The container's own name stays whole: a
+/// short value, such as `100`, would be found in its id too.
+pub(super) fn scrubbed<'a>(error: Error, name: &str, values: impl Iterator<Item = &'a str>) -> Error {
+    let mut parts: Vec<String> = error.message().split(name).map(str::to_owned).collect();
     for value in values.filter(|value| !value.is_empty()) {
-        if message.contains(value) {
-            message = message.replace(value, "***");
+        for part in &mut parts {
+            *part = part.replace(value, "***");
         }
     }
-    let scrubbed = Error::new(error.kind(), message);
+    let scrubbed = Error::new(error.kind(), parts.join(name));
     match error.hint() {
         Some(hint) => scrubbed.with_hint(hint),
         None => scrubbed,
@@ -134,7 +135,15 @@ mod tests {
 
     #[test]
     fn values_are_scrubbed_from_messages() {
-        let error = scrubbed(refused(400, "invalid environment variable: =hunter2"), ["hunter2", ""].into_iter());
+        let error =
+            scrubbed(refused(400, "invalid environment variable: =hunter2"), "web", ["hunter2", ""].into_iter());
         assert_eq!(error.message(), "cannot start container `web`: invalid environment variable: =***");
+    }
+
+    #[test]
+    fn the_name_of_the_container_is_not_scrubbed() {
+        let taken = Error::new(ErrorKind::NameTaken, "a container `shop-7-31007` exists, 100 of them");
+        let error = scrubbed(taken, "shop-7-31007", ["100", "7"].into_iter());
+        assert_eq!(error.message(), "a container `shop-7-31007` exists, *** of them");
     }
 }
