@@ -6,6 +6,8 @@ use std::time::Duration;
 pub mod docker;
 pub mod environment;
 pub mod process;
+pub mod proxy;
+pub mod registry;
 
 /// The program that the containers of the tests run: `src/bin/fixture.rs`.
 pub const FIXTURE_SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin/fixture.rs");
