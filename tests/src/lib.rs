@@ -8,6 +8,7 @@ pub mod docker;
 pub mod environment;
 pub mod points;
 pub mod process;
+pub mod proxy;
 pub mod registry;
 pub mod relay;
 pub mod site;

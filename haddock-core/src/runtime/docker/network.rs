@@ -6,7 +6,6 @@ use std::time::Duration;
 use bollard::models::{Ipam, IpamConfig, Network as BollardNetwork, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use ipnet::{IpNet, Ipv4Net};
-use tokio::time::timeout;
 
 use super::error::{answer, is_missing, translate};
 use super::{DockerRuntime, carries, label_filter, name_taken, pool};
@@ -14,8 +13,8 @@ use crate::container::{Network, NetworkSpec, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
-/// How long the last container may take to leave.
-const LEAVE: Duration = Duration::from_secs(5);
+/// Looks whether the last container has left.
+const LEAVE: usize = 40;
 const POLL: Duration = Duration::from_millis(50);
 /// Looks before we give up: each refusal means that somebody took a subnet since we looked, or is about to.
 const TRIES: usize = 160;
@@ -101,28 +100,23 @@ impl DockerRuntime {
 
     pub(super) async fn remove_subnet(&self, id: &str) -> Result<()> {
         let what = format!("remove network `{id}`");
-        let removed = async {
-            loop {
-                let answered = {
-                    let _permit = self.client.permit().await;
-                    self.client.change(&what, self.client.docker.remove_network(id)).await?
-                };
-                match answered {
-                    Ok(()) => return Ok(()),
-                    Err(error) if is_missing(&error) => return Ok(()),
-                    Err(error) => match answer(&error) {
-                        // A container that is being removed leaves its network a little later.
-                        Some((_, message)) if message.contains("has active endpoints") => sleep(POLL).await,
-                        _ => return Err(translate(&what, &error)),
-                    },
-                }
+        for _ in 0..LEAVE {
+            let answered = {
+                let _permit = self.client.permit().await;
+                self.client.change(&what, self.client.docker.remove_network(id)).await?
+            };
+            match answered {
+                Ok(()) => return Ok(()),
+                Err(error) if is_missing(&error) => return Ok(()),
+                Err(error) => match answer(&error) {
+                    // A container that is being removed leaves its network a little later.
+                    Some((_, message)) if message.contains("has active endpoints") => sleep(POLL).await,
+                    _ => return Err(translate(&what, &error)),
+                },
             }
-        };
-        match timeout(LEAVE, removed).await {
-            Ok(removed) => removed,
-            Err(_) => Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: containers are still on it"))
-                .with_hint("remove the containers first, and disconnect others with `docker network disconnect`")),
         }
+        Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: containers are still on it"))
+            .with_hint("remove the containers first, and disconnect others with `docker network disconnect`"))
     }
 }
 
