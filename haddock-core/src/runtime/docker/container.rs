@@ -1,6 +1,7 @@
 //! Containers: create, start, stop, remove, and their logs.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -27,6 +28,8 @@ const POLL: Duration = Duration::from_millis(20);
 const REMOVAL: Duration = Duration::from_secs(9);
 /// How long a creation may take that waits for the former container of its name to go.
 const NAME: Duration = Duration::from_secs(90);
+/// How long a stop keeps other changes waiting: one that sits out its grace costs the engine nothing.
+const TURN: Duration = Duration::from_secs(2);
 /// How long logs may take to read.
 const LOGS: Duration = Duration::from_secs(9);
 
@@ -111,8 +114,17 @@ impl DockerRuntime {
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
         let options = StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
         let limit = Duration::from_secs(seconds) + Duration::from_secs(9);
-        let docker = self.client.waiting(limit);
-        let answered = self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))).await?;
+        // Ours is the limit that counts: it knows whether the engine is there.
+        let docker = self.client.waiting(limit + LOGS);
+        let permit = self.client.permit().await;
+        let mut stop = pin!(self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))));
+        let answered = match timeout(TURN, &mut stop).await {
+            Ok(answered) => answered?,
+            Err(_) => {
+                drop(permit);
+                stop.await?
+            }
+        };
         match answered {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),
