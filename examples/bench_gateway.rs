@@ -143,7 +143,7 @@ impl Running {
                 let files = tempfile::tempdir()?;
                 let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
                 let mut text = format!(
-                    "global\n nbthread 1\n maxconn 10000\ndefaults\n mode http\n timeout connect 2s\n timeout client 75s\n \
+                    "global\n nbthread 1\n maxconn 5000\ndefaults\n mode http\n timeout connect 2s\n timeout client 75s\n \
                      timeout server 300s\n timeout http-request 10s\n option forwardfor\n option http-keep-alive\n\
                      frontend in\n bind 127.0.0.1:{port}\n default_backend shop\nbackend shop\n balance roundrobin\n \
                      http-reuse always\n cookie SRV insert indirect nocache\n"
@@ -154,9 +154,8 @@ impl Running {
                 let config = files.path().join("haproxy.cfg");
                 std::fs::write(&config, text)?;
                 let child = Command::new("taskset")
-                    .args(["-c", "0", "/usr/sbin/haproxy", "-db", "-f"])
+                    .args(["-c", "0", "/usr/sbin/haproxy", "-db", "-q", "-f"])
                     .arg(&config)
-                    .stderr(Stdio::null())
                     .spawn()?;
                 let address = SocketAddr::from(([127, 0, 0, 1], port));
                 let began = Instant::now();

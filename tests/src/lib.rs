@@ -5,8 +5,10 @@ use std::time::Duration;
 
 pub mod disk;
 pub mod docker;
+pub mod environment;
 pub mod points;
 pub mod process;
+pub mod proxy;
 pub mod registry;
 pub mod relay;
 pub mod site;

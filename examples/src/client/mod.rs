@@ -12,7 +12,7 @@
 //!                            books ──▶ Report, Summary
 //! ```
 //!
-//! [`Books`](books) judge each answer: the counter has to grow by exactly one, and neither version nor instance may
+//! `Books` judge each answer: the counter has to grow by exactly one, and neither version nor instance may
 //! change, for as long as the session lasts.
 
 mod answer;

@@ -229,13 +229,9 @@ fn tag(number: u32) -> String {
 }
 
 /// Haddock's error with its hint and the last lines of the log.
-fn told(error: haddock_core::Error) -> io::Error {
-    let mut text = format!("{error:#}");
-    for line in error.log_tail() {
-        text.push_str("\n  | ");
-        text.push_str(line);
-    }
-    io::Error::other(text)
+#[must_use]
+pub fn told(error: haddock_core::Error) -> io::Error {
+    io::Error::other(format!("{error:#}"))
 }
 
 impl fmt::Display for House {

@@ -13,7 +13,7 @@ mod timeline;
 pub use arguments::{Arguments, Sabotage};
 pub use breaker::Breaker;
 pub use director::Director;
-pub use house::{APP, House};
+pub use house::{APP, House, told};
 pub use load::{CLIENT, Load, client_main};
 pub use outcome::{AtSwitch, Outcome, Wanted};
 pub use scenario::perform;

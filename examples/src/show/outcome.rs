@@ -159,6 +159,10 @@ impl Outcome {
                 );
             }
         }
+        let harm = self.failed + self.sessions_lost + self.sessions_moved;
+        if self.sabotage.is_some() && harm == 0 {
+            problems.push("the sabotage went unnoticed: these checks are worth nothing".into());
+        }
         self.problems = problems;
         self
     }

@@ -153,6 +153,7 @@ impl Actor {
             return Err(error);
         }
         self.ports.watcher.committed(&step);
+        self.ports.commits.send_modify(|commits| *commits += 1);
         self.state = Arc::new(step.state);
         self.tasks.forget(&self.state);
         for action in step.actions {

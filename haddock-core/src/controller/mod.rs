@@ -30,7 +30,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 pub use actor::Acting;
 pub use service::{Events, Release, Service, Status};
@@ -62,6 +62,8 @@ pub(crate) struct Ports {
     pub(crate) holder: String,
     pub(crate) tick: Duration,
     pub(crate) lease: Duration,
+    /// Counts the commits of this process, so that what follows the history need not wait for its next look.
+    pub(crate) commits: watch::Sender<u64>,
     wakers: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
 }
 
@@ -94,6 +96,7 @@ impl Controller {
                 holder: format!("pid {}", std::process::id()),
                 tick: Duration::from_millis(500),
                 lease: Duration::from_secs(30),
+                commits: watch::Sender::default(),
                 wakers: Mutex::default(),
             },
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Acting, Ports};
@@ -148,7 +149,11 @@ impl Service {
         Events { service: self.clone(), after }
     }
 
-    async fn events_from_now(&self) -> Result<Events> {
+    /// What follows from now on.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn events_from_now(&self) -> Result<Events> {
         let mut after = 0;
         loop {
             let page = self.ports.journal.history(&self.name, after, PAGE).await?;
@@ -164,13 +169,21 @@ impl Service {
     /// # Errors
     /// The journal's.
     pub async fn wait_for(&self, condition: impl Fn(&ServiceState) -> bool) -> Result<ServiceState> {
+        let mut commits = self.ports.commits.subscribe();
         loop {
+            commits.mark_unchanged();
             if let Some(state) = self.ports.journal.load(&self.name).await?.filter(|state| condition(state)) {
                 return Ok(state);
             }
-            crate::time::sleep(POLL).await;
+            news(&mut commits).await;
         }
     }
+}
+
+/// Waits for a commit of this process; one of another process is found at the next look.
+async fn news(commits: &mut watch::Receiver<u64>) {
+    // The sender lives as long as the ports, which the caller holds.
+    let _ = timeout(POLL, commits.changed()).await;
 }
 
 /// A service's history, as it grows.
@@ -185,13 +198,15 @@ impl Events {
     /// # Errors
     /// The journal's.
     pub async fn next(&mut self) -> Result<Vec<RecordedEvent>> {
+        let mut commits = self.service.ports.commits.subscribe();
         loop {
+            commits.mark_unchanged();
             let page = self.service.ports.journal.history(&self.service.name, self.after, PAGE).await?;
             if let Some(last) = page.last() {
                 self.after = last.sequence;
                 return Ok(page);
             }
-            crate::time::sleep(POLL).await;
+            news(&mut commits).await;
         }
     }
 

@@ -421,14 +421,15 @@ pub async fn teardown(
         let component = container.component().and_then(|name| spec?.components.get(&name));
         component.and_then(|component| component.stop_grace_period).unwrap_or(DEFAULT_GRACE)
     };
-    let mut outcome = Ok(());
     for wave in waves.values().rev() {
         let stops = wave.iter().filter(|it| it.is_running()).map(|it| runtime.stop(&it.id, grace(it)));
-        outcome = join_all(stops).await.into_iter().fold(outcome, Result::and);
+        for error in join_all(stops).await.into_iter().filter_map(Result::err) {
+            // A removal kills what a stop could not.
+            tracing::warn!(%instance, %error, "a container did not stop");
+        }
     }
-    // A removal kills what a stop could not, so what was stopped badly is no failure if it is gone.
     let removed = join_all(containers.iter().map(|it| runtime.remove(&it.id))).await;
-    removed.into_iter().collect::<Result<()>>().map_err(|error| outcome.err().unwrap_or(error))?;
+    removed.into_iter().collect::<Result<()>>()?;
 
     if runtime.capabilities().networks {
         let networks = runtime.networks(&ours).await?;

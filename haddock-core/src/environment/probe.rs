@@ -91,11 +91,8 @@ async fn lasts(mut stream: TcpStream) -> Result<(), ProbeFailure> {
 
 async fn get(stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), ProbeFailure> {
     let broken = |error: hyper::Error| {
-        if error.is_incomplete_message() || error.is_closed() {
-            ProbeFailure::Refused
-        } else {
-            ProbeFailure::Broken(error.to_string())
-        }
+        // Closed or reset before there was an answer: as if nobody listened.
+        if error.is_parse() { ProbeFailure::Broken(error.to_string()) } else { ProbeFailure::Refused }
     };
     let request = http::Request::get(path)
         .header(http::header::HOST, address.to_string())
@@ -108,11 +105,11 @@ async fn get(stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), P
     // The connection is driven here and dropped with the answer: only the status is asked for.
     let driven = async {
         let _ = connection.await;
-        std::future::pending().await
+        std::future::pending::<std::convert::Infallible>().await
     };
     let answer = tokio::select! {
         answer = answer => answer?,
-        () = driven => return Err(ProbeFailure::Refused),
+        never = driven => match never {},
     };
     let status = answer.status();
     if status.is_success() || status.is_redirection() { Ok(()) } else { Err(ProbeFailure::Status(status.as_u16())) }

@@ -1,16 +1,16 @@
-//! The spec store: resolved environments by digest, values of environment variables and all.
+//! Resolved specifications, kept by digest.
 //!
-//! A journal never holds such values, but a successor needs them to start replacements and to roll back. So they are
-//! kept beside it, readable by their owner alone. The digest is keyed with a random key of the store: a short value
-//! cannot be guessed from it.
+//! The journal never holds the value of an environment variable, so it names a specification by its digest only. A
+//! controller that takes over has to start replacements and to roll back: it finds the specification here. The folder
+//! is for its owner alone, and the digest is keyed, so that nobody who reads the journal can try out values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,216 +21,326 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::ComponentName;
 
-/// Keeps resolved environments by digest. Cheap to clone; clones are the same store.
+/// Where specifications are kept. Cheap to clone.
 #[derive(Clone)]
 pub struct SpecStore {
-    place: Arc<Place>,
+    key: [u8; 32],
+    place: Place,
 }
 
+#[derive(Clone)]
 enum Place {
-    Memory { key: [u8; 32], specs: Mutex<BTreeMap<String, Arc<EnvironmentSpec>>> },
-    Directory { key: [u8; 32], path: PathBuf },
+    Memory(Arc<Mutex<BTreeMap<String, Arc<EnvironmentSpec>>>>),
+    Folder(PathBuf),
 }
 
 impl SpecStore {
-    /// A store that is gone with the process.
-    ///
-    /// # Errors
-    /// [`Io`](ErrorKind::Io) if the system gives no random numbers.
-    pub fn memory() -> Result<Self> {
-        Ok(Self { place: Arc::new(Place::Memory { key: random_key()?, specs: Mutex::default() }) })
+    /// In memory: gone with the process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self { key: random(), place: Place::Memory(Arc::default()) }
     }
 
-    /// A store in a directory, which is made, open to its owner alone, if it is not there.
+    /// In a folder, which is made for its owner alone where it does not exist.
     ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io) if it cannot be made or read, or others may look into it.
-    pub fn directory(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|e| failed("make", &path, &e))?;
-        let mode = fs::metadata(&path).map_err(|e| failed("look at", &path, &e))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            let message = format!("the spec store `{}` may be read by others", path.display());
-            return Err(Error::new(ErrorKind::Io, message).with_hint(format!("run `chmod 700 {}`", path.display())));
+    /// [`Io`](ErrorKind::Io) if it cannot be made, read or written, or if others may read it.
+    pub fn directory(folder: impl Into<PathBuf>) -> Result<Self> {
+        let folder = folder.into();
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        made.map_err(|error| failed("make", &folder, &error))?;
+        let metadata = fs::metadata(&folder).map_err(|error| failed("read", &folder, &error))?;
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(Error::new(ErrorKind::Io, format!("others may read the folder `{}`", folder.display()))
+                .with_hint(format!("it holds values of environment variables: `chmod 700 {}`", folder.display())));
         }
-        let key = key_of(&path)?;
-        Ok(Self { place: Arc::new(Place::Directory { key, path }) })
+        Ok(Self { key: key(&folder)?, place: Place::Folder(folder) })
     }
 
-    /// Keeps the specification, and answers with its digest. The same specification has the same digest.
+    /// Keeps the specification, and answers with its digest: 64 hexadecimal digits, the same for the same
+    /// specification as long as the store lives.
     ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io).
+    /// [`Io`](ErrorKind::Io) if it cannot be written.
     pub fn put(&self, spec: &EnvironmentSpec) -> Result<String> {
-        let text = serde_json::to_vec(&Stored::from(spec))
-            .map_err(|error| Error::new(ErrorKind::Io, format!("a specification cannot be written: {error}")))?;
+        // Maps are sorted and fields have their order: the same specification gives the same text.
+        let text = serde_json::to_vec(&Stored::from(spec)).expect("plain data can be written as JSON");
         let digest = self.digest(&text);
-        match &*self.place {
-            Place::Memory { specs, .. } => {
-                let mut specs = specs.lock().unwrap_or_else(PoisonError::into_inner);
-                specs.insert(digest.clone(), Arc::new(spec.clone()));
+        match &self.place {
+            Place::Memory(specs) => {
+                lock(specs).entry(digest.clone()).or_insert_with(|| Arc::new(spec.clone()));
             }
-            Place::Directory { path, .. } => {
-                let file = path.join(format!("{digest}.json"));
-                if !file.exists() {
-                    write_whole(&file, &text).map_err(|error| failed("write", &file, &error))?;
+            Place::Folder(folder) => {
+                let path = path(folder, &digest);
+                // One that is there is whole: it came by a rename.
+                if !path.exists() {
+                    write(&path, &text).map_err(|error| failed("write", &path, &error))?;
                 }
             }
         }
         Ok(digest)
     }
 
-    /// The specification with this digest, if it was ever put here.
+    /// The specification of that digest; `None` if it is not kept here.
     ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io) if it cannot be read, or is not what was put here.
+    /// [`Io`](ErrorKind::Io) if it cannot be read, or is not what was written.
     pub fn get(&self, digest: &str) -> Result<Option<Arc<EnvironmentSpec>>> {
-        match &*self.place {
-            Place::Memory { specs, .. } => {
-                Ok(specs.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned())
+        let folder = match &self.place {
+            Place::Memory(specs) => return Ok(lock(specs).get(digest).cloned()),
+            Place::Folder(folder) => folder,
+        };
+        if !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(None);
+        }
+        let path = path(folder, digest);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", &path, &error)),
+        };
+        let spoilt = || {
+            Error::new(ErrorKind::Io, format!("`{}` is not what was written", path.display()))
+                .with_hint("remove it, and release the version again")
+        };
+        if self.digest(&text) != digest {
+            return Err(spoilt());
+        }
+        // Serde's own text may quote a value.
+        let stored: Stored = serde_json::from_slice(&text).map_err(|_| spoilt())?;
+        stored.into_spec().map(|spec| Some(Arc::new(spec)))
+    }
+
+    /// Forgets every specification but these.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) if one cannot be removed.
+    pub fn retain(&self, digests: &BTreeSet<String>) -> Result<()> {
+        let folder = match &self.place {
+            Place::Memory(specs) => {
+                lock(specs).retain(|digest, _| digests.contains(digest));
+                return Ok(());
             }
-            Place::Directory { path, .. } => {
-                if digest.is_empty() || !digest.chars().all(|c| c.is_ascii_hexdigit()) {
-                    return Ok(None);
-                }
-                let file = path.join(format!("{digest}.json"));
-                let text = match fs::read(&file) {
-                    Ok(text) => text,
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(failed("read", &file, &error)),
-                };
-                let stored: Option<Stored> = serde_json::from_slice(&text).ok();
-                match stored.filter(|_| self.digest(&text) == digest) {
-                    Some(stored) => Ok(Some(Arc::new(stored.into()))),
-                    None => Err(Error::new(ErrorKind::Io, format!("`{}` was changed by somebody", file.display()))),
+            Place::Folder(folder) => folder,
+        };
+        let entries = fs::read_dir(folder).map_err(|error| failed("read", folder, &error))?;
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let digest = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json"));
+            if digest.is_some_and(|digest| !digests.contains(digest)) {
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed("remove", &path, &error));
+                    }
+                    _ => {}
                 }
             }
         }
+        Ok(())
     }
 
     fn digest(&self, text: &[u8]) -> String {
-        let (Place::Memory { key, .. } | Place::Directory { key, .. }) = &*self.place;
-        blake3::keyed_hash(key, text).to_hex()[..32].to_owned()
+        blake3::keyed_hash(&self.key, text).to_hex().to_string()
     }
 }
 
 impl fmt::Debug for SpecStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.place {
-            Place::Memory { .. } => f.write_str("SpecStore(memory)"),
-            Place::Directory { path, .. } => write!(f, "SpecStore({})", path.display()),
+        match &self.place {
+            Place::Memory(_) => f.write_str("SpecStore(memory)"),
+            Place::Folder(folder) => write!(f, "SpecStore({})", folder.display()),
         }
     }
+}
+
+fn lock<T>(specs: &Mutex<T>) -> MutexGuard<'_, T> {
+    specs.lock().expect("nobody panics while holding the specifications")
+}
+
+fn path(folder: &Path, digest: &str) -> PathBuf {
+    folder.join(format!("{digest}.json"))
+}
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot {what} `{}`: {error}", path.display()))
 }
 
-fn random_key() -> Result<[u8; 32]> {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("the system gives no random numbers: {error}")))?;
-    Ok(key)
-}
-
-/// The store's key; makes one if there is none. Of two that make one at once, one wins and both read it.
-fn key_of(store: &Path) -> Result<[u8; 32]> {
-    let path = store.join("key");
+/// The folder's key; of two who open a new folder at once, one makes it.
+fn key(folder: &Path) -> Result<[u8; 32]> {
+    let path = folder.join("key");
     if !path.exists() {
-        let made = store.join(format!(".key.{}", std::process::id()));
-        write_whole(&made, &random_key()?).map_err(|error| failed("write", &made, &error))?;
-        let linked = fs::hard_link(&made, &path);
-        fs::remove_file(&made).map_err(|error| failed("remove", &made, &error))?;
-        match linked {
+        let new = temporary(&path);
+        let made = create(&new, &random::<32>()).and_then(|()| fs::hard_link(&new, &path));
+        let _ = fs::remove_file(&new);
+        match made {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed("write", &path, &error)),
             _ => {}
         }
     }
     let mut key = [0; 32];
-    let read = File::open(&path).and_then(|mut file| file.read_exact(&mut key));
+    let read = fs::File::open(&path).and_then(|mut file| file.read_exact(&mut key));
     read.map_err(|error| failed("read", &path, &error))?;
     Ok(key)
 }
 
-/// Writes a file that is there whole or not at all, for its owner alone.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+fn temporary(path: &Path) -> PathBuf {
+    path.with_extension(format!("{:016x}.new", u64::from_ne_bytes(random())))
 }
 
-/// A specification with its values in the open: what a file of the store holds.
+fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Writes the file whole or not at all, and on disk.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = temporary(path);
+    let written = create(&new, bytes).and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    written?;
+    // The name is on disk only when its folder is.
+    path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
+}
+
+/// A specification with its values readable: only ever written here.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Stored {
     settings: ServiceSettings,
     components: BTreeMap<ComponentName, StoredComponent>,
 }
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct StoredComponent {
-    image: ImageReference,
+    image: String,
     versioned: bool,
     entrypoint: Option<Vec<String>>,
     command: Option<Vec<String>>,
     environment: BTreeMap<String, String>,
     expose: Vec<u16>,
     ports: Vec<PublishedPort>,
-    depends_on: BTreeMap<ComponentName, DependencyCondition>,
-    links: Vec<Link>,
+    depends_on: BTreeMap<ComponentName, StoredCondition>,
+    links: Vec<StoredLink>,
     health_check: Option<HealthCheck>,
     labels: BTreeMap<String, String>,
     stop_grace_period: Option<Duration>,
     stop_signal: Option<String>,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredCondition {
+    Started,
+    Healthy,
+    CompletedSuccessfully,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredLink {
+    component: ComponentName,
+    alias: crate::name::LinkAlias,
+}
+
 impl From<&EnvironmentSpec> for Stored {
     fn from(spec: &EnvironmentSpec) -> Self {
-        let stored = |component: &Component| StoredComponent {
-            image: component.image.clone(),
-            versioned: component.versioned,
-            entrypoint: component.entrypoint.clone(),
-            command: component.command.clone(),
-            environment: component.environment.iter().map(|(k, v)| (k.clone(), v.expose().to_owned())).collect(),
-            expose: component.expose.clone(),
-            ports: component.ports.clone(),
-            depends_on: component.depends_on.clone(),
-            links: component.links.clone(),
-            health_check: component.health_check.clone(),
-            labels: component.labels.clone(),
-            stop_grace_period: component.stop_grace_period,
-            stop_signal: component.stop_signal.clone(),
-        };
+        // Taken apart by name, so that a new field cannot be forgotten here.
+        let EnvironmentSpec { settings, components } = spec.clone();
+        let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
+        Self { settings, components }
+    }
+}
+
+impl Stored {
+    fn into_spec(self) -> Result<EnvironmentSpec> {
+        let components = self.components.into_iter().map(|(name, component)| Ok((name, component.try_into()?)));
+        Ok(EnvironmentSpec { settings: self.settings, components: components.collect::<Result<_>>()? })
+    }
+}
+
+impl From<Component> for StoredComponent {
+    fn from(component: Component) -> Self {
+        let Component {
+            image,
+            versioned,
+            entrypoint,
+            command,
+            environment,
+            expose,
+            ports,
+            depends_on,
+            links,
+            health_check,
+            labels,
+            stop_grace_period,
+            stop_signal,
+        } = component;
         Self {
-            settings: spec.settings.clone(),
-            components: spec.components.iter().map(|(name, component)| (name.clone(), stored(component))).collect(),
+            image: image.to_string(),
+            versioned,
+            entrypoint,
+            command,
+            environment: environment.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
+            expose,
+            ports,
+            depends_on: depends_on.into_iter().map(|(name, condition)| (name, condition.into())).collect(),
+            links: links.into_iter().map(|Link { component, alias }| StoredLink { component, alias }).collect(),
+            health_check,
+            labels,
+            stop_grace_period,
+            stop_signal,
         }
     }
 }
 
-impl From<Stored> for EnvironmentSpec {
-    fn from(stored: Stored) -> Self {
-        let component = |stored: StoredComponent| Component {
-            image: stored.image,
+impl TryFrom<StoredComponent> for Component {
+    type Error = Error;
+
+    fn try_from(stored: StoredComponent) -> Result<Self> {
+        let links = stored.links.into_iter().map(|StoredLink { component, alias }| Link { component, alias });
+        Ok(Self {
+            image: ImageReference::parse(&stored.image)?,
             versioned: stored.versioned,
             entrypoint: stored.entrypoint,
             command: stored.command,
-            environment: stored.environment.into_iter().map(|(k, v)| (k, Sensitive::new(v))).collect(),
+            environment: stored.environment.into_iter().map(|(name, value)| (name, Sensitive::new(value))).collect(),
             expose: stored.expose,
             ports: stored.ports,
-            depends_on: stored.depends_on,
-            links: stored.links,
+            depends_on: stored.depends_on.into_iter().map(|(name, condition)| (name, condition.into())).collect(),
+            links: links.collect(),
             health_check: stored.health_check,
             labels: stored.labels,
             stop_grace_period: stored.stop_grace_period,
             stop_signal: stored.stop_signal,
-        };
-        Self {
-            settings: stored.settings,
-            components: stored.components.into_iter().map(|(name, stored)| (name, component(stored))).collect(),
+        })
+    }
+}
+
+impl From<DependencyCondition> for StoredCondition {
+    fn from(condition: DependencyCondition) -> Self {
+        match condition {
+            DependencyCondition::Started => Self::Started,
+            DependencyCondition::Healthy => Self::Healthy,
+            DependencyCondition::CompletedSuccessfully => Self::CompletedSuccessfully,
+        }
+    }
+}
+
+impl From<StoredCondition> for DependencyCondition {
+    fn from(condition: StoredCondition) -> Self {
+        match condition {
+            StoredCondition::Started => Self::Started,
+            StoredCondition::Healthy => Self::Healthy,
+            StoredCondition::CompletedSuccessfully => Self::CompletedSuccessfully,
         }
     }
 }
@@ -238,57 +348,105 @@ impl From<Stored> for EnvironmentSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::compose::{ComposeFile, ResolveOptions};
+    use crate::environment::{Entry, Readiness, ReleaseSettings};
+    use crate::name::{LinkAlias, ServiceName};
+    use crate::routing::SessionPolicy;
 
-    const FILE: &str = "
-        name: shop
-        services:
-          web: { image: \"shop:${TAG}\", environment: { PASSWORD: hush }, expose: [80], links: [db], healthcheck: { test: [CMD, ok], interval: 1s } }
-          db: { image: \"db:${TAG}\", stop_grace_period: 3s }
-        x-haddock: { entry: \"web:80\" }
-    ";
+    const SECRET: &str = "hunter2";
 
-    fn spec() -> EnvironmentSpec {
-        let options = ResolveOptions { tag: Some("v1".into()), ..ResolveOptions::default() };
-        ComposeFile::parse("compose.yaml", FILE).and_then(|file| file.resolve(&options)).expect("valid").spec
-    }
-
-    #[test]
-    fn what_is_put_is_what_is_got_also_by_the_next_process() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("specs");
-        let digest = SpecStore::directory(&path).expect("made").put(&spec()).expect("written");
-        let store = SpecStore::directory(&path).expect("opened");
-        assert_eq!(store.put(&spec()).expect("known"), digest);
-        assert_eq!(store.get(&digest).expect("read").as_deref(), Some(&spec()));
-        assert_eq!(store.get("0123").expect("read"), None);
-        assert_eq!(store.get("../key").expect("read"), None);
-        let memory = SpecStore::memory().expect("made");
-        let digest = memory.put(&spec()).expect("kept");
-        assert_eq!(memory.get(&digest).expect("read").as_deref(), Some(&spec()));
-    }
-
-    #[test]
-    fn only_the_owner_reads_it_and_a_change_is_noticed() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("specs");
-        let store = SpecStore::directory(&path).expect("made");
-        let digest = store.put(&spec()).expect("written");
-        let file = path.join(format!("{digest}.json"));
-        for private in [&path.join("key"), &file] {
-            assert_eq!(fs::metadata(private).expect("there").permissions().mode() & 0o777, 0o600);
+    fn spec(password: &str) -> EnvironmentSpec {
+        let name = |name: &str| ComponentName::new(name).expect("a name");
+        let component = Component {
+            image: ImageReference::parse("registry.local:5000/shop:v1").expect("a reference"),
+            versioned: true,
+            entrypoint: Some(vec!["/shop".into()]),
+            command: None,
+            environment: BTreeMap::from([("PASSWORD".to_owned(), Sensitive::new(password))]),
+            expose: vec![8080],
+            ports: vec![PublishedPort { container: 80, host_address: Some([127, 0, 0, 1].into()), host: None }],
+            depends_on: BTreeMap::from([
+                (name("a"), DependencyCondition::Started),
+                (name("b"), DependencyCondition::Healthy),
+                (name("c"), DependencyCondition::CompletedSuccessfully),
+            ]),
+            links: vec![Link { component: name("oracle"), alias: LinkAlias::new("db").expect("an alias") }],
+            health_check: Some(HealthCheck {
+                test: vec!["CMD".into(), "/check".into()],
+                interval: Some(Duration::from_millis(1500)),
+                timeout: None,
+                retries: Some(3),
+                start_period: None,
+            }),
+            labels: BTreeMap::from([("team".to_owned(), "shop".to_owned())]),
+            stop_grace_period: Some(Duration::from_secs(3)),
+            stop_signal: Some("SIGINT".into()),
+        };
+        EnvironmentSpec {
+            settings: ServiceSettings {
+                service: ServiceName::new("shop").expect("a name"),
+                entry: Entry { component: name("web"), port: 8080 },
+                ready: Readiness::default(),
+                session: SessionPolicy::default(),
+                release: ReleaseSettings::default(),
+            },
+            components: BTreeMap::from([(name("web"), component)]),
         }
-        let text = fs::read_to_string(&file).expect("readable");
-        fs::write(&file, text.replace("hush", "loud")).expect("written");
-        let error = store.get(&digest).expect_err("changed");
-        assert!(!error.to_string().contains("loud"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("set");
-        assert_eq!(SpecStore::directory(&path).expect_err("open to all").kind(), ErrorKind::Io);
     }
 
     #[test]
-    fn digests_of_two_stores_differ() {
-        let (one, two) = (SpecStore::memory().expect("made"), SpecStore::memory().expect("made"));
-        assert_ne!(one.put(&spec()).expect("kept"), two.put(&spec()).expect("kept"));
+    fn what_is_put_is_got_by_any_who_opens_the_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("specs");
+        for store in [SpecStore::memory(), SpecStore::directory(&path).expect("a store")] {
+            let digest = store.put(&spec(SECRET)).expect("kept");
+            assert_eq!(store.put(&spec(SECRET)).expect("kept"), digest);
+            assert_ne!(store.put(&spec("other")).expect("kept"), digest, "a value is part of the specification");
+            assert_eq!(store.get(&digest).expect("read").as_deref(), Some(&spec(SECRET)));
+            assert_eq!(store.get("../key").expect("read"), None);
+            assert_eq!(store.get(&"0".repeat(64)).expect("read"), None);
+        }
+        let again = SpecStore::directory(&path).expect("a store");
+        let digest = again.put(&spec(SECRET)).expect("kept");
+        assert_eq!(
+            SpecStore::directory(&path).expect("a store").get(&digest).expect("read"),
+            Some(spec(SECRET).into())
+        );
+
+        again.retain(&BTreeSet::from([digest.clone()])).expect("forgotten");
+        assert_eq!(fs::read_dir(&path).expect("a list").count(), 2, "the key and one specification");
+        again.retain(&BTreeSet::new()).expect("forgotten");
+        assert_eq!(again.get(&digest).expect("read"), None);
+    }
+
+    #[test]
+    fn only_the_owner_reads_it_and_the_digest_tells_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let stores = ["one", "other"].map(|name| SpecStore::directory(folder.path().join(name)).expect("a store"));
+        let digests = stores.each_ref().map(|store| store.put(&spec(SECRET)).expect("kept"));
+        assert_ne!(digests[0], digests[1], "each store has a key of its own");
+        for entry in fs::read_dir(folder.path().join("one")).expect("a list") {
+            let mode = entry.expect("an entry").metadata().expect("metadata").permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+        assert!(!format!("{stores:?}").contains(SECRET));
+
+        let open = folder.path().join("open");
+        fs::create_dir(&open).expect("a folder");
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).expect("opened");
+        assert_eq!(SpecStore::directory(&open).expect_err("others may read it").kind(), ErrorKind::Io);
+    }
+
+    #[test]
+    fn a_spoilt_file_is_told_and_its_values_are_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = SpecStore::directory(folder.path().join("specs")).expect("a store");
+        let digest = store.put(&spec(SECRET)).expect("kept");
+        let path = folder.path().join("specs").join(format!("{digest}.json"));
+        let text = fs::read_to_string(&path).expect("readable");
+        for spoilt in [text.replace("8080", "8081"), text[..text.len() / 2].to_owned(), String::new()] {
+            fs::write(&path, spoilt).expect("spoilt");
+            let error = store.get(&digest).expect_err("it is spoilt");
+            assert!(error.kind() == ErrorKind::Io && !format!("{error:#}").contains(SECRET), "{error:?}");
+        }
     }
 }

@@ -19,7 +19,8 @@ pub enum Reading<T> {
     Unknown,
     /// It was read.
     Known {
-        /// When the reading began. It cannot show what happened after.
+        /// When the reading began. It cannot show what happened after. No step is given a reading that began before
+        /// one that an earlier step of the same controller was given.
         began: Timestamp,
         /// What was read.
         value: T,

@@ -1,6 +1,7 @@
 //! The gateway, with real sockets.
 
 mod hygiene;
+mod traffic;
 mod world;
 
 mod gateway_keeps_the_contract {

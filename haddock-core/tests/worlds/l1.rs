@@ -1,8 +1,8 @@
 //! L1: in a fair world each release ends, unless paused, at a gate, or without traffic.
 //!
 //! In worlds with a fair time of a minute at least. After the unfair time no fault happens, nobody asks for anything, and what is paused is resumed. Judged at the end of
-//! the fair time: no release is in progress and none waits; and if there is a known good version whose image keeps
-//! running, an instance that is well has a share at every locator.
+//! the fair time: no release is in progress and none waits; and if there is a known good version whose images are
+//! sound, an instance that is well has a share at every locator.
 
 use haddock_core::release::Phase;
 
@@ -45,10 +45,8 @@ impl World {
             self.violate("L1", what);
             return;
         }
-        // An image that dies again and again is down between two tries.
-        let dying = |version| self.journal.state.instances_of(version).any(|(_, i)| i.phase != Phase::Serving);
-        let crashes = state.known_good.is_some_and(dying);
-        if !crashes && !self.serves() {
+        let sound = state.known_good.is_some_and(|good| self.truth.sound.contains(&state.versions[&good].new.spec));
+        if sound && !self.serves() {
             self.violate("L1", "nothing serves, although there is a known good version".to_owned());
         }
     }

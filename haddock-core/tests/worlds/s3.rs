@@ -3,7 +3,7 @@
 //! Judged when a table, a close or an evict takes effect at a locator: if an instance with a share there is well (its
 //! containers run in the lives in which it was ready, and its entry answers), then afterwards some instance with a share
 //! there must be well. It is not our fault if all that a table gives a share to broke or fell silent *after* the reading on which its decision
-//! was based; nor if all that were well before were unwell in that reading, and the table gives a share to something.
+//! was based, or was silent in it when no probe could tell; nor if all that were well before were unwell in that reading, and the table gives a share to something.
 //!
 //! "If the last one dies, the next step gives the share to the newest healthy version, else starts a replacement": the
 //! worlds end only when a service with a known good version serves again, which is part of L1.
@@ -27,9 +27,12 @@ impl World {
         if was.is_empty() || is.iter().any(|id| self.is_well(id)) {
             return;
         }
-        let reading = self.journal.decisions[&after.number].reading;
+        let decision = &self.journal.decisions[&after.number];
+        let reading = decision.reading;
         let truth = |id: &InstanceId| &self.truth.instances[id];
-        let too_late = is.iter().all(|id| truth(id).fell_ill_after(reading));
+        let too_late = is.iter().all(|id| {
+            truth(id).fell_ill_after(reading) || (decision.unprobed.contains(id) && truth(id).hung_at(reading))
+        });
         let seemed_ill = was.iter().all(|id| truth(id).was_unwell(reading));
         if !is.is_empty() && (too_late || seemed_ill) {
             return self.meet("share to one that died in the meantime");

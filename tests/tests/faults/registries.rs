@@ -11,7 +11,7 @@ async fn an_image_that_is_nowhere() {
     let Some(registry) = Registry::start(false).await else { return };
     let Some(scene) = Scene::open().await else { return };
     let mut draft = scene.site.draft();
-    draft.repository = format!("{}/accounting", registry.address);
+    draft.repository = format!("{}/accounting", registry.address());
     let error = scene.fails(&draft).await;
     assert_eq!(error.kind(), ErrorKind::ImageMissing);
     assert_told!(scene, &error);
@@ -23,7 +23,7 @@ async fn a_registry_that_refuses() {
     let Some(registry) = Registry::start(true).await else { return };
     let Some(scene) = Scene::open().await else { return };
     let mut draft = scene.site.draft();
-    draft.repository = format!("{}/accounting", registry.address);
+    draft.repository = format!("{}/accounting", registry.address());
     let error = scene.fails(&draft).await;
     assert_eq!(error.kind(), ErrorKind::RegistryRefused);
     assert_told!(scene, &error);

@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn only_addresses_and_localhost_are_local() {
-        for local in ["127.0.0.1:8081", "localhost", "localhost:1", "[::1]:8081", "::1", "10.0.0.1"] {
+        for local in ["127.0.0.1:8081", "localhost", "localhost:1", "[::1]:8081", "[::1]", "10.0.0.1"] {
             assert!(is_local(local), "{local}");
         }
         for name in ["", "evil.example", "evil.example:8081", "127.0.0.1.evil.example", "localhost.evil.example:80"] {

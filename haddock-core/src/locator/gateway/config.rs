@@ -47,7 +47,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             header_bytes: 16 * 1024,
-            headers: 100,
+            headers: super::worker::DEFAULT_HEADERS,
             head_within: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             stalled: Duration::from_secs(60),

@@ -163,7 +163,7 @@ fn value<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 
 /// The header without the cookies called `name`. `None`: nothing else is in it.
 pub(super) fn without(header: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    let mut rest = Vec::with_capacity(header.len());
+    let mut rest = Vec::new();
     for pair in header.split(|byte| *byte == b';').filter(|pair| value(pair, name).is_none()) {
         let pair = pair.trim_ascii();
         if pair.is_empty() {

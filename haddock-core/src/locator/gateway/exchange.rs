@@ -1,5 +1,6 @@
 //! One request and its response.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::client::ClientBody;
 use super::cookie::{self, Claim};
@@ -124,12 +126,11 @@ fn enter(
 }
 
 fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {
-    let kept: Vec<HeaderValue> = headers
-        .get_all(header::COOKIE)
-        .iter()
+    let header::Entry::Occupied(entry) = headers.entry(header::COOKIE) else { return };
+    let (_, old) = entry.remove_entry_mult();
+    let kept: Vec<HeaderValue> = old
         .filter_map(|value| HeaderValue::from_maybe_shared(Bytes::from(cookie::without(value.as_bytes(), name)?)).ok())
         .collect();
-    headers.remove(header::COOKIE);
     for value in kept {
         headers.append(header::COOKIE, value);
     }
@@ -297,7 +298,11 @@ fn head_of(request: &Request<ClientBody>) -> Request<ClientBody> {
     copy
 }
 
-/// Carries bytes both ways until both sides, or one of them rudely, have ended.
+/// How long one direction of an upgraded connection may go on when the other has ended. Half an open connection must not
+/// keep a session alive for ever.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Carries bytes both ways until one side ends, and what the other still has to say.
 async fn tunnel(client_side: OnUpgrade, instance_side: Option<OnUpgrade>, passage: Passage) {
     let Some(instance_side) = instance_side else { return };
     let (client, instance) = match (client_side.await, instance_side.await) {
@@ -307,15 +312,21 @@ async fn tunnel(client_side: OnUpgrade, instance_side: Option<OnUpgrade>, passag
             return;
         }
     };
-    let (mut client, mut instance) = (TokioIo::new(client), TokioIo::new(instance));
-    let stopped = passage.connection.worker.shared.cut.cancelled();
+    let (client_reads, client_writes) = tokio::io::split(TokioIo::new(client));
+    let (instance_reads, instance_writes) = tokio::io::split(TokioIo::new(instance));
+    let mut up = pin!(carry(client_reads, instance_writes));
+    let mut down = pin!(carry(instance_reads, client_writes));
     tokio::select! {
-        result = tokio::io::copy_bidirectional(&mut client, &mut instance) => {
-            if let Err(error) = result {
-                tracing::debug!(%error, "an upgraded connection broke");
-            }
-        }
-        () = stopped => {}
+        () = &mut up => drop(tokio::time::timeout(LAST_WORDS, down).await),
+        () = &mut down => drop(tokio::time::timeout(LAST_WORDS, up).await),
+        () = passage.connection.worker.shared.cut.cancelled() => {}
     }
     drop(passage);
+}
+
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    if let Err(error) = tokio::io::copy(&mut from, &mut to).await {
+        tracing::debug!(%error, "an upgraded connection broke");
+    }
+    let _ = to.shutdown().await;
 }

@@ -17,6 +17,9 @@
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
 
 mod admin;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod config;
 mod cookie;
@@ -200,6 +203,8 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
     let bind = || {
         let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
+        // What is accepted inherits it.
+        socket.set_nodelay(true)?;
         socket.bind(address)?;
         // As many as Linux allows by default.
         socket.listen(4096)?.into_std()

@@ -1,17 +1,21 @@
 //! Connections to instances, kept alive and used again.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::time::Timestamp;
 
-use super::client::ClientBody;
+use super::client::{ClientBody, write_together};
 
 /// A connection that takes one request at a time.
 #[derive(Debug)]
@@ -84,6 +88,46 @@ impl Pool {
     }
 }
 
+/// An instance's stream.
+#[derive(Debug)]
+struct InstanceStream(TcpStream);
+
+impl AsyncRead for InstanceStream {
+    #[inline]
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for InstanceStream {
+    #[inline]
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        write_together(&mut self.0, cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    #[inline]
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
 /// Opens a new connection. Its driver runs on this worker until the connection ends.
 pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Upstream, Unreachable> {
     let stream = match tokio::time::timeout(within, TcpStream::connect(address)).await {
@@ -98,10 +142,11 @@ pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Ups
         }
     };
     let _ = stream.set_nodelay(true);
-    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| {
-        tracing::debug!(%address, %error, "cannot speak HTTP");
-        AT_ONCE
-    })?;
+    let (sender, connection) =
+        http1::Builder::new().handshake(TokioIo::new(InstanceStream(stream))).await.map_err(|error| {
+            tracing::debug!(%address, %error, "cannot speak HTTP");
+            AT_ONCE
+        })?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "a connection to an instance broke");

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ use super::upstream::Pool;
 /// How often slow clients are looked for, old connections dropped and sessions let expire.
 const ROUND: Duration = Duration::from_millis(250);
 
+/// Header lines that the HTTP library takes by default, and so do we.
+pub(super) const DEFAULT_HEADERS: usize = 100;
+
 /// What all threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -51,7 +54,13 @@ pub(super) struct Shared {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) pool: Pool,
-    clients: Mutex<Vec<(Weak<Watch>, AbortHandle)>>,
+    clients: Mutex<Clients>,
+}
+
+impl Worker {
+    fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A client's connection.
@@ -101,7 +110,7 @@ impl Connection {
         super::headers::pass_request(parts, seen, upgrade, &mut self.kept().client);
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -135,30 +144,56 @@ async fn accept(worker: &Arc<Worker>, listener: TcpListener) {
             taken = next_client(shared, &listener) => taken,
         };
         let Some((stream, peer, place)) = taken else { continue };
-        let _ = stream.set_nodelay(true);
         let watch = Arc::new(Watch::new(Arc::clone(&shared.clock)));
         let connection = connection(worker, &watch, peer);
+        let key = worker.clients().reserve();
         shared.connections.fetch_add(1, Ordering::Relaxed);
         let task = tokio::spawn({
-            let counted = Counted(Arc::clone(shared));
+            let registered = Registered { worker: Arc::clone(worker), key };
             async move {
                 serve(connection, stream).await;
-                drop((counted, place));
+                drop((registered, place));
             }
         });
-        worker
-            .clients
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push((Arc::downgrade(&watch), task.abort_handle()));
+        worker.clients().enter(key, watch, task.abort_handle());
     }
 }
 
-struct Counted(Arc<Shared>);
+/// The connections of clients, so that slow ones can be found.
+#[derive(Debug, Default)]
+struct Clients {
+    places: Vec<Option<(Arc<Watch>, AbortHandle)>>,
+    free: Vec<usize>,
+}
 
-impl Drop for Counted {
+impl Clients {
+    fn reserve(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        })
+    }
+
+    fn enter(&mut self, key: usize, watch: Arc<Watch>, task: AbortHandle) {
+        self.places[key] = Some((watch, task));
+    }
+
+    fn leave(&mut self, key: usize) {
+        self.places[key] = None;
+        self.free.push(key);
+    }
+}
+
+/// Leaves when the connection ends, however it does.
+struct Registered {
+    worker: Arc<Worker>,
+    key: usize,
+}
+
+impl Drop for Registered {
     fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        self.worker.clients().leave(self.key);
+        self.worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -191,14 +226,17 @@ async fn serve(connection: Arc<Connection>, stream: TcpStream) {
     let shared = Arc::clone(&connection.worker.shared);
     let stream = ClientStream::new(stream, Arc::clone(&connection.watch));
     let service = service_fn(move |request| exchange::serve(Arc::clone(&connection), request));
-    let served = http1::Builder::new()
+    let mut builder = http1::Builder::new();
+    builder
         .max_header_size(shared.limits.header_bytes)
         .max_buf_size(shared.limits.header_bytes.max(8192))
-        .max_headers(shared.limits.headers)
         // Ours is coarser and costs nothing for each request.
-        .header_read_timeout(None)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
+        .header_read_timeout(None);
+    if shared.limits.headers != DEFAULT_HEADERS {
+        // Another number than the library's own costs it an allocation for each request.
+        builder.max_headers(shared.limits.headers);
+    }
+    let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
     let mut served = pin!(served);
     let mut stop = pin!(shared.stop.cancelled());
     let mut stopping = false;
@@ -222,13 +260,11 @@ async fn keep_tidy(worker: Arc<Worker>, first: bool) {
     loop {
         round.tick().await;
         let now = shared.clock.now();
-        worker.clients.lock().unwrap_or_else(PoisonError::into_inner).retain(|(watch, task)| {
-            let Some(watch) = watch.upgrade() else { return false };
+        for (watch, task) in worker.clients().places.iter().flatten() {
             if watch.is_too_slow(&shared.limits, now) {
                 task.abort();
             }
-            !task.is_finished()
-        });
+        }
         worker.pool.purge(shared.limits.pool_idle, now);
         if first {
             for service in shared.services.directory().services() {

@@ -110,10 +110,8 @@ impl Work<'_> {
     }
 
     fn launching(&mut self, version: VersionId) -> bool {
+        self.start_missing(version);
         let replicas = self.version(version).new.settings.release.replicas as usize;
-        for _ in self.usable(version)..replicas {
-            self.start_instance(version, false);
-        }
         let ready = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
         let paused = self.state.release.as_ref().is_some_and(|release| release.paused_at.is_some());
         if ready < replicas || paused {
@@ -142,7 +140,17 @@ impl Work<'_> {
         if stage + 1 >= ramp.len() { Share::FULL } else { ramp[stage].share }
     }
 
+    /// The candidate has its number of replicas. One that failed aborts its release; but one that a rollback went back to
+    /// may be closed by a close that was under way.
+    fn start_missing(&mut self, version: VersionId) {
+        let replicas = self.version(version).new.settings.release.replicas as usize;
+        for _ in self.usable(version)..replicas {
+            self.start_instance(version, false);
+        }
+    }
+
     fn ramping(&mut self, version: VersionId, stage: usize) -> bool {
+        self.start_missing(version);
         let ramp = self.version(version).new.settings.release.ramp.clone();
         let last = stage + 1 >= ramp.len();
         let share = self.stage_share(version, stage);
@@ -160,6 +168,7 @@ impl Work<'_> {
     }
 
     fn settling(&mut self, version: VersionId) -> bool {
+        self.start_missing(version);
         let settle = self.version(version).new.settings.release.settle;
         let Some(held_since) = self.hold(version, Share::FULL) else { return false };
         if !self.has_healthy(version) || !self.is_over(held_since + settle) {

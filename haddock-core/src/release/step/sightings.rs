@@ -112,9 +112,6 @@ impl Work<'_> {
 
     /// An absence counts only if the reading began after our last action on the instance ended.
     pub(super) fn absence_counts(&self, id: &InstanceId) -> bool {
-        if !self.rules.absence_after_action {
-            return true;
-        }
         let began = match &self.seen.containers {
             Reading::Known { began, .. } => *began,
             Reading::Unknown => return !self.rules.unknown_is_not_empty,

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_core::Stream;
+use futures_util::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -105,31 +107,46 @@ impl Client {
         let mut call = pin!(call);
         let patient = async {
             loop {
-                match timeout(PATIENCE, &mut call).await {
-                    Ok(Err(error)) if answer(&error).is_none() => return Err(translate(what, &error)),
-                    Ok(answered) => return Ok(answered),
-                    Err(_) => {
-                        // The call goes on while we ask: its answer may be what comes first.
-                        let ping = timeout(PING, self.docker.ping());
-                        tokio::select! {
-                            answered = &mut call => return match answered {
-                                Err(error) if answer(&error).is_none() => Err(translate(what, &error)),
-                                answered => Ok(answered),
-                            },
-                            there = ping => match there {
-                                Ok(Ok(_)) => {}
-                                Ok(Err(error)) => return Err(translate(what, &error)),
-                                Err(_) => return Err(unavailable(what, "no answer to a ping within 4 s")),
-                            },
-                        }
-                    }
-                }
+                let answered = match timeout(PATIENCE, &mut call).await {
+                    Ok(answered) => answered,
+                    // The call goes on while we ask: its answer may be what comes first.
+                    Err(_) => tokio::select! {
+                        answered = &mut call => answered,
+                        there = self.ping(what) => match there {
+                            Ok(()) => continue,
+                            Err(error) => return Err(error),
+                        },
+                    },
+                };
+                return match answered {
+                    Err(error) if answer(&error).is_none() => Err(translate(what, &error)),
+                    answered => Ok(answered),
+                };
             }
         };
         match timeout(limit, patient).await {
             Ok(answered) => answered,
             Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what} within {} s", limit.as_secs()))
                 .with_hint("the engine may still do it; the next look tells")),
+        }
+    }
+
+    /// The next item of a stream, for as long as the engine is there.
+    pub(super) async fn next<S: Stream + Unpin>(&self, what: &str, stream: &mut S) -> Result<Option<S::Item>> {
+        loop {
+            match timeout(PATIENCE, stream.next()).await {
+                Ok(item) => return Ok(item),
+                Err(_) => self.ping(what).await?,
+            }
+        }
+    }
+
+    /// Whether the engine is there.
+    async fn ping(&self, what: &str) -> Result<()> {
+        match timeout(PING, self.docker.ping()).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(translate(what, &error)),
+            Err(_) => Err(unavailable(what, "no answer to a ping within 4 s")),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Containers: create, start, stop, remove, and their logs.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -25,12 +26,19 @@ use crate::time::sleep;
 const POLL: Duration = Duration::from_millis(20);
 /// How long a removal that somebody else began may take.
 const REMOVAL: Duration = Duration::from_secs(9);
+/// How long a creation may take that waits for the former container of its name to go.
+const NAME: Duration = Duration::from_secs(90);
+/// How long a stop keeps other changes waiting: one that sits out its grace costs the engine nothing.
+const TURN: Duration = Duration::from_secs(2);
 /// How long logs may take to read.
 const LOGS: Duration = Duration::from_secs(9);
 
 impl DockerRuntime {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let created = self.create_or_adopt(spec).await;
+        let created = match timeout(NAME, self.create_or_adopt(spec)).await {
+            Ok(created) => created,
+            Err(_) => Err(name_taken("container", &spec.name)),
+        };
         created.map_err(|error| scrubbed(error, &spec.name, spec.environment.values().map(Sensitive::expose)))
     }
 
@@ -38,8 +46,7 @@ impl DockerRuntime {
         let name = &spec.name;
         let what = format!("create container `{name}`");
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        // A container of that name may go while we look at it; then its name is free.
-        for _ in 0..3 {
+        loop {
             let body = body(spec, self.reach);
             let answered = {
                 let _permit = self.client.permit().await;
@@ -60,8 +67,9 @@ impl DockerRuntime {
             if let Some(id) = self.adopt(spec).await? {
                 return Ok(id);
             }
+            // The name is taken and means nothing: it has just gone, or somebody is about to create it.
+            sleep(POLL).await;
         }
-        Err(name_taken("container", name))
     }
 
     /// The container of that name, if it is the one that was asked for; `None` if there is none any more.
@@ -106,8 +114,17 @@ impl DockerRuntime {
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
         let options = StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
         let limit = Duration::from_secs(seconds) + Duration::from_secs(9);
-        let docker = self.client.waiting(limit);
-        let answered = self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))).await?;
+        // Ours is the limit that counts: it knows whether the engine is there.
+        let docker = self.client.waiting(limit + LOGS);
+        let permit = self.client.permit().await;
+        let mut stop = pin!(self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))));
+        let answered = match timeout(TURN, &mut stop).await {
+            Ok(answered) => answered?,
+            Err(_) => {
+                drop(permit);
+                stop.await?
+            }
+        };
         match answered {
             Ok(()) => Ok(()),
             Err(error) if is_missing(&error) => Ok(()),

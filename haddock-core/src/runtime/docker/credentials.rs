@@ -44,16 +44,14 @@ struct Secret {
     secret: String,
 }
 
-/// The stored credentials for a registry, if there are any that can be read.
-pub(super) async fn stored(registry: &str) -> Option<DockerCredentials> {
-    let path = std::env::var_os("DOCKER_CONFIG")
-        .map(PathBuf::from)
-        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")))?
-        .join("config.json");
-    from_file(&path, registry).await
+/// Where `docker login` stores them, unless told otherwise.
+pub(super) fn default_file() -> Option<PathBuf> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    Some(folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")))?.join("config.json"))
 }
 
-async fn from_file(path: &Path, registry: &str) -> Option<DockerCredentials> {
+/// The stored credentials for a registry, if there are any that can be read.
+pub(super) async fn stored(path: &Path, registry: &str) -> Option<DockerCredentials> {
     let text = std::fs::read_to_string(path).ok()?;
     let config: Config = match serde_json::from_str(&text) {
         Ok(config) => config,
@@ -139,10 +137,10 @@ mod tests {
             "credHelpers": {"broken.local": "no-such-helper-at-all"}
         }"#;
         std::fs::write(&path, config).expect("written");
-        let found = from_file(&path, "r.local:5000").await.expect("stored");
+        let found = stored(&path, "r.local:5000").await.expect("stored");
         assert_eq!((found.username.as_deref(), found.password.as_deref()), (Some("me"), Some("sec:ret")));
-        assert_eq!(from_file(&path, "docker.io").await, None);
-        assert_eq!(from_file(&path, "broken.local").await, None);
-        assert_eq!(from_file(&folder.path().join("none.json"), "r.local:5000").await, None);
+        assert_eq!(stored(&path, "docker.io").await, None);
+        assert_eq!(stored(&path, "broken.local").await, None);
+        assert_eq!(stored(&folder.path().join("none.json"), "r.local:5000").await, None);
     }
 }

@@ -1,13 +1,13 @@
 //! Images: what is on the host, and what registries have.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
 use bollard::query_parameters::CreateImageOptionsBuilder;
-use futures_util::StreamExt;
 
-use super::DockerRuntime;
 use super::error::{answer, is_missing, translate};
+use super::{DockerRuntime, credentials};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a registry may take until the first layer moves; the transfer itself has no limit.
@@ -46,13 +46,17 @@ impl DockerRuntime {
 
     async fn fetch(&self, reference: &str) -> Result<()> {
         let (repository, tag) = split(reference);
-        let credentials = if self.credentials { super::credentials::stored(registry(repository)).await } else { None };
+        let credentials = match &self.credentials {
+            Some(file) => credentials::stored(file, registry(repository)).await,
+            None => None,
+        };
         let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
         let docker = self.client.waiting(RESOLVE);
-        let mut progress = docker.create_image(Some(options), None, credentials);
+        let mut progress = pin!(docker.create_image(Some(options), None, credentials));
         // The failure comes after good items: read to the end.
         let mut failed = None;
-        while let Some(item) = progress.next().await {
+        let what = format!("pull image `{reference}`");
+        while let Some(item) = self.client.next(&what, &mut progress).await? {
             if let Err(error) = item {
                 failed = Some(error);
             }

@@ -15,6 +15,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -55,7 +56,7 @@ pub struct DockerRuntimeBuilder {
     name: Option<String>,
     pool: AddressPool,
     reach: Option<Reach>,
-    credentials: bool,
+    credentials: Option<PathBuf>,
 }
 
 impl DockerRuntimeBuilder {
@@ -92,10 +93,11 @@ impl DockerRuntimeBuilder {
         self
     }
 
-    /// Whether registries get the credentials that `docker login` stored. They do by default.
+    /// The Docker client's `config.json`, which says what registries get; `None`: they get no credentials. The default
+    /// is where `docker login` stores them: in `DOCKER_CONFIG`, else in `~/.docker`.
     #[must_use]
-    pub fn stored_credentials(mut self, use_them: bool) -> Self {
-        self.credentials = use_them;
+    pub fn credentials(mut self, file: Option<PathBuf>) -> Self {
+        self.credentials = file;
         self
     }
 
@@ -135,14 +137,20 @@ pub struct DockerRuntime {
     pool: AddressPool,
     local: bool,
     reach: Reach,
-    credentials: bool,
+    credentials: Option<PathBuf>,
 }
 
 impl DockerRuntime {
     /// How to connect.
     #[must_use]
     pub fn builder() -> DockerRuntimeBuilder {
-        DockerRuntimeBuilder { host: None, name: None, pool: AddressPool::default(), reach: None, credentials: true }
+        DockerRuntimeBuilder {
+            host: None,
+            name: None,
+            pool: AddressPool::default(),
+            reach: None,
+            credentials: credentials::default_file(),
+        }
     }
 
     /// Connects to the engine at `host`, else where `DOCKER_HOST` says, else at `/var/run/docker.sock`.

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bollard::models::{Ipam, IpamConfig, Network as BollardNetwork, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 use ipnet::{IpNet, Ipv4Net};
-use tokio::time::timeout;
 
 use super::error::{answer, is_missing, translate};
 use super::{DockerRuntime, carries, label_filter, name_taken, pool};
@@ -14,17 +13,22 @@ use crate::container::{Network, NetworkSpec, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
-/// How long the last container may take to leave.
-const LEAVE: Duration = Duration::from_secs(5);
+/// Looks whether the last container has left.
+const LEAVE: usize = 40;
 const POLL: Duration = Duration::from_millis(50);
-/// Subnets tried before we give up: each refusal means that somebody took it since we looked.
-const TRIES: usize = 64;
+/// Looks before we give up: each refusal means that somebody took a subnet since we looked, or is about to.
+const TRIES: usize = 160;
+/// Looks for which a bridge that the engine does not list yet is taken for one in the making.
+const IN_THE_MAKING: usize = 40;
 
 impl DockerRuntime {
     pub(super) async fn create_subnet(&self, spec: &NetworkSpec) -> Result<Network> {
         let name = &spec.name;
         let what = format!("create network `{name}`");
-        for _ in 0..TRIES {
+        for look in 0..TRIES {
+            if look > 0 {
+                sleep(POLL).await;
+            }
             let all = self.all_networks(&HashMap::<String, Vec<String>>::new()).await?;
             let (same_name, others): (Vec<_>, Vec<_>) =
                 all.into_iter().partition(|network| network.name.as_deref() == Some(name));
@@ -32,14 +36,19 @@ impl DockerRuntime {
                 return self.adopt_network(spec, same_name).await;
             }
             let mut used: Vec<Ipv4Net> = others.iter().flat_map(subnets).collect();
-            if self.local {
-                used.extend(pool::of_this_machine());
+            let (bridges, routes): (Vec<_>, Vec<_>) = self.routes().into_iter().partition(pool::Route::may_be_new);
+            used.extend(routes.into_iter().map(|route| route.subnet));
+            let Some(mut subnet) = self.pool.free(name, &used).next() else { return Err(exhausted(&what)) };
+            // The bridge of a network that is being made is there before the engine lists the network, and it may be
+            // this very one, asked for by somebody who died since. If it is never listed it is another engine's.
+            let bridges: Vec<Ipv4Net> = bridges.into_iter().map(|bridge| bridge.subnet).collect();
+            if !self.pool.free(name, &bridges).any(|free| free == subnet) {
+                if look < IN_THE_MAKING {
+                    continue;
+                }
+                used.extend(bridges);
+                subnet = self.pool.free(name, &used).next().ok_or_else(|| exhausted(&what))?;
             }
-            let Some(subnet) = self.pool.free(name, &used).next() else {
-                let message = format!("cannot {what}: every subnet of the address pool is in use");
-                return Err(Error::new(ErrorKind::AddressPoolExhausted, message)
-                    .with_hint("remove environments that nobody needs, or give the runtime a larger address pool"));
-            };
             let _permit = self.client.permit().await;
             let call = self.client.docker.create_network(request(spec, subnet));
             match self.client.change(&what, call).await? {
@@ -54,6 +63,11 @@ impl DockerRuntime {
         }
         Err(Error::new(ErrorKind::AddressPoolExhausted, format!("cannot {what}: {TRIES} subnets were taken by others"))
             .with_hint("give the runtime an address pool that nobody else uses"))
+    }
+
+    /// The subnets that are in use where the engine runs, as far as we can see that.
+    fn routes(&self) -> Vec<pool::Route> {
+        if self.local { pool::of_this_machine() } else { Vec::new() }
     }
 
     /// Takes the network of that name, if it is the one that was asked for. The engine lets two have one name: then
@@ -86,29 +100,29 @@ impl DockerRuntime {
 
     pub(super) async fn remove_subnet(&self, id: &str) -> Result<()> {
         let what = format!("remove network `{id}`");
-        let removed = async {
-            loop {
-                let answered = {
-                    let _permit = self.client.permit().await;
-                    self.client.change(&what, self.client.docker.remove_network(id)).await?
-                };
-                match answered {
-                    Ok(()) => return Ok(()),
-                    Err(error) if is_missing(&error) => return Ok(()),
-                    Err(error) => match answer(&error) {
-                        // A container that is being removed leaves its network a little later.
-                        Some((_, message)) if message.contains("has active endpoints") => sleep(POLL).await,
-                        _ => return Err(translate(&what, &error)),
-                    },
-                }
+        for _ in 0..LEAVE {
+            let answered = {
+                let _permit = self.client.permit().await;
+                self.client.change(&what, self.client.docker.remove_network(id)).await?
+            };
+            match answered {
+                Ok(()) => return Ok(()),
+                Err(error) if is_missing(&error) => return Ok(()),
+                Err(error) => match answer(&error) {
+                    // A container that is being removed leaves its network a little later.
+                    Some((_, message)) if message.contains("has active endpoints") => sleep(POLL).await,
+                    _ => return Err(translate(&what, &error)),
+                },
             }
-        };
-        match timeout(LEAVE, removed).await {
-            Ok(removed) => removed,
-            Err(_) => Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: containers are still on it"))
-                .with_hint("remove the containers first, and disconnect others with `docker network disconnect`")),
         }
+        Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: containers are still on it"))
+            .with_hint("remove the containers first, and disconnect others with `docker network disconnect`"))
     }
+}
+
+fn exhausted(what: &str) -> Error {
+    Error::new(ErrorKind::AddressPoolExhausted, format!("cannot {what}: every subnet of the address pool is in use"))
+        .with_hint("remove environments that nobody needs, or give the runtime a larger address pool")
 }
 
 fn request(spec: &NetworkSpec, subnet: Ipv4Net) -> NetworkCreateRequest {

@@ -87,22 +87,43 @@ impl AddressPool {
     }
 }
 
-/// The subnets that this machine's routes and interfaces use, by the kernel's tables.
-pub(super) fn of_this_machine() -> Vec<Ipv4Net> {
-    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let trie = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
-    routed(&routes).chain(local(&trie)).collect()
+/// A subnet that this machine uses, and the interface that a route leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) subnet: Ipv4Net,
+    pub(super) interface: String,
 }
 
-/// Of `/proc/net/route`: destination and mask, hexadecimal, in the machine's byte order. The default route is not one.
-fn routed(table: &str) -> impl Iterator<Item = Ipv4Net> {
+impl Route {
+    /// Whether it may belong to a network that the engine is making: its bridge has an address before it has a route.
+    pub(super) fn may_be_new(&self) -> bool {
+        self.interface.is_empty() || self.interface.starts_with("br-")
+    }
+}
+
+/// The subnets that this machine's routes and interfaces use, by the kernel's tables.
+pub(super) fn of_this_machine() -> Vec<Route> {
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let trie = std::fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let mut all: Vec<Route> = routed(&routes).collect();
+    // An interface's own address is mostly within a route to it.
+    let alone: Vec<Ipv4Net> = local(&trie).filter(|net| !all.iter().any(|route| route.subnet.contains(net))).collect();
+    all.extend(alone.into_iter().map(|subnet| Route { subnet, interface: String::new() }));
+    all
+}
+
+/// Of `/proc/net/route`: interface, destination and mask, hexadecimal, in the machine's byte order. The default route
+/// is not one.
+fn routed(table: &str) -> impl Iterator<Item = Route> {
     table.lines().skip(1).filter_map(|line| {
-        let mut fields = line.split_whitespace().skip(1);
+        let mut fields = line.split_whitespace();
+        let interface = fields.next()?.to_owned();
         let destination = u32::from_str_radix(fields.next()?, 16).ok()?;
         let mask = u32::from_str_radix(fields.nth(5)?, 16).ok()?;
         // The kernel prints the network's byte order as a number of the machine.
         let (destination, mask) = (u32::from_be(destination), u32::from_be(mask));
-        if mask == 0 { None } else { Ipv4Net::with_netmask(destination.into(), mask.into()).ok() }
+        let subnet = Ipv4Net::with_netmask(destination.into(), mask.into()).ok()?;
+        (mask != 0).then_some(Route { subnet, interface })
     })
 }
 
@@ -152,7 +173,8 @@ mod tests {
             eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
             docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n";
         if cfg!(target_endian = "little") {
-            assert_eq!(routed(route).collect::<Vec<_>>(), [net("172.17.0.0/16")]);
+            let docker0 = Route { subnet: net("172.17.0.0/16"), interface: "docker0".to_owned() };
+            assert_eq!(routed(route).collect::<Vec<_>>(), [docker0]);
         }
         let trie = "Local:\n  +-- 0.0.0.0/0 3 0 5\n     |-- 10.8.0.1\n        /32 host LOCAL\n     |-- 10.8.0.0\n        /24 link UNICAST\n";
         assert_eq!(local(trie).collect::<Vec<_>>(), [net("10.8.0.1/32")]);

@@ -154,13 +154,37 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
         return Err(error);
     }
     let word = async {
-        while Run::read(record).is_none() {
+        while !has_begun(record) {
             sleep(POLL).await;
         }
     };
     timeout(PROMPT, word)
         .await
         .map_err(|_| Error::new(ErrorKind::TimedOut, format!("container `{name}` gave no sign of life")))
+}
+
+/// Whether the program itself runs, or has ended: a signal that comes while the shell is about to run it would be lost.
+fn has_begun(record: &Record) -> bool {
+    let Some(run) = Run::read(record) else { return false };
+    let line = |pid: Pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let shell = line(run.pid);
+    // Until then the shell's child is a copy of the shell.
+    let program = || children(run.pid).into_iter().map(line).any(|child| !child.is_empty() && child != shell);
+    exit_code(record).is_some() || !run.is_alive() || program()
+}
+
+fn children(parent: Pid) -> Vec<Pid> {
+    let listed = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+    let pids: Vec<i32> = match listed {
+        Ok(pids) => pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect(),
+        // A kernel without CONFIG_PROC_CHILDREN.
+        Err(_) => processes().filter(|pid| stat(*pid).and_then(|it| field(&it, 4)) == Some(parent.as_raw())).collect(),
+    };
+    pids.into_iter().map(Pid::from_raw).collect()
+}
+
+fn processes() -> impl Iterator<Item = i32> {
+    fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
 /// Writes `starting`, if nobody has: when, and who we are.
@@ -311,9 +335,7 @@ fn stop_signal(record: &Record) -> Result<Signal> {
 /// Processes that carry the container's mark.
 fn strays(record: &Record) -> Vec<Pid> {
     let mark = format!("{MARK}={}", record.id().0);
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-    let ours = pids.filter(|pid| {
+    let ours = processes().filter(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
     });

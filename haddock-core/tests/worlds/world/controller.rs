@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haddock_core::locator::{LocatorCapabilities, SessionCount};
 use haddock_core::release::{Action, LocatorView, Observation, Reading, ServiceState, Step, Task, TaskReport, step_by};
-use haddock_core::{Error, ErrorKind, Timestamp};
+use haddock_core::{Error, ErrorKind, InstanceId, Timestamp};
 
 use super::journal::Decision;
 use super::tasks::Ending;
@@ -97,6 +97,7 @@ impl World {
         let unknown = self.engine_down > 0 || (self.is_unfair() && self.dice.chance(self.plan.unknown));
         let now = self.time();
         let mut seen = Observation::default();
+        let reading = self.now;
         if !unknown {
             let value = self.engine.containers(now).cloned().collect();
             seen.containers = Reading::Known { began: now, value };
@@ -116,7 +117,6 @@ impl World {
         let wait = if self.is_unfair() && self.dice.chance(10) { 300 } else { 40 };
         let after = last + 1 + self.dice.within(0..wait);
         self.schedule(after, Event::Decide { controller });
-        let reading = self.now;
         let one = &mut self.controllers[controller];
         one.seen = seen;
         one.reading = reading;
@@ -173,8 +173,10 @@ impl World {
         one.round += 1;
         let round = one.round;
         if step.must_commit() {
+            let silent = |id: &&InstanceId| !seen.probes.contains_key(*id);
+            let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
             let before = self.journal.state.number;
-            let decision = Decision { epoch, reading, at: self.now };
+            let decision = Decision { reading, unprobed };
             if !self.journal.commit(epoch, &step, decision) {
                 self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
                 self.meet("commit refused");

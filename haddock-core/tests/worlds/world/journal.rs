@@ -1,6 +1,6 @@
 //! The journal of the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use haddock_core::release::{Request, ServiceState, Step};
 use haddock_core::routing::Number;
@@ -23,14 +23,12 @@ pub(crate) struct Journal {
 }
 
 /// What a commit was based on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Decision {
-    /// The epoch of the controller that made it.
-    pub(crate) epoch: u64,
     /// When its reading of the containers began.
     pub(crate) reading: u64,
-    /// When it was committed.
-    pub(crate) at: u64,
+    /// The instances of which it had no verdict of a probe.
+    pub(crate) unprobed: BTreeSet<InstanceId>,
 }
 
 impl Journal {

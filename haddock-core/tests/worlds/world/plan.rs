@@ -26,6 +26,8 @@ pub(crate) struct Tuning {
     pub(crate) user_every: u64,
     /// The user only asks for releases, queue newest.
     pub(crate) only_releases: bool,
+    /// Percent of the worlds in which versions differ in their idle time.
+    pub(crate) two_idles: u32,
     /// Percent of the drains with a deadline.
     pub(crate) deadlines: u32,
     /// How long it is unfair, in milliseconds. After that no fault happens and nobody asks for anything.
@@ -42,6 +44,7 @@ impl Tuning {
         unreliable: 12,
         user_every: 5_000,
         only_releases: false,
+        two_idles: 30,
         deadlines: 50,
         unfair: 40_000,
         fair: 120_000,
@@ -76,8 +79,8 @@ impl Plan {
         };
         // Some worlds are quiet, so that they come far; some are wild.
         let intensity = dice.weighted(&[(2, 0), (4, 1), (3, 2), (1, 4)]);
-        let idles = if dice.chance(30) {
-            vec![dice.within(3_000..4_500), dice.within(4_500..6_001)]
+        let idles = if dice.chance(tuning.two_idles) {
+            vec![dice.within(3_000..3_500), dice.within(4_500..6_001)]
         } else {
             vec![dice.within(3_000..6_001)]
         };
@@ -93,13 +96,13 @@ impl Plan {
         }
     }
 
-    /// A version that a user asks for, with the behaviour of its images.
+    /// A version that a user asks for, with the behaviour of its images, and whether they are sound.
     pub(crate) fn version(
         &self,
         tuning: &Tuning,
         number: u64,
         dice: &mut Dice,
-    ) -> (NewVersion, Vec<(String, Option<SimImage>)>) {
+    ) -> (NewVersion, Vec<(String, Option<SimImage>)>, bool) {
         let within = dice.within(5_000..10_001);
         let boot = Duration::from_millis(dice.within(50..1_500));
         let bad = number > 1 && dice.chance(tuning.bad_images);
@@ -142,7 +145,7 @@ impl Plan {
             release: self.release(tuning, dice),
         };
         let new = NewVersion { spec: format!("spec-{number}"), settings, images, one_shots, commit: None };
-        (new, behaviours)
+        (new, behaviours, !bad)
     }
 
     fn idle(&self, dice: &mut Dice) -> u64 {

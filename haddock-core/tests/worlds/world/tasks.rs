@@ -29,6 +29,8 @@ pub(crate) struct LaunchRun {
     done: usize,
     /// Nothing follows the call that is on its way.
     pub(crate) cancelled: bool,
+    /// The call that is on its way is slow, and nobody waits for it.
+    late: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -140,6 +142,7 @@ impl World {
             calls,
             done: 0,
             cancelled: false,
+            late: false,
         };
         self.launches.insert(run, launch);
         let after = self.dice.within(2..60);
@@ -158,7 +161,13 @@ impl World {
         let task = Task::Launch(launch.instance.clone());
         let given_up = !one.tasks.get(&task).is_some_and(|(r, report)| *r == run && *report == TaskReport::Running);
         let orphan = crashed || given_up || launch.cancelled;
-        if orphan && self.dice.chance(50) {
+        if orphan && !launch.late {
+            if self.dice.chance(60) {
+                launch.late = true;
+                self.launches.insert(run, launch);
+                let after = self.dice.within(20..6_000);
+                self.schedule(after, Event::LaunchOp { run });
+            }
             return;
         }
         let call = launch.calls[launch.done].clone();

@@ -13,6 +13,8 @@ use super::World;
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) instances: BTreeMap<InstanceId, InstanceTruth>,
+    /// The versions, by spec, whose images start and run for as long as nobody stops them.
+    pub(crate) sound: BTreeSet<String>,
     /// Idle times that tables put into force, at whichever locator, and when.
     pub(crate) idles: Vec<(u64, u64)>,
     /// Times in which a container did not answer.

@@ -52,11 +52,14 @@ impl World {
     fn ask_for_release(&mut self) {
         self.runs += 1;
         let (tuning, number) = (self.tuning, self.runs);
-        let (new, images) = self.plan.version(&tuning, number, &mut self.dice);
+        let (new, images, sound) = self.plan.version(&tuning, number, &mut self.dice);
         for (name, image) in images {
             if let Some(image) = image {
                 self.engine.add_image(name, image);
             }
+        }
+        if sound {
+            self.truth.sound.insert(new.spec.clone());
         }
         self.submit(Verb::Release(Box::new(new)));
     }

@@ -1,0 +1,102 @@
+//! The inside of the gateway, for its benchmarks. No part of the API.
+
+use std::time::Duration;
+
+use crate::name::{InstanceId, ServiceName};
+use crate::routing::{Number, Route, RoutingTable, SessionPolicy, Share};
+use crate::time::Timestamp;
+
+use super::cookie::{Claim, Sealer};
+use super::key::Keys;
+use super::routing::{Before, Outcome, Routing};
+use super::sessions::{Found, SessionTable, TICK, Tick};
+
+/// A service with many live sessions.
+#[derive(Debug)]
+pub struct Crowd {
+    routing: Routing,
+    sealer: Sealer,
+    table: SessionTable,
+    instances: Vec<InstanceId>,
+    sessions: Vec<(u64, u32, Vec<u8>)>,
+    now: Timestamp,
+}
+
+impl Crowd {
+    /// With that many sessions on ten instances.
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "it does not")]
+    pub fn new(sessions: u32) -> Self {
+        let service = ServiceName::new("shop").expect("valid");
+        let now = Timestamp::from_millis(1_795_000_000_000);
+        let sealer = Sealer::new(&Keys::new([7; 32], None), &service);
+        let mut routing = Routing::new(1, now, Before::Listed, sessions, 42);
+        let instances: Vec<_> =
+            (0..10).map(|n| InstanceId::new(format!("shop-{n}-ab12cd34")).expect("valid")).collect();
+        let route = Route { address: ([127, 0, 0, 1], 8080).into(), share: Share::percent(10) };
+        routing.apply(
+            &RoutingTable {
+                service,
+                number: Number { epoch: 1, revision: 1 },
+                session: SessionPolicy { idle: Duration::from_secs(1800), ignore: Vec::new() },
+                routes: instances.iter().map(|id| (id.clone(), route.clone())).collect(),
+            },
+            now,
+        );
+        let mut table = SessionTable::new(sessions, Duration::from_secs(1800), Tick(0));
+        let mut made = Vec::new();
+        for _ in 0..sessions {
+            let mut placement = routing.place(None, "/", &[], now).expect("a share");
+            let (instance, stamp) = routing.restamp(&mut placement, now).expect("new");
+            let id = placement.session.expect("one").id;
+            let mut cookie = Vec::new();
+            sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);
+            routing.finish(&placement, Outcome::Fine, now);
+            let slot = table.insert(id, placement.instance, Tick(0), true, Tick(0)).expect("room");
+            table.release(slot, id, false, Tick(0));
+            made.push((id, placement.instance, cookie));
+        }
+        Self { routing, sealer, table, instances, sessions: made, now }
+    }
+
+    /// Bytes of the session table for each session.
+    #[must_use]
+    pub fn bytes_each(&self) -> f64 {
+        self.table.bytes() as f64 / self.sessions.len() as f64
+    }
+
+    /// Finds a session and marks it as used, as a request does at its begin and at its end.
+    pub fn touch(&mut self, n: usize) -> u32 {
+        let id = self.sessions[n % self.sessions.len()].0;
+        let Found::Live(slot, instance) = self.table.find(id, Tick(0), Tick(1)) else { return u32::MAX };
+        self.table.hold(slot);
+        self.table.release(slot, id, false, Tick(1));
+        instance
+    }
+
+    /// Decides where a request of a session goes whose cookie has been checked, and gives its place back.
+    pub fn decide(&mut self, n: usize) -> u32 {
+        let (session, instance, _) = &self.sessions[n % self.sessions.len()];
+        let claim = Claim { session: *session, stamp: self.now, instance: self.instances[*instance as usize].as_str() };
+        let Some(placement) = self.routing.place(Some(claim), "/", &[], self.now) else { return u32::MAX };
+        self.routing.finish(&placement, Outcome::Fine, self.now + TICK);
+        placement.instance
+    }
+
+    /// The same, with the check of the cookie.
+    pub fn decide_by_cookie(&mut self, n: usize) -> u32 {
+        let claim = self.sealer.open(&self.sessions[n % self.sessions.len()].2);
+        let Some(placement) = self.routing.place(claim, "/", &[], self.now) else { return u32::MAX };
+        self.routing.finish(&placement, Outcome::Fine, self.now + TICK);
+        placement.instance
+    }
+
+    /// Makes a cookie.
+    pub fn seal(&mut self, n: usize) -> usize {
+        let (session, instance, _) = &self.sessions[n % self.sessions.len()];
+        let mut cookie = Vec::with_capacity(80);
+        let instance = self.instances[*instance as usize].as_str();
+        self.sealer.seal(Claim { session: *session, stamp: self.now, instance }, &mut cookie);
+        cookie.len()
+    }
+}

@@ -1,0 +1,44 @@
+//! A controlling process that dies: it starts the fixture on a process runtime, says so, and waits to be killed.
+//!
+//! ```text
+//! starter FOLDER FIXTURE JOURNAL
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use haddock_core::container::{ContainerSpec, label};
+use haddock_core::image::ImageReference;
+use haddock_core::runtime::ContainerRuntime;
+use haddock_core::runtime::process::ProcessRuntime;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, fixture, journal] = arguments.as_slice() else { panic!("three arguments") };
+    let runtime = ProcessRuntime::builder(folder)
+        .image("fixture:serve", [fixture.as_str(), "serve"])
+        .image("fixture:exit", [fixture.as_str(), "exit", "3"])
+        .build()
+        .expect("a runtime");
+    for name in ["serve", "exit"] {
+        let image = ImageReference::parse(&format!("fixture:{name}")).expect("a reference");
+        let spec = ContainerSpec {
+            name: name.to_owned(),
+            image: runtime.pull(&image, false).await.expect("registered"),
+            entrypoint: None,
+            command: None,
+            environment: BTreeMap::new(),
+            labels: BTreeMap::from([(label::JOURNAL.to_owned(), journal.clone())]),
+            network: None,
+            expose: vec![8080],
+            publish: Vec::new(),
+            health_check: None,
+            stop_signal: None,
+        };
+        let id = runtime.create(&spec).await.expect("created");
+        runtime.start(&id).await.expect("started");
+    }
+    std::io::stdout().write_all(b"started\n").expect("somebody reads");
+    std::future::pending::<()>().await;
+}
