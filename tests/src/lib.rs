@@ -10,7 +10,6 @@ pub mod points;
 pub mod process;
 pub mod proxy;
 pub mod registry;
-pub mod relay;
 pub mod site;
 pub mod troubles;
 

@@ -8,7 +8,7 @@ use haddock_core::release::{Event, ReleasePhase, ServiceState, Verb};
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::{InstanceId, VersionId};
 use haddock_tests::docker::fixture;
-use haddock_tests::site::{Foreign, Site};
+use haddock_tests::site::{Foreign, Site, assert_clean};
 use haddock_tests::troubles::Troubles;
 use tokio::time::timeout;
 
@@ -72,7 +72,7 @@ async fn what_is_not_ours_is_not_touched() {
     }
     assert_eq!(theirs.containers().await, their_containers, "the other journal's");
     let summary = their_load.stop().await.expect("a summary");
-    assert!(summary.is_clean(), "{summary:#?}");
+    assert_clean(&summary);
     their_acting.stop().await.expect("it acted to the end");
 }
 
@@ -97,7 +97,7 @@ async fn a_stray_is_removed_by_decision_unless_it_is_of_a_newer_epoch() {
         site.containers().await.into_iter().filter_map(|c| c.instance()).filter(|id| *id == newer).collect();
     assert_eq!(left, [newer.clone()], "one of a newer epoch may be another controller's");
     assert!(site.networks().await.iter().any(|network| network.name == newer.as_str()));
-    assert!(load.stop().await.expect("a summary").is_clean());
+    assert_clean(&load.stop().await.expect("a summary"));
     acting.stop().await.expect("it acted to the end");
 }
 

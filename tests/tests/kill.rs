@@ -8,8 +8,9 @@ use haddock_core::controller::Release;
 use haddock_core::release::{Event, Phase, ServiceState, Verb};
 use haddock_core::{ErrorKind, VersionId};
 use haddock_examples::client::Options;
+use haddock_examples::show::Load;
 use haddock_tests::points::{Death, Point, When};
-use haddock_tests::site::{Answer, Controlling, Draft, Site};
+use haddock_tests::site::{Answer, Controlling, Draft, Site, assert_clean, excuse};
 use tokio::time::{Instant, timeout};
 
 const PLAYER: &str = env!("CARGO_BIN_EXE_player");
@@ -195,12 +196,11 @@ fn phase_of(action: &str) -> &'static str {
 async fn a_release_survives_the_death_of_its_controller_at_every_point() {
     let began = now();
     let Some(mut stage) = Stage::open(|_| {}).await else { return };
-    let load = stage.site.load(&stage.site.steady(40)).await;
+    let mut load = stage.site.load(&stage.site.steady(40)).await;
 
     let mut number = 1;
     while stage.release(&[Death::At(number)]).await {
-        let report = load.report();
-        assert_eq!((report.failed, report.lost, report.moved), (0, 0, 0), "killed at point {number}: {report:?}");
+        load = still_clean(load, &format!("killed at point {number}")).await;
         number += 1;
     }
     println!("a release has {} points; {} releases took {:.1?}", number - 1, stage.took.len(), began.elapsed());
@@ -218,8 +218,7 @@ async fn a_release_survives_the_death_of_its_controller_at_every_point() {
         let times = [rand::random_range(0.0..0.6), rand::random_range(0.0..0.4)].map(|part| typical.mul_f64(part));
         println!("{}: killed after {:.0?} and {:.0?}", stage.version + 1, times[0], times[1]);
         stage.release_with_kills_after(&times).await;
-        let report = load.report();
-        assert_eq!((report.failed, report.lost, report.moved), (0, 0, 0), "killed after {times:?}: {report:?}");
+        load = still_clean(load, &format!("killed after {times:?}")).await;
     }
 
     let summary = load.stop().await.expect("a summary");
@@ -236,7 +235,17 @@ async fn a_release_survives_the_death_of_its_controller_at_every_point() {
         began.elapsed()
     );
     assert_eq!(missing(&stage.hit), [], "points at which no process was killed");
-    assert!(summary.is_clean(), "{summary:#?}");
+    assert_clean(&summary);
+}
+
+/// The load, if nothing has gone wrong so far; else it is asked what.
+async fn still_clean(load: Load, when: &str) -> Load {
+    let report = load.report();
+    if (report.failed, report.lost, report.moved) == (0, 0, 0) {
+        return load;
+    }
+    let summary = load.stop().await.expect("a summary");
+    panic!("{when}: {report:#?}\n{summary:#?}{}", excuse());
 }
 
 fn table(hit: &BTreeMap<Point, u32>) {
@@ -295,12 +304,11 @@ async fn an_eviction_survives_the_death_of_its_controller() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_abort_survives_the_death_of_its_controller_at_every_point() {
     let Some(mut stage) = Stage::open(|_| {}).await else { return };
-    let load = stage.site.load(&stage.site.steady(20)).await;
+    let mut load = stage.site.load(&stage.site.steady(20)).await;
     stage.draft.every = Duration::from_secs(3600);
     let mut number = 1;
     while stage.abort(Death::At(number)).await {
-        let report = load.report();
-        assert_eq!((report.failed, report.lost, report.moved), (0, 0, 0), "killed at point {number}: {report:?}");
+        load = still_clean(load, &format!("killed at point {number}")).await;
         number += 1;
     }
     let summary = load.stop().await.expect("a summary");
@@ -310,5 +318,5 @@ async fn an_abort_survives_the_death_of_its_controller_at_every_point() {
             stage.hit.keys().any(|p| (p.phase.as_str(), p.what.as_str(), p.when) == ("aborting", "commit", when));
         assert!(aborting, "no process was killed {}", point("aborting", "commit", when));
     }
-    assert!(summary.is_clean(), "{summary:#?}");
+    assert_clean(&summary);
 }

@@ -1,6 +1,7 @@
 //! Removing what a test made, whatever became of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use bollard::Docker;
 use bollard::query_parameters::{
@@ -10,22 +11,28 @@ use bollard::query_parameters::{
 use haddock_core::JournalId;
 use haddock_core::container::label;
 
-/// Dropped, it removes every container and network with the journal's label, and every image of the repository.
+/// Dropped, it removes every container and network with the journal's label, and every image of the repositories.
 #[derive(Debug)]
 pub(super) struct Cleanup {
     journal: JournalId,
-    repository: String,
+    repositories: Mutex<BTreeSet<String>>,
 }
 
 impl Cleanup {
-    pub(super) fn new(journal: JournalId, repository: String) -> Self {
-        Self { journal, repository }
+    pub(super) fn new(journal: JournalId) -> Self {
+        Self { journal, repositories: Mutex::default() }
+    }
+
+    /// From now on, images of this repository are ours too.
+    pub(super) fn add(&self, repository: &str) {
+        self.repositories.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned());
     }
 }
 
 impl Drop for Cleanup {
     fn drop(&mut self) {
-        block_on(&format!("what carries journal `{}`", self.journal), clean(&self.journal, &self.repository));
+        let repositories = std::mem::take(&mut *self.repositories.lock().unwrap_or_else(PoisonError::into_inner));
+        block_on(&format!("what carries journal `{}`", self.journal), clean(&self.journal, repositories));
     }
 }
 
@@ -43,7 +50,7 @@ pub(super) fn block_on(what: &str, clean: impl Future<Output = Result<(), bollar
     }
 }
 
-async fn clean(journal: &JournalId, repository: &str) -> Result<(), bollard::errors::Error> {
+async fn clean(journal: &JournalId, repositories: BTreeSet<String>) -> Result<(), bollard::errors::Error> {
     let docker = Docker::connect_with_defaults()?;
     let ours = HashMap::from([("label", vec![format!("{}={journal}", label::JOURNAL)])]);
     let options = ListContainersOptionsBuilder::default().all(true).filters(&ours).build();
@@ -55,12 +62,14 @@ async fn clean(journal: &JournalId, repository: &str) -> Result<(), bollard::err
     for network in docker.list_networks(Some(options)).await? {
         docker.remove_network(&network.id.unwrap_or_default()).await?;
     }
-    let named = HashMap::from([("reference", vec![repository.to_owned()])]);
-    let options = ListImagesOptionsBuilder::default().filters(&named).build();
-    for image in docker.list_images(Some(options)).await? {
-        for tag in image.repo_tags.iter().filter(|tag| tag.starts_with(repository)) {
-            let options = RemoveImageOptionsBuilder::default().build();
-            docker.remove_image(tag, Some(options), None).await?;
+    for repository in repositories {
+        let named = HashMap::from([("reference", vec![repository.clone()])]);
+        let options = ListImagesOptionsBuilder::default().filters(&named).build();
+        for image in docker.list_images(Some(options)).await? {
+            for tag in image.repo_tags.iter().filter(|tag| tag.starts_with(&format!("{repository}:"))) {
+                let options = RemoveImageOptionsBuilder::default().build();
+                docker.remove_image(tag, Some(options), None).await?;
+            }
         }
     }
     Ok(())

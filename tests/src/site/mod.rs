@@ -13,13 +13,15 @@ mod cleanup;
 mod draft;
 mod foreign;
 mod processes;
+mod verdict;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::query_parameters::TagImageOptionsBuilder;
+use bollard::query_parameters::{PushImageOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
+use futures_util::TryStreamExt as _;
 use haddock_core::container::{Container, Network, Selector};
 use haddock_core::controller::{Controller, Release, Service, Watcher};
 use haddock_core::environment::store::SpecStore;
@@ -40,6 +42,7 @@ use tokio::time::timeout;
 pub use draft::Draft;
 pub use foreign::Foreign;
 pub use processes::{Addresses, Answer, Controlling, GatewayProcess, Orders};
+pub use verdict::{assert_clean, excuse};
 
 use crate::docker::{self, NOWHERE};
 use crate::points::{Death, Passed};
@@ -64,7 +67,7 @@ pub struct Site {
     journal: Arc<SqliteJournal>,
     specs: SpecStore,
     service: Service,
-    _cleanup: Cleanup,
+    cleanup: Cleanup,
 }
 
 impl Site {
@@ -79,6 +82,8 @@ impl Site {
     /// If one of its parts does not come up.
     pub async fn with_journal(program: &str, folder_of_journal: Option<&Path>) -> Option<Self> {
         let engine = docker::engine().await?;
+        // From here on the machine is watched.
+        assert_eq!(excuse(), "");
         let docker = Docker::connect_with_defaults().expect("an engine");
         let folder = tempfile::Builder::new().prefix("haddock-site-").tempdir().expect("a folder");
         let journal_path = folder_of_journal.unwrap_or(folder.path()).join("journal.sqlite");
@@ -87,7 +92,7 @@ impl Site {
         let repository = format!("{NOWHERE}/haddock-site-{}", journal.id());
         let program = PathBuf::from(program);
         let gateway = GatewayProcess::start(&program, &folder.path().join("gateway")).await;
-        let cleanup = Cleanup::new(journal.id().clone(), repository.clone());
+        let cleanup = Cleanup::new(journal.id().clone());
         let runtime: Arc<dyn ContainerRuntime> = Arc::new(engine.clone());
         let controller = Self::controller_of(&journal, &specs, &gateway, runtime).build();
         let service = controller.service(ServiceName::new("demo").expect("a name"));
@@ -102,7 +107,7 @@ impl Site {
             journal,
             specs,
             service,
-            _cleanup: cleanup,
+            cleanup,
         })
     }
 
@@ -157,8 +162,22 @@ impl Site {
     /// If it cannot be built, or the engine refuses.
     pub async fn image_as(&self, repository: &str, tag: &str) {
         let image = demo().await;
+        self.cleanup.add(repository);
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.docker.tag_image(&image.to_string(), Some(options)).await.expect("a tag");
+    }
+
+    /// Makes the demo application's image in a registry, and nowhere else.
+    ///
+    /// # Panics
+    /// If the engine or the registry refuses.
+    pub async fn push(&self, repository: &str, tag: &str) {
+        self.image_as(repository, tag).await;
+        let options = PushImageOptionsBuilder::default().tag(tag).build();
+        let pushed = self.docker.push_image(repository, Some(options), None);
+        pushed.try_collect::<Vec<_>>().await.expect("pushed");
+        let options = RemoveImageOptionsBuilder::default().build();
+        self.docker.remove_image(&format!("{repository}:{tag}"), Some(options), None).await.expect("forgotten");
     }
 
     /// Asks for the release of that tag.

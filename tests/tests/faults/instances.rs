@@ -7,6 +7,7 @@ use bollard::query_parameters::KillContainerOptions;
 use haddock_core::release::{Event, Phase, ReleasePhase, ServiceState};
 use haddock_core::{ErrorKind, VersionId};
 use haddock_examples::client::Options;
+use haddock_tests::site::assert_clean;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -29,7 +30,7 @@ async fn a_candidate_that_dies_during_the_ramp() {
     let residents = scene.site.load(&residents).await;
     // The steady ones would begin on either.
     let steady = std::mem::replace(&mut scene.load, residents);
-    assert!(steady.stop().await.expect("a summary").is_clean());
+    assert_clean(&steady.stop().await.expect("a summary"));
 
     let mut draft = scene.site.draft();
     draft.every = Duration::from_secs(60);
@@ -70,7 +71,7 @@ async fn a_candidate_that_dies_during_the_ramp() {
 async fn the_only_instance_dies() {
     let Some(mut scene) = Scene::open().await else { return };
     let load = scene.site.load(&scene.site.steady(1)).await;
-    assert!(std::mem::replace(&mut scene.load, load).stop().await.expect("a summary").is_clean());
+    assert_clean(&std::mem::replace(&mut scene.load, load).stop().await.expect("a summary"));
     kill_instance_of(&scene, VersionId(1)).await;
     let died = now();
     let error = scene.event("it is seen to have failed", |event| match event {

@@ -10,7 +10,7 @@ use haddock_core::release::{Event, ReleasePhase, ServiceState};
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::{Error, InstanceId, VersionId};
 use haddock_examples::show::Load;
-use haddock_tests::site::{Draft, Site};
+use haddock_tests::site::{Draft, Site, assert_clean};
 use haddock_tests::troubles::Troubles;
 use tokio::time::{Instant, timeout};
 
@@ -72,7 +72,7 @@ impl Scene {
         self.site.until("only one version is left", only).await;
         self.site.assert_only(version).await;
         let summary = self.load.stop().await.expect("a summary");
-        assert!(summary.is_clean(), "{summary:#?}");
+        assert_clean(&summary);
         self.acting.stop().await.expect("it acted to the end");
     }
 
