@@ -120,6 +120,7 @@ macro_rules! assert_told {
             (r"\([0-9a-f]{8}\)", "([random])"),
             (r"\d+\.\d+\.\d+\.\d+(:\d+)?", "[address]"),
             (r"/tmp/[^`:\s]+", "[path]"),
+            (r"(the Docker Engine does not answer): .*", "$1: [how the connection ended]"),
         ]}, {
             insta::assert_snapshot!($scene.told($error));
         })
