@@ -275,7 +275,7 @@ impl Work<'_> {
         };
         let replicas = self.version(good).new.settings.release.replicas as usize;
         let missing = replicas.saturating_sub(self.usable(good));
-        if !serves || missing == 0 {
+        if !serves || missing == 0 || !self.rules.replace_known_good {
             return;
         }
         let replacing = &mut self.version_mut(good).replacing;
