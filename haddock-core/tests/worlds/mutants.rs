@@ -11,7 +11,7 @@ use crate::world::{Tuning, World};
 const BOUND: u64 = 10_000;
 
 /// The kinds of worlds that mutants are let loose in, one after the other.
-const KINDS: [Tuning; 5] = [
+const KINDS: [Tuning; 4] = [
     Tuning::DEFAULT,
     Tuning { fault_every: 1_500, unreliable: 25, bad_images: 35, malice: 20, ..Tuning::DEFAULT },
     Tuning { user_every: 3_000, bad_images: 40, deadlines: 80, ..Tuning::DEFAULT },
@@ -22,15 +22,6 @@ const KINDS: [Tuning; 5] = [
         user_every: 3_000,
         malice: 60,
         bad_images: 5,
-        ..Tuning::DEFAULT
-    },
-    Tuning {
-        locators: 2,
-        unreliable: 30,
-        deadlines: 0,
-        user_every: 3_500,
-        malice: 30,
-        bad_images: 15,
         ..Tuning::DEFAULT
     },
 ];

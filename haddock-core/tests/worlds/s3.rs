@@ -59,10 +59,10 @@ impl World {
                 .asked
                 .as_ref()
                 .is_some_and(|asked| asked.routes.get(id).is_some_and(|route| !route.share.is_zero()));
-            let has = self.posts.iter().any(|post| {
-                let table = post.core.table(&self.service);
-                table.and_then(|table| table.routes.get(id)).is_some_and(|route| !route.share.is_zero())
-            });
+            // A share that it lost after the reading of the decision may be given back: it seemed to have it still.
+            let reading = self.journal.decisions[&asked.number].reading;
+            let lost = &self.truth.instances[id].zero_since;
+            let has = (0..self.posts.len()).any(|at| lost.get(&at).is_none_or(|since| *since >= reading));
             if !had && !has {
                 self.violate("S3", format!("{id} is of {version}, which is bad, and is given {}", route.share));
             }

@@ -192,8 +192,12 @@ impl Work<'_> {
         if shares != new_shares {
             self.events.push(Event::SharesAsked { number, shares: new_shares });
         }
-        for id in routes.keys() {
-            self.instance_mut(id).named = Some(number);
+        for (id, route) in &routes {
+            let instance = self.instance_mut(id);
+            instance.named = Some(number);
+            if !route.share.is_zero() {
+                instance.drain = None;
+            }
         }
         sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
         self.wake(sending.retry_at);
