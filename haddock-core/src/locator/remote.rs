@@ -50,7 +50,7 @@ impl RemoteGateway {
         };
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(bad)?;
-        if uri.scheme_str() != Some("http") || uri.path().trim_matches('/') != "" || uri.query().is_some() {
+        if uri.scheme_str() != Some("http") || !uri.path().trim_matches('/').is_empty() || uri.query().is_some() {
             return Err(bad());
         }
         let authorization = match token {

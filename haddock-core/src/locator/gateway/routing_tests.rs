@@ -400,13 +400,13 @@ proptest! {
             }
             while !routing.sweep(now, 5) {}
             let report = routing.report(now);
-            for n in 0..4 {
+            for (n, closed) in closed.iter().enumerate() {
                 let figures = report.instances.get(&id(n)).cloned().unwrap_or_default();
                 let live = sessions.values().filter(|plain| plain.instance == n && (plain.in_flight > 0 || now.since(plain.until) < IDLE)).count();
                 let flying = in_flight.iter().flatten().filter(|placement| placement.instance as usize == n).count();
                 prop_assert_eq!(figures.live, Count::Exact(live as u64), "live on {}", n);
                 prop_assert_eq!(figures.in_flight, flying as u64);
-                prop_assert_eq!(figures.closed, closed[n]);
+                prop_assert_eq!(figures.closed, *closed);
             }
         }
     }
