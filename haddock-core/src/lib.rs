@@ -72,6 +72,10 @@
 //! | `testing` | mocks, the simulated runtime and locator, the conformance suites |
 #![forbid(unsafe_code)]
 
+#[cfg(all(doctest, feature = "docker", feature = "gateway", feature = "sqlite"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 pub mod container;
 #[cfg(feature = "controller")]
 pub mod controller;

@@ -14,7 +14,7 @@ pub struct ProcessHarness {
     /// The runtime.
     pub runtime: ProcessRuntime,
     fixture: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl ProcessHarness {
@@ -31,7 +31,13 @@ impl ProcessHarness {
             .image("fixture:stubborn", [fixture, "stubborn"])
             .build()
             .expect("a runtime");
-        Self { runtime, fixture: fixture.to_owned(), _folder: folder }
+        Self { runtime, fixture: fixture.to_owned(), folder }
+    }
+
+    /// The runtime's folder.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 }
 

@@ -1,16 +1,19 @@
 //! Processes outlive the controlling process, and the next one knows what became of them.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use haddock_core::JournalId;
-use haddock_core::container::{Container, ContainerState, Selector};
+use haddock_core::container::{Container, ContainerSpec, ContainerState, Selector};
 use haddock_core::environment::probe::Probe;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::process::ProcessRuntime;
+use haddock_tests::environment::{Corner, component};
 use haddock_tests::pause;
+use haddock_tests::process::ProcessHarness;
 
 const FIXTURE: &str = env!("CARGO_BIN_EXE_fixture");
 const JOURNAL: &str = "recovery";
@@ -128,4 +131,43 @@ async fn a_pid_of_somebody_else_is_not_taken_for_it() {
         let _ = std::fs::remove_file(folder.path().join("containers/serve/exit"));
     }
     runtime.remove(&serve.id).await.expect("removed");
+}
+
+#[tokio::test]
+async fn a_port_that_was_lost_before_the_start_is_replaced() {
+    let harness = ProcessHarness::new(FIXTURE);
+    let corner = Corner::new(&harness);
+    let plan = corner.plan(1, [("web", component(&harness, &["serve"]))]).await;
+    let spec = ContainerSpec {
+        name: "web".to_owned(),
+        image: plan.images.values().next().expect("one").clone(),
+        entrypoint: None,
+        command: None,
+        environment: BTreeMap::new(),
+        labels: Selector::environment(&plan.journal, &plan.instance).0,
+        network: None,
+        expose: vec![8080],
+        publish: Vec::new(),
+        health_check: None,
+        stop_signal: None,
+    };
+    // Created, and then somebody else listens on the port that was chosen.
+    let id = corner.runtime().create(&spec).await.expect("created");
+    let record = harness.folder().join("containers/web/container.json");
+    let text = std::fs::read_to_string(&record).expect("a record");
+    let chosen: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let chosen = u16::try_from(chosen["ports"][0][1].as_u64().expect("a port")).expect("a port");
+    let _somebody = std::net::TcpListener::bind(("127.0.0.1", chosen)).expect("still free");
+
+    corner.runtime().start(&id).await.expect("started");
+    let address = corner.runtime().inspect(&id).await.expect("an answer").expect("it runs").addresses[&8080];
+    assert_ne!(address.port(), chosen);
+    let probe = Probe { address, http: Some("/".to_owned()) };
+    for _ in 0..500 {
+        if probe.once(Duration::from_secs(1)).await.is_ok() {
+            return corner.clean().await;
+        }
+        pause().await;
+    }
+    panic!("it does not serve at {address}")
 }

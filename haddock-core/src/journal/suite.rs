@@ -2,15 +2,23 @@
 //!
 //! Implement [`Harness`] and call [`journal_suite!`](crate::journal_suite); each case becomes a test of its own.
 //!
-//! ```ignore
-//! struct Mine(tempfile::TempDir);
+//! ```
+//! use std::sync::Arc;
+//!
+//! use haddock_core::JournalId;
+//! use haddock_core::journal::suite::Harness;
+//! use haddock_core::journal::{Journal, memory::MemoryJournal};
+//!
+//! struct Mine(Arc<MemoryJournal>);
 //!
 //! #[async_trait::async_trait]
-//! impl haddock_core::journal::suite::Harness for Mine {
-//!     async fn open(&self) -> Arc<dyn Journal> { Arc::new(MyJournal::open(self.0.path())) }
+//! impl Harness for Mine {
+//!     async fn open(&self) -> Arc<dyn Journal> {
+//!         self.0.clone()
+//!     }
 //! }
 //!
-//! haddock_core::journal_suite!(Mine(tempfile::tempdir().unwrap()));
+//! haddock_core::journal_suite!(Mine(Arc::new(MemoryJournal::new(JournalId::new("mine").unwrap()))));
 //! ```
 
 use std::sync::Arc;

@@ -32,6 +32,12 @@ pub struct Rules {
     pub evict_after_share_zero: bool,
     /// The known good version, while healthy, is what serves when the last one dies.
     pub known_good_first: bool,
+    /// What is known bad, or was aborted, never serves in the stead of the known good version.
+    pub distrust_bad: bool,
+    /// If nothing of the known good version is left, a replacement is started.
+    pub replace_known_good: bool,
+    /// Only what has share 0 in force everywhere is closed, or evicted because its deadline has passed.
+    pub close_at_zero: bool,
     /// The known good version is not closed before the new one has settled.
     pub known_good_stays: bool,
 }
@@ -50,6 +56,9 @@ impl Rules {
         no_share_to_dead: true,
         evict_after_share_zero: true,
         known_good_first: true,
+        distrust_bad: true,
+        replace_known_good: true,
+        close_at_zero: true,
         known_good_stays: true,
     };
 }

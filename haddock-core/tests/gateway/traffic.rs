@@ -126,12 +126,24 @@ async fn a_pooled_connection_that_died_is_noticed_whatever_the_method() {
     let world = World::new(false).await;
     let (address, close) = closing_instance().await;
     world.locator().apply(&table(1, IDLE, &[("shop-1", address, 100)])).await.expect("new");
+    // Whoever has been answered knows that the worker has looked at what came before: the end of the connection too.
+    let noticed = async || {
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(world.address()).await.expect("a connection");
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").await.expect("sent");
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.expect("an answer");
+            assert!(answer.starts_with(b"HTTP/1.1 400"));
+        }
+    };
     for _ in 0..20 {
         assert_eq!(get(world.address(), "/", &mut Cookies::new()).await.status, 200);
         close.notify_waiters();
+        noticed().await;
         let request = http::Request::post("/").header("host", "a").body("x".into()).expect("valid");
         assert_eq!(crate::world::send(world.address(), request).await.status, 200);
         close.notify_waiters();
+        noticed().await;
     }
     assert_eq!(figures(&world, "shop-1").await.requests_failed, 0);
 }

@@ -12,13 +12,22 @@ use crate::world::{Tuning, World};
 impl World {
     /// Whether nothing is left to do.
     pub(crate) fn is_quiet(&mut self) -> bool {
+        let sound = self.has_sound_known_good();
         let state = &self.journal.state;
-        state.release.is_none()
-            && state.queued.is_none()
-            && self.journal.requests.is_empty()
+        let ended = state.release.is_none() && state.queued.is_none() && self.journal.requests.is_empty();
+        if !sound && self.now > self.fair_from() + 60_000 {
+            // It dies again and again, and is replaced again and again.
+            return ended && self.strays().is_empty();
+        }
+        ended
             && state.instances.values().all(|instance| instance.phase == Phase::Serving)
             && self.serves()
             && self.strays().is_empty()
+    }
+
+    fn has_sound_known_good(&self) -> bool {
+        let state = &self.journal.state;
+        state.known_good.is_some_and(|good| self.truth.sound.contains(&state.versions[&good].new.spec))
     }
 
     /// Whether an instance that is well has a share at every locator, if it should.
@@ -45,8 +54,7 @@ impl World {
             self.violate("L1", what);
             return;
         }
-        let sound = state.known_good.is_some_and(|good| self.truth.sound.contains(&state.versions[&good].new.spec));
-        if sound && !self.serves() {
+        if self.has_sound_known_good() && !self.serves() {
             self.violate("L1", "nothing serves, although there is a known good version".to_owned());
         }
     }

@@ -11,12 +11,19 @@ use crate::world::{Tuning, World};
 const BOUND: u64 = 10_000;
 
 /// The kinds of worlds that mutants are let loose in, one after the other.
-const KINDS: [Tuning; 5] = [
+const KINDS: [Tuning; 4] = [
     Tuning::DEFAULT,
-    Tuning { fault_every: 1_500, unreliable: 25, bad_images: 35, ..Tuning::DEFAULT },
+    Tuning { fault_every: 1_500, unreliable: 25, bad_images: 35, malice: 20, ..Tuning::DEFAULT },
     Tuning { user_every: 3_000, bad_images: 40, deadlines: 80, ..Tuning::DEFAULT },
-    Tuning { unreliable: 40, deadlines: 0, two_idles: 100, user_every: 3_000, bad_images: 5, ..Tuning::DEFAULT },
-    Tuning { unreliable: 30, deadlines: 0, user_every: 3_500, bad_images: 15, ..Tuning::DEFAULT },
+    Tuning {
+        unreliable: 40,
+        deadlines: 0,
+        two_idles: 100,
+        user_every: 3_000,
+        malice: 60,
+        bad_images: 5,
+        ..Tuning::DEFAULT
+    },
 ];
 
 fn dies(name: &str, rules: &Rules, locators: LocatorRules) {
@@ -60,6 +67,9 @@ mutants! {
     no_share_is_taken_for_the_dead: Rules { no_share_to_dead }
     a_failed_one_is_evicted_at_share_zero: Rules { evict_after_share_zero }
     the_known_good_serves_first: Rules { known_good_first }
+    what_is_bad_does_not_serve: Rules { distrust_bad }
+    the_known_good_is_replaced: Rules { replace_known_good }
+    only_what_has_share_zero_is_closed: Rules { close_at_zero }
     the_known_good_stays: Rules { known_good_stays }
     a_locator_refuses_older_numbers: LocatorRules { refuse_older }
     a_locator_follows_cookies_it_has_not_seen: LocatorRules { follow_unseen }

@@ -5,10 +5,13 @@
 //! there must be well. It is not our fault if all that a table gives a share to broke or fell silent *after* the reading on which its decision
 //! was based, or was silent in it when no probe could tell; nor if all that were well before were unwell in that reading, and the table gives a share to something.
 //!
+//! Judged at each commit of a table: an instance of a version that is bad or was aborted gets no share that it has not.
+//!
 //! "If the last one dies, the next step gives the share to the newest healthy version, else starts a replacement": the
 //! worlds end only when a service with a known good version serves again, which is part of L1.
 
 use haddock_core::InstanceId;
+use haddock_core::release::{Step, Verdict};
 use haddock_core::routing::{Number, RoutingTable};
 
 use crate::runner;
@@ -40,6 +43,30 @@ impl World {
         let what =
             format!("table {} takes the share from {was:?}, which are well, and gives it to {is:?}", after.number);
         self.violate("S3", what);
+    }
+
+    /// What is known bad, or was aborted, gets no share that it has not.
+    pub(crate) fn check_s3_commit(&mut self, step: &Step) {
+        let Some(asked) = step.state.asked.as_ref().filter(|asked| asked.number == step.state.number) else { return };
+        for (id, route) in &asked.routes {
+            let version = step.state.instances[id].version;
+            let bad = matches!(step.state.versions[&version].verdict, Verdict::Bad | Verdict::Aborted);
+            if route.share.is_zero() || !bad {
+                continue;
+            }
+            let had = self
+                .before
+                .asked
+                .as_ref()
+                .is_some_and(|asked| asked.routes.get(id).is_some_and(|route| !route.share.is_zero()));
+            // A share that it lost after the reading of the decision may be given back: it seemed to have it still.
+            let reading = self.journal.decisions[&asked.number].reading;
+            let lost = &self.truth.instances[id].zero_since;
+            let has = (0..self.posts.len()).any(|at| lost.get(&at).is_none_or(|since| *since >= reading));
+            if !had && !has {
+                self.violate("S3", format!("{id} is of {version}, which is bad, and is given {}", route.share));
+            }
+        }
     }
 
     pub(crate) fn check_s3_close(&mut self, at: usize, instance: &InstanceId, number: Number) {

@@ -2,9 +2,11 @@
 //!
 //! Judged when a close or an evict takes effect, and when a stop lands: the instance is not of the version that the
 //! committed state calls known good, unless it is unwell or has failed, or so many others of that version are (or at the
-//! time of the decision's reading were) well as it has replicas.
+//! time of the decision's reading were) well as it has replicas. And at each commit of a table in a stage of less than
+//! 100 %: if an instance of the known good version serves and answers, that version has a share.
 
 use haddock_core::InstanceId;
+use haddock_core::release::{Instance, Phase, ReleasePhase, Step};
 use haddock_core::routing::Number;
 
 use crate::runner;
@@ -23,6 +25,26 @@ impl World {
         let closed = self.posts.iter().any(|post| post.core.is_closed(&self.service, instance));
         if !closed && self.is_wrongly_taken(instance, self.now) {
             self.violate("S7", format!("{instance} of the known good version is stopped"));
+        }
+    }
+
+    /// While the candidate is to have less than everything, the known good version has the rest.
+    pub(crate) fn check_s7_commit(&mut self, step: &Step) {
+        let (before, after) = (&self.before, &step.state);
+        let (Some(good), Some(release)) = (after.known_good, &after.release) else { return };
+        let ReleasePhase::Ramping(stage) = release.phase else { return };
+        let ramp = &after.versions[&release.version].new.settings.release.ramp;
+        let sent = after.asked.as_ref().is_some_and(|asked| asked.number == after.number);
+        if !sent || good == release.version || stage + 1 >= ramp.len() {
+            return;
+        }
+        let serves = |id: &InstanceId, instance: &Instance| {
+            let served = before.instances.get(id).is_some_and(|former| former.phase == Phase::Serving);
+            served && instance.phase == Phase::Serving && instance.unresponsive_since.is_none()
+        };
+        if after.instances_of(good).any(|(id, instance)| serves(id, instance)) && after.asked_share_of(good).is_zero() {
+            let what = format!("{good} is known good and serves, and table {} leaves it nothing", after.number);
+            self.violate("S7", what);
         }
     }
 

@@ -65,38 +65,50 @@ impl Crowd {
         self.table.bytes() as f64 / self.sessions.len() as f64
     }
 
+    /// What a request brings with it.
+    #[must_use]
+    pub fn input(&self, n: usize) -> Input {
+        let (session, instance, cookie) = &self.sessions[n % self.sessions.len()];
+        Input { session: *session, instance: self.instances[*instance as usize].clone(), cookie: cookie.clone() }
+    }
+
     /// Finds a session and marks it as used, as a request does at its begin and at its end.
-    pub fn touch(&mut self, n: usize) -> u32 {
-        let id = self.sessions[n % self.sessions.len()].0;
-        let Found::Live(slot, instance) = self.table.find(id, Tick(0), Tick(1)) else { return u32::MAX };
+    pub fn touch(&mut self, input: &Input) -> u32 {
+        let Found::Live(slot, instance) = self.table.find(input.session, Tick(0), Tick(1)) else { return u32::MAX };
         self.table.hold(slot);
-        self.table.release(slot, id, false, Tick(1));
+        self.table.release(slot, input.session, false, Tick(1));
         instance
     }
 
     /// Decides where a request of a session goes whose cookie has been checked, and gives its place back.
-    pub fn decide(&mut self, n: usize) -> u32 {
-        let (session, instance, _) = &self.sessions[n % self.sessions.len()];
-        let claim = Claim { session: *session, stamp: self.now, instance: self.instances[*instance as usize].as_str() };
+    pub fn decide(&mut self, input: &Input) -> u32 {
+        let claim = Claim { session: input.session, stamp: self.now, instance: input.instance.as_str() };
         let Some(placement) = self.routing.place(Some(claim), "/", &[], self.now) else { return u32::MAX };
         self.routing.finish(&placement, Outcome::Fine, self.now + TICK);
         placement.instance
     }
 
     /// The same, with the check of the cookie.
-    pub fn decide_by_cookie(&mut self, n: usize) -> u32 {
-        let claim = self.sealer.open(&self.sessions[n % self.sessions.len()].2);
+    pub fn decide_by_cookie(&mut self, input: &Input) -> u32 {
+        let claim = self.sealer.open(&input.cookie);
         let Some(placement) = self.routing.place(claim, "/", &[], self.now) else { return u32::MAX };
         self.routing.finish(&placement, Outcome::Fine, self.now + TICK);
         placement.instance
     }
 
     /// Makes a cookie.
-    pub fn seal(&mut self, n: usize) -> usize {
-        let (session, instance, _) = &self.sessions[n % self.sessions.len()];
+    pub fn seal(&mut self, input: &Input) -> u32 {
         let mut cookie = Vec::with_capacity(80);
-        let instance = self.instances[*instance as usize].as_str();
-        self.sealer.seal(Claim { session: *session, stamp: self.now, instance }, &mut cookie);
-        cookie.len()
+        self.sealer
+            .seal(Claim { session: input.session, stamp: self.now, instance: input.instance.as_str() }, &mut cookie);
+        u32::from(cookie[0])
     }
+}
+
+/// What a request brings with it.
+#[derive(Debug)]
+pub struct Input {
+    session: u64,
+    instance: InstanceId,
+    cookie: Vec<u8>,
 }

@@ -24,7 +24,7 @@ use super::worker::Connection;
 
 /// A pooled connection that has been idle for longer may be closed by the instance at this very moment. A request that
 /// may not be sent twice does not take such a one; one that may is kept so that it can be.
-const SURELY_OPEN: Duration = Duration::from_millis(500);
+const SURELY_OPEN: Duration = Duration::from_millis(100);
 
 /// The first and the longest pause between two attempts to reach the instance of a session.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));

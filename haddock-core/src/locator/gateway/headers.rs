@@ -323,7 +323,3 @@ fn append(headers: &mut HeaderMap, name: HeaderName, ours: &HeaderValue) {
     };
     headers.insert(name, value);
 }
-
-#[cfg(test)]
-#[path = "headers_tests.rs"]
-mod tests;

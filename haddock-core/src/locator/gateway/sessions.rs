@@ -17,8 +17,6 @@ use std::time::Duration;
 /// The resolution of expiry.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
-const CHUNK_BITS: u32 = 14;
-const CHUNK: u32 = 1 << CHUNK_BITS;
 const BUCKETS: u32 = 4096;
 /// No entry. Entries are counted from 0 and their capacity ends well below it.
 const NONE: u32 = u32::MAX;
@@ -87,9 +85,9 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct SessionTable {
     index: Vec<u32>,
-    chunks: Vec<Box<[Entry]>>,
-    /// Entries ever used; those beyond are fresh.
-    used: u32,
+    /// As long as entries were ever used. Room for all is reserved at the start and touched when it is needed: it never
+    /// moves, and one piece is what large pages can back.
+    entries: Vec<Entry>,
     /// Head of the list of entries to be used again.
     free: u32,
     capacity: u32,
@@ -109,8 +107,7 @@ impl SessionTable {
         let slots = (capacity as usize * 7).div_ceil(4).max(8);
         Self {
             index: vec![0; slots],
-            chunks: Vec::new(),
-            used: 0,
+            entries: Vec::with_capacity(capacity as usize),
             free: NONE,
             capacity,
             bits: u32::BITS - (capacity + 1).leading_zeros(),
@@ -125,7 +122,7 @@ impl SessionTable {
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn bytes(&self) -> usize {
         self.index.len() * size_of::<u32>()
-            + self.chunks.len() * CHUNK as usize * size_of::<Entry>()
+            + self.entries.capacity() * size_of::<Entry>()
             + self.wheel.len() * size_of::<u32>()
     }
 
@@ -146,24 +143,20 @@ impl SessionTable {
 
     /// Puts a session into the table, with one request in flight. `None`: the table is full.
     pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: bool, now: Tick) -> Option<Slot> {
+        let flights = 1 | if begun { BEGUN } else { 0 };
+        let entry = Entry { id, instance, until, flights, next: NONE };
         let slot = if self.free != NONE {
             let slot = self.free;
             self.free = self.entry(slot).next;
+            *self.entry_mut(slot) = entry;
             slot
-        } else if self.used < self.capacity {
-            let slot = self.used;
-            if slot & (CHUNK - 1) == 0 {
-                let length = CHUNK.min(self.capacity - slot) as usize;
-                let empty = Entry { id: 0, instance: DEAD, until: now, flights: 0, next: NONE };
-                self.chunks.push(vec![empty; length].into());
-            }
-            self.used += 1;
-            slot
+        } else if self.entries.len() < self.capacity as usize {
+            self.entries.push(entry);
+            // Fits: the capacity does.
+            self.entries.len() as u32 - 1
         } else {
             return None;
         };
-        let flights = 1 | if begun { BEGUN } else { 0 };
-        *self.entry_mut(slot) = Entry { id, instance, until, flights, next: NONE };
         let mut at = self.home(id);
         while self.index[at] != 0 {
             at = self.after(at);
@@ -366,12 +359,12 @@ impl SessionTable {
 
     #[inline]
     fn entry(&self, slot: u32) -> &Entry {
-        &self.chunks[(slot >> CHUNK_BITS) as usize][(slot & (CHUNK - 1)) as usize]
+        &self.entries[slot as usize]
     }
 
     #[inline]
     fn entry_mut(&mut self, slot: u32) -> &mut Entry {
-        &mut self.chunks[(slot >> CHUNK_BITS) as usize][(slot & (CHUNK - 1)) as usize]
+        &mut self.entries[slot as usize]
     }
 }
 

@@ -3,7 +3,7 @@
 //! Implement [`Harness`] for whatever carries the traffic, and let [`locator_suite!`](crate::locator_suite) make one
 //! `#[tokio::test]` for each case:
 //!
-//! ```ignore
+//! ```text
 //! haddock_core::locator_suite!(MyHarness::new().await);
 //! ```
 //!

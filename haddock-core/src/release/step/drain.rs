@@ -75,7 +75,7 @@ impl Work<'_> {
             return self.retire(id, 0);
         }
         self.mark_overdue(id);
-        if !self.has_zero_in_force(id) {
+        if !self.has_zero_in_force(id) && self.rules.close_at_zero {
             return;
         }
         let overdue = self.state.instances[id].drain.is_some_and(|drain| drain.overdue);

@@ -191,7 +191,9 @@ impl<'a> Work<'a> {
         if self.rules.known_good_first && known_good.is_some() {
             return known_good;
         }
-        let trusted = |id: &VersionId| matches!(self.version(*id).verdict, Verdict::Open | Verdict::Settled);
+        let trusted = |id: &VersionId| {
+            matches!(self.version(*id).verdict, Verdict::Open | Verdict::Settled) || !self.rules.distrust_bad
+        };
         let mut healthy: Vec<VersionId> = self
             .state
             .instances

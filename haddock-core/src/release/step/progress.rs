@@ -10,6 +10,9 @@ use crate::release::state::{Attempt, Instance, Phase, ReleasePhase, Verdict};
 use crate::routing::Share;
 use crate::time::Timestamp;
 
+/// After so many replacements of the known good version an abort no longer waits for one to become ready.
+const TRIES_IN_VAIN: u32 = 3;
+
 impl Work<'_> {
     /// Moves the release on as far as it goes, and replaces what died of the versions that are to serve.
     pub(super) fn make_progress(&mut self) {
@@ -238,9 +241,11 @@ impl Work<'_> {
         }
     }
 
-    /// The candidate keeps its share until the known good version, or a replacement of it, has it in force.
+    /// The candidate keeps its share until the known good version, or a replacement of it, has it in force. If that cannot
+    /// be started again, the release ends nevertheless: the share stays where it is, and a newer release may come.
     fn aborting(&mut self, version: VersionId, reason: &AbortReason) -> bool {
-        let way_back = self.state.known_good.is_some_and(|good| good != version);
+        let in_vain = |good| self.version(good).replacing.count >= TRIES_IN_VAIN && !self.has_healthy(good);
+        let way_back = self.state.known_good.is_some_and(|good| good != version && !in_vain(good));
         let asked = self.state.asked_share_of(version);
         let in_force = self.state.asked.as_ref().is_none_or(|asked| asked.in_force);
         if way_back && !(asked.is_zero() && in_force) {
@@ -275,7 +280,7 @@ impl Work<'_> {
         };
         let replicas = self.version(good).new.settings.release.replicas as usize;
         let missing = replicas.saturating_sub(self.usable(good));
-        if !serves || missing == 0 {
+        if !serves || missing == 0 || !self.rules.replace_known_good {
             return;
         }
         let replacing = &mut self.version_mut(good).replacing;

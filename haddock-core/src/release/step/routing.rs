@@ -95,6 +95,11 @@ impl Work<'_> {
             }
         }
         if placed.is_empty() {
+            // A candidate that is to have everything and cannot be given it yet leaves it where it was.
+            placed.extend(self.home().map(|home| (home, (Share::FULL, self.able(home)))));
+            placed.retain(|_, (_, able)| !able.is_empty());
+        }
+        if placed.is_empty() {
             return if self.rules.keep_if_none_healthy { self.kept_shares() } else { BTreeMap::new() };
         }
         // A share for which nobody is able yet goes to whom has the most.
@@ -105,27 +110,33 @@ impl Work<'_> {
         placed.into_values().flat_map(|(share, able)| split(share, &able)).collect()
     }
 
-    /// What stays when nobody can be given a share: what is in force somewhere on those that are healthy, were they of an
-    /// aborted version, else on those that run at all; else what was asked for. A table that never arrived must not be
-    /// insisted on: it may give to the dead what a living one has.
+    /// What stays when nobody can be given a share: what healthy ones have in force somewhere, were they of an aborted
+    /// version; else what healthy ones were asked to have; else what those that run at all have in force; else what was
+    /// asked for. A table that never arrived must not be insisted on: it may give to the dead what a living one has.
     fn kept_shares(&self) -> BTreeMap<InstanceId, Share> {
-        let mut running = BTreeMap::new();
+        let healthy = |shares: &BTreeMap<InstanceId, Share>| -> BTreeMap<InstanceId, Share> {
+            let of_healthy =
+                shares.iter().filter(|(id, _)| self.state.instances.get(*id).is_some_and(|i| self.is_healthy(i)));
+            of_healthy.map(|(id, share)| (id.clone(), *share)).collect()
+        };
+        let (in_force, asked) = (self.shares_of_running(), self.asked_shares());
+        let choices = [healthy(&in_force), healthy(&asked), in_force];
+        choices.into_iter().find(|shares| !shares.is_empty()).unwrap_or(asked)
+    }
+
+    /// What is in force, on any locator, on instances that run and may be named.
+    fn shares_of_running(&self) -> BTreeMap<InstanceId, Share> {
+        let mut shares: BTreeMap<InstanceId, Share> = BTreeMap::new();
         for report in self.seen.locators.values().filter_map(|view| view.report.value()) {
             for (id, figures) in &report.instances {
-                let share = figures.share.filter(|share| !share.is_zero());
-                let runs =
-                    self.state.instances.get(id).is_some_and(|instance| self.is_named(instance) && !instance.dead);
-                if let Some(share) = share.filter(|_| runs) {
-                    let most: &mut Share = running.entry(id.clone()).or_default();
+                let runs = self.state.instances.get(id).is_some_and(|i| self.is_named(i) && !i.dead);
+                if let Some(share) = figures.share.filter(|share| runs && !share.is_zero()) {
+                    let most = shares.entry(id.clone()).or_default();
                     *most = share.max(*most);
                 }
             }
         }
-        let healthy = |id: &InstanceId| self.is_healthy(&self.state.instances[id]);
-        if running.keys().any(healthy) {
-            running.retain(|id, _| healthy(id));
-        }
-        if running.is_empty() { self.asked_shares() } else { running }
+        shares
     }
 
     fn asked_shares(&self) -> BTreeMap<InstanceId, Share> {
@@ -181,8 +192,12 @@ impl Work<'_> {
         if shares != new_shares {
             self.events.push(Event::SharesAsked { number, shares: new_shares });
         }
-        for id in routes.keys() {
-            self.instance_mut(id).named = Some(number);
+        for (id, route) in &routes {
+            let instance = self.instance_mut(id);
+            instance.named = Some(number);
+            if !route.share.is_zero() {
+                instance.drain = None;
+            }
         }
         sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
         self.wake(sending.retry_at);

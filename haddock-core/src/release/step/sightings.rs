@@ -228,6 +228,8 @@ impl Work<'_> {
         let share = self.state.asked_share(id);
         match (self.state.instances[id].phase, share) {
             (Phase::Serving, Share::ZERO) => self.begin_drain(id),
+            // It was to serve again, and perhaps it did, unseen: this is another drain.
+            (Phase::Draining, Share::ZERO) if self.state.instances[id].drain.is_none() => self.begin_drain(id),
             (Phase::Ready | Phase::Draining, share) if !share.is_zero() => {
                 self.enter(id, Phase::Serving);
                 self.instance_mut(id).drain = None;

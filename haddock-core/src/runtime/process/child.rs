@@ -149,7 +149,8 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
             let _ = fs::remove_file(&begin);
         }
     }
-    if let Err(error) = spawn(record, peers, Arc::clone(&shared)) {
+    let spawned = shared.folder.with_free_ports(record).and_then(|record| spawn(&record, peers, Arc::clone(&shared)));
+    if let Err(error) = spawned {
         let _ = fs::remove_file(&begin);
         return Err(error);
     }

@@ -194,6 +194,24 @@ impl Folder {
         })
     }
 
+    /// The container with other loopback ports where somebody else listens by now. Nobody has been told of them yet: what
+    /// is linked to it starts later. For whoever has claimed the start.
+    pub(super) fn with_free_ports(&self, record: &Record) -> Result<Record> {
+        let is_lost = |loopback: u16| !record.fixed.contains(&loopback) && ports::is_taken(loopback);
+        let mut moved = record.clone();
+        if !record.ports.iter().any(|port| is_lost(port.1)) {
+            return Ok(moved);
+        }
+        let mut used: Vec<u16> = self.all()?.iter().flat_map(|other| other.ports.iter().map(|port| port.1)).collect();
+        for (_, loopback) in moved.ports.iter_mut().filter(|(_, loopback)| is_lost(*loopback)) {
+            *loopback = ports::free(&used)?;
+            used.push(*loopback);
+        }
+        let text = serde_json::to_vec(&moved).expect("plain data can be written as JSON");
+        write(&moved.path.join("container.json"), &text)?;
+        Ok(moved)
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.root.join("containers").join(name)
     }

@@ -1,6 +1,6 @@
 //! The contract of [`ContainerRuntime`] as tests, for any implementor to run: one `#[test]` for each case.
 //!
-//! ```ignore
+//! ```text
 //! use haddock_core::runtime::suite::RuntimeHarness;
 //!
 //! struct Mine;

@@ -8,8 +8,6 @@ use super::{Event, World};
 
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// The locator that it comes through.
-    pub(crate) home: usize,
     /// What it keeps.
     pub(crate) stay: Option<Stay>,
     pub(crate) flight: Option<Flight>,
@@ -39,8 +37,8 @@ pub(crate) struct Flight {
 }
 
 impl Client {
-    pub(crate) fn new(home: usize) -> Self {
-        Self { home, stay: None, flight: None, flights: 0, leaves_at: 0 }
+    pub(crate) fn new() -> Self {
+        Self { stay: None, flight: None, flights: 0, leaves_at: 0 }
     }
 }
 
@@ -61,7 +59,7 @@ impl World {
             }
             return;
         }
-        let locator = self.clients[client].home;
+        let locator = self.dice.index(self.posts.len());
         if self.posts[locator].dark > 0 {
             let after = self.dice.within(200..900);
             return self.schedule(after, Event::Client { client });
@@ -145,10 +143,9 @@ impl World {
                     && flight.ticket.instance == *id
                     && flight.life.as_ref() == Some(&life)
             });
-            let stays = client.home == locator
-                && client.stay.as_ref().is_some_and(|stay| {
-                    stay.cookie.instance == *id && stay.life == life && self.surely_lives(&stay.cookie)
-                });
+            let stays = client.stay.as_ref().is_some_and(|stay| {
+                stay.cookie.instance == *id && stay.life == life && self.surely_lives(&stay.cookie)
+            });
             flies || stays
         };
         self.clients.iter().enumerate().filter(|(_, client)| live(client)).map(|(n, _)| n).collect()

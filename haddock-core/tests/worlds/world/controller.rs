@@ -175,7 +175,8 @@ impl World {
         if step.must_commit() {
             let silent = |id: &&InstanceId| !seen.probes.contains_key(*id);
             let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
-            let before = self.journal.state.number;
+            self.before = self.journal.state.clone();
+            let before = self.before.number;
             let decision = Decision { reading, unprobed };
             if !self.journal.commit(epoch, &step, decision) {
                 self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
@@ -201,9 +202,16 @@ impl World {
         }
         self.check_s5_commit(epoch, before, step);
         self.check_s4_strays(epoch, step);
+        self.check_s3_commit(step);
+        self.check_s7_commit(step);
         self.learn(step);
         for action in &step.actions {
             self.act(controller, action.clone());
+        }
+        let takes = |action: &Action| matches!(action, Action::Close { .. } | Action::Stop { .. });
+        if self.is_unfair() && step.actions.iter().any(takes) && self.dice.chance(self.tuning.malice) {
+            let after = self.dice.within(0..150);
+            self.schedule(after, Event::Malice);
         }
     }
 

@@ -101,6 +101,28 @@ impl World {
         self.dice.pick(&running)
     }
 
+    /// The worst that could happen just now, when something has been asked to close or to stop.
+    pub(crate) fn malice(&mut self) {
+        match self.dice.index(6) {
+            0 | 1 => self.submit(haddock_core::release::Verb::Rollback),
+            2 => self.ask_for_release(),
+            3 => self.crash(),
+            4 => self.restart_locator(),
+            _ => {
+                let asked = self.journal.state.asked.clone();
+                let routes = asked.into_iter().flat_map(|asked| asked.routes);
+                let serving: Vec<_> = routes.filter(|(_, route)| !route.share.is_zero()).map(|(id, _)| id).collect();
+                for id in serving {
+                    if let Some(life) = self.entry(&id) {
+                        self.note(|| format!("malice: {id} dies"));
+                        self.engine.kill(&life.container, 137);
+                    }
+                }
+                self.refresh_truth();
+            }
+        }
+    }
+
     fn hang(&mut self) {
         let Some(container) = self.victim() else { return };
         let until = self.now + self.dice.within(500..7_000);

@@ -25,7 +25,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use haddock_core::locator::sim::{LocatorRules, SimLocatorCore};
-use haddock_core::release::{Action, Rules};
+use haddock_core::release::{Action, Rules, ServiceState};
 use haddock_core::runtime::sim::SimEngine;
 use haddock_core::{JournalId, LocatorName, ServiceName, Timestamp};
 
@@ -68,6 +68,7 @@ enum Event {
     Answered { client: usize, flight: u64 },
     Fault,
     User,
+    Malice,
     Repair(faults::Repair),
 }
 
@@ -120,6 +121,8 @@ pub(crate) struct World {
     pub(crate) engine_down: u32,
     pub(crate) posts: Vec<Post>,
     pub(crate) journal: Journal,
+    /// The state before the last commit.
+    pub(crate) before: ServiceState,
     pub(crate) truth: Truth,
     pub(crate) clients: Vec<Client>,
     controllers: Vec<Controller>,
@@ -159,9 +162,10 @@ impl World {
             engine: SimEngine::new(),
             engine_down: 0,
             posts: (1..=plan.locators).map(post).collect(),
+            before: ServiceState::new(service.clone(), journal_id.clone()),
             journal: Journal::new(service, journal_id),
             truth: Truth::default(),
-            clients: (0..plan.clients).map(|n| Client::new(n % plan.locators)).collect(),
+            clients: (0..plan.clients).map(|_| Client::new()).collect(),
             plan,
             controllers: Vec::new(),
             launches: BTreeMap::new(),
@@ -221,6 +225,7 @@ impl World {
             Event::Answered { client, flight } => self.client_is_answered(client, flight),
             Event::Fault => self.fault(),
             Event::User => self.user_acts(),
+            Event::Malice => self.malice(),
             Event::Repair(repair) => self.repair(repair),
         }
     }

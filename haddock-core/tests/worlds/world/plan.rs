@@ -14,8 +14,11 @@ use super::dice::Dice;
 /// What a test wants more of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
-    /// Locators; 0: one, sometimes two.
+    /// Locators. With more than one, each request of a client comes through any of them.
     pub(crate) locators: usize,
+    /// Percent of the commits that close or stop something after which the worst happens at once: a rollback, a new
+    /// release, the death of what serves, a crash, a restart of a locator.
+    pub(crate) malice: u32,
     /// Percent of the releases that have a bad image.
     pub(crate) bad_images: u32,
     /// Milliseconds between two faults at full intensity; 0: no faults.
@@ -38,7 +41,8 @@ pub(crate) struct Tuning {
 
 impl Tuning {
     pub(crate) const DEFAULT: Self = Self {
-        locators: 0,
+        locators: 1,
+        malice: 5,
         bad_images: 25,
         fault_every: 2_500,
         unreliable: 12,
@@ -73,10 +77,6 @@ pub(crate) enum Layout {
 
 impl Plan {
     pub(crate) fn new(tuning: &Tuning, dice: &mut Dice) -> Self {
-        let locators = match tuning.locators {
-            0 => 1,
-            n => n,
-        };
         // Some worlds are quiet, so that they come far; some are wild.
         let intensity = dice.weighted(&[(2, 0), (4, 1), (3, 2), (1, 4)]);
         let idles = if dice.chance(tuning.two_idles) {
@@ -86,7 +86,7 @@ impl Plan {
         };
         let layout = dice.weighted(&[(7, Layout::Single), (2, Layout::WithHelper), (1, Layout::WithMigration)]);
         Self {
-            locators,
+            locators: tuning.locators,
             clients: dice.index(12) + 6,
             fault_every: if intensity == 0 { 0 } else { tuning.fault_every / intensity },
             unreliable: if dice.chance(25) { 0 } else { tuning.unreliable },

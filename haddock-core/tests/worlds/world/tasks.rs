@@ -369,7 +369,7 @@ impl World {
         self.note(|| format!("stop of {instance} lands"));
         if stray {
             self.meet("stray removed");
-            self.check_s4_removal(controller, instance, &found);
+            self.check_s4_removal(controller, instance);
         } else {
             self.check_s1_stop(instance);
             self.check_s7_stop(instance);

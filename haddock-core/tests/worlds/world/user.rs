@@ -49,7 +49,7 @@ impl World {
         self.schedule(after, Event::User);
     }
 
-    fn ask_for_release(&mut self) {
+    pub(crate) fn ask_for_release(&mut self) {
         self.runs += 1;
         let (tuning, number) = (self.tuning, self.runs);
         let (new, images, sound) = self.plan.version(&tuning, number, &mut self.dice);
@@ -64,7 +64,7 @@ impl World {
         self.submit(Verb::Release(Box::new(new)));
     }
 
-    fn submit(&mut self, verb: Verb) {
+    pub(crate) fn submit(&mut self, verb: Verb) {
         self.runs += 1;
         let id = RequestId::new(format!("r{}", self.runs)).expect("valid");
         self.note(|| match &verb {
