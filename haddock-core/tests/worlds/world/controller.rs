@@ -38,10 +38,9 @@ impl World {
         self.note(|| format!("controller {epoch} takes over"));
         if epoch > 1 {
             self.meet("take-over");
-            if let Some(release) = &state.release {
-                if matches!(release.phase, haddock_core::release::ReleasePhase::Aborting(_)) {
-                    self.meet("take-over during an abort");
-                }
+            let phase = state.release.as_ref().map(|release| &release.phase);
+            if matches!(phase, Some(haddock_core::release::ReleasePhase::Aborting(_))) {
+                self.meet("take-over during an abort");
             }
         }
         self.controllers.push(Controller {
