@@ -24,7 +24,7 @@ const READ: Duration = Duration::from_secs(8);
 /// After that long without an answer to a change, and again each time, the engine is asked whether it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to say so. With `PATIENCE` it is within the contract's 10 s.
-const PING: Duration = Duration::from_secs(4);
+const PING: Duration = Duration::from_secs(3);
 /// How long a change may take while the engine says it is there: a start on a busy machine takes seconds.
 const CHANGE: Duration = Duration::from_secs(60);
 /// Docker 20.10, the oldest that Debian, Ubuntu and RHEL still ship.
@@ -146,7 +146,7 @@ impl Client {
         match timeout(PING, self.docker.ping()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(translate(what, &error)),
-            Err(_) => Err(unavailable(what, "no answer to a ping within 4 s")),
+            Err(_) => Err(unavailable(what, "no answer to a ping within 3 s")),
         }
     }
 
