@@ -95,7 +95,7 @@ async fn a_stray_is_removed_by_decision_unless_it_is_of_a_newer_epoch() {
     assert!(!found.is_empty() && found.iter().all(|id| *id == older), "decided on the older one only: {found:?}");
     let left: Vec<_> =
         site.containers().await.into_iter().filter_map(|c| c.instance()).filter(|id| *id == newer).collect();
-    assert_eq!(left.as_slice(), std::slice::from_ref(&newer), "one of a newer epoch may be another controller's");
+    assert_eq!(left, std::slice::from_ref(&newer), "one of a newer epoch may be another controller's");
     assert!(site.networks().await.iter().any(|network| network.name == newer.as_str()));
     assert_clean(&load.stop().await.expect("a summary"));
     acting.stop().await.expect("it acted to the end");

@@ -1,5 +1,6 @@
 //! A controlling process that is killed at any point leaves nothing that its successor does not bring to its end:
 //! under load no request fails, no session is lost or moved, and nothing is left behind on the engine.
+#![allow(clippy::print_stdout, reason = "figures, for who reads the test's output")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

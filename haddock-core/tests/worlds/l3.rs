@@ -22,7 +22,7 @@ fn l3_versions_settle_though_requests_never_stop() {
         bad_images: 0,
         fault_every: 0,
         unreliable: 5,
-        unfair: 50_000,
+        unfair: 40_000,
         fair: 1,
         ..Tuning::DEFAULT
     };

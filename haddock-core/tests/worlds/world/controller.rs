@@ -38,10 +38,9 @@ impl World {
         self.note(|| format!("controller {epoch} takes over"));
         if epoch > 1 {
             self.meet("take-over");
-            if let Some(release) = &state.release {
-                if matches!(release.phase, haddock_core::release::ReleasePhase::Aborting(_)) {
-                    self.meet("take-over during an abort");
-                }
+            let phase = state.release.as_ref().map(|release| &release.phase);
+            if matches!(phase, Some(haddock_core::release::ReleasePhase::Aborting(_))) {
+                self.meet("take-over during an abort");
             }
         }
         self.controllers.push(Controller {
@@ -175,16 +174,16 @@ impl World {
         if step.must_commit() {
             let silent = |id: &&InstanceId| !seen.probes.contains_key(*id);
             let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
-            self.before = self.journal.state.clone();
-            let before = self.before.number;
             let decision = Decision { reading, unprobed };
-            if !self.journal.commit(epoch, &step, decision) {
+            let Some(before) = self.journal.commit(epoch, &step, decision) else {
                 self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
                 self.meet("commit refused");
                 self.controllers[controller].alive = false;
                 return;
-            }
-            self.committed(controller, &step, before);
+            };
+            self.before = before;
+            self.committed(controller, &step);
+            self.forget_tasks(controller);
         }
         self.controllers[controller].state = step.state;
         let wake = step.wake_at.map_or(u64::MAX, |at| at.as_millis().saturating_sub(self.now).max(1));
@@ -192,7 +191,23 @@ impl World {
         self.schedule(wake.min(tick), Event::Look { controller, round });
     }
 
-    fn committed(&mut self, controller: usize, step: &Step, before: haddock_core::Number) {
+    /// What ended long ago and concerns nothing in the state is not told any more.
+    fn forget_tasks(&mut self, controller: usize) {
+        let (now, state) = (self.time(), &self.journal.state);
+        self.controllers[controller].tasks.retain(|task, (_, report)| {
+            let TaskReport::Ended { at, .. } = report else { return true };
+            let known = match task {
+                Task::Pull(version) => state.release.as_ref().is_some_and(|release| release.version == *version),
+                Task::Apply(_) => true,
+                Task::Launch(id) | Task::Close(_, id) | Task::Evict(_, id) | Task::Stop(id) => {
+                    state.instances.contains_key(id)
+                }
+            };
+            known || now - *at < std::time::Duration::from_secs(2)
+        });
+    }
+
+    fn committed(&mut self, controller: usize, step: &Step) {
         let epoch = self.controllers[controller].epoch;
         if self.tracing {
             let number = step.state.number;
@@ -200,7 +215,7 @@ impl World {
                 self.note(|| format!("{number} commits {event:?}"));
             }
         }
-        self.check_s5_commit(epoch, before, step);
+        self.check_s5_commit(epoch, self.before.number, step);
         self.check_s4_strays(epoch, step);
         self.check_s3_commit(step);
         self.check_s7_commit(step);

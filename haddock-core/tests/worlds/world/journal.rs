@@ -43,14 +43,13 @@ impl Journal {
         }
     }
 
-    /// Commits a step, unless a newer epoch has begun; answers whether it did.
-    pub(crate) fn commit(&mut self, epoch: u64, step: &Step, decision: Decision) -> bool {
+    /// Commits a step, unless a newer epoch has begun; answers with the state before, if it did.
+    pub(crate) fn commit(&mut self, epoch: u64, step: &Step, decision: Decision) -> Option<ServiceState> {
         if epoch != self.epoch {
-            return false;
+            return None;
         }
-        self.state = step.state.clone();
         self.requests.retain(|request| !step.taken.contains(&request.id));
         self.decisions.insert(step.state.number, decision);
-        true
+        Some(std::mem::replace(&mut self.state, step.state.clone()))
     }
 }
