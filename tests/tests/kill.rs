@@ -204,12 +204,12 @@ async fn a_release_survives_the_death_of_its_controller_at_every_point() {
         load = still_clean(load, &format!("killed at point {number}")).await;
         number += 1;
     }
-    println!("a release has {} points; {} releases took {:.1?}", number - 1, stage.took.len(), began.elapsed());
+    eprintln!("a release has {} points; {} releases took {:.1?}", number - 1, stage.took.len(), began.elapsed());
 
     // Points come in another order when something is faster or slower than the time before.
     for (phase, what, when) in missing(&stage.hit) {
         let on = point(phase.unwrap_or(phase_of(what)), what, when);
-        println!("not met by counting, aimed at: {on}");
+        eprintln!("not met by counting, aimed at: {on}");
         stage.release(&[Death::On(on)]).await;
     }
 
@@ -217,14 +217,14 @@ async fn a_release_survives_the_death_of_its_controller_at_every_point() {
     let typical = stage.took.iter().sum::<Duration>() / u32::try_from(stage.took.len()).expect("a few");
     for _ in 0..10 {
         let times = [rand::random_range(0.0..0.6), rand::random_range(0.0..0.4)].map(|part| typical.mul_f64(part));
-        println!("{}: killed after {:.0?} and {:.0?}", stage.version + 1, times[0], times[1]);
+        eprintln!("{}: killed after {:.0?} and {:.0?}", stage.version + 1, times[0], times[1]);
         stage.release_with_kills_after(&times).await;
         load = still_clean(load, &format!("killed after {times:?}")).await;
     }
 
     let summary = load.stop().await.expect("a summary");
     table(&stage.hit);
-    println!(
+    eprintln!(
         "{} releases, {} requests of {} sessions: {} failed, {} lost, {} moved, p99 {} ms; {:.0?} in all",
         stage.version,
         summary.requests,
@@ -250,11 +250,11 @@ async fn still_clean(load: Load, when: &str) -> Load {
 }
 
 fn table(hit: &BTreeMap<Point, u32>) {
-    println!("\n{:<12} {:<8} {:>7} {:>7}", "phase", "what", "before", "after");
+    eprintln!("\n{:<12} {:<8} {:>7} {:>7}", "phase", "what", "before", "after");
     let rows: BTreeSet<(&str, &str)> = hit.keys().map(|p| (p.phase.as_str(), p.what.as_str())).collect();
     for (phase, what) in rows {
         let times = |when| hit.get(&point(phase, what, when)).copied().unwrap_or(0);
-        println!("{phase:<12} {what:<8} {:>7} {:>7}", times(When::Before), times(When::After));
+        eprintln!("{phase:<12} {what:<8} {:>7} {:>7}", times(When::Before), times(When::After));
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_candidate_that_dies_during_the_ramp() {
     let died = now();
     kill_instance_of(&scene, VersionId(2)).await;
     let error = timeout(PATIENCE, release.settled()).await.expect("it ends").expect_err("its candidate is dead");
-    println!("the known good version had everything {:.0?} after the candidate's death", died.elapsed());
+    eprintln!("the known good version had everything {:.0?} after the candidate's death", died.elapsed());
     assert_eq!(error.kind(), ErrorKind::ContainerExited);
     assert_told!(scene, &error);
 
@@ -81,7 +81,7 @@ async fn the_only_instance_dies() {
         _ => None,
     });
     let error = error.await;
-    println!("its death was known after {:.0?}", died.elapsed());
+    eprintln!("its death was known after {:.0?}", died.elapsed());
     assert_eq!(error.kind(), ErrorKind::ContainerExited);
     assert_told!(scene, &error);
     let address = scene.site.gateway.addresses.clients;
@@ -91,7 +91,7 @@ async fn the_only_instance_dies() {
         }
     };
     timeout(PATIENCE, answers).await.expect("a replacement comes by itself");
-    println!("it served again {:.0?} after its only instance had died", died.elapsed());
+    eprintln!("it served again {:.0?} after its only instance had died", died.elapsed());
 
     let replaced = scene.site.events(|event| match event {
         Event::InstanceStarting { replacement: true, version, .. } => Some(version),
