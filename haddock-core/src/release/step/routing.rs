@@ -215,7 +215,7 @@ impl Work<'_> {
 
     /// The policy of the newest version that runs; the longest idle time of all that run, so that no session of an
     /// older version expires before its time.
-    fn session_policy(&self) -> SessionPolicy {
+    pub(super) fn session_policy(&self) -> SessionPolicy {
         let policies: BTreeMap<VersionId, &SessionPolicy> = self
             .state
             .instances
