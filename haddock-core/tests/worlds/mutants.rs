@@ -11,7 +11,7 @@ use crate::world::{Tuning, World};
 const BOUND: u64 = 10_000;
 
 /// The kinds of worlds that mutants are let loose in, one after the other.
-const KINDS: [Tuning; 4] = [
+const KINDS: [Tuning; 5] = [
     Tuning::DEFAULT,
     Tuning { fault_every: 1_500, unreliable: 25, bad_images: 35, malice: 20, ..Tuning::DEFAULT },
     Tuning { user_every: 3_000, bad_images: 40, deadlines: 80, ..Tuning::DEFAULT },
@@ -24,6 +24,7 @@ const KINDS: [Tuning; 4] = [
         bad_images: 5,
         ..Tuning::DEFAULT
     },
+    Tuning { locators: 2, unreliable: 30, two_idles: 0, user_every: 3_500, malice: 30, ..Tuning::DEFAULT },
 ];
 
 fn dies(name: &str, rules: &Rules, locators: LocatorRules) {
@@ -69,7 +70,7 @@ mutants! {
     the_known_good_serves_first: Rules { known_good_first }
     what_is_bad_does_not_serve: Rules { distrust_bad }
     the_known_good_is_replaced: Rules { replace_known_good }
-    only_what_has_share_zero_is_closed: Rules { close_at_zero }
+    what_is_drained_is_looked_at_twice: Rules { look_twice }
     the_known_good_stays: Rules { known_good_stays }
     a_locator_refuses_older_numbers: LocatorRules { refuse_older }
     a_locator_follows_cookies_it_has_not_seen: LocatorRules { follow_unseen }

@@ -132,7 +132,7 @@ impl World {
     /// are none.
     pub(crate) fn live_clients(&mut self, id: &InstanceId, locator: usize) -> Vec<usize> {
         let Some(life) = self.entry(id) else { return Vec::new() };
-        if self.truth.instances.get(id).is_some_and(|truth| truth.evicted.contains(&locator)) {
+        if self.truth.instances.get(id).is_some_and(|truth| !truth.evicted.is_empty()) {
             return Vec::new();
         }
         let through = self.posts[locator].core.incarnation();
