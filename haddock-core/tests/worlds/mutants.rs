@@ -27,9 +27,16 @@ const KINDS: [Tuning; 5] = [
     Tuning { locators: 2, unreliable: 30, two_idles: 0, user_every: 3_500, malice: 30, ..Tuning::DEFAULT },
 ];
 
+fn kind(seed: u64) -> Tuning {
+    KINDS[usize::try_from(seed).expect("small") % KINDS.len()]
+}
+
 fn dies(name: &str, rules: &Rules, locators: LocatorRules) {
+    if let Some(seed) = runner::seed() {
+        return runner::replay(seed, kind(seed), rules, locators);
+    }
     for seed in 0..BOUND {
-        let tuning = KINDS[usize::try_from(seed).expect("small") % KINDS.len()];
+        let tuning = kind(seed);
         let outcome = World::run(seed, tuning, rules, locators, false);
         let Some(violation) = outcome.violation else { continue };
         runner::holds(seed, tuning);
@@ -78,4 +85,14 @@ mutants! {
     a_locator_refuses_to_close_what_is_busy: LocatorRules { refuse_busy }
     a_locator_keeps_its_closed_marks: LocatorRules { persist }
     a_restarted_locator_does_not_know: LocatorRules { unknown_after_restart }
+}
+
+#[test]
+fn with_all_rules_kept_nothing_breaks_in_the_same_worlds() {
+    if let Some(seed) = runner::seed() {
+        return runner::replay(seed, kind(seed), &Rules::ALL, LocatorRules::ALL);
+    }
+    for seed in 0..runner::worlds() {
+        runner::holds(seed, kind(seed));
+    }
 }
