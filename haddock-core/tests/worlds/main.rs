@@ -9,6 +9,8 @@
 //!
 //! `HADDOCK_WORLDS=n` sets how many worlds each test runs; `HADDOCK_SEED=s` runs only that one, and prints its trace.
 
+#![allow(clippy::print_stdout, reason = "a test's output is where a trace is read")]
+
 mod l1;
 mod l2;
 mod l3;

@@ -119,9 +119,11 @@ impl World {
             _ => {}
         }
         let longest = self.truth.idles.last().map_or(4_000, |(_, idle)| *idle);
-        let after = match self.dice.weighted(&[(6, 0), (3, 1), (1, 2)]) {
+        let after = match self.dice.weighted(&[(6, 0), (2, 1), (1, 3), (1, 2)]) {
             0 => self.dice.within(100..2_000),
             1 => self.dice.within(longest / 2..longest),
+            // At the last moment.
+            3 => longest - self.dice.within(1..100),
             _ => self.dice.within(longest..longest * 2),
         };
         self.schedule(after, Event::Client { client });

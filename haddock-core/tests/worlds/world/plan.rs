@@ -88,7 +88,7 @@ impl Plan {
         Self {
             locators: tuning.locators,
             clients: dice.index(12) + 6,
-            fault_every: if intensity == 0 { 0 } else { tuning.fault_every / intensity },
+            fault_every: tuning.fault_every.checked_div(intensity).unwrap_or(0),
             unreliable: if dice.chance(25) { 0 } else { tuning.unreliable },
             unknown: if dice.chance(50) { 0 } else { 5 },
             idles,
