@@ -36,8 +36,8 @@ pub struct Rules {
     pub distrust_bad: bool,
     /// If nothing of the known good version is left, a replacement is started.
     pub replace_known_good: bool,
-    /// Only what has share 0 in force everywhere is closed, or evicted because its deadline has passed.
-    pub close_at_zero: bool,
+    /// With several locators, what is drained is seen to be so twice before it is closed.
+    pub look_twice: bool,
     /// The known good version is not closed before the new one has settled.
     pub known_good_stays: bool,
 }
@@ -58,7 +58,7 @@ impl Rules {
         known_good_first: true,
         distrust_bad: true,
         replace_known_good: true,
-        close_at_zero: true,
+        look_twice: true,
         known_good_stays: true,
     };
 }

@@ -165,6 +165,9 @@ pub struct Instance {
     pub close: Attempt,
     /// Whether any locator was ever seen to have closed it: it is never named again.
     pub closed_somewhere: bool,
+    /// With several locators: when the readings of the last look that found it empty everywhere began, first and last.
+    #[serde(default)]
+    pub empty_look: Option<(Timestamp, Timestamp)>,
     /// The present drain.
     pub drain: Option<DrainState>,
     /// Since when it does not answer its probe.

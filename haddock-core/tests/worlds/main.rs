@@ -8,7 +8,8 @@
 //! switches off one rule at a time, and each time an invariant has to break.
 //!
 //! `HADDOCK_WORLDS=n` sets how many worlds each test runs; `HADDOCK_SEED=s` runs only that one, and prints its trace.
-#![allow(clippy::print_stdout, reason = "figures, and the trace of a world that failed")]
+
+#![allow(clippy::print_stdout, reason = "a test's output is where a trace is read")]
 
 mod l1;
 mod l2;

@@ -18,16 +18,30 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("`{name}` is `{text}`, not a number")))
 }
 
+/// The one world that is asked for.
+pub(crate) fn seed() -> Option<u64> {
+    number("HADDOCK_SEED")
+}
+
+/// How many worlds a test runs.
+pub(crate) fn worlds() -> u64 {
+    number("HADDOCK_WORLDS").unwrap_or(WORLDS)
+}
+
+/// Runs one world and prints all that happens.
+pub(crate) fn replay(seed: u64, tuning: Tuning, rules: &Rules, locators: LocatorRules) {
+    let outcome = World::run(seed, tuning, rules, locators, true);
+    println!("{}", outcome.trace.join("\n"));
+    assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
+}
+
 /// Runs the worlds of one test. Whichever invariant breaks, the test fails and names it. Then each of the cases
 /// that the test is about must have been met in these worlds.
 pub(crate) fn run(first: u64, tuning: Tuning, cases: &[&'static str]) {
-    if let Some(seed) = number("HADDOCK_SEED") {
-        let outcome = World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, true);
-        println!("{}", outcome.trace.join("\n"));
-        assert!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
-        return;
+    if let Some(seed) = seed() {
+        return replay(seed, tuning, &Rules::ALL, LocatorRules::ALL);
     }
-    let worlds = number("HADDOCK_WORLDS").unwrap_or(WORLDS);
+    let worlds = worlds();
     let mut met: BTreeMap<&'static str, u64> = BTreeMap::new();
     for seed in first..first + worlds {
         let outcome = World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, false);
@@ -59,8 +73,7 @@ fn fail(seed: u64, outcome: &Outcome) -> ! {
 
 /// With all rules kept, every invariant holds in this world.
 pub(crate) fn holds(seed: u64, tuning: Tuning) {
-    let outcome = World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, true);
-    if outcome.violation.is_some() {
-        fail(seed, &outcome);
+    if World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, false).violation.is_some() {
+        fail(seed, &World::run(seed, tuning, &Rules::ALL, LocatorRules::ALL, true));
     }
 }

@@ -3,7 +3,7 @@
 //! Judged when a table, a close or an evict takes effect at a locator: if an instance with a share there is well (its
 //! containers run in the lives in which it was ready, and its entry answers), then afterwards some instance with a share
 //! there must be well. It is not our fault if all that a table gives a share to broke or fell silent *after* the reading on which its decision
-//! was based, or was silent in it when no probe could tell; nor if all that were well before were unwell in that reading, and the table gives a share to something.
+//! was based, or was silent in it when no probe could tell; nor if all that were well before were unwell in that reading or had been judged failed, rightly, and the table gives a share to something.
 //!
 //! Judged at each commit of a table: an instance of a version that is bad or was aborted gets no share that it has not.
 //!
@@ -36,7 +36,7 @@ impl World {
         let too_late = is.iter().all(|id| {
             truth(id).fell_ill_after(reading) || (decision.unprobed.contains(id) && truth(id).hung_at(reading))
         });
-        let seemed_ill = was.iter().all(|id| truth(id).was_unwell(reading));
+        let seemed_ill = was.iter().all(|id| truth(id).was_unwell(reading) || truth(id).failed_rightly);
         if !is.is_empty() && (too_late || seemed_ill) {
             return self.meet("share to one that died in the meantime");
         }

@@ -1,7 +1,7 @@
 //! S6: a session's requests go to one instance for as long as that instance can answer and the session has not expired.
 //!
 //! Judged when a client sends a request with a cookie. If the session has surely not expired, and the instance's entry
-//! runs in the life in which the session is, and this locator did not evict it for a reason, then the request goes there.
+//! runs in the life in which the session is, and no locator evicted it for a reason, then the request goes there.
 //! If the session has surely expired and has no request under way, it opens a new one: it cannot come back to an instance that is being
 //! closed.
 
@@ -21,7 +21,7 @@ impl World {
             }
             return;
         }
-        let evicted = self.truth.instances[&cookie.instance].evicted.contains(&at);
+        let evicted = !self.truth.instances[&cookie.instance].evicted.is_empty();
         let there = self.entry(&cookie.instance).as_ref() == Some(&stay.life);
         if !self.surely_lives(cookie) || evicted || !there {
             if evicted {
@@ -52,5 +52,16 @@ fn s6_a_session_stays_on_its_instance() {
             "served again after a drain",
             "rollback to a running version",
         ],
+    );
+}
+
+#[test]
+fn s6_a_session_stays_on_its_instance_through_any_locator() {
+    // An idle time that grows revives sessions on one locator that have expired on the other: see the group of locators.
+    let tuning = Tuning { locators: 2, two_idles: 0, ..Tuning::DEFAULT };
+    runner::run(
+        6_500_000,
+        tuning,
+        &["request of a live session", "request of an evicted session", "stop while other sessions live"],
     );
 }

@@ -3,7 +3,8 @@
 //! Judged when a close or an evict takes effect, and when a stop lands: the instance is not of the version that the
 //! committed state calls known good, unless it is unwell or has failed, or so many others of that version are (or at the
 //! time of the decision's reading were) well as it has replicas. And at each commit of a table in a stage of less than
-//! 100 %: if an instance of the known good version serves and answers, that version has a share.
+//! 100 %: if an instance of the known good version serves and answers, that version has a share; and if one served and answered
+//! all its life, a release that goes forward begins with its first stage.
 
 use haddock_core::InstanceId;
 use haddock_core::release::{Instance, Phase, ReleasePhase, Step};
@@ -33,6 +34,12 @@ impl World {
         let (before, after) = (&self.before, &step.state);
         let (Some(good), Some(release)) = (after.known_good, &after.release) else { return };
         let ReleasePhase::Ramping(stage) = release.phase else { return };
+        let served = |version| before.instances_of(version).any(|(_, i)| self.is_home(i));
+        let launched = before.release.as_ref().is_some_and(|r| r.phase == ReleasePhase::Launching);
+        if good != release.version && launched && !release.rollback && stage > 0 && served(good) {
+            self.violate("S7", format!("{good} is known good and serves, and the ramp begins at stage {stage}"));
+            return;
+        }
         let ramp = &after.versions[&release.version].new.settings.release.ramp;
         let sent = after.asked.as_ref().is_some_and(|asked| asked.number == after.number);
         if !sent || good == release.version || stage + 1 >= ramp.len() {
@@ -46,6 +53,13 @@ impl World {
             let what = format!("{good} is known good and serves, and table {} leaves it nothing", after.number);
             self.violate("S7", what);
         }
+    }
+
+    fn is_home(&self, instance: &Instance) -> bool {
+        let lives = &instance.lives;
+        let truth = self.truth.instances.values().find(|truth| truth.lives.as_ref() == Some(lives));
+        let well = truth.is_some_and(|truth| truth.broken_at.is_none() && truth.hangs.is_empty());
+        instance.phase == Phase::Serving && instance.unresponsive_since.is_none() && well
     }
 
     fn is_wrongly_taken(&self, instance: &InstanceId, reading: u64) -> bool {

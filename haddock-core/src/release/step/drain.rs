@@ -9,6 +9,7 @@ use crate::release::event::Event;
 use crate::release::observation::{Reading, TaskReport};
 use crate::release::state::{Phase, ReleasePhase};
 use crate::routing::InstanceFigures;
+use crate::time::Timestamp;
 
 impl Work<'_> {
     /// Moves on what is on its way out.
@@ -75,13 +76,13 @@ impl Work<'_> {
             return self.retire(id, 0);
         }
         self.mark_overdue(id);
-        if !self.has_zero_in_force(id) && self.rules.close_at_zero {
+        if !self.has_zero_in_force(id) {
             return;
         }
         let overdue = self.state.instances[id].drain.is_some_and(|drain| drain.overdue);
         if overdue {
             self.close(id, true);
-        } else if self.is_drained(id) {
+        } else if self.is_drained_for_certain(id) {
             if self.rules.close_before_stop {
                 self.close(id, false);
             } else {
@@ -106,6 +107,40 @@ impl Work<'_> {
     /// Whether the table in force everywhere gives it nothing.
     fn has_zero_in_force(&self, id: &InstanceId) -> bool {
         self.state.asked.as_ref().is_none_or(|asked| asked.in_force) && self.state.asked_share(id).is_zero()
+    }
+
+    /// Whether nothing of it is left, on whichever locator.
+    ///
+    /// Locators are read one after the other, and between two readings a session can come back through the one that was
+    /// read first, having expired on the other. It is found by a second look: a session that lived all the time from the
+    /// first reading of two looks to the last, in less than an idle period, was last used before some reading of it and
+    /// had not expired there.
+    fn is_drained_for_certain(&mut self, id: &InstanceId) -> bool {
+        let drained = self.is_drained(id);
+        if self.seen.locators.len() < 2 || !self.rules.look_twice {
+            return drained;
+        }
+        let began = self.seen.locators.values().filter_map(|view| match &view.report {
+            Reading::Known { began, .. } => Some(*began),
+            Reading::Unknown => None,
+        });
+        let (first, last) = began.fold((Timestamp::from_millis(u64::MAX), Timestamp::default()), |(first, last), t| {
+            (first.min(t), last.max(t))
+        });
+        let (now, idle) = (self.now, self.session_policy().idle);
+        let instance = self.instance_mut(id);
+        let before = instance.empty_look;
+        let is_another = before.is_none_or(|(_, last_before)| first > last_before);
+        match before {
+            _ if !drained => instance.empty_look = None,
+            Some((first_before, _)) if is_another && last - first_before < idle => return true,
+            _ if is_another => instance.empty_look = Some((first, last)),
+            _ => {}
+        }
+        if drained {
+            self.wake(now + LOCATOR_BACKOFF.0.min(idle / 4));
+        }
+        false
     }
 
     /// Whether every locator says that nothing of it is left. One that closed it already is one of them.

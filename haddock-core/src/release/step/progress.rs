@@ -315,6 +315,7 @@ impl Work<'_> {
             close_asked: None,
             close: Attempt::default(),
             closed_somewhere: false,
+            empty_look: None,
             drain: None,
             unresponsive_since: None,
             failure: None,

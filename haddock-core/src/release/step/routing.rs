@@ -120,23 +120,23 @@ impl Work<'_> {
             of_healthy.map(|(id, share)| (id.clone(), *share)).collect()
         };
         let (in_force, asked) = (self.shares_of_running(), self.asked_shares());
-        let choices = [healthy(&in_force), healthy(&asked), in_force];
+        let mut choices = in_force.iter().map(healthy).collect::<Vec<_>>();
+        choices.push(healthy(&asked));
+        choices.extend(in_force);
         choices.into_iter().find(|shares| !shares.is_empty()).unwrap_or(asked)
     }
 
-    /// What is in force, on any locator, on instances that run and may be named.
-    fn shares_of_running(&self) -> BTreeMap<InstanceId, Share> {
-        let mut shares: BTreeMap<InstanceId, Share> = BTreeMap::new();
-        for report in self.seen.locators.values().filter_map(|view| view.report.value()) {
-            for (id, figures) in &report.instances {
-                let runs = self.state.instances.get(id).is_some_and(|i| self.is_named(i) && !i.dead);
-                if let Some(share) = figures.share.filter(|share| runs && !share.is_zero()) {
-                    let most = shares.entry(id.clone()).or_default();
-                    *most = share.max(*most);
-                }
-            }
-        }
-        shares
+    /// What is in force on instances that run and may be named, for each locator, that with the newest table first. Never
+    /// what two tables give: two aborted versions would serve side by side for ever.
+    fn shares_of_running(&self) -> Vec<BTreeMap<InstanceId, Share>> {
+        let mut reports: Vec<_> = self.seen.locators.values().filter_map(|view| view.report.value()).collect();
+        reports.sort_by_key(|report| std::cmp::Reverse(report.table));
+        let runs = |id: &InstanceId| self.state.instances.get(id).is_some_and(|i| self.is_named(i) && !i.dead);
+        let shares = |report: &crate::LocatorReport| {
+            let given = report.instances.iter().filter_map(|(id, figures)| Some((id, figures.share?)));
+            given.filter(|(id, share)| !share.is_zero() && runs(id)).map(|(id, share)| (id.clone(), share)).collect()
+        };
+        reports.into_iter().map(shares).collect()
     }
 
     fn asked_shares(&self) -> BTreeMap<InstanceId, Share> {
@@ -215,7 +215,7 @@ impl Work<'_> {
 
     /// The policy of the newest version that runs; the longest idle time of all that run, so that no session of an
     /// older version expires before its time.
-    fn session_policy(&self) -> SessionPolicy {
+    pub(super) fn session_policy(&self) -> SessionPolicy {
         let policies: BTreeMap<VersionId, &SessionPolicy> = self
             .state
             .instances

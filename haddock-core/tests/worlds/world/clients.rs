@@ -119,9 +119,11 @@ impl World {
             _ => {}
         }
         let longest = self.truth.idles.last().map_or(4_000, |(_, idle)| *idle);
-        let after = match self.dice.weighted(&[(6, 0), (3, 1), (1, 2)]) {
+        let after = match self.dice.weighted(&[(6, 0), (2, 1), (1, 3), (1, 2)]) {
             0 => self.dice.within(100..2_000),
             1 => self.dice.within(longest / 2..longest),
+            // At the last moment.
+            3 => longest - self.dice.within(1..100),
             _ => self.dice.within(longest..longest * 2),
         };
         self.schedule(after, Event::Client { client });
@@ -132,7 +134,7 @@ impl World {
     /// are none.
     pub(crate) fn live_clients(&mut self, id: &InstanceId, locator: usize) -> Vec<usize> {
         let Some(life) = self.entry(id) else { return Vec::new() };
-        if self.truth.instances.get(id).is_some_and(|truth| truth.evicted.contains(&locator)) {
+        if self.truth.instances.get(id).is_some_and(|truth| !truth.evicted.is_empty()) {
             return Vec::new();
         }
         let through = self.posts[locator].core.incarnation();

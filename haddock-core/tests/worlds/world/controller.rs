@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use haddock_core::locator::{LocatorCapabilities, SessionCount};
 use haddock_core::release::{Action, LocatorView, Observation, Reading, ServiceState, Step, Task, TaskReport, step_by};
+use haddock_core::release::{Release, ReleasePhase};
 use haddock_core::{Error, ErrorKind, InstanceId, Timestamp};
 
 use super::journal::Decision;
@@ -38,8 +39,8 @@ impl World {
         self.note(|| format!("controller {epoch} takes over"));
         if epoch > 1 {
             self.meet("take-over");
-            let phase = state.release.as_ref().map(|release| &release.phase);
-            if matches!(phase, Some(haddock_core::release::ReleasePhase::Aborting(_))) {
+            let aborting = |release: &Release| matches!(release.phase, ReleasePhase::Aborting(_));
+            if state.release.as_ref().is_some_and(aborting) {
                 self.meet("take-over during an abort");
             }
         }
@@ -109,7 +110,8 @@ impl World {
         }
         let mut last = 0;
         for locator in 0..self.posts.len() {
-            let after = self.dice.within(0..60);
+            let slow = if self.is_unfair() && self.dice.chance(20) { 400 } else { 60 };
+            let after = self.dice.within(0..slow);
             last = last.max(after);
             self.schedule(after, Event::LookAtLocator { controller, locator });
         }
