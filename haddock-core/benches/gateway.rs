@@ -32,22 +32,22 @@ fn with(bencher: Bencher<'_, '_>, what: fn(&mut Crowd, &Input) -> u32) {
         .bench_local_refs(|input| black_box(what(&mut crowd.borrow_mut(), input)));
 }
 
-#[divan::bench(sample_count = 100, sample_size = 10_000)]
+#[divan::bench(sample_count = 2_000, sample_size = 500)]
 fn look_up_and_touch(bencher: Bencher<'_, '_>) {
     with(bencher, Crowd::touch);
 }
 
-#[divan::bench(sample_count = 100, sample_size = 10_000)]
+#[divan::bench(sample_count = 2_000, sample_size = 500)]
 fn decide(bencher: Bencher<'_, '_>) {
     with(bencher, Crowd::decide);
 }
 
-#[divan::bench(sample_count = 100, sample_size = 10_000)]
+#[divan::bench(sample_count = 2_000, sample_size = 500)]
 fn decide_by_cookie(bencher: Bencher<'_, '_>) {
     with(bencher, Crowd::decide_by_cookie);
 }
 
-#[divan::bench(sample_count = 100, sample_size = 10_000)]
+#[divan::bench(sample_count = 2_000, sample_size = 500)]
 fn seal(bencher: Bencher<'_, '_>) {
     with(bencher, Crowd::seal);
 }

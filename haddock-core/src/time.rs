@@ -112,6 +112,37 @@ impl Clock for SystemClock {
     }
 }
 
+/// The clock of a tokio runtime whose time is paused: it advances when everything on that runtime waits.
+#[cfg(all(feature = "controller", feature = "testing"))]
+#[derive(Debug, Clone)]
+pub(crate) struct PausedClock {
+    epoch: Timestamp,
+    started: tokio::time::Instant,
+    runtime: tokio::runtime::Handle,
+}
+
+#[cfg(all(feature = "controller", feature = "testing"))]
+impl PausedClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(crate) fn new(epoch: Timestamp, runtime: tokio::runtime::Handle) -> Self {
+        let started = {
+            let _inside = runtime.enter();
+            tokio::time::Instant::now()
+        };
+        Self { epoch, started, runtime }
+    }
+}
+
+#[cfg(all(feature = "controller", feature = "testing"))]
+impl Clock for PausedClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn now(&self) -> Timestamp {
+        // Whoever asks, from whatever thread: it is this runtime's time that counts.
+        let _inside = self.runtime.enter();
+        self.epoch + tokio::time::Instant::now().duration_since(self.started)
+    }
+}
+
 /// Waits that long. The only sleep of the crate: what waits for a thing waits for the thing.
 #[cfg(feature = "controller")]
 #[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]

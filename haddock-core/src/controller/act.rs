@@ -200,7 +200,7 @@ async fn launch_until_ready(
     loop {
         if let (None, Some(address)) = (&prober, launched.entry) {
             let probe = Probe { address, http: readiness.http.clone() };
-            prober = Some(Prober::start(probe, Arc::clone(&ports.clock)));
+            prober = Some(ports.prober(probe));
         }
         let answered = async {
             match &prober {

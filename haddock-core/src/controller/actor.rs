@@ -66,6 +66,12 @@ impl Acting {
         self.ended().await
     }
 
+    /// Whether the loop has ended, by itself or because it was stopped.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.task.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits until the loop ends by itself, which it does only when another has taken over.
     ///
     /// # Errors

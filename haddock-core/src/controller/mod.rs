@@ -14,6 +14,7 @@
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `act` | the tasks that carry out actions |
 //! | `service` | the verbs: they submit requests to the journal and follow its history |
+//! | `serve` | acting for every service of the journal, for as long as the program runs |
 //! | `watcher` | what an embedding program may be told as it happens |
 //!
 //! Nothing is remembered outside the journal and nothing is resumed: a controller that is started after a crash loads
@@ -22,6 +23,7 @@
 mod act;
 mod actor;
 mod observe;
+mod serve;
 mod service;
 mod watcher;
 
@@ -36,6 +38,7 @@ pub use actor::Acting;
 pub use service::{Events, Release, Service, Status};
 pub use watcher::Watcher;
 
+use crate::environment::probe::{NetworkProbing, Probe, Prober, Probing, STEADY};
 use crate::environment::store::SpecStore;
 use crate::journal::Journal;
 use crate::locator::ServiceLocator;
@@ -58,6 +61,7 @@ pub(crate) struct Ports {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) specs: SpecStore,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) probing: Arc<dyn Probing>,
     pub(crate) watcher: Arc<dyn Watcher>,
     pub(crate) holder: String,
     pub(crate) tick: Duration,
@@ -72,6 +76,12 @@ impl Ports {
     pub(crate) fn waker(&self, service: &ServiceName) -> Arc<Notify> {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(wakers.entry(service.clone()).or_default())
+    }
+
+    /// Begins to probe. Once that has passed, it need not look more often than the loop does.
+    pub(crate) fn prober(&self, probe: Probe) -> Prober {
+        let steady = STEADY.max(self.tick * 2);
+        Prober::start_by(Arc::clone(&self.probing), probe, steady, Arc::clone(&self.clock))
     }
 }
 
@@ -92,6 +102,7 @@ impl Controller {
                 journal,
                 specs,
                 clock: Arc::new(SystemClock::new()),
+                probing: Arc::new(NetworkProbing),
                 watcher: Arc::new(watcher::Silent),
                 holder: format!("pid {}", std::process::id()),
                 tick: Duration::from_millis(500),
@@ -150,6 +161,13 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.ports.clock = clock;
+        self
+    }
+
+    /// What tells whether an instance answers. Default: a connection from this process.
+    #[must_use]
+    pub fn probing(mut self, probing: Arc<dyn Probing>) -> Self {
+        self.ports.probing = probing;
         self
     }
 

@@ -1,7 +1,6 @@
 //! One look at everything.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -38,7 +37,7 @@ impl Probers {
         self.running.retain(|id, (life, _)| probed(id).is_some_and(|(now, _)| now == *life));
         for id in state.instances.keys().filter(|id| !self.running.contains_key(*id)).cloned().collect::<Vec<_>>() {
             if let Some((life, probe)) = probed(&id) {
-                self.running.insert(id, (life, Prober::start(probe, Arc::clone(&ports.clock))));
+                self.running.insert(id, (life, ports.prober(probe)));
             }
         }
     }

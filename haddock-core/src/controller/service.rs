@@ -54,6 +54,18 @@ impl Service {
         Acting::start(Arc::clone(&self.ports), self.name.clone()).await
     }
 
+    /// As [`act`](Self::act), or `None` while another acts.
+    ///
+    /// # Errors
+    /// [`JournalTooNew`](ErrorKind::JournalTooNew), and what the journal says.
+    pub async fn try_act(&self) -> Result<Option<Acting>> {
+        match self.act().await {
+            Ok(acting) => Ok(Some(acting)),
+            Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Asks for a release of what the compose file describes. `by` says who asks, `commit` from which VCS commit.
     ///
     /// # Errors

@@ -1,13 +1,15 @@
 //! Probing from our side: what decides readiness.
 //!
 //! A health check has its first verdict one interval after the start; a connection from here succeeds a millisecond
-//! after the program listens. So a [`Prober`] looks every few milliseconds until it does.
+//! after the program listens. So a [`Prober`] looks every few milliseconds until it does. What it looks with is a
+//! [`Probing`]: the network, unless a runtime has no addresses that are real.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper_util::rt::TokioIo;
@@ -27,7 +29,8 @@ const LASTS: Duration = Duration::from_millis(20);
 /// Between probes: quick until the first success and after a failure, each time half as long again, then steady.
 const FIRST: Duration = Duration::from_millis(5);
 const LONGEST: Duration = Duration::from_millis(250);
-const STEADY: Duration = Duration::from_secs(1);
+/// Once it has passed, where nobody says otherwise.
+pub const STEADY: Duration = Duration::from_secs(1);
 
 /// What to ask of an address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +118,27 @@ async fn get(stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), P
     if status.is_success() || status.is_redirection() { Ok(()) } else { Err(ProbeFailure::Status(status.as_u16())) }
 }
 
+/// Something that can tell whether an address answers.
+#[async_trait]
+pub trait Probing: Send + Sync + fmt::Debug + 'static {
+    /// Probes once, for at most `limit`.
+    ///
+    /// # Errors
+    /// Why it failed.
+    async fn probe(&self, probe: &Probe, limit: Duration) -> Result<(), ProbeFailure>;
+}
+
+/// Probes by a connection from this process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NetworkProbing;
+
+#[async_trait]
+impl Probing for NetworkProbing {
+    async fn probe(&self, probe: &Probe, limit: Duration) -> Result<(), ProbeFailure> {
+        probe.once(limit).await
+    }
+}
+
 /// What the last probe said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
@@ -142,14 +166,23 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Begins to probe, on the present tokio runtime.
+    /// Begins to probe over the network, on the present tokio runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn start(probe: Probe, clock: Arc<dyn Clock>) -> Self {
+        Self::start_by(Arc::new(NetworkProbing), probe, STEADY, clock)
+    }
+
+    /// Begins to probe by other means, every `steady` once a probe has passed.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn start_by(probing: Arc<dyn Probing>, probe: Probe, steady: Duration, clock: Arc<dyn Clock>) -> Self {
         let (sender, latest) = watch::channel(None);
-        let task = tokio::spawn(run(probe, clock, sender)).abort_handle();
+        let task = tokio::spawn(run(probing, probe, steady, clock, sender)).abort_handle();
         Self { latest, task }
     }
 
@@ -172,16 +205,22 @@ impl Drop for Prober {
     }
 }
 
-async fn run(probe: Probe, clock: Arc<dyn Clock>, sender: watch::Sender<Option<Verdict>>) {
+async fn run(
+    probing: Arc<dyn Probing>,
+    probe: Probe,
+    steady: Duration,
+    clock: Arc<dyn Clock>,
+    sender: watch::Sender<Option<Verdict>>,
+) {
     let mut pause = FIRST;
     let mut last: Option<Verdict> = None;
     loop {
         let at = clock.now();
-        let outcome = probe.once(PROBE_LIMIT).await;
+        let outcome = probing.probe(&probe, PROBE_LIMIT).await;
         let healthy = outcome.is_ok();
         let unchanged = last.as_ref().filter(|last| last.is_healthy() == healthy);
         pause = match (healthy, unchanged) {
-            (true, _) => STEADY,
+            (true, _) => steady,
             (false, None) => FIRST,
             (false, Some(_)) => (pause * 3 / 2).min(LONGEST),
         };

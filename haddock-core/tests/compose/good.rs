@@ -21,7 +21,7 @@ fn shown(spec: &EnvironmentSpec) -> String {
 }
 
 #[test]
-fn the_design_s_example() {
+fn the_manual_s_example() {
     let text = r#"
 name: accounting
 services:

@@ -3,7 +3,7 @@
 //!
 //! A world is made from a seed and runs as discrete events on virtual milliseconds. A controller observes, steps,
 //! commits and acts as the real one does; what it sees may be stale or missing, and what it does may land late, twice
-//! or never. Each invariant of the design has a file with its definition and a test that runs many worlds; what is
+//! or never. Each invariant has a file with its definition and a test that runs many worlds; what is
 //! judged is the *ground truth*: what clients and containers live through, not what the state says. `mutants.rs`
 //! switches off one rule at a time, and each time an invariant has to break.
 //!

@@ -1,5 +1,5 @@
-//! Which keys there are: those that are read, and those that the Compose Specification or our design knows and that
-//! are not supported yet. Anything else is a mistake.
+//! Which keys there are: those that are read, and those that the Compose Specification knows, or that are to come, and
+//! that are not supported yet. Anything else is a mistake.
 
 /// The keys of one kind of mapping.
 pub(super) struct Keys {

@@ -69,6 +69,7 @@ impl Made {
 #[derive(Debug, Clone, Default)]
 pub struct SimEngine {
     images: BTreeMap<String, SimImage>,
+    other_images: Option<SimImage>,
     made: BTreeMap<ContainerId, Made>,
     networks: BTreeMap<String, Network>,
     counter: u32,
@@ -86,15 +87,21 @@ impl SimEngine {
         self.images.insert(name.into(), image);
     }
 
+    /// Lets the registry have every image that it was not given, all alike; or none of them, as at first.
+    pub fn set_other_images(&mut self, image: Option<SimImage>) {
+        self.other_images = image;
+    }
+
+    fn image(&self, name: &str) -> Result<SimImage> {
+        self.images.get(name).copied().or(self.other_images).ok_or_else(|| missing(name))
+    }
+
     /// Pulls an image; its id is its name.
     ///
     /// # Errors
     /// [`ErrorKind::ImageMissing`].
     pub fn pull(&self, name: &str) -> Result<String> {
-        match self.images.get(name) {
-            Some(_) => Ok(name.to_owned()),
-            None => Err(missing(name)),
-        }
+        self.image(name).map(|_| name.to_owned())
     }
 
     /// Creates a container; takes one of the same name that has all the labels.
@@ -109,7 +116,7 @@ impl SimEngine {
             let message = format!("the name `{}` is taken by a container of somebody else", spec.name);
             return Err(Error::new(ErrorKind::NameTaken, message));
         }
-        let image = *self.images.get(&spec.image).ok_or_else(|| missing(&spec.image))?;
+        let image = self.image(&spec.image)?;
         self.counter += 1;
         let id = ContainerId(format!("{:012x}", self.counter));
         let container = Container {

@@ -11,6 +11,8 @@ use futures_util::StreamExt as _;
 
 use super::engine::{SimEngine, SimImage};
 use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+#[cfg(feature = "controller")]
+use crate::environment::probe::{Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::runtime::{ContainerRuntime, RuntimeCapabilities};
@@ -43,6 +45,11 @@ impl SimRuntime {
     /// Puts an image into the registry.
     pub fn add_image(&self, name: impl Into<String>, image: SimImage) {
         self.lock().engine.add_image(name, image);
+    }
+
+    /// Lets the registry have every image that it was not given, all alike; or none of them, as at first.
+    pub fn set_other_images(&self, image: Option<SimImage>) {
+        self.lock().engine.set_other_images(image);
     }
 
     /// Whether something answers at that address now: what a readiness probe would find.
@@ -102,6 +109,15 @@ impl fmt::Display for SimRuntime {
 impl fmt::Debug for SimRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimRuntime").finish_non_exhaustive()
+    }
+}
+
+/// Nothing listens at simulated addresses: the engine is asked.
+#[cfg(feature = "controller")]
+#[async_trait]
+impl Probing for SimRuntime {
+    async fn probe(&self, probe: &Probe, _limit: Duration) -> Result<(), ProbeFailure> {
+        if self.answers(probe.address) { Ok(()) } else { Err(ProbeFailure::Refused) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! For tests: a mock of each port, by mockall.
+//! A mock of each port, by mockall.
 //!
 //! Mocks are for the order of calls. For anything that is to *behave*, take the simulated
 //! [runtime](crate::runtime::sim) and [locator](crate::locator::sim), which pass the same conformance suites as the
