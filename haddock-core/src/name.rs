@@ -1,6 +1,7 @@
 //! Names and ids, checked where they enter: a [`ServiceName`] that exists is valid.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -28,12 +29,24 @@ fn check(what: &str, name: &str, longest: usize, allowed: fn(char) -> bool, rule
     Ok(())
 }
 
+/// The first bytes of a name as a number that compares as they do. No name holds a zero byte.
+fn head(name: &str) -> u128 {
+    let mut bytes = [0; 16];
+    let length = name.len().min(bytes.len());
+    bytes[..length].copy_from_slice(&name.as_bytes()[..length]);
+    u128::from_be_bytes(bytes)
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident, $what:literal, $longest:literal, $allowed:expr, $rule:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $type(Arc<str>);
+        pub struct $type {
+            // Decides most comparisons, in the order of the text; compared before it.
+            head: u128,
+            text: Arc<str>,
+        }
 
         impl $type {
             /// Checks and takes the name.
@@ -42,25 +55,32 @@ macro_rules! name {
             /// [`ErrorKind::InvalidName`] with the rule that is broken.
             pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
                 check($what, name.as_ref(), $longest, $allowed, $rule)?;
-                Ok(Self(name.as_ref().into()))
+                Ok(Self { head: head(name.as_ref()), text: name.as_ref().into() })
             }
 
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
-                &self.0
+                &self.text
+            }
+        }
+
+        // As that of its text, by which maps can be searched.
+        impl Hash for $type {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.text.hash(state);
             }
         }
 
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                f.write_str(&self.text)
             }
         }
 
         impl fmt::Debug for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:?}", &*self.0)
+                write!(f, "{:?}", &*self.text)
             }
         }
 
@@ -82,19 +102,19 @@ macro_rules! name {
 
         impl From<$type> for String {
             fn from(name: $type) -> Self {
-                name.0.as_ref().to_owned()
+                name.text.as_ref().to_owned()
             }
         }
 
         impl AsRef<str> for $type {
             fn as_ref(&self) -> &str {
-                &self.0
+                &self.text
             }
         }
 
         impl std::borrow::Borrow<str> for $type {
             fn borrow(&self) -> &str {
-                &self.0
+                &self.text
             }
         }
     };
@@ -145,17 +165,23 @@ impl InstanceId {
     /// The id of the `number`-th instance that this journal ever started for the service.
     #[must_use]
     pub fn of(journal: &JournalId, service: &ServiceName, number: u64) -> Self {
-        let short: String = journal.as_str().chars().take(8).collect();
-        Self(format!("{service}-{number}-{short}").into())
+        let text = format!("{service}-{number}-{}", Self::short(journal));
+        Self { head: head(&text), text: text.into() }
     }
 
     /// Whether this journal gave it out for the service.
     #[must_use]
     pub fn is_of(&self, journal: &JournalId, service: &ServiceName) -> bool {
-        let short: String = journal.as_str().chars().take(8).collect();
-        let number = self.0.strip_prefix(service.as_str()).and_then(|rest| rest.strip_suffix(short.as_str()));
+        let short = Self::short(journal);
+        let number = self.text.strip_prefix(service.as_str()).and_then(|rest| rest.strip_suffix(short));
         let number = number.and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.strip_suffix('-'));
         number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
+    }
+
+    /// What an instance's id says of its journal: enough to tell those apart that share an engine.
+    fn short(journal: &JournalId) -> &str {
+        // A journal's id is ASCII.
+        journal.as_str().get(..8).unwrap_or(journal.as_str())
     }
 }
 
@@ -191,6 +217,17 @@ mod tests {
             assert_eq!(ServiceName::new(name).expect_err("invalid").message(), message);
         }
         assert!(ServiceName::new("a".repeat(41)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn names_are_in_the_order_of_their_texts(a in "[a-z][a-z0-9-]{0,20}", tail in "[a-z0-9-]{0,20}", cut in 0_usize..21) {
+            let common = &a[..cut.min(a.len())];
+            let b = format!("{common}{tail}");
+            let (Ok(one), Ok(other)) = (InstanceId::new(&a), InstanceId::new(&b)) else { return Ok(()) };
+            proptest::prop_assert_eq!(one.cmp(&other), a.cmp(&b));
+            proptest::prop_assert_eq!(one == other, a == b);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::name::ServiceName;
 use crate::release::{Action, ServiceState, Step, step};
 use crate::time::{Timestamp, sleep};
 
-/// The shortest time between two looks: many wakes at once are one.
+/// The shortest time between two looks, the first of which led to nothing: many wakes at once are one.
 const BREATH: Duration = Duration::from_millis(10);
 /// Between two tries of a journal that does not answer, or of an event stream that has ended.
 const RETRY: Duration = Duration::from_secs(1);
@@ -106,20 +106,27 @@ struct Actor {
     waker: Arc<Notify>,
 }
 
+/// What a turn came to.
+struct Turn {
+    /// When to look again although nothing happens.
+    wake_at: Option<Timestamp>,
+    committed: bool,
+}
+
 impl Actor {
     async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let events = AbortOnDrop(tokio::spawn(wake_on_events(Arc::clone(&self.ports), Arc::clone(&self.waker))));
         let result = loop {
-            let wake_at = match self.turn().await {
-                Ok(wake_at) => wake_at,
+            let turn = match self.turn().await {
+                Ok(turn) => turn,
                 Err(error) if error.is_retryable() => {
                     self.ports.watcher.troubled(&self.service, &error);
                     tracing::warn!(service = %self.service, %error, "cannot go on for now");
-                    Some(self.ports.clock.now() + RETRY)
+                    Turn { wake_at: Some(self.ports.clock.now() + RETRY), committed: false }
                 }
                 Err(error) => break Err(error),
             };
-            if self.wait(wake_at, &stop).await {
+            if self.wait(turn, &stop).await {
                 break Ok(());
             }
         };
@@ -130,17 +137,17 @@ impl Actor {
         result
     }
 
-    /// Observe, step, commit, act. Answers when to look again.
-    async fn turn(&mut self) -> Result<Option<Timestamp>> {
+    /// Observe, step, commit, act.
+    async fn turn(&mut self) -> Result<Turn> {
         self.keep_lease().await?;
         self.probers.follow(&self.state, &self.ports);
         let observation = observe(&self.ports, &self.service, &self.probers, self.tasks.reports()).await?;
         let step = step(&self.state, &observation, self.ports.clock.now());
-        let wake_at = step.wake_at;
-        if step.must_commit() {
+        let turn = Turn { wake_at: step.wake_at, committed: step.must_commit() };
+        if turn.committed {
             self.commit(step).await?;
         }
-        Ok(wake_at)
+        Ok(turn)
     }
 
     async fn keep_lease(&mut self) -> Result<()> {
@@ -192,9 +199,9 @@ impl Actor {
     }
 
     /// Waits for something to look at; answers whether to stop.
-    async fn wait(&mut self, wake_at: Option<Timestamp>, stop: &CancellationToken) -> bool {
+    async fn wait(&mut self, turn: Turn, stop: &CancellationToken) -> bool {
         let now = self.ports.clock.now();
-        let tick = wake_at.map_or(self.ports.tick, |at| (at - now).min(self.ports.tick));
+        let tick = turn.wake_at.map_or(self.ports.tick, |at| (at - now).min(self.ports.tick));
         let woken = async {
             tokio::select! {
                 () = stop.cancelled() => true,
@@ -209,7 +216,7 @@ impl Actor {
         while let Ok(ended) = self.tasks.ended.try_recv() {
             self.tasks.note(ended);
         }
-        if !stopped && !stop.is_cancelled() && self.ports.clock.now() - now < BREATH {
+        if !turn.committed && !stopped && !stop.is_cancelled() && self.ports.clock.now() - now < BREATH {
             sleep(BREATH).await;
         }
         stopped || stop.is_cancelled()
