@@ -25,8 +25,10 @@ impl DockerRuntime {
     pub(super) async fn create_subnet(&self, spec: &NetworkSpec) -> Result<Network> {
         let name = &spec.name;
         let what = format!("create network `{name}`");
+        let mut created = false;
         for look in 0..TRIES {
-            if look > 0 {
+            // One that was created is listed now; what others are about to do takes time.
+            if look > 0 && !created {
                 sleep(POLL).await;
             }
             let all = self.all_networks(&HashMap::<String, Vec<String>>::new()).await?;
@@ -51,7 +53,9 @@ impl DockerRuntime {
             }
             let _permit = self.client.permit().await;
             let call = self.client.docker.create_network(request(spec, subnet));
-            match self.client.change(&what, call).await? {
+            let answered = self.client.change(&what, call).await?;
+            created = answered.is_ok();
+            match answered {
                 Ok(_) => {}
                 Err(error) => match answer(&error) {
                     // Somebody was faster: perhaps with this very network, so look at the names first.
