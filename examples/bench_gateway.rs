@@ -100,7 +100,7 @@ async fn serve(instances: &[SocketAddr]) -> Result<(), Failure> {
         Gateway::builder().state_dir(state.path()).worker_threads(1).limits(Limits::default()).start().await?;
     let routes = instances.iter().enumerate().map(|(n, address)| {
         let id = InstanceId::new(format!("shop-{n}-benchmrk")).expect("valid");
-        (id, Route { address: *address, share: Share::percent(50) })
+        (id, Route::new(*address, Share::percent(50)))
     });
     let table = RoutingTable {
         service: ServiceName::new("shop")?,

@@ -101,6 +101,32 @@ pub struct Route {
     pub address: SocketAddr,
     /// Its part of the new sessions. Zero: sessions that it has stay, new ones go elsewhere.
     pub share: Share,
+    /// Set on an instance that was adopted with sessions that no locator has seen yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
+}
+
+impl Route {
+    /// A line for an instance that was not adopted.
+    #[must_use]
+    pub fn new(address: SocketAddr, share: Share) -> Self {
+        Self { address, share, adopted: None }
+    }
+}
+
+/// An instance was adopted with sessions from before, whose clients have the application's cookies and none of a
+/// locator's.
+///
+/// Each of them sends a request before `until`, or has expired by then. Until then a request with such a cookie, and
+/// none of the locator's, goes to that instance whatever its share, opening a session there that is counted from then
+/// on; and as there may be more of them, how many live there is [`Count::Unknown`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// When the last session from before has been seen or has expired.
+    pub until: Timestamp,
+    /// The name of the cookie by which the application knows a session; `None`: any cookie will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie: Option<String>,
 }
 
 /// Where sessions of a service go. Applied as a whole; shares need not add up to 100 %, they are weights.

@@ -13,7 +13,7 @@
 //! | `actor` | the loop itself, and its lease |
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `act` | the tasks that carry out actions |
-//! | `service` | the verbs: they submit requests to the journal and follow its history |
+//! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
 //! | `watcher` | what an embedding program may be told as it happens |
 //!
@@ -22,6 +22,7 @@
 
 mod act;
 mod actor;
+mod adopt;
 mod observe;
 mod serve;
 mod service;

@@ -11,15 +11,16 @@ use crate::container::{Incarnation, Selector};
 use crate::environment::probe::{Probe, Prober};
 use crate::error::Result;
 use crate::name::{InstanceId, ServiceName};
-use crate::release::{LocatorView, Observation, Phase, Reading, ServiceState, Task, TaskReport};
+use crate::release::{LocatorView, Observation, Phase, Probed, Reading, ServiceState, Task, TaskReport};
 
 /// What does not answer within that time is unknown for this step.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// The probes of the instances that are ready.
+/// The probes of the instances that are ready, and of a server that is being adopted.
 #[derive(Debug, Default)]
 pub(crate) struct Probers {
-    running: BTreeMap<InstanceId, (Incarnation, Prober)>,
+    /// Each with the life of the entry that it probes; of an external instance none is known.
+    running: BTreeMap<InstanceId, (Option<Incarnation>, Prober)>,
 }
 
 impl Probers {
@@ -27,11 +28,18 @@ impl Probers {
     pub(crate) fn follow(&mut self, state: &ServiceState, ports: &Ports) {
         let probed = |id: &InstanceId| {
             let instance = state.instances.get(id)?;
-            if !matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining) {
-                return None;
+            let external = instance.external.is_some();
+            match instance.phase {
+                Phase::Ready | Phase::Serving | Phase::Draining => {}
+                // Of any other the launch is what probes.
+                Phase::Starting if external => {}
+                _ => return None,
             }
             let settings = &state.versions.get(&instance.version)?.new.settings;
-            let life = instance.lives.get(&settings.entry.component)?.clone();
+            let life = instance.lives.get(&settings.entry.component).cloned();
+            if life.is_none() && !external {
+                return None;
+            }
             Some((life, Probe { address: instance.address?, http: settings.ready.http.clone() }))
         };
         self.running.retain(|id, (life, _)| probed(id).is_some_and(|(now, _)| now == *life));
@@ -42,10 +50,10 @@ impl Probers {
         }
     }
 
-    fn verdicts(&self) -> BTreeMap<InstanceId, (Incarnation, bool)> {
+    fn verdicts(&self) -> BTreeMap<InstanceId, Probed> {
         let verdicts = self.running.iter().filter_map(|(id, (life, prober))| {
-            let verdict = prober.verdict()?;
-            Some((id.clone(), (life.clone(), verdict.is_healthy())))
+            let failure = prober.verdict()?.outcome.err().map(|failure| failure.to_string());
+            Some((id.clone(), Probed { life: life.clone(), failure }))
         });
         verdicts.collect()
     }

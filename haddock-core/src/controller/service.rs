@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::{Acting, Ports};
-use crate::environment::{DependencyCondition, EnvironmentSpec};
+use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{LocatorName, RequestId, ServiceName, VersionId};
 use crate::release::{AbortReason, Event, NewVersion, RecordedEvent, Request, ServiceState, Verb};
@@ -86,12 +86,17 @@ impl Service {
         Ok(Release { service: self.clone(), request })
     }
 
+    pub(super) fn check_name(&self, settings: &ServiceSettings) -> Result<()> {
+        if settings.service == self.name {
+            return Ok(());
+        }
+        let message = format!("the file describes service `{}`, not `{}`", settings.service, self.name);
+        Err(Error::new(ErrorKind::InvalidName, message))
+    }
+
     fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
         let settings = spec.settings.clone();
-        if settings.service != self.name {
-            let message = format!("the file describes service `{}`, not `{}`", settings.service, self.name);
-            return Err(Error::new(ErrorKind::InvalidName, message));
-        }
+        self.check_name(&settings)?;
         if let Some((shared, _)) = spec.components.iter().find(|(_, component)| !component.versioned) {
             let message = format!("component `{shared}` is shared, and a release cannot link to shared components yet");
             return Err(Error::new(ErrorKind::NotSupported, message)

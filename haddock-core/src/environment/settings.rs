@@ -1,5 +1,6 @@
 //! What the compose file's `x-haddock` says about the service.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,23 @@ pub struct ServiceSettings {
     pub session: SessionPolicy,
     /// How a release goes.
     pub release: ReleaseSettings,
+}
+
+impl ServiceSettings {
+    /// The settings of a server that is adopted before there is a compose file: the defaults, ready once it takes a TCP
+    /// connection, within 30 s.
+    #[must_use]
+    pub fn external(service: ServiceName, address: SocketAddr) -> Self {
+        let component = ComponentName::new("external").expect("a plain name");
+        Self {
+            service,
+            entry: Entry { component, port: address.port() },
+            // It runs already: it answers now, or the address is wrong.
+            ready: Readiness { http: None, within: Duration::from_secs(30) },
+            session: SessionPolicy::default(),
+            release: ReleaseSettings::default(),
+        }
+    }
 }
 
 /// The component and port that take the traffic.

@@ -59,6 +59,9 @@ pub struct LocatorCapabilities {
 /// - A new session goes to a listed instance with a share, in proportion to the shares. A request of a session goes
 ///   to its instance for as long as that is listed and not closed, whatever its share, even if this locator has never
 ///   seen the session. Else it opens a new session.
+/// - A request that has a cookie of the application's and none of the locator's goes to the instance that was
+///   [adopted](crate::routing::Adopted), until the sessions from before have come or expired; so long, how many live on
+///   that is [`Count::Unknown`](crate::routing::Count). On an ignored path it opens no session there either.
 /// - A closed instance gets nothing, for ever: a later table that names it has no effect for it.
 /// - A session lives until it has been idle, with no request in flight, for
 ///   [`SessionPolicy::idle`](crate::routing::SessionPolicy::idle).

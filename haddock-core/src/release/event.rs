@@ -1,6 +1,7 @@
 //! What happened: the lines of a service's history.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -189,6 +190,25 @@ pub enum Event {
     InstanceGone {
         /// The instance.
         instance: InstanceId,
+    },
+    /// A server that runs already is being adopted: it is probed, and becomes the known good version once it answers.
+    ExternalAdopted {
+        /// The request that asked for it.
+        request: RequestId,
+        /// The instance that it is from now on.
+        instance: InstanceId,
+        /// Its version.
+        version: VersionId,
+        /// Where it listens.
+        address: SocketAddr,
+    },
+    /// An adopted server has nothing to do with the service any more. It still runs, unless it has ended by itself: it
+    /// was not stopped, and may be.
+    ExternalReleased {
+        /// The instance that it was.
+        instance: InstanceId,
+        /// Where it listens.
+        address: SocketAddr,
     },
     /// Shares were asked of the locators.
     SharesAsked {

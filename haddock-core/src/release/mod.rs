@@ -15,6 +15,7 @@
 //! | file | answers |
 //! |---|---|
 //! | `requests` | what was asked for: release, rollback, abort, pause, resume, advance |
+//! | `external` | the server that was adopted: neither started nor stopped |
 //! | `sightings` | what became of each instance: ready, failed, serving, draining, closed, gone |
 //! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting |
 //! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
@@ -34,10 +35,10 @@ mod step;
 
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
-pub use observation::{LocatorView, Observation, Reading, TaskReport, TaskResult};
-pub use request::{NewVersion, Request, Verb};
+pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
 pub use state::{
-    AskedTable, Attempt, DrainState, Instance, Phase, Release, ReleasePhase, ServiceState, Verdict, Version,
+    AskedTable, Attempt, DrainState, External, Instance, Phase, Release, ReleasePhase, ServiceState, Verdict, Version,
 };
 pub use step::{Step, step, step_by};

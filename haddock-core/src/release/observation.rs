@@ -45,12 +45,21 @@ pub struct Observation {
     pub requests: Vec<Request>,
     /// Every container with our journal's label, whatever its service.
     pub containers: Reading<Vec<Container>>,
-    /// The last verdict of the readiness probe of an instance, for this life of its entry. Missing: not known.
-    pub probes: BTreeMap<InstanceId, (Incarnation, bool)>,
+    /// The last verdict of the readiness probe of an instance. Missing: not known.
+    pub probes: BTreeMap<InstanceId, Probed>,
     /// The service's locators; at least one.
     pub locators: BTreeMap<LocatorName, LocatorView>,
     /// What is being carried out by this controller, and how the last one of each ended.
     pub tasks: BTreeMap<Task, TaskReport>,
+}
+
+/// What the last readiness probe of an instance said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probed {
+    /// The life of its entry that was probed; `None` of an external instance, of whose lives nothing is known.
+    pub life: Option<Incarnation>,
+    /// Why it failed; `None`: it passed.
+    pub failure: Option<String>,
 }
 
 /// A locator as seen.

@@ -1,6 +1,7 @@
 //! What can be asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub struct Request {
 pub enum Verb {
     /// Bring the service to a new version.
     Release(Box<NewVersion>),
+    /// Take over a server that runs already, sessions included, as the first instance of the service. It is neither
+    /// started nor stopped.
+    Adopt(Box<Adoption>),
     /// During a release: abort it. After it: go back to the version that was good before.
     Rollback,
     /// End the release and give its share back.
@@ -45,6 +49,7 @@ impl Verb {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Release(_) => "release",
+            Self::Adopt(_) => "adopt",
             Self::Rollback => "rollback",
             Self::Abort => "abort",
             Self::Pause => "pause",
@@ -69,4 +74,27 @@ pub struct NewVersion {
     /// The VCS commit that it was made from, if known.
     #[serde(default)]
     pub commit: Option<String>,
+}
+
+/// A server that runs already and is to become an external instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// Where it listens, as locators and probes reach it.
+    pub address: SocketAddr,
+    /// When it counts as ready, when its sessions expire, how it drains. Of the entry nothing is used.
+    pub settings: ServiceSettings,
+    /// The name of the cookie by which it knows a session, such as `JSESSIONID`; `None`: whoever comes with any cookie
+    /// may have a session on it.
+    #[serde(default)]
+    pub cookie: Option<String>,
+}
+
+impl Adoption {
+    /// The version that it is: without images, and with one instance.
+    #[must_use]
+    pub(super) fn version(&self) -> NewVersion {
+        let mut settings = self.settings.clone();
+        settings.release.replicas = 1;
+        NewVersion { spec: String::new(), settings, images: BTreeMap::new(), one_shots: BTreeSet::new(), commit: None }
+    }
 }

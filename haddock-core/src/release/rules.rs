@@ -40,6 +40,8 @@ pub struct Rules {
     pub look_twice: bool,
     /// The known good version is not closed before the new one has settled.
     pub known_good_stays: bool,
+    /// The sessions that an adopted server has from before have one idle time in which to come.
+    pub adopt_with_sessions: bool,
 }
 
 impl Rules {
@@ -60,5 +62,6 @@ impl Rules {
         replace_known_good: true,
         look_twice: true,
         known_good_stays: true,
+        adopt_with_sessions: true,
     };
 }

@@ -98,6 +98,9 @@ pub struct Version {
     pub verdict: Verdict,
     /// How often a replacement of one of its instances was started in a row, and when the next may be.
     pub replacing: Attempt,
+    /// Whether it is a server that was adopted: it has one instance, and never another.
+    #[serde(default)]
+    pub external: bool,
 }
 
 /// What became of a version.
@@ -178,6 +181,19 @@ pub struct Instance {
     pub dead: bool,
     /// Tries of the stop.
     pub stop: Attempt,
+    /// Set on a server that was adopted: it has no containers, and is neither started nor stopped.
+    #[serde(default)]
+    pub external: Option<External>,
+}
+
+/// What sets an adopted server apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct External {
+    /// The name of the cookie by which it knows a session; `None`: any cookie will do.
+    pub cookie: Option<String>,
+    /// When the last of its sessions from before it was adopted has been seen or has expired: one idle time after
+    /// another instance was first given a share. `None`: none was yet, so that whoever comes goes to it in any case.
+    pub sessions_until: Option<Timestamp>,
 }
 
 /// How far an instance is.

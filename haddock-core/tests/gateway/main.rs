@@ -1,5 +1,6 @@
 //! The gateway, with real sockets.
 
+mod adopted;
 mod hygiene;
 mod traffic;
 mod world;

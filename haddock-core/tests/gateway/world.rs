@@ -183,7 +183,7 @@ pub(crate) fn number(revision: u64) -> Number {
 
 pub(crate) fn table(revision: u64, idle: Duration, routes: &[(&str, SocketAddr, u32)]) -> RoutingTable {
     let route = |(name, address, share): &(&str, SocketAddr, u32)| {
-        (InstanceId::new(name).expect("valid"), Route { address: *address, share: Share::percent(*share) })
+        (InstanceId::new(name).expect("valid"), Route::new(*address, Share::percent(*share)))
     };
     RoutingTable {
         service: service(),
@@ -287,6 +287,10 @@ impl Harness for World {
 
     fn idle(&self) -> Duration {
         Duration::from_secs(5)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn start(&self, instance: &InstanceId) -> SocketAddr {

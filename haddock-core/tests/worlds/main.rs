@@ -11,6 +11,7 @@
 
 #![allow(clippy::print_stdout, reason = "a test's output is where a trace is read")]
 
+mod adopted;
 mod l1;
 mod l2;
 mod l3;

@@ -54,6 +54,13 @@ fn growing(_: u64) -> Tuning {
     GROWING
 }
 
+/// A server is adopted, with its sessions, and the first release is in a hurry.
+const ADOPTED: Tuning = Tuning { adopts: 100, fault_every: 15_000, deadlines: 0, bad_images: 5, ..Tuning::DEFAULT };
+
+fn adopted(_: u64) -> Tuning {
+    ADOPTED
+}
+
 fn any(seed: u64) -> Tuning {
     KINDS[usize::try_from(seed).expect("small") % KINDS.len()]
 }
@@ -109,11 +116,14 @@ mutants! {
     the_known_good_is_replaced: Rules { replace_known_good } in any
     what_is_drained_is_looked_at_twice: Rules { look_twice } in sharp
     the_known_good_stays: Rules { known_good_stays } in any
+    an_adopted_server_has_sessions: Rules { adopt_with_sessions } in adopted
     a_locator_refuses_older_numbers: LocatorRules { refuse_older } in any
     a_locator_follows_cookies_it_has_not_seen: LocatorRules { follow_unseen } in any
     a_locator_lets_old_cookies_open_new_sessions: LocatorRules { expire_cookies } in any
     a_locator_keeps_its_closed_marks: LocatorRules { persist } in any
     a_restarted_locator_does_not_know: LocatorRules { unknown_after_restart } in any
+    a_locator_follows_the_cookies_of_an_adopted_server: LocatorRules { follow_foreign } in adopted
+    a_locator_does_not_know_who_else_may_come: LocatorRules { unknown_while_adopted } in adopted
 }
 
 #[test]

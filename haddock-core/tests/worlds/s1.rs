@@ -28,6 +28,19 @@ impl World {
         }
     }
 
+    /// Nothing of an adopted server is ever stopped: to be closed is its end.
+    pub(crate) fn check_s1_close(&mut self, at: usize, instance: &InstanceId) {
+        if self.server_as(instance).is_none() {
+            return;
+        }
+        self.meet("adopted server closed");
+        let live = self.live_clients(instance, at);
+        if !live.is_empty() {
+            let what = format!("{instance}, which was adopted, is closed at g{} with clients {live:?} live", at + 1);
+            self.violate("S1", what);
+        }
+    }
+
     pub(crate) fn check_s1_evict(&mut self, at: usize, instance: &InstanceId, live: &[usize]) {
         let now = self.now;
         let truth = self.truth_of(instance);

@@ -32,6 +32,22 @@ impl World {
         }
     }
 
+    /// Nothing is ever begun with an adopted server.
+    pub(crate) fn check_s4_server(&mut self, step: &Step) {
+        for action in &step.actions {
+            let touches = match action {
+                Action::Pull { version } => step.state.versions[version].external,
+                Action::Launch { instance, .. } | Action::Stop { instance } | Action::RemoveStray { instance } => {
+                    self.server_as(instance).is_some()
+                }
+                Action::Apply { .. } | Action::Close { .. } | Action::Evict { .. } => false,
+            };
+            if touches {
+                self.violate("S4", format!("{action:?} of an adopted server"));
+            }
+        }
+    }
+
     pub(crate) fn check_s4_removal(&mut self, controller: usize, instance: &InstanceId) {
         if !self.journal.strays.contains_key(instance) {
             self.violate("S4", format!("{instance} is removed as a stray by controller {controller}, uncommitted"));

@@ -4,6 +4,9 @@
 //! runs in the life in which the session is, and no locator evicted it for a reason, then the request goes there.
 //! If the session has surely expired and has no request under way, it opens a new one: it cannot come back to an instance that is being
 //! closed.
+//!
+//! And when a client sends a request that has a session on the server that was adopted, from before: until the first
+//! answer gives it a cookie of the locator's it has only the application's, and its request goes to that server.
 
 use haddock_core::locator::sim::Ticket;
 
@@ -34,6 +37,27 @@ impl World {
             let to = ticket.map(|ticket| &ticket.instance);
             let closed = self.posts[at].core.is_closed(&self.service, &cookie.instance);
             let what = format!("{:?} of {} went to {to:?}; closed there: {closed}", cookie.session, cookie.instance);
+            self.violate("S6", what);
+        }
+    }
+}
+
+impl World {
+    pub(crate) fn check_s6_former(&mut self, at: usize, client: usize, ticket: Option<&Ticket>) {
+        let Some(id) = self.server.as_ref().and_then(|server| server.instance.clone()) else { return };
+        let evicted = !self.truth_of(&id).evicted.is_empty();
+        if self.clients[client].stay.is_some() || evicted || !self.has_former_session(&self.clients[client], &id) {
+            return;
+        }
+        self.meet("request of a session from before");
+        let route = self.posts[at].core.table(&self.service).and_then(|table| table.routes.get(&id));
+        if route.is_some_and(|route| route.share.is_zero()) {
+            self.meet("request of a session from before at share 0");
+        }
+        if ticket.is_none_or(|ticket| ticket.instance != id) {
+            let to = ticket.map(|ticket| &ticket.instance);
+            let closed = self.posts[at].core.is_closed(&self.service, &id);
+            let what = format!("client {client} has a session on {id} and went to {to:?}; closed there: {closed}");
             self.violate("S6", what);
         }
     }

@@ -34,7 +34,7 @@ impl World {
         let (before, after) = (&self.before, &step.state);
         let (Some(good), Some(release)) = (after.known_good, &after.release) else { return };
         let ReleasePhase::Ramping(stage) = release.phase else { return };
-        let served = |version| before.instances_of(version).any(|(_, i)| self.is_home(i));
+        let served = |version| before.instances_of(version).any(|(id, i)| self.is_home(id, i));
         let launched = before.release.as_ref().is_some_and(|r| r.phase == ReleasePhase::Launching);
         if good != release.version && launched && !release.rollback && stage > 0 && served(good) {
             self.violate("S7", format!("{good} is known good and serves, and the ramp begins at stage {stage}"));
@@ -55,9 +55,8 @@ impl World {
         }
     }
 
-    fn is_home(&self, instance: &Instance) -> bool {
-        let lives = &instance.lives;
-        let truth = self.truth.instances.values().find(|truth| truth.lives.as_ref() == Some(lives));
+    fn is_home(&self, id: &InstanceId, instance: &Instance) -> bool {
+        let truth = self.truth.instances.get(id);
         let well = truth.is_some_and(|truth| truth.broken_at.is_none() && truth.hangs.is_empty());
         instance.phase == Phase::Serving && instance.unresponsive_since.is_none() && well
     }

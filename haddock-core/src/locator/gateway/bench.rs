@@ -33,7 +33,7 @@ impl Crowd {
         let mut routing = Routing::new(1, now, Before::Listed, sessions, 42);
         let instances: Vec<_> =
             (0..10).map(|n| InstanceId::new(format!("shop-{n}-ab12cd34")).expect("valid")).collect();
-        let route = Route { address: ([127, 0, 0, 1], 8080).into(), share: Share::percent(10) };
+        let route = Route::new(([127, 0, 0, 1], 8080).into(), Share::percent(10));
         routing.apply(
             &RoutingTable {
                 service,

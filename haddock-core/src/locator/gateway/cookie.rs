@@ -177,9 +177,18 @@ pub(super) fn without(header: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     (!rest.is_empty()).then_some(rest)
 }
 
+/// Whether one `Cookie` header has a cookie that no gateway has set, of whatever service.
+pub(super) fn has_foreign(header: &[u8]) -> bool {
+    let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pairs.into_iter().any(|pair| !pair.is_empty() && !pair.starts_with(PREFIX.as_bytes()))
+}
+
+/// What the names of our cookies begin with.
+const PREFIX: &str = "haddock-";
+
 /// The name of the service's cookie. Cookies know no ports: two services on one host name must not share it.
 pub(super) fn name(service: &ServiceName) -> String {
-    format!("haddock-{service}")
+    format!("{PREFIX}{service}")
 }
 
 #[cfg(test)]

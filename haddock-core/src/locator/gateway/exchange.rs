@@ -70,8 +70,8 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let service = connection.service(parts.headers.get(header::HOST)).ok_or(NOWHERE)?;
     let https = connection.came_by_https(&parts.headers);
 
-    let (passage, foreign) = enter(connection, &service, &parts, &seen)?;
-    if seen.cookie && foreign {
+    let (passage, ours) = enter(connection, &service, &parts, &seen)?;
+    if seen.cookie && ours {
         strip_cookie(&mut parts.headers, &service.cookie);
     }
     let upgrade = headers::wanted_upgrade(&parts, &seen);
@@ -104,6 +104,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
 }
 
 /// Gives the request its place. Says whether there was a cookie of our name, which is not for the instance to see.
+/// Without one, the client may have a session from before its instance was adopted.
 fn enter(
     connection: &Arc<Connection>,
     service: &Arc<Service>,
@@ -111,18 +112,35 @@ fn enter(
     seen: &Seen,
 ) -> Result<(Passage, bool), Refusal> {
     let mut claim: Option<Claim<'_>> = None;
-    let mut foreign = false;
+    let mut ours = false;
     if seen.cookie {
         for header in parts.headers.get_all(header::COOKIE) {
             for value in cookie::values(header.as_bytes(), &service.cookie) {
-                foreign = true;
+                ours = true;
                 claim = claim.or_else(|| service.sealer.open(value));
             }
         }
     }
     let now = connection.now();
-    let placement = service.routing().place(claim, parts.uri.path(), &[], now).ok_or(NOWHERE)?;
-    Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), foreign))
+    let path = parts.uri.path();
+    let mut routing = service.routing();
+    let adopted = if seen.cookie && !ours {
+        routing.place_foreign(|name| carries(&parts.headers, name), path, now)
+    } else {
+        None
+    };
+    let placement = adopted.or_else(|| routing.place(claim, path, &[], now)).ok_or(NOWHERE)?;
+    drop(routing);
+    Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), ours))
+}
+
+/// Whether the application has set a cookie of that name, or any.
+fn carries(headers: &HeaderMap, name: Option<&str>) -> bool {
+    let mut headers = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
+    headers.any(|header| match name {
+        Some(name) => cookie::values(header, name.as_bytes()).next().is_some(),
+        None => cookie::has_foreign(header),
+    })
 }
 
 fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {

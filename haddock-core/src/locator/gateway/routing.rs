@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
 use crate::name::InstanceId;
-use crate::routing::{CloseAnswer, Count, InstanceFigures, LocatorReport, Number, RoutingTable, SessionPolicy, Share};
+use crate::routing::{
+    Adopted, CloseAnswer, Count, InstanceFigures, LocatorReport, Number, RoutingTable, SessionPolicy, Share,
+};
 use crate::time::Timestamp;
 
 use super::cookie::{AHEAD, Claim};
@@ -81,6 +83,8 @@ pub(super) struct Session {
     pub(super) id: u64,
     /// Whether it began with this request, so that nothing of it is on the instance yet.
     pub(super) opened: bool,
+    /// Whether it was there before this gateway knew of it, on an instance that was adopted.
+    foreign: bool,
     /// `None`: the table was full.
     slot: Option<Slot>,
     /// Until when the client's cookie says it was used; `None`: it has no cookie yet.
@@ -90,7 +94,7 @@ pub(super) struct Session {
 impl Placement {
     /// Whether its session was there before.
     pub(super) fn is_sticky(&self) -> bool {
-        self.session.is_some_and(|session| !session.opened)
+        self.session.is_some_and(|session| !session.opened || session.foreign)
     }
 }
 
@@ -109,6 +113,8 @@ pub(super) struct Routing {
     sessions: SessionTable,
     new: Shares,
     ignored: Shares,
+    /// The instance that was adopted with sessions that are not in the table.
+    adopted: Option<(u32, Adopted)>,
     last_id: u64,
 }
 
@@ -127,6 +133,7 @@ impl Routing {
             by_id: HashMap::new(),
             new: Shares::default(),
             ignored: Shares::default(),
+            adopted: None,
             last_id: seed,
         }
     }
@@ -172,12 +179,14 @@ impl Routing {
         for instance in &mut self.instances {
             instance.share = None;
         }
+        self.adopted = None;
         for (id, route) in &table.routes {
-            let at = self.instance(id, Some(route.address)) as usize;
-            let instance = &mut self.instances[at];
+            let at = self.instance(id, Some(route.address));
+            let instance = &mut self.instances[at as usize];
             if !instance.closed {
                 instance.address = route.address;
                 instance.share = Some(route.share);
+                self.adopted = self.adopted.take().or_else(|| Some((at, route.adopted.clone()?)));
             }
         }
         if self.policy != table.session {
@@ -257,16 +266,41 @@ impl Routing {
         {
             return Some(placement);
         }
-        let ignored = !self.policy.ignore.is_empty() && self.policy.ignore.iter().any(|ignored| ignored == path);
+        let ignored = self.is_ignored(path);
         let shares = if ignored { &mut self.ignored } else { &mut self.new };
         let at = shares.pick(|instance| !tried.contains(&instance))?;
-        if ignored {
-            return Some(self.take_place(at, None));
+        Some(if ignored { self.take_place(at, None) } else { self.open(at, false, now) })
+    }
+
+    /// Decides where a request goes that has cookies, but none of ours: to the instance that was adopted, if one of the
+    /// sessions that it had before may be meant. `None`: it is as any other request.
+    ///
+    /// `carries`: whether one of the cookies has that name; of `None`, whether there is any at all.
+    pub(super) fn place_foreign(
+        &mut self,
+        carries: impl FnOnce(Option<&str>) -> bool,
+        path: &str,
+        now: Timestamp,
+    ) -> Option<Placement> {
+        let (at, adopted) = self.adopted.as_ref()?;
+        let at = *at;
+        if now >= adopted.until || !self.instances[at as usize].takes_requests() || !carries(adopted.cookie.as_deref())
+        {
+            return None;
         }
+        Some(if self.is_ignored(path) { self.take_place(at, None) } else { self.open(at, true, now) })
+    }
+
+    fn is_ignored(&self, path: &str) -> bool {
+        self.policy.ignore.iter().any(|ignored| ignored == path)
+    }
+
+    /// Opens a session.
+    fn open(&mut self, at: u32, foreign: bool, now: Timestamp) -> Placement {
         let id = self.next_id();
         let slot = self.enter(id, at, now, true);
         self.instances[at as usize].sessions_begun += 1;
-        Some(self.take_place(at, Some(Session { id, opened: true, slot, stamp: None })))
+        self.take_place(at, Some(Session { id, opened: true, foreign, slot, stamp: None }))
     }
 
     /// Follows a genuine cookie, if its instance still takes requests and the session has not expired.
@@ -300,7 +334,7 @@ impl Routing {
                 (at, self.enter(claim.session, at, stamp.max(now), false))
             }
         };
-        let session = Session { id: claim.session, opened: false, slot, stamp: Some(stamp) };
+        let session = Session { id: claim.session, opened: false, foreign: false, slot, stamp: Some(stamp) };
         Some(self.take_place(at, Some(session)))
     }
 
@@ -426,7 +460,9 @@ impl Routing {
 
     fn figures(&self, at: u32, now: Timestamp) -> InstanceFigures {
         let instance = &self.instances[at as usize];
-        let unknown = (instance.uncounted > 0 && !instance.evicted)
+        let awaited = self.adopted.as_ref().is_some_and(|(which, adopted)| *which == at && now < adopted.until);
+        let unknown = awaited
+            || (instance.uncounted > 0 && !instance.evicted)
             || instance.uncounted_until.is_some_and(|last| now.since(last) < self.policy.idle);
         InstanceFigures {
             share: instance.share,

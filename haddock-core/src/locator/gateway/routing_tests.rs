@@ -19,10 +19,8 @@ fn number(revision: u64) -> Number {
 }
 
 fn table(revision: u64, shares: &[(usize, u32)]) -> RoutingTable {
-    let route = |n: usize, share| Route {
-        address: SocketAddr::from(([127, 0, 0, 1], 8000 + u16::try_from(n).expect("small"))),
-        share: Share::percent(share),
-    };
+    let address = |n: usize| SocketAddr::from(([127, 0, 0, 1], 8000 + u16::try_from(n).expect("small")));
+    let route = |n: usize, share| Route::new(address(n), Share::percent(share));
     RoutingTable {
         service: ServiceName::new("shop").expect("valid"),
         number: number(revision),

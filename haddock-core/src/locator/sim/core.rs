@@ -55,6 +55,10 @@ pub struct LocatorRules {
     pub persist: bool,
     /// After a restart, what lives is not known for one idle period.
     pub unknown_after_restart: bool,
+    /// A request with a cookie of the application's alone goes to the instance that was adopted.
+    pub follow_foreign: bool,
+    /// Until the sessions from before its adoption have come or expired, what lives on it is not known.
+    pub unknown_while_adopted: bool,
 }
 
 impl LocatorRules {
@@ -66,6 +70,8 @@ impl LocatorRules {
         refuse_busy: true,
         persist: true,
         unknown_after_restart: true,
+        follow_foreign: true,
+        unknown_while_adopted: true,
     };
 }
 
@@ -130,7 +136,7 @@ impl SimLocatorCore {
             counting_since: self.counting_since,
             newest: site.newest,
             table: site.table.as_ref().map(|table| table.number),
-            instances: site.figures(anew_since, now),
+            instances: site.figures(&self.rules, anew_since, now),
         }
     }
 
@@ -146,17 +152,38 @@ impl SimLocatorCore {
         let site = self.services.get_mut(service)?;
         site.expire(now);
         let sticky = cookie.filter(|cookie| site.follows(&self.rules, cookie, now));
-        let (session, instance, opened) = match sticky {
-            Some(cookie) => (cookie.session, cookie.instance.clone(), false),
-            None => {
-                let instance = site.next()?;
-                self.opened += 1;
-                let id = (u64::from(self.id) << 48) | (self.incarnation << 32) | self.opened;
-                (SessionId(id), instance, true)
-            }
-        };
-        let address = site.begin(session, &instance, opened, upgraded, now)?;
-        Some(Ticket { session, instance, address, opened, upgraded, incarnation: self.incarnation })
+        if let Some(cookie) = sticky {
+            let (session, instance) = (cookie.session, cookie.instance.clone());
+            let address = site.begin(session, &instance, false, upgraded, now)?;
+            return Some(Ticket { session, instance, address, opened: false, upgraded, incarnation: self.incarnation });
+        }
+        let instance = site.next()?;
+        self.open(service, instance, upgraded, now)
+    }
+
+    /// Begins a request that carries a cookie of the application's of that name, and none of ours: of a client that has
+    /// a session from before an instance was adopted, perhaps. It opens a session there if there is such an instance,
+    /// else as [`begin`](Self::begin) does.
+    pub fn begin_foreign(
+        &mut self,
+        service: &ServiceName,
+        cookie: &str,
+        upgraded: bool,
+        now: Timestamp,
+    ) -> Option<Ticket> {
+        let site = self.services.get_mut(service)?;
+        site.expire(now);
+        match site.adopted(cookie, now).filter(|_| self.rules.follow_foreign) {
+            Some(instance) => self.open(service, instance, upgraded, now),
+            None => self.begin(service, None, upgraded, now),
+        }
+    }
+
+    fn open(&mut self, service: &ServiceName, instance: InstanceId, upgraded: bool, now: Timestamp) -> Option<Ticket> {
+        self.opened += 1;
+        let session = SessionId((u64::from(self.id) << 48) | (self.incarnation << 32) | self.opened);
+        let address = self.services.get_mut(service)?.begin(session, &instance, true, upgraded, now)?;
+        Some(Ticket { session, instance, address, opened: true, upgraded, incarnation: self.incarnation })
     }
 
     /// Ends a request; the session's idle time counts from here. Answers with the cookie that the client keeps, or

@@ -13,7 +13,7 @@
 //! let (shop, one) = (ServiceName::new("shop")?, InstanceId::new("shop-1-j")?);
 //! let now = Timestamp::from_millis(0);
 //! let mut locator = SimLocatorCore::new(1, now);
-//! let route = Route { address: ([127, 0, 0, 1], 8080).into(), share: Share::FULL };
+//! let route = Route::new(([127, 0, 0, 1], 8080).into(), Share::FULL);
 //! let number = Number { epoch: 1, revision: 1 };
 //! let table = RoutingTable {
 //!     service: shop.clone(),

@@ -56,6 +56,15 @@ impl SimLocator {
         if inner.down { None } else { inner.core.begin(service, cookie, upgraded, now) }
     }
 
+    /// Begins a request of a client that has only a cookie of the application's; see
+    /// [`SimLocatorCore::begin_foreign`]. `None` too while the locator is down.
+    #[must_use]
+    pub fn begin_foreign(&self, service: &ServiceName, cookie: &str, upgraded: bool) -> Option<Ticket> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        if inner.down { None } else { inner.core.begin_foreign(service, cookie, upgraded, now) }
+    }
+
     /// Ends a client's request; see [`SimLocatorCore::finish`].
     pub fn finish(&self, service: &ServiceName, ticket: &Ticket, failed: bool) -> Option<Cookie> {
         let now = self.clock.now();

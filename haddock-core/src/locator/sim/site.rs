@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::core::{Cookie, LocatorRules, SessionId, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::InstanceId;
-use crate::routing::{Count, InstanceFigures, Number, RoutingTable, Share};
+use crate::routing::{Count, InstanceFigures, Number, Route, RoutingTable, Share};
 use crate::time::Timestamp;
 
 /// One service.
@@ -80,6 +80,17 @@ impl Site {
             return session.instance == cookie.instance;
         }
         rules.follow_unseen && (cookie.last_use + self.idle() > now || !rules.expire_cookies)
+    }
+
+    /// The instance that a request goes to which has nothing but a cookie of that name, if one was adopted with sessions
+    /// that are known by it.
+    pub(super) fn adopted(&self, cookie: &str, now: Timestamp) -> Option<InstanceId> {
+        let routes = self.table.iter().flat_map(|table| &table.routes);
+        let adopts = |route: &Route| {
+            let adopted = route.adopted.as_ref().filter(|adopted| now < adopted.until);
+            adopted.is_some_and(|adopted| adopted.cookie.as_ref().is_none_or(|name| name == cookie))
+        };
+        routes.into_iter().find(|(id, route)| adopts(route) && !self.closed.contains(*id)).map(|(id, _)| id.clone())
     }
 
     /// The instance that the next new session goes to: smooth weighted round robin over the shares in force.
@@ -158,7 +169,12 @@ impl Site {
 
     /// Figures of what is listed, closed, or has anything on it. `since` is when counting began anew, if sessions
     /// from before may live.
-    pub(super) fn figures(&self, since: Option<Timestamp>, now: Timestamp) -> BTreeMap<InstanceId, InstanceFigures> {
+    pub(super) fn figures(
+        &self,
+        rules: &LocatorRules,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> BTreeMap<InstanceId, InstanceFigures> {
         let unknown = since.is_some_and(|since| since + self.idle() > now);
         let mut all: BTreeMap<InstanceId, InstanceFigures> = BTreeMap::new();
         for (id, tally) in &self.tallies {
@@ -187,6 +203,13 @@ impl Site {
             let figures = all.entry(session.instance.clone()).or_default();
             if let Count::Exact(live) = figures.live {
                 figures.live = Count::Exact(live + 1);
+            }
+        }
+        for (id, route) in self.table.iter().flat_map(|table| &table.routes) {
+            let awaited = route.adopted.as_ref().is_some_and(|adopted| now < adopted.until);
+            let figures = all.entry(id.clone()).or_default();
+            if awaited && rules.unknown_while_adopted && !figures.closed {
+                figures.live = Count::Unknown;
             }
         }
         all.retain(|_, figures| figures.share.is_some() || figures.closed || !figures.is_empty());

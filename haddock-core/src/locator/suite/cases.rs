@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::error::ErrorKind;
 use crate::routing::{CloseAnswer, Count, Number};
 
-use super::kit::{Kit, MOMENT, id, number_of};
+use super::kit::{Kit, MOMENT, id, known_by, number_of};
 use super::{Ask, Cookies, Harness};
 
 /// A call whose number is older than the newest that was seen is refused, whatever it asks for, and changes nothing.
@@ -441,4 +441,58 @@ pub async fn after_a_restart_nothing_counts_as_drained_for_one_idle_time(harness
     kit.expire().await;
     kit.assert_live(1, 0).await;
     assert_eq!(kit.close(1).await, CloseAnswer::Closed);
+}
+
+/// A client of an adopted instance has the application's cookie and none of the locator's: it goes on where it was,
+/// whatever the shares are, and from its first request on it is a session like any other.
+pub async fn sessions_from_before_its_adoption_stay_on_an_instance(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    kit.apply_adopted(&[(1, 0), (2, 100)], 1, None).await;
+    assert_eq!(kit.ask(&mut Cookies::new()).await, Some(2), "a new client has no session from before");
+    let mut one = known_by("JSESSIONID");
+    let mut other = known_by("sid");
+    for cookies in [&mut one, &mut other] {
+        assert_eq!(kit.ask(cookies).await, Some(1));
+        assert_eq!(kit.ask(cookies).await, Some(1));
+    }
+    assert_eq!(kit.figures(1).await.sessions_begun, 2, "each is one session, however often it asks");
+    kit.restart().await;
+    assert_eq!(kit.ask(&mut known_by("late")).await, Some(1), "it is in the table, which outlives a restart");
+    kit.harness.pass(kit.harness.idle() / 2 + MOMENT).await;
+    assert_eq!(kit.ask(&mut one).await, Some(1));
+    kit.harness.pass(kit.harness.idle() / 2).await;
+    assert_eq!(kit.ask(&mut known_by("JSESSIONID")).await, Some(2), "whoever had a session has come or lost it");
+    assert_eq!(kit.ask(&mut one).await, Some(1), "a session that was found goes on");
+}
+
+/// Where the application's cookie is known by name, a client that has others only is a new one.
+pub async fn a_named_cookie_tells_sessions_from_before_from_other_clients(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    kit.apply_adopted(&[(1, 0), (2, 100)], 1, Some("JSESSIONID")).await;
+    assert_eq!(kit.ask(&mut known_by("visited")).await, Some(2));
+    assert_eq!(kit.ask(&mut known_by("XJSESSIONID")).await, Some(2));
+    assert_eq!(kit.ask(&mut known_by("JSESSIONID")).await, Some(1));
+    kit.evict(1).await;
+    assert_eq!(kit.ask(&mut known_by("JSESSIONID")).await, Some(2), "nothing goes to what is closed");
+}
+
+/// How many sessions an adopted instance has is unknown until the last of those from before has come or expired.
+pub async fn an_adopted_instance_is_not_empty_before_its_sessions_have_come_or_expired(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    if !kit.counts() {
+        return;
+    }
+    kit.apply_adopted(&[(1, 0), (2, 100)], 1, None).await;
+    kit.harness.pass(kit.harness.idle() - MOMENT).await;
+    assert_eq!(kit.figures(1).await.live, Count::Unknown);
+    assert!(matches!(kit.close(1).await, CloseAnswer::Busy(_)));
+    let mut cookies = known_by("JSESSIONID");
+    assert_eq!(kit.ask(&mut cookies).await, Some(1));
+    kit.harness.pass(MOMENT).await;
+    kit.assert_live(1, 1).await;
+    assert!(matches!(kit.close(1).await, CloseAnswer::Busy(_)), "it lives");
+    kit.expire().await;
+    kit.assert_live(1, 0).await;
+    assert_eq!(kit.close(1).await, CloseAnswer::Closed);
+    assert_eq!(kit.ask(&mut cookies).await, Some(2));
 }

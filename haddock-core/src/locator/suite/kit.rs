@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::name::InstanceId;
-use crate::routing::{Count, InstanceFigures, LocatorReport, Number, Route, RoutingTable, SessionPolicy, Share};
+use crate::routing::{
+    Adopted, Count, InstanceFigures, LocatorReport, Number, Route, RoutingTable, SessionPolicy, Share,
+};
 
 use super::{Ask, Cookies, Harness, IGNORED};
 
@@ -33,7 +35,7 @@ impl<H: Harness> Kit<H> {
         let mut routes = BTreeMap::new();
         for (n, share) in shares {
             let address = self.harness.start(&id(*n)).await;
-            routes.insert(id(*n), Route { address, share: Share::percent(*share) });
+            routes.insert(id(*n), Route::new(address, Share::percent(*share)));
         }
         let session = SessionPolicy { idle: self.harness.idle(), ignore: vec![IGNORED.to_owned()] };
         RoutingTable { service: self.harness.service(), number, session, routes }
@@ -44,6 +46,16 @@ impl<H: Harness> Kit<H> {
         let number = self.next();
         self.harness.locator().apply(&self.table(number, shares).await).await.expect("the newest number");
         number
+    }
+
+    /// As [`apply`](Self::apply), with the instance `n` adopted: its sessions from before come within one idle time.
+    pub(super) async fn apply_adopted(&self, shares: &[(usize, u32)], n: usize, cookie: Option<&str>) {
+        let number = self.next();
+        let mut table = self.table(number, shares).await;
+        let until = self.harness.now() + self.harness.idle();
+        let adopted = Adopted { until, cookie: cookie.map(str::to_owned) };
+        table.routes.get_mut(&id(n)).expect("it has a line").adopted = Some(adopted);
+        self.harness.locator().apply(&table).await.expect("the newest number");
     }
 
     pub(super) async fn report(&self) -> LocatorReport {
@@ -120,6 +132,11 @@ impl<H: Harness> Kit<H> {
 
 pub(super) fn number_of(instance: &InstanceId) -> Option<usize> {
     instance.as_str().strip_prefix("suite-")?.parse().ok()
+}
+
+/// A client that has only this cookie, which the application has set.
+pub(super) fn known_by(cookie: &str) -> Cookies {
+    Cookies::from([(cookie.to_owned(), "5A3C".to_owned())])
 }
 
 /// A moment, to be just before a limit.

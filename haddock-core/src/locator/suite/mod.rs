@@ -22,6 +22,7 @@ use async_trait::async_trait;
 
 use crate::locator::ServiceLocator;
 use crate::name::{InstanceId, ServiceName};
+use crate::time::{Clock as _, SystemClock, Timestamp};
 
 pub use cases::*;
 
@@ -67,6 +68,11 @@ pub trait Harness: Send + Sync + 'static {
     /// How much later than after the idle time a session may expire.
     fn late(&self) -> Duration {
         Duration::from_millis(200)
+    }
+
+    /// The present time, as the locator sees it. Unless it is given a clock, that is the machine's.
+    fn now(&self) -> Timestamp {
+        SystemClock::new().now()
     }
 
     /// Starts an instance, or takes one that runs already.
@@ -115,6 +121,9 @@ macro_rules! locator_suite {
             numbers_tables_and_closed_marks_outlive_a_restart
             an_unseen_session_follows_its_cookie
             after_a_restart_nothing_counts_as_drained_for_one_idle_time
+            sessions_from_before_its_adoption_stay_on_an_instance
+            a_named_cookie_tells_sessions_from_before_from_other_clients
+            an_adopted_instance_is_not_empty_before_its_sessions_have_come_or_expired
         }
     };
     (@cases $harness:expr; $($case:ident)*) => {

@@ -24,8 +24,11 @@ impl Work<'_> {
                 Phase::Failed => self.drain_failed(id),
                 _ => {}
             }
-            if self.state.instances[id].phase == Phase::Retiring {
-                self.stop(id);
+            let instance = &self.state.instances[id];
+            match instance.phase {
+                Phase::Retiring if instance.external.is_some() => self.release_external(id),
+                Phase::Retiring => self.stop(id),
+                _ => {}
             }
         }
         self.remove_strays();

@@ -1,6 +1,7 @@
 //! One step, part by part.
 
 mod drain;
+mod external;
 mod progress;
 mod requests;
 mod routing;

@@ -1,5 +1,6 @@
 //! How far the release is.
 
+use super::external::external_is_over;
 use super::{RUNTIME_BACKOFF, Work};
 use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, VersionId};
@@ -63,6 +64,10 @@ impl Work<'_> {
     }
 
     fn prepare(&mut self, version: VersionId) -> bool {
+        if self.is_adopting() {
+            let message = "the adopted server has not answered its probe yet";
+            return self.wait_for(version, Error::new(ErrorKind::Busy, message));
+        }
         if self.version(version).pins.is_none() && !self.pull(version) {
             return false;
         }
@@ -113,7 +118,9 @@ impl Work<'_> {
     }
 
     fn launching(&mut self, version: VersionId) -> bool {
-        self.start_missing(version);
+        if self.start_missing(version) {
+            return true;
+        }
         let replicas = self.version(version).new.settings.release.replicas as usize;
         let ready = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
         let paused = self.state.release.as_ref().is_some_and(|release| release.paused_at.is_some());
@@ -144,16 +151,25 @@ impl Work<'_> {
     }
 
     /// The candidate has its number of replicas. One that failed aborts its release; but one that a rollback went back to
-    /// may be closed by a close that was under way.
-    fn start_missing(&mut self, version: VersionId) {
+    /// may be closed by a close that was under way. If that was an adopted server, there is no other: answers whether the
+    /// release was aborted for that.
+    fn start_missing(&mut self, version: VersionId) -> bool {
         let replicas = self.version(version).new.settings.release.replicas as usize;
-        for _ in self.usable(version)..replicas {
+        let usable = self.usable(version);
+        if usable < replicas && self.version(version).external {
+            self.abort(AbortReason::Failed(external_is_over(version)));
+            return true;
+        }
+        for _ in usable..replicas {
             self.start_instance(version, false);
         }
+        false
     }
 
     fn ramping(&mut self, version: VersionId, stage: usize) -> bool {
-        self.start_missing(version);
+        if self.start_missing(version) {
+            return true;
+        }
         let ramp = self.version(version).new.settings.release.ramp.clone();
         let last = stage + 1 >= ramp.len();
         let share = self.stage_share(version, stage);
@@ -171,7 +187,9 @@ impl Work<'_> {
     }
 
     fn settling(&mut self, version: VersionId) -> bool {
-        self.start_missing(version);
+        if self.start_missing(version) {
+            return true;
+        }
         let settle = self.version(version).new.settings.release.settle;
         let Some(held_since) = self.hold(version, Share::FULL) else { return false };
         if !self.has_healthy(version) || !self.is_over(held_since + settle) {
@@ -244,7 +262,10 @@ impl Work<'_> {
     /// The candidate keeps its share until the known good version, or a replacement of it, has it in force. If that cannot
     /// be started again, the release ends nevertheless: the share stays where it is, and a newer release may come.
     fn aborting(&mut self, version: VersionId, reason: &AbortReason) -> bool {
-        let in_vain = |good| self.version(good).replacing.count >= TRIES_IN_VAIN && !self.has_healthy(good);
+        let in_vain = |good| {
+            let given_up = self.version(good).replacing.count >= TRIES_IN_VAIN || self.version(good).external;
+            given_up && !self.has_healthy(good)
+        };
         let way_back = self.state.known_good.is_some_and(|good| good != version && !in_vain(good));
         let asked = self.state.asked_share_of(version);
         let in_force = self.state.asked.as_ref().is_none_or(|asked| asked.in_force);
@@ -280,7 +301,7 @@ impl Work<'_> {
         };
         let replicas = self.version(good).new.settings.release.replicas as usize;
         let missing = replicas.saturating_sub(self.usable(good));
-        if !serves || missing == 0 || !self.rules.replace_known_good {
+        if !serves || missing == 0 || !self.rules.replace_known_good || self.version(good).external {
             return;
         }
         let replacing = &mut self.version_mut(good).replacing;
@@ -296,18 +317,25 @@ impl Work<'_> {
     }
 
     fn start_instance(&mut self, version: VersionId, replacement: bool) {
+        let (id, ready_by) = self.add_instance(version);
+        let now = self.now;
+        let (first, longest) = RUNTIME_BACKOFF;
+        self.instance_mut(&id).launch.begin(now, first, longest);
+        self.events.push(Event::InstanceStarting { instance: id.clone(), version, replacement });
+        self.actions.push(Action::Launch { instance: id, ready_by });
+    }
+
+    /// A new instance, which nobody has begun to launch.
+    pub(super) fn add_instance(&mut self, version: VersionId) -> (InstanceId, Timestamp) {
         let id = InstanceId::of(&self.state.journal, &self.state.service, self.state.next_instance);
         self.state.next_instance += 1;
         let ready_by = self.now + self.version(version).new.settings.ready.within;
-        let mut launch = Attempt::default();
-        let (first, longest) = RUNTIME_BACKOFF;
-        launch.begin(self.now, first, longest);
         let instance = Instance {
             version,
             phase: Phase::Starting,
             since: self.now,
             ready_by,
-            launch,
+            launch: Attempt::default(),
             lives: Default::default(),
             address: None,
             named: None,
@@ -321,9 +349,9 @@ impl Work<'_> {
             failure: None,
             dead: false,
             stop: Attempt::default(),
+            external: None,
         };
         self.state.instances.insert(id.clone(), instance);
-        self.events.push(Event::InstanceStarting { instance: id.clone(), version, replacement });
-        self.actions.push(Action::Launch { instance: id, ready_by });
+        (id, ready_by)
     }
 }

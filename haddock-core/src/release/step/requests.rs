@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Work;
-use crate::environment::Queue;
+use super::external::external_is_over;
+use crate::environment::{Queue, ServiceSettings};
 use crate::error::{Error, ErrorKind};
 use crate::locator::SessionCount;
 use crate::name::{ComponentName, RequestId, VersionId};
@@ -32,6 +33,7 @@ impl Work<'_> {
     fn take(&mut self, request: &Request) -> Result<(), Error> {
         match &request.verb {
             Verb::Release(new) => self.take_release(request, new),
+            Verb::Adopt(adoption) => self.take_adoption(request, adoption),
             Verb::Rollback if self.state.release.is_some() => self.take_abort(request),
             Verb::Rollback => self.take_rollback(request),
             Verb::Abort => self.take_abort(request),
@@ -42,7 +44,7 @@ impl Work<'_> {
     }
 
     fn take_release(&mut self, request: &Request, new: &NewVersion) -> Result<(), Error> {
-        self.check_locators(new)?;
+        self.check_locators(&new.settings)?;
         if let Some(skipped) = self.state.queued.replace(request.clone()) {
             self.events.push(Event::ReleaseSkipped { id: skipped.id });
         }
@@ -56,14 +58,14 @@ impl Work<'_> {
     }
 
     /// A drain needs sessions that stay at share 0, and their number, unless it is cut by a deadline.
-    fn check_locators(&self, new: &NewVersion) -> Result<(), Error> {
+    pub(super) fn check_locators(&self, settings: &ServiceSettings) -> Result<(), Error> {
         for (name, view) in &self.seen.locators {
             if !view.capabilities.keeps_sticky_at_zero {
                 let message = format!("locator `{name}` does not keep sessions on an instance at share 0");
                 return Err(Error::new(ErrorKind::NotSupported, message).with_hint("use a locator that does"));
             }
             let counts = view.capabilities.session_count != SessionCount::None;
-            if !counts && new.settings.release.drain.evict_after.is_none() {
+            if !counts && settings.release.drain.evict_after.is_none() {
                 let message = format!("locator `{name}` cannot count sessions, so a drain would never end");
                 return Err(Error::new(ErrorKind::NotSupported, message)
                     .with_hint("set `release.drain.evict_after`, or use a locator that counts"));
@@ -84,11 +86,21 @@ impl Work<'_> {
 
     fn start(&mut self, request: RequestId, new: NewVersion, pins: Option<BTreeMap<ComponentName, String>>) {
         let rollback = pins.is_some();
-        let id = VersionId(self.state.versions.keys().next_back().map_or(1, |last| last.0 + 1));
-        let version =
-            Version { request: request.clone(), new, pins, verdict: Verdict::Open, replacing: Attempt::default() };
-        self.state.versions.insert(id, version);
+        let id = self.add_version(Version {
+            request: request.clone(),
+            new,
+            pins,
+            verdict: Verdict::Open,
+            replacing: Attempt::default(),
+            external: false,
+        });
         self.begin_release(request, id, rollback);
+    }
+
+    pub(super) fn add_version(&mut self, version: Version) -> VersionId {
+        let id = VersionId(self.state.versions.keys().next_back().map_or(1, |last| last.0 + 1));
+        self.state.versions.insert(id, version);
+        id
     }
 
     fn begin_release(&mut self, request: RequestId, id: VersionId, rollback: bool) {
@@ -120,6 +132,8 @@ impl Work<'_> {
         let usable = |phase: Phase| matches!(phase, Phase::Ready | Phase::Serving | Phase::Draining);
         if self.state.instances_of(target).any(|(_, i)| usable(i.phase) && !i.closed_somewhere) {
             self.begin_release(request.id.clone(), target, true);
+        } else if self.version(target).external {
+            return Err(external_is_over(target));
         } else {
             let version = self.version(target);
             let (new, pins) = (version.new.clone(), version.pins.clone());

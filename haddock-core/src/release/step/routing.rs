@@ -18,7 +18,9 @@ impl Work<'_> {
         if self.rules.no_table_blind && self.containers.is_none() {
             return;
         }
-        let routes = self.routes();
+        let shares = self.shares();
+        self.note_sharing(&shares);
+        let routes = self.routes(&shares);
         let news = match &self.state.asked {
             None => !routes.is_empty(),
             Some(asked) => asked.routes != routes || self.needs_listing(asked, &routes),
@@ -43,14 +45,13 @@ impl Work<'_> {
     }
 
     /// Every instance that may get requests, with its share.
-    fn routes(&self) -> Routes {
-        let shares = self.shares();
+    fn routes(&self, shares: &BTreeMap<InstanceId, Share>) -> Routes {
         let mut routes = Routes::new();
         for (id, instance) in self.state.instances.iter().filter(|(_, instance)| self.is_named(instance)) {
             let Some(address) = instance.address else { continue };
             let share = shares.get(id).copied().unwrap_or(Share::ZERO);
             if !share.is_zero() || instance.named.is_some() || instance.phase != Phase::Failed {
-                routes.insert(id.clone(), Route { address, share });
+                routes.insert(id.clone(), Route { address, share, adopted: self.adopted(instance) });
             }
         }
         routes

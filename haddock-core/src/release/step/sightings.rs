@@ -61,6 +61,10 @@ impl Work<'_> {
     pub(super) fn sight_instances(&mut self) {
         let ids: Vec<InstanceId> = self.state.instances.keys().cloned().collect();
         for id in ids {
+            if self.state.instances[&id].external.is_some() {
+                self.sight_external(&id);
+                continue;
+            }
             let sighting = self.sighting(&id);
             match self.state.instances[&id].phase {
                 Phase::Starting => self.sight_starting(&id, sighting),
@@ -193,35 +197,36 @@ impl Work<'_> {
     }
 
     /// Whether it answers its probe; answers whether it failed for not doing so.
-    fn sight_probe(&mut self, id: &InstanceId, lives: &BTreeMap<ComponentName, Incarnation>) -> bool {
+    pub(super) fn sight_probe(&mut self, id: &InstanceId, lives: &BTreeMap<ComponentName, Incarnation>) -> bool {
         let now = self.now;
         let instance = &self.state.instances[id];
         let settings = &self.version(instance.version).new.settings;
         let (patience, entry) = (settings.release.unresponsive_for, &settings.entry.component);
-        let verdict = self.seen.probes.get(id).filter(|(life, _)| lives.get(entry) == Some(life)).map(|(_, ok)| *ok);
-        match (verdict, instance.unresponsive_since) {
-            (Some(false), None) => {
+        // Of an external one neither side knows a life.
+        let probed = self.seen.probes.get(id).filter(|probed| probed.life.as_ref() == lives.get(entry));
+        match (probed.map(|probed| &probed.failure), instance.unresponsive_since) {
+            (Some(Some(_)), None) => {
                 self.instance_mut(id).unresponsive_since = Some(now);
                 self.events.push(Event::InstanceUnresponsive { instance: id.clone() });
                 self.wake(now + patience);
             }
-            (Some(false), Some(since)) if since + patience <= now => {
-                let message = format!("it did not answer its probe for {} s", patience.as_secs());
+            (Some(Some(why)), Some(since)) if since + patience <= now => {
+                let message = format!("it did not answer its probe for {} s: {why}", patience.as_secs());
                 self.fail(id, Error::new(ErrorKind::NeverReady, message), false);
                 return true;
             }
-            (Some(false), Some(since)) => self.wake(since + patience),
-            (Some(true), Some(_)) => {
+            (Some(Some(_)), Some(since)) => self.wake(since + patience),
+            (Some(None), Some(_)) => {
                 self.instance_mut(id).unresponsive_since = None;
                 self.events.push(Event::InstanceResponsive { instance: id.clone() });
             }
-            (Some(true), None) | (None, _) => {}
+            (Some(None), None) | (None, _) => {}
         }
         false
     }
 
     /// `Serving` is a share in force; a serving one without is draining.
-    fn sight_share(&mut self, id: &InstanceId) {
+    pub(super) fn sight_share(&mut self, id: &InstanceId) {
         if !self.state.asked.as_ref().is_some_and(|asked| asked.in_force) {
             return;
         }
@@ -262,7 +267,7 @@ impl Work<'_> {
     }
 
     /// An instance seen closed on every locator is retiring, whatever was asked.
-    fn sight_closed(&mut self, id: &InstanceId) -> bool {
+    pub(super) fn sight_closed(&mut self, id: &InstanceId) -> bool {
         let Some(reports) = &self.reports else { return false };
         let figures = |report: &&crate::routing::LocatorReport| report.instances.get(id).cloned();
         let all: Option<Vec<_>> = reports.iter().map(figures).collect();

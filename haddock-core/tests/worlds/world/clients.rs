@@ -11,6 +11,8 @@ pub(crate) struct Client {
     /// What it keeps.
     pub(crate) stay: Option<Stay>,
     pub(crate) flight: Option<Flight>,
+    /// When it last used its session on the server that ran before, of which no locator knows.
+    pub(crate) former: Option<u64>,
     flights: u64,
     leaves_at: u64,
 }
@@ -38,7 +40,7 @@ pub(crate) struct Flight {
 
 impl Client {
     pub(crate) fn new() -> Self {
-        Self { stay: None, flight: None, flights: 0, leaves_at: 0 }
+        Self { stay: None, flight: None, former: None, flights: 0, leaves_at: 0 }
     }
 }
 
@@ -48,16 +50,22 @@ impl World {
             // It comes.
             let stays = self.dice.within(1_000..25_000);
             self.clients[client].leaves_at = self.now + stays;
+            self.come_to_server(client);
         }
         if self.clients[client].leaves_at <= self.now {
             let one = &mut self.clients[client];
-            (one.stay, one.leaves_at) = (None, 0);
+            (one.stay, one.former, one.leaves_at) = (None, None, 0);
             // In fair times fewer and fewer come, so that the world comes to rest.
             if self.is_unfair() || self.dice.chance(70) {
                 let after = self.dice.within(500..6_000);
                 self.schedule(after, Event::Client { client });
             }
             return;
+        }
+        if self.goes_past_locators(client) {
+            self.use_server(client);
+            let after = self.pause();
+            return self.schedule(after, Event::Client { client });
         }
         let locator = self.dice.index(self.posts.len());
         if self.posts[locator].dark > 0 {
@@ -73,8 +81,13 @@ impl World {
         let upgraded = self.dice.chance(5);
         let stay = self.clients[client].stay.clone();
         let cookie = stay.as_ref().map(|stay| &stay.cookie);
-        let ticket = self.posts[locator].core.begin(&self.service, cookie, upgraded, now);
+        let core = &mut self.posts[locator].core;
+        let ticket = match self.clients[client].former {
+            Some(_) if cookie.is_none() => core.begin_foreign(&self.service, "JSESSIONID", upgraded, now),
+            _ => core.begin(&self.service, cookie, upgraded, now),
+        };
         self.check_s6(locator, stay.as_ref(), ticket.as_ref());
+        self.check_s6_former(locator, client, ticket.as_ref());
         let Some(ticket) = ticket else {
             self.meet("no instance for a client");
             let after = self.dice.within(200..2_000);
@@ -114,19 +127,28 @@ impl World {
         let one = &mut self.clients[client];
         match (cookie, &mut one.stay) {
             (Some(cookie), Some(stay)) if stay.cookie.session == cookie.session => stay.cookie = cookie,
-            (Some(cookie), stay) if alive => *stay = done.life.map(|life| Stay { cookie, life }),
+            (Some(cookie), stay) if alive => {
+                *stay = done.life.map(|life| Stay { cookie, life });
+                one.former = None;
+            }
             (_, stay) if done.ticket.opened => *stay = None,
             _ => {}
         }
-        let longest = self.truth.idles.last().map_or(4_000, |(_, idle)| *idle);
-        let after = match self.dice.weighted(&[(6, 0), (2, 1), (1, 3), (1, 2)]) {
+        let after = self.pause();
+        self.schedule(after, Event::Client { client });
+    }
+
+    /// How long a client waits between an answer and its next request.
+    fn pause(&mut self) -> u64 {
+        let former = self.server.as_ref().map_or(4_000, |server| server.idle);
+        let longest = self.truth.idles.last().map_or(former, |(_, idle)| *idle);
+        match self.dice.weighted(&[(6, 0), (2, 1), (1, 3), (1, 2)]) {
             0 => self.dice.within(100..2_000),
             1 => self.dice.within(longest / 2..longest),
             // At the last moment.
             3 => longest - self.dice.within(1..100),
             _ => self.dice.within(longest..longest * 2),
-        };
-        self.schedule(after, Event::Client { client });
+        }
     }
 
     /// The clients with something live on an instance through a locator, in the life that it has now: a request in
@@ -148,7 +170,7 @@ impl World {
             let stays = client.stay.as_ref().is_some_and(|stay| {
                 stay.cookie.instance == *id && stay.life == life && self.surely_lives(&stay.cookie)
             });
-            flies || stays
+            flies || stays || self.has_former_session(client, id)
         };
         self.clients.iter().enumerate().filter(|(_, client)| live(client)).map(|(n, _)| n).collect()
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use haddock_core::locator::{LocatorCapabilities, SessionCount};
-use haddock_core::release::{Action, LocatorView, Observation, Reading, ServiceState, Step, Task, TaskReport, step_by};
-use haddock_core::release::{Release, ReleasePhase};
+use haddock_core::release::{Action, LocatorView, Observation, Probed, Reading, ServiceState, Step, Task, TaskReport};
+use haddock_core::release::{Release, ReleasePhase, step_by};
 use haddock_core::{Error, ErrorKind, InstanceId, Timestamp};
 
 use super::journal::Decision;
@@ -103,6 +103,7 @@ impl World {
             seen.containers = Reading::Known { began: now, value };
             self.probe(controller, &mut seen);
         }
+        self.probe_server(&mut seen);
         let capabilities =
             LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true };
         for post in &self.posts {
@@ -137,7 +138,8 @@ impl World {
             let Some(container) = self.engine.inspect(&entry.container, now) else { continue };
             let life = container.incarnation();
             let answers = self.engine.answers(&entry.container, now);
-            seen.probes.insert(id.clone(), (life, answers));
+            let failure = (!answers).then(|| "no answer".to_owned());
+            seen.probes.insert(id.clone(), Probed { life: Some(life), failure });
         }
     }
 
@@ -219,6 +221,7 @@ impl World {
         }
         self.check_s5_commit(epoch, self.before.number, step);
         self.check_s4_strays(epoch, step);
+        self.check_s4_server(step);
         self.check_s3_commit(step);
         self.check_s7_commit(step);
         self.learn(step);

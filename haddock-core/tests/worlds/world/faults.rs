@@ -113,6 +113,10 @@ impl World {
                 let routes = asked.into_iter().flat_map(|asked| asked.routes);
                 let serving: Vec<_> = routes.filter(|(_, route)| !route.share.is_zero()).map(|(id, _)| id).collect();
                 for id in serving {
+                    // The server that was adopted falls silent at times, but never dies: it is as it was, in the end.
+                    if self.server_as(&id).is_some() {
+                        continue;
+                    }
                     if let Some(life) = self.entry(&id) {
                         self.note(|| format!("malice: {id} dies"));
                         self.engine.kill(&life.container, 137);
@@ -124,7 +128,10 @@ impl World {
     }
 
     fn hang(&mut self) {
-        let Some(container) = self.victim() else { return };
+        let server = self.server.as_ref().map(|server| server.life.container.clone());
+        let now = self.time();
+        let server = server.filter(|_| self.dice.chance(25)).and_then(|id| self.engine.inspect(&id, now).cloned());
+        let Some(container) = server.or_else(|| self.victim()) else { return };
         let until = self.now + self.dice.within(500..7_000);
         self.note(|| format!("fault: {} hangs", container.name));
         self.engine.hang(&container.id, Timestamp::from_millis(until));

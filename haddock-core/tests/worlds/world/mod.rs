@@ -8,6 +8,7 @@
 //! | `tasks` | what was begun: it lands, or does not, or late, or twice |
 //! | `clients` | come, send requests with their cookie, leave |
 //! | `faults` | what breaks |
+//! | `server` | the server that ran before, with sessions of its own, and is adopted |
 //! | `user` | asks for releases and changes their mind |
 //! | `truth` | what is so, whatever anybody has seen |
 
@@ -17,6 +18,7 @@ mod dice;
 mod faults;
 mod journal;
 mod plan;
+mod server;
 mod tasks;
 mod truth;
 mod user;
@@ -35,6 +37,7 @@ use controller::Controller;
 use dice::Dice;
 use journal::Journal;
 pub(crate) use plan::{Plan, Tuning};
+pub(crate) use server::Server;
 use tasks::LaunchRun;
 use truth::Truth;
 
@@ -68,6 +71,7 @@ enum Event {
     Answered { client: usize, flight: u64 },
     Fault,
     User,
+    Switch,
     Malice,
     Repair(faults::Repair),
 }
@@ -125,6 +129,8 @@ pub(crate) struct World {
     pub(crate) before: ServiceState,
     pub(crate) truth: Truth,
     pub(crate) clients: Vec<Client>,
+    /// The server that ran before, in some worlds.
+    pub(crate) server: Option<Server>,
     controllers: Vec<Controller>,
     launches: BTreeMap<u64, LaunchRun>,
     dice: Dice,
@@ -167,6 +173,7 @@ impl World {
             truth: Truth::default(),
             clients: (0..plan.clients).map(|_| Client::new()).collect(),
             plan,
+            server: None,
             controllers: Vec::new(),
             launches: BTreeMap::new(),
             dice,
@@ -178,6 +185,11 @@ impl World {
             tracing,
             trace: Vec::new(),
         };
+        // Dice of its own: the other worlds are what they were before any server was adopted.
+        let mut dice = Dice::new(seed.rotate_left(32) ^ 0xad09);
+        if dice.chance(tuning.adopts) {
+            world.begin_with_server(&mut dice);
+        }
         world.begin();
         while world.violation.is_none() {
             let Some(Reverse(due)) = world.queue.pop() else { break };
@@ -225,6 +237,7 @@ impl World {
             Event::Answered { client, flight } => self.client_is_answered(client, flight),
             Event::Fault => self.fault(),
             Event::User => self.user_acts(),
+            Event::Switch => self.switch(),
             Event::Malice => self.malice(),
             Event::Repair(repair) => self.repair(repair),
         }

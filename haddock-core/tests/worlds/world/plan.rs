@@ -1,10 +1,11 @@
 //! What kind of world a seed makes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use haddock_core::environment::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
-use haddock_core::release::NewVersion;
+use haddock_core::release::{Adoption, NewVersion};
 use haddock_core::routing::SessionPolicy;
 use haddock_core::runtime::sim::SimImage;
 use haddock_core::{ComponentName, ServiceName, Share};
@@ -27,6 +28,8 @@ pub(crate) struct Tuning {
     pub(crate) unreliable: u32,
     /// Milliseconds between two requests of the user.
     pub(crate) user_every: u64,
+    /// Percent of the worlds that begin with a server that runs already, and is adopted with the sessions that it has.
+    pub(crate) adopts: u32,
     /// The user only asks for releases, queue newest.
     pub(crate) only_releases: bool,
     /// Percent of the worlds in which versions differ in their idle time.
@@ -47,6 +50,7 @@ impl Tuning {
         fault_every: 2_500,
         unreliable: 12,
         user_every: 5_000,
+        adopts: 15,
         only_releases: false,
         two_idles: 30,
         deadlines: 50,
@@ -146,6 +150,16 @@ impl Plan {
         };
         let new = NewVersion { spec: format!("spec-{number}"), settings, images, one_shots, commit: None };
         (new, behaviours, !bad)
+    }
+
+    /// A server that is adopted.
+    pub(crate) fn adoption(&self, tuning: &Tuning, dice: &mut Dice, address: SocketAddr) -> Adoption {
+        let service = ServiceName::new("shop").expect("valid");
+        let mut settings = ServiceSettings::external(service, address);
+        settings.ready.within = Duration::from_millis(dice.within(5_000..10_001));
+        settings.session.idle = Duration::from_millis(self.idle(dice));
+        settings.release = self.release(tuning, dice);
+        Adoption { address, settings, cookie: dice.chance(50).then(|| "JSESSIONID".to_owned()) }
     }
 
     fn idle(&self, dice: &mut Dice) -> u64 {

@@ -322,6 +322,7 @@ impl World {
                 match &answer {
                     Ok(CloseAnswer::Closed) if !closed => {
                         self.note(|| format!("close of {instance} by {number} lands"));
+                        self.check_s1_close(at, instance);
                         self.check_s3_close(at, instance, *number);
                         self.check_s7_close(at, instance, *number);
                     }

@@ -49,6 +49,25 @@ pub(crate) struct InstanceTruth {
 }
 
 impl InstanceTruth {
+    pub(crate) fn new(state: &ServiceState, version: VersionId) -> Self {
+        let release = &state.versions[&version].new.settings.release;
+        let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).expect("small");
+        Self {
+            version,
+            evict_after: release.drain.evict_after.map(millis),
+            patience: millis(release.unresponsive_for),
+            lives: None,
+            booted: false,
+            broken_at: None,
+            hangs: Vec::new(),
+            failed_rightly: false,
+            evicted: BTreeSet::new(),
+            zero_since: BTreeMap::new(),
+            draining_since: None,
+            overdue: false,
+        }
+    }
+
     /// Whether it was broken or silent at that time.
     pub(crate) fn was_unwell(&self, at: u64) -> bool {
         self.broken_at.is_some_and(|broken| broken <= at) || self.hung_at(at)
@@ -112,31 +131,19 @@ impl World {
         let state = &step.state;
         let reading = self.journal.decisions[&state.number].reading;
         for event in &step.events {
+            self.learn_of_server(state, event);
             match event {
                 Event::InstanceStarting { instance, version, replacement } => {
-                    let release = &state.versions[version].new.settings.release;
-                    let millis = |d: std::time::Duration| u64::try_from(d.as_millis()).expect("small");
-                    let truth = InstanceTruth {
-                        version: *version,
-                        evict_after: release.drain.evict_after.map(millis),
-                        patience: millis(release.unresponsive_for),
-                        lives: None,
-                        booted: false,
-                        broken_at: None,
-                        hangs: Vec::new(),
-                        failed_rightly: false,
-                        evicted: BTreeSet::new(),
-                        zero_since: BTreeMap::new(),
-                        draining_since: None,
-                        overdue: false,
-                    };
-                    self.truth.instances.insert(instance.clone(), truth);
+                    self.truth.instances.insert(instance.clone(), InstanceTruth::new(state, *version));
                     if *replacement {
                         self.meet("replacement of a dead known good");
                     }
                 }
                 Event::InstanceReady { instance } => {
-                    let lives = state.instances[instance].lives.clone();
+                    let lives = match self.server_as(instance) {
+                        Some(server) => server.lives(),
+                        None => state.instances[instance].lives.clone(),
+                    };
                     let entry = lives.get("app");
                     let silences = self.truth.silences.iter().filter(|(life, ..)| Some(life) == entry);
                     let hangs = silences.map(|(_, from, until)| (*from, *until)).collect();
@@ -198,7 +205,7 @@ impl World {
             Event::ReleaseSkipped { .. } => self.meet("release skipped"),
             Event::ReleaseWaits { .. } => self.meet("release waits"),
             Event::InstanceFailed { instance, .. } => {
-                let version = state.instances[instance].version;
+                let version = self.truth.instances[instance].version;
                 if state.known_good == Some(version) {
                     self.meet("known good instance failed");
                 }

@@ -24,6 +24,9 @@ impl World {
             }
             return self.schedule(1_000, Event::User);
         }
+        if self.adopts() {
+            return self.schedule(500, Event::User);
+        }
         let first = self.journal.state.versions.is_empty();
         let wish = if first || self.tuning.only_releases {
             Wish::Release

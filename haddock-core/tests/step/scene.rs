@@ -1,0 +1,250 @@
+//! A service with one locator and an engine, whose actions are carried out at once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use haddock_core::container::{ContainerSpec, label};
+use haddock_core::environment::{Entry, Readiness, ReleaseSettings, ServiceSettings, Stage};
+use haddock_core::locator::sim::SimLocatorCore;
+use haddock_core::locator::{LocatorCapabilities, SessionCount};
+use haddock_core::release::{
+    Action, Adoption, Event, LocatorView, NewVersion, Observation, Probed, Reading, Request, ServiceState, Task,
+    TaskReport, TaskResult, Verb, step,
+};
+use haddock_core::routing::{InstanceFigures, SessionPolicy};
+use haddock_core::runtime::sim::{SimEngine, SimImage};
+use haddock_core::{
+    ComponentName, InstanceId, JournalId, LocatorName, RequestId, ServiceName, Share, Timestamp, VersionId,
+};
+
+/// Between two looks.
+const TICK: Duration = Duration::from_millis(100);
+
+pub(crate) const IDLE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Scene {
+    pub(crate) state: ServiceState,
+    pub(crate) now: Timestamp,
+    pub(crate) service: ServiceName,
+    pub(crate) locator: SimLocatorCore,
+    pub(crate) engine: SimEngine,
+    /// What a probe of the adopted server finds; `None`: nobody has asked it.
+    pub(crate) server: Option<Result<(), &'static str>>,
+    /// The locator does not answer the controller.
+    pub(crate) cut_off: bool,
+    pub(crate) events: Vec<Event>,
+    pub(crate) actions: Vec<Action>,
+    tasks: BTreeMap<Task, TaskReport>,
+    requests: Vec<Request>,
+    asked: u64,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        let service = ServiceName::new("shop").expect("valid");
+        let now = Timestamp::from_millis(1_000_000);
+        let mut state = ServiceState::new(service.clone(), JournalId::new("j1").expect("valid"));
+        state.number.epoch = 1;
+        Self {
+            state,
+            now,
+            service,
+            locator: SimLocatorCore::new(1, now),
+            engine: SimEngine::new(),
+            server: None,
+            cut_off: false,
+            events: Vec::new(),
+            actions: Vec::new(),
+            tasks: BTreeMap::new(),
+            requests: Vec::new(),
+            asked: 0,
+        }
+    }
+
+    /// Asks for something, which the next step takes up.
+    pub(crate) fn ask(&mut self, verb: Verb) -> RequestId {
+        self.asked += 1;
+        let id = RequestId::new(format!("r{}", self.asked)).expect("valid");
+        self.requests.push(Request { id: id.clone(), at: self.now, by: "the test".into(), verb });
+        id
+    }
+
+    /// Asks for a release of that image, and takes it up.
+    pub(crate) fn release(&mut self, new: NewVersion) {
+        for image in new.images.values() {
+            self.engine.add_image(image, SimImage::good(Duration::from_secs(1)));
+        }
+        self.ask(Verb::Release(Box::new(new)));
+        self.step();
+    }
+
+    /// Steps for that long.
+    pub(crate) fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now = self.now + TICK;
+            self.step();
+        }
+    }
+
+    /// Steps until it has happened, for an hour at most.
+    pub(crate) fn until(&mut self, happened: impl Fn(&Event) -> bool) {
+        let end = self.now + Duration::from_secs(3_600);
+        let from = self.events.len();
+        while !self.events[from..].iter().any(&happened) {
+            assert!(self.now < end, "not within an hour; {:?}; {:#?}", self.state.release, &self.events[from..]);
+            self.now = self.now + TICK;
+            self.step();
+        }
+    }
+
+    pub(crate) fn step(&mut self) {
+        let seen = self.look();
+        let step = step(&self.state, &seen, self.now);
+        self.state = step.state;
+        self.events.extend(step.events);
+        for action in step.actions {
+            self.actions.push(action.clone());
+            self.carry_out(action);
+        }
+    }
+
+    fn look(&mut self) -> Observation {
+        let (now, service) = (self.now, self.service.clone());
+        let value = self.engine.containers(now).cloned().collect();
+        let capabilities =
+            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true };
+        let report = match self.cut_off {
+            true => Reading::Unknown,
+            false => Reading::Known { began: now, value: self.locator.report(&service, now) },
+        };
+        let view = LocatorView { capabilities, report };
+        let mut probes = BTreeMap::new();
+        for (id, instance) in &self.state.instances {
+            let probed = match instance.lives.get("app") {
+                Some(life) => {
+                    let failure = (!self.engine.answers(&life.container, now)).then(|| "no answer".to_owned());
+                    Some(Probed { life: Some(life.clone()), failure })
+                }
+                None => self.server.map(|server| Probed { life: None, failure: server.err().map(str::to_owned) }),
+            };
+            probes.extend(probed.map(|probed| (id.clone(), probed)));
+        }
+        Observation {
+            requests: std::mem::take(&mut self.requests),
+            containers: Reading::Known { began: now, value },
+            probes,
+            locators: BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]),
+            tasks: self.tasks.clone(),
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        let (task, now, service) = (action.task(), self.now, self.service.clone());
+        let mut result = TaskResult::Done;
+        match action {
+            Action::Pull { version } => {
+                let images = self.state.versions[&version].new.images.clone();
+                result = TaskResult::Pulled(images.into_iter().map(|(name, it)| (name, format!("{it}@1"))).collect());
+            }
+            Action::Launch { instance, .. } => self.launch(&instance),
+            Action::Apply { table, .. } if !self.cut_off => self.locator.apply(&table).expect("the newest"),
+            Action::Close { instance, number, .. } if !self.cut_off => {
+                self.locator.close(&service, &instance, number, now).expect("the newest");
+            }
+            Action::Evict { instance, number, .. } if !self.cut_off => {
+                self.locator.evict(&service, &instance, number, now).expect("the newest");
+            }
+            Action::Apply { .. } | Action::Close { .. } | Action::Evict { .. } => return,
+            Action::Stop { instance } | Action::RemoveStray { instance } => {
+                let ours =
+                    |container: &&haddock_core::container::Container| container.instance() == Some(instance.clone());
+                let found: Vec<_> = self.engine.containers(now).filter(ours).map(|it| it.id.clone()).collect();
+                for id in found {
+                    self.engine.remove(&id);
+                }
+            }
+        }
+        // It ends a moment before the next look.
+        self.tasks.insert(task, TaskReport::Ended { began: now, at: now, result: Ok(result) });
+    }
+
+    fn launch(&mut self, instance: &InstanceId) {
+        let version = self.state.instances[instance].version;
+        let new = self.state.versions[&version].new.clone();
+        for (component, image) in &new.images {
+            let labels = [
+                (label::JOURNAL, self.state.journal.to_string()),
+                (label::ENVIRONMENT, instance.to_string()),
+                (label::COMPONENT, component.to_string()),
+                (label::EPOCH, self.state.number.epoch.to_string()),
+                (label::SPEC, new.spec.clone()),
+            ];
+            let spec = ContainerSpec {
+                name: format!("{instance}-{component}"),
+                image: image.clone(),
+                entrypoint: None,
+                command: None,
+                environment: BTreeMap::new(),
+                labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
+                network: None,
+                expose: vec![8080],
+                publish: Vec::new(),
+                health_check: None,
+                stop_signal: None,
+            };
+            let id = self.engine.create(&spec).expect("the name is free");
+            self.engine.start(&id, self.now).expect("it was just created");
+        }
+    }
+
+    pub(crate) fn figures(&mut self, instance: &InstanceId) -> InstanceFigures {
+        let (now, service) = (self.now, self.service.clone());
+        self.locator.report(&service, now).instances.remove(instance).unwrap_or_default()
+    }
+
+    /// The instances of a version, by what the state knows.
+    pub(crate) fn instances(&self, version: u64) -> Vec<InstanceId> {
+        self.state.instances_of(VersionId(version)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// How many containers run.
+    pub(crate) fn running(&mut self) -> usize {
+        let now = self.now;
+        self.engine.containers(now).filter(|container| container.is_running()).count()
+    }
+}
+
+fn settings() -> ServiceSettings {
+    let stage = |percent| Stage { share: Share::percent(percent), hold: Duration::from_secs(5) };
+    ServiceSettings {
+        service: ServiceName::new("shop").expect("valid"),
+        entry: Entry { component: ComponentName::new("app").expect("valid"), port: 8080 },
+        ready: Readiness { http: None, within: Duration::from_secs(20) },
+        session: SessionPolicy { idle: IDLE, ignore: Vec::new() },
+        release: ReleaseSettings {
+            ramp: vec![stage(50), stage(100)],
+            settle: Duration::from_secs(5),
+            ..ReleaseSettings::default()
+        },
+    }
+}
+
+/// A version of that number: its image and specification are named for it.
+pub(crate) fn version(number: u64) -> NewVersion {
+    let component = ComponentName::new("app").expect("valid");
+    NewVersion {
+        spec: format!("spec-{number}"),
+        settings: settings(),
+        images: BTreeMap::from([(component, format!("app:{number}"))]),
+        one_shots: Default::default(),
+        commit: None,
+    }
+}
+
+pub(crate) const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 8080);
+
+pub(crate) fn adoption() -> Verb {
+    Verb::Adopt(Box::new(Adoption { address: SERVER, settings: settings(), cookie: None }))
+}

@@ -1,0 +1,98 @@
+//! The verbs, through a controller whose runtime and locator are simulated.
+#![allow(missing_docs)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haddock_core::controller::{Controller, Service};
+use haddock_core::environment::ServiceSettings;
+use haddock_core::environment::store::SpecStore;
+use haddock_core::journal::memory::MemoryJournal;
+use haddock_core::locator::ServiceLocator as _;
+use haddock_core::locator::sim::SimLocator;
+use haddock_core::release::{Adoption, Event};
+use haddock_core::runtime::sim::SimRuntime;
+use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, Share, SystemClock};
+use tokio::net::TcpListener;
+
+struct Site {
+    service: Service,
+    locator: SimLocator,
+    name: ServiceName,
+}
+
+impl Site {
+    fn new() -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock.clone());
+        let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
+        let controller = Controller::builder(
+            Arc::new(SimRuntime::new(clock)),
+            Arc::new(locator.clone()),
+            Arc::new(journal),
+            SpecStore::memory(),
+        )
+        .build();
+        let name = ServiceName::new("shop").expect("valid");
+        Self { service: controller.service(name.clone()), locator, name }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_answers_is_adopted_and_one_is_enough() {
+    let site = Site::new();
+    let server = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = server.local_addr().expect("bound");
+    let settings = ServiceSettings::external(site.name.clone(), address);
+    let acting = site.service.act().await.expect("nobody else acts");
+    let instance = site.service.adopt(address, settings.clone(), "me").await.expect("it answers");
+    let serves = |state: &haddock_core::release::ServiceState| state.asked.as_ref().is_some_and(|asked| asked.in_force);
+    site.service.wait_for(serves).await.expect("a state");
+    let report = site.locator.observe(&site.name).await.expect("it answers");
+    assert_eq!(report.instances[&instance].share, Some(Share::FULL));
+    let again = site.service.adopt(address, settings, "me").await.expect_err("there is one");
+    assert_eq!(again.kind(), ErrorKind::NothingToDo);
+    acting.stop().await.expect("nobody took over");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_given_up_with_the_reason() {
+    let site = Site::new();
+    let server = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = server.local_addr().expect("bound");
+    drop(server);
+    let mut settings = ServiceSettings::external(site.name.clone(), address);
+    settings.ready.within = Duration::from_millis(200);
+    let _acting = site.service.act().await.expect("nobody else acts");
+    let error = site.service.adopt(address, settings, "me").await.expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::NeverReady);
+    assert!(error.message().contains("connection refused"), "{error}");
+    let mut events = site.service.events(0);
+    let mut released = false;
+    while !released {
+        let page = events.next().await.expect("the history");
+        released = page.iter().any(|recorded| matches!(recorded.event, Event::ExternalReleased { .. }));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_adopted_is_refused_at_once() {
+    let site = Site::new();
+    for bad in ["0.0.0.0:8080", "127.0.0.1:0"] {
+        let address = bad.parse().expect("an address");
+        let settings = ServiceSettings::external(site.name.clone(), address);
+        let error = site.service.adopt(address, settings, "me").await.expect_err(bad);
+        assert_eq!(error.kind(), ErrorKind::InvalidValue);
+    }
+    for bad in ["", "JSESSIONID=", "a b", "a;b"] {
+        let address = "127.0.0.1:80".parse().expect("an address");
+        let settings = ServiceSettings::external(site.name.clone(), address);
+        let adoption = Adoption { address, settings, cookie: Some(bad.to_owned()) };
+        let error = site.service.adopt_with(adoption, "me").await.expect_err(bad);
+        assert_eq!(error.kind(), ErrorKind::InvalidValue, "it would find no session");
+    }
+    let address = "127.0.0.1:80".parse().expect("an address");
+    let settings = ServiceSettings::external(ServiceName::new("blog").expect("valid"), address);
+    let error = site.service.adopt(address, settings, "me").await.expect_err("of another service");
+    assert_eq!(error.kind(), ErrorKind::InvalidName);
+}
