@@ -41,6 +41,7 @@ fn request(number: u64, replicas: u32) -> Request {
         images: BTreeMap::from([(component, format!("app:{number}"))]),
         one_shots: Default::default(),
         commit: None,
+        force: false,
     };
     Request {
         id: RequestId::new(format!("r{number}")).expect("valid"),

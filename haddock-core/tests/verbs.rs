@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haddock_core::controller::{Controller, Service};
-use haddock_core::environment::ServiceSettings;
+use haddock_core::controller::{Controller, ReleaseOptions, Service};
+use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::store::SpecStore;
+use haddock_core::environment::{EnvironmentSpec, ServiceSettings};
 use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::locator::ServiceLocator as _;
 use haddock_core::locator::sim::SimLocator;
-use haddock_core::release::{Adoption, Event};
+use haddock_core::release::{Adoption, Event, Verb};
 use haddock_core::runtime::sim::SimRuntime;
 use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, Share, SystemClock};
 use tokio::net::TcpListener;
@@ -36,6 +37,12 @@ impl Site {
         let name = ServiceName::new("shop").expect("valid");
         Self { service: controller.service(name.clone()), locator, name }
     }
+}
+
+fn spec(tag: &str) -> EnvironmentSpec {
+    let text = "services: { shop: { image: \"shop:${TAG}\", expose: [\"8080\"] } }\nx-haddock: { entry: \"shop:8080\" }\nname: shop";
+    let options = ResolveOptions { tag: Some(tag.into()), ..ResolveOptions::default() };
+    ComposeFile::parse("compose.yaml", text).expect("a compose file").resolve(&options).expect("resolved").spec
 }
 
 #[tokio::test]
@@ -95,4 +102,37 @@ async fn what_cannot_be_adopted_is_refused_at_once() {
     let settings = ServiceSettings::external(ServiceName::new("blog").expect("valid"), address);
     let error = site.service.adopt(address, settings, "me").await.expect_err("of another service");
     assert_eq!(error.kind(), ErrorKind::InvalidName);
+}
+
+#[tokio::test]
+async fn what_is_being_released_already_is_not_asked_for_once_more() {
+    let Site { service, .. } = Site::new();
+    let first = service.release(&spec("v1"), "me", None).await.expect("a request");
+    assert!(!first.is_attached());
+    let again = service.release(&spec("v1"), "you", None).await.expect("a request");
+    assert_eq!((again.request(), again.is_attached()), (first.request(), true));
+    let force = ReleaseOptions { force: true, ..ReleaseOptions::default() };
+    let forced = service.release_with(&spec("v1"), "me", force).await.expect("a request");
+    assert_ne!(forced.request(), first.request());
+    let other = service.release(&spec("v2"), "me", None).await.expect("a request");
+    assert!(!other.is_attached());
+    let back = service.release(&spec("v1"), "me", None).await.expect("a request");
+    assert!(!back.is_attached(), "version 2 comes after it");
+    service.submit(Verb::Abort, "me").await.expect("a request");
+    let after = service.release(&spec("v1"), "me", None).await.expect("a request");
+    assert!(!after.is_attached(), "it may be what is aborted");
+}
+
+#[tokio::test]
+async fn a_release_in_progress_is_attached_to_until_it_is_aborted() {
+    let site = Site::new();
+    let service = &site.service;
+    let acting = service.act().await.expect("nobody else acts");
+    // Its image is nowhere yet, and will be waited for.
+    let first = service.release(&spec("v1"), "me", None).await.expect("a request");
+    let error = first.settled().await.expect_err("there is no such image");
+    assert_eq!(error.kind(), ErrorKind::ImageMissing);
+    let again = service.release(&spec("v1"), "me", None).await.expect("a request");
+    assert!(!again.is_attached(), "that one is over");
+    acting.stop().await.expect("nobody took over");
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 pub use actor::Acting;
-pub use service::{Events, Release, Service, Status};
+pub use service::{Events, Release, ReleaseOptions, Service, Status};
 pub use watcher::Watcher;
 
 use crate::environment::probe::{NetworkProbing, Probe, Prober, Probing, STEADY};

@@ -11,7 +11,7 @@ use super::{Acting, Ports};
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{LocatorName, RequestId, ServiceName, VersionId};
-use crate::release::{AbortReason, Event, NewVersion, RecordedEvent, Request, ServiceState, Verb};
+use crate::release::{AbortReason, Event, NewVersion, RecordedEvent, ReleasePhase, Request, ServiceState, Verb};
 use crate::routing::LocatorReport;
 
 /// How often the history is looked at for what another process wrote.
@@ -66,15 +66,54 @@ impl Service {
         }
     }
 
-    /// Asks for a release of what the compose file describes. `by` says who asks, `commit` from which VCS commit.
+    /// Asks for a release of what the compose file describes. `by` says who asks, `commit` from which VCS commit. What
+    /// is being released already, or serves already, is not released once more; see
+    /// [`release_with`](Self::release_with).
     ///
     /// # Errors
     /// [`NotSupported`](ErrorKind::NotSupported) if the environment has shared components,
     /// [`InvalidName`](ErrorKind::InvalidName) if it describes another service.
     pub async fn release(&self, spec: &EnvironmentSpec, by: &str, commit: Option<String>) -> Result<Release> {
-        let new = self.new_version(spec, commit)?;
+        self.release_with(spec, by, ReleaseOptions { commit, ..ReleaseOptions::default() }).await
+    }
+
+    /// As [`release`](Self::release), with all that can be said about it.
+    ///
+    /// What is being released already, or comes next, is not asked for once more: the answer is the release that was
+    /// asked for before. What serves already is settled at once, without anything being launched. Both only unless
+    /// [`ReleaseOptions::force`].
+    ///
+    /// # Errors
+    /// As [`release`](Self::release).
+    pub async fn release_with(&self, spec: &EnvironmentSpec, by: &str, options: ReleaseOptions) -> Result<Release> {
+        let mut new = self.new_version(spec, options.commit)?;
+        new.force = options.force;
+        if !new.force
+            && let Some(request) = self.find_request(&new.spec).await?
+        {
+            return Ok(Release { service: self.clone(), request, attached: true });
+        }
         let request = self.submit(Verb::Release(Box::new(new)), by).await?;
-        Ok(Release { service: self.clone(), request })
+        Ok(Release { service: self.clone(), request, attached: false })
+    }
+
+    /// The request whose release leads to that specification, if nothing else comes after it.
+    async fn find_request(&self, spec: &str) -> Result<Option<RequestId>> {
+        for request in self.ports.journal.pending(&self.name).await?.into_iter().rev() {
+            match request.verb {
+                Verb::Release(new) => return Ok((new.spec == spec).then_some(request.id)),
+                Verb::Rollback | Verb::Abort | Verb::Adopt(_) => return Ok(None),
+                Verb::Pause | Verb::Resume | Verb::Advance => {}
+            }
+        }
+        let Some(state) = self.ports.journal.load(&self.name).await? else { return Ok(None) };
+        if let Some(Request { id, verb: Verb::Release(new), .. }) = state.queued {
+            return Ok((new.spec == spec).then_some(id));
+        }
+        let Some(release) = state.release else { return Ok(None) };
+        let goes_there = !release.rollback && !matches!(release.phase, ReleasePhase::Aborting(_));
+        let version = state.versions.get(&release.version).filter(|version| goes_there && version.new.spec == spec);
+        Ok(version.map(|version| version.request.clone()))
     }
 
     /// Asks for the way back: an abort while a release goes on, else a release of the version that was good before.
@@ -83,7 +122,7 @@ impl Service {
     /// The journal's.
     pub async fn rollback(&self, by: &str) -> Result<Release> {
         let request = self.submit(Verb::Rollback, by).await?;
-        Ok(Release { service: self.clone(), request })
+        Ok(Release { service: self.clone(), request, attached: false })
     }
 
     pub(super) fn check_name(&self, settings: &ServiceSettings) -> Result<()> {
@@ -106,7 +145,7 @@ impl Service {
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
         let completes = awaited.filter(|(_, when)| **when == DependencyCondition::CompletedSuccessfully);
         let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();
-        Ok(NewVersion { spec: self.ports.specs.put(spec)?, settings, images, one_shots, commit })
+        Ok(NewVersion { spec: self.ports.specs.put(spec)?, settings, images, one_shots, commit, force: false })
     }
 
     /// Leaves a request for whoever acts.
@@ -236,10 +275,20 @@ impl Events {
     }
 }
 
+/// What can be said about a release beyond what the compose file says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReleaseOptions {
+    /// From which VCS commit it was made.
+    pub commit: Option<String>,
+    /// Release it even if it is what serves already, or what is being released.
+    pub force: bool,
+}
+
 /// A release that was asked for.
 pub struct Release {
     service: Service,
     request: RequestId,
+    attached: bool,
 }
 
 impl Release {
@@ -249,7 +298,14 @@ impl Release {
         &self.request
     }
 
-    /// Waits until it has settled, and answers with its version.
+    /// Whether it had been asked for before.
+    #[must_use]
+    pub fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// Waits until it has settled, and answers with its version; or, if it would have changed nothing, with the version
+    /// that serves already.
     ///
     /// # Errors
     /// Why it was refused, skipped or aborted: its own error if it failed, else
@@ -266,6 +322,7 @@ impl Release {
                     }
                     Event::ReleaseStarted { request, version, .. } if request == self.request => ours = Some(version),
                     Event::ReleaseSettled { version } if ours == Some(version) => return Ok(version),
+                    Event::ReleaseUnchanged { version, known_good } if ours == Some(version) => return Ok(known_good),
                     Event::ReleaseAborted { version, reason } if ours == Some(version) => {
                         return Err(match reason {
                             AbortReason::Failed(error) => error,

@@ -105,6 +105,14 @@ pub enum Event {
         /// The version.
         version: VersionId,
     },
+    /// The release is over before anything was launched: the known good version is of the same specification and the same
+    /// digests, is healthy, and has all new sessions.
+    ReleaseUnchanged {
+        /// The version that was asked for.
+        version: VersionId,
+        /// The version that serves, and goes on to.
+        known_good: VersionId,
+    },
     /// The release gives its share back.
     ReleaseAborting {
         /// The version.

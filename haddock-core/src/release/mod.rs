@@ -18,6 +18,7 @@
 //! | `external` | the server that was adopted: neither started nor stopped |
 //! | `sightings` | what became of each instance: ready, failed, serving, draining, closed, gone |
 //! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting |
+//! | `unchanged` | the release that would change nothing: it is over at once |
 //! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
 //! | `drain` | what may be closed, evicted, stopped, removed |
 //!

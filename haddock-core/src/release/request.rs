@@ -74,6 +74,9 @@ pub struct NewVersion {
     /// The VCS commit that it was made from, if known.
     #[serde(default)]
     pub commit: Option<String>,
+    /// Whether it is put out even if it is what serves already.
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// A server that runs already and is to become an external instance.
@@ -95,6 +98,13 @@ impl Adoption {
     pub(super) fn version(&self) -> NewVersion {
         let mut settings = self.settings.clone();
         settings.release.replicas = 1;
-        NewVersion { spec: String::new(), settings, images: BTreeMap::new(), one_shots: BTreeSet::new(), commit: None }
+        NewVersion {
+            spec: String::new(),
+            settings,
+            images: BTreeMap::new(),
+            one_shots: BTreeSet::new(),
+            commit: None,
+            force: false,
+        }
     }
 }

@@ -115,6 +115,8 @@ pub enum Verdict {
     Aborted,
     /// It failed, or was rolled back. Nothing goes back to it by itself.
     Bad,
+    /// It would have changed nothing, and was never launched.
+    Unchanged,
 }
 
 /// Tries of one thing.

@@ -246,6 +246,7 @@ fn what_was_written_before_servers_could_be_adopted_is_still_read() {
     let mut text = serde_json::to_value(&scene.state).expect("plain data");
     for version in text["versions"].as_object_mut().expect("a map").values_mut() {
         version.as_object_mut().expect("a map").remove("external");
+        version["new"].as_object_mut().expect("a map").remove("force");
     }
     for instance in text["instances"].as_object_mut().expect("a map").values_mut() {
         instance.as_object_mut().expect("a map").remove("external");

@@ -3,3 +3,4 @@
 
 mod adopt;
 mod scene;
+mod unchanged;

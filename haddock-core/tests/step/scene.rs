@@ -240,6 +240,7 @@ pub(crate) fn version(number: u64) -> NewVersion {
         images: BTreeMap::from([(component, format!("app:{number}"))]),
         one_shots: Default::default(),
         commit: None,
+        force: false,
     }
 }
 

@@ -62,10 +62,18 @@ impl World {
 
 #[test]
 fn l1_each_release_ends() {
-    let tuning = Tuning { user_every: 4_000, bad_images: 35, ..Tuning::DEFAULT };
+    let tuning = Tuning { user_every: 4_000, bad_images: 35, again: 10, ..Tuning::DEFAULT };
     runner::run(
         11_000_000,
         tuning,
-        &["release settled", "release paused", "release waits", "superseded", "release skipped", "bad version"],
+        &[
+            "release settled",
+            "release unchanged",
+            "release paused",
+            "release waits",
+            "superseded",
+            "release skipped",
+            "bad version",
+        ],
     );
 }

@@ -6,6 +6,7 @@ mod progress;
 mod requests;
 mod routing;
 mod sightings;
+mod unchanged;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

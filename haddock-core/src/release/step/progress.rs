@@ -71,6 +71,13 @@ impl Work<'_> {
         if self.version(version).pins.is_none() && !self.pull(version) {
             return false;
         }
+        if let Some(good) = self.same_as_known_good(version) {
+            match self.has_everything(good) {
+                Some(true) => return self.end_unchanged(version, good),
+                Some(false) => {}
+                None => return false,
+            }
+        }
         let most = self.version(version).new.settings.release.max_versions as usize;
         let mut others: Vec<VersionId> =
             self.state.instances.values().map(|instance| instance.version).filter(|other| *other != version).collect();

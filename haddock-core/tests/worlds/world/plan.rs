@@ -30,6 +30,8 @@ pub(crate) struct Tuning {
     pub(crate) user_every: u64,
     /// Percent of the worlds that begin with a server that runs already, and is adopted with the sessions that it has.
     pub(crate) adopts: u32,
+    /// Percent of the releases that ask for what is known good already.
+    pub(crate) again: u32,
     /// The user only asks for releases, queue newest.
     pub(crate) only_releases: bool,
     /// Percent of the worlds in which versions differ in their idle time.
@@ -51,6 +53,7 @@ impl Tuning {
         unreliable: 12,
         user_every: 5_000,
         adopts: 15,
+        again: 0,
         only_releases: false,
         two_idles: 30,
         deadlines: 50,
@@ -148,7 +151,8 @@ impl Plan {
             session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ignore: Vec::new() },
             release: self.release(tuning, dice),
         };
-        let new = NewVersion { spec: format!("spec-{number}"), settings, images, one_shots, commit: None };
+        let new =
+            NewVersion { spec: format!("spec-{number}"), settings, images, one_shots, commit: None, force: false };
         (new, behaviours, !bad)
     }
 

@@ -183,6 +183,7 @@ impl World {
     fn meet_event(&mut self, state: &ServiceState, event: &Event) {
         match event {
             Event::ReleaseSettled { .. } => self.meet("release settled"),
+            Event::ReleaseUnchanged { .. } => self.meet("release unchanged"),
             Event::ReleaseAborting { version, reason } => {
                 if !state.asked_share_of(*version).is_zero() {
                     self.meet("abort while the candidate had a share");

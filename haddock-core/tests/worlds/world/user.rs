@@ -53,6 +53,9 @@ impl World {
     }
 
     pub(crate) fn ask_for_release(&mut self) {
+        if self.dice.chance(self.tuning.again) && self.ask_for_the_same() {
+            return;
+        }
         self.runs += 1;
         let (tuning, number) = (self.tuning, self.runs);
         let (new, images, sound) = self.plan.version(&tuning, number, &mut self.dice);
@@ -65,6 +68,16 @@ impl World {
             self.truth.sound.insert(new.spec.clone());
         }
         self.submit(Verb::Release(Box::new(new)));
+    }
+
+    /// Asks for what is known good; answers whether there is anything.
+    fn ask_for_the_same(&mut self) -> bool {
+        let state = &self.journal.state;
+        let good = state.known_good.map(|good| &state.versions[&good]).filter(|good| !good.external);
+        let Some(mut new) = good.map(|good| good.new.clone()) else { return false };
+        new.force = self.dice.chance(30);
+        self.submit(Verb::Release(Box::new(new)));
+        true
     }
 
     pub(crate) fn submit(&mut self, verb: Verb) {

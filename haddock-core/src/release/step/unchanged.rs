@@ -1,0 +1,42 @@
+//! The release that would change nothing.
+
+use super::Work;
+use crate::name::VersionId;
+use crate::release::event::Event;
+use crate::release::state::Verdict;
+use crate::routing::Share;
+
+impl Work<'_> {
+    /// The known good version, if the candidate is nothing else, and nobody asked for it all the same.
+    pub(super) fn same_as_known_good(&self, version: VersionId) -> Option<VersionId> {
+        let good = self.state.known_good.filter(|good| *good != version)?;
+        let (candidate, present) = (self.version(version), self.version(good));
+        let rollback = self.state.release.as_ref().is_some_and(|release| release.rollback);
+        let same = candidate.new.spec == present.new.spec && candidate.pins == present.pins;
+        (same && !candidate.new.force && !rollback).then_some(good)
+    }
+
+    /// Whether every replica of the version is healthy, and all new sessions go to them; `None`: nobody can see.
+    pub(super) fn has_everything(&self, version: VersionId) -> Option<bool> {
+        self.containers.as_ref()?;
+        self.reports.as_ref()?;
+        let replicas = self.version(version).new.settings.release.replicas as usize;
+        let healthy = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
+        let in_force = self.state.asked.as_ref().is_some_and(|asked| asked.in_force);
+        let whole = self.state.asked_share_of(version) == Share::FULL;
+        let alone = self
+            .state
+            .instances
+            .iter()
+            .all(|(id, instance)| instance.version == version || self.state.asked_share(id).is_zero());
+        Some(healthy >= replicas && in_force && whole && alone)
+    }
+
+    pub(super) fn end_unchanged(&mut self, version: VersionId, known_good: VersionId) -> bool {
+        self.state.release = None;
+        self.version_mut(version).verdict = Verdict::Unchanged;
+        self.events.push(Event::ReleaseUnchanged { version, known_good });
+        self.start_queued();
+        true
+    }
+}
