@@ -172,10 +172,27 @@ impl InstanceId {
     /// Whether this journal gave it out for the service.
     #[must_use]
     pub fn is_of(&self, journal: &JournalId, service: &ServiceName) -> bool {
-        let short = Self::short(journal);
-        let number = self.text.strip_prefix(service.as_str()).and_then(|rest| rest.strip_suffix(short));
-        let number = number.and_then(|rest| rest.strip_prefix('-')).and_then(|rest| rest.strip_suffix('-'));
-        number.is_some_and(|number| !number.is_empty() && number.chars().all(|c| c.is_ascii_digit()))
+        self.parts(journal).is_some_and(|(name, _)| name == service.as_str())
+    }
+
+    /// The service that this journal gave it out for; `None` if it did not.
+    #[must_use]
+    pub fn service(&self, journal: &JournalId) -> Option<ServiceName> {
+        ServiceName::new(self.parts(journal)?.0).ok()
+    }
+
+    /// Its place among the instances of its service, counted from 1; `None` if this journal did not give it out.
+    #[must_use]
+    pub fn number(&self, journal: &JournalId) -> Option<u64> {
+        self.parts(journal)?.1.parse().ok()
+    }
+
+    /// The service's name, and the digits of the number.
+    fn parts(&self, journal: &JournalId) -> Option<(&str, &str)> {
+        let own = self.text.strip_suffix(Self::short(journal))?.strip_suffix('-')?;
+        let (service, number) = own.rsplit_once('-')?;
+        let digits = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit());
+        digits.then_some((service, number))
     }
 
     /// What an instance's id says of its journal: enough to tell those apart that share an engine.
@@ -227,6 +244,23 @@ mod tests {
             let (Ok(one), Ok(other)) = (InstanceId::new(&a), InstanceId::new(&b)) else { return Ok(()) };
             proptest::prop_assert_eq!(one.cmp(&other), a.cmp(&b));
             proptest::prop_assert_eq!(one == other, a == b);
+        }
+    }
+
+    #[test]
+    fn an_instance_tells_its_journal_its_service_and_its_number() {
+        let (journal, service) = (JournalId::new("0123456789abcdef").expect("valid"), ServiceName::new("shop-2"));
+        let service = service.expect("valid");
+        let id = InstanceId::of(&journal, &service, 17);
+        assert_eq!(id.as_str(), "shop-2-17-01234567");
+        assert!(id.is_of(&journal, &service));
+        assert_eq!((id.service(&journal), id.number(&journal)), (Some(service), Some(17)));
+        let other = JournalId::new("f123456789abcdef").expect("valid");
+        assert_eq!((id.service(&other), id.number(&other)), (None, None));
+        assert!(!id.is_of(&journal, &ServiceName::new("shop").expect("valid")));
+        for stranger in ["shop-01234567", "shop--01234567", "shop-x-01234567", "17-01234567"] {
+            let stranger = InstanceId::new(stranger).expect("valid");
+            assert_eq!(stranger.number(&journal).filter(|_| stranger.service(&journal).is_some()), None, "{stranger}");
         }
     }
 

@@ -60,6 +60,19 @@ mod sqlite {
     }
 
     #[test]
+    fn one_that_takes_the_place_of_a_lost_one_has_its_id() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.db");
+        let id = haddock_core::JournalId::new("0123456789abcdef").expect("valid");
+        assert_eq!(SqliteJournal::create_with_id(&path, &id).expect("made").id(), &id);
+        assert_eq!(SqliteJournal::create_with_id(&path, &id).expect("opened").id(), &id);
+        assert_eq!(SqliteJournal::open(&path).expect("opened").id(), &id);
+        let other = haddock_core::JournalId::new("fedcba9876543210").expect("valid");
+        let error = SqliteJournal::create_with_id(&path, &other).expect_err("it has another");
+        assert_eq!(error.kind(), ErrorKind::NameTaken);
+    }
+
+    #[test]
     fn only_the_owner_reads_it() {
         use std::os::unix::fs::PermissionsExt;
         let folder = tempfile::tempdir().expect("a folder");

@@ -145,7 +145,7 @@ async fn perform(ports: &Ports, state: &ServiceState, action: &Action) -> Result
     Ok(TaskResult::Done)
 }
 
-async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
     match timeout(limit, call).await {
         Ok(result) => result,
         Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))),

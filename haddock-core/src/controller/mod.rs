@@ -14,6 +14,7 @@
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `act` | the tasks that carry out actions |
 //! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
+//! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
 //! | `watcher` | what an embedding program may be told as it happens |
 //!
@@ -24,6 +25,7 @@ mod act;
 mod actor;
 mod adopt;
 mod observe;
+mod recover;
 mod serve;
 mod service;
 mod watcher;
@@ -36,6 +38,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 pub use actor::Acting;
+pub use recover::{FoundJournal, RecoverOptions, find_journals};
 pub use service::{Events, Release, ReleaseOptions, Service, Status};
 pub use watcher::Watcher;
 

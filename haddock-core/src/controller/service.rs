@@ -22,8 +22,8 @@ const PAGE: usize = 256;
 /// A service: what clients use. Its verbs need no lease; whoever [acts](Service::act) takes them up.
 #[derive(Clone)]
 pub struct Service {
-    ports: Arc<Ports>,
-    name: ServiceName,
+    pub(super) ports: Arc<Ports>,
+    pub(super) name: ServiceName,
 }
 
 /// A service as it is: its state, and the figures of each locator that answers.
@@ -133,7 +133,7 @@ impl Service {
         Err(Error::new(ErrorKind::InvalidName, message))
     }
 
-    fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
+    pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
         let settings = spec.settings.clone();
         self.check_name(&settings)?;
         if let Some((shared, _)) = spec.components.iter().find(|(_, component)| !component.versioned) {

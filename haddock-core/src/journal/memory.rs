@@ -77,6 +77,15 @@ impl Journal for MemoryJournal {
         Ok(lease)
     }
 
+    async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()> {
+        let mut books = self.books();
+        let book = books.entry(service.clone()).or_default();
+        if epoch > book.epoch {
+            (book.epoch, book.lease) = (epoch, None);
+        }
+        Ok(())
+    }
+
     async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease> {
         let mut books = self.books();
         let book = books.entry(lease.service.clone()).or_default();

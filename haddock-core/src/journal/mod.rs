@@ -81,6 +81,11 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`Busy`](crate::ErrorKind::Busy) while another holds it, naming the holder.
     async fn acquire(&self, service: &ServiceName, holder: &str, lasts: Duration, now: Timestamp) -> Result<Lease>;
 
+    /// Makes every epoch that is given out from now on greater than `epoch`; none becomes smaller by it. For a journal that
+    /// takes the place of a lost one: what its holders decide has to be newer than whatever was decided before. A lease
+    /// that is held ends.
+    async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()>;
+
     /// Makes the lease last from `now` on.
     ///
     /// # Errors

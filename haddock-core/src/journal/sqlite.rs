@@ -67,15 +67,34 @@ impl SqliteJournal {
     /// [`JournalCorrupt`](ErrorKind::JournalCorrupt) if it is something else,
     /// [`JournalTooNew`](ErrorKind::JournalTooNew) if a newer Haddock made it.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_owned();
+        Self::open_as(path.as_ref(), None)
+    }
+
+    fn open_as(path: &Path, id: Option<&JournalId>) -> Result<Self> {
+        let path = path.to_owned();
         let at = |error| translate(&error, &path);
         make_private(&path)?;
         let mut connection = Connection::open(&path).map_err(at)?;
         connection.busy_timeout(Duration::from_secs(5)).map_err(at)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(at)?;
-        let id = prepare(&mut connection, &path)?;
+        let id = prepare(&mut connection, &path, id)?;
         Ok(Self { id, path, connection: Arc::new(Mutex::new(connection)), locks: Mutex::default() })
+    }
+
+    /// As [`open`](Self::open), but a journal that is made has this id. For one that takes the place of a lost one, whose
+    /// id is on the labels of containers.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`NameTaken`](ErrorKind::NameTaken) if there is a journal with another id.
+    pub fn create_with_id(path: impl AsRef<Path>, id: &JournalId) -> Result<Self> {
+        let journal = Self::open_as(path.as_ref(), Some(id))?;
+        if journal.id == *id {
+            return Ok(journal);
+        }
+        let message =
+            format!("there is a journal in `{}` already, and its id is `{}`", path.as_ref().display(), journal.id);
+        Err(Error::new(ErrorKind::NameTaken, message).with_hint("move it out of the way, or take another path"))
     }
 
     /// Runs `work` in a transaction, off the async threads.
@@ -210,6 +229,13 @@ impl Journal for SqliteJournal {
         lease
     }
 
+    async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()> {
+        let name = service.clone();
+        let sql = "INSERT INTO service (name, epoch) VALUES (?1, ?2) ON CONFLICT (name)
+                   DO UPDATE SET epoch = ?2, holder = NULL, until = NULL WHERE epoch < ?2";
+        self.transact(move |t| Ok(t.execute(sql, params![name.as_str(), epoch])?)).await.map(|_| ())
+    }
+
     async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease> {
         let renewed = Lease { until: now + lasts, ..lease.clone() };
         let asked = renewed.clone();
@@ -307,8 +333,8 @@ fn write_commit(t: &Transaction<'_>, lease: &Lease, commit: &Commit) -> Result<(
     Ok(())
 }
 
-/// Makes the tables, or checks those that are there; answers with the journal's id.
-fn prepare(connection: &mut Connection, path: &Path) -> Result<JournalId> {
+/// Makes the tables, with that id or a random one, or checks those that are there; answers with the journal's id.
+fn prepare(connection: &mut Connection, path: &Path, id: Option<&JournalId>) -> Result<JournalId> {
     let at = |error| translate(&error, path);
     let t = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
     let schema: i64 = t.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(at)?;
@@ -318,7 +344,8 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<JournalId> {
     }
     if schema == 0 {
         t.execute_batch(TABLES).map_err(at)?;
-        t.execute("INSERT INTO journal (id) VALUES (?1)", [random_id()?.as_str()]).map_err(at)?;
+        let id = id.cloned().map_or_else(random_id, Ok)?;
+        t.execute("INSERT INTO journal (id) VALUES (?1)", [id.as_str()]).map_err(at)?;
         t.pragma_update(None, "user_version", SCHEMA).map_err(at)?;
     }
     let id: String = t.query_row("SELECT id FROM journal", [], |row| row.get(0)).map_err(at)?;

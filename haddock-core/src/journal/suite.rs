@@ -124,6 +124,23 @@ pub async fn s5_numbers_only_grow(harness: &dyn Harness) {
     assert_eq!(journal.history(&service(), 0, 100).await.expect("reads").len(), 1);
 }
 
+/// S5: a journal that takes the place of a lost one gives out epochs that are newer than those of the lost one.
+pub async fn raised_epochs_fence(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    journal.raise_epoch(&service(), 7).await.expect("raised");
+    assert_eq!(journal.services().await.expect("reads"), [], "that is no state yet");
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    assert_eq!(lease.epoch, 8);
+    journal.raise_epoch(&service(), 3).await.expect("nothing to do");
+    journal.commit(&lease, &commit(&*journal, &lease, 1, &[])).await.expect("still held");
+    journal.raise_epoch(&service(), 20).await.expect("raised");
+    let late = journal.commit(&lease, &commit(&*journal, &lease, 2, &[])).await.expect_err("fenced");
+    assert_eq!(late.kind(), ErrorKind::Fenced);
+    journal.give_back(&lease).await.expect("no harm");
+    let next = harness.open().await.acquire(&service(), "two", LASTS, at(1)).await.expect("free");
+    assert_eq!(next.epoch, 21);
+}
+
 /// A lease that is renewed does not run out.
 pub async fn renewed_leases_last(harness: &dyn Harness) {
     let (one, two) = (harness.open().await, harness.open().await);
@@ -179,7 +196,7 @@ macro_rules! journal_suite {
     ($harness:expr) => {
         $crate::journal_suite!(@cases $harness,
             commits_are_kept, s5_one_acts_at_a_time, s5_former_holders_are_fenced, s5_numbers_only_grow,
-            renewed_leases_last, requests_are_taken_once, refused_commits_leave_nothing, services_are_apart);
+            renewed_leases_last, raised_epochs_fence, requests_are_taken_once, refused_commits_leave_nothing, services_are_apart);
     };
     (@cases $harness:expr, $($case:ident),*) => {
         $(#[tokio::test]

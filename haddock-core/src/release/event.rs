@@ -230,6 +230,13 @@ pub enum Event {
         /// The number of the decision.
         number: Number,
     },
+    /// The journal was lost, and this is what was found of the service; its history begins anew.
+    Recovered {
+        /// The version that counts as the known good one.
+        known_good: Option<VersionId>,
+        /// The instances, with their versions, which are numbered anew.
+        instances: BTreeMap<InstanceId, VersionId>,
+    },
     /// Containers of our journal that no state knows are removed.
     StrayFound {
         /// The environment that they are labelled with.

@@ -22,6 +22,8 @@
 //! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
 //! | `drain` | what may be closed, evicted, stopped, removed |
 //!
+//! A journal that was lost is rebuilt by [`recover()`], from what can still be seen; what follows is again a step.
+//!
 //! Three rules make it safe to repeat anything at any time. Each action carries the [`Number`](crate::Number) of the
 //! commit that decided it, and a locator refuses older ones. What takes away waits until what gives is seen in force.
 //! What is not known changes no phase and takes nothing away.
@@ -29,6 +31,7 @@
 mod action;
 mod event;
 mod observation;
+mod recover;
 mod request;
 mod rules;
 mod state;
@@ -37,6 +40,7 @@ mod step;
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
 pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+pub use recover::{Remains, recover};
 pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
 pub use state::{

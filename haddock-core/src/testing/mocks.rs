@@ -100,6 +100,7 @@ mock! {
         async fn load(&self, service: &ServiceName) -> Result<Option<ServiceState>>;
         async fn services(&self) -> Result<Vec<ServiceName>>;
         async fn acquire(&self, service: &ServiceName, holder: &str, lasts: Duration, now: Timestamp) -> Result<Lease>;
+        async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()>;
         async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease>;
         async fn give_back(&self, lease: &Lease) -> Result<()>;
         async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()>;

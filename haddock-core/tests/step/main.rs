@@ -2,5 +2,6 @@
 //! otherwise. The `worlds` show that it keeps its invariants where nothing does.
 
 mod adopt;
+mod recover;
 mod scene;
 mod unchanged;

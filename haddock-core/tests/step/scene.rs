@@ -110,6 +110,14 @@ impl Scene {
         }
     }
 
+    /// Another controller goes on from that state: it knows of no task.
+    pub(crate) fn take_over(&mut self, state: ServiceState) {
+        self.state = state;
+        self.tasks.clear();
+        self.requests.clear();
+        self.events.clear();
+    }
+
     fn look(&mut self) -> Observation {
         let (now, service) = (self.now, self.service.clone());
         let value = self.engine.containers(now).cloned().collect();
@@ -194,6 +202,11 @@ impl Scene {
                 health_check: None,
                 stop_signal: None,
             };
+            // One that is there is taken over, whatever its epoch is.
+            let now = self.now;
+            if self.engine.containers(now).any(|container| container.name == spec.name) {
+                continue;
+            }
             let id = self.engine.create(&spec).expect("the name is free");
             self.engine.start(&id, self.now).expect("it was just created");
         }

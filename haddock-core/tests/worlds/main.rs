@@ -15,6 +15,7 @@ mod adopted;
 mod l1;
 mod l2;
 mod l3;
+mod lost;
 mod mutants;
 mod runner;
 mod s1;

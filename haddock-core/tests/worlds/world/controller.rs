@@ -32,6 +32,11 @@ pub(crate) struct Controller {
 impl World {
     /// Somebody takes the lease: a new epoch begins, and the state is loaded.
     pub(crate) fn take_over(&mut self) {
+        if self.lost {
+            // There is nothing to load: it comes again.
+            let after = self.dice.within(100..1_000);
+            return self.schedule(after, Event::TakeOver);
+        }
         self.journal.epoch += 1;
         let epoch = self.journal.epoch;
         let mut state = self.journal.state.clone();
@@ -251,14 +256,21 @@ impl World {
 
     /// The process of the present controller ends.
     pub(crate) fn crash(&mut self) {
-        let Some(controller) = self.present_controller() else { return };
+        if self.end_controller() {
+            let after = self.dice.within(100..3_000);
+            self.schedule(after, Event::TakeOver);
+        }
+    }
+
+    /// Ends the present controller, if there is one.
+    pub(crate) fn end_controller(&mut self) -> bool {
+        let Some(controller) = self.present_controller() else { return false };
         let one = &mut self.controllers[controller];
         one.alive = false;
         one.crashed = true;
         let epoch = one.epoch;
         self.note(|| format!("controller {epoch} crashes"));
-        let after = self.dice.within(100..3_000);
-        self.schedule(after, Event::TakeOver);
+        true
     }
 
     /// The present controller does nothing for a while, between its look and its decision; perhaps somebody thinks

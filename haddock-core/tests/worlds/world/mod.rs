@@ -9,6 +9,7 @@
 //! | `clients` | come, send requests with their cookie, leave |
 //! | `faults` | what breaks |
 //! | `server` | the server that ran before, with sessions of its own, and is adopted |
+//! | `wipe` | loses the journal, and recovers it |
 //! | `user` | asks for releases and changes their mind |
 //! | `truth` | what is so, whatever anybody has seen |
 
@@ -22,12 +23,13 @@ mod server;
 mod tasks;
 mod truth;
 mod user;
+mod wipe;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use haddock_core::locator::sim::{LocatorRules, SimLocatorCore};
-use haddock_core::release::{Action, Rules, ServiceState};
+use haddock_core::release::{Action, NewVersion, Rules, ServiceState};
 use haddock_core::runtime::sim::SimEngine;
 use haddock_core::{JournalId, LocatorName, ServiceName, Timestamp};
 
@@ -72,6 +74,8 @@ enum Event {
     Fault,
     User,
     Switch,
+    Wipe,
+    Recover,
     Malice,
     Repair(faults::Repair),
 }
@@ -129,6 +133,10 @@ pub(crate) struct World {
     pub(crate) before: ServiceState,
     pub(crate) truth: Truth,
     pub(crate) clients: Vec<Client>,
+    /// What was asked for, by the name of its specification: the spec store.
+    pub(crate) specs: BTreeMap<String, NewVersion>,
+    /// The journal is lost, and not recovered yet.
+    pub(crate) lost: bool,
     /// The server that ran before, in some worlds.
     pub(crate) server: Option<Server>,
     controllers: Vec<Controller>,
@@ -173,6 +181,8 @@ impl World {
             truth: Truth::default(),
             clients: (0..plan.clients).map(|_| Client::new()).collect(),
             plan,
+            specs: BTreeMap::new(),
+            lost: false,
             server: None,
             controllers: Vec::new(),
             launches: BTreeMap::new(),
@@ -189,6 +199,10 @@ impl World {
         let mut dice = Dice::new(seed.rotate_left(32) ^ 0xad09);
         if dice.chance(tuning.adopts) {
             world.begin_with_server(&mut dice);
+        }
+        if dice.chance(tuning.wipes) {
+            let at = dice.within(1..tuning.unfair);
+            world.schedule(at, Event::Wipe);
         }
         world.begin();
         while world.violation.is_none() {
@@ -238,6 +252,8 @@ impl World {
             Event::Fault => self.fault(),
             Event::User => self.user_acts(),
             Event::Switch => self.switch(),
+            Event::Wipe => self.wipe(),
+            Event::Recover => self.recover(),
             Event::Malice => self.malice(),
             Event::Repair(repair) => self.repair(repair),
         }

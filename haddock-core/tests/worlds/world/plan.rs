@@ -30,6 +30,8 @@ pub(crate) struct Tuning {
     pub(crate) user_every: u64,
     /// Percent of the worlds that begin with a server that runs already, and is adopted with the sessions that it has.
     pub(crate) adopts: u32,
+    /// Percent of the worlds in which the journal is lost, once, and recovered.
+    pub(crate) wipes: u32,
     /// Percent of the releases that ask for what is known good already.
     pub(crate) again: u32,
     /// The user only asks for releases, queue newest.
@@ -53,6 +55,7 @@ impl Tuning {
         unreliable: 12,
         user_every: 5_000,
         adopts: 15,
+        wipes: 0,
         again: 0,
         only_releases: false,
         two_idles: 30,

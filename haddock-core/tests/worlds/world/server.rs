@@ -21,7 +21,7 @@ pub(crate) struct Server {
     pub(crate) life: Incarnation,
     /// Its idle time, in milliseconds.
     pub(crate) idle: u64,
-    adoption: Adoption,
+    pub(crate) adoption: Adoption,
     asked: bool,
     /// The instance that it is, once its adoption was taken up.
     pub(crate) instance: Option<InstanceId>,

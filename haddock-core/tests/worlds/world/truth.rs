@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use haddock_core::container::{ContainerState, Incarnation};
 use haddock_core::release::{Event, Phase, ReleasePhase, ServiceState, Step, Verdict};
 use haddock_core::routing::RoutingTable;
-use haddock_core::{ComponentName, InstanceId, VersionId};
+use haddock_core::{ComponentName, InstanceId, Timestamp, VersionId};
 
 use super::World;
 
@@ -39,6 +39,8 @@ pub(crate) struct InstanceTruth {
     pub(crate) hangs: Vec<(u64, u64)>,
     /// It was judged failed, and it had.
     pub(crate) failed_rightly: bool,
+    /// Some locator had closed it when the journal was lost: it is on its way out, whatever is known good after.
+    pub(crate) given_up: bool,
     /// The locators that evicted it, for a reason.
     pub(crate) evicted: BTreeSet<usize>,
     /// Since when each locator gives it nothing.
@@ -61,6 +63,7 @@ impl InstanceTruth {
             broken_at: None,
             hangs: Vec::new(),
             failed_rightly: false,
+            given_up: false,
             evicted: BTreeSet::new(),
             zero_since: BTreeMap::new(),
             draining_since: None,
@@ -145,10 +148,9 @@ impl World {
                         None => state.instances[instance].lives.clone(),
                     };
                     let entry = lives.get("app");
-                    let silences = self.truth.silences.iter().filter(|(life, ..)| Some(life) == entry);
-                    let hangs = silences.map(|(_, from, until)| (*from, *until)).collect();
+                    let hangs = entry.map(|life| self.silences_of(life)).unwrap_or_default();
                     let truth = self.truth_of(instance);
-                    (truth.lives, truth.hangs) = (Some(lives), hangs);
+                    (truth.lives, truth.hangs, truth.broken_at) = (Some(lives), hangs, None);
                     self.refresh_truth();
                 }
                 Event::InstanceFailed { instance, .. } => self.judge_failure(instance, reading),
@@ -233,6 +235,21 @@ impl World {
         let broken = truth.broken_at.is_some_and(|at| at <= reading);
         let silent = truth.hung_at(reading) && truth.hangs.iter().any(|(from, _)| from + truth.patience <= now);
         truth.failed_rightly |= truth.lives.is_none() || broken || silent;
+    }
+
+    /// Times in which a container that runs did not answer, or will not: as it hangs, or as it was restarted a moment ago
+    /// and boots still.
+    pub(crate) fn silences_of(&mut self, life: &Incarnation) -> Vec<(u64, u64)> {
+        let silences = self.truth.silences.iter().filter(|(silent, ..)| silent == life);
+        let mut silences: Vec<_> = silences.map(|(_, from, until)| (*from, *until)).collect();
+        if !self.engine.answers(&life.container, self.time()) {
+            let mut ahead = self.engine.clone();
+            let mut answers = |at: &u64| ahead.answers(&life.container, Timestamp::from_millis(*at));
+            // No image boots for longer; one that has ended never answers.
+            let until = (self.now..self.now + 2_000).find(|at| answers(at)).unwrap_or(self.now + 2_000);
+            silences.push((self.now, until));
+        }
+        silences
     }
 
     /// Notes what a table that is in force now gives.

@@ -67,6 +67,7 @@ impl World {
         if sound {
             self.truth.sound.insert(new.spec.clone());
         }
+        self.specs.insert(new.spec.clone(), new.clone());
         self.submit(Verb::Release(Box::new(new)));
     }
 
