@@ -4,6 +4,7 @@
 //! player gateway FOLDER    a gateway, until standard input ends; prints where it listens
 //! player control ORDERS    acts for a service, until standard input ends; prints whether it may
 //! player __client …        the load
+//! player app               the demo application
 //! ```
 
 use std::io::Write as _;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
     let role = words.next().unwrap_or_default();
     if role == CLIENT {
         return client_main(words);
+    }
+    if role == "app" {
+        return haddock_demo_app::main();
     }
     let filter = tracing_subscriber::EnvFilter::from_env("HADDOCK_LOG");
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
