@@ -14,6 +14,8 @@
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `act` | the tasks that carry out actions |
 //! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
+//! | `follow` | the events of one release, told until it has ended |
+//! | `summary` | a service at one glance |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
 //! | `watcher` | what an embedding program may be told as it happens |
@@ -24,10 +26,12 @@
 mod act;
 mod actor;
 mod adopt;
+mod follow;
 mod observe;
 mod recover;
 mod serve;
 mod service;
+mod summary;
 mod watcher;
 
 use std::collections::BTreeMap;
@@ -36,10 +40,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 pub use actor::Acting;
+pub use follow::{Following, Told, Until};
 pub use recover::{FoundJournal, RecoverOptions, find_journals};
 pub use service::{Events, Release, ReleaseOptions, Service, Status};
+pub use summary::{InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
 pub use watcher::Watcher;
 
 use crate::environment::probe::{NetworkProbing, Probe, Prober, Probing, STEADY};
@@ -70,6 +77,7 @@ pub(crate) struct Ports {
     pub(crate) holder: String,
     pub(crate) tick: Duration,
     pub(crate) lease: Duration,
+    pub(crate) poll: Duration,
     /// Counts the commits of this process, so that what follows the history need not wait for its next look.
     pub(crate) commits: watch::Sender<u64>,
     wakers: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
@@ -80,6 +88,12 @@ impl Ports {
     pub(crate) fn waker(&self, service: &ServiceName) -> Arc<Notify> {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(wakers.entry(service.clone()).or_default())
+    }
+
+    /// Waits for a commit of this process; one of another process is found at the next look.
+    pub(crate) async fn news(&self, commits: &mut watch::Receiver<u64>) {
+        // The sender lives as long as the ports.
+        let _ = timeout(self.poll, commits.changed()).await;
     }
 
     /// Begins to probe. Once that has passed, it need not look more often than the loop does.
@@ -111,6 +125,7 @@ impl Controller {
                 holder: format!("pid {}", std::process::id()),
                 tick: Duration::from_millis(500),
                 lease: Duration::from_secs(30),
+                poll: Duration::from_millis(100),
                 commits: watch::Sender::default(),
                 wakers: Mutex::default(),
             },
@@ -158,6 +173,13 @@ impl Builder {
     #[must_use]
     pub fn lease(mut self, lease: Duration) -> Self {
         self.ports.lease = lease;
+        self
+    }
+
+    /// How often the history is looked at for what another process wrote. Default: 100 ms.
+    #[must_use]
+    pub fn poll(mut self, poll: Duration) -> Self {
+        self.ports.poll = poll;
         self
     }
 

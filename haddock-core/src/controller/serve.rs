@@ -16,10 +16,18 @@ impl Controller {
     /// # Errors
     /// What trying again does not mend, such as [`JournalTooNew`](ErrorKind::JournalTooNew).
     pub async fn serve(&self, stop: impl Future<Output = ()>) -> Result<()> {
+        self.serve_some(None, stop).await
+    }
+
+    /// As [`serve`](Self::serve), for these services only; for all, if `None`.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_some(&self, only: Option<Vec<ServiceName>>, stop: impl Future<Output = ()>) -> Result<()> {
         let mut acting = BTreeMap::new();
         let served = async {
             loop {
-                self.act_for_all(&mut acting).await?;
+                self.act_for_all(only.as_deref(), &mut acting).await?;
                 sleep(self.ports.tick).await;
             }
         };
@@ -35,9 +43,17 @@ impl Controller {
         result
     }
 
-    async fn act_for_all(&self, acting: &mut BTreeMap<ServiceName, Acting>) -> Result<()> {
+    async fn act_for_all(
+        &self,
+        only: Option<&[ServiceName]>,
+        acting: &mut BTreeMap<ServiceName, Acting>,
+    ) -> Result<()> {
         acting.retain(|_, acting| !acting.has_ended());
-        let services = match self.ports.journal.services().await {
+        let known = match only {
+            Some(only) => Ok(only.to_vec()),
+            None => self.ports.journal.services().await,
+        };
+        let services = match known {
             Ok(services) => services,
             Err(error) if error.is_retryable() => {
                 tracing::warn!(%error, "cannot read the journal for now");

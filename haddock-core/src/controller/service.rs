@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::follow::{Following, Until};
+use super::summary::ReleaseSummary;
 use super::{Acting, Ports};
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{LocatorName, RequestId, ServiceName, VersionId};
-use crate::release::{AbortReason, Event, NewVersion, RecordedEvent, ReleasePhase, Request, ServiceState, Verb};
+use crate::release::{
+    AbortReason, Event, NewVersion, Phase, Progress, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb,
+    outline,
+};
 use crate::routing::LocatorReport;
 
-/// How often the history is looked at for what another process wrote.
-const POLL: Duration = Duration::from_millis(100);
 /// Events that are read at a time.
 const PAGE: usize = 256;
 
@@ -125,6 +127,24 @@ impl Service {
         Ok(Release { service: self.clone(), request, attached: false })
     }
 
+    /// The release that this request asks for, whether or not it was taken up.
+    #[must_use]
+    pub fn follow(&self, request: RequestId) -> Release {
+        Release { service: self.clone(), request, attached: true }
+    }
+
+    /// What a release of this specification would do, in order, for people. Nothing is kept or done.
+    ///
+    /// # Errors
+    /// As [`release`](Self::release), and the journal's.
+    pub async fn plan(&self, spec: &EnvironmentSpec) -> Result<Vec<String>> {
+        self.check_release(spec)?;
+        let state = self.ports.journal.load(&self.name).await?;
+        let images = spec.components.iter().filter(|(_, component)| component.versioned);
+        let images = images.map(|(name, component)| (name.clone(), component.image.to_string())).collect();
+        Ok(outline(state.as_ref(), &spec.settings, &images))
+    }
+
     pub(super) fn check_name(&self, settings: &ServiceSettings) -> Result<()> {
         if settings.service == self.name {
             return Ok(());
@@ -133,14 +153,20 @@ impl Service {
         Err(Error::new(ErrorKind::InvalidName, message))
     }
 
-    pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
-        let settings = spec.settings.clone();
-        self.check_name(&settings)?;
+    /// Refuses what cannot be released.
+    fn check_release(&self, spec: &EnvironmentSpec) -> Result<()> {
+        self.check_name(&spec.settings)?;
         if let Some((shared, _)) = spec.components.iter().find(|(_, component)| !component.versioned) {
             let message = format!("component `{shared}` is shared, and a release cannot link to shared components yet");
             return Err(Error::new(ErrorKind::NotSupported, message)
                 .with_hint("name its image by `${TAG}`, if each version may bring its own"));
         }
+        Ok(())
+    }
+
+    pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
+        self.check_release(spec)?;
+        let settings = spec.settings.clone();
         let images = spec.components.iter().map(|(name, c)| (name.clone(), c.image.to_string())).collect();
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
         let completes = awaited.filter(|(_, when)| **when == DependencyCondition::CompletedSuccessfully);
@@ -186,6 +212,15 @@ impl Service {
         }
     }
 
+    /// Who acts for the service, here or elsewhere, for people to read; `None` if nobody does.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn acting(&self) -> Result<Option<String>> {
+        let lease = self.ports.journal.lease(&self.name, self.ports.clock.now()).await?;
+        Ok(lease.map(|lease| lease.holder))
+    }
+
     /// The service as it is, or `None` if it was never released.
     ///
     /// # Errors
@@ -202,7 +237,7 @@ impl Service {
     /// The history after the event with this sequence, and what follows.
     #[must_use]
     pub fn events(&self, after: u64) -> Events {
-        Events { service: self.clone(), after }
+        Events { service: self.clone(), after, level: false }
     }
 
     /// What follows from now on.
@@ -231,21 +266,16 @@ impl Service {
             if let Some(state) = self.ports.journal.load(&self.name).await?.filter(|state| condition(state)) {
                 return Ok(state);
             }
-            news(&mut commits).await;
+            self.ports.news(&mut commits).await;
         }
     }
-}
-
-/// Waits for a commit of this process; one of another process is found at the next look.
-async fn news(commits: &mut watch::Receiver<u64>) {
-    // The sender lives as long as the ports, which the caller holds.
-    let _ = timeout(POLL, commits.changed()).await;
 }
 
 /// A service's history, as it grows.
 pub struct Events {
     service: Service,
     after: u64,
+    level: bool,
 }
 
 impl Events {
@@ -260,10 +290,16 @@ impl Events {
             let page = self.service.ports.journal.history(&self.service.name, self.after, PAGE).await?;
             if let Some(last) = page.last() {
                 self.after = last.sequence;
+                self.level = page.len() < PAGE;
                 return Ok(page);
             }
-            news(&mut commits).await;
+            self.service.ports.news(&mut commits).await;
         }
+    }
+
+    /// Whether the last answer was all that there was.
+    pub(super) fn is_level(&self) -> bool {
+        self.level
     }
 
     /// As [`next`](Self::next), but gives up after that long, with nothing.
@@ -296,6 +332,60 @@ impl Release {
     #[must_use]
     pub fn request(&self) -> &RequestId {
         &self.request
+    }
+
+    pub(super) fn service(&self) -> &Service {
+        &self.service
+    }
+
+    /// Its events, told, until it is that far or has ended otherwise. Those with a sequence up to `since` are passed
+    /// over.
+    #[must_use]
+    pub fn follow(&self, until: Until, since: u64) -> Following {
+        Following::new(self, until, since)
+    }
+
+    /// How far it is, or how it ended.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn summary(&self) -> Result<ReleaseSummary> {
+        let ReleaseTold { story, error } = self.told().await?;
+        let mut summary = ReleaseSummary {
+            phase: story.phase().unwrap_or(Progress::Waiting),
+            version: story.version(),
+            share: story.share(),
+            share_in_force: story.share_in_force(),
+            stage: None,
+            paused: false,
+            waits: None,
+            draining: story.draining(),
+            error,
+        };
+        let Some(status) = self.service.status().await? else { return Ok(summary) };
+        let now = status.summary();
+        match now.release {
+            // What the story does not know: it goes on.
+            Some(release) if release.version == summary.version && !summary.phase.is_end() => summary = release,
+            _ => {
+                let drains = now.instances.iter().filter(|instance| instance.phase == Phase::Draining);
+                summary.draining = drains.map(|instance| instance.sessions).sum();
+            }
+        }
+        Ok(summary)
+    }
+
+    async fn told(&self) -> Result<ReleaseTold> {
+        let mut told = ReleaseTold { story: Story::of(self.request.clone()), error: None };
+        let mut after = 0;
+        loop {
+            let page = self.service.ports.journal.history(&self.service.name, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(told) };
+            after = last.sequence;
+            for recorded in &page {
+                told.take(recorded, &self.request);
+            }
+        }
     }
 
     /// Whether it had been asked for before.
@@ -345,6 +435,27 @@ impl Release {
         let alone = |state: &ServiceState| state.instances.values().all(|instance| instance.version == version);
         self.service.wait_for(alone).await?;
         Ok(version)
+    }
+}
+
+/// What the history says of a release.
+struct ReleaseTold {
+    story: Story,
+    error: Option<Error>,
+}
+
+impl ReleaseTold {
+    fn take(&mut self, recorded: &RecordedEvent, request: &RequestId) {
+        match &recorded.event {
+            Event::RequestRefused { id, error } if id == request => self.error = Some(error.clone()),
+            Event::ReleaseAborting { version, reason }
+                if Some(*version) == self.story.version() && !self.story.phase().is_some_and(Progress::is_end) =>
+            {
+                self.error = reason.error().cloned();
+            }
+            _ => {}
+        }
+        self.story.tell(recorded);
     }
 }
 

@@ -1,6 +1,8 @@
 //! A journal in memory: gone with the process. For tests, and for embedding where nothing has to outlive it.
+//!
+//! It keeps the last [`KEPT`] events of each service, so that a program that releases for ever does not grow.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +14,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
 use crate::time::Timestamp;
+
+/// Events of a service that a journal in memory keeps: those of some eighty releases. Sequences count on.
+pub const KEPT: usize = 2_000;
 
 /// A journal in memory. Give the same one to several controllers to see them take turns.
 #[derive(Debug)]
@@ -27,7 +32,9 @@ struct Book {
     lease: Option<Lease>,
     requests: Vec<Request>,
     known: BTreeSet<RequestId>,
-    events: Vec<RecordedEvent>,
+    events: VecDeque<RecordedEvent>,
+    /// How many events there were before those that are kept.
+    forgotten: u64,
 }
 
 impl MemoryJournal {
@@ -106,6 +113,12 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
+    async fn lease(&self, service: &ServiceName, now: Timestamp) -> Result<Option<Lease>> {
+        let books = self.books();
+        let lease = books.get(service).and_then(|book| book.lease.clone());
+        Ok(lease.filter(|held| held.until > now))
+    }
+
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()> {
         let mut books = self.books();
         let book = books.entry(lease.service.clone()).or_default();
@@ -113,9 +126,12 @@ impl Journal for MemoryJournal {
         check_commit(lease, book.epoch, last, commit)?;
         let number = commit.state.number;
         for event in &commit.events {
-            let sequence = book.events.len() as u64 + 1;
-            book.events.push(RecordedEvent { sequence, at: commit.state.now, number, event: event.clone() });
+            let sequence = book.forgotten + book.events.len() as u64 + 1;
+            book.events.push_back(RecordedEvent { sequence, at: commit.state.now, number, event: event.clone() });
         }
+        let surplus = book.events.len().saturating_sub(KEPT);
+        book.events.drain(..surplus);
+        book.forgotten += surplus as u64;
         book.requests.retain(|request| !commit.taken.contains(&request.id));
         book.state = Some(commit.state.clone());
         Ok(())
@@ -136,9 +152,9 @@ impl Journal for MemoryJournal {
 
     async fn history(&self, service: &ServiceName, after: u64, limit: usize) -> Result<Vec<RecordedEvent>> {
         let books = self.books();
-        let events = books.get(service).map(|book| book.events.as_slice()).unwrap_or_default();
-        let skipped = usize::try_from(after).unwrap_or(usize::MAX);
-        Ok(events.iter().skip(skipped).take(limit).cloned().collect())
+        let Some(book) = books.get(service) else { return Ok(Vec::new()) };
+        let skipped = usize::try_from(after.saturating_sub(book.forgotten)).unwrap_or(usize::MAX);
+        Ok(book.events.iter().skip(skipped).take(limit).cloned().collect())
     }
 }
 

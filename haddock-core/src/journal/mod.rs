@@ -95,6 +95,10 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// Gives the lease back. One that is not held any more is left as it is.
     async fn give_back(&self, lease: &Lease) -> Result<()>;
 
+    /// The lease that is held now; `None` if nobody acts. A holder whose process has ended is known to be gone at once,
+    /// where the journal can tell.
+    async fn lease(&self, service: &ServiceName, now: Timestamp) -> Result<Option<Lease>>;
+
     /// Writes state, events and taken requests, all or nothing.
     ///
     /// # Errors
@@ -108,6 +112,7 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// The requests that were not taken up, in the order of their submission.
     async fn pending(&self, service: &ServiceName) -> Result<Vec<Request>>;
 
-    /// Up to `limit` events after the one with sequence `after`, oldest first. Sequences count from 1, without gaps.
+    /// Up to `limit` events after the one with sequence `after`, oldest first. Sequences count from 1, without gaps; a
+    /// journal that says so may have forgotten the oldest.
     async fn history(&self, service: &ServiceName, after: u64, limit: usize) -> Result<Vec<RecordedEvent>>;
 }

@@ -128,9 +128,7 @@ impl SqliteJournal {
         if locks.contains_key(service) {
             return Ok(false);
         }
-        let mut path = self.path.clone().into_os_string();
-        path.push(format!(".{service}.lock"));
-        let path = PathBuf::from(path);
+        let path = self.lock_path(service);
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| {
             Error::new(ErrorKind::JournalUnavailable, format!("cannot open `{}`: {error}", path.display()))
         })?;
@@ -145,6 +143,22 @@ impl SqliteJournal {
                 Err(Error::new(ErrorKind::JournalUnavailable, message))
             }
         }
+    }
+
+    fn lock_path(&self, service: &ServiceName) -> PathBuf {
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{service}.lock"));
+        path.into()
+    }
+
+    /// Whether a process that lives has the operating-system lock of a service, as far as can be told.
+    fn is_locked(&self, service: &ServiceName) -> bool {
+        if self.locks.lock().unwrap_or_else(PoisonError::into_inner).contains_key(service) {
+            return true;
+        }
+        // A shared lock, given back at once: two that look do not see each other.
+        let looked = OpenOptions::new().read(true).open(self.lock_path(service)).map(|file| file.try_lock_shared());
+        !matches!(looked, Ok(Ok(())))
     }
 
     fn unlock(&self, service: &ServiceName) {
@@ -255,6 +269,27 @@ impl Journal for SqliteJournal {
         let result = self.transact(move |t| Ok(t.execute(sql, params![asked.service.as_str(), asked.epoch])?)).await;
         self.unlock(&lease.service);
         result.map(|_| ())
+    }
+
+    async fn lease(&self, service: &ServiceName, now: Timestamp) -> Result<Option<Lease>> {
+        let name = service.clone();
+        let lease = self
+            .transact(move |t| {
+                let sql = "SELECT epoch, holder, until FROM service
+                           WHERE name = ?1 AND holder IS NOT NULL AND until > ?2";
+                let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+                let held: Option<(u64, String, u64)> =
+                    t.query_row(sql, params![name.as_str(), now.as_millis()], row).optional()?;
+                Ok(held.map(|(epoch, holder, until)| Lease {
+                    service: name,
+                    holder,
+                    epoch,
+                    until: Timestamp::from_millis(until),
+                }))
+            })
+            .await?;
+        // A holder that was killed has left its lease behind, but not its lock.
+        Ok(lease.filter(|_| self.is_locked(service)))
     }
 
     async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()> {

@@ -88,9 +88,14 @@ pub async fn s5_one_acts_at_a_time(harness: &dyn Harness) {
     let error = two.acquire(&service(), "two", LASTS, at(1_000)).await.expect_err("held");
     assert_eq!(error.kind(), ErrorKind::Busy);
     assert!(error.message().contains("`one`"), "{error}");
+    for journal in [&one, &two] {
+        assert_eq!(journal.lease(&service(), at(1_000)).await.expect("reads").as_ref(), Some(&lease));
+        assert_eq!(journal.lease(&service(), at(31_000)).await.expect("reads"), None, "it has run out");
+    }
     two.submit(&service(), &request("r1")).await.expect("submits");
     assert_eq!(one.pending(&service()).await.expect("reads").len(), 1);
     one.give_back(&lease).await.expect("held");
+    assert_eq!(two.lease(&service(), at(1_500)).await.expect("reads"), None, "it was given back");
     let next = two.acquire(&service(), "two", LASTS, at(2_000)).await.expect("free again");
     assert_eq!(next.epoch, lease.epoch + 1);
 }

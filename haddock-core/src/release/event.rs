@@ -258,3 +258,14 @@ pub enum AbortReason {
     /// Its images cannot be had, or its candidate failed.
     Failed(Error),
 }
+
+impl AbortReason {
+    /// What failed, if something did.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Asked { .. } | Self::Superseded => None,
+        }
+    }
+}

@@ -31,15 +31,18 @@
 mod action;
 mod event;
 mod observation;
+mod outline;
 mod recover;
 mod request;
 mod rules;
 mod state;
 mod step;
+mod story;
 
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
 pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+pub use outline::outline;
 pub use recover::{Remains, recover};
 pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
@@ -47,3 +50,4 @@ pub use state::{
     AskedTable, Attempt, DrainState, External, Instance, Phase, Release, ReleasePhase, ServiceState, Verdict, Version,
 };
 pub use step::{Step, step, step_by};
+pub use story::{Progress, Story, Telling};

@@ -103,6 +103,7 @@ mock! {
         async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()>;
         async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease>;
         async fn give_back(&self, lease: &Lease) -> Result<()>;
+        async fn lease(&self, service: &ServiceName, now: Timestamp) -> Result<Option<Lease>>;
         async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()>;
         async fn submit(&self, service: &ServiceName, request: &Request) -> Result<()>;
         async fn pending(&self, service: &ServiceName) -> Result<Vec<Request>>;

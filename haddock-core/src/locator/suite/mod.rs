@@ -97,7 +97,23 @@ pub trait Harness: Send + Sync + 'static {
 #[macro_export]
 macro_rules! locator_suite {
     ($harness:expr) => {
-        $crate::locator_suite! { @cases $harness;
+        $crate::locator_cases! { [$crate::locator_suite] @cases $harness; }
+    };
+    (@cases $harness:expr; $($case:ident)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                $crate::locator::suite::$case($harness).await;
+            }
+        )*
+    };
+}
+
+/// Calls a macro with the names of the suite's cases behind whatever else it is given.
+#[macro_export]
+macro_rules! locator_cases {
+    ([$($callback:tt)+] $($before:tt)*) => {
+        $($callback)+! { $($before)*
             an_older_number_is_refused_and_changes_nothing
             an_equal_number_is_the_same_call_again
             a_service_never_heard_of_has_empty_figures
@@ -125,13 +141,5 @@ macro_rules! locator_suite {
             a_named_cookie_tells_sessions_from_before_from_other_clients
             an_adopted_instance_is_not_empty_before_its_sessions_have_come_or_expired
         }
-    };
-    (@cases $harness:expr; $($case:ident)*) => {
-        $(
-            #[tokio::test]
-            async fn $case() {
-                $crate::locator::suite::$case($harness).await;
-            }
-        )*
     };
 }

@@ -196,7 +196,25 @@ pub async fn run(harness: &dyn RuntimeHarness, case: impl AsyncFnOnce(&Bench<'_>
 #[macro_export]
 macro_rules! runtime_suite {
     (#[$test:meta] $harness:expr) => {
-        $crate::runtime_suite! { #[$test] $harness =>
+        $crate::runtime_cases! { [$crate::runtime_suite] #[$test] $harness => }
+    };
+    (#[$test:meta] $harness:expr => $($case:ident)+) => {
+        $(
+            #[$test]
+            async fn $case() {
+                if let Some(harness) = $harness {
+                    $crate::runtime::suite::run(&harness, $crate::runtime::suite::cases::$case).await;
+                }
+            }
+        )+
+    };
+}
+
+/// Calls a macro with the names of the suite's cases behind whatever else it is given.
+#[macro_export]
+macro_rules! runtime_cases {
+    ([$($callback:tt)+] $($before:tt)*) => {
+        $($callback)+! { $($before)*
             pull_answers_the_same_id_again
             an_image_that_is_nowhere_is_told
             a_created_container_does_not_run
@@ -225,16 +243,6 @@ macro_rules! runtime_suite {
             remove_network_again_is_fine
             errors_keep_values_to_themselves
         }
-    };
-    (#[$test:meta] $harness:expr => $($case:ident)+) => {
-        $(
-            #[$test]
-            async fn $case() {
-                if let Some(harness) = $harness {
-                    $crate::runtime::suite::run(&harness, $crate::runtime::suite::cases::$case).await;
-                }
-            }
-        )+
     };
 }
 

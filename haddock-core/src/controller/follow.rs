@@ -1,0 +1,188 @@
+//! Following one release: its events, told, until it has ended.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::service::{Events, Release, Service};
+use crate::error::{Error, Result};
+use crate::name::{InstanceId, RequestId, VersionId};
+use crate::release::{AbortReason, Event, Progress, RecordedEvent, Story, Telling};
+use crate::routing::{Count, LocatorReport};
+
+/// Until when a release is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// It has settled.
+    Settled,
+    /// Every instance that another version had then is gone, too.
+    Gone,
+    /// For ever.
+    Forever,
+}
+
+/// What a follower is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Something happened.
+    Event(Box<Telling>),
+    /// It is as far as was waited for.
+    Reached(VersionId),
+    /// It was aborted; nothing of it follows but its drain.
+    Aborted {
+        /// Its version.
+        version: VersionId,
+        /// Why.
+        reason: AbortReason,
+    },
+    /// A newer one took its place before it began.
+    Skipped,
+    /// It was refused.
+    Refused(Error),
+}
+
+/// The events of a release, one after the other.
+pub struct Following {
+    service: Service,
+    events: Events,
+    request: RequestId,
+    until: Until,
+    since: u64,
+    story: Story,
+    begun: bool,
+    /// What is told next.
+    ready: VecDeque<Told>,
+    /// What was there of other versions when it settled, and is there still.
+    others: Option<BTreeSet<InstanceId>>,
+    /// Whether the last thing was told.
+    over: bool,
+}
+
+impl Following {
+    pub(super) fn new(release: &Release, until: Until, since: u64) -> Self {
+        let (service, request) = (release.service().clone(), release.request().clone());
+        Self {
+            events: service.events(0),
+            story: Story::of(request.clone()),
+            service,
+            request,
+            until,
+            since,
+            begun: false,
+            ready: VecDeque::new(),
+            others: None,
+            over: false,
+        }
+    }
+
+    /// What happened next to the service, from the taking up of the release's request on; waits for it. The last
+    /// answer is how it ended; after that there is nothing.
+    ///
+    /// # Errors
+    /// The journal's. It can be asked again.
+    pub async fn next(&mut self) -> Result<Option<Told>> {
+        loop {
+            if let Some(told) = self.ready() {
+                return Ok(Some(told));
+            }
+            if self.over {
+                return Ok(None);
+            }
+            let page = self.events.next().await?;
+            let live = self.events.is_level();
+            for recorded in page {
+                self.take(&recorded);
+            }
+            if live && self.story.drains() {
+                self.count().await?;
+            }
+        }
+    }
+
+    /// What [`next`](Self::next) has at hand, without waiting.
+    pub fn ready(&mut self) -> Option<Told> {
+        let told = self.ready.pop_front()?;
+        self.over |= !matches!(told, Told::Event(_));
+        Some(told)
+    }
+
+    /// The release as the events so far tell it.
+    #[must_use]
+    pub fn story(&self) -> &Story {
+        &self.story
+    }
+
+    /// Takes an event, unless the end is reached already.
+    fn take(&mut self, recorded: &RecordedEvent) {
+        if self.ready.back().is_some_and(|told| !matches!(told, Told::Event(_))) {
+            return;
+        }
+        let before = self.story.phase();
+        let telling = self.story.tell(recorded);
+        self.begun |= matches!(&recorded.event, Event::RequestTaken { id, .. } if *id == self.request);
+        if self.begun && recorded.sequence > self.since {
+            self.ready.push_back(Told::Event(Box::new(telling)));
+        }
+        if let Event::InstanceGone { instance } | Event::ExternalReleased { instance, .. } = &recorded.event
+            && let Some(others) = &mut self.others
+        {
+            others.remove(instance);
+        }
+        if before != self.story.phase() && self.story.phase().is_some_and(Progress::is_end) {
+            self.ended(&recorded.event);
+        }
+        let all_gone = self.others.as_ref().is_some_and(BTreeSet::is_empty);
+        if let (Until::Gone, true, Some(version)) = (self.until, all_gone, self.story.version()) {
+            self.ready.push_back(Told::Reached(version));
+        }
+    }
+
+    fn ended(&mut self, event: &Event) {
+        match event {
+            Event::ReleaseSettled { version } | Event::ReleaseUnchanged { known_good: version, .. }
+                if self.until == Until::Settled =>
+            {
+                self.ready.push_back(Told::Reached(*version));
+            }
+            Event::ReleaseSettled { version } | Event::ReleaseUnchanged { known_good: version, .. } => {
+                let others = self.story.instances().iter().filter(|(_, of)| *of != version);
+                self.others = Some(others.map(|(id, _)| id.clone()).collect());
+            }
+            Event::ReleaseAborted { version, reason } => {
+                self.ready.push_back(Told::Aborted { version: *version, reason: reason.clone() });
+            }
+            Event::ReleaseSkipped { .. } => self.ready.push_back(Told::Skipped),
+            Event::RequestRefused { error, .. } => self.ready.push_back(Told::Refused(error.clone())),
+            _ => {}
+        }
+    }
+
+    /// Counts the sessions on what drains, for the last thing that was told: the history has their number of when the
+    /// drain began.
+    async fn count(&mut self) -> Result<()> {
+        let Some(status) = self.service.status().await? else { return Ok(()) };
+        let drains: Vec<InstanceId> = self.story.instances().keys().cloned().collect();
+        for id in drains {
+            self.story.count(&id, sessions(status.locators.values(), &id));
+        }
+        let draining = self.story.draining();
+        let last = self.ready.iter_mut().rev().find_map(|told| match told {
+            Told::Event(telling) => Some(telling),
+            _ => None,
+        });
+        if let Some(telling) = last {
+            telling.draining = draining;
+        }
+        Ok(())
+    }
+}
+
+/// The sessions on an instance over all locators, if each of them knows.
+pub(super) fn sessions<'l>(
+    locators: impl IntoIterator<Item = &'l Result<LocatorReport>>,
+    instance: &InstanceId,
+) -> Option<u64> {
+    let each = locators.into_iter().map(|report| match report.as_ref().ok()?.instances.get(instance)?.live {
+        Count::Exact(sessions) | Count::AtMost(sessions) => Some(sessions),
+        Count::Unknown => None,
+    });
+    each.sum()
+}

@@ -1,0 +1,187 @@
+//! A service and its release at one glance, for people and programs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::follow::sessions;
+use super::service::Status;
+use crate::error::Error;
+use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
+use crate::release::{Phase, Progress, Release, ReleasePhase, Verdict};
+use crate::routing::{InstanceFigures, Share};
+use crate::time::Timestamp;
+
+/// How far a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseSummary {
+    /// How far, or how it ended.
+    pub phase: Progress,
+    /// The version that it brings, once it has begun.
+    pub version: Option<VersionId>,
+    /// The share that is asked for that version.
+    pub share: Share,
+    /// The share that it has on every locator.
+    pub share_in_force: Share,
+    /// The stage of the ramp, from 0.
+    pub stage: Option<usize>,
+    /// Whether the ramp is held.
+    pub paused: bool,
+    /// Why it waits, if it does.
+    pub waits: Option<Error>,
+    /// Sessions on draining instances; `None` if one of them is not counted.
+    pub draining: Option<u64>,
+    /// Why it is or was aborted or refused, if something failed.
+    pub error: Option<Error>,
+}
+
+/// A service as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceSummary {
+    /// Its name.
+    pub service: ServiceName,
+    /// The newest version that settled and was not judged bad since.
+    pub known_good: Option<VersionId>,
+    /// The release in progress.
+    pub release: Option<ReleaseSummary>,
+    /// Its versions, oldest first.
+    pub versions: Vec<VersionSummary>,
+    /// Its instances that are not gone.
+    pub instances: Vec<InstanceSummary>,
+}
+
+/// A version as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionSummary {
+    /// The version.
+    pub version: VersionId,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// Its images, as they were named.
+    pub images: BTreeMap<ComponentName, String>,
+    /// Its images by digest, once they are known.
+    pub digests: Option<BTreeMap<ComponentName, String>>,
+    /// The VCS commit that it was made from, if known.
+    pub commit: Option<String>,
+    /// The share that is asked for it.
+    pub share: Share,
+    /// Sessions on its instances; `None` if one of them is not counted.
+    pub sessions: Option<u64>,
+}
+
+/// An instance as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceSummary {
+    /// Its id.
+    pub instance: InstanceId,
+    /// Its version.
+    pub version: VersionId,
+    /// Its phase.
+    pub phase: Phase,
+    /// Since when.
+    pub since: Timestamp,
+    /// Where its entry listens, once known.
+    pub address: Option<std::net::SocketAddr>,
+    /// The share that is asked for it.
+    pub share: Share,
+    /// The share that it has on every locator; `None` if one of them does not say.
+    pub share_in_force: Option<Share>,
+    /// Its sessions; `None` if they are not counted.
+    pub sessions: Option<u64>,
+    /// Requests under way; `None` if a locator does not say.
+    pub in_flight: Option<u64>,
+    /// Upgraded connections; `None` if a locator does not say.
+    pub upgraded: Option<u64>,
+    /// Whether it is an address that is routed to, but neither started nor stopped.
+    pub external: bool,
+    /// Why it failed, if it did.
+    pub failure: Option<Error>,
+    /// When what is left on it is evicted, if ever.
+    pub drain_deadline: Option<Timestamp>,
+}
+
+impl Status {
+    /// The service at one glance.
+    #[must_use]
+    pub fn summary(&self) -> ServiceSummary {
+        let state = &self.state;
+        let versions = state.versions.iter().map(|(id, version)| VersionSummary {
+            version: *id,
+            verdict: version.verdict,
+            images: version.new.images.clone(),
+            digests: version.pins.clone(),
+            commit: version.new.commit.clone(),
+            share: state.asked_share_of(*id),
+            sessions: state.instances_of(*id).map(|(instance, _)| self.sessions(instance)).sum(),
+        });
+        let instances = state.instances.iter().map(|(id, instance)| InstanceSummary {
+            instance: id.clone(),
+            version: instance.version,
+            phase: instance.phase,
+            since: instance.since,
+            address: instance.address,
+            share: state.asked_share(id),
+            share_in_force: self.share_in_force(id),
+            sessions: self.sessions(id),
+            in_flight: self.figure(id, |figures| figures.in_flight),
+            upgraded: self.figure(id, |figures| figures.upgraded),
+            external: instance.external.is_some(),
+            failure: instance.failure.clone(),
+            drain_deadline: instance.drain.and_then(|drain| drain.deadline),
+        });
+        ServiceSummary {
+            service: state.service.clone(),
+            known_good: state.known_good,
+            release: state.release.as_ref().map(|release| self.release(release)),
+            versions: versions.collect(),
+            instances: instances.collect(),
+        }
+    }
+
+    fn release(&self, release: &Release) -> ReleaseSummary {
+        let state = &self.state;
+        let (phase, stage) = match &release.phase {
+            ReleasePhase::Preparing => (Progress::Preparing, None),
+            ReleasePhase::Launching => (Progress::Launching, None),
+            ReleasePhase::Ramping(stage) => (Progress::Ramping, Some(*stage)),
+            ReleasePhase::Settling => (Progress::Settling, None),
+            ReleasePhase::Aborting(_) => (Progress::Aborting, None),
+        };
+        let error = match &release.phase {
+            ReleasePhase::Aborting(reason) => reason.error().cloned(),
+            _ => None,
+        };
+        let in_force = state.instances_of(release.version).filter_map(|(id, _)| self.share_in_force(id));
+        let draining = state.instances.iter().filter(|(_, instance)| instance.phase == Phase::Draining);
+        ReleaseSummary {
+            phase,
+            version: Some(release.version),
+            share: state.asked_share_of(release.version),
+            share_in_force: Share::basis_points(in_force.map(Share::as_basis_points).sum()),
+            stage,
+            paused: release.paused_at.is_some(),
+            waits: release.waits.clone(),
+            draining: draining.map(|(id, _)| self.sessions(id)).sum(),
+            error,
+        }
+    }
+
+    fn sessions(&self, instance: &InstanceId) -> Option<u64> {
+        sessions(self.locators.values(), instance)
+    }
+
+    /// The sum over all locators, if each of them says.
+    fn figure(&self, instance: &InstanceId, figure: impl Fn(&InstanceFigures) -> u64) -> Option<u64> {
+        let each = self.locators.values().map(|report| report.as_ref().ok()?.instances.get(instance).map(&figure));
+        each.sum()
+    }
+
+    /// The smallest share over all locators, if each of them says.
+    fn share_in_force(&self, instance: &InstanceId) -> Option<Share> {
+        let each = self.locators.values().map(|report| {
+            let figures = report.as_ref().ok()?.instances.get(instance);
+            Some(figures.and_then(|figures| figures.share).unwrap_or_default())
+        });
+        each.collect::<Option<Vec<Share>>>()?.into_iter().min()
+    }
+}

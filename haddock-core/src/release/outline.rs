@@ -1,0 +1,84 @@
+//! What a release would do, for people.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::state::ServiceState;
+use crate::environment::ServiceSettings;
+use crate::name::ComponentName;
+use crate::routing::Share;
+
+/// The steps of a release with these settings and images, one sentence each, in order. `state` is that of the service,
+/// if it was ever released.
+#[must_use]
+pub fn outline(
+    state: Option<&ServiceState>,
+    settings: &ServiceSettings,
+    images: &BTreeMap<ComponentName, String>,
+) -> Vec<String> {
+    let release = &settings.release;
+    let mut steps: Vec<String> = images.iter().map(|(name, image)| format!("pull `{image}` for `{name}`")).collect();
+    let (entry, ready) = (&settings.entry, &settings.ready);
+    let probe = match &ready.http {
+        Some(path) => format!("`{path}` on port {} of `{}` answers", entry.port, entry.component),
+        None => format!("port {} of `{}` takes connections", entry.port, entry.component),
+    };
+    let instances =
+        if release.replicas == 1 { "one instance".to_owned() } else { format!("{} instances", release.replicas) };
+    steps.push(format!("launch {instances}, and wait until {probe}, for at most {}", told(ready.within)));
+    let serving = state.and_then(|state| state.known_good.filter(|good| state.instances_of(*good).next().is_some()));
+    let Some(serving) = serving else {
+        steps.push("give it all new sessions at once: nothing else serves".to_owned());
+        steps.push(format!("hold that for {}; then it has settled", told(release.settle)));
+        return steps;
+    };
+    for stage in &release.ramp {
+        if stage.share != Share::FULL {
+            steps.push(format!("give it {} of the new sessions, for {}", stage.share, told(stage.hold)));
+        }
+    }
+    steps.push(format!("give it all new sessions, and hold that for {}; then it has settled", told(release.settle)));
+    let drain =
+        format!("let version {} keep the sessions that it has, and remove it when the last has expired", serving.0);
+    steps.push(match release.drain.evict_after {
+        Some(after) => format!("{drain}, or after {}", told(after)),
+        None => drain,
+    });
+    steps
+}
+
+/// A duration as the compose file has it.
+fn told(duration: Duration) -> String {
+    let rounded = Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+    jiff::SignedDuration::try_from(rounded).map_or_else(|_| format!("{} s", rounded.as_secs()), |it| format!("{it:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::compose::{ComposeFile, Purpose, ResolveOptions};
+
+    fn steps(state: Option<&ServiceState>, release: &str) -> Vec<String> {
+        let text = format!(
+            "name: shop\nservices: {{ web: {{ image: 'shop:${{TAG}}', expose: ['8080'] }} }}\n\
+             x-haddock: {{ ready: {{ http: /health, within: 90s }}, release: {release} }}\n"
+        );
+        let options = ResolveOptions { tag: Some("v2".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
+        let spec = ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&options).expect("good").spec;
+        let images = spec.components.iter().map(|(name, component)| (name.clone(), component.image.to_string()));
+        outline(state, &spec.settings, &images.collect())
+    }
+
+    #[test]
+    fn the_first_version_gets_everything_at_once() {
+        assert_eq!(
+            steps(None, "{ settle: 5m }"),
+            [
+                "pull `shop:v2` for `web`",
+                "launch one instance, and wait until `/health` on port 8080 of `web` answers, for at most 1m 30s",
+                "give it all new sessions at once: nothing else serves",
+                "hold that for 5m; then it has settled",
+            ]
+        );
+    }
+}

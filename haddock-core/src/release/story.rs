@@ -1,0 +1,438 @@
+//! The history as a story: what each event means for a release, in figures and in words for people.
+//!
+//! An event says what changed. A [`Story`] adds up events and tells, after each, how far the release is, which share
+//! of the new sessions its version is to have and has, and how many sessions are left on what drains. It is pure: the
+//! same history tells the same story.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{AbortReason, Event, RecordedEvent};
+use crate::name::{InstanceId, RequestId, VersionId};
+use crate::routing::{Number, Share};
+
+/// How far a release is, or how it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Progress {
+    /// Asked for, and not begun.
+    Waiting,
+    /// Images are pulled; room for another version is waited for.
+    Preparing,
+    /// The candidate's instances are started and probed.
+    Launching,
+    /// The candidate has a growing share.
+    Ramping,
+    /// The candidate has the full share.
+    Settling,
+    /// It is over, and its version is the known good one.
+    Settled,
+    /// Its share is given back.
+    Aborting,
+    /// It is over, and its version drains.
+    Aborted,
+    /// A newer release took its place before it began.
+    Skipped,
+    /// It was refused before it began.
+    Refused,
+}
+
+impl Progress {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Preparing => "preparing",
+            Self::Launching => "launching",
+            Self::Ramping => "ramping",
+            Self::Settling => "settling",
+            Self::Settled => "settled",
+            Self::Aborting => "aborting",
+            Self::Aborted => "aborted",
+            Self::Skipped => "skipped",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether nothing follows.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        matches!(self, Self::Settled | Self::Aborted | Self::Skipped | Self::Refused)
+    }
+}
+
+/// An event, and where the release is after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telling {
+    /// The event.
+    pub recorded: RecordedEvent,
+    /// How far the release is; `None` before the first.
+    pub phase: Option<Progress>,
+    /// The version that it brings, once it has begun.
+    pub version: Option<VersionId>,
+    /// The share that is asked for that version.
+    pub share: Share,
+    /// The share that it has on every locator.
+    pub share_in_force: Share,
+    /// Sessions on draining instances, when they were last counted; `None` if one of them was not.
+    pub draining: Option<u64>,
+    /// What happened, for people.
+    pub message: String,
+}
+
+/// Adds up a service's events, from the first one on.
+///
+/// ```
+/// use haddock_core::release::{Event, Progress, RecordedEvent, Story};
+/// use haddock_core::{Number, Share, Timestamp, VersionId};
+///
+/// let event = Event::StageReached { version: VersionId(2), stage: 0, share: Share::percent(10) };
+/// let recorded = RecordedEvent { sequence: 9, at: Timestamp::default(), number: Number::default(), event };
+/// let telling = Story::new().tell(&recorded);
+/// assert_eq!(telling.message, "version 2 is to get 10% of the new sessions");
+/// assert_eq!(telling.phase, None, "no release has begun");
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Story {
+    about: Option<RequestId>,
+    verbs: BTreeMap<RequestId, String>,
+    phase: Option<Progress>,
+    version: Option<VersionId>,
+    instances: BTreeMap<InstanceId, VersionId>,
+    asked: BTreeMap<InstanceId, Share>,
+    tables: BTreeMap<Number, BTreeMap<InstanceId, Share>>,
+    in_force: BTreeMap<InstanceId, Share>,
+    draining: BTreeMap<InstanceId, Option<u64>>,
+}
+
+impl Story {
+    /// The story of a service: of whichever release goes on.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The story of the release that this request asks for. What happens before it begins and after it has ended
+    /// changes its phase no more.
+    #[must_use]
+    pub fn of(request: RequestId) -> Self {
+        Self { about: Some(request), ..Self::default() }
+    }
+
+    /// Takes the next event.
+    pub fn tell(&mut self, recorded: &RecordedEvent) -> Telling {
+        self.note_instances(&recorded.event);
+        self.note_shares(&recorded.event);
+        self.note_release(&recorded.event);
+        let message = self.message(&recorded.event);
+        if let Event::InstanceGone { instance } | Event::ExternalReleased { instance, .. } = &recorded.event {
+            self.instances.remove(instance);
+        }
+        Telling {
+            recorded: recorded.clone(),
+            phase: self.phase,
+            version: self.version,
+            share: self.share(),
+            share_in_force: self.share_in_force(),
+            draining: self.draining(),
+            message,
+        }
+    }
+
+    /// How far the release is.
+    #[must_use]
+    pub fn phase(&self) -> Option<Progress> {
+        self.phase
+    }
+
+    /// The version that it brings, once it has begun.
+    #[must_use]
+    pub fn version(&self) -> Option<VersionId> {
+        self.version
+    }
+
+    /// The share that is asked for that version.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        self.share_of(&self.asked)
+    }
+
+    /// The share that it has on every locator.
+    #[must_use]
+    pub fn share_in_force(&self) -> Share {
+        self.share_of(&self.in_force)
+    }
+
+    /// The instances that are not gone, with their versions.
+    #[must_use]
+    pub fn instances(&self) -> &BTreeMap<InstanceId, VersionId> {
+        &self.instances
+    }
+
+    /// Sessions on draining instances, when they were last counted.
+    #[must_use]
+    pub fn draining(&self) -> Option<u64> {
+        self.draining.values().copied().sum()
+    }
+
+    /// Whether any instance drains.
+    #[must_use]
+    pub fn drains(&self) -> bool {
+        !self.draining.is_empty()
+    }
+
+    /// Takes a newer count of the sessions of an instance, if it drains.
+    pub fn count(&mut self, instance: &InstanceId, sessions: Option<u64>) {
+        if let Some(last) = self.draining.get_mut(instance) {
+            *last = sessions;
+        }
+    }
+
+    fn share_of(&self, shares: &BTreeMap<InstanceId, Share>) -> Share {
+        let ours =
+            shares.iter().filter(|(id, _)| self.version.is_some() && self.instances.get(*id) == self.version.as_ref());
+        Share::basis_points(ours.map(|(_, share)| share.as_basis_points()).sum())
+    }
+
+    fn note_instances(&mut self, event: &Event) {
+        match event {
+            Event::InstanceStarting { instance, version, .. } | Event::ExternalAdopted { instance, version, .. } => {
+                self.instances.insert(instance.clone(), *version);
+            }
+            Event::Recovered { instances, .. } => self.instances.clone_from(instances),
+            Event::InstanceDraining { instance, sessions, .. } | Event::DrainOverdue { instance, sessions } => {
+                self.draining.insert(instance.clone(), *sessions);
+            }
+            Event::InstanceServing { instance, .. }
+            | Event::InstanceFailed { instance, .. }
+            | Event::InstanceRetiring { instance, .. }
+            | Event::InstanceGone { instance }
+            | Event::ExternalReleased { instance, .. } => {
+                self.draining.remove(instance);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_shares(&mut self, event: &Event) {
+        match event {
+            Event::SharesAsked { number, shares } => {
+                self.asked.clone_from(shares);
+                self.tables.insert(*number, shares.clone());
+            }
+            Event::SharesInForce { number } => {
+                if let Some(shares) = self.tables.remove(number) {
+                    self.in_force = shares;
+                }
+                self.tables.retain(|other, _| other > number);
+            }
+            _ => {}
+        }
+    }
+
+    fn note_release(&mut self, event: &Event) {
+        match event {
+            Event::RequestTaken { id, verb, .. } => {
+                self.verbs.insert(id.clone(), verb.clone());
+                if self.concerns(id) && self.is_asking(id) {
+                    self.phase = Some(Progress::Waiting);
+                    self.version = None;
+                }
+            }
+            Event::RequestRefused { id, .. } if self.concerns(id) && self.is_asking(id) => {
+                self.phase = Some(Progress::Refused);
+            }
+            Event::ReleaseSkipped { id } if self.concerns(id) => self.phase = Some(Progress::Skipped),
+            Event::ReleaseStarted { request, version, .. } => {
+                let ours = self.about.as_ref().is_none_or(|about| about == request);
+                if ours && !(self.about.is_some() && self.phase.is_some_and(Progress::is_end)) {
+                    self.version = Some(*version);
+                    self.phase = Some(Progress::Preparing);
+                }
+            }
+            Event::ReleaseLaunching { version } => self.enter(*version, Progress::Launching),
+            Event::StageReached { version, .. } => self.enter(*version, Progress::Ramping),
+            Event::ReleaseSettling { version } => self.enter(*version, Progress::Settling),
+            Event::ReleaseSettled { version } => self.enter(*version, Progress::Settled),
+            Event::ReleaseUnchanged { version, known_good } => {
+                self.enter(*version, Progress::Settled);
+                if self.version == Some(*version) {
+                    self.version = Some(*known_good);
+                }
+            }
+            Event::ReleaseAborting { version, .. } => self.enter(*version, Progress::Aborting),
+            Event::ReleaseAborted { version, .. } => self.enter(*version, Progress::Aborted),
+            _ => {}
+        }
+    }
+
+    fn enter(&mut self, version: VersionId, phase: Progress) {
+        if self.version == Some(version) && !self.phase.is_some_and(Progress::is_end) {
+            self.phase = Some(phase);
+        }
+    }
+
+    /// Whether a request that has not led to a release yet says where this story is: the one that it is about, or
+    /// any while no release goes on.
+    fn concerns(&self, id: &RequestId) -> bool {
+        match &self.about {
+            Some(about) => about == id,
+            None => self.phase.is_none_or(|phase| phase.is_end() || phase == Progress::Waiting),
+        }
+    }
+
+    fn is_asking(&self, id: &RequestId) -> bool {
+        self.verbs.get(id).is_some_and(|verb| matches!(verb.as_str(), "release" | "rollback"))
+    }
+
+    fn of_version(&self, instance: &InstanceId) -> String {
+        match self.instances.get(instance) {
+            Some(version) => format!("instance `{instance}` of version {}", version.0),
+            None => format!("instance `{instance}`"),
+        }
+    }
+
+    fn message(&self, event: &Event) -> String {
+        let of = |instance| self.of_version(instance);
+        match event {
+            Event::RequestTaken { verb, by, .. } => format!("`{by}` asked for: {verb}"),
+            Event::RequestRefused { id, error } => match self.verbs.get(id) {
+                Some(verb) => format!("{verb} was refused: {error}"),
+                None => format!("a request was refused: {error}"),
+            },
+            Event::ReleaseQueued { .. } => "the release waits until the one in progress has ended".to_owned(),
+            Event::ReleaseSkipped { .. } => "a waiting release was overtaken by a newer one".to_owned(),
+            Event::ReleaseStarted { version, images, rollback, .. } => {
+                let images: Vec<String> = images.iter().map(|(name, image)| format!("{name}: {image}")).collect();
+                let what = if *rollback { "going back to" } else { "the release of" };
+                format!("{what} version {} begins ({})", version.0, images.join(", "))
+            }
+            Event::ImagesPinned { version, .. } => format!("the images of version {} are there", version.0),
+            Event::ReleaseWaits { version, error } => format!("version {} waits: {error}", version.0),
+            Event::ReleaseLaunching { version } => format!("version {} is being launched", version.0),
+            Event::StageReached { version, share, .. } => {
+                format!("version {} is to get {} of the new sessions", version.0, Percent(*share))
+            }
+            Event::ReleaseSettling { version } => {
+                format!("version {} gets all new sessions, and has to hold", version.0)
+            }
+            Event::ReleaseSettled { version } => format!("version {} has settled", version.0),
+            Event::ReleaseUnchanged { known_good, .. } => {
+                format!("nothing would change: that is version {}, which serves already", known_good.0)
+            }
+            Event::ExternalAdopted { version, address, .. } => {
+                format!("the server at `{address}` is being adopted as version {}", version.0)
+            }
+            Event::ExternalReleased { address, .. } => {
+                format!("nothing is left on the server at `{address}`, which was adopted: it may be stopped")
+            }
+            Event::ReleaseAborting { version, reason } => {
+                format!("version {} gives its share back: {}", version.0, Why(reason))
+            }
+            Event::ReleaseAborted { version, reason } => {
+                format!("the release of version {} was aborted: {}", version.0, Why(reason))
+            }
+            Event::ReleasePaused => "the ramp is held where it is".to_owned(),
+            Event::ReleaseResumed => "the ramp goes on".to_owned(),
+            Event::InstanceStarting { instance, replacement: false, .. } => {
+                format!("{} is being started", of(instance))
+            }
+            Event::InstanceStarting { instance, .. } => {
+                format!("{} is being started in place of one that died", of(instance))
+            }
+            Event::InstanceReady { instance } => format!("{} is ready", of(instance)),
+            Event::InstanceServing { instance, share } => {
+                format!("{} gets {} of the new sessions", of(instance), Percent(*share))
+            }
+            Event::InstanceDraining { instance, sessions, .. } => {
+                format!("{} drains, {}", of(instance), Left(*sessions))
+            }
+            Event::DrainOverdue { instance, sessions } => {
+                format!("{} has drained for too long, {}: they are evicted", of(instance), Left(*sessions))
+            }
+            Event::InstanceUnresponsive { instance } => {
+                format!("{} does not answer its probe: no new sessions until it does", of(instance))
+            }
+            Event::InstanceResponsive { instance } => format!("{} answers again", of(instance)),
+            Event::InstanceFailed { instance, error } => format!("{} failed: {error}", of(instance)),
+            Event::InstanceRetiring { instance, sessions_lost: 0, .. } => {
+                format!("{} is empty and closed", of(instance))
+            }
+            Event::InstanceRetiring { instance, sessions_lost, .. } => {
+                format!("{} is closed, {} lost", of(instance), Sessions(*sessions_lost))
+            }
+            Event::InstanceGone { instance } => format!("{} is gone", of(instance)),
+            Event::SharesAsked { shares, .. } => format!("new sessions are to go to {}", self.shares(shares)),
+            Event::SharesInForce { .. } if self.in_force.values().all(|share| share.is_zero()) => {
+                "the instances are listed, and get nothing yet".to_owned()
+            }
+            Event::SharesInForce { .. } => format!("new sessions go to {}", self.shares(&self.in_force)),
+            Event::Recovered { instances, .. } => {
+                let (count, plural) = (instances.len(), if instances.len() == 1 { "" } else { "s" });
+                format!("the journal was lost; {count} instance{plural} found again")
+            }
+            Event::StrayFound { instance } => format!("containers of `{instance}`, which nothing knows, are removed"),
+        }
+    }
+
+    /// The shares by version, such as "version 1 90%, version 2 10%".
+    fn shares(&self, shares: &BTreeMap<InstanceId, Share>) -> String {
+        let versions: BTreeSet<Option<VersionId>> =
+            shares.keys().map(|instance| self.instances.get(instance).copied()).collect();
+        let told = versions.into_iter().filter_map(|version| {
+            let own = shares.iter().filter(|(id, _)| self.instances.get(*id).copied() == version);
+            let sum = Share::basis_points(own.map(|(_, share)| share.as_basis_points()).sum());
+            let whose = version.map_or("others".to_owned(), |version| format!("version {}", version.0));
+            (!sum.is_zero()).then(|| format!("{whose} {sum}"))
+        });
+        let told: Vec<String> = told.collect();
+        if told.is_empty() { "nobody".to_owned() } else { told.join(", ") }
+    }
+}
+
+struct Why<'a>(&'a AbortReason);
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            AbortReason::Asked { by } => write!(f, "`{by}` asked for it"),
+            AbortReason::Superseded => f.write_str("a newer release takes its place"),
+            AbortReason::Failed(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+struct Percent(Share);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == Share::FULL { f.write_str("all") } else { write!(f, "{}", self.0) }
+    }
+}
+
+struct Sessions(u64);
+
+impl fmt::Display for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = if self.0 == 1 { "" } else { "s" };
+        write!(f, "{} session{plural}", self.0)
+    }
+}
+
+struct Left(Option<u64>);
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(sessions) => write!(f, "{} left", Sessions(sessions)),
+            None => f.write_str("its sessions are not counted yet"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "story_tests.rs"]
+mod tests;
