@@ -1,0 +1,480 @@
+"""The controller: the ports put together, and the verbs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from . import _native
+from ._bridge import wait, wait_async
+from ._errors import InvalidValue, IoError, NotFound
+from ._release import Release
+from ._results import Environment, Event, Plan, ServiceStatus
+from ._values import optional_seconds, who
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from os import PathLike
+    from types import TracebackType
+    from typing import Union
+
+    from typing_extensions import Self
+
+    from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
+    from ._runtimes import ContainerRuntime, Docker, Process, Sim
+    from ._time import VirtualTime
+    from ._values import Duration
+
+    Path = Union[str, PathLike[str]]
+
+# Of the file of an adopted server no image is used, but its variables have to be filled in.
+_ANY_TAG = "adopted"
+
+
+class Controller:
+    """Releases services: a container runtime, a service locator and a journal put together.
+
+    Each verb blocks, and can be interrupted by Ctrl-C; `verb_async()` is the same as a coroutine. Use it as a context
+    manager, sync or async, or call `close()`: what it acts for is then free for others at once.
+
+    >>> with haddock.connect(runtime="sim") as h:
+    ...     first = h.release("compose.yaml", tag="v1").wait()
+    ...     second = h.release("compose.yaml", tag="v2", commit="3f2a1bc", by="ci@build-7")
+    ...     shares = [event.share for event in second.events() if event.kind == "stage_reached"]
+    ...     good = h.status("shop").known_good
+    >>> round(first.seconds), shares, good
+    (602, [0.0, 0.1, 0.5], 2)
+    """
+
+    __slots__ = ("_by", "_native", "_parts")
+
+    def __init__(
+        self,
+        *,
+        runtime: Docker | Process | Sim | ContainerRuntime,
+        locator: Gateway | RemoteGateway | SimLocator | ServiceLocator,
+        journal: Path | None = None,
+        specs: Path | None = None,
+        by: str | None = None,
+        time: VirtualTime | None = None,
+        tick: Duration | None = None,
+        lease: Duration | None = None,
+    ) -> None:
+        """Puts a controller together.
+
+        `journal` is a SQLite file; without one the journal is in memory. `specs` is the directory of the resolved
+        specifications, which hold values of environment variables; by default it lies next to the journal. `by` says
+        who asks. `time` is the virtual time that passes at once; by default that of a `Sim` or `SimLocator`, else the
+        time is real. `tick` is the longest time between two looks, `lease` how long others wait for a controller that
+        has vanished.
+        """
+        self._by = by or who()
+        if time is None:
+            time = getattr(runtime, "time", None) or getattr(locator, "time", None)
+        if specs is None and journal is not None:
+            specs = os.path.join(os.path.dirname(os.path.abspath(journal)), "specs")
+        # What is used must not be collected before.
+        self._parts = (runtime, locator, time)
+        self._native = _native.controller(
+            runtime._native_runtime(),
+            locator._native_locator(),
+            None if journal is None else os.fspath(journal),
+            None if specs is None else os.fspath(specs),
+            f"{self._by}, pid {os.getpid()}",
+            None if time is None else time._native,
+            optional_seconds(tick),
+            optional_seconds(lease),
+        )
+
+    def __repr__(self) -> str:
+        runtime, locator, _ = self._parts
+        return f"<haddock.Controller of {runtime!r} and {locator!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close_async()
+
+    def close(self) -> None:
+        """Ends what this controller does. Releases in progress stay as they are, for the next that acts."""
+        wait(self._native.close())
+
+    async def close_async(self) -> None:
+        """As `close`, in the running loop."""
+        await wait_async(self._native.close())
+
+    @overload
+    def release(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        commit: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+    ) -> Release: ...
+    @overload
+    def release(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        commit: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+    ) -> Plan: ...
+    def release(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        commit: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Release | Plan:
+        """Releases what the compose file describes.
+
+        Without `file` it is found as Compose finds it. `tag` is the value of `${TAG}`; `images` names images by
+        component: a reference, or `":tag"` for the file's repository with that tag; `variables` are further ones that
+        the release names, `env_files` are read instead of `.env`.
+
+        It acts by itself, unless another controller does. Releasing what is being released already attaches to that
+        release, so a script that was killed is just run again; `force` begins anew. With `dry_run` nothing is done and
+        the answer is the plan:
+
+        >>> with haddock.connect(runtime="sim") as h:
+        ...     print(*h.release("compose.yaml", tag="v1", dry_run=True).steps, sep="\\n")
+        pull `shop:v1` for `web`
+        launch one instance, and wait until `/health` on port 8080 of `web` answers, for at most 2m
+        give it all new sessions at once: nothing else serves
+        hold that for 10m; then it has settled
+        """
+        options = _options(tag, images, variables, env_files)
+        if dry_run:
+            return Plan._of(wait(self._native.plan(_path(file), options)))
+        call = self._native.release(_path(file), options, commit, by or self._by, force)
+        return Release(wait(call), by or self._by)
+
+    @overload
+    async def release_async(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        commit: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: Literal[False] = False,
+    ) -> Release: ...
+    @overload
+    async def release_async(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        commit: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: Literal[True],
+    ) -> Plan: ...
+    async def release_async(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        commit: str | None = None,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Release | Plan:
+        """As `release`, in the running loop."""
+        options = _options(tag, images, variables, env_files)
+        if dry_run:
+            return Plan._of(await wait_async(self._native.plan(_path(file), options)))
+        call = self._native.release(_path(file), options, commit, by or self._by, force)
+        return Release(await wait_async(call), by or self._by)
+
+    def rollback(self, service: str, *, by: str | None = None) -> Release:
+        """Goes back: an abort while a release goes on, else a release of the version that was good before."""
+        return Release(wait(self._native.rollback(service, by or self._by)), by or self._by)
+
+    async def rollback_async(self, service: str, *, by: str | None = None) -> Release:
+        """As `rollback`, in the running loop."""
+        return Release(await wait_async(self._native.rollback(service, by or self._by)), by or self._by)
+
+    def adopt(
+        self,
+        service: str,
+        address: str,
+        *,
+        file: Path | None = None,
+        tag: str | None = None,
+        idle: Duration | None = None,
+        cookie: str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Takes over a server that runs already at `address`, with the sessions that it has, as the first version.
+
+        It is neither started nor stopped: the first release drains it, and the event `external_released` says when
+        nothing is left on it. `file` is the compose file of the releases to come, whose settings are used; without one
+        they are the defaults. `idle` is when its sessions expire, `cookie` the name of the cookie by which it knows
+        them. Returns once it has answered its probe.
+        """
+        options = _options(tag or _ANY_TAG, None, None, ())
+        wait(
+            self._native.adopt(
+                service, address, _path(file), options, optional_seconds(idle), cookie, by or self._by
+            )
+        )
+
+    async def adopt_async(
+        self,
+        service: str,
+        address: str,
+        *,
+        file: Path | None = None,
+        tag: str | None = None,
+        idle: Duration | None = None,
+        cookie: str | None = None,
+        by: str | None = None,
+    ) -> None:
+        """As `adopt`, in the running loop."""
+        options = _options(tag or _ANY_TAG, None, None, ())
+        await wait_async(
+            self._native.adopt(
+                service, address, _path(file), options, optional_seconds(idle), cookie, by or self._by
+            )
+        )
+
+    def recover(self, service: str, *, file: Path | None = None, tag: str | None = None) -> ServiceStatus:
+        """Rebuilds what a lost journal knew of a service, from the labels of its containers and the gateway's table.
+
+        The journal of this controller has to be empty: it takes the lost one's id. `file` with the `tag` that runs
+        stands for specifications that were lost, too. History is lost; a release that was in progress is not gone on
+        with, its version drains.
+        """
+        wait(self._native.recover(service, _path(file), _options(tag, None, None, ())))
+        return _known(service, self.status(service))
+
+    async def recover_async(
+        self, service: str, *, file: Path | None = None, tag: str | None = None
+    ) -> ServiceStatus:
+        """As `recover`, in the running loop."""
+        await wait_async(self._native.recover(service, _path(file), _options(tag, None, None, ())))
+        return _known(service, await self.status_async(service))
+
+    def pause(self, service: str, *, by: str | None = None) -> None:
+        """Holds the ramp of the release in progress where it is."""
+        wait(self._native.pause(service, by or self._by))
+
+    async def pause_async(self, service: str, *, by: str | None = None) -> None:
+        """As `pause`, in the running loop."""
+        await wait_async(self._native.pause(service, by or self._by))
+
+    def resume(self, service: str, *, by: str | None = None) -> None:
+        """Goes on with the ramp."""
+        wait(self._native.resume(service, by or self._by))
+
+    async def resume_async(self, service: str, *, by: str | None = None) -> None:
+        """As `resume`, in the running loop."""
+        await wait_async(self._native.resume(service, by or self._by))
+
+    def advance(self, service: str, *, by: str | None = None) -> None:
+        """Does not wait for the end of this stage, or of the settling."""
+        wait(self._native.advance(service, by or self._by))
+
+    async def advance_async(self, service: str, *, by: str | None = None) -> None:
+        """As `advance`, in the running loop."""
+        await wait_async(self._native.advance(service, by or self._by))
+
+    def abort(self, service: str, *, by: str | None = None) -> None:
+        """Ends the release in progress and gives its share back."""
+        wait(self._native.abort(service, by or self._by))
+
+    async def abort_async(self, service: str, *, by: str | None = None) -> None:
+        """As `abort`, in the running loop."""
+        await wait_async(self._native.abort(service, by or self._by))
+
+    def status(self, service: str) -> ServiceStatus | None:
+        """The service as it is; `None` if it was never released."""
+        return _status(wait(self._native.status(service)))
+
+    async def status_async(self, service: str) -> ServiceStatus | None:
+        """As `status`, in the running loop."""
+        return _status(await wait_async(self._native.status(service)))
+
+    def services(self) -> list[str]:
+        """The services of the journal."""
+        return wait(self._native.services())
+
+    async def services_async(self) -> list[str]:
+        """As `services`, in the running loop."""
+        return await wait_async(self._native.services())
+
+    def history(self, service: str, *, since: int = 0, limit: int | None = None) -> list[Event]:
+        """What happened, oldest first: up to `limit` events after the one with sequence `since`."""
+        told = wait(self._native.history(service, since, limit))
+        return [Event._of(service, this) for this in told]
+
+    async def history_async(self, service: str, *, since: int = 0, limit: int | None = None) -> list[Event]:
+        """As `history`, in the running loop."""
+        told = await wait_async(self._native.history(service, since, limit))
+        return [Event._of(service, this) for this in told]
+
+    def resolve(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+    ) -> Environment:
+        """The resolved compose file: what is versioned, what is shared, and why. Nothing is done."""
+        options = _options(tag, images, variables, env_files)
+        return Environment._of(wait(self._native.resolve(_path(file), options)))
+
+    async def resolve_async(
+        self,
+        file: Path | None = None,
+        *,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+    ) -> Environment:
+        """As `resolve`, in the running loop."""
+        options = _options(tag, images, variables, env_files)
+        return Environment._of(await wait_async(self._native.resolve(_path(file), options)))
+
+    def serve(self, *, services: Sequence[str] | None = None) -> None:
+        """Acts for these services, or for every service of the journal, until it is interrupted."""
+        wait(self._native.serve(None if services is None else list(services)))
+
+    async def serve_async(self, *, services: Sequence[str] | None = None) -> None:
+        """As `serve`, in the running loop, until it is cancelled."""
+        await wait_async(self._native.serve(None if services is None else list(services)))
+
+
+def _path(file: Path | None) -> str | None:
+    return None if file is None else os.fspath(file)
+
+
+def _options(
+    tag: str | None,
+    images: Mapping[str, str] | None,
+    variables: Mapping[str, str] | None,
+    env_files: Iterable[Path],
+) -> dict[str, Any]:
+    return {
+        "tag": tag,
+        "images": dict(images or {}),
+        "variables": dict(variables or {}),
+        "env_files": [os.fspath(path) for path in env_files],
+    }
+
+
+def _known(service: str, status: ServiceStatus | None) -> ServiceStatus:
+    if status is None:
+        raise NotFound(f"nothing is known of service `{service}`")
+    return status
+
+
+def _status(data: dict[str, Any] | None) -> ServiceStatus | None:
+    return None if data is None else ServiceStatus._of(data)
+
+
+def state_directory(state: Path | None) -> str:
+    """Where journal, specifications and the gateway's files are kept."""
+    given = os.fspath(state) if state is not None else os.environ.get("HADDOCK_STATE")
+    if given:
+        return given
+    if os.geteuid() == 0:
+        return "/var/lib/haddock"
+    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    return os.path.join(home, "haddock")
+
+
+def connect(
+    *,
+    state: Path | None = None,
+    docker_host: str | None = None,
+    gateway: str | None = None,
+    gateway_token_file: Path | None = None,
+    runtime: Literal["docker", "process", "sim"] | None = None,
+    by: str | None = None,
+) -> Controller:
+    """A controller from the environment: what is not given is taken from `HADDOCK_*` variables, else from defaults.
+
+    | argument | variable | default |
+    |---|---|---|
+    | `state` | `HADDOCK_STATE` | `/var/lib/haddock` as root, else `~/.local/state/haddock` |
+    | `docker_host` | `HADDOCK_DOCKER_HOST`, `DOCKER_HOST` | `/var/run/docker.sock` |
+    | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
+    | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
+    | `runtime` | `HADDOCK_RUNTIME` | `docker` |
+    | `by` | `HADDOCK_BY` | user and host |
+
+    With the runtime `sim` everything is in memory, on a virtual clock, and every image exists: a script that releases
+    can be run to see what it does.
+    """
+    from ._locators import RemoteGateway, SimLocator
+    from ._runtimes import Docker, Process, Sim
+
+    kind = runtime or os.environ.get("HADDOCK_RUNTIME") or "docker"
+    if kind == "sim":
+        sim = Sim()
+        return Controller(runtime=sim, locator=SimLocator(time=sim.time), by=by)
+    if kind not in ("docker", "process"):
+        raise InvalidValue(f"`{kind}` is no runtime", hint="it is `docker`, `process` or `sim`")
+    directory = state_directory(state)
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+    except OSError as error:
+        what = f"the state directory `{directory}` cannot be made: {error.strerror}"
+        raise IoError(what, hint="name another: `state`, or `HADDOCK_STATE`") from None
+    if kind == "docker":
+        ours: Docker | Process = Docker(docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None)
+    else:
+        ours = Process(os.path.join(directory, "process"))
+    token_file = gateway_token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None
+    url = gateway or os.environ.get("HADDOCK_GATEWAY") or "http://127.0.0.1:8081"
+    return Controller(
+        runtime=ours,
+        locator=RemoteGateway(url, token_file),
+        journal=os.path.join(directory, "journal.db"),
+        specs=os.path.join(directory, "specs"),
+        by=by,
+    )

@@ -1,0 +1,229 @@
+"""Service locators: what decides where a new session goes, and counts sessions."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Union
+
+from . import _native
+from ._bridge import wait, wait_async
+from ._errors import IoError
+from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, Number, RoutingTable, plain_answer
+from ._time import VirtualTime
+from ._values import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+    from os import PathLike
+    from types import TracebackType
+    from typing import TypeVar
+
+    from typing_extensions import Self
+
+    from ._values import Duration
+
+    T = TypeVar("T")
+    Answer = Union[T, Awaitable[T]]
+    Path = Union[str, PathLike[str]]
+
+
+class Gateway:
+    """The embedded sticky HTTP proxy, with its locator inside, in this process. Use it as a context manager."""
+
+    __slots__ = ("_native", "admin_address", "listen_address")
+
+    listen_address: str
+    """Where clients connect, as `host:port`."""
+    admin_address: str | None
+    """Where the admin API listens."""
+
+    def __init__(
+        self,
+        *,
+        state: Path,
+        listen: str = "127.0.0.1:8080",
+        admin: str | None = "127.0.0.1:0",
+        services: Mapping[str, Sequence[str]] | None = None,
+        token_file: Path | None = None,
+        key_file: Path | None = None,
+        trust_proxy: Sequence[str] = (),
+        worker_threads: int | None = None,
+        sessions: int | None = None,
+    ) -> None:
+        """Starts to listen.
+
+        `state` is the directory in which tables and closed marks outlive a restart. `services` are the host names
+        under which each service is asked for; one may have none. `token_file` holds the token of the admin API, which
+        is needed beyond the loopback; `key_file` the key that signs the cookies. `trust_proxy` are networks whose
+        `Forwarded` headers are believed; `sessions` is how many can be counted for each service.
+
+        Raises `PortTaken`.
+        """
+        self._native: _native.Locator = wait(
+            _native.gateway(
+                listen,
+                admin,
+                os.fspath(state),
+                {name: list(hosts) for name, hosts in (services or {}).items()},
+                None if token_file is None else os.fspath(token_file),
+                None if key_file is None else os.fspath(key_file),
+                list(trust_proxy),
+                worker_threads,
+                sessions,
+            )
+        )
+        self.listen_address = self._native.listen_address() or ""
+        self.admin_address = self._native.admin_address()
+
+    def __repr__(self) -> str:
+        return f"<haddock.Gateway on {self.listen_address}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown(0)
+
+    def shutdown(self, grace: Duration = 10) -> None:
+        """Takes no more connections, gives the requests at hand `grace` to end, and then cuts what is left."""
+        wait(self._native.shutdown(seconds(grace)))
+
+    async def shutdown_async(self, grace: Duration = 10) -> None:
+        """As `shutdown`, in the running loop."""
+        await wait_async(self._native.shutdown(seconds(grace)))
+
+    def _native_locator(self) -> _native.Locator:
+        return self._native
+
+
+class RemoteGateway:
+    """A gateway in another process, by the address of its admin API."""
+
+    __slots__ = ("_native", "url")
+
+    url: str
+    """The address of its admin API."""
+
+    def __init__(self, url: str, token_file: Path | None = None) -> None:
+        """The gateway at `url`, such as `http://127.0.0.1:8081`, with the token in `token_file`, if it wants one."""
+        token = None
+        if token_file is not None:
+            try:
+                with open(token_file, encoding="utf-8") as file:
+                    token = file.read().strip()
+            except OSError as error:
+                what = f"token file `{os.fspath(token_file)}` cannot be read: {error.strerror}"
+                raise IoError(what, hint="check the path and its permissions") from None
+        self._native = _native.remote_gateway(url, token)
+        self.url = url
+
+    def __repr__(self) -> str:
+        return f"<haddock.RemoteGateway at {self.url}>"
+
+    def _native_locator(self) -> _native.Locator:
+        return self._native
+
+
+class SimLocator:
+    """A simulated locator: sessions as data, on a virtual clock, with faults by script."""
+
+    __slots__ = ("_native", "time")
+
+    time: VirtualTime
+    """The virtual time that it lives in."""
+
+    def __init__(self, *, time: VirtualTime | None = None) -> None:
+        """A locator that knows nothing yet. Give it the time of the `Sim` that it works with."""
+        self.time = time or VirtualTime()
+        self._native = _native.SimLocator(self.time._native)
+
+    def __repr__(self) -> str:
+        return "<haddock.SimLocator>"
+
+    def _native_locator(self) -> _native.SimLocator:
+        return self._native
+
+    def down(self) -> None:
+        """From now on it does not answer. What it knows stays."""
+        self._native.set_down(True)
+
+    def up(self) -> None:
+        """It answers again."""
+        self._native.set_down(False)
+
+    def fail_next(self, calls: int) -> None:
+        """The next `calls` calls are refused as if it were down."""
+        self._native.fail_next(calls)
+
+    def lose_next_answers(self, calls: int) -> None:
+        """The next `calls` calls take effect, and their answers are lost."""
+        self._native.lose_next_answers(calls)
+
+    def restart(self) -> None:
+        """Its process ends and comes back: what it counted is forgotten; tables and closed marks were on disk."""
+        self._native.restart()
+
+
+class ServiceLocator(ABC):
+    """A service locator written in Python: subclass it, and hand an instance to a `Controller`.
+
+    Methods may be `async`: they run on a loop of Haddock's, on a thread of its own. All may be called from several
+    threads at once. The contract, which `haddock.testing.locator_suite` checks:
+
+    - `apply`, `close` and `evict` carry a number. One older than the newest that was seen for that service raises
+      `StaleNumber` and changes nothing. The newest number, the table and the closed marks outlive a restart.
+    - A new session goes to a listed instance in proportion to the shares; a request of a session to its instance for
+      as long as that is listed and not closed.
+    - A closed instance gets nothing, for ever.
+    - A request that has a cookie of the application's and none of the locator's goes to the instance that was `adopted`,
+      until the sessions from before have come or expired.
+    - One that does not answer raises `LocatorUnavailable`, within 5 seconds.
+
+    Any exception other than a `HaddockError` counts as `LocatorRefused`, with its type and text.
+    """
+
+    capabilities: LocatorCapabilities = LocatorCapabilities()
+    """What it can do."""
+
+    @abstractmethod
+    def apply(self, table: RoutingTable) -> Answer[None]:
+        """Puts the whole table of a service into force, atomically."""
+
+    @abstractmethod
+    def close(self, service: str, instance: str, number: Number) -> Answer[InstanceFigures | None]:
+        """Closes the instance if it has share 0 (or is not listed) and nothing on it is live, in flight or upgraded,
+        and answers with `None`; else answers with the figures that speak against it."""
+
+    @abstractmethod
+    def evict(self, service: str, instance: str, number: Number) -> Answer[None]:
+        """Closes the instance although sessions may be left on it: they are counted, and begin anew elsewhere."""
+
+    @abstractmethod
+    def observe(self, service: str) -> Answer[LocatorReport]:
+        """The figures of a service; those of one that it has never heard of are empty, at number 0.0."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def _call(self, method: str, arguments: list[Any]) -> Any:
+        from ._background import finished
+
+        if method == "apply":
+            arguments = [RoutingTable._of(arguments[0])]
+        elif method in ("close", "evict"):
+            arguments = [*arguments[:2], Number(**arguments[2])]
+        answer = finished(getattr(self, method)(*arguments))
+        if method == "close":
+            return "closed" if answer is None else {"busy": plain_answer(answer)}
+        return plain_answer(answer)
+
+    def _native_locator(self) -> _native.Locator:
+        able = self.capabilities
+        return _native.python_locator(
+            repr(self), self._call, able.keeps_sticky_at_zero, able.session_count, able.atomic_close
+        )
+
+

@@ -1,0 +1,366 @@
+"""What goes into and comes out of runtimes and locators that are written in Python: frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from ._results import Result, changed
+from ._values import millis, moment, optional_moment
+
+ContainerState = Literal["created", "running", "exited", "removing"]
+"""What a container is doing."""
+Health = Literal["none", "starting", "healthy", "unhealthy"]
+"""What a container's own health check says."""
+
+
+def _none() -> dict[Any, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class RuntimeCapabilities(Result):
+    """What a runtime can do beyond what every runtime must."""
+
+    networks: bool = False
+    """Has networks on which containers reach each other by alias. Without, the network calls do nothing."""
+    pull: bool = True
+    """Pulls images from registries."""
+
+
+@dataclass(frozen=True)
+class LocatorCapabilities(Result):
+    """What a locator can do."""
+
+    keeps_sticky_at_zero: bool = True
+    """An instance at share 0 keeps its sessions. Without it there is no drain, and no release."""
+    session_count: Literal["exact", "upper_bound", "none"] = "exact"
+    """How it counts sessions."""
+    atomic_close: bool = True
+    """A close is atomic with routing."""
+
+
+@dataclass(frozen=True)
+class HealthCheck(Result):
+    """A component's own health check, as the engine runs it. Times are seconds."""
+
+    test: list[str]
+    """The command: `["CMD", …]`, `["CMD-SHELL", line]`, or `["NONE"]` to switch off the image's."""
+    interval: float | None = None
+    """Time between two checks."""
+    timeout: float | None = None
+    """Time limit of one check."""
+    retries: int | None = None
+    """Failures in a row until unhealthy."""
+    start_period: float | None = None
+    """Time in which failures do not count."""
+
+
+@dataclass(frozen=True)
+class Attachment(Result):
+    """A network to join."""
+
+    network: str
+    """Its name."""
+    aliases: list[str]
+    """The names under which others on that network reach the container."""
+
+
+@dataclass(frozen=True)
+class PublishedPort(Result):
+    """A container's port on the host."""
+
+    container: int
+    """The port in the container."""
+    host_address: str | None = None
+    """The address of the host; `None`: all."""
+    host: int | None = None
+    """The port of the host; `None`: any that is free."""
+
+
+@dataclass(frozen=True)
+class ContainerSpec(Result):
+    """What to create a container from."""
+
+    name: str
+    """Its name on the runtime; unique there."""
+    image: str
+    """The image, by the id that `pull` gave."""
+    entrypoint: list[str] | None = None
+    """Instead of the image's entry point."""
+    command: list[str] | None = None
+    """Instead of the image's command."""
+    environment: Mapping[str, str] = field(default_factory=_none, repr=False)
+    """Environment variables. They may be secret: they are shown neither by `repr` nor by `to_dict`."""
+    labels: Mapping[str, str] = field(default_factory=_none)
+    """Labels, ours among them."""
+    network: Attachment | None = None
+    """The network to join."""
+    expose: list[int] = field(default_factory=list[int])
+    """TCP ports that the component listens on and others reach directly."""
+    publish: list[PublishedPort] = field(default_factory=list[PublishedPort])
+    """Ports to publish on the host."""
+    health_check: HealthCheck | None = None
+    """Its own health check."""
+    stop_signal: str | None = None
+    """The signal that asks it to stop; `None`: the image's, else SIGTERM."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as plain data, with the names of the environment variables alone."""
+        return {**super().to_dict(), "environment": sorted(self.environment)}
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> ContainerSpec:
+        network, check = data["network"], data["health_check"]
+        fields = changed(
+            data,
+            network=None if network is None else Attachment(**network),
+            publish=[PublishedPort(**port) for port in data["publish"]],
+            health_check=None if check is None else HealthCheck(**check),
+        )
+        return ContainerSpec(**fields)
+
+
+@dataclass(frozen=True)
+class Container(Result):
+    """A container as its runtime describes it."""
+
+    id: str
+    """Its id."""
+    name: str
+    """Its name."""
+    labels: Mapping[str, str] = field(default_factory=_none)
+    """Its labels."""
+    state: ContainerState = "created"
+    """What it is doing."""
+    exit_code: int | None = None
+    """The exit code of one that has exited."""
+    out_of_memory: bool = False
+    """Whether it was killed for want of memory."""
+    started: int = 0
+    """When it was last started, in nanoseconds since the Unix epoch; 0 if never. Another start is another life."""
+    health: Health = "none"
+    """What its own health check says."""
+    addresses: Mapping[int, str] = field(default_factory=_none)
+    """For each exposed TCP port, the `host:port` where the locator reaches it. Empty unless running."""
+
+    def _plain(self) -> dict[str, Any]:
+        state: Any = self.state
+        if state == "exited":
+            state = {"exited": {"code": self.exit_code or 0, "out_of_memory": self.out_of_memory}}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "labels": dict(self.labels),
+            "state": state,
+            "started": self.started,
+            "health": self.health,
+            "addresses": {str(port): address for port, address in self.addresses.items()},
+        }
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Container:
+        state: Any = data["state"]
+        exited: dict[str, Any] = {} if isinstance(state, str) else state["exited"]
+        fields = changed(
+            data,
+            state="exited" if exited else state,
+            exit_code=exited.get("code"),
+            out_of_memory=exited.get("out_of_memory", False),
+            addresses={int(port): address for port, address in data["addresses"].items()},
+        )
+        return Container(**fields)
+
+
+@dataclass(frozen=True)
+class Network(Result):
+    """A network as its runtime describes it."""
+
+    id: str
+    """Its id."""
+    name: str
+    """Its name."""
+    labels: Mapping[str, str] = field(default_factory=_none)
+    """Its labels."""
+    subnet: str | None = None
+    """Its subnet, where the runtime has such a thing."""
+
+    def _plain(self) -> dict[str, Any]:
+        return {"id": self.id, "name": self.name, "labels": dict(self.labels), "subnet": self.subnet}
+
+
+@dataclass(frozen=True, order=True)
+class Number(Result):
+    """The number of a decision. Numbers only grow, and are compared by epoch, then revision."""
+
+    epoch: int = 0
+    """The epoch: one more for each holder of the lease."""
+    revision: int = 0
+    """The revision: one more for each commit."""
+
+    def _plain(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "revision": self.revision}
+
+
+@dataclass(frozen=True)
+class Adopted(Result):
+    """An instance was adopted with sessions from before, whose clients have the application's cookies and none of a
+    locator's. Until `until` a request with such a cookie goes to that instance, and opens a session there; and as there
+    may be more of them, how many live there is not known."""
+
+    until: datetime
+    """When the last session from before has been seen or has expired."""
+    cookie: str | None = None
+    """The name of the application's cookie; `None`: any will do."""
+
+
+@dataclass(frozen=True)
+class Route(Result):
+    """One line of a routing table."""
+
+    address: str
+    """Where the instance's entry listens, as `host:port`."""
+    share: float
+    """Its part of the new sessions, 0 to 1. Zero: sessions that it has stay, new ones go elsewhere."""
+    adopted: Adopted | None = None
+    """Set on an instance that was adopted with sessions that no locator has seen yet."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Route:
+        adopted = data.get("adopted")
+        if adopted is not None:
+            adopted = Adopted(moment(adopted["until"]), adopted.get("cookie"))
+        return Route(data["address"], data["share"] / 10_000, adopted)
+
+
+@dataclass(frozen=True)
+class RoutingTable(Result):
+    """Where sessions of a service go. Applied as a whole; shares are weights."""
+
+    service: str
+    """The service."""
+    number: Number
+    """The number of the decision."""
+    idle: float
+    """After how many seconds without a request a session has expired."""
+    ignore: list[str]
+    """Paths on which a request without a session opens none."""
+    routes: Mapping[str, Route]
+    """Every instance that may get requests."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> RoutingTable:
+        routes = {name: Route._of(route) for name, route in data["routes"].items()}
+        session = data["session"]
+        return RoutingTable(
+            data["service"], Number(**data["number"]), session["idle"] / 1_000, session["ignore"], routes
+        )
+
+
+@dataclass(frozen=True)
+class InstanceFigures(Result):
+    """What a locator knows of one instance."""
+
+    share: float | None = None
+    """The share in force, 0 to 1; `None` if the table in force does not name the instance."""
+    closed: bool = False
+    """Whether the locator has closed or evicted it: it gets nothing more, for ever."""
+    live: int | None = 0
+    """Sessions that have not expired; `None`: not known. Never say 0 for what is not known."""
+    live_at_most: bool = False
+    """Whether `live` is a number that they do not exceed, rather than their number."""
+    in_flight: int = 0
+    """Requests sent to it and not answered to the end."""
+    upgraded: int = 0
+    """Upgraded connections that are open."""
+    sessions_begun: int = 0
+    """Sessions that began on it since `counting_since`."""
+    requests_begun: int = 0
+    """Requests sent to it since `counting_since`."""
+    sessions_failed: int = 0
+    """Sessions with at least one failed request."""
+    requests_failed: int = 0
+    """Failed requests."""
+    sessions_evicted: int = 0
+    """Sessions that an eviction ended."""
+    last_seen: datetime | None = None
+    """When a request of a session was last answered."""
+
+    def _plain(self) -> dict[str, Any]:
+        live: Any = "unknown"
+        if self.live is not None:
+            live = {"at_most" if self.live_at_most else "exact": self.live}
+        return {
+            "share": None if self.share is None else round(self.share * 10_000),
+            "closed": self.closed,
+            "live": live,
+            "in_flight": self.in_flight,
+            "upgraded": self.upgraded,
+            "sessions_begun": self.sessions_begun,
+            "requests_begun": self.requests_begun,
+            "sessions_failed": self.sessions_failed,
+            "requests_failed": self.requests_failed,
+            "sessions_evicted": self.sessions_evicted,
+            "last_seen": None if self.last_seen is None else millis(self.last_seen),
+        }
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> InstanceFigures:
+        live: Any = data["live"]
+        counts: dict[str, int] = {} if isinstance(live, str) else live
+        share = data["share"]
+        fields = changed(
+            data,
+            share=None if share is None else share / 10_000,
+            live=next(iter(counts.values()), None),
+            live_at_most="at_most" in counts,
+            last_seen=optional_moment(data["last_seen"]),
+        )
+        return InstanceFigures(**fields)
+
+
+@dataclass(frozen=True)
+class LocatorReport(Result):
+    """All that a locator knows of a service at one moment."""
+
+    incarnation: int
+    """Another value means that the locator was restarted."""
+    counting_since: datetime
+    """Since when it counts. Until the idle time has passed since, it cannot know which sessions live."""
+    newest: Number = Number()
+    """The newest number it has seen, of whatever call."""
+    table: Number | None = None
+    """The number of the table in force."""
+    instances: Mapping[str, InstanceFigures] = field(default_factory=_none)
+    """Its figures for each instance that it lists or has closed."""
+
+    def _plain(self) -> dict[str, Any]:
+        return {
+            "incarnation": self.incarnation,
+            "counting_since": millis(self.counting_since),
+            "newest": self.newest._plain(),
+            "table": None if self.table is None else self.table._plain(),
+            "instances": {name: figures._plain() for name, figures in self.instances.items()},
+        }
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> LocatorReport:
+        table = data["table"]
+        return LocatorReport(
+            data["incarnation"],
+            moment(data["counting_since"]),
+            Number(**data["newest"]),
+            None if table is None else Number(**table),
+            {name: InstanceFigures._of(figures) for name, figures in data["instances"].items()},
+        )
+
+
+def plain_answer(answer: Any) -> Any:
+    """Plain data of what a port answered with."""
+    if isinstance(answer, (Container, Network, LocatorReport, InstanceFigures)):
+        return answer._plain()
+    if isinstance(answer, (list, tuple)):
+        return [plain_answer(item) for item in cast("Sequence[Any]", answer)]
+    return answer

@@ -1,0 +1,195 @@
+"""A release that was asked for."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal
+
+from ._bridge import wait, wait_async
+from ._errors import HaddockError, ReleaseAborted, TimedOut
+from ._results import Event, ReleaseResult, ReleaseStatus
+from ._values import optional_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from . import _native
+    from ._values import Duration
+
+Until = Literal["settled", "gone"]
+"""How far a release is waited for: it has settled; or, too, every instance that other versions had then is gone."""
+
+
+class Release:
+    """A release that was asked for: a handle, which may be dropped and made again without changing anything."""
+
+    __slots__ = ("_by", "_native", "request", "service")
+
+    service: str
+    """The service."""
+    request: str
+    """The id of the request."""
+
+    def __init__(self, native: _native.Release, by: str) -> None:
+        self._native = native
+        self._by = by
+        self.service = native.service()
+        self.request = native.request()
+
+    def __repr__(self) -> str:
+        return f"<haddock.Release {self.request!r} of {self.service!r}>"
+
+    def events(self, *, until: Until | None = "settled", since: int = 0) -> Events:
+        """What happens, from the request on, until the release has settled or is gone; `None`: for ever.
+
+        Iterate with `for` or `async for`. Events with a sequence up to `since` are passed over. Raises
+        `ReleaseAborted` when the release was aborted or overtaken, and the refusal if it was refused.
+        """
+        return Events(self, self._native.follow(until, since))
+
+    def wait(self, until: Until = "settled", timeout: Duration | None = None) -> ReleaseResult:
+        """Waits until the release has settled or is gone.
+
+        Raises `ReleaseAborted` when it was aborted or overtaken, the refusal if it was refused, and `TimedOut` after
+        `timeout`; the release goes on then.
+        """
+        return _Waiting(self, until, timeout).result_of(wait(self._waited(until, timeout)))
+
+    async def wait_async(self, until: Until = "settled", timeout: Duration | None = None) -> ReleaseResult:
+        """As `wait`, in the running loop."""
+        return _Waiting(self, until, timeout).result_of(await wait_async(self._waited(until, timeout)))
+
+    def _waited(self, until: Until, timeout: Duration | None) -> _native.Call:
+        return self._native.wait(until, optional_seconds(timeout))
+
+    @property
+    def status(self) -> ReleaseStatus:
+        """How far the release is. Each use looks anew."""
+        return ReleaseStatus._of(wait(self._native.status()))
+
+    async def status_async(self) -> ReleaseStatus:
+        """As `status`, in the running loop."""
+        return ReleaseStatus._of(await wait_async(self._native.status()))
+
+    def pause(self) -> None:
+        """Holds the ramp where it is."""
+        wait(self._native.ask("pause", self._by))
+
+    async def pause_async(self) -> None:
+        """As `pause`, in the running loop."""
+        await wait_async(self._native.ask("pause", self._by))
+
+    def resume(self) -> None:
+        """Goes on with the ramp."""
+        wait(self._native.ask("resume", self._by))
+
+    async def resume_async(self) -> None:
+        """As `resume`, in the running loop."""
+        await wait_async(self._native.ask("resume", self._by))
+
+    def advance(self) -> None:
+        """Does not wait for the end of this stage, or of the settling."""
+        wait(self._native.ask("advance", self._by))
+
+    async def advance_async(self) -> None:
+        """As `advance`, in the running loop."""
+        await wait_async(self._native.ask("advance", self._by))
+
+    def abort(self) -> None:
+        """Ends the release and gives its share back. Returns once that is decided; its sessions drain."""
+        wait(self._native.ask("abort", self._by))
+
+    async def abort_async(self) -> None:
+        """As `abort`, in the running loop."""
+        await wait_async(self._native.ask("abort", self._by))
+
+
+def _raised(release: Release, end: dict[str, Any]) -> HaddockError:
+    """What an end other than the one that was waited for raises."""
+    error = end["error"]
+    cause = None if error is None else HaddockError._from_dict(error)
+    if end["end"] == "refused" and cause is not None:
+        return cause
+    version = end["version"]
+    what = f"the release of `{release.service}`" if version is None else f"version {version} of `{release.service}`"
+    aborted = ReleaseAborted(
+        f"{what} did not settle: {end['reason']}",
+        hint=None if cause is None else cause.hint,
+        log_tail=() if cause is None else cause.log_tail,
+        release=release,
+        version=version,
+        cause=cause,
+    )
+    aborted.__cause__ = cause
+    return aborted
+
+
+class _Waiting:
+    def __init__(self, release: Release, until: Until, timeout: Duration | None) -> None:
+        self.release = release
+        self.until: Until = until
+        self.timeout = timeout
+
+    def result_of(self, waited: dict[str, Any] | None) -> ReleaseResult:
+        if waited is None:
+            raise TimedOut(
+                f"the release of `{self.release.service}` was not {self.until} within {optional_seconds(self.timeout)} s",
+                hint="it goes on: wait for longer, or abort it",
+            )
+        end = waited["end"]
+        if end["end"] != "reached":
+            raise _raised(self.release, end)
+        return ReleaseResult(self.release.service, end["version"], self.until, waited["millis"] / 1_000)
+
+
+class Events:
+    """The events of a release, one after the other. Iterate with `for` or `async for`, once."""
+
+    __slots__ = ("_end", "_native", "_ready", "_release")
+
+    def __init__(self, release: Release, native: _native.Following) -> None:
+        self._release = release
+        self._native = native
+        self._ready: deque[Event] = deque()
+        self._end: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<haddock.Events of {self._release!r}>"
+
+    def _take(self, page: dict[str, Any]) -> None:
+        service = self._release.service
+        self._ready.extend(Event._of(service, told) for told in page["events"])
+        self._end = page["end"]
+
+    def _next(self) -> Event | None:
+        """The next event that is at hand. `None`: there may be more."""
+        if self._ready:
+            return self._ready.popleft()
+        if self._end is None:
+            return None
+        if self._end["end"] == "reached":
+            raise StopIteration
+        raise _raised(self._release, self._end)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self
+
+    def __next__(self) -> Event:
+        while True:
+            event = self._next()
+            if event is not None:
+                return event
+            self._take(wait(self._native.next()))
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            try:
+                event = self._next()
+            except StopIteration:
+                raise StopAsyncIteration from None
+            if event is not None:
+                return event
+            self._take(await wait_async(self._native.next()))

@@ -1,0 +1,276 @@
+"""Container runtimes: what starts and stops containers."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Union
+
+from . import _native
+from ._bridge import wait
+from ._ports import Container, ContainerSpec, Network, RuntimeCapabilities, plain_answer
+from ._time import VirtualTime
+from ._values import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+    from os import PathLike
+    from typing import TypeVar
+
+    from ._values import Duration
+
+    T = TypeVar("T")
+    Answer = Union[T, Awaitable[T]]
+
+
+class Docker:
+    """Containers on a Docker Engine, API 1.41 and newer."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, host: str | None = None) -> None:
+        """Connects to `host`: `unix:///path`, `tcp://host:port`; by default to `DOCKER_HOST`, else to the local socket.
+
+        Raises `RuntimeUnavailable` if nothing answers there.
+        """
+        self._native: _native.Runtime = wait(_native.docker(host))
+
+    def __repr__(self) -> str:
+        return f"<haddock.Docker at {self._native!r}>"
+
+    def _native_runtime(self) -> _native.Runtime:
+        return self._native
+
+
+class Process:
+    """Instances as child processes on loopback ports: real traffic with no Docker."""
+
+    __slots__ = ("_native",)
+
+    def __init__(
+        self, directory: str | PathLike[str], *, images: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Keeps its containers in `directory`. `images` are command lines by image reference; those that were given
+        before, by whatever process, are there again."""
+        folder = os.fspath(directory)
+        lines = {image: list(line) for image, line in (images or {}).items()}
+        self._native = _native.process(folder, _remembered(folder, lines))
+
+    def __repr__(self) -> str:
+        return f"<haddock.Process in {self._native!r}>"
+
+    def _native_runtime(self) -> _native.Runtime:
+        return self._native
+
+
+def _remembered(folder: str, images: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The images that the directory knows, with these."""
+    import json
+    import tempfile
+
+    path = os.path.join(folder, "images.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            known: dict[str, list[str]] = json.load(file)
+    except FileNotFoundError:
+        known = {}
+    every = {**known, **images}
+    if every != known:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        # A reader finds it whole: it comes by a rename. Only its owner may read it.
+        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
+            json.dump(every, file)
+        os.replace(file.name, path)
+    return every
+
+
+class SimImage:
+    """How simulated containers of an image behave."""
+
+    __slots__ = ("boot", "code", "ends")
+
+    boot: float | None
+    """Seconds from the start until it answers; `None`: it never does."""
+    ends: float | None
+    """Seconds from the start until it ends by itself; `None`: it runs until it is stopped."""
+    code: int
+    """The exit code with which it ends."""
+
+    def __init__(self, *, boot: Duration | None = "2s", ends: Duration | None = None, code: int = 0) -> None:
+        self.boot = None if boot is None else seconds(boot)
+        self.ends = None if ends is None else seconds(ends)
+        self.code = code
+
+    def __repr__(self) -> str:
+        return f"SimImage(boot={self.boot!r}, ends={self.ends!r}, code={self.code!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SimImage) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def _fields(self) -> tuple[float | None, float | None, int]:
+        return self.boot, self.ends, self.code
+
+
+class Sim:
+    """A simulated engine: containers as data, on a virtual clock, with faults by script.
+
+    It has every image, as `default_image` says; `image()` makes one behave otherwise. Instances are named as
+    `ServiceStatus.instances` names them.
+    """
+
+    __slots__ = ("_native", "time")
+
+    time: VirtualTime
+    """The virtual time that it lives in."""
+
+    def __init__(self, *, default_image: SimImage | None = SimImage(), time: VirtualTime | None = None) -> None:
+        """An engine with nothing on it. With `default_image=None` it has the images only that `image()` puts there."""
+        self.time = time or VirtualTime()
+        self._native = _native.SimRuntime(self.time._native)
+        if default_image is not None:
+            self._native.other_images(*default_image._fields())
+
+    def __repr__(self) -> str:
+        return f"<haddock.Sim with {len(self.containers())} containers>"
+
+    def _native_runtime(self) -> _native.SimRuntime:
+        return self._native
+
+    def image(
+        self, name: str, *, boot: Duration | None = "2s", ends: Duration | None = None, code: int = 0
+    ) -> None:
+        """Lets containers of this image answer `boot` after their start (`None`: never), and end by themselves with
+        `code` after `ends` (`None`: never)."""
+        self._native.image(name, *SimImage(boot=boot, ends=ends, code=code)._fields())
+
+    def containers(self, instance: str | None = None) -> list[Container]:
+        """The containers, or those of an instance."""
+        every = [Container._of(data) for data in self._native.containers()]
+        return [one for one in every if instance is None or one.labels.get("haddock.environment") == instance]
+
+    def kill(self, instance: str, code: int = 137) -> None:
+        """Ends the processes of an instance's containers with this exit code."""
+        for container in self.containers(instance):
+            self._native.kill(container.id, code)
+
+    def restart(self, instance: str) -> None:
+        """Somebody restarts an instance's containers behind our back: its sessions are lost."""
+        for container in self.containers(instance):
+            self._native.restart(container.id)
+
+    def hang(self, instance: str, lasts: Duration) -> None:
+        """Keeps an instance from answering for that long."""
+        for container in self.containers(instance):
+            self._native.hang(container.id, seconds(lasts))
+
+    def down(self) -> None:
+        """From now on the engine does not answer. Its containers go on."""
+        self._native.set_down(True)
+
+    def up(self) -> None:
+        """It answers again."""
+        self._native.set_down(False)
+
+    def fail_next(self, calls: int) -> None:
+        """The next `calls` calls are refused as if it were down."""
+        self._native.fail_next(calls)
+
+    def lose_next_answers(self, calls: int) -> None:
+        """The next `calls` calls take effect, and their answers are lost."""
+        self._native.lose_next_answers(calls)
+
+
+class ContainerRuntime(ABC):
+    """A container runtime written in Python: subclass it, and hand an instance to a `Controller`.
+
+    Methods may be `async`: they run on a loop of Haddock's, on a thread of its own. All may be called from several
+    threads at once. The contract, which `haddock.testing.runtime_suite` checks:
+
+    - Every call may be made twice, with the same effect as once.
+    - A call on something that does not exist: `stop` and `remove` do nothing, the rest raise `NotFound`.
+    - A runtime that does not answer raises `RuntimeUnavailable`, within 10 seconds.
+    - No message holds the value of an environment variable.
+
+    Any exception other than a `HaddockError` counts as `RuntimeRefused`, with its type and text.
+    """
+
+    capabilities: RuntimeCapabilities = RuntimeCapabilities()
+    """What it can do beyond what every runtime must."""
+
+    @abstractmethod
+    def pull(self, image: str, refresh: bool) -> Answer[str]:
+        """Makes sure that the image is there, and answers with an id that will mean the same image for ever.
+
+        Raises `ImageMissing`, `RegistryRefused` or `RegistryUnavailable`.
+        """
+
+    @abstractmethod
+    def create(self, spec: ContainerSpec) -> Answer[str]:
+        """Creates the container without starting it, and answers with its id.
+
+        If one of that name exists and carries all the labels of `spec`, that one is taken; if it is another's, raises
+        `NameTaken`. Raises `ImageMissing`.
+        """
+
+    @abstractmethod
+    def start(self, container: str) -> Answer[None]:
+        """Starts a created container. One that runs or has ended is left as it is."""
+
+    @abstractmethod
+    def inspect(self, container: str) -> Answer[Container | None]:
+        """The container as it is now, or `None` if there is none."""
+
+    @abstractmethod
+    def list(self, labels: Mapping[str, str]) -> Answer[Sequence[Container]]:
+        """Every container, running or not, that carries all these labels."""
+
+    @abstractmethod
+    def stop(self, container: str, grace: float) -> Answer[None]:
+        """Asks the container to stop and kills it after `grace` seconds. One that is not running is left as it is."""
+
+    @abstractmethod
+    def remove(self, container: str) -> Answer[None]:
+        """Removes the container, killing it if it runs. When it answers, the name is free."""
+
+    def logs(self, container: str, tail: int) -> Answer[Sequence[str]]:
+        """The last `tail` lines that the container printed, oldest first."""
+        return []
+
+    def health_output(self, container: str) -> Answer[str | None]:
+        """What the container's health check printed last."""
+        return None
+
+    def create_network(self, name: str, labels: Mapping[str, str]) -> Answer[Network]:
+        """Creates a network; takes one of that name that carries all the labels. Raises `NameTaken`."""
+        return Network(id=name, name=name, labels=labels)
+
+    def networks(self, labels: Mapping[str, str]) -> Answer[Sequence[Network]]:
+        """Every network that carries all these labels."""
+        return []
+
+    def remove_network(self, network: str) -> Answer[None]:
+        """Removes the network by its id, after the last container has left it."""
+        return None
+
+    def probe(self, address: str, path: str | None) -> Answer[bool]:
+        """Whether `path` at this address answers, or, without one, whether it takes connections. Where it is not
+        overridden, the network is asked."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def _call(self, method: str, arguments: list[Any]) -> Any:
+        if method == "create":
+            arguments = [ContainerSpec._of(arguments[0])]
+        from ._background import finished
+
+        return plain_answer(finished(getattr(self, method)(*arguments)))
+
+    def _native_runtime(self) -> _native.Runtime:
+        probes = type(self).probe is not ContainerRuntime.probe
+        capabilities = self.capabilities
+        return _native.python_runtime(repr(self), self._call, capabilities.networks, capabilities.pull, probes)

@@ -1,0 +1,31 @@
+"""For tests of scripts that release, and of runtimes and locators written in Python.
+
+A `World` is the real controller on a simulated engine and locator, in virtual time: a release that takes eight hours
+is tested in milliseconds. As a pytest fixture it is called `sim`:
+
+    def test_a_bad_version_is_given_up(sim):
+        sim.runtime.image("shop:bad", ends="1m", code=3)
+        sim.controller.release("compose.yaml", tag="good").wait()
+        with pytest.raises(haddock.ReleaseAborted):
+            sim.controller.release("compose.yaml", tag="bad").wait()
+
+`runtime_suite` and `locator_suite` are the conformance suites, as tests for pytest.
+"""
+
+from __future__ import annotations
+
+from .._runtimes import SimImage
+from .._time import VirtualTime
+from ._suites import LocatorHarness, RuntimeHarness, locator_suite, runtime_suite
+from ._world import Session, World
+
+__all__ = [
+    "LocatorHarness",
+    "RuntimeHarness",
+    "Session",
+    "SimImage",
+    "VirtualTime",
+    "World",
+    "locator_suite",
+    "runtime_suite",
+]

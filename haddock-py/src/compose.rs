@@ -1,0 +1,108 @@
+//! The compose file.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Resolved, Variables};
+use haddock_core::image::ImageReference;
+use haddock_core::{ComponentName, Error, ErrorKind, Result};
+use pyo3::prelude::*;
+use serde_json::{Value, json};
+
+/// What a release names besides the file.
+#[derive(FromPyObject, Clone)]
+#[pyo3(from_item_all)]
+pub(crate) struct Options {
+    tag: Option<String>,
+    images: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
+    env_files: Vec<PathBuf>,
+}
+
+/// A compose file that was read and resolved.
+pub(crate) struct Found {
+    /// Its path, as messages show it.
+    pub(crate) file: String,
+    pub(crate) resolved: Resolved,
+}
+
+/// Reads the file, or the one that Compose would find, and resolves it.
+pub(crate) fn resolve(file: Option<&Path>, options: &Options) -> Result<Found> {
+    let variables = Variables::of_process();
+    let file = match file {
+        Some(path) => ComposeFile::read(path)?,
+        None => ComposeFile::find(Path::new("."), &variables)?,
+    };
+    let mut resolve = ResolveOptions {
+        variables,
+        tag: options.tag.clone(),
+        release_variables: options.variables.clone(),
+        images: BTreeMap::new(),
+        env_files: options.env_files.clone(),
+        purpose: Purpose::Release,
+    };
+    let (mut tags, mut images) = (BTreeMap::new(), BTreeMap::new());
+    for (name, image) in &options.images {
+        let name = ComponentName::new(name)?;
+        match image.strip_prefix(':') {
+            Some(tag) => drop(tags.insert(name, tag)),
+            None => drop(images.insert(name, image.parse::<ImageReference>()?)),
+        }
+    }
+    resolve.images = images;
+    if !tags.is_empty() {
+        resolve.images.append(&mut retagged(&file, &resolve, &tags)?);
+    }
+    Ok(Found { file: file.name().to_owned(), resolved: file.resolve(&resolve)? })
+}
+
+/// The file's own repositories, with other tags.
+fn retagged(
+    file: &ComposeFile,
+    options: &ResolveOptions,
+    tags: &BTreeMap<ComponentName, &str>,
+) -> Result<BTreeMap<ComponentName, ImageReference>> {
+    let mut images = BTreeMap::new();
+    for (name, tag) in tags {
+        let own = ResolveOptions { tag: options.tag.clone().or(Some((*tag).to_owned())), ..options.clone() };
+        let resolved = file.resolve(&own)?;
+        let component = resolved.spec.components.get(name).ok_or_else(|| {
+            let known: Vec<&str> = resolved.spec.components.keys().map(ComponentName::as_str).collect();
+            Error::new(ErrorKind::NotFound, format!("an image is given for `{name}`, which is no component"))
+                .with_hint(format!("the components are `{}`", known.join("`, `")))
+        })?;
+        images.insert(name.clone(), component.image.with_tag(tag)?);
+    }
+    Ok(images)
+}
+
+/// The resolved file, without any value of an environment variable.
+pub(crate) fn plain(found: &Found) -> Value {
+    let Found { file, resolved } = found;
+    let spec = &resolved.spec;
+    let components: Vec<Value> = spec
+        .components
+        .iter()
+        .map(|(name, component)| {
+            json!({
+                "name": name,
+                "image": component.image.to_string(),
+                "versioned": component.versioned,
+                "reason": resolved.reasons.get(name).map(ToString::to_string),
+                "expose": component.expose,
+                "ports": component.ports,
+                "links": component.links.iter().map(|l| (l.alias.to_string(), &l.component)).collect::<BTreeMap<_, _>>(),
+                "depends_on": component.depends_on,
+                "variables": component.environment.keys().collect::<Vec<_>>(),
+                "command": component.command,
+            })
+        })
+        .collect();
+    json!({
+        "service": spec.settings.service,
+        "file": file,
+        "components": components,
+        "notes": resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "settings": spec.settings,
+    })
+}

@@ -1,0 +1,258 @@
+//! The controller and its verbs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use haddock_core::controller::ReleaseOptions;
+use haddock_core::environment::ServiceSettings;
+use haddock_core::environment::store::SpecStore;
+use haddock_core::locator::ServiceLocator;
+use haddock_core::release::{Adoption, Verb};
+use haddock_core::{Error, ErrorKind, Result, ServiceName};
+use pyo3::prelude::*;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::Call;
+use crate::compose::{self, Options};
+use crate::convert::{seconds, to_python};
+use crate::driver::{Driver, VirtualTime};
+use crate::error::Raised;
+use crate::home::Home;
+use crate::house::{House, Parts};
+use crate::locator::Locator;
+use crate::release::Release;
+use crate::runtime::Runtime;
+use crate::sim::{SimLocator, SimRuntime, unknown};
+
+/// A controller.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct Controller {
+    house: Home<Arc<House>>,
+}
+
+/// Puts a controller together.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "one for each part")]
+pub(crate) fn controller(
+    runtime: &Bound<'_, PyAny>,
+    locator: &Bound<'_, PyAny>,
+    journal: Option<PathBuf>,
+    specs: Option<PathBuf>,
+    holder: String,
+    time: Option<&VirtualTime>,
+    tick: Option<f64>,
+    lease: Option<f64>,
+) -> PyResult<Controller> {
+    let runtime = if let Ok(sim) = runtime.cast::<SimRuntime>() {
+        sim.get().inner()?
+    } else if let Ok(runtime) = runtime.cast::<Runtime>() {
+        runtime.get().inner.get()?.clone()
+    } else {
+        return Err(unknown("container runtime"));
+    };
+    let locator: Arc<dyn ServiceLocator> = if let Ok(sim) = locator.cast::<SimLocator>() {
+        Arc::new(sim.get().locator.get()?.clone())
+    } else if let Ok(locator) = locator.cast::<Locator>() {
+        Arc::clone(&locator.get().inner.get()?.locator)
+    } else {
+        return Err(unknown("service locator"));
+    };
+    let specs = match specs {
+        Some(folder) => SpecStore::directory(folder).raised()?,
+        None => SpecStore::memory(),
+    };
+    let (tick, lease) = (tick.map(seconds).transpose()?, lease.map(seconds).transpose()?);
+    let parts = Parts { runtime, locator, journal, specs, holder, driver: Driver::of(time)?, tick, lease };
+    Ok(Controller { house: Home::new(Arc::new(House::new(parts).raised()?)) })
+}
+
+impl Controller {
+    fn house(&self) -> PyResult<Arc<House>> {
+        self.house.get().map(Arc::clone)
+    }
+
+    fn ask(&self, service: &str, verb: Verb, by: String) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let driver = house.driver.clone();
+        driver.done(async move { house.ask(&name, verb, &by).await })
+    }
+}
+
+#[pymethods]
+impl Controller {
+    /// Releases what a compose file describes.
+    fn release(
+        &self,
+        file: Option<PathBuf>,
+        options: Options,
+        commit: Option<String>,
+        by: String,
+        force: bool,
+    ) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = {
+            let house = Arc::clone(&house);
+            async move {
+                let spec = compose::resolve(file.as_deref(), &options)?.resolved.spec;
+                let release = house.release(&spec, &by, ReleaseOptions { commit, force }).await?;
+                Ok((release, spec.settings.service))
+            }
+        };
+        driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+    }
+
+    /// Goes back to the version that was good before.
+    fn rollback(&self, service: &str, by: String) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let driver = house.driver.clone();
+        let work = {
+            let house = Arc::clone(&house);
+            async move {
+                let release = house.service(&name).rollback(&by).await?;
+                house.act(&name).await?;
+                Ok((release, name))
+            }
+        };
+        driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+    }
+
+    /// Takes over a server that runs already, with its sessions. Without a file the settings are the defaults.
+    #[expect(clippy::too_many_arguments, reason = "one for each thing that can be said")]
+    fn adopt(
+        &self,
+        service: &str,
+        address: &str,
+        file: Option<PathBuf>,
+        options: Options,
+        idle: Option<f64>,
+        cookie: Option<String>,
+        by: String,
+    ) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let address = crate::locator::address(address).raised()?;
+        let idle = idle.map(seconds).transpose()?;
+        let driver = house.driver.clone();
+        driver.done(async move {
+            let mut settings = match file {
+                Some(file) => compose::resolve(Some(&file), &options)?.resolved.spec.settings,
+                None => ServiceSettings::external(name.clone(), address),
+            };
+            if settings.service != name {
+                let message = format!("the file describes service `{}`, not `{name}`", settings.service);
+                return Err(Error::new(ErrorKind::InvalidName, message));
+            }
+            settings.session.idle = idle.unwrap_or(settings.session.idle);
+            house.adopt(Adoption { address, settings, cookie }, &by).await
+        })
+    }
+
+    /// Rebuilds what a lost journal knew of a service, from the labels of its containers and the locator's table.
+    fn recover(&self, service: &str, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let driver = house.driver.clone();
+        driver.done(async move {
+            let spec = match file {
+                Some(file) => Some(compose::resolve(Some(&file), &options)?.resolved.spec),
+                None => None,
+            };
+            house.recover(&name, spec).await
+        })
+    }
+
+    /// Holds the ramp where it is.
+    fn pause(&self, service: &str, by: String) -> PyResult<Call> {
+        self.ask(service, Verb::Pause, by)
+    }
+
+    /// Goes on with the ramp.
+    fn resume(&self, service: &str, by: String) -> PyResult<Call> {
+        self.ask(service, Verb::Resume, by)
+    }
+
+    /// Does not wait for the end of the stage.
+    fn advance(&self, service: &str, by: String) -> PyResult<Call> {
+        self.ask(service, Verb::Advance, by)
+    }
+
+    /// Ends the release and gives its share back.
+    fn abort(&self, service: &str, by: String) -> PyResult<Call> {
+        self.ask(service, Verb::Abort, by)
+    }
+
+    /// The service at one glance, as plain data.
+    fn status(&self, service: &str) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let driver = house.driver.clone();
+        let work = async move {
+            let service = house.service(&name);
+            let (status, acting) = (service.status().await?, service.acting().await?);
+            Ok(status.map(|status| json!({ "summary": status.summary(), "acting": acting })))
+        };
+        driver.call(work, |py, status| to_python(py, &status))
+    }
+
+    /// The services of the journal.
+    fn services(&self) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        driver.call(async move { house.services().await }, |py, services| to_python(py, &services))
+    }
+
+    /// Events, told, as plain data.
+    fn history(&self, service: &str, since: u64, limit: Option<usize>) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let driver = house.driver.clone();
+        let work = async move { house.history(&name, since, limit.unwrap_or(usize::MAX)).await };
+        driver.call(work, |py, told| to_python(py, &told))
+    }
+
+    /// The resolved compose file, as plain data.
+    fn resolve(&self, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
+        let driver = self.house()?.driver.clone();
+        let work = async move { compose::resolve(file.as_deref(), &options) };
+        driver.call(work, |py, found| to_python(py, &compose::plain(&found)))
+    }
+
+    /// What a release would do, as plain data.
+    fn plan(&self, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let found = compose::resolve(file.as_deref(), &options)?;
+            let service = house.service(&found.resolved.spec.settings.service);
+            let steps = service.plan(&found.resolved.spec).await?;
+            Ok(json!({ "environment": compose::plain(&found), "steps": steps }))
+        };
+        driver.call(work, |py, plan| to_python(py, &plan))
+    }
+
+    /// Acts for every service of the journal, or for these, until it is cancelled.
+    fn serve(&self, services: Option<Vec<String>>) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let services: Option<Vec<ServiceName>> = services
+            .map(|names| names.into_iter().map(ServiceName::new).collect::<Result<_>>())
+            .transpose()
+            .raised()?;
+        let stop = CancellationToken::new();
+        let serving = {
+            let stop = stop.clone();
+            async move { house.controller().serve_some(services, stop.cancelled()).await }
+        };
+        // Cancelled, it stops in good order: the leases are given back.
+        let work = async move {
+            let _stop = stop.drop_guard();
+            tokio::spawn(serving).await.unwrap_or(Ok(()))
+        };
+        driver.done(work)
+    }
+
+    /// Ends what this controller does; another may go on with it.
+    fn close(&self) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        driver.done(async move { house.close().await })
+    }
+}

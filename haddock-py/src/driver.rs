@@ -1,0 +1,173 @@
+//! What runs calls: one tokio runtime for the whole process, or one whose time is virtual.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use haddock_core::testing::VirtualTime as CoreTime;
+use haddock_core::{Clock, Error, ErrorKind, Result, SystemClock, Timestamp};
+use pyo3::prelude::*;
+use tokio::runtime::Runtime;
+
+use crate::call::Call;
+use crate::convert::none;
+use crate::error::{Raised, raise};
+use crate::home::Home;
+
+/// The process's runtime, and the process: a child after a fork makes its own.
+static RUNTIME: Mutex<Option<(u32, Arc<Runtime>)>> = Mutex::new(None);
+
+fn runtime() -> PyResult<Arc<Runtime>> {
+    let mut current = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let pid = std::process::id();
+    if let Some((made_by, runtime)) = &*current {
+        if *made_by == pid {
+            return Ok(Arc::clone(runtime));
+        }
+        // The parent's threads are not here: dropping it would wait for them.
+        std::mem::forget(current.take());
+    }
+    let built =
+        tokio::runtime::Builder::new_multi_thread().thread_name("haddock").worker_threads(2).enable_all().build();
+    let runtime = built
+        .map(Arc::new)
+        .map_err(|error| raise(&Error::new(ErrorKind::Io, format!("cannot start threads: {error}"))))?;
+    *current = Some((pid, Arc::clone(&runtime)));
+    Ok(runtime)
+}
+
+/// Ends the process's runtime, and with it whatever is under way. For the end of the program.
+#[pyfunction]
+pub(crate) fn shut_down(py: Python<'_>) {
+    let current = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((pid, runtime)) = current {
+        if pid != std::process::id() {
+            std::mem::forget(runtime);
+            return;
+        }
+        // Ports written in Python need the interpreter to come to an end.
+        py.detach(|| match Arc::try_unwrap(runtime) {
+            Ok(runtime) => runtime.shutdown_timeout(Duration::from_secs(1)),
+            // Somebody starts a call at this very moment.
+            Err(runtime) => std::mem::forget(runtime),
+        });
+    }
+}
+
+/// Virtual time, ended on a thread of its own: that waits for blocking work, which may wait for the interpreter.
+pub(crate) struct Time(Option<CoreTime>);
+
+impl Time {
+    fn get(&self) -> &CoreTime {
+        self.0.as_ref().expect("taken only when it is dropped")
+    }
+}
+
+impl Drop for Time {
+    fn drop(&mut self) {
+        if let Some(time) = self.0.take() {
+            // Without another thread there is nothing better than to keep it.
+            let _ = std::thread::Builder::new().spawn(move || drop(time));
+        }
+    }
+}
+
+/// What runs the calls of an object.
+#[derive(Clone)]
+pub(crate) enum Driver {
+    Real,
+    Virtual(Arc<Time>),
+}
+
+impl Driver {
+    pub(crate) fn of(time: Option<&VirtualTime>) -> PyResult<Self> {
+        match time {
+            Some(time) => Ok(Self::Virtual(Arc::clone(time.time.get()?))),
+            None => Ok(Self::Real),
+        }
+    }
+
+    pub(crate) fn clock(&self) -> Arc<dyn Clock> {
+        match self {
+            Self::Real => Arc::new(SystemClock::new()),
+            Self::Virtual(time) => time.get().clock(),
+        }
+    }
+
+    pub(crate) fn is_virtual(&self) -> bool {
+        matches!(self, Self::Virtual(_))
+    }
+
+    /// Starts a call that answers with what `convert` makes of its result.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+        convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> PyResult<Call> {
+        self.start(async { future.await.raised() }, convert)
+    }
+
+    /// Starts a call that answers with nothing.
+    pub(crate) fn done(&self, future: impl Future<Output = Result<()>> + Send + 'static) -> PyResult<Call> {
+        self.call(future, |py, ()| Ok(none(py)))
+    }
+
+    /// Starts a call that answers with nothing, and may raise what is no error of ours.
+    pub(crate) fn raising(&self, future: impl Future<Output = PyResult<()>> + Send + 'static) -> PyResult<Call> {
+        self.start(future, |py, ()| Ok(none(py)))
+    }
+
+    fn start<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = PyResult<T>> + Send + 'static,
+        convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> PyResult<Call> {
+        let (call, work) = Call::of(future, convert);
+        match self {
+            Self::Real => drop(runtime()?.spawn(work)),
+            Self::Virtual(time) => {
+                let time = Arc::clone(time);
+                let thread = std::thread::Builder::new().name("haddock-virtual".to_owned());
+                thread
+                    .spawn(move || time.get().block_on(work))
+                    .map_err(|error| raise(&Error::new(ErrorKind::Io, format!("cannot start a thread: {error}"))))?;
+            }
+        }
+        Ok(call)
+    }
+}
+
+/// Time that passes only while something waits, and then at once.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct VirtualTime {
+    time: Home<Arc<Time>>,
+}
+
+#[pymethods]
+impl VirtualTime {
+    /// Time that begins at that many milliseconds since the Unix epoch.
+    #[new]
+    fn new(start: u64) -> PyResult<Self> {
+        Ok(Self { time: Home::new(Arc::new(Time(Some(CoreTime::new(Timestamp::from_millis(start)).raised()?)))) })
+    }
+
+    /// The present time, in milliseconds since the Unix epoch.
+    fn now(&self) -> PyResult<u64> {
+        Ok(self.time.get()?.get().clock().now().as_millis())
+    }
+
+    /// Lets that many seconds pass, and whatever is due in them happen.
+    fn advance(&self, seconds: f64) -> PyResult<Call> {
+        let driver = Driver::of(Some(self))?;
+        let duration = crate::convert::seconds(seconds)?;
+        driver.done(async move {
+            pause(duration).await;
+            Ok(())
+        })
+    }
+}
+
+/// Waits that long, by whatever time the driver has.
+pub(crate) async fn pause(duration: Duration) {
+    // A time limit on nothing: haddock-core alone sleeps.
+    let _ = tokio::time::timeout(duration, std::future::pending::<()>()).await;
+}

@@ -1,0 +1,93 @@
+//! Errors, in both directions.
+
+use haddock_core::{Error, ErrorKind, Result};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::convert::{from_python, to_python};
+
+/// The class of all our exceptions.
+fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static BASE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let class =
+        BASE.get_or_try_init(py, || Ok::<_, PyErr>(py.import("haddock._errors")?.getattr("HaddockError")?.unbind()))?;
+    Ok(class.bind(py))
+}
+
+/// The exception of an error: of the class that its kind has.
+pub(crate) fn raise(error: &Error) -> PyErr {
+    Python::attach(|py| match exception(py, error) {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
+    })
+}
+
+/// The exception of an error, as an object.
+pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    base(py)?.call_method1("_from_dict", (to_python(py, error)?,))
+}
+
+/// Results whose errors are raised.
+pub(crate) trait Raised<T> {
+    fn raised(self) -> PyResult<T>;
+}
+
+impl<T> Raised<T> for Result<T> {
+    fn raised(self) -> PyResult<T> {
+        self.map_err(|error| raise(&error))
+    }
+}
+
+/// What a port that is written in Python raised. One of ours keeps its kind; any other is a refusal.
+pub(crate) fn caught(py: Python<'_>, raised: &PyErr, refusal: ErrorKind) -> Error {
+    let value = raised.value(py);
+    if base(py).is_ok_and(|base| value.is_instance(base).unwrap_or(false)) {
+        let plain = value.call_method0("to_dict").and_then(|plain| from_python(&plain));
+        if let Ok(error) = plain.map_err(|_| ()).and_then(|plain| serde_json::from_value(plain).map_err(|_| ())) {
+            return error;
+        }
+    }
+    let class = raised.get_type(py).name().map_or_else(|_| "an exception".to_owned(), |name| name.to_string());
+    Error::new(refusal, format!("`{class}`: {value}"))
+}
+
+/// Every kind of error, and whether it is retryable.
+#[pyfunction]
+#[pyo3(signature = () -> "dict[str, bool]")]
+pub(crate) fn error_kinds(py: Python<'_>) -> PyResult<Py<PyAny>> {
+    use ErrorKind as K;
+    let kinds = [
+        K::InvalidName,
+        K::InvalidImageReference,
+        K::InvalidValue,
+        K::ComposeFile,
+        K::NotSupported,
+        K::ImageMissing,
+        K::RegistryRefused,
+        K::RegistryUnavailable,
+        K::RuntimeUnavailable,
+        K::RuntimeRefused,
+        K::ContainerExited,
+        K::NeverReady,
+        K::NameTaken,
+        K::PortTaken,
+        K::AddressPoolExhausted,
+        K::NotFound,
+        K::LocatorUnavailable,
+        K::StaleNumber,
+        K::LocatorRefused,
+        K::JournalUnavailable,
+        K::JournalFull,
+        K::JournalTooNew,
+        K::JournalCorrupt,
+        K::Busy,
+        K::Fenced,
+        K::TimedOut,
+        K::NothingToDo,
+        K::Io,
+    ];
+    let named = |kind: K| serde_json::to_value(kind).ok().and_then(|name| Some((name.as_str()?.to_owned(), kind)));
+    let kinds: std::collections::BTreeMap<String, bool> =
+        kinds.into_iter().filter_map(named).map(|(name, kind)| (name, kind.is_retryable())).collect();
+    to_python(py, &kinds)
+}

@@ -1,0 +1,235 @@
+//! What a controller and its releases share.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use haddock_core::controller::{
+    Acting, Controller as CoreController, FoundJournal, RecoverOptions, ReleaseOptions, Service, find_journals,
+};
+use haddock_core::environment::EnvironmentSpec;
+use haddock_core::environment::store::SpecStore;
+use haddock_core::journal::Journal;
+use haddock_core::journal::memory::MemoryJournal;
+use haddock_core::journal::sqlite::SqliteJournal;
+use haddock_core::locator::ServiceLocator;
+use haddock_core::release::{Adoption, Story, Telling, Verb};
+use haddock_core::{Error, ErrorKind, JournalId, Result, ServiceName};
+use tokio::sync::Mutex;
+
+use crate::driver::Driver;
+use crate::runtime::Inner as Runtime;
+
+/// Events that are read at a time.
+const PAGE: usize = 256;
+/// In virtual time nothing else happens meanwhile, so there is no need to look often, nor to renew a lease.
+const VIRTUAL_TICK: Duration = Duration::from_secs(30);
+const VIRTUAL_POLL: Duration = Duration::from_secs(600);
+const VIRTUAL_LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What a controller is put together from.
+pub(crate) struct Parts {
+    pub(crate) runtime: Runtime,
+    pub(crate) locator: Arc<dyn ServiceLocator>,
+    /// The journal's file; without one it is in memory.
+    pub(crate) journal: Option<PathBuf>,
+    pub(crate) specs: SpecStore,
+    pub(crate) holder: String,
+    pub(crate) driver: Driver,
+    pub(crate) tick: Option<Duration>,
+    pub(crate) lease: Option<Duration>,
+}
+
+impl Parts {
+    fn open(&self) -> Result<Arc<dyn Journal>> {
+        match &self.journal {
+            Some(path) => Ok(Arc::new(SqliteJournal::open(path)?)),
+            None => Ok(Arc::new(MemoryJournal::new(self.journal_id()?))),
+        }
+    }
+
+    /// The id of a journal in memory. In virtual time the world is its own; on a real engine others have journals too.
+    fn journal_id(&self) -> Result<JournalId> {
+        if self.driver.is_virtual() {
+            return JournalId::new("sim");
+        }
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), std::process::id());
+        JournalId::new(format!("{random:016x}"))
+    }
+
+    fn put_together(&self, journal: Arc<dyn Journal>) -> Now {
+        let (runtime, locator) = (Arc::clone(&self.runtime.runtime), Arc::clone(&self.locator));
+        let mut builder = CoreController::builder(runtime, locator, Arc::clone(&journal), self.specs.clone())
+            .clock(self.driver.clock())
+            .holder(self.holder.clone());
+        if let Some(probing) = &self.runtime.probing {
+            builder = builder.probing(Arc::clone(probing));
+        }
+        if self.driver.is_virtual() {
+            builder = builder.poll(VIRTUAL_POLL).tick(VIRTUAL_TICK).lease(VIRTUAL_LEASE);
+        }
+        builder = self.tick.into_iter().fold(builder, |builder, tick| builder.tick(tick));
+        builder = self.lease.into_iter().fold(builder, |builder, lease| builder.lease(lease));
+        Now { controller: builder.build(), journal }
+    }
+}
+
+#[derive(Clone)]
+struct Now {
+    controller: CoreController,
+    journal: Arc<dyn Journal>,
+}
+
+/// What a controller and its releases share.
+pub(crate) struct House {
+    pub(crate) driver: Driver,
+    parts: Parts,
+    now: RwLock<Now>,
+    acting: Mutex<BTreeMap<ServiceName, Acting>>,
+}
+
+impl House {
+    pub(crate) fn new(parts: Parts) -> Result<Self> {
+        let now = RwLock::new(parts.put_together(parts.open()?));
+        Ok(Self { driver: parts.driver.clone(), parts, now, acting: Mutex::default() })
+    }
+
+    fn now(&self) -> Now {
+        self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn controller(&self) -> CoreController {
+        self.now().controller
+    }
+
+    pub(crate) fn service(&self, name: &ServiceName) -> Service {
+        self.controller().service(name.clone())
+    }
+
+    pub(crate) async fn services(&self) -> Result<Vec<ServiceName>> {
+        self.now().journal.services().await
+    }
+
+    /// Acts for a service, unless that is done already, here or elsewhere.
+    pub(crate) async fn act(&self, name: &ServiceName) -> Result<()> {
+        let mut acting = self.acting.lock().await;
+        if acting.get(name).is_some_and(|acting| !acting.has_ended()) {
+            return Ok(());
+        }
+        acting.remove(name);
+        if let Some(begun) = self.service(name).try_act().await? {
+            acting.insert(name.clone(), begun);
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn ask(&self, name: &ServiceName, verb: Verb, by: &str) -> Result<()> {
+        self.act(name).await?;
+        self.service(name).ask(verb, by).await
+    }
+
+    /// Asks for a release, or finds the one that was asked for before.
+    pub(crate) async fn release(
+        &self,
+        spec: &EnvironmentSpec,
+        by: &str,
+        options: ReleaseOptions,
+    ) -> Result<haddock_core::controller::Release> {
+        let name = &spec.settings.service;
+        let release = self.service(name).release_with(spec, by, options).await?;
+        self.act(name).await?;
+        Ok(release)
+    }
+
+    pub(crate) async fn adopt(&self, adoption: Adoption, by: &str) -> Result<()> {
+        let name = adoption.settings.service.clone();
+        self.act(&name).await?;
+        self.service(&name).adopt_with(adoption, by).await.map(|_| ())
+    }
+
+    pub(crate) async fn close(&self) -> Result<()> {
+        let acting = std::mem::take(&mut *self.acting.lock().await);
+        let mut result = Ok(());
+        for (_, acting) in acting {
+            match acting.stop().await {
+                // Another has taken over: as well.
+                Err(error) if error.kind() != ErrorKind::Fenced => result = Err(error),
+                _ => {}
+            }
+        }
+        result
+    }
+
+    pub(crate) async fn history(&self, name: &ServiceName, since: u64, limit: usize) -> Result<Vec<Telling>> {
+        let journal = self.now().journal;
+        let (mut story, mut told, mut after) = (Story::new(), Vec::new(), 0);
+        loop {
+            let page = journal.history(name, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(told) };
+            after = last.sequence;
+            for recorded in &page {
+                let telling = story.tell(recorded);
+                if recorded.sequence > since {
+                    if told.len() == limit {
+                        return Ok(told);
+                    }
+                    told.push(telling);
+                }
+            }
+        }
+    }
+
+    /// Rebuilds what a lost journal knew of a service.
+    pub(crate) async fn recover(&self, name: &ServiceName, spec: Option<EnvironmentSpec>) -> Result<()> {
+        self.take_the_place(name).await?;
+        self.service(name).recover(RecoverOptions { spec, ..RecoverOptions::default() }).await.map(|_| ())
+    }
+
+    /// An empty journal takes the place, and the id, of the one that was lost.
+    async fn take_the_place(&self, name: &ServiceName) -> Result<()> {
+        let journal = self.now().journal;
+        let mut found = find_journals(&*self.parts.runtime.runtime).await?;
+        found.retain(|found| found.services.contains(name));
+        if found.iter().any(|found| found.id == *journal.id()) || !journal.services().await?.is_empty() {
+            return Ok(());
+        }
+        let lost = match found.as_slice() {
+            // The recovery says so.
+            [] => return Ok(()),
+            [FoundJournal { id, .. }] => id.clone(),
+            several => {
+                let ids: Vec<&str> = several.iter().map(|found| found.id.as_str()).collect();
+                let message = format!("several journals have instances of `{name}`: `{}`", ids.join("`, `"));
+                return Err(Error::new(ErrorKind::NameTaken, message)
+                    .with_hint("remove the instances that are not to be recovered"));
+            }
+        };
+        self.close().await?;
+        let journal: Arc<dyn Journal> = match &self.parts.journal {
+            Some(path) => {
+                remove_empty(path)?;
+                Arc::new(SqliteJournal::create_with_id(path, &lost)?)
+            }
+            None => Arc::new(MemoryJournal::new(lost)),
+        };
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = self.parts.put_together(journal);
+        Ok(())
+    }
+}
+
+/// Removes the file of a journal in which there is nothing.
+fn remove_empty(path: &Path) -> Result<()> {
+    for end in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(end);
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("cannot remove the empty journal `{}`: {error}", path.display());
+                return Err(Error::new(ErrorKind::Io, message));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The native half of the Python package `haddock`.
+//!
+//! It has no logic of its own: each file wraps one noun of haddock-core, results cross as plain data, and the Python
+//! half makes typed objects of them.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `call` | something under way, which Python waits for: blocking and interruptible, or told by a callback |
+//! | `driver` | what runs it: one tokio runtime for the process, or one whose time is virtual |
+//! | `home` | what must not be used or dropped in a child after a fork |
+//! | `convert`, `error` | plain data and errors, in both directions |
+//! | `compose` | the compose file |
+//! | `controller`, `release` | the verbs |
+//! | `house` | what a controller and its releases share |
+//! | `runtime`, `locator`, `sim` | the ports of haddock-core |
+//! | `python` | the ports, written in Python |
+//! | `suite` | the conformance suites |
+
+mod call;
+mod compose;
+mod controller;
+mod convert;
+mod driver;
+mod error;
+mod home;
+mod house;
+mod locator;
+mod python;
+mod release;
+mod runtime;
+mod sim;
+mod suite;
+
+/// The native half of the package; private.
+#[pyo3::pymodule(name = "_native", gil_used = false)]
+mod native {
+    #[pymodule_export]
+    use crate::call::Call;
+    #[pymodule_export]
+    use crate::controller::{Controller, controller};
+    #[pymodule_export]
+    use crate::convert::duration;
+    #[pymodule_export]
+    use crate::driver::{VirtualTime, shut_down};
+    #[pymodule_export]
+    use crate::error::error_kinds;
+    #[pymodule_export]
+    use crate::locator::{Locator, gateway, remote_gateway};
+    #[pymodule_export]
+    use crate::python::{python_locator, python_runtime};
+    #[pymodule_export]
+    use crate::release::{Following, Release};
+    #[pymodule_export]
+    use crate::runtime::{Runtime, docker, process};
+    #[pymodule_export]
+    use crate::sim::{SimLocator, SimRequest, SimRuntime};
+    #[pymodule_export]
+    use crate::suite::{locator_case, locator_cases, runtime_case, runtime_cases};
+}

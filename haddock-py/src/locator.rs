@@ -1,0 +1,126 @@
+//! Service locators.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use haddock_core::locator::ServiceLocator;
+use haddock_core::locator::gateway::{Gateway, Limits};
+use haddock_core::locator::remote::RemoteGateway;
+use haddock_core::{Error, ErrorKind, Result, ServiceName};
+use pyo3::prelude::*;
+
+use crate::call::Call;
+use crate::convert::{none, seconds};
+use crate::driver::Driver;
+use crate::error::{Raised, raise};
+use crate::home::Home;
+
+pub(crate) struct Inner {
+    pub(crate) locator: Arc<dyn ServiceLocator>,
+    addresses: Option<(SocketAddr, Option<SocketAddr>)>,
+    gateway: Mutex<Option<Gateway>>,
+}
+
+/// A service locator.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct Locator {
+    pub(crate) inner: Home<Inner>,
+}
+
+impl Locator {
+    pub(crate) fn new(locator: Arc<dyn ServiceLocator>) -> Self {
+        Self { inner: Home::new(Inner { locator, addresses: None, gateway: Mutex::new(None) }) }
+    }
+}
+
+#[pymethods]
+impl Locator {
+    /// Where clients of the gateway connect.
+    fn listen_address(&self) -> PyResult<Option<String>> {
+        Ok(self.inner.get()?.addresses.map(|(listen, _)| listen.to_string()))
+    }
+
+    /// Where the gateway's admin API listens.
+    fn admin_address(&self) -> PyResult<Option<String>> {
+        Ok(self.inner.get()?.addresses.and_then(|(_, admin)| admin).map(|admin| admin.to_string()))
+    }
+
+    /// Ends the gateway: takes no more connections, and gives the requests at hand that many seconds.
+    fn shutdown(&self, grace: f64) -> PyResult<Call> {
+        let grace = seconds(grace)?;
+        let gateway = self.inner.get()?.gateway.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Driver::Real.call(
+            async move {
+                if let Some(gateway) = gateway {
+                    gateway.shutdown(grace).await;
+                }
+                Ok(())
+            },
+            |py, ()| Ok(none(py)),
+        )
+    }
+}
+
+/// An address, such as `127.0.0.1:8080`.
+pub(crate) fn address(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| {
+        Error::new(ErrorKind::InvalidValue, format!("`{text}` is not an address"))
+            .with_hint("it looks like `127.0.0.1:8080`")
+    })
+}
+
+/// Starts a gateway in this process.
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "one for each setting")]
+pub(crate) fn gateway(
+    listen: &str,
+    admin: Option<&str>,
+    state: PathBuf,
+    services: BTreeMap<String, Vec<String>>,
+    token_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+    trust_proxy: Vec<String>,
+    worker_threads: Option<usize>,
+    sessions: Option<u32>,
+) -> PyResult<Call> {
+    let mut builder = Gateway::builder().listen(address(listen).raised()?).state_dir(state);
+    if let Some(admin) = admin {
+        builder = builder.admin(address(admin).raised()?);
+    }
+    for (name, hosts) in services {
+        builder = builder.service(ServiceName::new(name).raised()?, hosts);
+    }
+    if let Some(path) = token_file {
+        builder = builder.admin_token_file(path);
+    }
+    if let Some(path) = key_file {
+        builder = builder.key_file(path);
+    }
+    for peers in trust_proxy {
+        let error = Error::new(ErrorKind::InvalidValue, format!("`{peers}` is not a network"))
+            .with_hint("it looks like `10.0.0.0/8`");
+        builder = builder.trust_proxy(peers.parse().map_err(|_| raise(&error))?);
+    }
+    if let Some(workers) = worker_threads {
+        builder = builder.worker_threads(workers);
+    }
+    if let Some(sessions) = sessions {
+        builder = builder.limits(Limits { sessions, ..Limits::default() });
+    }
+    Driver::Real.call(builder.start(), |py, gateway| {
+        let inner = Inner {
+            locator: gateway.locator(),
+            addresses: Some((gateway.local_addr(), gateway.admin_addr())),
+            gateway: Mutex::new(Some(gateway)),
+        };
+        Ok(Py::new(py, Locator { inner: Home::new(inner) })?.into_any())
+    })
+}
+
+/// The gateway whose admin API is at this address.
+#[pyfunction]
+pub(crate) fn remote_gateway(url: &str, token: Option<&str>) -> PyResult<Locator> {
+    Ok(Locator::new(Arc::new(RemoteGateway::new(url, token).raised()?)))
+}

@@ -1,0 +1,246 @@
+//! Runtimes and locators that are written in Python.
+//!
+//! Each call is made off the async threads, attached to the interpreter. Virtual time stands still meanwhile, as it
+//! does for everything that blocks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use haddock_core::container::{
+    Container, ContainerId, ContainerSpec, HealthCheck, Network, NetworkSpec, RuntimeEvent, Selector,
+};
+use haddock_core::environment::probe::{Probe, ProbeFailure, Probing};
+use haddock_core::image::ImageReference;
+use haddock_core::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
+use haddock_core::routing::{CloseAnswer, RoutingTable};
+use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
+use haddock_core::{Error, ErrorKind, InstanceId, LocatorReport, Number, Result, ServiceName};
+use pyo3::prelude::*;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::convert::{from_python, to_python};
+use crate::error::caught;
+use crate::locator::Locator;
+use crate::runtime::Runtime;
+
+/// An object, and the function `(method, arguments) -> answer` of plain data that calls it.
+struct Port {
+    name: String,
+    call: Arc<Py<PyAny>>,
+    refusal: ErrorKind,
+}
+
+impl Port {
+    async fn call<T: DeserializeOwned>(&self, method: &'static str, arguments: Value) -> Result<T> {
+        let (call, refusal) = (Arc::clone(&self.call), self.refusal);
+        let called = tokio::task::spawn_blocking(move || {
+            Python::try_attach(|py| {
+                let answer = to_python(py, &arguments).and_then(|arguments| call.call1(py, (method, arguments)));
+                let plain = answer.and_then(|answer| from_python(answer.bind(py)));
+                plain.map_err(|raised| caught(py, &raised, refusal))
+            })
+        });
+        let gone = || Error::new(refusal, format!("{} cannot be called: the program is being shut down", self.name));
+        let plain = called.await.ok().flatten().ok_or_else(gone)??;
+        serde_json::from_value(plain).map_err(|error| {
+            Error::new(refusal, format!("`{method}` of {} answered with something else: {error}", self.name))
+        })
+    }
+}
+
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Port").field(&self.name).finish()
+    }
+}
+
+/// A runtime written in Python, with what calls it, what it can do, and whether it probes by itself.
+#[pyfunction]
+pub(crate) fn python_runtime(name: String, call: Py<PyAny>, networks: bool, pull: bool, probes: bool) -> Runtime {
+    let port = Port { name, call: Arc::new(call), refusal: ErrorKind::RuntimeRefused };
+    let capabilities = RuntimeCapabilities { networks, events: false, pull };
+    let runtime = Arc::new(PythonRuntime { port, capabilities });
+    let probing = probes.then(|| Arc::clone(&runtime) as Arc<dyn Probing>);
+    Runtime::new(runtime, probing)
+}
+
+#[derive(Debug)]
+struct PythonRuntime {
+    port: Port,
+    capabilities: RuntimeCapabilities,
+}
+
+impl fmt::Display for PythonRuntime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.port.fmt(f)
+    }
+}
+
+#[async_trait]
+impl Probing for PythonRuntime {
+    async fn probe(&self, probe: &Probe, limit: Duration) -> Result<(), ProbeFailure> {
+        let asked = self.port.call("probe", json!([probe.address, probe.http]));
+        match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(ProbeFailure::Refused),
+            Ok(Err(error)) => Err(ProbeFailure::Broken(error.to_string())),
+            Err(_) => Err(ProbeFailure::TimedOut),
+        }
+    }
+}
+
+/// The specification with the values of its variables: the runtime has to know them.
+fn plain_spec(spec: &ContainerSpec) -> Value {
+    let check = |check: &HealthCheck| {
+        json!({
+            "test": check.test,
+            "interval": check.interval.map(|it| it.as_secs_f64()),
+            "timeout": check.timeout.map(|it| it.as_secs_f64()),
+            "retries": check.retries,
+            "start_period": check.start_period.map(|it| it.as_secs_f64()),
+        })
+    };
+    let environment: serde_json::Map<String, Value> =
+        spec.environment.iter().map(|(name, value)| (name.clone(), json!(value.expose()))).collect();
+    json!({
+        "name": spec.name,
+        "image": spec.image,
+        "entrypoint": spec.entrypoint,
+        "command": spec.command,
+        "environment": environment,
+        "labels": spec.labels,
+        "network": spec.network,
+        "expose": spec.expose,
+        "publish": spec.publish,
+        "health_check": spec.health_check.as_ref().map(check),
+        "stop_signal": spec.stop_signal,
+    })
+}
+
+#[async_trait]
+impl ContainerRuntime for PythonRuntime {
+    fn capabilities(&self) -> RuntimeCapabilities {
+        self.capabilities
+    }
+
+    async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
+        self.port.call("pull", json!([image.to_string(), refresh])).await
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        self.port.call("create", json!([plain_spec(spec)])).await
+    }
+
+    async fn start(&self, container: &ContainerId) -> Result<()> {
+        self.port.call("start", json!([container.0])).await
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
+        self.port.call("inspect", json!([container.0])).await
+    }
+
+    async fn health_output(&self, container: &ContainerId) -> Result<Option<String>> {
+        self.port.call("health_output", json!([container.0])).await
+    }
+
+    async fn list(&self, selector: &Selector) -> Result<Vec<Container>> {
+        self.port.call("list", json!([selector])).await
+    }
+
+    async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()> {
+        self.port.call("stop", json!([container.0, grace.as_secs_f64()])).await
+    }
+
+    async fn remove(&self, container: &ContainerId) -> Result<()> {
+        self.port.call("remove", json!([container.0])).await
+    }
+
+    async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
+        self.port.call("logs", json!([container.0, tail])).await
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        self.port.call("create_network", json!([spec.name, spec.labels])).await
+    }
+
+    async fn networks(&self, selector: &Selector) -> Result<Vec<Network>> {
+        self.port.call("networks", json!([selector])).await
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<()> {
+        self.port.call("remove_network", json!([id])).await
+    }
+
+    async fn events(&self, _selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
+        Ok(futures_util::stream::pending().boxed())
+    }
+}
+
+/// A locator written in Python, with what calls it and what it can do.
+#[pyfunction]
+pub(crate) fn python_locator(
+    name: String,
+    call: Py<PyAny>,
+    keeps_sticky_at_zero: bool,
+    session_count: &str,
+    atomic_close: bool,
+) -> PyResult<Locator> {
+    let session_count = match session_count {
+        "exact" => SessionCount::Exact,
+        "upper_bound" => SessionCount::UpperBound,
+        "none" => SessionCount::None,
+        other => {
+            let message = format!("session_count is \"exact\", \"upper_bound\" or \"none\", not {other:?}");
+            return Err(pyo3::exceptions::PyValueError::new_err(message));
+        }
+    };
+    let port = Port { name, call: Arc::new(call), refusal: ErrorKind::LocatorRefused };
+    let capabilities = LocatorCapabilities { keeps_sticky_at_zero, session_count, atomic_close };
+    Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))
+}
+
+#[derive(Debug)]
+struct PythonLocator {
+    port: Port,
+    capabilities: LocatorCapabilities,
+}
+
+impl fmt::Display for PythonLocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.port.fmt(f)
+    }
+}
+
+#[async_trait]
+impl ServiceLocator for PythonLocator {
+    fn capabilities(&self) -> LocatorCapabilities {
+        self.capabilities
+    }
+
+    async fn apply(&self, table: &RoutingTable) -> Result<()> {
+        self.port.call("apply", json!([table])).await
+    }
+
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+        self.port.call("close", json!([service, instance, number])).await
+    }
+
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+        self.port.call("evict", json!([service, instance, number])).await
+    }
+
+    async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
+        self.port.call("observe", json!([service])).await
+    }
+}
