@@ -1,0 +1,133 @@
+"""What is asked over HTTP, of the engine and of the gateway's admin API, to say how they are."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from haddock._cli._common import Settings
+
+SOCKET = "unix:///var/run/docker.sock"
+PATIENCE = 5.0
+"""Seconds for an answer."""
+RESTART = 2.0
+"""Seconds within which a gateway that has died is there again, where `haddock serve` runs."""
+
+
+class Unreachable(Exception):
+    """It does not answer, and why."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(PATIENCE)
+        self.sock.connect(self.path)
+
+
+def engine_host(named: str | None) -> str:
+    """Where the engine is, as `haddock.connect` finds it."""
+    return named or os.environ.get("HADDOCK_DOCKER_HOST") or os.environ.get("DOCKER_HOST") or SOCKET
+
+
+def engine_version(host: str) -> dict[str, Any] | None:
+    """The engine's answer to `GET /version`; `None` for a host that only the runtime itself can reach (TLS, ssh).
+
+    Raises:
+        Unreachable: it does not answer.
+    """
+    parts = urlsplit(host)
+    if parts.scheme == "unix":
+        return get(_UnixConnection(parts.path), "/version")
+    if parts.scheme in ("tcp", "http") and parts.hostname and not os.environ.get("DOCKER_TLS_VERIFY"):
+        return get(http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=PATIENCE), "/version")
+    return None
+
+
+def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:
+    """The gateway's report of each service.
+
+    Raises:
+        Unreachable: it does not answer, or not as a gateway does.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise Unreachable(f"`{url}` is not a URL such as `http://127.0.0.1:8081`")
+    headers: dict[str, str] = {}
+    if token_file is not None:
+        try:
+            headers["Authorization"] = f"Bearer {Path(token_file).read_text().strip()}"
+        except OSError as error:
+            raise Unreachable(f"the token file `{token_file}` cannot be read: {error.strerror}") from error
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    return get(kind(parts.hostname, parts.port, timeout=PATIENCE), "/v1/services", headers)
+
+
+def require_gateway(settings: Settings) -> None:
+    """Waits a moment for the gateway to answer: without one a release would wait for ever.
+
+    Raises:
+        LocatorUnavailable: it does not.
+    """
+    import haddock
+
+    if os.environ.get("HADDOCK_RUNTIME") == "sim":
+        return
+    url = settings.gateway_url()
+    deadline = time.monotonic() + RESTART
+    while True:
+        try:
+            gateway_services(url, settings.token_file)
+            return
+        except Unreachable as error:
+            if time.monotonic() > deadline:
+                hint = f"start one: {settings.again('serve')}; or name another with `--gateway`"
+                raise haddock.LocatorUnavailable(f"no gateway answers at `{url}`: {error}", hint=hint) from None
+        time.sleep(0.1)
+
+
+def get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """The JSON object at that path.
+
+    Raises:
+        Unreachable: there is no answer, or none that is a JSON object with status 200.
+    """
+    try:
+        connection.request("GET", path, headers=headers or {})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise Unreachable(f"it answers {answer.status} {answer.reason}")
+        value = json.loads(body)
+    except (OSError, http.client.HTTPException) as error:
+        raise Unreachable(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+    except ValueError as error:
+        raise Unreachable("its answer is not JSON") from error
+    finally:
+        connection.close()
+    if not isinstance(value, dict):
+        raise Unreachable("its answer is not a JSON object")
+    return cast("dict[str, Any]", value)
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether something could listen there."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+    return True

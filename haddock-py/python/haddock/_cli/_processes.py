@@ -1,0 +1,122 @@
+"""The two processes: gateway and controller."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from haddock._cli import _follow, _output
+from haddock._cli._common import Settings
+from haddock._cli._errors import Stopped
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from haddock import Controller
+
+LOOK = 0.5
+"""Seconds between two looks at the history for what is to be told."""
+
+
+def run_gateway(
+    settings: Settings,
+    listen: str,
+    admin: str,
+    services: Mapping[str, Sequence[str]],
+    trust_proxy: Sequence[str],
+    grace: float,
+    until_stdin_ends: bool,
+) -> int:
+    """Runs the gateway until a signal comes."""
+    import haddock
+
+    ended = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    gateway = haddock.Gateway(
+        listen=listen,
+        admin=admin,
+        state=settings.state_directory() / "gateway",
+        services={name: list(hosts) for name, hosts in services.items()} or None,
+        token_file=settings.token_file,
+        trust_proxy=list(trust_proxy),
+    )
+    ready = {"kind": "ready", "process": "gateway", "listen": str(gateway.listen_address),
+             "admin": str(gateway.admin_address), "pid": os.getpid()}  # fmt: skip
+    if settings.json:
+        _output.json_line(ready)
+    else:
+        _output.line(f"gateway: clients at {ready['listen']}, admin API at {ready['admin']}")
+    if until_stdin_ends:
+        _at_end_of_stdin()
+    # Without a limit, a wait on an event cannot be interrupted everywhere.
+    while not ended.wait(3600):
+        pass
+    gateway.shutdown(grace)
+    return 0
+
+
+def run_controller(settings: Settings, services: Sequence[str], until_stdin_ends: bool) -> int:
+    """Acts until a signal comes."""
+    with settings.connect() as controller:
+        if settings.json:
+            _output.json_line({"kind": "ready", "process": "controller", "pid": os.getpid()})
+        else:
+            _output.line("controller: acts for " + (", ".join(services) or "every service of the journal"))
+        if until_stdin_ends:
+            _at_end_of_stdin()
+        with suppress(Stopped):
+            _follow.run(_act(controller, services, settings))
+    return 0
+
+
+async def _act(controller: Controller, services: Sequence[str], settings: Settings) -> None:
+    telling = asyncio.create_task(_tell(controller, services, settings))
+    try:
+        await controller.serve_async(services=list(services) or None)
+    finally:
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+
+
+async def _tell(controller: Controller, services: Sequence[str], settings: Settings) -> None:
+    """Says what happens from now on, a line for each event."""
+    import haddock
+
+    shown: _follow.Show = _follow.Json() if settings.json else _follow.Plain()
+    after: dict[str, int] = {}
+    first = True
+    while True:
+        # The journal may be busy or its disk full for a while: what cannot be told now is told later.
+        with suppress(haddock.HaddockError):
+            for service in services or await controller.services_async():
+                events = await controller.history_async(service, since=after.get(service, 0))
+                for event in events:
+                    after[service] = event.sequence
+                    if not first:
+                        shown.event(event)
+            first = False
+        await asyncio.sleep(LOOK)
+
+
+def _at_end_of_stdin() -> None:
+    """Ends this process when whoever started it is gone."""
+
+    def watch() -> None:
+        # Not through `sys.stdin`, whose lock must be free when the interpreter ends.
+        with suppress(OSError):
+            while os.read(0, 4096):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="until-stdin-ends", daemon=True).start()

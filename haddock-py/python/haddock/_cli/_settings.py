@@ -1,0 +1,75 @@
+"""The settings of a compose file: for people to read, and what in them is allowed and seldom meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+from haddock._cli import _words
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+def seconds(value: Any) -> float | None:
+    """A duration of `Environment.settings` in seconds: it is milliseconds there, or seconds and nanoseconds."""
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        parts = cast("dict[str, int]", value)
+        return parts["secs"] + parts["nanos"] / 1e9
+    return float(value) / 1000
+
+
+def rows(settings: dict[str, Any]) -> list[list[str]]:
+    """A row for each setting, as the compose file has it."""
+    entry, ready, session, release = (settings[key] for key in ("entry", "ready", "session", "release"))
+    cut = seconds(release["drain"]["evict_after"])
+    stages = release["ramp"]
+    holds = list(dict.fromkeys(_length(stage["hold"]) for stage in stages[:-1]))
+    return [
+        ["entry", f"{entry['component']}:{entry['port']}"],
+        ["ready", f"{ready['http'] or 'a TCP connection'}, within {_length(ready['within'])}"],
+        ["session.idle", _length(session["idle"])],
+        ["session.ignore", ", ".join(session["ignore"]) or "-"],
+        ["release.replicas", str(release["replicas"])],
+        ["release.ramp", ", ".join(_words.share(stage["share"] / 10_000) for stage in stages)],
+        ["release.every", ", ".join(holds) or "-"],
+        ["release.settle", _length(release["settle"])],
+        ["release.drain.evict_after", "never" if cut is None else _words.exactly(cut)],
+        ["release.queue", str(release["queue"])],
+        ["release.max_versions", str(release["max_versions"])],
+        ["release.unresponsive_for", _length(release["unresponsive_for"])],
+    ]
+
+
+def _length(value: Any) -> str:
+    return _words.exactly(seconds(value) or 0)
+
+
+def odd(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is odd, and the fix."""
+    session, release, ready = settings["session"], settings["release"], settings["ready"]
+    idle = seconds(session["idle"]) or 0
+    # People read a page for longer than a minute; servers keep sessions for less than a working day.
+    if idle < MINUTE:
+        yield (
+            f"a session ends after {_words.exactly(idle)} without a request: people who read lose theirs",
+            "set `session.idle` to what the application has, such as 30m",
+        )
+    if idle > 8 * HOUR:
+        yield (
+            f"a session ends only after {_words.exactly(idle)} without a request: each drain takes at least as long",
+            "set `session.idle` to what the application has, or cut drains with `release.drain.evict_after`",
+        )
+    path = ready["http"]
+    if path is not None and path not in session["ignore"]:
+        yield (
+            f"probes of `{path}` through the gateway would open sessions, and each would hold a drain up",
+            f"add it to `session.ignore`: [{path}]",
+        )
+    cut = seconds(release["drain"]["evict_after"])
+    if cut is not None and cut < idle:
+        yield (
+            f"a drain is cut after {_words.exactly(cut)}, before an idle session ends by itself",
+            f"let `release.drain.evict_after` be longer than `session.idle`, {_words.exactly(idle)}",
+        )

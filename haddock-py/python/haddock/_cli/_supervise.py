@@ -1,0 +1,178 @@
+"""`haddock serve`: starts gateway and controller, starts again what dies, and stops both together.
+
+```text
+  haddock serve ──┬── haddock serve gateway       takes the traffic; goes on while the controller is down
+                  └── haddock serve controller    acts
+```
+
+Each child ends when its standard input does: if this process is killed, nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from haddock._cli import _follow, _output
+from haddock._cli._common import Settings
+from haddock._cli._errors import DONE, Stopped, Usage
+
+LONGEST_PAUSE = 30.0
+"""Seconds before a process that keeps dying is started again."""
+STABLE = 60.0
+"""Seconds after which a process that dies did not die of its start."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the gateway is to be."""
+
+    listen: str
+    admin: str
+    services: Mapping[str, Sequence[str]]
+    trust_proxy: Sequence[str]
+    grace: float
+
+
+class Ended(Exception):
+    """A process ended before it was ready: it would again."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass
+class Child:
+    """A process that is to run."""
+
+    name: str
+    words: Callable[[], list[str]]
+    grace: float
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    process: asyncio.subprocess.Process | None = None
+
+    async def keep(self, settings: Settings) -> None:
+        """Starts it, and again when it dies, until this is cancelled.
+
+        Raises:
+            Ended: it ended before it was ready for the first time.
+        """
+        now = asyncio.get_running_loop().time
+        pause = 0.0
+        while True:
+            begun = now()
+            try:
+                code = await self._run(settings)
+            finally:
+                await self._stop()
+            if not self.ready.is_set():
+                raise Ended(code)
+            pause = 0.0 if now() - begun > STABLE else pause
+            _say(settings, self.name, code, pause)
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2 or 0.5)
+
+    async def _run(self, settings: Settings) -> int:
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "haddock._cli", *self.words(),
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            # Ctrl-C on a terminal is for this process, which then stops both in order.
+            start_new_session=True,
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        while line := await self.process.stdout.readline():
+            self._take(line.decode(errors="replace").rstrip("\n"), settings)
+        return await self.process.wait()
+
+    def _take(self, line: str, settings: Settings) -> None:
+        """Passes on a line that it says. The first that is no error says that it is ready."""
+        if settings.json:
+            with suppress(ValueError, AttributeError):
+                if json.loads(line).get("kind") == "ready":
+                    self.ready.set()
+        elif line.startswith(f"{self.name}: "):
+            self.ready.set()
+        _output.line(line)
+
+    async def _stop(self) -> None:
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), self.grace)
+        except asyncio.TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+def supervise(settings: Settings, wanted: Wanted) -> int:
+    """Runs both until a signal comes."""
+    for option, address in (("--listen", wanted.listen), ("--admin", wanted.admin)):
+        if address.endswith(":0"):
+            raise Usage(f"`{option} {address}`: a gateway that is started again has to be where it was", "name a port")
+    try:
+        _follow.run(_both(settings, wanted))
+    except Stopped:
+        return DONE
+    except Ended as ended:
+        return ended.code
+    return DONE
+
+
+async def _both(settings: Settings, wanted: Wanted) -> None:
+    common = ["--json"] if settings.json else []
+    for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
+        common += [option, value] if value else []
+
+    def gateway_words() -> list[str]:
+        words = ["serve", "gateway", "--listen", wanted.listen, "--admin", wanted.admin, "--grace", f"{wanted.grace:g}"]
+        for name, hosts in wanted.services.items():
+            words += ["--service", f"{name}={','.join(hosts)}"]
+        for peers in wanted.trust_proxy:
+            words += ["--trust-proxy", peers]
+        return [*words, "--until-stdin-ends", *common]
+
+    def controller_words() -> list[str]:
+        words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
+        return words + (["--docker-host", settings.docker_host] if settings.docker_host else [])
+
+    gateway = Child("gateway", gateway_words, wanted.grace + 5)
+    controller = Child("controller", controller_words, 15)
+
+    async def then_controller() -> None:
+        # The first look is at a gateway that answers. Later either may be down for a while.
+        await gateway.ready.wait()
+        await controller.keep(settings)
+
+    tasks = [asyncio.create_task(gateway.keep(settings)), asyncio.create_task(then_controller())]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _reachable(address: str) -> str:
+    """Where a listener on all addresses is reached from this machine."""
+    host, _, port = address.rpartition(":")
+    return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") else address
+
+
+def _say(settings: Settings, name: str, code: int, pause: float) -> None:
+    if settings.json:
+        _output.json_line({"kind": "restarted", "process": name, "exit_code": code, "pause": pause})
+        return
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    when = f"in {pause:g} s" if pause else "at once"
+    _output.line(f"{name}: {how}; it is started again {when}")

@@ -1,0 +1,81 @@
+"""`haddock adopt`, `haddock recover`: what runs already."""
+
+from __future__ import annotations
+
+import click
+
+from haddock._cli import _common, _output
+from haddock._cli._common import Settings, settings_of
+
+
+@click.command(cls=_common.Command)
+@click.argument("service", required=False, metavar="[SERVICE]")
+@click.option("--address", required=True, metavar="HOST:PORT", callback=_common.address,
+              help="Where the server listens, as the gateway reaches it.")
+@click.option("--idle", metavar="DURATION", callback=_common.seconds,
+              help="When its idle sessions expire. Default: the compose file's `session.idle`.")
+@click.option("--cookie", metavar="NAME", help="The cookie by which it knows its sessions. Default: any cookie of its own.")
+@_common.dry_run_option
+@_common.options
+@settings_of
+def adopt(
+    settings: Settings, service: str | None, address: str, idle: float | None, cookie: str | None, dry_run: bool
+) -> int:
+    """Take a server that runs already into a service, with the sessions on it.
+
+    It becomes the version that is known good: the next release drains it as any other. It is never started and never
+    stopped; when its last session has ended, that is told.
+    """
+    with settings.look() if dry_run else settings.connect() as controller:
+        name = settings.service(controller, service)
+        if dry_run:
+            if settings.json:
+                _output.json_line({"dry_run": True, "verb": "adopt", "service": name, "address": address})
+            else:
+                _output.line(f"would adopt {address} as an instance of `{name}`")
+            return 0
+        controller.adopt(
+            name, address, file=settings.found_file(), tag=settings.tag, idle=idle, cookie=cookie, by=settings.by
+        )
+    if settings.json:
+        _output.json_line({"kind": "done", "verb": "adopt", "service": name, "address": address})
+        return 0
+    _output.line(f"{address} is an instance of `{name}`, and takes its sessions through the gateway")
+    _output.line("point clients at the gateway; the next release drains this server, and tells when it is empty")
+    return 0
+
+
+@click.command(cls=_common.Command)
+@_common.service_argument
+@_common.dry_run_option
+@_common.options
+@settings_of
+def recover(settings: Settings, service: str | None, dry_run: bool) -> int:
+    """Rebuild a service's lost journal from the labels of its containers and from the gateway's table.
+
+    The journal in the state directory has to be a new one. Where the specifications beside it are lost too, the compose
+    file with the `--tag` that runs stands for them. Nothing is started or stopped; the history is lost.
+    """
+    with settings.look() if dry_run else settings.connect() as controller:
+        name = settings.service(controller, service)
+        if dry_run:
+            known = controller.status(name) is not None
+            if settings.json:
+                _output.json_line({"dry_run": True, "verb": "recover", "service": name, "known": known})
+            elif known:
+                _output.line(f"the journal knows `{name}`: there would be nothing to recover")
+            else:
+                _output.line(f"would look for containers of `{name}`, and write what they are to the journal")
+            return 0
+        found = controller.recover(name, file=_file(settings), tag=settings.tag)
+    if settings.json:
+        _output.json_line(found.to_dict())
+        return 0
+    good = "none" if found.known_good is None else f"version {found.known_good}"
+    _output.line(f"recovered `{name}`: {len(found.instances)} instances, known good: {good}")
+    return 0
+
+
+def _file(settings: Settings) -> str | None:
+    # Without the tag that runs, a file says nothing about what is there.
+    return settings.found_file() if settings.tag is not None or settings.file is not None else None

@@ -1,0 +1,212 @@
+"""`haddock check`: what is wrong, and the fix."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import click
+
+from haddock._cli import _common, _engine, _output, _settings, _words
+from haddock._cli._common import Settings, settings_of
+from haddock._cli._errors import DONE, FAILED
+
+if TYPE_CHECKING:
+    from haddock import Environment
+
+OLDEST_API = (1, 41)
+LOW_DISK, NO_DISK = 1 << 30, 100 << 20
+"""Bytes. A journal of years has some 10 MB; images take far more, but are the engine's."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    state: str
+    """`ok`, `warning` or `problem`."""
+    says: str
+    fix: str | None = None
+
+
+@click.command(cls=_common.Command)
+@click.option("--listen", metavar="HOST:PORT", envvar="HADDOCK_LISTEN", default="127.0.0.1:8080", show_default=True,
+              help="Where clients are to connect, if no gateway runs yet.")  # fmt: skip
+@_common.options
+@settings_of
+def check(settings: Settings, listen: str) -> int:
+    """Check engine, gateway, ports, file, session settings, state directory and disk.
+
+    Each line says what is fine, or what is wrong and the fix. The exit code is 1 if there is a problem; a warning is none.
+    """
+    findings: list[Finding] = []
+    for finding in look(settings, listen):
+        findings.append(finding)
+        if not settings.json:
+            _show(finding)
+    problems = sum(finding.state == "problem" for finding in findings)
+    if settings.json:
+        _output.json_line({"ok": not problems, "findings": [vars(finding) for finding in findings]})
+    elif problems:
+        _output.line(f"\n{_words.many(problems, 'problem')}")
+    return FAILED if problems else DONE
+
+
+def _show(finding: Finding) -> None:
+    mark = finding.state
+    if _output.terminal() and not os.environ.get("NO_COLOR"):
+        colour = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.state]
+        mark = click.style(f"{finding.state:<7}", fg=colour)
+    click.echo(f"{mark:<7}  {finding.name:<8}  {finding.says}")
+    if finding.fix:
+        click.echo(f"{'':<7}  {'':<8}  fix: {finding.fix}")
+
+
+def look(settings: Settings, listen: str) -> Iterator[Finding]:
+    """Looks at one thing after the other."""
+    yield _engine_found(settings)
+    yield from _gateway_found(settings, listen)
+    yield from _state_found(settings)
+    environment, finding = _file_found(settings)
+    yield finding
+    if environment is not None:
+        yield from _settings_found(environment.settings)
+
+
+def _engine_found(settings: Settings) -> Finding:
+    runtime = os.environ.get("HADDOCK_RUNTIME", "docker")
+    if runtime != "docker":
+        return Finding("engine", "ok", f"none is needed: the runtime is `{runtime}`")
+    host = _engine.engine_host(settings.docker_host)
+    try:
+        version = _engine.engine_version(host)
+    except _engine.Unreachable as error:
+        fix = "start it, or name another with `--docker-host` or DOCKER_HOST"
+        if "ermission" in str(error):
+            fix = "add yourself to the group of its socket, such as `docker`, and log in anew"
+        return Finding("engine", "problem", f"nothing answers at `{host}`: {error}", fix)
+    if version is None:
+        return Finding("engine", "ok", f"`{host}` is used; its version is not asked over TLS or ssh")
+    api = str(version.get("ApiVersion", "0"))
+    text = f"{version.get('Version', '?')}, API {api}, at `{host}`"
+    if tuple(int(part) for part in api.split(".") if part.isdigit()) < OLDEST_API:
+        return Finding("engine", "problem", f"version {text} is too old", "update it: API 1.41 (Docker 20.10) or newer")
+    return Finding("engine", "ok", f"version {text}")
+
+
+def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:
+    url = settings.gateway_url()
+    try:
+        services = _engine.gateway_services(url, settings.token_file)
+    except _engine.Unreachable as error:
+        parts = urlsplit(url)
+        local = parts.hostname in ("127.0.0.1", "localhost", "::1")
+        if "answers 401" in str(error) or "answers 403" in str(error):
+            fix = "name the file with its token with `--gateway-token-file`"
+        elif local and parts.port and not _engine.is_free(parts.hostname or "", parts.port):
+            fix = f"something else has port {parts.port}: stop it, or give the gateway another with `--admin` and `--gateway`"
+        else:
+            fix = f"start one: {settings.again('serve')}" if local else "start one there, or name another with `--gateway`"
+        yield Finding("gateway", "problem", f"none answers at `{url}`: {error}", fix)
+        if local:
+            yield _port_found(listen)
+        return
+    yield Finding("gateway", "ok", f"at `{url}`, with {_words.many(len(services), 'service')}")
+    for name, report in sorted(services.items()):
+        yield _table_found(name, report)
+
+
+def _port_found(listen: str) -> Finding:
+    host, _, port = listen.rpartition(":")
+    if not port.isdigit():
+        return Finding("ports", "problem", f"`{listen}` is not of the form HOST:PORT", "such as `0.0.0.0:80`")
+    if _engine.is_free(host.strip("[]"), int(port)):
+        return Finding("ports", "ok", f"`{listen}` is free for clients")
+    fix = "stop what has it, or let the gateway listen elsewhere with `--listen`"
+    return Finding("ports", "problem", f"`{listen}` is taken, or not of this machine", fix)
+
+
+def _table_found(name: str, report: dict[str, Any]) -> Finding:
+    instances = {key: each for key, each in report.get("instances", {}).items() if not each.get("closed")}
+    serving = sum(bool(each.get("share")) for each in instances.values())
+    if report.get("table") is None:
+        return Finding("gateway", "warning", f"`{name}` has no table: its clients get 503", f"release it, or adopt a server: `haddock adopt {name}`")
+    if not serving:
+        return Finding("gateway", "problem", f"`{name}` has no instance that gets new sessions", f"see `haddock status {name}`")
+    return Finding("gateway", "ok", f"`{name}`: {_words.many(len(instances), 'instance')}, {serving} with new sessions")
+
+
+def _state_found(settings: Settings) -> Iterator[Finding]:
+    import haddock
+
+    directory = settings.state_directory()
+    nearest = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    fix = "name another with `--state` or HADDOCK_STATE, or change its owner"
+    if not nearest.is_dir():
+        yield Finding("state", "problem", f"`{nearest}` is not a directory", fix)
+        return
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        yield Finding("state", "problem", f"`{nearest}` cannot be written to", fix)
+        return
+    if (directory / "journal.db").exists():
+        try:
+            with settings.look() as controller:
+                services = controller.services()
+                yield Finding("state", "ok", f"`{directory}`, with {_words.many(len(services), 'service')}")
+                for name in services:
+                    yield _acting_found(name, controller.status(name))
+        except haddock.HaddockError as error:
+            yield Finding("state", "problem", f"the journal in `{directory}` cannot be read: {error.message}", error.hint)
+    else:
+        yield Finding("state", "ok", f"`{directory}` can be written to; there is no journal yet")
+    yield _disk_found(nearest)
+
+
+def _acting_found(name: str, status: Any) -> Finding:
+    if status is None or status.acting:
+        return Finding("acting", "ok", f"`{status.acting}` acts for `{name}`" if status else f"`{name}` was never released")
+    busy = status.release is not None or any(each.phase == "draining" for each in status.instances)
+    if busy:
+        return Finding("acting", "warning", f"nobody acts for `{name}`, and it is not done", "run `haddock serve`")
+    return Finding("acting", "ok", f"nobody acts for `{name}`, and nothing is in progress")
+
+
+def _disk_found(path: Path) -> Finding:
+    free = shutil.disk_usage(path).free
+    text = f"{free / (1 << 30):.1f} GiB are free where the journal is"
+    if free < NO_DISK:
+        return Finding("disk", "problem", text, "make room: what cannot be written to the journal is not done")
+    if free < LOW_DISK:
+        return Finding("disk", "warning", text, "make room")
+    return Finding("disk", "ok", text)
+
+
+def _file_found(settings: Settings) -> tuple[Environment | None, Finding]:
+    import haddock
+
+    try:
+        environment = settings.resolve(tag="unnamed")
+    except haddock.HaddockError as error:
+        place = "" if error.place is None else f"{error.place}: "
+        missing = settings.file is None and error.kind in ("not_found", "io")
+        state = "warning" if missing else "problem"
+        return None, Finding("file", state, f"{place}{error.message}", error.hint)
+    versioned = [each.name for each in environment.components if each.versioned]
+    shared = [each.name for each in environment.components if not each.versioned]
+    text = f"service `{environment.service}`, versioned: {', '.join(versioned) or 'none'}, shared: {', '.join(shared) or 'none'}"
+    return environment, Finding("file", "ok", text)
+
+
+def _settings_found(settings: dict[str, Any]) -> Iterator[Finding]:
+    """Session settings that are allowed, and seldom meant."""
+    found = list(_settings.odd(settings))
+    for says, fix in found:
+        yield Finding("session", "warning", says, fix)
+    if not found:
+        yield Finding("session", "ok", "the session settings are sane")

@@ -1,0 +1,71 @@
+"""`haddock history`: what happened."""
+
+from __future__ import annotations
+
+import signal
+from typing import cast
+
+import click
+
+from haddock._cli import _common, _follow, _output, _words
+from haddock._cli._common import Settings, settings_of
+from haddock._cli._errors import Stopped
+
+
+@click.command(cls=_common.Command)
+@_common.service_argument
+@click.option("--since", type=click.IntRange(min=0), default=0, metavar="SEQUENCE", help="Only what came after this event.")
+@click.option("--limit", "-n", type=click.IntRange(min=1), metavar="NUMBER", help="Only the last so many.")
+@click.option("--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
+@_common.options
+@settings_of
+def history(settings: Settings, service: str | None, since: int, limit: int | None, follow: bool) -> int:
+    """Show what happened to a service: when, what, with which images and commit, and who asked for it.
+
+    With `--json`, one event a line.
+    """
+    import haddock
+
+    with settings.look() as controller:
+        name = settings.service(controller, service)
+        events = controller.history(name, since=since)
+        if not events and not follow and controller.status(name) is None:
+            raise haddock.NothingToDo(f"service `{name}` was never released")
+        shown: _follow.Show = _follow.Json() if settings.json else Lines()
+        for event in events[-limit:] if limit else events:
+            shown.event(event)
+        if follow:
+            last = events[-1].sequence if events else since
+            try:
+                _follow.run(_follow.history(controller, name, shown, last, lambda _event: False))
+            except Stopped as stopped:
+                # It is how following ends.
+                return 0 if stopped.number == signal.SIGINT else stopped.code
+    return 0
+
+
+class Lines(_follow.Plain):
+    """One event a line, with what was released and by whom."""
+
+    def event(self, event: object) -> None:
+        from haddock import Event
+
+        assert isinstance(event, Event)
+        _output.line(f"{event.sequence:>5}  {_words.stamp(event.at)}  {event.message}{_details(event.data, event.message)}")
+
+    def status(self, status: object, at: float) -> None:
+        pass
+
+
+def _details(data: dict[str, object], message: str) -> str:
+    """What the message leaves out of who, images and commit."""
+    parts: list[str] = []
+    images = data.get("images")
+    if isinstance(images, dict):
+        named = cast("dict[str, str]", images)
+        parts += [image for image in named.values() if image not in message]
+    for key, words in (("commit", "commit {}"), ("by", "by {}")):
+        value = data.get(key)
+        if value and str(value) not in message:
+            parts.append(words.format(value))
+    return f" ({', '.join(parts)})" if parts else ""

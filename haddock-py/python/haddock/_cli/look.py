@@ -1,0 +1,128 @@
+"""`haddock status`, `haddock ps`: how things are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from haddock._cli import _common, _follow, _output, _words
+from haddock._cli._common import Settings, settings_of
+
+if TYPE_CHECKING:
+    from haddock import InstanceStatus, ServiceStatus
+
+
+@click.command(cls=_common.Command)
+@_common.service_argument
+@_common.options
+@settings_of
+def status(settings: Settings, service: str | None) -> int:
+    """Show a service: its release, its versions, its instances.
+
+    Shares are shown as they were asked for and as the gateway has them in force.
+    """
+    import haddock
+
+    with settings.look() as controller:
+        name = settings.service(controller, service)
+        found = controller.status(name)
+    if found is None:
+        error = haddock.NothingToDo(f"service `{name}` was never released")
+        error.hint = f"release it with {settings.again('release')}"
+        raise error
+    if settings.json:
+        _output.json_line(found.to_dict())
+        return 0
+    for text in _summary(found):
+        _output.line(text)
+    if found.versions:
+        _output.line()
+        _output.table(
+            ["version", "images", "commit", "state", "asked", "in force", "sessions"], _versions(found)
+        )
+    if found.instances:
+        _output.line()
+        _output.table(TITLES, [_row(instance) for instance in found.instances])
+    return 0
+
+
+@click.command(cls=_common.Command)
+@_common.service_argument
+@_common.options
+@settings_of
+def ps(settings: Settings, service: str | None) -> int:
+    """List the instances of a service; of every service of the journal if none is named and no compose file is near."""
+    with settings.look() as controller:
+        if service is None and settings.file is None:
+            names = controller.services()
+        else:
+            names = [settings.service(controller, service)]
+        found = [one for one in map(controller.status, names) if one is not None]
+    if settings.json:
+        rows = [{"service": one.service, **instance.to_dict()} for one in found for instance in one.instances]
+        _output.json_line({"instances": rows})
+        return 0
+    _output.table(["service", *TITLES], [[one.service, *_row(instance)] for one in found for instance in one.instances])
+    return 0
+
+
+TITLES = ["instance", "version", "phase", "for", "address", "share", "sessions", "in flight", "upgraded"]
+
+
+def _row(instance: InstanceStatus) -> list[str]:
+    phase = instance.phase
+    if instance.external:
+        phase += " (external)"
+    if instance.failure:
+        phase += f": {instance.failure}"
+    return [
+        instance.instance,
+        str(instance.version),
+        phase,
+        _words.ago(instance.since),
+        instance.address or "-",
+        _words.share(instance.share_in_force),
+        _words.count(instance.sessions),
+        _words.count(instance.in_flight),
+        _words.count(instance.upgraded),
+    ]
+
+
+def _summary(status: ServiceStatus) -> list[str]:
+    good = "none yet" if status.known_good is None else f"version {status.known_good}"
+    lines = [f"service     {status.service}", f"known good  {good}"]
+    release = status.release
+    if release is None:
+        lines.append("release     none in progress")
+    else:
+        version = "" if release.version is None else f"version {release.version}, "
+        stage = "" if release.stage is None else f", stage {release.stage + 1}"
+        paused = ", paused" if release.paused else ""
+        asked, force = _words.share(release.share), _words.share(release.share_in_force)
+        lines.append(f"release     {version}{release.phase}{stage}{paused}, {asked} asked, {force} in force")
+        if release.waits:
+            lines.append(f"waits       {release.waits}")
+        if release.error:
+            lines.append(f"error       {release.error}")
+    lines += [f"drain       {text}" for text in _follow.Drains().lines(status)]
+    lines.append(f"acting      {status.acting or 'nobody'}")
+    return lines
+
+
+def _versions(status: ServiceStatus) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for version in sorted(status.versions, key=lambda one: one.version, reverse=True):
+        state = "known good" if version.version == status.known_good else version.verdict
+        instances = [instance for instance in status.instances if instance.version == version.version]
+        in_force = sum(instance.share_in_force or 0 for instance in instances)
+        rows.append([
+            str(version.version),
+            ", ".join(dict.fromkeys(version.images.values())),
+            (version.commit or "-")[:12],
+            state,
+            _words.share(version.share),
+            _words.share(in_force),
+            _words.count(version.sessions),
+        ])  # fmt: skip
+    return rows

@@ -1,0 +1,166 @@
+"""`haddock release`, `haddock rollback`: to another version."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from haddock._cli import _common, _engine, _git, _output, _words
+from haddock._cli._common import Settings, settings_of
+from haddock._cli._errors import Stopped
+
+if TYPE_CHECKING:
+    from haddock import Controller, Plan, Release, ServiceStatus
+
+wait_option = click.option(
+    "--wait", type=click.Choice(["settled", "gone", "none"]), default="settled", show_default=True,
+    help="Until when: the version has settled, only it is left, or not at all.",
+)  # fmt: skip
+timeout_option = click.option(
+    "--timeout", "limit", metavar="DURATION", callback=_common.seconds,
+    help="Follow no longer than this, such as `30m`. The release itself goes on.",
+)  # fmt: skip
+
+
+@click.command(cls=_common.FileCommand)
+@click.option("--commit", metavar="ID", envvar="HADDOCK_COMMIT", show_envvar=True,
+              help="The commit that is released, for the history. Default: what git says of the file's directory.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Release although the same is released already.")
+@wait_option
+@timeout_option
+@_common.dry_run_option
+@_common.options
+@settings_of
+def release(
+    settings: Settings, commit: str | None, force: bool, wait: str, limit: float | None, dry_run: bool
+) -> int:
+    """Bring a service to a new version, as its compose file describes it.
+
+    The new version gets new sessions, a few at first and then more. Sessions that run stay where they are, until they
+    end; then the version before is removed. Where `haddock serve` runs, it does all this and this command follows. Where
+    it does not, this command does it until the version has settled.
+
+    The same command again goes on with what a killed one has begun.
+    """
+    # A wrong file is told whatever engine and gateway do.
+    environment = settings.resolve()
+    if commit is None:
+        commit = _git.commit(Path(environment.file).absolute().parent)
+    settings.say_more(f"{environment.file}, of commit {commit or 'unknown'}")
+    options = settings.file_options()
+    if dry_run:
+        with settings.look() as controller:
+            _plan(controller.release(settings.file, dry_run=True, **options), settings)
+        return 0
+    if wait != "none":
+        _engine.require_gateway(settings)
+    with settings.connect() as controller:
+        handle = controller.release(settings.file, commit=commit, by=settings.by, force=force, **options)
+        return follow(controller, handle, settings, wait, limit)
+
+
+@click.command(cls=_common.Command)
+@_common.service_argument
+@wait_option
+@timeout_option
+@_common.dry_run_option
+@_common.options
+@settings_of
+def rollback(settings: Settings, service: str | None, wait: str, limit: float | None, dry_run: bool) -> int:
+    """Go back to the version that was good before.
+
+    While a release goes on, that is an abort. After it, the version before gets its share back if it still runs, and is
+    started again from the same images if it does not.
+    """
+    if dry_run:
+        from haddock._cli.steer import would
+
+        return would(settings, service, "rollback")
+    if wait != "none":
+        _engine.require_gateway(settings)
+    with settings.connect() as controller:
+        name = settings.service(controller, service)
+        handle = controller.rollback(name, by=settings.by)
+        return follow(controller, handle, settings, wait, limit)
+
+
+def another(status: ServiceStatus | None) -> str | None:
+    """Who acts for the service, for people to read, if it is not this process."""
+    acting = None if status is None else status.acting
+    return None if acting is None or acting.endswith(f", pid {os.getpid()}") else acting
+
+
+def follow(controller: Controller, handle: Release, settings: Settings, wait: str, limit: float | None) -> int:
+    """Follows a release to the end that was asked for, and says what is left to do."""
+    import haddock
+    from haddock._cli import _follow
+
+    service = handle.service
+    other = another(controller.status(service))
+    if wait == "none":
+        _submitted(handle, settings, other)
+        return 0
+    if not settings.json and other:
+        _output.note(f"`{other}` acts for `{service}`, and this command follows")
+    shown = _follow.show(settings, service)
+    try:
+        result = _follow.run(_follow.release(controller, handle, shown, wait), within=limit)
+    except Stopped as stopped:
+        raise Stopped(stopped.number, _how_to_go_on(controller, service, settings)) from None
+    except TimeoutError:
+        error = haddock.TimedOut(f"`{service}` was not {wait} within {_words.length(limit or 0)}")
+        error.hint = "; ".join(_how_to_go_on(controller, service, settings))
+        raise error from None
+    status = controller.status(service)
+    other, drains = another(status), _follow.draining(status)
+    if settings.json:
+        _output.json_line({"kind": "done", **result.to_dict(), "draining": drains})
+        return 0
+    reached = "has settled" if wait == "settled" else "is the only version left"
+    _output.line(f"version {result.version} {reached}, {_words.length(result.seconds)} after the release began")
+    for version, sessions in drains.items():
+        _output.line(f"version {version} still drains: {_follow.left(sessions)}")
+    if drains and other:
+        _output.line(f"`{other}` removes it when its last session has ended")
+    elif drains:
+        gone = settings.again("release", "--wait", "gone")
+        _output.line(f"{settings.again('serve')} finishes it, if it runs; else run it, or wait here with {gone}")
+    return 0
+
+
+def _submitted(handle: Release, settings: Settings, other: str | None) -> None:
+    if settings.json:
+        _output.json_line({"kind": "submitted", "service": handle.service, "request": handle.request, "acting": other})
+        return
+    _output.line(f"the request for `{handle.service}` is in the journal")
+    if other is None:
+        _output.line(f"nobody acts for it yet: run {settings.again('serve')}")
+
+
+def _how_to_go_on(controller: Controller, service: str, settings: Settings) -> list[str]:
+    status = controller.status(service)
+    other = another(status)
+    under_way = status is None or status.release is not None
+    lines: list[str] = []
+    if not under_way:
+        lines.append("the release is over; what is left is a drain")
+    if other:
+        lines.append(f"`{other}` goes on with it; to follow, {settings.again('history', service, '--follow')}")
+    else:
+        lines.append(f"nobody else acts for `{service}` at this moment; versions and sessions stay as they are")
+        lines.append(f"{settings.again('serve')} goes on with it, if it runs; else run it, or the same command again")
+    if under_way:
+        lines.append(f"to give it up, {settings.again('abort', service)}")
+    return lines
+
+
+def _plan(plan: Plan, settings: Settings) -> None:
+    if settings.json:
+        _output.json_line(plan.to_dict())
+        return
+    _output.line(f"release of `{plan.service}`, not carried out:")
+    for number, step in enumerate(plan.steps, 1):
+        _output.line(f"{number:>3}. {step}")

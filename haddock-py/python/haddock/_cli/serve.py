@@ -1,0 +1,111 @@
+"""`haddock serve`: gateway and controller as two processes, or one of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from haddock._cli import _common
+from haddock._cli._common import Settings, settings_of
+
+LISTEN = "127.0.0.1:8080"
+ADMIN = "127.0.0.1:8081"
+
+
+def _service(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, list[str]]:
+    services: dict[str, list[str]] = {}
+    for value in values:
+        name, _, hosts = value.partition("=")
+        if not name:
+            raise click.BadParameter(f"`{value}` is not of the form NAME or NAME=HOST,HOST")
+        services.setdefault(name, []).extend(host.strip() for host in hosts.split(",") if host.strip())
+    return services
+
+
+def gateway_options(function: Any) -> Any:
+    """What `haddock serve` and `haddock serve gateway` both take."""
+    for option in (
+        click.option("--grace", type=click.FloatRange(min=0), default=10, metavar="SECONDS", show_default=True,
+                     help="How long the requests at hand may take at the end."),
+        click.option("--trust-proxy", metavar="CIDR", multiple=True,
+                     help="Peers whose `X-Forwarded-*` headers are believed. May be repeated."),
+        click.option("--service", "services", metavar="NAME[=HOST,…]", multiple=True, callback=_service,
+                     help="A service, and the hosts it is asked for under. Default: the first that is released has all."),
+        click.option("--admin", default=ADMIN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_ADMIN",
+                     show_envvar=True, show_default=True,
+                     help="Where the admin API listens; beyond the loopback it needs a token file."),
+        click.option("--listen", default=LISTEN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_LISTEN",
+                     show_envvar=True, show_default=True, help="Where clients connect."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+# Of the processes that `haddock serve` starts: they end when it does, however it ends.
+until_stdin_ends = click.option("--until-stdin-ends", is_flag=True, hidden=True)
+
+
+@click.group(cls=_common.Group, invoke_without_command=True, subcommand_metavar="[gateway | controller] [OPTIONS] …")
+@gateway_options
+@_common.options
+@settings_of
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    settings: Settings,
+    listen: str,
+    admin: str,
+    services: dict[str, list[str]],
+    trust_proxy: tuple[str, ...],
+    grace: float,
+) -> int | None:
+    """Run gateway and controller, as two processes, until SIGTERM or Ctrl-C.
+
+    One that dies is started again; the other goes on meanwhile. They keep what they know in the state directory: started
+    again, they go on where they were. `gateway` or `controller` runs one of them alone, for instance on another machine.
+    """
+    if ctx.invoked_subcommand is not None:
+        return None
+    from haddock._cli._supervise import Wanted, supervise
+
+    return supervise(settings, Wanted(listen, admin, services, trust_proxy, grace))
+
+
+@serve.command(cls=_common.Command, short_help="Run the gateway alone.")
+@gateway_options
+@until_stdin_ends
+@_common.options
+@settings_of
+def gateway(
+    settings: Settings,
+    listen: str,
+    admin: str,
+    services: dict[str, list[str]],
+    trust_proxy: tuple[str, ...],
+    grace: float,
+    until_stdin_ends: bool,
+) -> int:
+    """Run the gateway: the proxy that keeps sessions on their instances.
+
+    Its tables and its key are in STATE/gateway. It prints one line when it takes connections, and ends at SIGTERM or
+    Ctrl-C after the requests at hand.
+    """
+    from haddock._cli._processes import run_gateway
+
+    return run_gateway(settings, listen, admin, services, trust_proxy, grace, until_stdin_ends)
+
+
+@serve.command(cls=_common.Command, short_help="Run the controller alone.")
+@click.argument("services", nargs=-1, metavar="[SERVICE]…")
+@until_stdin_ends
+@_common.options
+@settings_of
+def controller(settings: Settings, services: tuple[str, ...], until_stdin_ends: bool) -> int:
+    """Run the controller: it acts for every service in the journal, or for those named, and says what happens.
+
+    It may be killed at any time; the next one goes on.
+    """
+    from haddock._cli._processes import run_controller
+
+    return run_controller(settings, services, until_stdin_ends)

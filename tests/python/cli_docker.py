@@ -1,0 +1,84 @@
+"""The engine of the tests, images and binaries for it, and what is left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+import warnings
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from cli_site import ROOT, Site
+
+TAGS = ("c1", "c2", "c3")
+"""Images of the tests' own: those of examples come and go."""
+
+
+@cache
+def answers() -> bool:
+    """Whether an engine answers."""
+    return subprocess.run(["docker", "version"], capture_output=True, check=False).returncode == 0
+
+
+def required() -> None:
+    """Skips the test where no engine answers; fails it where there has to be one."""
+    if answers():
+        return
+    if os.environ.get("HADDOCK_TEST_REQUIRE"):
+        pytest.fail("no Docker Engine answers, and HADDOCK_TEST_REQUIRE is set")
+    warnings.warn("SKIPPED: no Docker Engine answers", stacklevel=2)
+    pytest.skip("no Docker Engine answers")
+
+
+@cache
+def images() -> None:
+    """Makes the demo application's images, once."""
+    subprocess.run([ROOT / "examples/demo-app/images", *TAGS], check=True, stdout=subprocess.DEVNULL)
+
+
+@cache
+def program(name: str) -> Path:
+    """A program of the examples, built once."""
+    # As the workspace's other tests are built, so that nothing is compiled twice.
+    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--all-features", "--bin", name], cwd=ROOT, check=True)
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / name
+
+
+def journal_ids(site: Site) -> list[str]:
+    """The ids that the site's journals label their containers with; a test may have lost one and made another."""
+    ids: set[str] = set()
+    for path in site.directory.glob("*/journal.db"):
+        with contextlib.closing(sqlite3.connect(path)) as journal:
+            ids.add(str(journal.execute("SELECT id FROM journal").fetchone()[0]))
+    return sorted(ids)
+
+
+def containers(site: Site) -> list[str]:
+    """The containers that carry the journal's label."""
+    return listed(site, "ps", "--all")
+
+
+def listed(site: Site, *words: str) -> list[str]:
+    """The ids that `docker` answers with, of what carries the journal's label."""
+    found: list[str] = []
+    for journal in journal_ids(site) if answers() else []:
+        told = subprocess.run(
+            ["docker", *words, "--quiet", "--filter", f"label=haddock.journal={journal}"],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found += told.stdout.split()
+    return found
+
+
+def clean(site: Site) -> None:
+    """Removes what the site's journals have on the engine, whatever became of the test."""
+    found = containers(site)
+    if found:
+        subprocess.run(["docker", "rm", "--force", "--volumes", *found], check=True, stdout=subprocess.DEVNULL)
+    found = listed(site, "network", "ls")
+    if found:
+        subprocess.run(["docker", "network", "rm", *found], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,116 @@
+"""Writes the reference of the `haddock` command from the command itself: `python tests/python/command_page.py`.
+
+`test_cli_help.py` holds the page against it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import click
+
+from haddock._cli._app import SECTIONS, app
+from haddock._cli._common import options
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "command.md"
+
+HEAD = """\
+# The `haddock` command
+
+Written from the command itself, by `python tests/python/command_page.py`.
+
+- A *SERVICE* need not be named where a compose file is found (then it is its service), or where the journal has just one.
+- Options for all commands stand before or after the command's name; what stands after it wins. Options win over
+  variables.
+- On a terminal, long work shows a picture that moves. Elsewhere it prints one line for each event: time, service, message.
+- Messages for people about errors are on standard error: `error: FILE:LINE:COLUMN: message`, a `hint:`, and the last lines
+  of a log as `log:`.
+
+## Exit codes
+
+| code | |
+|---|---|
+| 0 | done |
+| 1 | the release failed or was aborted; `check` found a problem |
+| 2 | wrong usage |
+| 3 | a file or a value is wrong, names what does not exist, or asks for what is not supported |
+| 4 | engine, gateway, registry, journal or a file of Haddock's cannot be reached |
+| 5 | another acts |
+| 6 | there is nothing to do, such as an abort with no release in progress, or the service was never released |
+| 7 | not done in time |
+| 70 | a bug of Haddock's |
+| 130, 143 | interrupted by Ctrl-C, by SIGTERM. `serve` ends with 0 then, as that is how it ends |
+
+## `--json`
+
+Standard output is then JSON alone: one object, or for long work (`release`, `rollback`, `abort`, `history`, `serve`) one
+event a line, with `kind`, `sequence`, `at`, `service`, `phase`, `version`, `share`, `share_in_force`, `draining`, `message`
+and `data`. The last line of `release`, `rollback` and `abort` has the kind `done`. An error is an object
+`{"error": {"kind", "message", "hint", ...}, "exit_code"}` on the last line.
+
+## When it is stopped
+
+Ctrl-C in `release` stops the command, not the release. Where `haddock serve` runs, the release goes on there. Where this
+command acted itself, versions and sessions stay as they are until somebody acts again: the same command once more, or
+`haddock serve`. What stands on the terminal then says how to go on, follow, or give up.
+
+## Shell completion
+
+`eval "$(_HADDOCK_COMPLETE=bash_source haddock)"`; also `zsh_source` and `fish_source`.
+"""
+
+
+def page() -> str:
+    """The page."""
+    parts = [HEAD, "## Options of all commands\n", _options(_shared(), context()), "\n"]
+    for title, entries in SECTIONS.items():
+        parts.append(f"## {title}\n")
+        for name in entries:
+            command = app.get_command(context(), name)
+            assert command is not None
+            parts += _command(command, name)
+            if isinstance(command, click.Group):
+                for inner, sub in command.commands.items():
+                    parts += _command(sub, f"{name} {inner}")
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def context() -> click.Context:
+    """What click wants for help."""
+    return click.Context(app, info_name="haddock")
+
+
+def _shared() -> list[click.Parameter]:
+    @click.command()
+    @options
+    def nothing() -> None:
+        pass
+
+    return nothing.params
+
+
+def _command(command: click.Command, name: str) -> list[str]:
+    shared = {parameter.name for parameter in _shared()}
+    own = [parameter for parameter in command.params if parameter.name not in shared]
+    ctx = click.Context(command, info_name=name, parent=context())
+    arguments = [p.make_metavar(ctx) for p in own if isinstance(p, click.Argument)]
+    words = " ".join(["haddock", name, *arguments, "[OPTIONS]"])
+    text = inspect.cleandoc(command.help or "")
+    lines = [f"### `haddock {name}`\n", f"```text\n{words}\n```\n", text + "\n"]
+    table = _options([p for p in own if isinstance(p, click.Option) and not p.hidden], ctx)
+    return [*lines, table + "\n"] if table else lines
+
+
+def _options(parameters: list[click.Parameter], ctx: click.Context) -> str:
+    rows = []
+    for parameter in parameters:
+        record = parameter.get_help_record(ctx)
+        if record is not None:
+            names, text = record
+            rows.append(f"| `{names.replace('|', chr(92) + '|')}` | {text.replace('|', chr(92) + '|')} |")
+    return "\n".join(["| option | |", "|---|---|", *rows]) if rows else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

@@ -1,0 +1,277 @@
+"""Parts of the command that need no process: rates, words, tables, the picture, git."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+import haddock
+from haddock._cli import _git, _output, _settings, _words
+from haddock._cli._engine import Unreachable, engine_version, gateway_services, is_free
+from haddock._cli._follow import Drains, Plain, draining
+from haddock._cli._live import Live, version_rows
+from haddock._cli._rate import Rate
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
+
+
+def instance(version: int, phase: str, sessions: int | None, **others: Any) -> haddock.InstanceStatus:
+    values: dict[str, Any] = {
+        "instance": f"demo-{version}-abc", "version": version, "phase": phase, "since": NOW, "address": "10.0.0.2:8080",
+        "share": 0.0, "share_in_force": 0.0, "sessions": sessions, "in_flight": 0, "upgraded": 0, "external": False,
+        "failure": None, "drain_deadline": None,
+    }  # fmt: skip
+    return haddock.InstanceStatus(**{**values, **others})
+
+
+def status(*instances: haddock.InstanceStatus, release: haddock.ReleaseStatus | None = None) -> haddock.ServiceStatus:
+    versions = [
+        haddock.VersionStatus(version=each.version, verdict="settled", images={"web": f"demo:{each.version}"}, digests=None,
+                              commit=None, share=each.share, sessions=each.sessions)
+        for each in instances
+    ]  # fmt: skip
+    return haddock.ServiceStatus(
+        service="demo", known_good=1, release=release, versions=versions, instances=list(instances), acting=None
+    )
+
+
+def test_a_steady_rate_is_found() -> None:
+    rate = Rate()
+    for second in range(0, 60, 5):
+        rate.add(second, 100 - second)
+    left = rate.left()
+    assert left is not None and abs(left - 45) < 1e-6
+
+
+def test_noise_does_not_hide_a_rate() -> None:
+    rate = Rate()
+    for second in range(600):
+        rate.add(second, 2000 - 2 * second + (7 if second % 2 else -7))
+    left = rate.left()
+    assert left is not None and 380 < left < 420
+
+
+def test_what_does_not_fall_has_no_end() -> None:
+    for sessions in ([5, 5, 5], [5, 6, 7], [5], []):
+        rate = Rate()
+        for second, number in enumerate(sessions):
+            rate.add(second, number)
+        assert rate.left() is None
+
+
+def test_what_is_empty_is_at_its_end() -> None:
+    rate = Rate()
+    rate.add(0, 3)
+    rate.add(1, 0)
+    assert rate.left() == 0
+
+
+def test_only_what_was_seen_lately_counts() -> None:
+    rate = Rate(window=60)
+    for second in range(0, 1000, 10):
+        rate.add(second, 1000)
+    for second in range(1000, 1100, 10):
+        rate.add(second, 1000 - (second - 1000))
+    left = rate.left()
+    assert left is not None and 850 < left < 960
+    rate.add(1100, None)
+    assert len(rate.seen) < 10
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (60, "1 min"), (3599, "1 h"), (3600, "1 h"), (5400, "1 h 30 min"), (-3, "0 s"),
+     (4 * 86400, "4 d")],
+)  # fmt: skip
+def test_lengths(seconds: float, text: str) -> None:
+    assert _words.length(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0s"), (1800, "30m"), (5400, "1h30m"), (0.25, "250ms"), (90061.5, "25h1m1s500ms")]
+)
+def test_exact_lengths(seconds: float, text: str) -> None:
+    assert _words.exactly(seconds) == text
+
+
+def test_shares() -> None:
+    assert [_words.share(share) for share in (0, 0.1, 0.125, 1, None)] == ["0%", "10%", "12.5%", "100%", "?"]
+
+
+def test_columns_are_aligned_and_numbers_stand_right() -> None:
+    assert _output.columns(["name", "number"], [["a", "7"], ["bcd", "12"], ["e", "?"]]) == [
+        "NAME  NUMBER",
+        "a          7",
+        "bcd       12",
+        "e          ?",
+    ]
+    assert _output.columns(["name", "number"], []) == ["NAME  NUMBER"]
+
+
+def test_sessions_on_what_drains() -> None:
+    found = status(instance(1, "draining", 3), instance(1, "draining", 4), instance(2, "serving", 9))
+    assert draining(found) == {1: 7}
+    unknown = status(instance(1, "draining", 3), instance(1, "draining", None))
+    assert draining(unknown) == {1: None}
+    assert draining(None) == {}
+
+
+def test_lines_tell_of_a_long_drain(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = Plain()
+    for second in range(0, 100):
+        plain.status(status(instance(1, "draining", 200 - second), instance(2, "serving", 5)), second)
+    assert capsys.readouterr().out.splitlines() == [
+        "version 1 drains: 170 sessions left, about 3 min at this rate",
+        "version 1 drains: 140 sessions left, about 2 min at this rate",
+        "version 1 drains: 110 sessions left, about 2 min at this rate",
+    ]
+
+
+def test_lines_tell_of_a_gateway_that_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = Plain()
+    gone = status(instance(1, "serving", None, share_in_force=None))
+    for second, found in enumerate([status(instance(1, "serving", 3)), gone, gone, status(instance(1, "serving", 3)), None]):
+        plain.status(found, second)
+    assert capsys.readouterr().out.splitlines() == [
+        "the gateway does not answer: all waits for it",
+        "the gateway answers again",
+    ]
+
+
+def test_the_picture() -> None:
+    said = io.StringIO()
+    live = Live("demo", Console(file=said, width=110, force_terminal=False))
+    ramping = haddock.ReleaseStatus(phase="ramping", version=2, share=0.5, share_in_force=0.1, stage=1, paused=True,
+                                    waits=None, draining=None, error=None)  # fmt: skip
+    live.event(haddock.Event(sequence=1, at=NOW, kind="stage_reached", service="demo", data={}, phase="ramping", version=2,
+                             share=0.5, share_in_force=0.1, draining=None, message="version 2 is to get 50%"))  # fmt: skip
+    live.status(
+        status(
+            instance(1, "serving", 37, share=0.5, share_in_force=0.9),
+            instance(2, "serving", 4, share=0.5, share_in_force=0.1),
+            release=ramping,
+        ),
+        0.0,
+    )
+    live.close()
+    text = said.getvalue()
+    assert "version 2 is to get 50%" in text
+    assert "✓ preparing  ✓ launching  ● ramping  ○ settling  ○ settled" in text
+    assert "paused" in text
+    rows = [line.split() for line in text.splitlines() if "demo:" in line]
+    assert rows[-2:] == [
+        ["2", "demo:2", "1", "serving", "50%", "10%", "4"],
+        ["1", "demo:1", "1", "serving", "50%", "90%", "37"],
+    ]
+
+
+def test_the_picture_says_when_a_drain_will_end() -> None:
+    drains = Drains()
+    for second in range(60):
+        drains.add(status(instance(1, "draining", 120 - second)), second)
+    row = version_rows(status(instance(1, "draining", 61)), drains)[0]
+    assert row[:6] == ["1", "demo:1", "1 draining", "0%", "0%", "61"]
+    ends = (datetime.now(timezone.utc) + timedelta(seconds=61)).astimezone()
+    assert row[6].startswith("drained in about 1 min, at ") and row[6][-5:-3] == ends.strftime("%H")
+
+
+def settings(**session: Any) -> dict[str, Any]:
+    return {
+        "entry": {"component": "web", "port": 8080},
+        "ready": {"http": "/health", "within": 120_000},
+        "session": {"idle": 1_800_000, "ignore": ["/health"], **session},
+        "release": {
+            "replicas": 1, "ramp": [{"share": 1000, "hold": 600_000}, {"share": 10_000, "hold": 600_000}], "settle": 600_000,
+            "drain": {"evict_after": None}, "queue": "newest", "max_versions": 4, "unresponsive_for": 300_000,
+        },
+    }  # fmt: skip
+
+
+def test_sane_settings_are_not_odd() -> None:
+    assert list(_settings.odd(settings())) == []
+    shown = dict(_settings.rows(settings()))
+    assert shown["session.idle"] == "30m"
+    assert shown["release.ramp"] == "10%, 100%"
+    assert shown["release.every"] == "10m"
+
+
+@pytest.mark.parametrize(
+    ("session", "says"),
+    [
+        ({"idle": 5000}, "after 5s without a request"),
+        ({"idle": 12 * 3_600_000}, "only after 12h"),
+        ({"ignore": []}, "probes of `/health`"),
+    ],
+)
+def test_odd_settings_are_found(session: dict[str, Any], says: str) -> None:
+    [(found, fix)] = _settings.odd(settings(**session))
+    assert says in found and fix
+
+
+def test_a_drain_that_is_cut_too_soon_is_found() -> None:
+    given = settings()
+    given["release"]["drain"]["evict_after"] = {"secs": 60, "nanos": 0}
+    [(found, _)] = _settings.odd(given)
+    assert "cut after 1m" in found
+    assert dict(_settings.rows(given))["release.drain.evict_after"] == "1m"
+
+
+def test_the_commit(tmp_path: Path) -> None:
+    def git(*words: str) -> str:
+        options = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        done = subprocess.run(["git", *options, *words], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    assert _git.commit(tmp_path) is None, "no repository"
+    git("init", "--quiet")
+    assert _git.commit(tmp_path) is None, "no commit"
+    (tmp_path / "compose.yaml").write_text("name: a\n")
+    git("add", ".")
+    git("commit", "--quiet", "-m", "one")
+    git("tag", "v1")
+    head = git("rev-parse", "HEAD")
+    assert _git.commit(tmp_path) == head
+    (tmp_path / "notes").write_text("not known to git")
+    assert _git.commit(tmp_path) == head
+    (tmp_path / "compose.yaml").write_text("name: b\n")
+    assert _git.commit(tmp_path) == f"{head}-dirty"
+    assert _git.commit(tmp_path / "nowhere") is None
+
+
+def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _git.commit(tmp_path) is None
+
+
+def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        engine_version(f"unix://{tmp_path}/no.sock")
+    with pytest.raises(Unreachable):
+        engine_version("tcp://127.0.0.1:9")
+    assert engine_version("ssh://nobody@nowhere") is None
+
+
+def test_a_gateway_that_is_none(tmp_path: Path) -> None:
+    for url, says in (("http://127.0.0.1:9", "refused"), ("nonsense", "is not a URL"), ("http://", "is not a URL")):
+        with pytest.raises(Unreachable, match=says):
+            gateway_services(url, None)
+    with pytest.raises(Unreachable, match="token file"):
+        gateway_services("http://127.0.0.1:9", str(tmp_path / "none"))
+
+
+def test_ports() -> None:
+    import socket
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        assert not is_free("127.0.0.1", port)
+    assert is_free("127.0.0.1", port)
+    assert not is_free("192.0.2.1", 80), "not an address of this machine"
