@@ -20,8 +20,8 @@ struct Session {
     socket: Option<(Socket, Tally)>,
     /// Counts the session under the version it is on.
     place: Option<Tally>,
-    /// When the last answer had been read to its end.
-    answered: Instant,
+    /// When that was sent which was answered last. The application saw it no earlier.
+    sent: Instant,
 }
 
 /// Lives as a session of that habit.
@@ -34,7 +34,7 @@ pub(super) async fn live(population: Arc<Population>, habit: Habit) {
         expectation: Expectation::default(),
         socket: None,
         place: None,
-        answered: began,
+        sent: began,
         population: Arc::clone(&population),
     };
     let mut opened = session.request(habit == Habit::Slow).await;
@@ -172,7 +172,8 @@ impl Session {
     /// Books an answer to something that was sent at `started`.
     fn enter(&mut self, answer: &Answer, verdict: Verdict, started: Instant) {
         let books = &self.population.books;
-        let held_up = started - self.answered >= self.population.options.idle;
+        // The application counts from its last answer until the request arrives: both lie between these two moments.
+        let held_up = now() - self.sent >= self.population.options.idle;
         if let Some(what) = verdict.lost {
             if held_up {
                 books.lapsed();
@@ -188,7 +189,7 @@ impl Session {
             books.wrong(Kind::Failed, self.number, format!("a request was counted twice: {what}"));
         }
         self.place = Some(books.tally(Figure::Sessions, Some(&answer.version)));
-        self.answered = now();
+        self.sent = started;
     }
 
     /// The pause before the next request.

@@ -98,7 +98,7 @@ pub(crate) async fn an_unhealthy_dependency_is_told_with_what_its_check_said(cor
 pub(crate) async fn a_dependency_that_is_never_ready_ends_at_the_deadline(corner: &Corner<'_>) {
     let web = after(component(corner.harness, &["serve"]), "migrate", CompletedSuccessfully);
     let plan = corner.plan(1, [("web", web), ("migrate", component(corner.harness, &["serve"]))]).await;
-    let plan = LaunchPlan { within: Duration::from_secs(3), ..plan };
+    let plan = LaunchPlan { within: Duration::from_secs(8), ..plan };
     let error = launch(corner.runtime(), &plan).await.expect_err("time is up");
     assert_eq!(error.kind(), ErrorKind::NeverReady);
     assert!(error.message().contains("component `web` waits for `migrate` to be done"), "{error}");
