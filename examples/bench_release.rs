@@ -20,7 +20,7 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
 use clap::Parser;
-use haddock_core::controller::{Controller, Service};
+use haddock_core::controller::{Controller, ReleaseOptions, Service};
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
 use haddock_core::environment::launch::teardown;
 use haddock_core::environment::probe::Probe;
@@ -120,7 +120,9 @@ async fn measure(docker: &Docker, image: &str, rounds: usize) -> io::Result<[f64
 async fn release(service: &Service, spec: &haddock_core::environment::EnvironmentSpec) -> io::Result<Duration> {
     let begun = Instant::now();
     let mut events = service.events_from_now().await.map_err(told)?;
-    let release = service.release(spec, "bench", None).await.map_err(told)?;
+    // The same image each time: without force there would be nothing to do.
+    let options = ReleaseOptions { force: true, ..ReleaseOptions::default() };
+    let release = service.release_with(spec, "bench", options).await.map_err(told)?;
     let took = 'served: loop {
         for recorded in events.next().await.map_err(told)? {
             if matches!(recorded.event, Event::InstanceServing { .. }) {
