@@ -1,7 +1,7 @@
 //! Service locators.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,7 @@ use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::gateway::{Gateway, Limits};
 use haddock_core::locator::remote::RemoteGateway;
 use haddock_core::{Error, ErrorKind, Result, ServiceName};
+use listenfd::ListenFd;
 use pyo3::prelude::*;
 
 use crate::call::Call;
@@ -71,11 +72,20 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr> {
     })
 }
 
+/// The listening socket that this process was started with, if it was started with one (`sd_listen_fds(3)`).
+fn socket() -> Result<Option<TcpListener>> {
+    ListenFd::from_env().take_tcp_listener(0).map_err(|error| {
+        Error::new(ErrorKind::Io, format!("the socket that was handed over cannot be used: {error}"))
+            .with_hint("it has to be a TCP socket that listens")
+    })
+}
+
 /// Starts a gateway in this process.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "one for each setting")]
 pub(crate) fn gateway(
     listen: &str,
+    handed_over: bool,
     admin: Option<&str>,
     state: PathBuf,
     services: BTreeMap<String, Vec<String>>,
@@ -86,6 +96,9 @@ pub(crate) fn gateway(
     sessions: Option<u32>,
 ) -> PyResult<Call> {
     let mut builder = Gateway::builder().listen(address(listen).raised()?).state_dir(state);
+    if let Some(listener) = handed_over.then(socket).transpose().raised()?.flatten() {
+        builder = builder.listener(listener);
+    }
     if let Some(admin) = admin {
         builder = builder.admin(address(admin).raised()?);
     }

@@ -141,6 +141,9 @@ def test_a_kill_in_the_ramp(site: Site, victim: str) -> None:
     until("the ramp", lambda: phase(site) == "ramping")
     pid = ready(serve.lines, victim)["pid"]
     os.kill(pid, signal.SIGKILL)
+    # Nobody is refused: who comes while there is no gateway waits for the next.
+    for _ in range(10):
+        assert site.get()[0]["count"] == 1
     until(f"another {victim}", lambda: ready(serve.lines, victim)["pid"] != pid)
     for answer, cookie in sessions:
         again, _ = site.get(cookie=cookie)

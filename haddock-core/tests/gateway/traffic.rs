@@ -336,6 +336,31 @@ async fn a_shutdown_lets_the_requests_at_hand_end() {
 }
 
 #[tokio::test]
+async fn who_connects_between_two_gateways_waits_in_the_socket_that_both_are_given() {
+    let world = World::new(false).await;
+    let instance = Instance::start("shop-1").await;
+    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let to = held.local_addr().expect("bound");
+    world.kill();
+    world.begin(|builder| builder.listener(held.try_clone().expect("a handle"))).await;
+    assert_eq!(world.address(), to);
+    let mut cookies = Cookies::new();
+    assert_eq!(get(to, "/", &mut cookies).await.status, 200);
+
+    world.kill();
+    let mut between = cookies.clone();
+    let waiting = tokio::spawn(async move { get(to, "/", &mut between).await });
+    let connected = TcpStream::connect(to).await;
+    connected.expect("nobody is refused while there is no gateway");
+    world.begin(|builder| builder.listener(held)).await;
+    let reply = waiting.await.expect("no panic");
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.instance().as_ref().map(InstanceId::as_str), Some("shop-1"));
+    assert_eq!(get(to, "/", &mut cookies).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_token_is_asked_for() {
     let world = World::new(false).await;
     world.kill();

@@ -50,6 +50,7 @@ class Gateway:
         trust_proxy: Sequence[str] = (),
         worker_threads: int | None = None,
         sessions: int | None = None,
+        handed_over: bool = False,
     ) -> None:
         """Starts to listen.
 
@@ -57,12 +58,15 @@ class Gateway:
         under which each service is asked for; one may have none. `token_file` holds the token of the admin API, which
         is needed beyond the loopback; `key_file` the key that signs the cookies. `trust_proxy` are networks whose
         `Forwarded` headers are believed; `sessions` is how many can be counted for each service.
+        With `handed_over` it takes the listening socket that this process was started with, if there is one, in place of
+        `listen`: that of a systemd socket unit, for instance. Whoever connects while no gateway runs waits for the next.
 
         Raises `PortTaken`.
         """
         self._native: _native.Locator = wait(
             _native.gateway(
                 listen,
+                handed_over,
                 admin,
                 os.fspath(state),
                 {name: list(hosts) for name, hosts in (services or {}).items()},

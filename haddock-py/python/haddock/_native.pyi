@@ -114,6 +114,7 @@ class Locator:
 
 def gateway(
     listen: str,
+    handed_over: bool,
     admin: str | None,
     state: str,
     services: dict[str, list[str]],

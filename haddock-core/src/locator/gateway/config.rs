@@ -1,6 +1,6 @@
 //! How a gateway is set up.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +65,7 @@ impl Default for Limits {
 #[derive(Debug, Clone)]
 pub struct GatewayBuilder {
     pub(super) listen: SocketAddr,
+    pub(super) listener: Option<Arc<TcpListener>>,
     pub(super) admin: Option<SocketAddr>,
     pub(super) token: Option<Token>,
     pub(super) token_file: Option<PathBuf>,
@@ -92,6 +93,7 @@ impl Default for GatewayBuilder {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listener: None,
             admin: None,
             token: None,
             token_file: None,
@@ -112,6 +114,15 @@ impl GatewayBuilder {
     #[must_use]
     pub fn listen(mut self, address: SocketAddr) -> Self {
         self.listen = address;
+        self
+    }
+
+    /// A socket that listens already, in place of [`listen`](Self::listen): handed over by systemd, or held by whoever
+    /// starts the gateway again when it dies. Clients that connect while there is no gateway wait for the next one in
+    /// the socket's queue, and none is refused.
+    #[must_use]
+    pub fn listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(Arc::new(listener));
         self
     }
 

@@ -44,6 +44,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +101,10 @@ impl Gateway {
             cut: CancellationToken::new(),
             connections: std::sync::atomic::AtomicUsize::new(0),
         });
-        let listener = listen(builder.listen)?;
+        let listener = match &builder.listener {
+            Some(handed) => take_over(handed).map_err(|error| listen_failed(builder.listen, &error))?,
+            None => listen(builder.listen)?,
+        };
         let local = listener.local_addr().map_err(|error| listen_failed(builder.listen, &error))?;
         let mut threads = Vec::new();
         for n in 0..builder.workers {
@@ -210,6 +214,13 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
         socket.listen(4096)?.into_std()
     };
     bind().map_err(|error| listen_failed(address, &error))
+}
+
+/// A socket that somebody else has made, with what [`listen`] sets.
+fn take_over(listener: &std::net::TcpListener) -> std::io::Result<std::net::TcpListener> {
+    listener.set_nonblocking(true)?;
+    SockRef::from(listener).set_tcp_nodelay(true)?;
+    listener.try_clone()
 }
 
 fn listen_failed(address: SocketAddr, error: &std::io::Error) -> Error {

@@ -49,6 +49,7 @@ def run_gateway(
         services={name: list(hosts) for name, hosts in services.items()} or None,
         token_file=settings.token_file,
         trust_proxy=list(trust_proxy),
+        handed_over=True,
     )
     ready = {"kind": "ready", "process": "gateway", "listen": str(gateway.listen_address),
              "admin": str(gateway.admin_address), "pid": os.getpid()}  # fmt: skip

@@ -5,13 +5,17 @@
                   └── haddock serve controller    acts
 ```
 
-Each child ends when its standard input does: if this process is killed, nothing is left behind.
+Each child ends when its standard input does: if this process is killed, nothing is left behind. The socket that clients
+connect to is held here, so that nobody is refused between one gateway and the next: they wait in its queue.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -53,6 +57,8 @@ class Child:
     name: str
     words: Callable[[], list[str]]
     grace: float
+    socket: socket.socket | None = None
+    """A socket that it takes connections from, and that outlives it."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     process: asyncio.subprocess.Process | None = None
 
@@ -78,9 +84,14 @@ class Child:
             pause = min(LONGEST_PAUSE, pause * 2 or 0.5)
 
     async def _run(self, settings: Settings) -> int:
+        handed, env = (), None
+        if self.socket is not None:
+            # As a systemd socket unit hands it over: sd_listen_fds(3), with the number that the socket has here.
+            handed = (self.socket.fileno(),)
+            env = {**os.environ, "LISTEN_FDS": "1", "LISTEN_FDS_FIRST_FD": str(handed[0])}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "haddock._cli", *self.words(),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=handed, env=env,
             # Ctrl-C on a terminal is for this process, which then stops both in order.
             start_new_session=True,
         )  # fmt: skip
@@ -119,7 +130,8 @@ def supervise(settings: Settings, wanted: Wanted) -> int:
         if address.endswith(":0"):
             raise Usage(f"`{option} {address}`: a gateway that is started again has to be where it was", "name a port")
     try:
-        _follow.run(_both(settings, wanted))
+        with _listen(wanted.listen) as listener:
+            _follow.run(_both(settings, wanted, listener))
     except Stopped:
         return DONE
     except Ended as ended:
@@ -127,7 +139,24 @@ def supervise(settings: Settings, wanted: Wanted) -> int:
     return DONE
 
 
-async def _both(settings: Settings, wanted: Wanted) -> None:
+def _listen(address: str) -> socket.socket:
+    """A socket that clients may connect to, for one gateway after another."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    try:
+        # The queue is as long as Linux allows by default.
+        return socket.create_server(
+            (host.strip("[]"), int(port)), family=family, backlog=4096, dualstack_ipv6=family == socket.AF_INET6
+        )
+    except OSError as error:
+        import haddock
+
+        kind = haddock.PortTaken if error.errno == errno.EADDRINUSE else haddock.IoError
+        reason = os.strerror(error.errno or 0)
+        raise kind(f"cannot listen on `{address}`: {reason}", hint="name another with `--listen`") from None
+
+
+async def _both(settings: Settings, wanted: Wanted, listener: socket.socket) -> None:
     common = ["--json"] if settings.json else []
     for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
         common += [option, value] if value else []
@@ -144,7 +173,7 @@ async def _both(settings: Settings, wanted: Wanted) -> None:
         words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
         return words + (["--docker-host", settings.docker_host] if settings.docker_host else [])
 
-    gateway = Child("gateway", gateway_words, wanted.grace + 5)
+    gateway = Child("gateway", gateway_words, wanted.grace + 5, listener)
     controller = Child("controller", controller_words, 15)
 
     async def then_controller() -> None:

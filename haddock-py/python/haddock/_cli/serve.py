@@ -62,8 +62,9 @@ def serve(
 ) -> int | None:
     """Run gateway and controller, as two processes, until SIGTERM or Ctrl-C.
 
-    One that dies is started again; the other goes on meanwhile. They keep what they know in the state directory: started
-    again, they go on where they were. `gateway` or `controller` runs one of them alone, for instance on another machine.
+    One that dies is started again; the other goes on meanwhile, and clients that connect while there is no gateway wait
+    for the next. They keep what they know in the state directory: started again, they go on where they were. `gateway`
+    or `controller` runs one of them alone, for instance on another machine.
     """
     if ctx.invoked_subcommand is not None:
         return None
@@ -88,8 +89,9 @@ def gateway(
 ) -> int:
     """Run the gateway: the proxy that keeps sessions on their instances.
 
-    Its tables and its key are in STATE/gateway. It prints one line when it takes connections, and ends at SIGTERM or
-    Ctrl-C after the requests at hand.
+    Its tables and its key are in STATE/gateway. Started with a listening socket, as by a systemd socket unit, it takes
+    that in place of `--listen`: clients then wait while it is started again, and none is refused. It prints one
+    line when it takes connections, and ends at SIGTERM or Ctrl-C after the requests at hand.
     """
     from haddock._cli._processes import run_gateway
 
