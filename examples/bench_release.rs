@@ -93,7 +93,7 @@ async fn measure(docker: &Docker, image: &str, rounds: usize) -> io::Result<[f64
     let controller = Controller::builder(runtime.clone(), gateway.locator(), journal.clone(), specs).build();
     let options = ResolveOptions { tag: Some("bench".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
     let spec = ComposeFile::parse("bench.yaml", COMPOSE).and_then(|file| file.resolve(&options)).map_err(told)?.spec;
-    let service = controller.service(spec.settings.service.clone());
+    let service = controller.service(spec.service().map_err(told)?.service.clone());
     let acting = service.act().await.map_err(told)?;
 
     let mut figures = [const { Vec::new() }; 3];
@@ -111,7 +111,7 @@ async fn measure(docker: &Docker, image: &str, rounds: usize) -> io::Result<[f64
     acting.stop().await.map_err(told)?;
     let state = service.status().await.map_err(told)?.map(|status| status.state);
     for instance in state.iter().flat_map(|state| state.instances.keys()) {
-        teardown(&*runtime, journal.id(), instance, None).await.map_err(told)?;
+        teardown(&*runtime, journal.id(), instance).await.map_err(told)?;
     }
     Ok(figures.map(median))
 }

@@ -67,6 +67,7 @@ fn container(journal: &JournalId, instance: &InstanceId, address: u32) -> Contai
         started: 1,
         health: Health::None,
         addresses: BTreeMap::from([(8080, (host, 8080).into())]),
+        published: BTreeMap::new(),
     }
 }
 

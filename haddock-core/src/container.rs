@@ -23,6 +23,18 @@ pub mod label {
     pub const EPOCH: &str = "haddock.epoch";
     /// The digest of the specification it was made from.
     pub const SPEC: &str = "haddock.spec";
+    /// The name of the environment, of one that is not an instance of a service.
+    pub const NAME: &str = "haddock.name";
+    /// On containers: how many starts come before its own. What needs others stops before them.
+    pub const RANK: &str = "haddock.rank";
+    /// On containers: how long a stop waits before it kills, in milliseconds, where the component says so.
+    pub const GRACE: &str = "haddock.grace";
+    /// Who asked for the environment.
+    pub const BY: &str = "haddock.by";
+    /// From which VCS commit it was made, with `-dirty` if there were changes.
+    pub const COMMIT: &str = "haddock.commit";
+    /// The compose file it was made from.
+    pub const FILE: &str = "haddock.file";
 }
 
 /// A text that must not be seen: the value of an environment variable, a secret.
@@ -139,6 +151,9 @@ pub struct Container {
     pub health: Health,
     /// For each exposed TCP port of the container, where the locator and our probes reach it. Empty unless running.
     pub addresses: BTreeMap<u16, SocketAddr>,
+    /// For each of its TCP ports that is published on the host, where. Empty unless running.
+    #[serde(default)]
+    pub published: BTreeMap<u16, SocketAddr>,
 }
 
 impl Container {

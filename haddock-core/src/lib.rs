@@ -51,7 +51,7 @@
 //!
 //! let options = ResolveOptions { tag: Some("main-3f2a1bc".into()), ..ResolveOptions::default() };
 //! let file = ComposeFile::read("compose.yaml".as_ref())?.resolve(&options)?;
-//! let service = controller.service(file.spec.settings.service.clone());
+//! let service = controller.service(file.name.clone());
 //!
 //! let acting = service.act().await?;
 //! let release = service.release(&file.spec, "me", Some("3f2a1bc".into())).await?;

@@ -169,6 +169,13 @@ impl InstanceId {
         Self { head: head(&text), text: text.into() }
     }
 
+    /// The uid of the environment of that name. No instance has such a one: `env` is no number.
+    #[must_use]
+    pub fn of_environment(journal: &JournalId, name: &EnvironmentName) -> Self {
+        let text = format!("{name}-env-{}", Self::short(journal));
+        Self { head: head(&text), text: text.into() }
+    }
+
     /// Whether this journal gave it out for the service.
     #[must_use]
     pub fn is_of(&self, journal: &JournalId, service: &ServiceName) -> bool {

@@ -99,7 +99,7 @@ pub(crate) fn plain(found: &Found) -> Value {
         })
         .collect();
     json!({
-        "service": spec.settings.service,
+        "service": resolved.name,
         "file": file,
         "components": components,
         "notes": resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),

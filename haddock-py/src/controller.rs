@@ -95,9 +95,9 @@ impl Controller {
         let work = {
             let house = Arc::clone(&house);
             async move {
-                let spec = compose::resolve(file.as_deref(), &options)?.resolved.spec;
-                let release = house.release(&spec, &by, ReleaseOptions { commit, force }).await?;
-                Ok((release, spec.settings.service))
+                let found = compose::resolve(file.as_deref(), &options)?.resolved;
+                let release = house.release(&found.spec, &by, ReleaseOptions { commit, force }).await?;
+                Ok((release, found.name))
             }
         };
         driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
@@ -136,7 +136,7 @@ impl Controller {
         let driver = house.driver.clone();
         driver.done(async move {
             let mut settings = match file {
-                Some(file) => compose::resolve(Some(&file), &options)?.resolved.spec.settings,
+                Some(file) => compose::resolve(Some(&file), &options)?.resolved.spec.service()?.clone(),
                 None => ServiceSettings::external(name.clone(), address),
             };
             if settings.service != name {
@@ -221,7 +221,7 @@ impl Controller {
         let driver = house.driver.clone();
         let work = async move {
             let found = compose::resolve(file.as_deref(), &options)?;
-            let service = house.service(&found.resolved.spec.settings.service);
+            let service = house.service(&found.resolved.name);
             let steps = service.plan(&found.resolved.spec).await?;
             Ok(json!({ "environment": compose::plain(&found), "steps": steps }))
         };

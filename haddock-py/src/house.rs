@@ -136,7 +136,7 @@ impl House {
         by: &str,
         options: ReleaseOptions,
     ) -> Result<haddock_core::controller::Release> {
-        let name = &spec.settings.service;
+        let name = &spec.service()?.service;
         let release = self.service(name).release_with(spec, by, options).await?;
         self.act(name).await?;
         Ok(release)

@@ -112,16 +112,20 @@ impl<'a> Corner<'a> {
         LaunchPlan {
             journal: self.journal.clone(),
             instance: self.instance(number),
+            name: None,
             epoch: 1,
+            members: components.keys().cloned().collect(),
+            digests: BTreeMap::new(),
+            labels: BTreeMap::new(),
             images: components.keys().map(|key| (key.clone(), image.clone())).collect(),
             spec: Arc::new(EnvironmentSpec {
-                settings: ServiceSettings {
+                settings: Some(ServiceSettings {
                     service: ServiceName::new("shop").expect("a name"),
                     entry: Entry { component: name("web"), port: PORT },
                     ready: Readiness::default(),
                     session: SessionPolicy::default(),
                     release: ReleaseSettings::default(),
-                },
+                }),
                 components,
             }),
             spec_digest: "digest-1".to_owned(),

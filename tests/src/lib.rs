@@ -6,6 +6,7 @@ use std::time::Duration;
 pub mod disk;
 pub mod docker;
 pub mod environment;
+pub mod faulty;
 pub mod points;
 pub mod process;
 pub mod proxy;

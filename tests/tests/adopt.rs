@@ -141,7 +141,7 @@ async fn clients_of_an_adopted_server_notice_nothing_of_the_first_release() {
 
     let acting = service.act().await.expect("nobody else acts");
     let spec = spec();
-    let settings = ServiceSettings { service: name, ..spec.settings.clone() };
+    let settings = ServiceSettings { service: name, ..spec.service().expect("a service").clone() };
     service.adopt(server.1, settings, "the test").await.expect("it answers");
     until(&service, "it serves", |event| matches!(event, Event::InstanceServing { .. })).await;
     patient.goes_on(server.1).await;
@@ -184,7 +184,7 @@ async fn clients_of_an_adopted_server_notice_nothing_of_the_first_release() {
     let left = service.status().await.expect("readable").expect("released").state.instances;
     assert_eq!(left.len(), 1, "the new version serves alone");
     for instance in left.keys() {
-        teardown(&*runtime, &journal, instance, None).await.expect("the test's own process");
+        teardown(&*runtime, &journal, instance).await.expect("the test's own process");
     }
     gateway.shutdown(Duration::from_secs(5)).await;
 }

@@ -177,7 +177,7 @@ async fn an_engine_that_ignores_filters_does_not_make_us_touch_what_is_not_ours(
     let mut events = harness.runtime.events(&Selector::journal(&ours.journal)).await.expect("a stream");
     let list = ours.inventory().await;
     let instance = ours.instance(1);
-    let gone = haddock_core::environment::launch::teardown(&harness.runtime, &ours.journal, &instance, None).await;
+    let gone = haddock_core::environment::launch::teardown(&harness.runtime, &ours.journal, &instance).await;
     let (after, left) = (ours.inventory().await, theirs.inventory().await);
     theirs.clean().await;
     // All that there was to hear, up to the cut.

@@ -198,7 +198,7 @@ impl House {
             Err(error) => outcome = outcome.and(Err(told(error))),
         }
         for instance in &instances {
-            let torn = teardown(&*self.runtime, journal, instance, None).await;
+            let torn = teardown(&*self.runtime, journal, instance).await;
             outcome = outcome.and(torn.map_err(told));
         }
         if self.arguments.docker {

@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::Ports;
-use crate::environment::EnvironmentSpec;
 use crate::environment::launch::{LaunchPlan, launch, teardown};
 use crate::environment::probe::{Probe, Prober};
+use crate::environment::{EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, VersionId};
 use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
@@ -138,7 +138,7 @@ async fn perform(ports: &Ports, state: &ServiceState, action: &Action) -> Result
             let spec = version.and_then(|version| specification(ports, state, version).ok());
             let graces = spec.iter().flat_map(|spec| spec.components.values()).filter_map(|c| c.stop_grace_period);
             let limit = STOP_LIMIT + graces.max().unwrap_or_default();
-            let stopped = teardown(&*ports.runtime, ports.journal.id(), instance, spec.as_deref());
+            let stopped = teardown(&*ports.runtime, ports.journal.id(), instance);
             limited(limit, stopped).await?;
         }
     }
@@ -188,14 +188,19 @@ async fn launch_until_ready(
     let plan = LaunchPlan {
         journal: ports.journal.id().clone(),
         instance: instance.clone(),
+        name: None,
         epoch: state.number.epoch,
         spec_digest: state.versions[&version].new.spec.clone(),
+        digests: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        members: spec.versioned(),
         images: pins,
         within: (ready_by - ports.clock.now()).max(Duration::from_secs(1)),
         spec: Arc::clone(&spec),
     };
     let mut launched = launch(&*ports.runtime, &plan).await?;
-    let readiness = &spec.settings.ready;
+    let settings = spec.service()?;
+    let readiness = &settings.ready;
     let mut prober: Option<Prober> = None;
     loop {
         if let (None, Some(address)) = (&prober, launched.entry) {
@@ -217,19 +222,19 @@ async fn launch_until_ready(
         }
         if ports.clock.now() >= ready_by {
             let last = prober.as_ref().and_then(Prober::verdict).and_then(|verdict| verdict.outcome.err());
-            let entry = launched.containers.get(&spec.settings.entry.component);
+            let entry = launched.containers.get(&settings.entry.component);
             let tail = match entry {
                 Some(container) => ports.runtime.logs(&container.id, 20).await.unwrap_or_default(),
                 None => Vec::new(),
             };
-            return Err(never_ready(&spec, last.map(|failure| failure.to_string())).with_log_tail(tail));
+            return Err(never_ready(settings, last.map(|failure| failure.to_string())).with_log_tail(tail));
         }
         launched = launch(&*ports.runtime, &plan).await?;
     }
 }
 
-fn never_ready(spec: &EnvironmentSpec, last: Option<String>) -> Error {
-    let (entry, ready) = (&spec.settings.entry, &spec.settings.ready);
+fn never_ready(settings: &ServiceSettings, last: Option<String>) -> Error {
+    let (entry, ready) = (&settings.entry, &settings.ready);
     let probe = match &ready.http {
         Some(path) => format!("port {} `{path}`", entry.port),
         None => format!("port {}", entry.port),

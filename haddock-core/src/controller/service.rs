@@ -138,11 +138,11 @@ impl Service {
     /// # Errors
     /// As [`release`](Self::release), and the journal's.
     pub async fn plan(&self, spec: &EnvironmentSpec) -> Result<Vec<String>> {
-        self.check_release(spec)?;
+        let settings = self.check_release(spec)?;
         let state = self.ports.journal.load(&self.name).await?;
         let images = spec.components.iter().filter(|(_, component)| component.versioned);
         let images = images.map(|(name, component)| (name.clone(), component.image.to_string())).collect();
-        Ok(outline(state.as_ref(), &spec.settings, &images))
+        Ok(outline(state.as_ref(), settings, &images))
     }
 
     pub(super) fn check_name(&self, settings: &ServiceSettings) -> Result<()> {
@@ -154,19 +154,19 @@ impl Service {
     }
 
     /// Refuses what cannot be released.
-    fn check_release(&self, spec: &EnvironmentSpec) -> Result<()> {
-        self.check_name(&spec.settings)?;
+    fn check_release<'s>(&self, spec: &'s EnvironmentSpec) -> Result<&'s ServiceSettings> {
+        let settings = spec.service()?;
+        self.check_name(settings)?;
         if let Some((shared, _)) = spec.components.iter().find(|(_, component)| !component.versioned) {
             let message = format!("component `{shared}` is shared, and a release cannot link to shared components yet");
             return Err(Error::new(ErrorKind::NotSupported, message)
                 .with_hint("name its image by `${TAG}`, if each version may bring its own"));
         }
-        Ok(())
+        Ok(settings)
     }
 
     pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
-        self.check_release(spec)?;
-        let settings = spec.settings.clone();
+        let settings = self.check_release(spec)?.clone();
         let images = spec.components.iter().map(|(name, c)| (name.clone(), c.image.to_string())).collect();
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
         let completes = awaited.filter(|(_, when)| **when == DependencyCondition::CompletedSuccessfully);

@@ -1,22 +1,58 @@
 //! An environment as a compose file describes it, all variables filled in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::ServiceSettings;
+use super::settings::{Entry, ServiceSettings};
 use crate::container::{HealthCheck, PublishedPort, Sensitive};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, LinkAlias};
 
 /// A resolved compose file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvironmentSpec {
-    /// The settings of the service that its entry serves.
-    pub settings: ServiceSettings,
+    /// The settings of the service that its entry serves; `None`: nothing in it takes traffic.
+    pub settings: Option<ServiceSettings>,
     /// The components.
     pub components: BTreeMap<ComponentName, Component>,
+}
+
+impl EnvironmentSpec {
+    /// The settings of the service, for what needs one.
+    ///
+    /// # Errors
+    /// [`ComposeFile`](ErrorKind::ComposeFile) if it is no service: no component takes traffic.
+    pub fn service(&self) -> Result<&ServiceSettings> {
+        self.settings.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::ComposeFile, "no component takes traffic, so the environment is no service")
+                .with_hint("say which one does: `x-haddock: { entry: \"component:8080\" }`")
+        })
+    }
+
+    /// What takes the traffic.
+    #[must_use]
+    pub fn entry(&self) -> Option<&Entry> {
+        self.settings.as_ref().map(|settings| &settings.entry)
+    }
+
+    /// The names under which others reach a component: its own, and the aliases of the links to it.
+    #[must_use]
+    pub fn aliases(&self, target: &ComponentName) -> Vec<String> {
+        let links = self.components.values().flat_map(|component| &component.links);
+        let links = links.filter(|link| link.component == *target).map(|link| link.alias.to_string());
+        let all: BTreeSet<String> = links.chain([target.to_string()]).collect();
+        all.into_iter().collect()
+    }
+
+    /// The components of which a release brings its own.
+    #[must_use]
+    pub fn versioned(&self) -> BTreeSet<ComponentName> {
+        let versioned = self.components.iter().filter(|(_, component)| component.versioned);
+        versioned.map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// One entry under `services:`.

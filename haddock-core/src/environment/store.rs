@@ -82,6 +82,24 @@ impl SpecStore {
         Ok(digest)
     }
 
+    /// The digest of all that a component's container is made from: its part of the specification, the image, by the id
+    /// that the runtime gave, and the names under which others reach it. Nothing is kept.
+    #[must_use]
+    pub fn fingerprint(&self, spec: &EnvironmentSpec, name: &ComponentName, image: &str) -> String {
+        let component = spec.components.get(name).cloned().map(StoredComponent::from);
+        let entry = spec.entry().filter(|entry| entry.component == *name).map(|entry| entry.port);
+        let text = serde_json::to_vec(&(component, image, spec.aliases(name), entry));
+        self.digest(&text.expect("plain data can be written as JSON"))
+    }
+
+    /// The folder; `None`: it is in memory.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Memory(_) => None,
+            Place::Folder(folder) => Some(folder),
+        }
+    }
+
     /// The specification of that digest; `None` if it is not kept here.
     ///
     /// # Errors
@@ -219,7 +237,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    settings: ServiceSettings,
+    settings: Option<ServiceSettings>,
     components: BTreeMap<ComponentName, StoredComponent>,
 }
 
@@ -387,13 +405,13 @@ mod tests {
             stop_signal: Some("SIGINT".into()),
         };
         EnvironmentSpec {
-            settings: ServiceSettings {
+            settings: Some(ServiceSettings {
                 service: ServiceName::new("shop").expect("a name"),
                 entry: Entry { component: name("web"), port: 8080 },
                 ready: Readiness::default(),
                 session: SessionPolicy::default(),
                 release: ReleaseSettings::default(),
-            },
+            }),
             components: BTreeMap::from([(name("web"), component)]),
         }
     }

@@ -66,7 +66,7 @@ mod tests {
         let options = ResolveOptions { tag: Some("v2".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
         let spec = ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&options).expect("good").spec;
         let images = spec.components.iter().map(|(name, component)| (name.clone(), component.image.to_string()));
-        outline(state, &spec.settings, &images.collect())
+        outline(state, spec.service().expect("a service"), &images.collect())
     }
 
     #[test]

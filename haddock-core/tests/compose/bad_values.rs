@@ -166,7 +166,7 @@ fn components_that_do_not_fit_together() {
             ("two components with expose", "services:\n  web: { image: a, expose: [80] }\n  db: { image: a, expose: [5432] }\n".into()),
             ("a cycle", "services:\n  a: { image: x, expose: [80], depends_on: [b] }\n  b: { image: x, links: [c] }\n  c: { image: x, depends_on: [a] }\n  d: { image: x, depends_on: [a] }\n".into()),
         ],
-        &environment()
+        &release()
     );
     insta::assert_snapshot!(shown);
 }

@@ -139,6 +139,6 @@ fn a_relative_path_gets_the_directory_s_name() {
     let file = ComposeFile::read(path.join("../compose.yaml").components().as_path());
     assert!(file.is_err(), "a file is no directory");
     let file = ComposeFile::read(&path).expect("YAML");
-    assert_eq!(file.resolve(&ResolveOptions::default()).expect("valid").spec.settings.service.as_str(), "shop");
+    assert_eq!(file.resolve(&ResolveOptions::default()).expect("valid").name.as_str(), "shop");
     assert_eq!(file.directory(), path.parent().expect("a directory"));
 }

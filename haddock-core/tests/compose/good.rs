@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Variables};
 use haddock_core::environment::{EnvironmentSpec, Queue};
 use haddock_core::image::ImageReference;
-use haddock_core::{ComponentName, Share};
+use haddock_core::{ComponentName, ErrorKind, Share};
 
 use super::{component, environment, release, resolve, settings};
 
@@ -121,19 +121,19 @@ fn every_setting() {
          shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h }\n  \
          queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s",
     );
-    insta::assert_debug_snapshot!(resolve(&text, &environment()).spec.settings);
+    insta::assert_debug_snapshot!(resolve(&text, &environment()).spec.settings.expect("a service"));
 }
 
 #[test]
 fn defaults_are_few_and_plain() {
     let spec = resolve("services:\n  web: { image: shop, expose: [80] }\n", &environment()).spec;
-    insta::assert_debug_snapshot!(spec.settings);
+    insta::assert_debug_snapshot!(spec.settings.expect("a service"));
 }
 
 #[test]
 fn a_ramp_without_every_and_every_without_a_ramp() {
     let stages = |lines: &str| -> Vec<(Share, u64)> {
-        let release = resolve(&settings(lines), &environment()).spec.settings.release;
+        let release = resolve(&settings(lines), &environment()).spec.settings.expect("a service").release;
         release.ramp.iter().map(|stage| (stage.share, stage.hold.as_secs())).collect()
     };
     let percent = Share::percent;
@@ -141,7 +141,12 @@ fn a_ramp_without_every_and_every_without_a_ramp() {
     assert_eq!(stages("release: { every: 5s }"), [(percent(10), 5), (percent(50), 5), (percent(100), 5)]);
     assert_eq!(stages("release: { ramp: [100%], every: 0s }"), [(percent(100), 0)]);
     assert_eq!(
-        resolve(&settings("release: { queue: newest }"), &environment()).spec.settings.release.queue,
+        resolve(&settings("release: { queue: newest }"), &environment())
+            .spec
+            .service()
+            .expect("a service")
+            .release
+            .queue,
         Queue::Newest
     );
 }
@@ -222,10 +227,24 @@ fn in_an_environment_by_itself_fixed_ports_are_fine() {
 }
 
 #[test]
+fn an_environment_by_itself_need_not_take_traffic() {
+    let options = ResolveOptions { purpose: Purpose::Environment, ..release() };
+    for text in [
+        "services:\n  db: { image: db }\n",
+        "services:\n  web: { image: a, ports: [\"80\", \"443\"] }\n",
+        "services:\n  web: { image: a, ports: [\"80\"] }\n  db: { image: a, ports: [\"5432\"] }\n",
+    ] {
+        let resolved = resolve(text, &options);
+        assert_eq!((resolved.name.as_str(), &resolved.spec.settings), ("shop", &None), "{text}");
+        assert_eq!(resolved.spec.service().expect_err("it is none").kind(), ErrorKind::ComposeFile);
+    }
+}
+
+#[test]
 fn the_service_is_named_by_setting_file_or_directory() {
     let named = |file: &str, text: &str| {
         let file = ComposeFile::parse(file, text).expect("YAML");
-        file.resolve(&environment()).map(|resolved| resolved.spec.settings.service.to_string())
+        file.resolve(&environment()).map(|resolved| resolved.name.to_string())
     };
     let services = "services: { web: { image: a, expose: [80] } }\n";
     let with = |line: &str| format!("{services}{line}\n");

@@ -43,9 +43,11 @@ fn survives(text: &str, options: &ResolveOptions) -> Result<bool, TestCaseError>
     match file.check(options) {
         Ok(resolved) => {
             let spec = resolved.spec;
-            prop_assert!(spec.components.contains_key(&spec.settings.entry.component));
-            prop_assert!(spec.components[&spec.settings.entry.component].expose.contains(&spec.settings.entry.port));
-            prop_assert!(!spec.settings.release.ramp.is_empty());
+            if let Some(settings) = &spec.settings {
+                prop_assert!(spec.components.contains_key(&settings.entry.component));
+                prop_assert!(spec.components[&settings.entry.component].expose.contains(&settings.entry.port));
+                prop_assert!(!settings.release.ramp.is_empty());
+            }
             prop_assert_eq!(spec.components.len(), resolved.reasons.len());
             Ok(true)
         }

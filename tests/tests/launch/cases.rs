@@ -51,7 +51,7 @@ pub(crate) async fn an_environment_comes_up_in_order_and_goes_down(corner: &Corn
     let networks = usize::from(corner.runtime().capabilities().networks);
     assert_eq!(corner.inventory().await, (names.to_vec(), networks));
     for _ in 0..2 {
-        teardown(corner.runtime(), &plan.journal, &plan.instance, Some(&plan.spec)).await.expect("taken down");
+        teardown(corner.runtime(), &plan.journal, &plan.instance).await.expect("taken down");
         assert_eq!(corner.inventory().await, (vec![], 0));
     }
 }
@@ -136,8 +136,8 @@ pub(crate) async fn a_teardown_leaves_others_alone(corner: &Corner<'_>) {
     up(corner, &ours).await;
     let (next, theirs) = (up(corner, &next).await, up(&other, &theirs).await);
     // The uid of an environment is not enough: the journal has to be ours too.
-    teardown(corner.runtime(), &corner.journal, &other.instance(1), None).await.expect("nothing to do");
-    teardown(corner.runtime(), &corner.journal, &ours.instance, None).await.expect("taken down");
+    teardown(corner.runtime(), &corner.journal, &other.instance(1)).await.expect("nothing to do");
+    teardown(corner.runtime(), &corner.journal, &ours.instance).await.expect("taken down");
     let left = corner.runtime().list(&Selector::journal(&corner.journal)).await.expect("a list");
     assert_eq!(left, next.containers.into_values().collect::<Vec<_>>());
     let left = corner.runtime().list(&Selector::journal(&other.journal)).await.expect("a list");

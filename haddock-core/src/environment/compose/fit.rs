@@ -6,7 +6,7 @@ use super::classify::{self, Facts, Reason};
 use super::haddock;
 use super::keys::nearest;
 use super::reader::{Cursor, Reader, listed};
-use super::resolve::{ResolveOptions, TAG};
+use super::resolve::{Purpose, ResolveOptions, TAG};
 use super::service;
 use crate::environment::Entry;
 use crate::name::ComponentName;
@@ -127,12 +127,14 @@ fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, servic
     reader.wrong(&cursor, message, "remove one of these `depends_on` or links");
 }
 
-/// The entry that the file names; else the only component with ports, else the only one that exposes any.
+/// The entry that the file names; else the only component with ports, else the only one that exposes any. A release has
+/// to have one.
 pub(super) fn find_entry(
     reader: &mut Reader<'_>,
     root: &Cursor<'_>,
     drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
     settings: &haddock::Draft<'_>,
+    purpose: Purpose,
 ) -> Option<Entry> {
     if let Some(entry) = &settings.entry {
         let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
@@ -170,6 +172,9 @@ pub(super) fn find_entry(
             format!("{first}:{}", ports.first().expect("not empty")),
         ),
     };
+    if purpose == Purpose::Environment {
+        return None;
+    }
     reader.wrong(root, message, format!("say which: `x-haddock: {{ entry: \"{example}\" }}`"));
     None
 }

@@ -27,7 +27,7 @@
 //! assert_eq!(component.image.tag(), Some("main-3f2a1bc"));
 //! assert!(component.versioned);
 //! assert_eq!(resolved.reasons["oracle"].to_string(), "shared: its image is the same in every release, and so are those it links to");
-//! assert_eq!(resolved.spec.settings.entry.port, 8080);
+//! assert_eq!(resolved.spec.entry().map(|entry| entry.port), Some(8080));
 //! # Ok::<(), haddock_core::Error>(())
 //! ```
 

@@ -51,6 +51,8 @@ pub struct ResolveOptions {
 /// A resolved compose file, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
+    /// What it is called: as `x-haddock.service` says, the file's `name`, or its directory.
+    pub name: ServiceName,
     /// The environment.
     pub spec: EnvironmentSpec,
     /// Why each component is versioned or shared.
@@ -86,7 +88,7 @@ impl ComposeFile {
         let resolved = self.read_all(&mut reader, &outer, options);
         let (errors, notes) = reader.finish();
         match resolved {
-            Some((spec, reasons)) if errors.is_empty() => Ok(Resolved { spec, reasons, notes }),
+            Some((name, spec, reasons)) if errors.is_empty() => Ok(Resolved { name, spec, reasons, notes }),
             _ => {
                 debug_assert!(!errors.is_empty(), "what cannot be resolved has an error");
                 Err(errors)
@@ -133,7 +135,7 @@ impl ComposeFile {
         reader: &mut Reader<'t>,
         outer: &Variables,
         options: &ResolveOptions,
-    ) -> Option<(EnvironmentSpec, BTreeMap<ComponentName, Reason>)> {
+    ) -> Option<(ServiceName, EnvironmentSpec, BTreeMap<ComponentName, Reason>)> {
         let root = Cursor { node: &self.tree, path: String::new() };
         if root.is_null() {
             reader.wrong(&root, "the file is empty", "write `services:` and the components below it");
@@ -155,28 +157,27 @@ impl ComposeFile {
         let drafts = self.read_services(reader, &services, outer, options);
         let service = settings.service.clone().or_else(|| self.service_name(reader, &root, name));
         let reasons = relate(reader, &drafts, &settings, options);
-        let entry = find_entry(reader, &root, &drafts, &settings);
+        let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
         }
         if reader.error_count() > 0 {
             return None;
         }
-        let entry = entry?;
         let mut components = BTreeMap::new();
         for (name, draft) in drafts {
-            let component =
-                component(draft, reasons.get(&name)?.is_versioned(), (name == entry.component).then_some(entry.port))?;
-            components.insert(name, component);
+            let port = entry.as_ref().filter(|entry| entry.component == name).map(|entry| entry.port);
+            components.insert(name.clone(), component(draft, reasons.get(&name)?.is_versioned(), port)?);
         }
-        let settings = ServiceSettings {
-            service: service?,
+        let service = service?;
+        let settings = entry.map(|entry| ServiceSettings {
+            service: service.clone(),
             entry,
             ready: settings.ready,
             session: settings.session,
             release: settings.release,
-        };
-        Some((EnvironmentSpec { settings, components }, reasons))
+        });
+        Some((service, EnvironmentSpec { settings, components }, reasons))
     }
 
     fn read_services<'t>(

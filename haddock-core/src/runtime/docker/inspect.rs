@@ -64,9 +64,12 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
     let inside = found.state.unwrap_or_default();
     let state = state(&inside);
     let exposed: Vec<u16> = config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).collect();
-    let addresses = match (&state, found.network_settings) {
-        (ContainerState::Running, Some(settings)) => addresses(&exposed, settings, reach),
-        _ => BTreeMap::new(),
+    let (addresses, published) = match (&state, found.network_settings) {
+        (ContainerState::Running, Some(settings)) => {
+            let published = published(&settings, reach);
+            (addresses(&exposed, settings, reach), published)
+        }
+        _ => Default::default(),
     };
     Container {
         id: ContainerId(found.id.unwrap_or_default()),
@@ -76,6 +79,7 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
         health: health(&inside),
         state,
         addresses,
+        published,
     }
 }
 
@@ -119,6 +123,25 @@ fn addresses(exposed: &[u16], settings: NetworkSettings, reach: Reach) -> BTreeM
             published.collect()
         }
     }
+}
+
+/// Where published ports are reached from this machine. One that is bound to all addresses of the host is reached at
+/// the loopback, or where the engine is.
+fn published(settings: &NetworkSettings, reach: Reach) -> BTreeMap<u16, SocketAddr> {
+    let here = match reach {
+        Reach::Direct => IpAddr::from([127, 0, 0, 1]),
+        Reach::Published(address) => address,
+    };
+    let bindings = settings.ports.iter().flatten();
+    let published = bindings.filter_map(|(port, bindings)| {
+        let address = bindings.iter().flatten().find_map(|binding| {
+            let bound = binding.host_ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok());
+            let address = bound.filter(|ip| !ip.is_unspecified()).unwrap_or(here);
+            Some(SocketAddr::new(address, binding.host_port.as_deref()?.parse().ok()?))
+        })?;
+        Some((tcp_port(port)?, address))
+    });
+    published.collect()
 }
 
 /// `8080` of `8080/tcp`.

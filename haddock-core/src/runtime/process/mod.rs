@@ -130,6 +130,7 @@ impl ProcessRuntime {
             state: life.state,
             started: life.started,
             addresses,
+            published: BTreeMap::new(),
         }
     }
 

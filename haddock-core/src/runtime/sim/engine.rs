@@ -127,6 +127,7 @@ impl SimEngine {
             started: 0,
             health: Health::None,
             addresses: BTreeMap::new(),
+            published: BTreeMap::new(),
         };
         let expose = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container)).collect();
         let (started_at, hangs_until) = (Timestamp::default(), Timestamp::default());

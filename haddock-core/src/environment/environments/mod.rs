@@ -1,0 +1,295 @@
+//! Environments by name: for tests, for a look, any number side by side.
+//!
+//! ```text
+//!   file ─▶ specification ─┐
+//!                          ├─▶ Plan (pure) ─▶ remove ─▶ launch ─▶ ready
+//!   engine ─▶ containers ──┘
+//! ```
+//!
+//! What there is, is read from the labels on the engine each time, and nothing is remembered: an [`up`](Environments::up)
+//! that was killed is finished by the next, and a second one finds nothing to do. Of two at once for one name, one waits
+//! for the other.
+
+mod lock;
+mod ready;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::future::try_join_all;
+
+use self::lock::Locks;
+use super::launch::{LaunchPlan, Launched, launch, remove, teardown};
+use super::plan::{Change, Plan, Wanted, with_needs};
+use super::probe::Probing;
+use super::store::SpecStore;
+use super::{EnvironmentSpec, Readiness};
+use crate::container::{Container, ContainerId, Selector, label};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId};
+use crate::runtime::ContainerRuntime;
+
+/// The environments of a journal on a runtime. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Environments {
+    runtime: Arc<dyn ContainerRuntime>,
+    journal: JournalId,
+    specs: SpecStore,
+    probing: Arc<dyn Probing>,
+    locks: Arc<Locks>,
+}
+
+/// What can be said about an [`up`](Environments::up).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UpOptions {
+    /// Only these components, and what they need; empty: all.
+    pub only: BTreeSet<ComponentName>,
+    /// Leave what was made, if it fails.
+    pub keep_on_failure: bool,
+    /// Ask registries for newer images, although there is one of that name on the host.
+    pub pull: bool,
+    /// Who asks.
+    pub by: String,
+    /// From which VCS commit, with `-dirty` if there were changes.
+    pub commit: Option<String>,
+    /// The compose file.
+    pub file: Option<String>,
+}
+
+/// What an [`up`](Environments::up) has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Up {
+    /// What it did.
+    pub plan: Plan,
+    /// The environment, all of it ready.
+    pub environment: Environment,
+}
+
+/// An environment as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its components' containers.
+    pub components: BTreeMap<ComponentName, Container>,
+    /// Who asked for it, as far as its labels say.
+    pub by: Option<String>,
+    /// From which VCS commit.
+    pub commit: Option<String>,
+    /// From which compose file.
+    pub file: Option<String>,
+}
+
+impl Environment {
+    /// Where a port of a component is reached from this machine: on the host, if it is published there, else at the
+    /// container itself.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such component or port, or it does not run.
+    pub fn address(&self, component: &str, port: u16) -> Result<SocketAddr> {
+        let name = &self.name;
+        let not_found = |message: String, hint: String| Error::new(ErrorKind::NotFound, message).with_hint(hint);
+        let Some(container) = self.components.get(component) else {
+            let known: Vec<&str> = self.components.keys().map(ComponentName::as_str).collect();
+            let message = format!("environment `{name}` has no component `{component}`");
+            return Err(not_found(message, format!("it has `{}`", known.join("`, `"))));
+        };
+        if !container.is_running() {
+            let message = format!("component `{component}` of environment `{name}` does not run");
+            return Err(not_found(message, "bring it up again".to_owned()));
+        }
+        let address = container.published.get(&port).or_else(|| container.addresses.get(&port));
+        address.copied().ok_or_else(|| {
+            let known: BTreeSet<u16> = container.addresses.keys().chain(container.published.keys()).copied().collect();
+            let known: Vec<String> = known.iter().map(u16::to_string).collect();
+            let message = format!("component `{component}` of environment `{name}` has no port {port}");
+            let has = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            not_found(message, format!("{has}; list it under `expose` or `ports`"))
+        })
+    }
+}
+
+/// What is known before anything is done.
+struct Prepared {
+    wanted: LaunchPlan,
+    found: Vec<Container>,
+    plan: Plan,
+}
+
+impl Environments {
+    /// The environments of that journal. Beside the specifications lie the locks.
+    #[must_use]
+    pub fn new(
+        runtime: Arc<dyn ContainerRuntime>,
+        journal: JournalId,
+        specs: SpecStore,
+        probing: Arc<dyn Probing>,
+    ) -> Self {
+        let locks = Arc::new(Locks::new(specs.folder()));
+        Self { runtime, journal, specs, probing, locks }
+    }
+
+    /// What [`up`](Self::up) would do. Images that are not on the host are pulled, and nothing else is done.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up).
+    pub async fn plan(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Plan> {
+        self.prepare(name, spec, options).await.map(|prepared| prepared.plan)
+    }
+
+    /// Brings the environment to what the specification says, and waits until all of it is ready: healthy, where a
+    /// component has a health check; else each port that the file names takes connections.
+    ///
+    /// What is there already and as it should be stays. If it fails, what this call has made is removed again, and
+    /// nothing else, unless [`UpOptions::keep_on_failure`].
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if `only` names no component; [`ImageMissing`](ErrorKind::ImageMissing) and
+    /// the like; [`ContainerExited`](ErrorKind::ContainerExited) and [`NeverReady`](ErrorKind::NeverReady), with the end
+    /// of the log and what the health check said; [`NameTaken`](ErrorKind::NameTaken) if somebody else has one of that
+    /// name on this engine; [`PortTaken`](ErrorKind::PortTaken).
+    pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
+        let _turn = self.locks.take(name).await?;
+        let Prepared { wanted, found, plan } = self.prepare(name, spec, options).await?;
+        let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
+        let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
+        let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
+        remove(&*self.runtime, &gone).await?;
+        let launched = async {
+            let launched = launch(&*self.runtime, &wanted).await?;
+            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched).await?;
+            Ok(launched)
+        };
+        match launched.await {
+            Ok(Launched { .. }) => Ok(Up { plan, environment: self.get(name).await? }),
+            Err(error) => {
+                if !options.keep_on_failure {
+                    self.undo(&wanted.instance, &kept.into_iter().map(|it| it.id).collect()).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Stops and removes the environment. One that is not there is no error: it answers whether there was one.
+    ///
+    /// # Errors
+    /// The runtime's; all that can be removed is removed all the same.
+    pub async fn down(&self, name: &EnvironmentName) -> Result<bool> {
+        let _turn = self.locks.take(name).await?;
+        let uid = InstanceId::of_environment(&self.journal, name);
+        let selector = Selector::environment(&self.journal, &uid);
+        let there =
+            !self.runtime.list(&selector).await?.is_empty() || !self.runtime.networks(&selector).await?.is_empty();
+        teardown(&*self.runtime, &self.journal, &uid).await?;
+        Ok(there)
+    }
+
+    /// The environments that there are, by name.
+    ///
+    /// # Errors
+    /// The runtime's.
+    pub async fn list(&self) -> Result<Vec<Environment>> {
+        let mut all: BTreeMap<EnvironmentName, Vec<Container>> = BTreeMap::new();
+        for container in self.runtime.list(&Selector::journal(&self.journal)).await? {
+            if let Some(name) = container.labels.get(label::NAME).and_then(|name| EnvironmentName::new(name).ok()) {
+                all.entry(name).or_default().push(container);
+            }
+        }
+        Ok(all.into_iter().map(|(name, containers)| environment(name, containers)).collect())
+    }
+
+    /// The environment of that name.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is none, and the runtime's.
+    pub async fn get(&self, name: &EnvironmentName) -> Result<Environment> {
+        let uid = InstanceId::of_environment(&self.journal, name);
+        let containers = self.runtime.list(&Selector::environment(&self.journal, &uid)).await?;
+        if containers.is_empty() {
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no environment `{name}`"))
+                .with_hint("bring it up first, or look which there are"));
+        }
+        Ok(environment(name.clone(), containers))
+    }
+
+    /// The last lines of a component's log, oldest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), and the runtime's.
+    pub async fn logs(&self, name: &EnvironmentName, component: &str, tail: usize) -> Result<Vec<String>> {
+        let environment = self.get(name).await?;
+        let container = environment.components.get(component).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("environment `{name}` has no component `{component}`"))
+        })?;
+        self.runtime.logs(&container.id, tail).await
+    }
+
+    async fn prepare(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Prepared> {
+        if let Some(unknown) = options.only.iter().find(|name| !spec.components.contains_key(*name)) {
+            let known: Vec<&str> = spec.components.keys().map(ComponentName::as_str).collect();
+            return Err(Error::new(ErrorKind::NotFound, format!("there is no component `{unknown}`"))
+                .with_hint(format!("the components are `{}`", known.join("`, `"))));
+        }
+        let members = with_needs(spec, &options.only);
+        let pulls = members.iter().map(|name| async {
+            Ok((name.clone(), self.runtime.pull(&spec.components[name].image, options.pull).await?))
+        });
+        let uid = InstanceId::of_environment(&self.journal, name);
+        let selector = Selector::environment(&self.journal, &uid);
+        let (images, found) = tokio::try_join!(try_join_all(pulls), self.runtime.list(&selector))?;
+        let images: BTreeMap<ComponentName, String> = images.into_iter().collect();
+        let digests: BTreeMap<ComponentName, String> =
+            images.iter().map(|(name, image)| (name.clone(), self.specs.fingerprint(spec, name, image))).collect();
+        let complete = options.only.is_empty();
+        let plan = Plan::new(&Wanted { spec, members: &members, digests: &digests, complete }, &found);
+        let told = [
+            (label::BY, Some(&options.by)),
+            (label::COMMIT, options.commit.as_ref()),
+            (label::FILE, options.file.as_ref()),
+        ];
+        let labels = told.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?.clone())));
+        let within = spec.settings.as_ref().map_or_else(Readiness::default, |settings| settings.ready.clone()).within;
+        let wanted = LaunchPlan {
+            journal: self.journal.clone(),
+            instance: uid,
+            name: Some(name.clone()),
+            epoch: 0,
+            spec: Arc::new(spec.clone()),
+            members,
+            images,
+            spec_digest: NETWORK.to_owned(),
+            digests,
+            labels: labels.collect(),
+            within,
+        };
+        Ok(Prepared { wanted, found, plan })
+    }
+
+    /// Removes what is there beyond these containers. The error that led to it is what counts.
+    async fn undo(&self, uid: &InstanceId, kept: &BTreeSet<ContainerId>) {
+        let selector = Selector::environment(&self.journal, uid);
+        let undone = async {
+            if kept.is_empty() {
+                return teardown(&*self.runtime, &self.journal, uid).await;
+            }
+            let mut made = self.runtime.list(&selector).await?;
+            made.retain(|container| !kept.contains(&container.id));
+            remove(&*self.runtime, &made).await
+        };
+        if let Err(error) = undone.await {
+            tracing::warn!(environment = %uid, %error, "what was made could not all be removed");
+        }
+    }
+}
+
+/// What the network of an environment is made from: nothing that a file says, so far.
+const NETWORK: &str = "network";
+
+fn environment(name: EnvironmentName, containers: Vec<Container>) -> Environment {
+    let said = |label: &str| containers.iter().find_map(|container| container.labels.get(label).cloned());
+    let (by, commit, file) = (said(label::BY), said(label::COMMIT), said(label::FILE));
+    let named = containers.into_iter().filter_map(|container| Some((container.component()?, container)));
+    Environment { name, components: named.collect(), by, commit, file }
+}

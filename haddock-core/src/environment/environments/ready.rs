@@ -1,0 +1,97 @@
+//! Waiting until all of an environment is ready.
+
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::time::timeout;
+
+use crate::container::{Container, ContainerState, Health};
+use crate::environment::launch::{LaunchPlan, Launched, exited, unhealthy, with_logs};
+use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::ComponentName;
+use crate::runtime::ContainerRuntime;
+use crate::time::sleep;
+
+/// Between two looks: quick at first, because a program listens a few milliseconds after its start.
+const FIRST: Duration = Duration::from_millis(5);
+const LAST: Duration = Duration::from_millis(250);
+
+/// Waits until each member that runs is ready, for at most as long as the plan says.
+pub(super) async fn wait(
+    runtime: &dyn ContainerRuntime,
+    probing: &dyn Probing,
+    plan: &LaunchPlan,
+    launched: &Launched,
+) -> Result<()> {
+    let waits = launched.containers.iter().filter(|(_, container)| container.is_running()).map(|(name, container)| {
+        let one = One { runtime, probing, plan, name };
+        async move { one.wait(container.clone()).await }
+    });
+    try_join_all(waits).await.map(|_: Vec<()>| ())
+}
+
+struct One<'a> {
+    runtime: &'a dyn ContainerRuntime,
+    probing: &'a dyn Probing,
+    plan: &'a LaunchPlan,
+    name: &'a ComponentName,
+}
+
+impl One<'_> {
+    async fn wait(&self, container: Container) -> Result<()> {
+        let mut last = None;
+        let ready = self.until_ready(container.clone(), &mut last);
+        match timeout(self.plan.within, ready).await {
+            Ok(ready) => ready,
+            Err(_) => {
+                let (name, within) = (self.name, self.plan.within.as_secs_f64());
+                let why = last.map_or_else(|| "its health check has no verdict".to_owned(), |why| why);
+                let error = Error::new(
+                    ErrorKind::NeverReady,
+                    format!("component `{name}` was not ready within {within} s: {why}"),
+                );
+                let error = error.with_hint("see its log; raise `x-haddock.ready.within` if it is just slow");
+                Err(with_logs(self.runtime, &container.id, error).await)
+            }
+        }
+    }
+
+    async fn until_ready(&self, mut container: Container, last: &mut Option<String>) -> Result<()> {
+        let mut pause = FIRST;
+        loop {
+            match (&container.state, container.health) {
+                (ContainerState::Running, Health::Healthy) => return Ok(()),
+                (ContainerState::Running, Health::Unhealthy) => {
+                    return Err(unhealthy(self.runtime, self.name, &container.id).await);
+                }
+                (ContainerState::Running, Health::Starting) => {}
+                (ContainerState::Running, Health::None) => match self.probe(&container).await {
+                    Ok(()) => return Ok(()),
+                    Err((port, failure)) => *last = Some(format!("probing port {port}: {failure}")),
+                },
+                _ => return Err(exited(self.runtime, self.name, &container).await),
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LAST);
+            if let Some(now) = self.runtime.inspect(&container.id).await? {
+                container = now;
+            } else {
+                let message = format!("the container of component `{}` was removed meanwhile", self.name);
+                return Err(Error::new(ErrorKind::ContainerExited, message));
+            }
+        }
+    }
+
+    /// Probes each port that the file names.
+    async fn probe(&self, container: &Container) -> Result<(), (u16, ProbeFailure)> {
+        let settings = self.plan.spec.settings.as_ref();
+        for port in &self.plan.spec.components[self.name].expose {
+            let Some(address) = container.addresses.get(port) else { continue };
+            let entry = settings.filter(|it| it.entry.component == *self.name && it.entry.port == *port);
+            let probe = Probe { address: *address, http: entry.and_then(|settings| settings.ready.http.clone()) };
+            self.probing.probe(&probe, PROBE_LIMIT).await.map_err(|failure| (*port, failure))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! Launching an environment, an instance of a service or one by itself, and taking it down again.
+//!
+//! ```text
+//!   network ─▶ create all, at once ─▶ start along depends_on and links
+//! ```
+//!
+//! Both may be done again at any time, by the same controller or its successor: a launch takes over what is there and
+//! starts only what was never started; a teardown removes what is left.
+
+mod failure;
+mod plan;
+mod teardown;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::future::try_join_all;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+pub use failure::exited;
+pub(crate) use failure::{unhealthy, with_logs};
+pub use plan::LaunchPlan;
+use plan::Order;
+pub(crate) use teardown::remove;
+pub use teardown::{DEFAULT_GRACE, teardown};
+
+use super::DependencyCondition;
+use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, NetworkSpec, Selector};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::ComponentName;
+use crate::runtime::ContainerRuntime;
+use crate::time::sleep;
+
+/// Between two looks at a dependency: quick at first, because most are quick.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_millis(250);
+
+/// A launched instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launched {
+    /// Its containers, as they were when all had been started.
+    pub containers: BTreeMap<ComponentName, Container>,
+    /// Where its entry listens, or will.
+    pub entry: Option<SocketAddr>,
+}
+
+/// Launches the instance. Done again, it takes over what is there. Whether the entry is ready is for a
+/// [`Probe`](super::probe::Probe) to say.
+///
+/// What it made before it failed or was dropped stays for [`teardown`].
+///
+/// # Errors
+/// [`ContainerExited`](ErrorKind::ContainerExited) if a component ended although it should run, with its exit code,
+/// the end of its log, and what its health check said; [`NeverReady`](ErrorKind::NeverReady) if a dependency is
+/// unhealthy or was not ready in time; [`NameTaken`](ErrorKind::NameTaken) if a container or network of its name is
+/// another's, or of another specification; and the runtime's own.
+pub async fn launch(runtime: &dyn ContainerRuntime, plan: &LaunchPlan) -> Result<Launched> {
+    let order = plan.order()?;
+    let doing = watch::Sender::new(String::from("its network and containers are made"));
+    let launched = async {
+        let ids = create(runtime, plan, &order).await?;
+        let launch = Launch { runtime, plan, order: &order, ids, doing: &doing };
+        launch.start().await?;
+        launch.look().await
+    };
+    match timeout(plan.within, launched).await {
+        Ok(launched) => launched,
+        Err(_) => {
+            let message = format!(
+                "instance `{}` was not launched within {} s: the last thing known is that {}",
+                plan.instance,
+                plan.within.as_secs_f64(),
+                doing.borrow().as_str()
+            );
+            let error = Error::new(ErrorKind::NeverReady, message)
+                .with_hint("look at the log lines, or raise `x-haddock.ready.within`");
+            Err(failure::with_logs_of_all(runtime, plan, error).await)
+        }
+    }
+}
+
+fn other_specification(what: &str, name: &str) -> Error {
+    Error::new(ErrorKind::NameTaken, format!("{what} `{name}` exists and was made from another specification"))
+        .with_hint("take the instance down first, or launch under another id")
+}
+
+/// Makes the network and the containers, or takes over those that are there.
+async fn create(
+    runtime: &dyn ContainerRuntime,
+    plan: &LaunchPlan,
+    order: &Order,
+) -> Result<BTreeMap<ComponentName, ContainerId>> {
+    let ours = Selector::environment(&plan.journal, &plan.instance);
+    if runtime.capabilities().networks {
+        let there = runtime.networks(&ours).await?;
+        match there.iter().find(|network| network.name == plan.prefix()) {
+            Some(network) if !plan.made(&network.labels, None) => {
+                return Err(other_specification("network", &network.name));
+            }
+            Some(_) => {}
+            None => {
+                let spec = NetworkSpec { name: plan.prefix().to_owned(), labels: plan.labels(None) };
+                runtime.create_network(&spec).await?;
+            }
+        }
+    }
+    let there = runtime.list(&ours).await?;
+    let created = order.keys().map(|name| async {
+        let spec = plan.container(name, &plan.spec.components[name])?;
+        // One that is on its way out is waited for by `create`.
+        let existing = there.iter().find(|it| it.name == spec.name && it.state != ContainerState::Removing);
+        let id = match existing {
+            Some(existing) if !plan.made(&existing.labels, Some(name)) => {
+                return Err(other_specification("container", &spec.name));
+            }
+            Some(existing) => existing.id.clone(),
+            None => create_one(runtime, plan, name, &spec).await?,
+        };
+        Ok((name.clone(), id))
+    });
+    Ok(try_join_all(created).await?.into_iter().collect())
+}
+
+/// Creates a container. A predecessor that was killed may have asked for the same one a moment ago, under its own
+/// epoch, and the engine may only now have made it: then the name is taken, by what is ours.
+async fn create_one(
+    runtime: &dyn ContainerRuntime,
+    plan: &LaunchPlan,
+    name: &ComponentName,
+    spec: &ContainerSpec,
+) -> Result<ContainerId> {
+    match runtime.create(spec).await {
+        Err(error) if error.kind() == ErrorKind::NameTaken => {
+            let there = runtime.list(&Selector::environment(&plan.journal, &plan.instance)).await?;
+            let ours = there.into_iter().find(|it| it.name == spec.name && plan.made(&it.labels, Some(name)));
+            ours.map(|it| it.id).ok_or(error)
+        }
+        created => created,
+    }
+}
+
+/// A launch whose containers exist.
+struct Launch<'a> {
+    runtime: &'a dyn ContainerRuntime,
+    plan: &'a LaunchPlan,
+    order: &'a Order,
+    ids: BTreeMap<ComponentName, ContainerId>,
+    /// What it waits for, in words, for the error when time is up.
+    doing: &'a watch::Sender<String>,
+}
+
+impl Launch<'_> {
+    /// Starts everything, each as soon as what it needs is there.
+    async fn start(&self) -> Result<()> {
+        let started: watch::Sender<BTreeSet<ComponentName>> = watch::Sender::default();
+        let starts = self.order.iter().map(|(name, needs)| {
+            let started = &started;
+            async move {
+                for (need, condition) in needs {
+                    let mut progress = started.subscribe();
+                    progress.wait_for(|started| started.contains(need)).await.expect("the sender lives as long");
+                    self.wait_for(name, need, *condition).await?;
+                }
+                self.runtime.start(&self.ids[name]).await?;
+                started.send_modify(|started| {
+                    started.insert(name.clone());
+                });
+                Ok(())
+            }
+        });
+        try_join_all(starts).await.map(|_: Vec<()>| ())
+    }
+
+    /// Waits until a component that was started meets the condition.
+    async fn wait_for(&self, name: &ComponentName, need: &ComponentName, condition: DependencyCondition) -> Result<()> {
+        let wanted = match condition {
+            DependencyCondition::Started => return Ok(()),
+            DependencyCondition::Healthy => "healthy",
+            DependencyCondition::CompletedSuccessfully => "done",
+        };
+        self.doing.send_replace(format!("component `{name}` waits for `{need}` to be {wanted}"));
+        let mut pause = FIRST_LOOK;
+        loop {
+            let container = self.inspect(need).await?;
+            match (&container.state, condition) {
+                (ContainerState::Exited { code: 0, .. }, DependencyCondition::CompletedSuccessfully) => return Ok(()),
+                (ContainerState::Exited { .. }, _) => return Err(exited(self.runtime, need, &container).await),
+                (ContainerState::Running, DependencyCondition::Healthy) => match container.health {
+                    Health::Healthy => return Ok(()),
+                    Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
+                    Health::None => {
+                        let message =
+                            format!("component `{name}` waits for `{need}` to be healthy, which has no health check");
+                        return Err(Error::new(ErrorKind::ComposeFile, message)
+                            .with_hint(format!("give `{need}` a `healthcheck`, or depend on `service_started`")));
+                    }
+                    Health::Starting => {}
+                },
+                _ => {}
+            }
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(LAST_LOOK);
+        }
+    }
+
+    async fn inspect(&self, name: &ComponentName) -> Result<Container> {
+        let found = self.runtime.inspect(&self.ids[name]).await?;
+        found.ok_or_else(|| {
+            let message = format!("the container of component `{name}` was removed while its instance was launched");
+            Error::new(ErrorKind::ContainerExited, message)
+        })
+    }
+
+    /// What is there when all has been started. A component that has ended is a failure, unless it has done its work:
+    /// ended with 0, is not the entry, and nobody needs it running.
+    async fn look(&self) -> Result<Launched> {
+        let looks = self.ids.keys().map(|name| async { Ok((name.clone(), self.inspect(name).await?)) });
+        let containers: BTreeMap<ComponentName, Container> = try_join_all(looks).await?.into_iter().collect();
+        let entry = self.plan.spec.entry();
+        for (name, container) in &containers {
+            let ContainerState::Exited { code, .. } = container.state else { continue };
+            let needed_running = self.order.values().filter_map(|needs| needs.get(name));
+            let needed = needed_running.into_iter().any(|need| *need != DependencyCondition::CompletedSuccessfully);
+            if code != 0 || needed || entry.is_some_and(|entry| entry.component == *name) {
+                return Err(exited(self.runtime, name, container).await);
+            }
+        }
+        let address = entry.and_then(|entry| containers.get(&entry.component)?.addresses.get(&entry.port).copied());
+        Ok(Launched { containers, entry: address })
+    }
+}

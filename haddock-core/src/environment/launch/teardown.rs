@@ -1,0 +1,62 @@
+//! Taking an environment down again, by labels alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::container::{Container, Selector, label};
+use crate::error::Result;
+use crate::name::{InstanceId, JournalId};
+use crate::runtime::ContainerRuntime;
+
+/// How long a stop waits before it kills, unless the component says otherwise (Compose Specification,
+/// `stop_grace_period`).
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// Stops and removes everything of the environment, and its network. What is not there any more is no error; what does
+/// not carry the labels of this journal and this environment is never touched.
+///
+/// Components stop after those that need them, each with its own grace, or [`DEFAULT_GRACE`], as their labels say.
+///
+/// # Errors
+/// The first of the runtime's; all that can be removed is removed all the same.
+pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, instance: &InstanceId) -> Result<()> {
+    let ours = Selector::environment(journal, instance);
+    let containers = runtime.list(&ours).await?;
+    let containers: Vec<Container> = containers.into_iter().filter(|it| ours.matches(&it.labels)).collect();
+    remove(runtime, &containers).await?;
+    if runtime.capabilities().networks {
+        let networks = runtime.networks(&ours).await?;
+        let networks = networks.iter().filter(|it| ours.matches(&it.labels));
+        join_all(networks.map(|it| runtime.remove_network(&it.id))).await.into_iter().collect::<Result<()>>()?;
+    }
+    Ok(())
+}
+
+/// Stops and removes these containers, those first that need others.
+///
+/// # Errors
+/// The first of the runtime's; all that can be removed is removed all the same.
+pub(crate) async fn remove(runtime: &dyn ContainerRuntime, containers: &[Container]) -> Result<()> {
+    let mut waves: BTreeMap<u64, Vec<&Container>> = BTreeMap::new();
+    for container in containers.iter().filter(|it| it.is_running()) {
+        waves.entry(number(container, label::RANK).unwrap_or(0)).or_default().push(container);
+    }
+    for wave in waves.values().rev() {
+        let stops = wave.iter().map(|it| {
+            let grace = number(it, label::GRACE).map_or(DEFAULT_GRACE, Duration::from_millis);
+            runtime.stop(&it.id, grace)
+        });
+        for error in join_all(stops).await.into_iter().filter_map(Result::err) {
+            // A removal kills what a stop could not.
+            tracing::warn!(%error, "a container did not stop");
+        }
+    }
+    let removed = join_all(containers.iter().map(|it| runtime.remove(&it.id))).await;
+    removed.into_iter().collect()
+}
+
+fn number(container: &Container, label: &str) -> Option<u64> {
+    container.labels.get(label)?.parse().ok()
+}

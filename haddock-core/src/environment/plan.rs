@@ -1,0 +1,230 @@
+//! What has to be done so that an environment is as its file says. Pure: nothing is looked up and nothing done here.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DependencyCondition, EnvironmentSpec};
+use crate::container::{Container, ContainerState, label};
+use crate::name::ComponentName;
+
+/// An environment as it is wanted.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// What its file says.
+    pub spec: &'a EnvironmentSpec,
+    /// The components that are to run.
+    pub members: &'a BTreeSet<ComponentName>,
+    /// For each of them, the digest of all that it is made from.
+    pub digests: &'a BTreeMap<ComponentName, String>,
+    /// Whether these are all: what else is there goes.
+    pub complete: bool,
+}
+
+/// What becomes of a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// It is made and started.
+    Create,
+    /// It is there, and is started for the first time.
+    Start,
+    /// Its container is removed, and another made and started.
+    Replace,
+    /// It stays as it is.
+    Keep,
+    /// It is removed.
+    Remove,
+}
+
+/// Why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// It is not there.
+    Missing,
+    /// It was made and never started.
+    NeverStarted,
+    /// Its image, or what the file says of it, is another than it was made from.
+    Changed,
+    /// It should run, and has ended with this exit code.
+    Ended(i64),
+    /// A component that it needs is new.
+    Needs(ComponentName),
+    /// It runs, and is as the file says.
+    Runs,
+    /// It has done its work: it ended with exit code 0, and is not needed any longer.
+    Done,
+    /// The file does not have it.
+    NotInFile,
+}
+
+/// What becomes of one component, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The component.
+    pub component: ComponentName,
+    /// What becomes of it.
+    pub change: Change,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// What has to be done, in the order in which it is: what others need comes first, what goes comes last.
+///
+/// `Display` has a line for each component; as JSON it is the list.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Plan(pub Vec<Planned>);
+
+impl Plan {
+    /// Compares what is wanted with the containers that carry the environment's labels.
+    #[must_use]
+    pub fn new(wanted: &Wanted<'_>, found: &[Container]) -> Self {
+        let order = order(wanted.spec, wanted.members);
+        let mut plan: Vec<Planned> = Vec::new();
+        let mut renewed: BTreeSet<&ComponentName> = BTreeSet::new();
+        for name in &order {
+            let needs = needs(wanted.spec, wanted.members, name);
+            let new_need = needs.keys().copied().find(|need| renewed.contains(*need));
+            let (change, cause) = judge(wanted, name, find(found, name), new_need);
+            if matches!(change, Change::Create | Change::Replace) {
+                renewed.insert(name);
+            }
+            plan.push(Planned { component: (*name).clone(), change, cause });
+        }
+        if wanted.complete {
+            let others: BTreeSet<ComponentName> = found.iter().filter_map(Container::component).collect();
+            let others = others.into_iter().filter(|name| !wanted.members.contains(name));
+            plan.extend(others.map(|component| Planned { component, change: Change::Remove, cause: Cause::NotInFile }));
+        }
+        Self(plan)
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|planned| planned.change == Change::Keep)
+    }
+
+    /// The components to which this happens.
+    pub fn all(&self, change: Change) -> impl Iterator<Item = &ComponentName> {
+        self.0.iter().filter(move |planned| planned.change == change).map(|planned| &planned.component)
+    }
+}
+
+fn judge(
+    wanted: &Wanted<'_>,
+    name: &ComponentName,
+    found: Option<&Container>,
+    new_need: Option<&ComponentName>,
+) -> (Change, Cause) {
+    let Some(container) = found else { return (Change::Create, Cause::Missing) };
+    if container.labels.get(label::SPEC) != wanted.digests.get(name) {
+        return (Change::Replace, Cause::Changed);
+    }
+    match container.state {
+        ContainerState::Created => (Change::Start, Cause::NeverStarted),
+        ContainerState::Exited { code: 0, .. } if !must_run(wanted, name) => (Change::Keep, Cause::Done),
+        ContainerState::Exited { code, .. } => (Change::Replace, Cause::Ended(code)),
+        ContainerState::Running => match new_need {
+            Some(need) => (Change::Replace, Cause::Needs(need.clone())),
+            None => (Change::Keep, Cause::Runs),
+        },
+        ContainerState::Removing => (Change::Create, Cause::Missing),
+    }
+}
+
+/// Whether a component that has ended with 0 is amiss: it takes the traffic or has ports, or another needs it running.
+fn must_run(wanted: &Wanted<'_>, name: &ComponentName) -> bool {
+    let component = &wanted.spec.components[name];
+    let needed = wanted.members.iter().filter_map(|other| needs(wanted.spec, wanted.members, other).remove(name));
+    !component.expose.is_empty() || needed.into_iter().any(|when| when != DependencyCondition::CompletedSuccessfully)
+}
+
+fn find<'c>(found: &'c [Container], name: &ComponentName) -> Option<&'c Container> {
+    found.iter().find(|container| container.component().as_ref() == Some(name))
+}
+
+/// What a component needs, of these: its links and dependencies, and what has to be true of each before it starts.
+pub(crate) fn needs<'a>(
+    spec: &'a EnvironmentSpec,
+    members: &BTreeSet<ComponentName>,
+    name: &ComponentName,
+) -> BTreeMap<&'a ComponentName, DependencyCondition> {
+    let component = &spec.components[name];
+    let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started));
+    let all = links.chain(component.depends_on.iter().map(|(name, condition)| (name, *condition)));
+    all.filter(|(need, _)| *need != name && members.contains(*need)).collect()
+}
+
+/// The members, each after those that it needs. A circle, which no file has, is broken somewhere.
+fn order<'a>(spec: &EnvironmentSpec, members: &'a BTreeSet<ComponentName>) -> Vec<&'a ComponentName> {
+    let mut left: BTreeSet<&ComponentName> = members.iter().collect();
+    let mut order = Vec::new();
+    while let Some(first) = left.first().copied() {
+        let free = |name: &&&ComponentName| needs(spec, members, name).keys().all(|need| !left.contains(*need));
+        let next = left.iter().find(free).map_or(first, |name| *name);
+        left.remove(next);
+        order.push(next);
+    }
+    order
+}
+
+/// These components and all that they need, or all there are if none is named.
+#[must_use]
+pub fn with_needs(spec: &EnvironmentSpec, only: &BTreeSet<ComponentName>) -> BTreeSet<ComponentName> {
+    let all: BTreeSet<ComponentName> = spec.components.keys().cloned().collect();
+    if only.is_empty() {
+        return all;
+    }
+    let mut members = BTreeSet::new();
+    let mut open: Vec<ComponentName> = only.iter().filter(|name| all.contains(*name)).cloned().collect();
+    while let Some(name) = open.pop() {
+        if members.insert(name.clone()) {
+            open.extend(needs(spec, &all, &name).into_keys().cloned());
+        }
+    }
+    members
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Create => "create",
+            Self::Start => "start",
+            Self::Replace => "replace",
+            Self::Keep => "keep",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("it is not there"),
+            Self::NeverStarted => f.write_str("it was never started"),
+            Self::Changed => f.write_str("its image or its part of the file has changed"),
+            Self::Ended(code) => write!(f, "it has ended with exit code {code}"),
+            Self::Needs(need) => write!(f, "`{need}`, which it needs, is new"),
+            Self::Runs => f.write_str("it runs and is as the file says"),
+            Self::Done => f.write_str("it has done its work"),
+            Self::NotInFile => f.write_str("the file does not have it"),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for planned in &self.0 {
+            writeln!(f, "{:<8} {}: {}", planned.change.to_string(), planned.component, planned.cause)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;
