@@ -17,7 +17,7 @@
 //!
 //! # Where things are
 //!
-//! - [`environment`]: the compose file, and what it describes; [`image`]: references to images.
+//! - [`environment`]: the compose file, what it describes, and environments by name; [`image`]: references to images.
 //! - [`release`]: everything that decides, as one pure function, [`release::step()`].
 //! - [`runtime`], [`locator`], [`journal`]: the ports. Each is a trait with its contract, has several implementations,
 //!   and a conformance suite for yours.

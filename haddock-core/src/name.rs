@@ -161,6 +161,28 @@ name!(
     LocatorName, "locator name", 63, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
 );
 
+impl EnvironmentName {
+    /// The name of the copy that a branch gets: the file's name and the branch's, as far as they fit, in lower case,
+    /// with `-` for what a name cannot have. Without a branch it is the file's name.
+    ///
+    /// ```
+    /// use haddock_core::{EnvironmentName, ServiceName};
+    ///
+    /// let shop = ServiceName::new("shop")?;
+    /// assert_eq!(EnvironmentName::of_branch(&shop, Some("feature/PAY_42")).as_str(), "shop-feature-pay-42");
+    /// assert_eq!(EnvironmentName::of_branch(&shop, None).as_str(), "shop");
+    /// # Ok::<(), haddock_core::Error>(())
+    /// ```
+    #[must_use]
+    pub fn of_branch(file: &ServiceName, branch: Option<&str>) -> Self {
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+        let branch: String = branch.unwrap_or_default().chars().map(plain).collect();
+        let text: String = format!("{file}-{branch}").chars().take(63).collect();
+        let text = text.trim_end_matches('-');
+        Self { head: head(text), text: text.into() }
+    }
+}
+
 impl InstanceId {
     /// The id of the `number`-th instance that this journal ever started for the service.
     #[must_use]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Resolved, Variables};
 use haddock_core::image::ImageReference;
-use haddock_core::{ComponentName, Error, ErrorKind, Result};
+use haddock_core::{ComponentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -26,21 +26,32 @@ pub(crate) struct Found {
     pub(crate) resolved: Resolved,
 }
 
-/// Reads the file, or the one that Compose would find, and resolves it.
-pub(crate) fn resolve(file: Option<&Path>, options: &Options) -> Result<Found> {
+/// What the file is called.
+pub(crate) fn name(file: Option<&Path>, options: &Options) -> Result<ServiceName> {
+    let (file, resolve) = read(file, options, Purpose::Environment)?;
+    file.service_name(&resolve)
+}
+
+fn read(file: Option<&Path>, options: &Options, purpose: Purpose) -> Result<(ComposeFile, ResolveOptions)> {
     let variables = Variables::of_process();
     let file = match file {
         Some(path) => ComposeFile::read(path)?,
         None => ComposeFile::find(Path::new("."), &variables)?,
     };
-    let mut resolve = ResolveOptions {
+    let resolve = ResolveOptions {
         variables,
         tag: options.tag.clone(),
         release_variables: options.variables.clone(),
         images: BTreeMap::new(),
         env_files: options.env_files.clone(),
-        purpose: Purpose::Release,
+        purpose,
     };
+    Ok((file, resolve))
+}
+
+/// Reads the file, or the one that Compose would find, and resolves it.
+pub(crate) fn resolve(file: Option<&Path>, options: &Options, purpose: Purpose) -> Result<Found> {
+    let (file, mut resolve) = read(file, options, purpose)?;
     let (mut tags, mut images) = (BTreeMap::new(), BTreeMap::new());
     for (name, image) in &options.images {
         let name = ComponentName::new(name)?;

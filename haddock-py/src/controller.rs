@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use haddock_core::controller::ReleaseOptions;
 use haddock_core::environment::ServiceSettings;
+use haddock_core::environment::compose::Purpose;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Verb};
@@ -17,6 +18,7 @@ use crate::call::Call;
 use crate::compose::{self, Options};
 use crate::convert::{seconds, to_python};
 use crate::driver::{Driver, VirtualTime};
+use crate::environment::Environments;
 use crate::error::Raised;
 use crate::home::Home;
 use crate::house::{House, Parts};
@@ -81,6 +83,11 @@ impl Controller {
 
 #[pymethods]
 impl Controller {
+    /// The environments of its journal.
+    fn environments(&self) -> PyResult<Environments> {
+        Ok(Environments::of(self.house()?))
+    }
+
     /// Releases what a compose file describes.
     fn release(
         &self,
@@ -95,7 +102,7 @@ impl Controller {
         let work = {
             let house = Arc::clone(&house);
             async move {
-                let found = compose::resolve(file.as_deref(), &options)?.resolved;
+                let found = compose::resolve(file.as_deref(), &options, Purpose::Release)?.resolved;
                 let release = house.release(&found.spec, &by, ReleaseOptions { commit, force }).await?;
                 Ok((release, found.name))
             }
@@ -136,7 +143,9 @@ impl Controller {
         let driver = house.driver.clone();
         driver.done(async move {
             let mut settings = match file {
-                Some(file) => compose::resolve(Some(&file), &options)?.resolved.spec.service()?.clone(),
+                Some(file) => {
+                    compose::resolve(Some(&file), &options, Purpose::Release)?.resolved.spec.service()?.clone()
+                }
                 None => ServiceSettings::external(name.clone(), address),
             };
             if settings.service != name {
@@ -154,7 +163,7 @@ impl Controller {
         let driver = house.driver.clone();
         driver.done(async move {
             let spec = match file {
-                Some(file) => Some(compose::resolve(Some(&file), &options)?.resolved.spec),
+                Some(file) => Some(compose::resolve(Some(&file), &options, Purpose::Release)?.resolved.spec),
                 None => None,
             };
             house.recover(&name, spec).await
@@ -211,7 +220,7 @@ impl Controller {
     /// The resolved compose file, as plain data.
     fn resolve(&self, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
         let driver = self.house()?.driver.clone();
-        let work = async move { compose::resolve(file.as_deref(), &options) };
+        let work = async move { compose::resolve(file.as_deref(), &options, Purpose::Release) };
         driver.call(work, |py, found| to_python(py, &compose::plain(&found)))
     }
 
@@ -220,7 +229,7 @@ impl Controller {
         let house = self.house()?;
         let driver = house.driver.clone();
         let work = async move {
-            let found = compose::resolve(file.as_deref(), &options)?;
+            let found = compose::resolve(file.as_deref(), &options, Purpose::Release)?;
             let service = house.service(&found.resolved.name);
             let steps = service.plan(&found.resolved.spec).await?;
             Ok(json!({ "environment": compose::plain(&found), "steps": steps }))

@@ -11,6 +11,7 @@
 //! | `convert`, `error` | plain data and errors, in both directions |
 //! | `compose` | the compose file |
 //! | `controller`, `release` | the verbs |
+//! | `environment` | environments by name |
 //! | `house` | what a controller and its releases share |
 //! | `runtime`, `locator`, `sim` | the ports of haddock-core |
 //! | `python` | the ports, written in Python |
@@ -21,6 +22,7 @@ mod compose;
 mod controller;
 mod convert;
 mod driver;
+mod environment;
 mod error;
 mod home;
 mod house;
@@ -42,6 +44,8 @@ mod native {
     use crate::convert::duration;
     #[pymodule_export]
     use crate::driver::{VirtualTime, shut_down};
+    #[pymodule_export]
+    use crate::environment::Environments;
     #[pymodule_export]
     use crate::error::error_kinds;
     #[pymodule_export]

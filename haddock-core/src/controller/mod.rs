@@ -49,6 +49,7 @@ pub use service::{Events, Release, ReleaseOptions, Service, Status};
 pub use summary::{InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
 pub use watcher::Watcher;
 
+use crate::environment::environments::Environments;
 use crate::environment::probe::{NetworkProbing, Probe, Prober, Probing, STEADY};
 use crate::environment::store::SpecStore;
 use crate::journal::Journal;
@@ -136,6 +137,15 @@ impl Controller {
     #[must_use]
     pub fn service(&self, name: ServiceName) -> Service {
         Service::new(Arc::clone(&self.ports), name)
+    }
+}
+
+impl Controller {
+    /// The environments of this controller's journal, by name.
+    #[must_use]
+    pub fn environments(&self) -> Environments {
+        let Ports { runtime, journal, specs, probing, .. } = &*self.ports;
+        Environments::new(Arc::clone(runtime), journal.id().clone(), specs.clone(), Arc::clone(probing))
     }
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     __version__: str
     from . import testing as testing
     from ._controller import Controller, connect
+    from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, PlannedChange
     from ._errors import (
         AddressPoolExhausted,
         Busy,
@@ -76,12 +77,12 @@ if TYPE_CHECKING:
     from ._release import Events, Release
     from ._results import (
         ComponentInfo,
-        Environment,
         Event,
         InstanceStatus,
         Plan,
         ReleaseResult,
         ReleaseStatus,
+        ResolvedFile,
         ServiceStatus,
         VersionStatus,
     )
@@ -104,6 +105,8 @@ __all__ = [
     "Docker",
     "Duration",
     "Environment",
+    "EnvironmentComponent",
+    "EnvironmentPlan",
     "Event",
     "Events",
     "Fenced",
@@ -134,6 +137,7 @@ __all__ = [
     "Number",
     "Place",
     "Plan",
+    "PlannedChange",
     "PortTaken",
     "Process",
     "PublishedPort",
@@ -144,6 +148,7 @@ __all__ = [
     "ReleaseResult",
     "ReleaseStatus",
     "RemoteGateway",
+    "ResolvedFile",
     "Route",
     "RoutingTable",
     "RuntimeCapabilities",
@@ -165,6 +170,7 @@ __all__ = [
 # Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
 _HOMES = {
     "_controller": ("Controller", "connect"),
+    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "PlannedChange"),
     "_errors": (
         "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError",
         "ImageMissing", "InvalidImageReference", "InvalidName", "InvalidValue", "IoError", "JournalCorrupt",
@@ -180,7 +186,7 @@ _HOMES = {
     ),
     "_release": ("Events", "Release"),
     "_results": (
-        "ComponentInfo", "Environment", "Event", "InstanceStatus", "Plan", "ReleaseResult", "ReleaseStatus",
+        "ComponentInfo", "Event", "InstanceStatus", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",
         "ServiceStatus", "VersionStatus",
     ),
     "_runtimes": ("ContainerRuntime", "Docker", "Process", "Sim", "SimImage"),

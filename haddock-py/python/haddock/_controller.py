@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _native
 from ._bridge import wait, wait_async
+from ._environment_verbs import EnvironmentVerbs, options_of, path_of
 from ._errors import InvalidValue, IoError, NotFound
 from ._release import Release
-from ._results import Environment, Event, Plan, ServiceStatus
+from ._results import Event, Plan, ResolvedFile, ServiceStatus
 from ._values import optional_seconds, who
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ANY_TAG = "adopted"
 
 
-class Controller:
+class Controller(EnvironmentVerbs):
     """Releases services: a container runtime, a service locator and a journal put together.
 
     Each verb blocks, and can be interrupted by Ctrl-C; `verb_async()` is the same as a coroutine. Use it as a context
@@ -172,10 +173,10 @@ class Controller:
         give it all new sessions at once: nothing else serves
         hold that for 10m; then it has settled
         """
-        options = _options(tag, images, variables, env_files)
+        options = options_of(tag, images, variables, env_files)
         if dry_run:
-            return Plan._of(wait(self._native.plan(_path(file), options)))
-        call = self._native.release(_path(file), options, commit, by or self._by, force)
+            return Plan._of(wait(self._native.plan(path_of(file), options)))
+        call = self._native.release(path_of(file), options, commit, by or self._by, force)
         return Release(wait(call), by or self._by)
 
     @overload
@@ -220,10 +221,10 @@ class Controller:
         dry_run: bool = False,
     ) -> Release | Plan:
         """As `release`, in the running loop."""
-        options = _options(tag, images, variables, env_files)
+        options = options_of(tag, images, variables, env_files)
         if dry_run:
-            return Plan._of(await wait_async(self._native.plan(_path(file), options)))
-        call = self._native.release(_path(file), options, commit, by or self._by, force)
+            return Plan._of(await wait_async(self._native.plan(path_of(file), options)))
+        call = self._native.release(path_of(file), options, commit, by or self._by, force)
         return Release(await wait_async(call), by or self._by)
 
     def rollback(self, service: str, *, by: str | None = None) -> Release:
@@ -252,10 +253,10 @@ class Controller:
         they are the defaults. `idle` is when its sessions expire, `cookie` the name of the cookie by which it knows
         them. Returns once it has answered its probe.
         """
-        options = _options(tag or _ANY_TAG, None, None, ())
+        options = options_of(tag or _ANY_TAG, None, None, ())
         wait(
             self._native.adopt(
-                service, address, _path(file), options, optional_seconds(idle), cookie, by or self._by
+                service, address, path_of(file), options, optional_seconds(idle), cookie, by or self._by
             )
         )
 
@@ -271,10 +272,10 @@ class Controller:
         by: str | None = None,
     ) -> None:
         """As `adopt`, in the running loop."""
-        options = _options(tag or _ANY_TAG, None, None, ())
+        options = options_of(tag or _ANY_TAG, None, None, ())
         await wait_async(
             self._native.adopt(
-                service, address, _path(file), options, optional_seconds(idle), cookie, by or self._by
+                service, address, path_of(file), options, optional_seconds(idle), cookie, by or self._by
             )
         )
 
@@ -285,14 +286,14 @@ class Controller:
         stands for specifications that were lost, too. History is lost; a release that was in progress is not gone on
         with, its version drains.
         """
-        wait(self._native.recover(service, _path(file), _options(tag, None, None, ())))
+        wait(self._native.recover(service, path_of(file), options_of(tag, None, None, ())))
         return _known(service, self.status(service))
 
     async def recover_async(
         self, service: str, *, file: Path | None = None, tag: str | None = None
     ) -> ServiceStatus:
         """As `recover`, in the running loop."""
-        await wait_async(self._native.recover(service, _path(file), _options(tag, None, None, ())))
+        await wait_async(self._native.recover(service, path_of(file), options_of(tag, None, None, ())))
         return _known(service, await self.status_async(service))
 
     def pause(self, service: str, *, by: str | None = None) -> None:
@@ -361,10 +362,10 @@ class Controller:
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         env_files: Iterable[Path] = (),
-    ) -> Environment:
+    ) -> ResolvedFile:
         """The resolved compose file: what is versioned, what is shared, and why. Nothing is done."""
-        options = _options(tag, images, variables, env_files)
-        return Environment._of(wait(self._native.resolve(_path(file), options)))
+        options = options_of(tag, images, variables, env_files)
+        return ResolvedFile._of(wait(self._native.resolve(path_of(file), options)))
 
     async def resolve_async(
         self,
@@ -374,10 +375,10 @@ class Controller:
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         env_files: Iterable[Path] = (),
-    ) -> Environment:
+    ) -> ResolvedFile:
         """As `resolve`, in the running loop."""
-        options = _options(tag, images, variables, env_files)
-        return Environment._of(await wait_async(self._native.resolve(_path(file), options)))
+        options = options_of(tag, images, variables, env_files)
+        return ResolvedFile._of(await wait_async(self._native.resolve(path_of(file), options)))
 
     def serve(self, *, services: Sequence[str] | None = None) -> None:
         """Acts for these services, or for every service of the journal, until it is interrupted."""
@@ -386,24 +387,6 @@ class Controller:
     async def serve_async(self, *, services: Sequence[str] | None = None) -> None:
         """As `serve`, in the running loop, until it is cancelled."""
         await wait_async(self._native.serve(None if services is None else list(services)))
-
-
-def _path(file: Path | None) -> str | None:
-    return None if file is None else os.fspath(file)
-
-
-def _options(
-    tag: str | None,
-    images: Mapping[str, str] | None,
-    variables: Mapping[str, str] | None,
-    env_files: Iterable[Path],
-) -> dict[str, Any]:
-    return {
-        "tag": tag,
-        "images": dict(images or {}),
-        "variables": dict(variables or {}),
-        "env_files": [os.fspath(path) for path in env_files],
-    }
 
 
 def _known(service: str, status: ServiceStatus | None) -> ServiceStatus:

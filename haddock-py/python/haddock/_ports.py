@@ -145,6 +145,8 @@ class Container(Result):
     """What its own health check says."""
     addresses: Mapping[int, str] = field(default_factory=_none)
     """For each exposed TCP port, the `host:port` where the locator reaches it. Empty unless running."""
+    published: Mapping[int, str] = field(default_factory=_none)
+    """For each TCP port that is published on the host, the `host:port` there. Empty unless running."""
 
     def _plain(self) -> dict[str, Any]:
         state: Any = self.state
@@ -158,6 +160,7 @@ class Container(Result):
             "started": self.started,
             "health": self.health,
             "addresses": {str(port): address for port, address in self.addresses.items()},
+            "published": {str(port): address for port, address in self.published.items()},
         }
 
     @staticmethod
@@ -170,6 +173,7 @@ class Container(Result):
             exit_code=exited.get("code"),
             out_of_memory=exited.get("out_of_memory", False),
             addresses={int(port): address for port, address in data["addresses"].items()},
+            published={int(port): address for port, address in data["published"].items()},
         )
         return Container(**fields)
 

@@ -301,7 +301,7 @@ class ComponentInfo(Result):
 
 
 @dataclass(frozen=True)
-class Environment(Result):
+class ResolvedFile(Result):
     """A resolved compose file."""
 
     service: str
@@ -316,9 +316,9 @@ class Environment(Result):
     """The settings of the service, as the journal keeps them; durations are milliseconds."""
 
     @staticmethod
-    def _of(data: dict[str, Any]) -> Environment:
+    def _of(data: dict[str, Any]) -> ResolvedFile:
         components = [ComponentInfo(**component) for component in data["components"]]
-        return Environment(data["service"], data["file"], components, data["notes"], data["settings"])
+        return ResolvedFile(data["service"], data["file"], components, data["notes"], data["settings"])
 
 
 @dataclass(frozen=True)
@@ -338,6 +338,6 @@ class Plan(Result):
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Plan:
-        environment = Environment._of(data["environment"])
+        environment = ResolvedFile._of(data["environment"])
         images = {component.name: component.image for component in environment.components if component.versioned}
         return Plan(environment.service, images, environment.components, environment.notes, data["steps"])

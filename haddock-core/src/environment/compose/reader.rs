@@ -39,6 +39,11 @@ impl<'t> Cursor<'t> {
         Self { node, path: format!("{}[{index}]", self.path) }
     }
 
+    /// The value of a key of a mapping, if it has that key.
+    pub(super) fn child(&self, key: &str) -> Option<Self> {
+        self.node.get(key).map(|node| self.key(key, node))
+    }
+
     /// The last part of the path, for messages.
     pub(super) fn name(&self) -> &str {
         self.path.rsplit('.').next().unwrap_or(&self.path)

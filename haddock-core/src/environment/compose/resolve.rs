@@ -96,6 +96,27 @@ impl ComposeFile {
         }
     }
 
+    /// What the file is called, without resolving the rest: as `x-haddock.service` says, its `name`, or its directory.
+    ///
+    /// # Errors
+    /// [`InvalidName`](ErrorKind::InvalidName) and the like, with the place.
+    pub fn service_name(&self, options: &ResolveOptions) -> Result<ServiceName> {
+        let outer = self.outer_variables(options)?;
+        let lookup = |name: &str| outer.get(name);
+        let mut reader = Reader::new(&self.name, &lookup);
+        let root = Cursor { node: &self.tree, path: String::new() };
+        let set = root.child("x-haddock").and_then(|ours| ours.child("service"));
+        let name = match set {
+            Some(service) => reader.value(&service, |text| ServiceName::new(text)),
+            None => {
+                let name = root.child("name").and_then(|name| Some((reader.filled(&name)?, name)));
+                self.derived_name(&mut reader, &root, name)
+            }
+        };
+        let (mut errors, _) = reader.finish();
+        name.ok_or_else(|| errors.swap_remove(0))
+    }
+
     /// The release's variables, the caller's, and those of `.env`, in this order of precedence.
     fn outer_variables(&self, options: &ResolveOptions) -> Result<Variables> {
         let mut own = options.variables.clone();
@@ -155,7 +176,7 @@ impl ComposeFile {
             return None;
         };
         let drafts = self.read_services(reader, &services, outer, options);
-        let service = settings.service.clone().or_else(|| self.service_name(reader, &root, name));
+        let service = settings.service.clone().or_else(|| self.derived_name(reader, &root, name));
         let reasons = relate(reader, &drafts, &settings, options);
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         if options.purpose == Purpose::Release {
@@ -221,7 +242,7 @@ impl ComposeFile {
     }
 
     /// The file's `name`, else the directory's.
-    fn service_name(
+    fn derived_name(
         &self,
         reader: &mut Reader<'_>,
         root: &Cursor<'_>,

@@ -31,6 +31,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "advance": Entry("steer", "advance", "Go to the next stage at once."),
         "abort": Entry("steer", "abort", "Give the candidate's share back and end the release."),
     },
+    "Environments": {
+        "up": Entry("environment", "up", "Bring an environment up, and wait until it is ready."),
+        "down": Entry("environment", "down", "Stop and remove an environment."),
+        "ls": Entry("environment", "ls", "List environments."),
+        "port": Entry("environment", "port", "Show where a component's port is reached."),
+        "logs": Entry("environment", "logs", "Show the end of a component's log."),
+    },
     "Look": {
         "status": Entry("look", "status", "Show a service: release, versions, instances."),
         "ps": Entry("look", "ps", "List instances."),

@@ -16,7 +16,7 @@ from haddock._cli import _output
 from haddock._cli._errors import Usage
 
 if TYPE_CHECKING:
-    from haddock import Controller, Environment
+    from haddock import Controller, ResolvedFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,7 +105,7 @@ class Settings:
         """What the options say about the file, as verbs take it; `tag` if they say none."""
         return {"tag": self.tag or tag, "images": self.images or None, "env_files": tuple(self.env_files)}
 
-    def resolve(self, *, tag: str | None = None) -> Environment:
+    def resolve(self, *, tag: str | None = None) -> ResolvedFile:
         """The compose file, resolved. It takes neither engine nor journal, so it works where they do not."""
         import haddock
 

@@ -17,7 +17,7 @@ from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import DONE, FAILED
 
 if TYPE_CHECKING:
-    from haddock import Environment
+    from haddock import ResolvedFile
 
 OLDEST_API = (1, 41)
 LOW_DISK, NO_DISK = 1 << 30, 100 << 20
@@ -187,7 +187,7 @@ def _disk_found(path: Path) -> Finding:
     return Finding("disk", "ok", text)
 
 
-def _file_found(settings: Settings) -> tuple[Environment | None, Finding]:
+def _file_found(settings: Settings) -> tuple[ResolvedFile | None, Finding]:
     import haddock
 
     try:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _engine, _git, _output, _words
+from haddock import _git
+from haddock._cli import _common, _engine, _output, _words
 from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import Stopped
 

@@ -1,0 +1,180 @@
+"""The verbs of a controller that are about environments."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import _git, _native
+from ._bridge import wait, wait_async
+from ._environments import Environment, EnvironmentPlan, which
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from os import PathLike
+    from typing import Union
+
+    Path = Union[str, PathLike[str]]
+
+
+class EnvironmentVerbs:
+    """What a controller can do with environments."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _native: _native.Controller
+        _by: str
+
+    def up(
+        self,
+        file: Path | None = None,
+        *,
+        name: str | None = None,
+        only: Iterable[str] = (),
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        pull: bool = False,
+        keep_on_failure: bool = False,
+        commit: str | None = None,
+        by: str | None = None,
+    ) -> Environment:
+        """Brings an environment up as its compose file says, and returns when all of it is ready.
+
+        `name` tells copies apart; by default it is the file's name and the branch. `only` are the components that are
+        wanted, with what they need; by default all. What is there already and as it should be stays; what is changed is
+        replaced, with what stands on it. If it fails, what was made is removed again, unless `keep_on_failure`. `pull`
+        asks registries for newer images. `commit` is for people; by default it is what git says.
+
+        Raises `NeverReady` and `ContainerExited` with the end of the log, `NameTaken`, `ImageMissing`.
+        """
+        environments = self._native.environments()
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
+        how = _how(file, only, pull, keep_on_failure, commit, by or self._by)
+        return Environment._of(wait(environments.up(meant, how)), environments)
+
+    async def up_async(
+        self,
+        file: Path | None = None,
+        *,
+        name: str | None = None,
+        only: Iterable[str] = (),
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        pull: bool = False,
+        keep_on_failure: bool = False,
+        commit: str | None = None,
+        by: str | None = None,
+    ) -> Environment:
+        """As `up`, in the running loop."""
+        environments = self._native.environments()
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
+        how = _how(file, only, pull, keep_on_failure, commit, by or self._by)
+        return Environment._of(await wait_async(environments.up(meant, how)), environments)
+
+    def plan_up(
+        self,
+        file: Path | None = None,
+        *,
+        name: str | None = None,
+        only: Iterable[str] = (),
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        pull: bool = False,
+    ) -> EnvironmentPlan:
+        """What `up` would do. Images that are missing are pulled; nothing else is done."""
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
+        how = _how(file, only, pull, False, None, self._by, dry_run=True)
+        return EnvironmentPlan._of(wait(self._native.environments().up(meant, how)))
+
+    async def plan_up_async(
+        self,
+        file: Path | None = None,
+        *,
+        name: str | None = None,
+        only: Iterable[str] = (),
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+        pull: bool = False,
+    ) -> EnvironmentPlan:
+        """As `plan_up`, in the running loop."""
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
+        how = _how(file, only, pull, False, None, self._by, dry_run=True)
+        return EnvironmentPlan._of(await wait_async(self._native.environments().up(meant, how)))
+
+    def down(self, name: str | None = None, *, file: Path | None = None) -> bool:
+        """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one."""
+        return wait(self._native.environments().down(which(name, path_of(file))))["was_there"]
+
+    async def down_async(self, name: str | None = None, *, file: Path | None = None) -> bool:
+        """As `down`, in the running loop."""
+        return (await wait_async(self._native.environments().down(which(name, path_of(file)))))["was_there"]
+
+    def environment(self, name: str | None = None, *, file: Path | None = None) -> Environment:
+        """An environment as it is: the one named, or that of `file` and its branch. Raises `NotFound`."""
+        environments = self._native.environments()
+        return Environment._of(wait(environments.get(which(name, path_of(file)))), environments)
+
+    async def environment_async(self, name: str | None = None, *, file: Path | None = None) -> Environment:
+        """As `environment`, in the running loop."""
+        environments = self._native.environments()
+        return Environment._of(await wait_async(environments.get(which(name, path_of(file)))), environments)
+
+    def environments(self) -> list[Environment]:
+        """The environments that there are, by name."""
+        environments = self._native.environments()
+        return [Environment._of(each, environments) for each in wait(environments.list())]
+
+    async def environments_async(self) -> list[Environment]:
+        """As `environments`, in the running loop."""
+        environments = self._native.environments()
+        return [Environment._of(each, environments) for each in await wait_async(environments.list())]
+
+
+def _how(
+    file: Path | None,
+    only: Iterable[str],
+    pull: bool,
+    keep_on_failure: bool,
+    commit: str | None,
+    by: str,
+    *,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    directory = os.path.dirname(os.path.abspath(file)) if file is not None else os.getcwd()
+    return {
+        "only": list(only),
+        "pull": pull,
+        "keep_on_failure": keep_on_failure,
+        "commit": commit or _git.commit(directory),
+        "by": by,
+        "dry_run": dry_run,
+    }
+
+
+def path_of(file: Path | None) -> str | None:
+    """The path as text."""
+    return None if file is None else os.fspath(file)
+
+
+def options_of(
+    tag: str | None,
+    images: Mapping[str, str] | None,
+    variables: Mapping[str, str] | None,
+    env_files: Iterable[Path],
+) -> dict[str, Any]:
+    """What fills a compose file in."""
+    return {
+        "tag": tag,
+        "images": dict(images or {}),
+        "variables": dict(variables or {}),
+        "env_files": [os.fspath(path) for path in env_files],
+    }

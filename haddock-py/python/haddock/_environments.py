@@ -1,0 +1,193 @@
+"""Environments by name: brought up, used, and taken down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _git, _native
+from ._bridge import wait, wait_async
+from ._errors import NotFound
+from ._results import Result, changed
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+Change = Literal["create", "start", "replace", "keep", "remove"]
+"""What becomes of a component."""
+
+
+@dataclass(frozen=True)
+class PlannedChange(Result):
+    """What becomes of a component when its environment is brought up."""
+
+    component: str
+    """The component."""
+    change: Change
+    """What becomes of it."""
+    cause: str
+    """Why, for people."""
+
+
+@dataclass(frozen=True)
+class EnvironmentPlan(Result):
+    """What bringing an environment up would do."""
+
+    name: str
+    """The environment's name."""
+    changes: list[PlannedChange]
+    """What becomes of each component; what others need comes first."""
+    notes: list[str]
+    """What the file has that has no effect, and variables that are not set."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> EnvironmentPlan:
+        return EnvironmentPlan(data["name"], _changes(data), data["notes"])
+
+
+@dataclass(frozen=True)
+class EnvironmentComponent(Result):
+    """A component of an environment, as its container is."""
+
+    name: str
+    """Its name."""
+    container: str
+    """Its container's name on the runtime."""
+    state: Literal["created", "running", "exited", "removing"]
+    """What it is doing."""
+    exit_code: int | None
+    """The exit code of one that has exited."""
+    health: Literal["none", "starting", "healthy", "unhealthy"]
+    """What its own health check says."""
+    addresses: Mapping[int, str]
+    """For each port that the file exposes, where it is reached from this machine."""
+    published: Mapping[int, str]
+    """For each port that is published on the host, where."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> EnvironmentComponent:
+        state: Any = data["state"]
+        exited: dict[str, Any] = {} if isinstance(state, str) else state["exited"]
+        ports = {key: {int(port): at for port, at in data[key].items()} for key in ("addresses", "published")}
+        return EnvironmentComponent(
+            **changed(data, state="exited" if exited else state, exit_code=exited.get("code"), **ports)
+        )
+
+
+@dataclass(frozen=True)
+class Environment(Result):
+    """An environment that is up. As a context manager, sync or async, it is taken down at the end.
+
+    >>> with haddock.connect(runtime="sim") as h:
+    ...     with h.up("compose.yaml", name="pr-42", tag="v1") as environment:
+    ...         state = environment.components["web"].state
+    ...     left = h.environments()
+    >>> state, left
+    ('running', [])
+    """
+
+    name: str
+    """Its name."""
+    components: dict[str, EnvironmentComponent]
+    """Its components."""
+    by: str | None
+    """Who asked for it."""
+    commit: str | None
+    """From which commit it was brought up, with `-dirty` if there were changes."""
+    file: str | None
+    """From which compose file."""
+    changes: list[PlannedChange] = field(default_factory=list[PlannedChange])
+    """What the `up` that gave it has done; empty of one that was looked up."""
+    notes: list[str] = field(default_factory=list[str])
+    """What the file has that has no effect, and variables that are not set."""
+    _native: _native.Environments | None = field(default=None, repr=False, compare=False)
+
+    def address(self, component: str, port: int) -> str:
+        """Where a port of a component is reached from this machine, as `host:port`.
+
+        Raises `NotFound` if there is no such component or port, or it does not run.
+        """
+        found = self._component(component)
+        address = found.published.get(port) or found.addresses.get(port)
+        if address is None:
+            known = sorted({*found.addresses, *found.published})
+            listed = f"it has {', '.join(map(str, known))}" if known else "it has none"
+            what = f"component `{component}` of environment `{self.name}` has no port {port}"
+            if found.state != "running":
+                what, listed = f"component `{component}` of environment `{self.name}` does not run", "bring it up again"
+            raise NotFound(what, hint=f"{listed}; list it under `expose` or `ports`" if known else listed)
+        return address
+
+    def logs(self, component: str, tail: int = 100) -> list[str]:
+        """The last lines of a component's log, oldest first."""
+        return wait(self._environments().logs(self.name, component, tail))
+
+    async def logs_async(self, component: str, tail: int = 100) -> list[str]:
+        """As `logs`, in the running loop."""
+        return await wait_async(self._environments().logs(self.name, component, tail))
+
+    def down(self) -> None:
+        """Stops and removes it. It is no error if that has been done."""
+        wait(self._environments().down(which(self.name)))
+
+    async def down_async(self) -> None:
+        """As `down`, in the running loop."""
+        await wait_async(self._environments().down(which(self.name)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.down()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.down_async()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The environment as plain data, ready for JSON."""
+        data = super().to_dict()
+        del data["_native"]
+        return {**data, "components": list(data["components"].values())}
+
+    def _component(self, name: str) -> EnvironmentComponent:
+        if name not in self.components:
+            known = "`, `".join(self.components)
+            raise NotFound(f"environment `{self.name}` has no component `{name}`", hint=f"it has `{known}`")
+        return self.components[name]
+
+    def _environments(self) -> _native.Environments:
+        assert self._native is not None, "it came from a controller"
+        return self._native
+
+    @staticmethod
+    def _of(data: dict[str, Any], native: _native.Environments) -> Environment:
+        up: dict[str, Any] = data.get("environment", data)
+        components = {each["name"]: EnvironmentComponent._of(each) for each in up["components"]}
+        told = _changes(data) if "steps" in data else []
+        fields = changed(up, components=components, changes=told, notes=data.get("notes", []))
+        return Environment(**fields, _native=native)
+
+
+def which(
+    name: str | None, file: str | None = None, options: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Which environment is meant: the one named, or that of the file and the branch its directory is on."""
+    nothing: dict[str, Any] = {"tag": None, "images": {}, "variables": {}, "env_files": []}
+    directory = os.path.dirname(os.path.abspath(file)) if file is not None else os.getcwd()
+    branch = _git.branch(directory) if name is None else None
+    return {"name": name, "file": file, "branch": branch, "options": options or nothing}
+
+
+def _changes(data: dict[str, Any]) -> list[PlannedChange]:
+    return [PlannedChange(**step) for step in data["steps"]]

@@ -1,0 +1,170 @@
+//! Environments by name.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use haddock_core::environment::compose::Purpose;
+use haddock_core::environment::environments::{Environment, UpOptions};
+use haddock_core::{ComponentName, EnvironmentName, Result};
+use pyo3::prelude::*;
+use serde_json::{Value, json};
+
+use crate::call::Call;
+use crate::compose::{self, Options};
+use crate::convert::to_python;
+use crate::error::Raised;
+use crate::home::Home;
+use crate::house::House;
+
+/// Which environment is meant: the one named, or that of a file and a branch.
+#[derive(FromPyObject, Clone)]
+#[pyo3(from_item_all)]
+pub(crate) struct Which {
+    name: Option<String>,
+    file: Option<PathBuf>,
+    branch: Option<String>,
+    options: Options,
+}
+
+/// What is said about an `up`.
+#[derive(FromPyObject, Clone)]
+#[pyo3(from_item_all)]
+pub(crate) struct How {
+    only: Vec<String>,
+    pull: bool,
+    keep_on_failure: bool,
+    commit: Option<String>,
+    by: String,
+    dry_run: bool,
+}
+
+impl Which {
+    fn name(&self) -> Result<EnvironmentName> {
+        match &self.name {
+            Some(name) => EnvironmentName::new(name),
+            None => {
+                let file = compose::name(self.file.as_deref(), &self.options)?;
+                Ok(EnvironmentName::of_branch(&file, self.branch.as_deref()))
+            }
+        }
+    }
+}
+
+/// The environments of a controller's journal.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct Environments {
+    house: Home<Arc<House>>,
+}
+
+impl Environments {
+    pub(crate) fn of(house: Arc<House>) -> Self {
+        Self { house: Home::new(house) }
+    }
+
+    fn house(&self) -> PyResult<Arc<House>> {
+        self.house.get().map(Arc::clone)
+    }
+}
+
+#[pymethods]
+impl Environments {
+    /// Brings an environment up; its name, what was or would be done, and how it is then.
+    fn up(&self, which: Which, how: How) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let found = compose::resolve(which.file.as_deref(), &which.options, Purpose::Environment)?;
+            let name = which.name()?;
+            let options = UpOptions {
+                only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
+                pull: how.pull,
+                keep_on_failure: how.keep_on_failure,
+                by: how.by,
+                commit: how.commit,
+                file: Some(found.file.clone()),
+            };
+            let (environments, spec) = (house.controller().environments(), &found.resolved.spec);
+            let notes: Vec<String> = found.resolved.notes.iter().map(ToString::to_string).collect();
+            if how.dry_run {
+                let plan = environments.plan(&name, spec, &options).await?;
+                return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
+            }
+            let up = environments.up(&name, spec, &options).await?;
+            Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
+        };
+        driver.call(work, |py, up: Value| to_python(py, &up))
+    }
+
+    /// Takes an environment down; whether there was one.
+    fn down(&self, which: Which) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let name = which.name()?;
+            let there = house.controller().environments().down(&name).await?;
+            Ok(json!({ "name": name, "was_there": there }))
+        };
+        driver.call(work, |py, down: Value| to_python(py, &down))
+    }
+
+    /// The environment as it is.
+    fn get(&self, which: Which) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let environment = house.controller().environments().get(&which.name()?).await?;
+            Ok(plain(&environment))
+        };
+        driver.call(work, |py, environment: Value| to_python(py, &environment))
+    }
+
+    /// All environments of the journal.
+    fn list(&self) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let all = house.controller().environments().list().await?;
+            Ok(Value::from(all.iter().map(plain).collect::<Vec<_>>()))
+        };
+        driver.call(work, |py, all: Value| to_python(py, &all))
+    }
+
+    /// The last lines of a component's log.
+    fn logs(&self, name: &str, component: String, tail: usize) -> PyResult<Call> {
+        let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
+        let driver = house.driver.clone();
+        let work = async move { house.controller().environments().logs(&name, &component, tail).await };
+        driver.call(work, |py, lines: Vec<String>| to_python(py, &lines))
+    }
+}
+
+fn plan_json(plan: &haddock_core::environment::Plan) -> Vec<Value> {
+    let steps = plan.0.iter().map(|planned| {
+        json!({
+            "component": planned.component,
+            "change": planned.change,
+            "cause": planned.cause.to_string(),
+        })
+    });
+    steps.collect()
+}
+
+fn plain(environment: &Environment) -> Value {
+    let components = environment.components.iter().map(|(name, container)| {
+        json!({
+            "name": name,
+            "container": container.name,
+            "state": container.state,
+            "health": container.health,
+            "addresses": container.addresses,
+            "published": container.published,
+        })
+    });
+    json!({
+        "name": environment.name,
+        "components": components.collect::<Vec<_>>(),
+        "by": environment.by,
+        "commit": environment.commit,
+        "file": environment.file,
+    })
+}

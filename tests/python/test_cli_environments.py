@@ -1,0 +1,158 @@
+"""`haddock up`, `port`, `ls`, `logs` and `down` on the engine."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cli_docker
+from cli_site import Site, site_in, until
+
+COMPOSE = """\
+name: shop
+services:
+  store:
+    image: haddock-demo:c1
+    environment: { ADDRESS: 0.0.0.0, VERSION: store }
+    expose: ["8080"]
+    stop_grace_period: 2s
+  web:
+    image: "haddock-demo:${TAG:-c1}"
+    environment: { ADDRESS: 0.0.0.0, VERSION: "${COPY:-none}", START_DELAY_MS: "${DELAY:-0}", PASSWORD: hunter2 }
+    links: ["store:db"]
+    ports: ["127.0.0.1::8080"]
+    stop_grace_period: 2s
+"""
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A place with a compose file, on the engine. The names of its environments are its own."""
+    cli_docker.required()
+    cli_docker.images()
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
+    with site_in(tmp_path, HADDOCK_BRANCH=f"Test/{tmp_path.name[-12:]}") as site:
+        try:
+            yield site
+        finally:
+            site.close()
+            cli_docker.clean(site)
+
+
+def name(site: Site, copy: str) -> str:
+    return f"{site.directory.name}-{copy}".replace("_", "-").lower()
+
+
+def get(address: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://{address}/", timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+def test_a_copy_is_up_when_the_command_ends_and_gone_when_it_is_down(site: Site) -> None:
+    plan = site.json("up", "--dry-run")
+    assert [(it["component"], it["change"]) for it in plan["changes"]] == [("store", "create"), ("web", "create")]
+    assert cli_docker.containers(site) == []
+    up = site.json("up")
+    assert up["name"] == plan["name"] and up["name"].startswith("shop-test-")
+    assert [it["name"] for it in up["components"]] == ["store", "web"]
+    address = site.ok("port", "web", "8080").strip()
+    assert address.startswith("127.0.0.1:") and get(address)["version"] == "none"
+    assert get(site.json("port", "store", "8080")["address"])["version"] == "store"
+    assert "hunter2" not in json.dumps(up) + site.ok("ls") + site.ok("ls", "--json")
+    assert site.ok("up").splitlines()[0] == f"environment `{up['name']}` is up", "there was nothing to do"
+    [listed] = site.json("ls")["environments"]
+    assert (listed["name"], listed["by"], listed["components"]) == (up["name"], "tester@here", up["components"])
+    assert site.ok("logs", "web", "--tail", "1") is not None
+    assert site.ok("down") == "it is down\n"
+    assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
+    assert site.ok("down") == "it was not there\n"
+
+
+def test_copies_side_by_side_know_nothing_of_each_other(site: Site) -> None:
+    for copy in ("one", "other"):
+        site.env["COPY"] = copy
+        site.ok("up", "--name", name(site, copy))
+    told = {copy: get(site.ok("port", "--name", name(site, copy), "web", "8080").strip()) for copy in ("one", "other")}
+    assert {copy: it["version"] for copy, it in told.items()} == {"one": "one", "other": "other"}
+    site.ok("down", "--name", name(site, "one"))
+    assert [it["name"] for it in site.json("ls")["environments"]] == [name(site, "other")]
+    assert site.run("port", "--name", name(site, "one"), "web", "8080").returncode == 3
+
+
+def test_three_processes_at_once_make_one(site: Site) -> None:
+    ups = [site.start("up", "--json", "--name", name(site, "pr")) for _ in range(3)]
+    assert [up.ends() for up in ups] == [0, 0, 0], [up.text for up in ups]
+    answers = [json.loads(up.lines[-1]) for up in ups]
+    assert all(answer["components"] == answers[0]["components"] for answer in answers)
+    changes = [{it["change"] for it in answer["changes"]} for answer in answers]
+    assert changes.count({"create"}) == 1 and changes.count({"keep"}) == 2
+    assert (len(cli_docker.containers(site)), len(cli_docker.listed(site, "network", "ls"))) == (2, 1)
+
+
+def test_what_was_killed_is_finished_by_the_next(site: Site) -> None:
+    site.env["DELAY"] = "60000"
+    up = site.start("up", "--name", name(site, "pr"))
+    until("its containers", lambda: len(cli_docker.containers(site)) == 2)
+    up.send(signal.SIGKILL)
+    assert up.ends() == -9
+    site.env["DELAY"] = "0"
+    told = site.json("up", "--name", name(site, "pr"))
+    assert all(it["state"] == "running" for it in told["components"])
+    assert len(cli_docker.containers(site)) == 2
+    down = site.start("down", "--name", name(site, "pr"))
+    down.send(signal.SIGKILL)
+    down.ends()
+    site.ok("down", "--name", name(site, "pr"))
+    assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
+
+
+def test_a_failure_is_told_and_leaves_nothing(site: Site) -> None:
+    done = site.run("up", "--image", "web=127.0.0.1:1/shop:c1")
+    assert done.returncode == 4 and "registry `127.0.0.1:1`" in done.stderr and "hint:" in done.stderr, done.stderr
+    compose = site.directory / "compose.yaml"
+    compose.write_text(COMPOSE.replace("ADDRESS: 0.0.0.0, VERSION: \"${COPY", "ADDRESS: nowhere, VERSION: \"${COPY"))
+    done = site.run("up")
+    assert done.returncode == 1 and "component `web` exited with code" in done.stderr, done.stderr
+    assert "log:" in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("up", "--name", "PR 42"), 3, "environment name `PR 42` contains `P`"),
+        (("up", "--only", "wep"), 3, "there is no component `wep`"),
+        (("port", "web", "8080"), 3, "there is no environment"),
+        (("port", "web", "http"), 2, "`http` is not a valid integer range"),
+        (("logs", "web", "--tail", "0"), 2, "0 is not in the range"),
+        (("down", "-f", "no-such.yaml"), 3, "there is no file `no-such.yaml`"),
+    ],
+)
+def test_what_is_wrong_is_told(site: Site, words: tuple[str, ...], code: int, message: str) -> None:
+    done = site.run(*words)
+    assert done.returncode == code and message in done.stderr, f"{done.returncode}: {done.stderr}"
+    assert "Traceback" not in done.stderr
+
+
+def test_the_engine_s_other_things_are_left_alone(site: Site) -> None:
+    theirs = f"{name(site, 'pr')}-web"
+    run = ["docker", "run", "--detach", "--name", theirs, "haddock-demo:c1"]
+    subprocess.run(run, check=True, stdout=subprocess.DEVNULL)
+    try:
+        done = site.run("up", "--name", name(site, "pr"))
+        assert done.returncode == 1 and theirs in done.stderr, done.stderr
+        site.ok("down", "--name", name(site, "pr"))
+        there = ["docker", "inspect", "--format", "{{.State.Running}}", theirs]
+        assert subprocess.run(there, capture_output=True, text=True, check=True).stdout.strip() == "true"
+        assert cli_docker.containers(site) == []
+    finally:
+        subprocess.run(["docker", "rm", "--force", theirs], check=True, stdout=subprocess.DEVNULL)
