@@ -41,7 +41,7 @@ pub(crate) async fn an_environment_comes_up_ready_and_goes_down(place: &Place<'_
     let order = ["oracle", "migrate", "app", "web"].map(|it| environment.components[&name(it)].started);
     assert!(order.is_sorted() && order[0] > 0, "{order:?}");
     assert_eq!((environment.by.as_deref(), environment.commit.as_deref()), (Some("ops"), Some("3f2a1bc-dirty")));
-    assert_eq!(environments.list().await.expect("a list"), [environment.clone()]);
+    assert_eq!(environments.list().await.expect("a list"), std::slice::from_ref(&environment));
     let log = environments.logs(&pr, "migrate", 1).await.expect("a log");
     assert_eq!(log, ["line 5"]);
 

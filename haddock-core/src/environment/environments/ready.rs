@@ -46,7 +46,7 @@ impl One<'_> {
             Ok(ready) => ready,
             Err(_) => {
                 let (name, within) = (self.name, self.plan.within.as_secs_f64());
-                let why = last.map_or_else(|| "its health check has no verdict".to_owned(), |why| why);
+                let why = last.unwrap_or_else(|| "its health check has no verdict".to_owned());
                 let error = Error::new(
                     ErrorKind::NeverReady,
                     format!("component `{name}` was not ready within {within} s: {why}"),
