@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 import haddock
-from haddock._cli import _git, _output, _settings, _words
+from haddock import _git
+from haddock._cli import _output, _settings, _words
 from haddock._cli._engine import Unreachable, engine_version, gateway_services, is_free
 from haddock._cli._follow import Drains, Plain, draining
 from haddock._cli._live import Live, version_rows
@@ -242,6 +243,25 @@ def test_the_commit(tmp_path: Path) -> None:
     (tmp_path / "compose.yaml").write_text("name: b\n")
     assert _git.commit(tmp_path) == f"{head}-dirty"
     assert _git.commit(tmp_path / "nowhere") is None
+
+
+def test_the_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HADDOCK_BRANCH", raising=False)
+
+    def git(*words: str) -> str:
+        options = ["-c", "user.name=t", "-c", "user.email=t@example.com"]
+        done = subprocess.run(["git", *options, *words], cwd=tmp_path, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    assert _git.branch(tmp_path) is None, "no repository"
+    git("init", "--quiet")
+    git("checkout", "--quiet", "-b", "feature/42")
+    assert _git.branch(tmp_path) == "feature/42", "also before the first commit"
+    git("commit", "--quiet", "--allow-empty", "-m", "one")
+    git("checkout", "--quiet", "--detach")
+    assert _git.branch(tmp_path) == git("rev-parse", "--short", "HEAD"), "as CI checks a commit out"
+    monkeypatch.setenv("HADDOCK_BRANCH", "main")
+    assert _git.branch(tmp_path) == "main"
 
 
 def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
