@@ -5,6 +5,7 @@ use crate::container::{ContainerId, Health};
 use crate::environment::compose::{ComposeFile, ResolveOptions};
 
 const FILE: &str = "
+name: shop
 services:
   db: { image: db, expose: ['5432'] }
   migrate: { image: migrate, links: [db] }
