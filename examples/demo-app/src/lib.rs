@@ -4,6 +4,9 @@
 //! does not know begins a new session at 1: that is how a lost session shows. On SIGTERM the application ends at
 //! once and takes everything in flight with it: whoever stops it too early is found out.
 //!
+//! Called with the argument `check` it asks the one that runs beside it for `/health`, and ends with 0 if that answers 200:
+//! a health check for an image that has nothing else in it.
+//!
 //! | path | what it does |
 //! |---|---|
 //! | `/` | answers `{session, count, version, instance, user}` |
@@ -30,6 +33,8 @@ mod config;
 mod session;
 mod web;
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::ExitCode;
 
 pub use config::Config;
@@ -47,6 +52,9 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if std::env::args().nth(1).as_deref() == Some("check") {
+        return check(&config);
+    }
     if let Some(code) = config.exit_at_start {
         eprintln!("ending at once with {code}, as `EXIT_AT_START` says");
         return ExitCode::from(code);
@@ -63,6 +71,27 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the application that runs beside this process is healthy.
+fn check(config: &Config) -> ExitCode {
+    let ip = if config.address.is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { config.address };
+    let asked = TcpStream::connect((ip, config.port)).and_then(|mut stream| {
+        stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    match asked {
+        Ok(answer) if answer.lines().next().is_some_and(|status| status.contains(" 200 ")) => ExitCode::SUCCESS,
+        Ok(answer) => {
+            eprintln!("unhealthy: {}", answer.lines().next().unwrap_or("no answer"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("unhealthy: {error}");
             ExitCode::FAILURE
         }
     }
