@@ -68,6 +68,7 @@ fn container(journal: &JournalId, instance: &InstanceId, address: u32) -> Contai
         health: Health::None,
         addresses: BTreeMap::from([(8080, (host, 8080).into())]),
         published: BTreeMap::new(),
+        image: String::new(),
     }
 }
 

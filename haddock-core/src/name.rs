@@ -183,6 +183,15 @@ impl EnvironmentName {
     }
 }
 
+impl EnvironmentName {
+    /// The name of the environment of what a service's instances share.
+    #[must_use]
+    pub fn shared_by(service: &ServiceName) -> Self {
+        let text = format!("{service}-shared");
+        Self { head: head(&text), text: text.into() }
+    }
+}
+
 impl InstanceId {
     /// The id of the `number`-th instance that this journal ever started for the service.
     #[must_use]

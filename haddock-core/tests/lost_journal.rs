@@ -153,15 +153,10 @@ fn a_server_is_adopted_released_from_and_reported() {
     let plain = ContainerSpec {
         name: "tomcat".into(),
         image: "tomcat:9".into(),
-        entrypoint: None,
-        command: None,
         environment: Default::default(),
         labels: Default::default(),
-        network: None,
         expose: vec![8080],
-        publish: Vec::new(),
-        health_check: None,
-        stop_signal: None,
+        ..ContainerSpec::default()
     };
     let address = scene.runtime.with(|engine, now| {
         let id = engine.create(&plain).expect("the name is free");

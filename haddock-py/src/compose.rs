@@ -45,6 +45,7 @@ fn read(file: Option<&Path>, options: &Options, purpose: Purpose) -> Result<(Com
         images: BTreeMap::new(),
         env_files: options.env_files.clone(),
         purpose,
+        ..ResolveOptions::default()
     };
     Ok((file, resolve))
 }
@@ -103,7 +104,7 @@ pub(crate) fn plain(found: &Found) -> Value {
                 "expose": component.expose,
                 "ports": component.ports,
                 "links": component.links.iter().map(|l| (l.alias.to_string(), &l.component)).collect::<BTreeMap<_, _>>(),
-                "depends_on": component.depends_on,
+                "depends_on": component.depends_on.iter().map(|(on, it)| (on, it.condition)).collect::<BTreeMap<_, _>>(),
                 "variables": component.environment.keys().collect::<Vec<_>>(),
                 "command": component.command,
             })

@@ -69,7 +69,7 @@ impl fmt::Debug for Port {
 #[pyfunction]
 pub(crate) fn python_runtime(name: String, call: Py<PyAny>, networks: bool, pull: bool, probes: bool) -> Runtime {
     let port = Port { name, call: Arc::new(call), refusal: ErrorKind::RuntimeRefused };
-    let capabilities = RuntimeCapabilities { networks, events: false, pull };
+    let capabilities = RuntimeCapabilities { networks, pull, ..RuntimeCapabilities::default() };
     let runtime = Arc::new(PythonRuntime { port, capabilities });
     let probing = probes.then(|| Arc::clone(&runtime) as Arc<dyn Probing>);
     Runtime::new(runtime, probing)
@@ -120,7 +120,7 @@ fn plain_spec(spec: &ContainerSpec) -> Value {
         "command": spec.command,
         "environment": environment,
         "labels": spec.labels,
-        "network": spec.network,
+        "network": spec.networks.first(),
         "expose": spec.expose,
         "publish": spec.publish,
         "health_check": spec.health_check.as_ref().map(check),

@@ -23,26 +23,17 @@ pub fn name(name: &str) -> ComponentName {
 /// A component that runs the fixture with these words.
 pub fn component(harness: &dyn RuntimeHarness, words: &[&str]) -> Component {
     Component {
-        image: harness.serving(),
         versioned: true,
-        entrypoint: None,
         command: Some(words.iter().map(|word| (*word).to_owned()).collect()),
-        environment: BTreeMap::new(),
         expose: vec![PORT],
-        ports: Vec::new(),
-        depends_on: BTreeMap::new(),
-        links: Vec::new(),
-        health_check: None,
-        labels: BTreeMap::new(),
-        stop_grace_period: None,
-        stop_signal: None,
+        ..Component::new(harness.serving())
     }
 }
 
 /// The component, which waits for another.
 #[must_use]
 pub fn after(mut component: Component, other: &str, condition: DependencyCondition) -> Component {
-    component.depends_on.insert(name(other), condition);
+    component.depends_on.insert(name(other), condition.into());
     component
 }
 
@@ -61,7 +52,7 @@ pub fn checked(mut component: Component, test: Vec<String>) -> Component {
         interval: Some(Duration::from_millis(100)),
         timeout: Some(Duration::from_secs(5)),
         retries: Some(2),
-        start_period: None,
+        ..HealthCheck::default()
     });
     component
 }
@@ -114,6 +105,7 @@ impl<'a> Corner<'a> {
             instance: self.instance(number),
             name: None,
             epoch: 1,
+            shared: None,
             members: components.keys().cloned().collect(),
             digests: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -127,6 +119,7 @@ impl<'a> Corner<'a> {
                     release: ReleaseSettings::default(),
                 }),
                 components,
+                ..EnvironmentSpec::default()
             }),
             spec_digest: "digest-1".to_owned(),
             within: Duration::from_secs(60),

@@ -35,17 +35,14 @@ fn every_call(runtime: &DockerRuntime) -> Vec<(&'static str, BoxFuture<'_, Resul
     let spec = ContainerSpec {
         name: "haddock-test-never".to_owned(),
         image: "haddock-test-never".to_owned(),
-        entrypoint: None,
-        command: None,
         environment: [("PASSWORD".to_owned(), haddock_core::container::Sensitive::new("hunter2"))].into(),
         labels: [("haddock.journal".to_owned(), "never".to_owned())].into(),
-        network: None,
         expose: vec![],
         publish: vec![],
-        health_check: None,
-        stop_signal: None,
+        ..ContainerSpec::default()
     };
-    let network = NetworkSpec { name: "haddock-test-never".to_owned(), labels: spec.labels.clone() };
+    let network =
+        NetworkSpec { name: "haddock-test-never".to_owned(), labels: spec.labels.clone(), ..NetworkSpec::default() };
     let selector = Selector(spec.labels.clone());
     let id = || ContainerId("haddock-test-never".to_owned());
     let with = |selector: &Selector| selector.clone();
@@ -235,6 +232,7 @@ async fn a_pool_that_is_used_up_is_told_and_what_is_removed_is_free_again() {
     let spec = |number: u64| NetworkSpec {
         name: corner.instance(number).to_string(),
         labels: Selector::environment(&corner.journal, &corner.instance(number)).0,
+        ..NetworkSpec::default()
     };
     let outcome = async {
         let one = corner.runtime().create_network(&spec(1)).await?;
@@ -260,7 +258,7 @@ async fn there_is_no_limit_near_thirty_networks() {
     let runtime = &harness.runtime;
     let made = join_all((0..40).map(|number| {
         let labels = Selector::environment(&corner.journal, &corner.instance(number)).0;
-        let spec = NetworkSpec { name: corner.instance(number).to_string(), labels };
+        let spec = NetworkSpec { name: corner.instance(number).to_string(), labels, ..NetworkSpec::default() };
         async move { runtime.create_network(&spec).await.map(|network| network.subnet) }
     }));
     let mut subnets = made.await;
@@ -276,7 +274,7 @@ async fn twins_of_a_network_become_one() {
     let Some(harness) = DockerHarness::new().await else { return };
     let corner = Corner::new(&harness);
     let labels = Selector::environment(&corner.journal, &corner.instance(1)).0;
-    let spec = NetworkSpec { name: corner.instance(1).to_string(), labels };
+    let spec = NetworkSpec { name: corner.instance(1).to_string(), labels, ..NetworkSpec::default() };
     let first = corner.runtime().create_network(&spec).await.expect("a network");
     // The engine lets a second one have the name (compose#10696 had three).
     let docker = bollard::Docker::connect_with_defaults().expect("an engine");

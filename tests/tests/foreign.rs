@@ -110,20 +110,15 @@ async fn stray(site: &Site, number: u64, epoch: u64) -> InstanceId {
         (label::COMPONENT.to_owned(), "web".to_owned()),
         (label::EPOCH.to_owned(), epoch.to_string()),
     ]);
-    let network = NetworkSpec { name: id.to_string(), labels: labels.clone() };
+    let network = NetworkSpec { name: id.to_string(), labels: labels.clone(), ..NetworkSpec::default() };
     site.engine.create_network(&network).await.expect("a network");
     let container = ContainerSpec {
         name: format!("{id}-web"),
         image: fixture(&["serve"]).await.to_string(),
-        entrypoint: None,
-        command: None,
-        environment: BTreeMap::new(),
         labels,
-        network: Some(haddock_core::container::Attachment { network: id.to_string(), aliases: Vec::new() }),
+        networks: vec![haddock_core::container::Attachment::new(id.to_string(), ["web"])],
         expose: vec![8080],
-        publish: Vec::new(),
-        health_check: None,
-        stop_signal: None,
+        ..ContainerSpec::default()
     };
     // It may be found and removed before it is started.
     if let Ok(created) = site.engine.create(&container).await {

@@ -1,6 +1,5 @@
 //! Processes outlive the controlling process, and the next one knows what became of them.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -141,15 +140,9 @@ async fn a_port_that_was_lost_before_the_start_is_replaced() {
     let spec = ContainerSpec {
         name: "web".to_owned(),
         image: plan.images.values().next().expect("one").clone(),
-        entrypoint: None,
-        command: None,
-        environment: BTreeMap::new(),
         labels: Selector::environment(&plan.journal, &plan.instance).0,
-        network: None,
         expose: vec![8080],
-        publish: Vec::new(),
-        health_check: None,
-        stop_signal: None,
+        ..ContainerSpec::default()
     };
     // Created, and then somebody else listens on the port that was chosen.
     let id = corner.runtime().create(&spec).await.expect("created");

@@ -13,7 +13,7 @@ use crate::environment::launch::{LaunchPlan, launch, teardown};
 use crate::environment::probe::{Probe, Prober};
 use crate::environment::{EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{InstanceId, VersionId};
+use crate::name::{EnvironmentName, InstanceId, VersionId};
 use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
 use crate::time::Timestamp;
 
@@ -194,6 +194,7 @@ async fn launch_until_ready(
         digests: BTreeMap::new(),
         labels: BTreeMap::new(),
         members: spec.versioned(),
+        shared: spec.shared_by().map(EnvironmentName::shared_by),
         images: pins,
         within: (ready_by - ports.clock.now()).max(Duration::from_secs(1)),
         spec: Arc::clone(&spec),

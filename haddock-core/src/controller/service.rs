@@ -169,7 +169,7 @@ impl Service {
         let settings = self.check_release(spec)?.clone();
         let images = spec.components.iter().map(|(name, c)| (name.clone(), c.image.to_string())).collect();
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
-        let completes = awaited.filter(|(_, when)| **when == DependencyCondition::CompletedSuccessfully);
+        let completes = awaited.filter(|(_, it)| it.condition == DependencyCondition::CompletedSuccessfully);
         let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();
         Ok(NewVersion { spec: self.ports.specs.put(spec)?, settings, images, one_shots, commit, force: false })
     }

@@ -1,6 +1,7 @@
 //! Environments: what a compose file describes, and how it is launched.
 
 pub mod compose;
+mod declared;
 #[cfg(feature = "controller")]
 pub mod environments;
 #[cfg(feature = "controller")]
@@ -14,6 +15,9 @@ mod spec;
 pub mod store;
 pub mod value;
 
+pub use declared::{
+    Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy,
+};
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
 pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
-pub use spec::{Component, DependencyCondition, EnvironmentSpec, Link};
+pub use spec::{Component, DEFAULT_NETWORK, Dependency, DependencyCondition, EnvironmentSpec, Link};

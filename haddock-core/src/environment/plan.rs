@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DependencyCondition, EnvironmentSpec};
+use super::{Dependency, DependencyCondition, EnvironmentSpec};
 use crate::container::{Container, ContainerState, label};
 use crate::name::ComponentName;
 
@@ -140,7 +140,8 @@ fn judge(
 fn must_run(wanted: &Wanted<'_>, name: &ComponentName) -> bool {
     let component = &wanted.spec.components[name];
     let needed = wanted.members.iter().filter_map(|other| needs(wanted.spec, wanted.members, other).remove(name));
-    !component.expose.is_empty() || needed.into_iter().any(|when| when != DependencyCondition::CompletedSuccessfully)
+    !component.expose.is_empty()
+        || needed.into_iter().any(|need| need.condition != DependencyCondition::CompletedSuccessfully)
 }
 
 fn find<'c>(found: &'c [Container], name: &ComponentName) -> Option<&'c Container> {
@@ -152,10 +153,10 @@ pub(crate) fn needs<'a>(
     spec: &'a EnvironmentSpec,
     members: &BTreeSet<ComponentName>,
     name: &ComponentName,
-) -> BTreeMap<&'a ComponentName, DependencyCondition> {
+) -> BTreeMap<&'a ComponentName, Dependency> {
     let component = &spec.components[name];
-    let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started));
-    let all = links.chain(component.depends_on.iter().map(|(name, condition)| (name, *condition)));
+    let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started.into()));
+    let all = links.chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));
     all.filter(|(need, _)| *need != name && members.contains(*need)).collect()
 }
 

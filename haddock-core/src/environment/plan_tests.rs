@@ -56,6 +56,7 @@ impl Scene {
             health: Health::None,
             addresses: BTreeMap::new(),
             published: BTreeMap::new(),
+            image: String::new(),
         });
     }
 

@@ -5,20 +5,35 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
 use super::settings::{Entry, ServiceSettings};
-use crate::container::{HealthCheck, PublishedPort, Sensitive};
+use crate::container::{
+    ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
-use crate::name::{ComponentName, LinkAlias};
+use crate::name::{ComponentName, LinkAlias, ServiceName};
 
 /// A resolved compose file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct EnvironmentSpec {
     /// The settings of the service that its entry serves; `None`: nothing in it takes traffic.
     pub settings: Option<ServiceSettings>,
     /// The components.
     pub components: BTreeMap<ComponentName, Component>,
+    /// The networks beside the environment's own that components name, and that one, `default`, if the file says
+    /// something about it.
+    pub networks: BTreeMap<String, DeclaredNetwork>,
+    /// The volumes that components name.
+    pub volumes: BTreeMap<String, DeclaredVolume>,
+    /// The secrets that components name.
+    pub secrets: BTreeMap<String, DeclaredFile>,
+    /// The configs that components name.
+    pub configs: BTreeMap<String, DeclaredFile>,
 }
+
+/// The name of the environment's own network, which components join that name none.
+pub const DEFAULT_NETWORK: &str = "default";
 
 impl EnvironmentSpec {
     /// The settings of the service, for what needs one.
@@ -30,6 +45,13 @@ impl EnvironmentSpec {
             Error::new(ErrorKind::ComposeFile, "no component takes traffic, so the environment is no service")
                 .with_hint("say which one does: `x-haddock: { entry: \"component:8080\" }`")
         })
+    }
+
+    /// The service whose instances reach components that are shared; `None`: every component is versioned.
+    #[must_use]
+    pub fn shared_by(&self) -> Option<&ServiceName> {
+        let settings = self.settings.as_ref()?;
+        self.components.values().any(|component| !component.versioned).then_some(&settings.service)
     }
 
     /// What takes the traffic.
@@ -73,7 +95,7 @@ pub struct Component {
     /// Ports on the host.
     pub ports: Vec<PublishedPort>,
     /// What has to be there before it starts.
-    pub depends_on: BTreeMap<ComponentName, DependencyCondition>,
+    pub depends_on: BTreeMap<ComponentName, Dependency>,
     /// The aliases under which it reaches others.
     pub links: Vec<Link>,
     /// Its own health check.
@@ -84,6 +106,81 @@ pub struct Component {
     pub stop_grace_period: Option<Duration>,
     /// The signal that asks it to stop.
     pub stop_signal: Option<String>,
+    /// What its image is built from. Haddock keeps it, and takes the image of that name that was built.
+    pub build: Option<Build>,
+    /// When its registry is asked for the image; `None`: when the host has none.
+    pub pull_policy: Option<PullPolicy>,
+    /// What the engine does when it ends, in an environment by itself. In an instance it does nothing.
+    pub restart: Option<RestartPolicy>,
+    /// How many containers of it there are; `None`: one.
+    pub replicas: Option<u32>,
+    /// The name of its container on the engine, which no second copy can have.
+    pub container_name: Option<String>,
+    /// The networks that it joins, and how; none: the environment's own.
+    pub networks: BTreeMap<String, Endpoint>,
+    /// In place of networks.
+    pub network_mode: Option<NetworkMode>,
+    /// Containers outside that it reaches: `container` or `container:alias`.
+    pub external_links: Vec<String>,
+    /// Volumes, folders of the host, and memory. The source of a volume is its name in [`EnvironmentSpec::volumes`].
+    pub mounts: Vec<Mount>,
+    /// The secrets that it is given as files.
+    pub secrets: Vec<FileUse>,
+    /// The configs that it is given as files.
+    pub configs: Vec<FileUse>,
+    /// Everything else that it asks of its container.
+    pub options: ContainerOptions,
+}
+
+impl Component {
+    /// A component that is nothing but an image.
+    #[must_use]
+    pub fn new(image: ImageReference) -> Self {
+        Self {
+            image,
+            versioned: false,
+            entrypoint: None,
+            command: None,
+            environment: BTreeMap::new(),
+            expose: Vec::new(),
+            ports: Vec::new(),
+            depends_on: BTreeMap::new(),
+            links: Vec::new(),
+            health_check: None,
+            labels: BTreeMap::new(),
+            stop_grace_period: None,
+            stop_signal: None,
+            build: None,
+            pull_policy: None,
+            restart: None,
+            replicas: None,
+            container_name: None,
+            networks: BTreeMap::new(),
+            network_mode: None,
+            external_links: Vec::new(),
+            mounts: Vec::new(),
+            secrets: Vec::new(),
+            configs: Vec::new(),
+            options: ContainerOptions::default(),
+        }
+    }
+}
+
+/// An entry of `depends_on`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dependency {
+    /// What it waits for.
+    pub condition: DependencyCondition,
+    /// Whether it is replaced when the other is. Haddock always does so.
+    pub restart: bool,
+    /// Whether it fails when the other does.
+    pub required: bool,
+}
+
+impl From<DependencyCondition> for Dependency {
+    fn from(condition: DependencyCondition) -> Self {
+        Self { condition, restart: false, required: true }
+    }
 }
 
 /// What `depends_on` waits for.

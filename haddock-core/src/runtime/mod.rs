@@ -15,8 +15,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
-use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
-use crate::error::Result;
+use crate::container::{
+    Attachment, Container, ContainerId, ContainerSpec, Executed, Network, NetworkSpec, RuntimeEvent, Selector, Usage,
+    Volume, VolumeSpec,
+};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 
 #[cfg(feature = "docker")]
@@ -37,6 +40,12 @@ pub struct RuntimeCapabilities {
     pub events: bool,
     /// Pulls images from registries. Without, an image is what [`ContainerRuntime::pull`] says it is.
     pub pull: bool,
+    /// Has volumes that outlive containers. Without, the volume calls are refused.
+    pub volumes: bool,
+    /// Runs commands within containers. Without, [`ContainerRuntime::exec`] is refused.
+    pub exec: bool,
+    /// Knows what containers use. Without, [`ContainerRuntime::usage`] is refused.
+    pub usage: bool,
 }
 
 /// A runtime for containers on one host.
@@ -118,6 +127,65 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
 
     /// Removes the network by its id, after the last container has left it.
     async fn remove_network(&self, id: &str) -> Result<()>;
+
+    /// Makes a container that is there join a network, or changes nothing if it is on it already.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) without networks.
+    async fn connect(&self, _container: &ContainerId, _to: &Attachment) -> Result<()> {
+        Err(self.cannot("connect containers to networks"))
+    }
+
+    /// Makes a container leave the network of that name. One that is not on it is left as it is.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    async fn disconnect(&self, _container: &ContainerId, _network: &str) -> Result<()> {
+        Err(self.cannot("disconnect containers from networks"))
+    }
+
+    /// Creates the volume. If one of that name exists and carries all the labels, that one is taken, with what is in it.
+    ///
+    /// # Errors
+    /// [`NameTaken`](crate::ErrorKind::NameTaken); [`NotSupported`](crate::ErrorKind::NotSupported) without volumes.
+    async fn create_volume(&self, _spec: &VolumeSpec) -> Result<()> {
+        Err(self.cannot("make volumes"))
+    }
+
+    /// Every volume whose labels the selector matches.
+    async fn volumes(&self, _selector: &Selector) -> Result<Vec<Volume>> {
+        Ok(Vec::new())
+    }
+
+    /// Removes the volume of that name, and all that is in it, after the last container that has it is gone.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) without volumes.
+    async fn remove_volume(&self, _name: &str) -> Result<()> {
+        Err(self.cannot("remove volumes"))
+    }
+
+    /// Runs a command within a running container, and answers when it has ended. One that lasts longer than `within`
+    /// is left to itself.
+    ///
+    /// # Errors
+    /// [`TimedOut`](crate::ErrorKind::TimedOut); [`NotSupported`](crate::ErrorKind::NotSupported) without exec.
+    async fn exec(&self, _container: &ContainerId, _command: &[String], _within: Duration) -> Result<Executed> {
+        Err(self.cannot("run commands within containers"))
+    }
+
+    /// What a running container has used since it was started.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) without usage.
+    async fn usage(&self, _container: &ContainerId) -> Result<Usage> {
+        Err(self.cannot("tell what containers use"))
+    }
+
+    /// The error of a call that this runtime has no answer to.
+    fn cannot(&self, what: &str) -> Error {
+        Error::new(ErrorKind::NotSupported, format!("{self} cannot {what}")).with_hint("use another runtime")
+    }
 
     /// Starts, ends and removals of containers whose labels the selector matches, from now on. The stream ends when
     /// the connection does; an event may be missed then, so it only ever wakes, and `list` tells.

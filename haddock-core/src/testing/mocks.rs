@@ -27,7 +27,10 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use mockall::mock;
 
-use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+use crate::container::{
+    Attachment, Container, ContainerId, ContainerSpec, Executed, Network, NetworkSpec, RuntimeEvent, Selector, Usage,
+    Volume, VolumeSpec,
+};
 use crate::error::Result;
 use crate::image::ImageReference;
 use crate::journal::{Commit, Journal, Lease};
@@ -62,6 +65,13 @@ mock! {
         async fn create_network(&self, spec: &NetworkSpec) -> Result<Network>;
         async fn networks(&self, selector: &Selector) -> Result<Vec<Network>>;
         async fn remove_network(&self, id: &str) -> Result<()>;
+        async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()>;
+        async fn disconnect(&self, container: &ContainerId, network: &str) -> Result<()>;
+        async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
+        async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>>;
+        async fn remove_volume(&self, name: &str) -> Result<()>;
+        async fn exec(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed>;
+        async fn usage(&self, container: &ContainerId) -> Result<Usage>;
         async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>>;
     }
 }

@@ -31,7 +31,7 @@ fn what_is_not_yaml_is_told_with_its_place() {
             ("an alias in itself", "services: &a\n  web: *a\n".into()),
             ("a bad merge", "services:\n  web:\n    <<: shop:1\n    image: x\n".into()),
             ("two documents", "services:\n  web: { image: a }\n---\nservices: {}\n".into()),
-            ("a tag of our own", "services:\n  web:\n    image: a\n    ports: !reset []\n".into()),
+            ("a tag of our own", "services:\n  web:\n    image: a\n    ports: !mine []\n".into()),
             ("a key that is a list", "services:\n  ? [a, b]\n  : { image: a }\n".into()),
             ("too deep a flow", nested),
             ("too deep", deep),

@@ -67,7 +67,7 @@ services:
     <<: *base
     image: ghcr.io/shop/web@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     command: sh -c 'echo "$$HOME" && exec web'
-    entrypoint: [/tini, --, 8]
+    entrypoint: [/tini, --, "8"]
     environment:
       <<: *env
       FROM_CALLER:
@@ -89,7 +89,7 @@ services:
     depends_on:
       db: { condition: service_healthy, required: true, restart: false }
       migrate: { condition: service_completed_successfully }
-      mail: {}
+      mail: { condition: service_started }
     links: [db, "db:oracle", "search:index"]
     healthcheck: { test: curl -f http://localhost, interval: 1m, timeout: 500ms, retries: 5, start_period: 0s }
     labels: { team: shop, tier: 1, empty: }
@@ -103,7 +103,7 @@ services:
     healthcheck: { test: [CMD-SHELL, pg_isready] }
     restart: "no"
   migrate: { image: shop/migrate, depends_on: [db], restart: on-failure:3, command: null }
-  mail: { image: localhost/mail, healthcheck: { disable: true }, stop_signal: 9 }
+  mail: { image: localhost/mail, healthcheck: { disable: true }, stop_signal: "9" }
   search: { image: "search:1", healthcheck: { test: [NONE] }, stop_grace_period: 0s }
 x-haddock: { entry: "web:80" }
 "#;

@@ -192,15 +192,9 @@ impl Scene {
             let spec = ContainerSpec {
                 name: format!("{instance}-{component}"),
                 image: image.clone(),
-                entrypoint: None,
-                command: None,
-                environment: BTreeMap::new(),
                 labels: labels.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
-                network: None,
                 expose: vec![8080],
-                publish: Vec::new(),
-                health_check: None,
-                stop_signal: None,
+                ..ContainerSpec::default()
             };
             // One that is there is taken over, whatever its epoch is.
             let now = self.now;

@@ -26,15 +26,9 @@ async fn main() {
         let spec = ContainerSpec {
             name: name.to_owned(),
             image: runtime.pull(&image, false).await.expect("registered"),
-            entrypoint: None,
-            command: None,
-            environment: BTreeMap::new(),
             labels: BTreeMap::from([(label::JOURNAL.to_owned(), journal.clone())]),
-            network: None,
             expose: vec![8080],
-            publish: Vec::new(),
-            health_check: None,
-            stop_signal: None,
+            ..ContainerSpec::default()
         };
         let id = runtime.create(&spec).await.expect("created");
         runtime.start(&id).await.expect("started");

@@ -61,7 +61,7 @@ impl<'t> Reader<'t> {
 
     fn error(&self, name: &str, message: String, hint: impl Into<String>) -> Error {
         let line = 1 + self.source[..self.position].matches('\n').count() as u64;
-        let at = Mark { line, column: 1 };
+        let at = Mark { file: 0, line, column: 1 };
         Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(self.file, name))
     }
 
@@ -230,7 +230,7 @@ mod tests {
             "A hunter2\n",
             "\n\nA='hunter2\nB=1",
             "A=\"hunter2\" more\n",
-            "A=hunter2$\n",
+            "A=hunter2${\n",
             "A=\"hunter2${B\"\n",
             "A=${B:?tell me}\n",
         ] {

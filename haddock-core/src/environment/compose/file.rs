@@ -18,13 +18,19 @@ const OVERRIDES: [&str; 4] =
 /// Far above any compose file or file of variables.
 const LARGEST: u64 = 4 * 1024 * 1024;
 
-/// A compose file that was read, and is YAML.
+/// A compose file that was read, and is YAML; or several, each to be merged over those before it.
 #[derive(Clone)]
 pub struct ComposeFile {
-    pub(super) name: String,
+    pub(super) sources: Vec<Source>,
     pub(super) directory: PathBuf,
-    pub(super) tree: Node,
     pub(super) files: Arc<dyn Files>,
+}
+
+/// One of them.
+#[derive(Clone)]
+pub(super) struct Source {
+    pub(super) name: String,
+    pub(super) tree: Node,
 }
 
 /// Where files come from.
@@ -73,31 +79,24 @@ impl Files for Nowhere {
 }
 
 impl ComposeFile {
-    /// Finds the compose file as Compose does: the file that `COMPOSE_FILE` names in `variables` or in the directory's
+    /// Finds the compose file as Compose does: the files that `COMPOSE_FILE` names in `variables` or in the directory's
     /// `.env`; else `compose.yaml`, `compose.yml`, `docker-compose.yml` or `docker-compose.yaml` in the directory, or in
-    /// the nearest parent that has one.
+    /// the nearest parent that has one, and over it `compose.override.yaml` and the like beside it.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is none; [`NotSupported`](ErrorKind::NotSupported) if `COMPOSE_FILE`
-    /// names several, or an override file lies next to it; and those of [`read`](Self::read).
+    /// [`NotFound`](ErrorKind::NotFound) if there is none; and those of [`read`](Self::read).
     pub fn find(directory: &Path, variables: &Variables) -> Result<Self> {
         let directory = absolute(directory)?;
         if let Some(names) = compose_file_variable(&directory, variables)? {
-            return Self::read(&directory.join(single(&names, variables)?));
+            let separator = variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
+            let paths: Vec<PathBuf> = names.split(separator).map(|name| directory.join(name)).collect();
+            return Self::read_all(&paths);
         }
         for candidate in directory.ancestors() {
-            for name in NAMES {
-                let path = candidate.join(name);
-                if !path.is_file() {
-                    continue;
-                }
-                if let Some(other) = OVERRIDES.map(|name| candidate.join(name)).iter().find(|path| path.is_file()) {
-                    let message =
-                        format!("`{}` lies next to `{name}`, and merging files is not supported yet", other.display());
-                    return Err(Error::new(ErrorKind::NotSupported, message)
-                        .with_hint(format!("name the file that is meant: `{}`", path.display())));
-                }
-                return Self::read(&path);
+            let beside =
+                |names: [&str; 4]| names.map(|name| candidate.join(name)).into_iter().find(|path| path.is_file());
+            if let Some(path) = beside(NAMES) {
+                return Self::read_all(&[Some(path), beside(OVERRIDES)].into_iter().flatten().collect::<Vec<_>>());
             }
         }
         Err(Error::new(ErrorKind::NotFound, format!("no compose file in `{}` or a parent", directory.display()))
@@ -109,15 +108,31 @@ impl ComposeFile {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`Io`](ErrorKind::Io), and those of [`parse`](Self::parse).
     pub fn read(path: &Path) -> Result<Self> {
-        let name = path.display().to_string();
-        let Some(text) = Disk.read(path)? else {
-            return Err(
-                Error::new(ErrorKind::NotFound, format!("there is no file `{name}`")).with_hint("check the path")
-            );
+        Self::read_all(&[path])
+    }
+
+    /// Reads compose files, each to be merged over those before it by the rules of the Compose Specification. Relative
+    /// paths, and the `.env`, are where the first one is.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read); [`NotFound`](ErrorKind::NotFound) if none is named.
+    pub fn read_all(paths: &[impl AsRef<Path>]) -> Result<Self> {
+        let Some(first) = paths.first() else {
+            return Err(Error::new(ErrorKind::NotFound, "no compose file is named").with_hint("name at least one"));
         };
-        let directory = absolute(path)?.parent().map(Path::to_path_buf).unwrap_or_default();
-        let tree = tree::parse(&name, &text)?;
-        Ok(Self { name, directory, tree, files: Arc::new(Disk) })
+        let directory = absolute(first.as_ref())?.parent().map(Path::to_path_buf).unwrap_or_default();
+        let read = |(index, path): (usize, &_)| {
+            let path: &Path = AsRef::as_ref(path);
+            let name = path.display().to_string();
+            let Some(text) = Disk.read(path)? else {
+                let error = Error::new(ErrorKind::NotFound, format!("there is no file `{name}`"));
+                return Err(error.with_hint("check the path"));
+            };
+            let tree = tree::parse(index, &name, &text)?;
+            Ok(Source { name, tree })
+        };
+        let sources = paths.iter().enumerate().map(read).collect::<Result<_>>()?;
+        Ok(Self { sources, directory, files: Arc::new(Disk) })
     }
 
     /// Takes the text of a compose file. Nothing is read from disk, then or later: there is no `.env`, and `env_file`
@@ -127,14 +142,14 @@ impl ComposeFile {
     /// [`ComposeFile`](ErrorKind::ComposeFile) with the place if the text is not YAML or has a key twice.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let directory = Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default();
-        let tree = tree::parse(name, text)?;
-        Ok(Self { name: name.to_owned(), directory, tree, files: Arc::new(Nowhere) })
+        let tree = tree::parse(0, name, text)?;
+        Ok(Self { sources: vec![Source { name: name.to_owned(), tree }], directory, files: Arc::new(Nowhere) })
     }
 
-    /// The file's name, as messages show it.
+    /// The file's name, as messages show it; of several, the first one's.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.sources[0].name
     }
 
     /// Where relative paths of the file start.
@@ -158,9 +173,10 @@ impl ComposeFile {
 }
 
 impl fmt::Debug for ComposeFile {
-    /// The name only: values may be secret.
+    /// The names only: values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ComposeFile").field(&self.name).finish()
+        let names: Vec<&str> = self.sources.iter().map(|source| source.name.as_str()).collect();
+        f.debug_tuple("ComposeFile").field(&names).finish()
     }
 }
 
@@ -179,16 +195,4 @@ fn compose_file_variable(directory: &Path, variables: &Variables) -> Result<Opti
     let Some(text) = Disk.read(&directory.join(".env"))? else { return Ok(None) };
     let file = dotenv::parse(".env", &text, &|name| variables.get(name).map(str::to_owned), &|_| None)?;
     Ok(file.get("COMPOSE_FILE").filter(set).map(str::to_owned))
-}
-
-fn single<'n>(names: &'n str, variables: &Variables) -> Result<&'n str> {
-    let separator = variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
-    if names.contains(separator) {
-        return Err(Error::new(
-            ErrorKind::NotSupported,
-            "`COMPOSE_FILE` names several files, and merging files is not supported yet",
-        )
-        .with_hint("name one file"));
-    }
-    Ok(names)
 }

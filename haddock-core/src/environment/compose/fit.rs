@@ -21,11 +21,10 @@ pub(super) fn relate(
     let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
     let shared = haddock::shared_names(reader, settings, &known);
     for (name, draft) in drafts {
-        let links = draft.links.iter().map(|link| (&link.to, &link.cursor));
-        for (to, cursor) in draft.depends_on.iter().map(|other| (&other.on, &other.cursor)).chain(links) {
+        for (to, cursor) in draft.others() {
             if to == name.as_str() {
                 reader.wrong(cursor, format!("component `{name}` names itself"), "remove it");
-            } else if !known.contains(to.as_str()) {
+            } else if !known.contains(to) && draft.requires(to) {
                 no_such_component(reader, cursor, to, &known);
             }
         }
@@ -39,24 +38,21 @@ pub(super) fn relate(
                 .map(String::as_str)
                 .find(|variable| *variable == TAG || options.release_variables.contains_key(*variable)),
             image_given: options.images.contains_key(name),
-            links: draft
-                .links
-                .iter()
-                .filter_map(|link| drafts.get_key_value(link.to.as_str()))
-                .map(|(name, _)| name)
-                .collect(),
+            links: draft.reaches().filter_map(|to| drafts.get_key_value(to)).map(|(name, _)| name).collect(),
             listed: shared.contains(name.as_str()),
         };
         (name, facts)
     });
     let reasons = classify::classify(&facts.collect());
+    if options.purpose == Purpose::Environment {
+        return reasons;
+    }
     for (name, draft) in drafts {
         if reasons.get(name).is_some_and(Reason::is_versioned) {
             continue;
         }
-        let links = draft.links.iter().map(|link| (&link.to, &link.cursor));
-        for (to, cursor) in draft.depends_on.iter().map(|other| (&other.on, &other.cursor)).chain(links) {
-            if reasons.get(to.as_str()).is_some_and(Reason::is_versioned) {
+        for (to, cursor) in draft.others() {
+            if reasons.get(to).is_some_and(Reason::is_versioned) {
                 let message = format!("`{name}` is shared and cannot need `{to}`, of which every version has its own");
                 let hint = format!("remove it, or list `{to}` under `x-haddock.shared`, too");
                 reader.wrong(cursor, message, hint);
@@ -78,15 +74,7 @@ pub(super) fn no_such_component(reader: &mut Reader<'_>, cursor: &Cursor<'_>, na
 
 /// Components that wait for each other, by `depends_on` or links, would never start.
 fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, service::Draft<'_>>) {
-    let needs = |name: &str| {
-        drafts.get(name).into_iter().flat_map(|draft| {
-            draft
-                .depends_on
-                .iter()
-                .map(|other| other.on.as_str())
-                .chain(draft.links.iter().map(|link| link.to.as_str()))
-        })
-    };
+    let needs = |name: &str| drafts.get(name).into_iter().flat_map(|draft| draft.others().map(|(to, _)| to));
     // Take away what needs nothing that is left, until nothing can be taken.
     let mut left: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
     let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -151,9 +139,10 @@ pub(super) fn find_entry(
     let with = |ports: fn(&service::Draft<'_>) -> BTreeSet<u16>| -> Vec<(&ComponentName, BTreeSet<u16>)> {
         drafts.iter().map(|(name, draft)| (name, ports(draft))).filter(|(_, ports)| !ports.is_empty()).collect()
     };
-    let mut candidates = with(|draft| draft.ports.iter().map(|port| port.container).collect());
+    let mut candidates =
+        with(|draft| draft.body.ports.iter().filter(|it| it.protocol.is_tcp()).map(|it| it.container).collect());
     if candidates.is_empty() {
-        candidates = with(|draft| draft.expose.iter().copied().collect());
+        candidates = with(|draft| draft.body.expose.iter().copied().collect());
     }
     let (message, example) = match candidates.as_slice() {
         [(name, ports)] if ports.len() == 1 => {
@@ -188,7 +177,8 @@ pub(super) fn check_release(
 ) {
     let versioned = |name: &ComponentName| reasons.get(name).is_some_and(Reason::is_versioned);
     for (name, draft) in drafts.iter().filter(|(name, _)| versioned(name)) {
-        let Some((at, port)) = draft.ports_at.as_ref().zip(draft.ports.iter().find(|port| port.host.is_some())) else {
+        let Some((at, port)) = draft.ports_at.as_ref().zip(draft.body.ports.iter().find(|port| port.host.is_some()))
+        else {
             continue;
         };
         let (host, inside) = (port.host.unwrap_or_default(), port.container);

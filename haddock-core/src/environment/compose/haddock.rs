@@ -166,9 +166,7 @@ fn read_release<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Rele
 
 /// `[10%, 50%, 100%]`, growing, the last 100 %.
 fn read_ramp<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Vec<Share>> {
-    if let Value::Scalar(text) = &cursor.node.value
-        && text == "auto"
-    {
+    if cursor.node.scalar() == Some("auto") {
         reader.unsupported(
             cursor,
             "`ramp: auto` is",

@@ -11,14 +11,15 @@ use crate::error::{Error, ErrorKind};
 pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<HealthCheck> {
     let errors = reader.error_count();
     let (mut test, mut disable) = (None, false);
-    let mut check = HealthCheck { test: Vec::new(), interval: None, timeout: None, retries: None, start_period: None };
+    let mut check = HealthCheck::default();
     for entry in reader.known_entries(cursor, &keys::HEALTH_CHECK)? {
         let at = &entry.value;
         match entry.key.text.as_str() {
             "test" => test = read_test(reader, at),
-            "interval" => check.interval = reader.value(at, engine_duration),
-            "timeout" => check.timeout = reader.value(at, engine_duration),
-            "start_period" => check.start_period = reader.value(at, engine_duration_or_zero),
+            "interval" => check.interval = reader.word(at, engine_duration),
+            "timeout" => check.timeout = reader.word(at, engine_duration),
+            "start_interval" => check.start_interval = reader.word(at, engine_duration),
+            "start_period" => check.start_period = reader.word(at, engine_duration_or_zero),
             "retries" => check.retries = reader.number(at, 1),
             _ => disable = reader.boolean(at).unwrap_or(false),
         }
@@ -34,10 +35,8 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
         }
         (_, true) => none(),
         (Some(test), false) => test,
-        (None, false) => {
-            reader.unsupported(cursor, "a health check without a `test` is", "write the image's own test out, too");
-            return None;
-        }
+        // The image's own.
+        (None, false) => Vec::new(),
     };
     Some(check)
 }
@@ -68,6 +67,10 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
             return None;
         }
         return Some(vec!["CMD-SHELL".to_owned(), line]);
+    }
+    if cursor.is_null() {
+        reader.mistyped(cursor, "a command", "write one that succeeds when the component is healthy");
+        return None;
     }
     let words = read_words(reader, cursor)?;
     match (words[0].as_str(), words.len()) {

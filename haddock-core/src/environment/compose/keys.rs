@@ -29,19 +29,13 @@ pub(super) enum Verdict {
 /// Where our settings stand.
 const OURS: &str = "x-haddock";
 const LATER: &str = "remove it; the keys that are supported are listed in docs/reference/compose-file.md";
-const NETWORK: &str = "remove it: the components of an environment share a network of their own";
+const WINDOWS: &str = "remove it: it is for Windows";
+const HOOKS: &str = "remove it; a component of its own that ends, and `depends_on` it, does the same before a start";
 
 pub(super) static FILE: Keys = Keys {
     what: "a compose file",
-    supported: &["name", "version", "services", "x-haddock"],
-    planned: &[
-        ("networks", NETWORK),
-        ("volumes", LATER),
-        ("configs", LATER),
-        ("secrets", LATER),
-        ("include", "copy the other file's services into this one"),
-        ("models", LATER),
-    ],
+    supported: &["name", "version", "services", "networks", "volumes", "secrets", "configs", "include", "x-haddock"],
+    planned: &[("models", LATER)],
     extensible: true,
 };
 
@@ -49,109 +43,106 @@ pub(super) static SERVICE: Keys = Keys {
     what: "a component",
     supported: &[
         "image",
+        "annotations",
+        "attach",
+        "build",
+        "cap_add",
+        "cap_drop",
+        "cgroup",
+        "cgroup_parent",
         "command",
-        "entrypoint",
-        "environment",
-        "env_file",
-        "expose",
-        "ports",
+        "configs",
+        "container_name",
+        "cpu_period",
+        "cpu_quota",
+        "cpu_rt_period",
+        "cpu_rt_runtime",
+        "cpu_shares",
+        "cpus",
+        "cpuset",
         "depends_on",
-        "links",
+        "deploy",
+        "develop",
+        "device_cgroup_rules",
+        "devices",
+        "dns",
+        "dns_opt",
+        "dns_search",
+        "domainname",
+        "entrypoint",
+        "env_file",
+        "environment",
+        "expose",
+        "extends",
+        "external_links",
+        "extra_hosts",
+        "group_add",
         "healthcheck",
+        "hostname",
+        "init",
+        "ipc",
         "labels",
+        "links",
+        "logging",
+        "mac_address",
+        "mem_limit",
+        "mem_reservation",
+        "mem_swappiness",
+        "memswap_limit",
+        "network_mode",
+        "networks",
+        "oom_kill_disable",
+        "oom_score_adj",
+        "pid",
+        "pids_limit",
+        "platform",
+        "ports",
+        "privileged",
+        "profiles",
+        "pull_policy",
+        "read_only",
+        "restart",
+        "runtime",
+        "scale",
+        "secrets",
+        "security_opt",
+        "shm_size",
+        "stdin_open",
         "stop_grace_period",
         "stop_signal",
-        "restart",
+        "storage_opt",
+        "sysctls",
+        "tmpfs",
+        "tty",
+        "ulimits",
+        "user",
+        "userns_mode",
+        "uts",
+        "volumes",
+        "working_dir",
     ],
     planned: &[
-        ("annotations", LATER),
-        ("attach", LATER),
         ("blkio_config", LATER),
-        ("build", "build the image first, and name it under `image`"),
-        ("cap_add", LATER),
-        ("cap_drop", LATER),
-        ("cgroup", LATER),
-        ("cgroup_parent", LATER),
-        ("configs", LATER),
-        (
-            "container_name",
-            "remove it: copies of a component run side by side, so their containers cannot share a name",
-        ),
-        ("cpu_count", LATER),
-        ("cpu_percent", LATER),
-        ("cpu_period", LATER),
-        ("cpu_quota", LATER),
-        ("cpu_rt_period", LATER),
-        ("cpu_rt_runtime", LATER),
-        ("cpu_shares", LATER),
-        ("cpus", LATER),
-        ("cpuset", LATER),
-        ("credential_spec", LATER),
-        ("deploy", "remove it; for several instances, set `x-haddock.release.replicas`"),
-        ("develop", LATER),
-        ("device_cgroup_rules", LATER),
-        ("devices", LATER),
-        ("dns", LATER),
-        ("dns_opt", LATER),
-        ("dns_search", LATER),
-        ("domainname", LATER),
+        ("cpu_count", WINDOWS),
+        ("cpu_percent", WINDOWS),
+        ("credential_spec", WINDOWS),
         ("driver_opts", LATER),
-        ("extends", "write out the keys of the other service, or use a YAML anchor and `<<`"),
-        ("external_links", LATER),
-        ("extra_hosts", LATER),
         ("gpus", LATER),
-        ("group_add", LATER),
-        ("hostname", LATER),
-        ("init", LATER),
-        ("ipc", LATER),
-        ("isolation", LATER),
+        ("isolation", WINDOWS),
         ("label_file", "write the labels under `labels`"),
-        ("log_driver", LATER),
-        ("log_opt", LATER),
-        ("logging", LATER),
-        ("mac_address", LATER),
-        ("mem_limit", LATER),
-        ("mem_reservation", LATER),
-        ("mem_swappiness", LATER),
-        ("memswap_limit", LATER),
+        ("log_driver", "write `logging: { driver: … }`"),
+        ("log_opt", "write `logging: { options: … }`"),
         ("models", LATER),
-        ("net", NETWORK),
-        ("network_mode", NETWORK),
-        ("networks", NETWORK),
-        ("oom_kill_disable", LATER),
-        ("oom_score_adj", LATER),
-        ("pid", LATER),
-        ("pids_limit", LATER),
-        ("platform", LATER),
-        ("post_start", LATER),
-        ("post_stop", LATER),
-        ("pre_start", LATER),
-        ("pre_stop", LATER),
-        ("privileged", LATER),
-        ("profiles", "remove it, or move the component to a file of its own"),
+        ("net", "write `network_mode`"),
+        ("post_start", HOOKS),
+        ("post_stop", HOOKS),
+        ("pre_start", HOOKS),
+        ("pre_stop", HOOKS),
         ("provider", LATER),
-        ("pull_policy", LATER),
         ("pull_refresh_after", LATER),
-        ("read_only", LATER),
-        ("runtime", LATER),
-        ("scale", "remove it; for several instances, set `x-haddock.release.replicas`"),
-        ("secrets", LATER),
-        ("security_opt", LATER),
-        ("shm_size", LATER),
-        ("stdin_open", LATER),
-        ("storage_opt", LATER),
-        ("sysctls", LATER),
-        ("tmpfs", LATER),
-        ("tty", LATER),
-        ("ulimits", LATER),
         ("use_api_socket", LATER),
-        ("user", "set the user in the image"),
-        ("userns_mode", LATER),
-        ("uts", LATER),
-        ("volume_driver", LATER),
-        ("volumes", LATER),
-        ("volumes_from", LATER),
-        ("working_dir", "set the directory in the image"),
+        ("volume_driver", "write the driver under the file's `volumes`"),
+        ("volumes_from", "name the volume under `volumes` of both components"),
     ],
     extensible: true,
 };
@@ -165,18 +156,206 @@ pub(super) static ENV_FILE: Keys = Keys {
 
 pub(super) static PORT: Keys = Keys {
     what: "a port",
-    supported: &["target", "published", "host_ip", "protocol"],
-    planned: &[("name", LATER), ("app_protocol", LATER), ("mode", LATER)],
+    supported: &["target", "published", "host_ip", "protocol", "name", "app_protocol", "mode"],
+    planned: &[],
     extensible: true,
 };
+
+pub(super) static BUILD: Keys = Keys {
+    what: "`build`",
+    supported: &[
+        "context",
+        "dockerfile",
+        "dockerfile_inline",
+        "additional_contexts",
+        "args",
+        "cache_from",
+        "cache_to",
+        "entitlements",
+        "extra_hosts",
+        "isolation",
+        "labels",
+        "network",
+        "no_cache",
+        "platforms",
+        "privileged",
+        "pull",
+        "secrets",
+        "shm_size",
+        "tags",
+        "target",
+        "ulimits",
+    ],
+    planned: &[("ssh", LATER), ("provenance", LATER), ("sbom", LATER), ("no_cache_filter", LATER)],
+    extensible: true,
+};
+
+pub(super) static DEPLOY: Keys = Keys {
+    what: "`deploy`",
+    supported: &[
+        "replicas",
+        "resources",
+        "mode",
+        "labels",
+        "endpoint_mode",
+        "placement",
+        "restart_policy",
+        "rollback_config",
+        "update_config",
+    ],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static DEVELOP: Keys = Keys { what: "`develop`", supported: &["watch"], planned: &[], extensible: true };
+
+pub(super) static PLACEMENT: Keys = Keys {
+    what: "`placement`",
+    supported: &["constraints", "preferences", "max_replicas_per_node"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static RESTART_POLICY: Keys = Keys {
+    what: "`restart_policy`",
+    supported: &["condition", "delay", "max_attempts", "window"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static UPDATE_CONFIG: Keys = Keys {
+    what: "how a swarm updates",
+    supported: &["parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static RESOURCES: Keys =
+    Keys { what: "`resources`", supported: &["limits", "reservations"], planned: &[], extensible: true };
+
+pub(super) static LIMITS: Keys =
+    Keys { what: "`limits`", supported: &["cpus", "memory", "pids"], planned: &[], extensible: true };
+
+pub(super) static RESERVATIONS: Keys = Keys {
+    what: "`reservations`",
+    supported: &["cpus", "memory"],
+    planned: &[("devices", LATER), ("generic_resources", LATER)],
+    extensible: true,
+};
+
+pub(super) static MOUNT: Keys = Keys {
+    what: "a mount",
+    supported: &["type", "source", "target", "read_only", "consistency", "bind", "volume", "tmpfs", "image"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static MOUNT_BIND: Keys = Keys {
+    what: "`bind`",
+    supported: &["propagation", "create_host_path", "selinux"],
+    planned: &[("recursive", LATER)],
+    extensible: true,
+};
+
+pub(super) static MOUNT_VOLUME: Keys = Keys {
+    what: "`volume`",
+    supported: &["nocopy"],
+    planned: &[("subpath", LATER), ("labels", "write the labels under the file's `volumes`")],
+    extensible: true,
+};
+
+pub(super) static MOUNT_IMAGE: Keys = Keys { what: "`image`", supported: &["subpath"], planned: &[], extensible: true };
+
+pub(super) static MOUNT_TMPFS: Keys =
+    Keys { what: "`tmpfs`", supported: &["size", "mode"], planned: &[], extensible: true };
+
+pub(super) static FILE_USE: Keys = Keys {
+    what: "an entry of `secrets` or `configs`",
+    supported: &["source", "target", "uid", "gid", "mode"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static DECLARED_FILE: Keys = Keys {
+    what: "a secret or config",
+    supported: &["file", "environment", "content", "name"],
+    planned: &[
+        ("external", "name a `file` or an `environment` variable: only a swarm keeps secrets and configs"),
+        ("driver", LATER),
+        ("driver_opts", LATER),
+        ("labels", LATER),
+        ("template_driver", LATER),
+    ],
+    extensible: true,
+};
+
+pub(super) static DECLARED_VOLUME: Keys = Keys {
+    what: "a volume",
+    supported: &["name", "external", "driver", "driver_opts", "labels"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static DECLARED_NETWORK: Keys = Keys {
+    what: "a network",
+    supported: &[
+        "name",
+        "external",
+        "driver",
+        "driver_opts",
+        "internal",
+        "attachable",
+        "enable_ipv4",
+        "enable_ipv6",
+        "labels",
+        "ipam",
+    ],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static IPAM: Keys =
+    Keys { what: "`ipam`", supported: &["driver", "config", "options"], planned: &[], extensible: true };
+
+pub(super) static IPAM_CONFIG: Keys = Keys {
+    what: "an entry of `config`",
+    supported: &["subnet", "gateway", "ip_range", "aux_addresses"],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static ENDPOINT: Keys = Keys {
+    what: "how a component joins a network",
+    supported: &[
+        "aliases",
+        "driver_opts",
+        "gw_priority",
+        "interface_name",
+        "ipv4_address",
+        "ipv6_address",
+        "link_local_ips",
+        "mac_address",
+        "priority",
+    ],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static LOGGING: Keys =
+    Keys { what: "`logging`", supported: &["driver", "options"], planned: &[], extensible: true };
+
+pub(super) static DEVICE: Keys =
+    Keys { what: "a device", supported: &["source", "target", "permissions"], planned: &[], extensible: true };
+
+pub(super) static ULIMIT: Keys = Keys { what: "a limit", supported: &["soft", "hard"], planned: &[], extensible: true };
 
 pub(super) static DEPENDENCY: Keys =
     Keys { what: "a dependency", supported: &["condition", "required", "restart"], planned: &[], extensible: true };
 
 pub(super) static HEALTH_CHECK: Keys = Keys {
     what: "a health check",
-    supported: &["test", "interval", "timeout", "retries", "start_period", "disable"],
-    planned: &[("start_interval", LATER)],
+    supported: &["test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"],
+    planned: &[],
     extensible: true,
 };
 

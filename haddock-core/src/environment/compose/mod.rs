@@ -1,9 +1,10 @@
 //! The compose file: reading, filling in variables, checking.
 //!
 //! ```text
-//!   text ──tree──▶ keys and values with places ──reader──▶ drafts ──resolve──▶ EnvironmentSpec
-//!                                                 ▲                    │
-//!             variables: release, caller, .env ───┘                    └──▶ reasons, notes
+//!   texts ──tree──▶ keys and values with places ──load──▶ one tree ──reader──▶ drafts ──resolve──▶ EnvironmentSpec
+//!                                                  ▲                                        │
+//!   variables (release, caller, .env), `extends`, ─┘                                        └──▶ reasons, notes
+//!   `include`, several files
 //! ```
 //!
 //! Standard keys mean what the Compose Specification says. A key that is known and not supported yet is an error of
@@ -31,13 +32,23 @@
 //! # Ok::<(), haddock_core::Error>(())
 //! ```
 
+mod build;
+mod canonical;
 mod classify;
+mod declared;
 mod dotenv;
 mod file;
+mod fill;
 mod fit;
 mod haddock;
 mod health;
+mod injected;
 mod keys;
+mod load;
+mod merge;
+mod mounts;
+mod networks;
+mod options;
 mod pairs;
 mod ports;
 mod reader;
@@ -50,6 +61,7 @@ mod tree;
 mod variables;
 mod words;
 
+pub use canonical::{Values, canonical};
 pub use classify::Reason;
 pub use file::ComposeFile;
 pub use reader::Note;

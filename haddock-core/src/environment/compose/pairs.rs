@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::keys;
 use super::reader::{Cursor, Reader};
-use super::service::Outside;
 use super::tree::Value;
 use crate::container::Sensitive;
 
@@ -17,7 +16,7 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
             reader.wrong(at, "this is no name for a variable", "write `NAME: value` or `- NAME=value`");
             return;
         }
-        if let Some(value) = value.or_else(|| reader.variable(name).map(str::to_owned)) {
+        if let Some(value) = value.or_else(|| reader.variable(at, name).map(str::to_owned)) {
             variables.insert(name.to_owned(), Sensitive::new(value));
         }
     };
@@ -36,7 +35,7 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
         let name = &entry.key.text;
         if entry.value.is_null() {
             insert(reader, &entry.value, name, None);
-        } else if let Some(value) = reader.text(&entry.value) {
+        } else if let Some(value) = reader.any_text(&entry.value) {
             insert(reader, &entry.value, name, Some(value));
         }
     }
@@ -48,7 +47,6 @@ pub(super) fn read_env_files<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
     own: &BTreeMap<String, Sensitive>,
-    outside: &Outside<'_>,
 ) -> BTreeMap<String, Sensitive> {
     let mut variables: BTreeMap<String, Sensitive> = BTreeMap::new();
     let items = match cursor.node.value {
@@ -72,7 +70,7 @@ pub(super) fn read_env_files<'t>(
         }
         let Some(path) = path else { continue };
         let inner = |name: &str| own.get(name).or_else(|| variables.get(name)).map(|value| value.expose().to_owned());
-        match (outside.read)(Path::new(&path), &inner) {
+        match reader.variables_file(&item, Path::new(&path), &inner) {
             Ok(Some(file)) => variables.extend(file.iter().map(|(name, value)| (name.to_owned(), value.clone()))),
             Ok(None) if !required => {}
             Ok(None) => {
@@ -116,7 +114,7 @@ pub(super) fn read_labels<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> B
         return labels;
     }
     for entry in reader.entries(cursor).unwrap_or_default() {
-        let value = if entry.value.is_null() { Some(String::new()) } else { reader.text(&entry.value) };
+        let value = if entry.value.is_null() { Some(String::new()) } else { reader.any_text(&entry.value) };
         if let Some(value) = value {
             insert(reader, &entry.value, &entry.key.text, value);
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::keys;
 use super::reader::{Cursor, Reader};
 use super::tree::Value;
-use crate::container::PublishedPort;
+use crate::container::{Protocol, PublishedPort};
 use crate::error::{Error, ErrorKind};
 
 const PORT_FORMS: &str = "write `\"8080\"`, `\"8080:80\"` or `\"127.0.0.1:8080:80\"`";
@@ -14,38 +14,31 @@ fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidValue, message)
 }
 
-/// Reads a TCP port with an optional `/tcp`.
-fn container_port(text: &str) -> Result<u16, Error> {
-    let (number, protocol) = match text.split_once('/') {
-        Some((number, protocol)) => (number, protocol),
-        None => (text, "tcp"),
-    };
-    match protocol {
-        "tcp" => port(number),
-        "udp" | "sctp" => Err(other_protocol(protocol)),
-        _ => Err(invalid(format!("`{protocol}` is not a protocol")).with_hint("write `tcp`, or nothing")),
-    }
-}
-
-fn other_protocol(protocol: &str) -> Error {
-    Error::new(ErrorKind::NotSupported, format!("ports of protocol `{protocol}` are not supported yet"))
-        .with_hint("remove it; ports are TCP")
-}
-
 /// Reads a port, from 1 to 65535.
 pub(super) fn port(text: &str) -> Result<u16, Error> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
-        _ if is_range(text) => {
-            Err(Error::new(ErrorKind::NotSupported, format!("the range of ports `{text}` is not supported yet"))
-                .with_hint("write one entry for each port"))
-        }
         _ => Err(invalid(format!("`{text}` is not a port")).with_hint("a port is a number from 1 to 65535")),
     }
 }
 
-fn is_range(text: &str) -> bool {
-    text.split_once('-').is_some_and(|(from, to)| from.parse::<u16>().is_ok() && to.parse::<u16>().is_ok())
+/// Reads a port or a range of ports: the first and the last.
+fn range(text: &str) -> Result<(u16, u16), Error> {
+    let Some((first, last)) = text.split_once('-') else { return port(text).map(|port| (port, port)) };
+    match (port(first), port(last)) {
+        (Ok(first), Ok(last)) if first <= last => Ok((first, last)),
+        _ => Err(invalid(format!("`{text}` is not a range of ports")).with_hint("write it as `8000-8010`")),
+    }
+}
+
+/// Reads ports inside with an optional protocol.
+fn inside(text: &str) -> Result<(u16, u16, Protocol), Error> {
+    let (ports, protocol) = match text.split_once('/') {
+        Some((ports, protocol)) => (ports, protocol.parse()?),
+        None => (text, Protocol::Tcp),
+    };
+    let (first, last) = range(ports)?;
+    Ok((first, last, protocol))
 }
 
 fn host_address(text: &str) -> Result<IpAddr, Error> {
@@ -56,80 +49,100 @@ fn host_address(text: &str) -> Result<IpAddr, Error> {
     })
 }
 
-/// Reads the short form `[[address:][host]:]container[/protocol]`.
-fn published(text: &str) -> Result<PublishedPort, Error> {
+/// Reads the short form `[[address:][host]:]container[/protocol]`. A range is as many ports.
+fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
     let (before, container) = match text.rsplit_once(':') {
         Some((before, container)) => (Some(before), container),
         None => (None, text),
     };
-    let container = container_port(container).map_err(|error| match error.hint() {
-        Some(_) if error.kind() == ErrorKind::NotSupported => error,
-        _ => error.with_hint(PORT_FORMS),
-    })?;
-    let Some(before) = before else {
-        return Ok(PublishedPort { container, host_address: None, host: None });
-    };
+    let (first, last, protocol) = inside(container).map_err(|error| error.with_hint(PORT_FORMS))?;
+    let port = |container| PublishedPort { container, protocol, ..PublishedPort::default() };
+    let Some(before) = before else { return Ok((first..=last).map(port).collect()) };
     // An IPv6 address has colons itself, and is in brackets.
-    let (address, host) = match before.rsplit_once(':') {
+    let (host_address, host) = match before.rsplit_once(':') {
         Some((address, host)) => (Some(host_address(address)?), host),
         None => (None, before),
     };
-    let host = match host {
-        "" if address.is_some() => None,
-        "" => {
+    let port = |container, host, host_last| PublishedPort { host_address, host, host_last, ..port(container) };
+    if host.is_empty() {
+        if host_address.is_none() {
             return Err(invalid(format!("no port of the host stands before the `:` of `{text}`")).with_hint(PORT_FORMS));
         }
-        host => Some(port(host)?),
-    };
-    Ok(PublishedPort { container, host_address: address, host })
+        return Ok((first..=last).map(|container| port(container, None, None)).collect());
+    }
+    let (host_first, host_last) = range(host)?;
+    if first == last && host_first < host_last {
+        return Ok(vec![port(first, Some(host_first), Some(host_last))]);
+    }
+    if last - first != host_last - host_first {
+        return Err(invalid(format!("the ranges of `{text}` are not of one length")).with_hint(PORT_FORMS));
+    }
+    Ok((first..=last).zip(host_first..=host_last).map(|(container, host)| port(container, Some(host), None)).collect())
 }
 
+/// The TCP ports of `expose`. Others are reached without a word, and have no address of ours.
 pub(super) fn read_expose<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<u16> {
     let items = reader.items(cursor).unwrap_or_default();
-    items.iter().filter_map(|item| reader.value(item, container_port)).collect()
+    let mut ports = Vec::new();
+    for (first, last, protocol) in items.iter().filter_map(|item| reader.value(item, inside)) {
+        if protocol.is_tcp() {
+            ports.extend(first..=last);
+        }
+    }
+    ports
 }
 
 pub(super) fn read_ports<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<PublishedPort> {
     let items = reader.items(cursor).unwrap_or_default();
     let mut ports: Vec<PublishedPort> = Vec::new();
-    for item in &items {
-        let port = match item.node.value {
-            Value::Map(_) => read_long(reader, item),
+    for (index, item) in items.iter().enumerate() {
+        // The same text twice, as a merge leaves it, is one.
+        if items[..index].iter().any(|before| before.node.scalar().is_some() && before.node.same(item.node)) {
+            continue;
+        }
+        let read = match item.node.value {
+            Value::Map(_) => read_long(reader, item).map(|port| vec![port]),
             _ => reader.value(item, published),
         };
-        let Some(port) = port else { continue };
-        let same = |other: &PublishedPort| {
-            other.host.is_some() && (other.host, other.host_address) == (port.host, port.host_address)
-        };
-        if ports.iter().any(same) {
-            let host = port.host.unwrap_or_default();
-            reader.wrong(item, format!("port {host} of the host is published twice"), "remove one of them");
+        for port in read.unwrap_or_default() {
+            let same = |other: &PublishedPort| {
+                let claim = |port: &PublishedPort| (port.host, port.host_address, port.protocol);
+                other.host.is_some() && other.host_last.is_none() && claim(other) == claim(&port)
+            };
+            match ports.iter().find(|other| same(other)) {
+                Some(before) if before.container != port.container => {
+                    let host = port.host.unwrap_or_default();
+                    reader.wrong(item, format!("port {host} of the host is published twice"), "remove one of them");
+                }
+                _ => ports.push(port),
+            }
         }
-        ports.push(port);
     }
     ports
 }
 
 fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<PublishedPort> {
-    let (mut target, mut host_ip, mut host) = (None, None, None);
+    let (mut target, mut published) = (None, PublishedPort::default());
     let errors = reader.error_count();
     for entry in reader.known_entries(cursor, &keys::PORT)? {
         let value = &entry.value;
         match entry.key.text.as_str() {
             "target" => target = reader.value(value, port),
-            "published" => host = reader.value(value, port),
-            "host_ip" => host_ip = reader.value(value, host_address),
-            _ => {
-                reader.value(value, |text| match text {
-                    "tcp" => Ok(()),
-                    "udp" | "sctp" => Err(other_protocol(text)),
-                    _ => Err(invalid(format!("`{text}` is not a protocol")).with_hint("write `tcp`, or nothing")),
-                });
+            "published" => {
+                if let Some((first, last)) = reader.value(value, range) {
+                    published.host = Some(first);
+                    published.host_last = Some(last).filter(|last| *last > first);
+                }
             }
+            "host_ip" => published.host_address = reader.word(value, host_address),
+            "protocol" => published.protocol = reader.word(value, str::parse).unwrap_or_default(),
+            // These say something to people, and to swarms.
+            _ => _ = reader.text(value),
         }
     }
     if target.is_none() && reader.error_count() == errors {
         reader.wrong(cursor, "the port has no `target`", "set `target` to the port inside of the container");
     }
-    Some(PublishedPort { container: target?, host_address: host_ip, host })
+    published.container = target?;
+    Some(published)
 }

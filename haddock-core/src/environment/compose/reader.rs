@@ -1,11 +1,20 @@
 //! Walking the tree: cursors that know their key path, values with variables filled in, and all errors collected.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use std::path::{Path, PathBuf};
+
+use super::dotenv;
+use super::file::Files;
 use super::keys::{Keys, Verdict};
-use super::template::{Filled, Template};
+use super::load::Origin;
+use super::template::Filled;
 use super::tree::{Key, Mark, Node, Value};
-use crate::error::{Error, ErrorKind, Place};
+use super::variables::{Lookup, Variables};
+use crate::error::{Error, ErrorKind, Place, Result};
+
+/// More keys than a hint lists.
+const MANY: usize = 12;
 
 /// Something in the file that is read and has no effect, or another thing worth a look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +61,16 @@ impl<'t> Cursor<'t> {
     /// A text as the file has it, with its variables; empty if it is no text.
     pub(super) fn written(&self) -> &'t str {
         match &self.node.value {
-            Value::Scalar(text) => text,
+            Value::Scalar(scalar) => scalar.written.as_ref().map_or(&scalar.text, |written| &written.text),
             _ => "",
+        }
+    }
+
+    /// The variables that a text mentions.
+    pub(super) fn mentions(&self) -> Vec<String> {
+        match &self.node.value {
+            Value::Scalar(scalar) => scalar.written.as_ref().map(|written| written.names.clone()).unwrap_or_default(),
+            _ => Vec::new(),
         }
     }
 
@@ -69,8 +86,9 @@ pub(super) struct Entry<'t> {
 }
 
 pub(super) struct Reader<'t> {
-    file: &'t str,
-    lookup: &'t dyn Fn(&str) -> Option<&'t str>,
+    /// The files that what is read stands in, by the number in a mark.
+    origins: &'t [Origin],
+    files: &'t dyn Files,
     /// With the mark in the compose file, which orders them; an error's place may be in another file.
     errors: Vec<(Mark, Error)>,
     pub(super) notes: Vec<Note>,
@@ -78,16 +96,37 @@ pub(super) struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(file: &'t str, lookup: &'t dyn Fn(&str) -> Option<&'t str>) -> Self {
-        Self { file, lookup, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new() }
+    pub(super) fn new(origins: &'t [Origin], files: &'t dyn Files) -> Self {
+        Self { origins, files, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new() }
     }
 
-    pub(super) fn variable(&self, name: &str) -> Option<&'t str> {
-        (self.lookup)(name)
+    /// The variable, as the file knows it in which the value stands.
+    pub(super) fn variable(&self, cursor: &Cursor<'_>, name: &str) -> Option<&'t str> {
+        self.origins[cursor.node.at.file].variables.get(name)
+    }
+
+    /// A path that the file names, seen from where its relative paths start.
+    pub(super) fn path(&self, cursor: &Cursor<'_>, path: impl AsRef<Path>) -> PathBuf {
+        self.origins[cursor.node.at.file].directory.join(path)
+    }
+
+    /// The variables of a file in the format of `.env`; `None` if there is no such file. `inner` are those that its
+    /// values may mention beside the caller's.
+    pub(super) fn variables_file(
+        &self,
+        cursor: &Cursor<'_>,
+        path: &Path,
+        inner: Lookup<'_>,
+    ) -> Result<Option<Variables>> {
+        let origin = &self.origins[cursor.node.at.file];
+        let path = origin.directory.join(path);
+        let Some(text) = self.files.read(&path)? else { return Ok(None) };
+        let shown = path.strip_prefix(&origin.directory).unwrap_or(&path).display().to_string();
+        dotenv::parse(&shown, &text, &|name| origin.variables.get(name).map(str::to_owned), inner).map(Some)
     }
 
     pub(super) fn place(&self, at: Mark, path: &str) -> Place {
-        at.place(self.file, path)
+        at.place(&self.origins[at.file].name, path)
     }
 
     /// Takes down an error at a value.
@@ -177,6 +216,9 @@ impl<'t> Reader<'t> {
                 Verdict::Unknown(meant) => {
                     let hint = match meant {
                         Some(meant) => format!("did you mean `{meant}`?"),
+                        None if keys.supported.len() > MANY => {
+                            format!("the keys of {} are listed in docs/reference/compose-file.md", keys.what)
+                        }
                         None => format!("the keys here are {}", listed(keys.supported)),
                     };
                     let message = format!("`{key}` is not a key of {}", keys.what);
@@ -201,32 +243,62 @@ impl<'t> Reader<'t> {
 
     /// A text, number or boolean with its variables filled in.
     pub(super) fn filled(&mut self, cursor: &Cursor<'_>) -> Option<Filled> {
-        let Value::Scalar(text) = &cursor.node.value else {
+        let Value::Scalar(scalar) = &cursor.node.value else {
             self.mistyped(cursor, "a text", "write a value after the `:`");
             return None;
         };
-        match Template::parse(text).and_then(|template| template.fill(self.lookup)) {
+        let Some(written) = &scalar.written else {
+            return Some(Filled { text: scalar.text.clone(), ..Filled::default() });
+        };
+        match &written.filled {
             Ok(filled) => {
                 for name in &filled.unset {
                     if self.told_unset.insert(name.clone()) {
                         self.note(cursor, format!("variable `{name}` is not set and is taken as empty"));
                     }
                 }
-                Some(filled)
+                // What a merge has split is the text, not what it was split from.
+                Some(Filled { text: scalar.text.clone(), ..filled.clone() })
             }
             Err(flaw) => {
-                self.wrong(cursor, flaw.message, flaw.hint);
+                self.wrong(cursor, flaw.message.clone(), flaw.hint.clone());
                 None
             }
         }
     }
 
+    /// A text. As Compose has it, a number or a boolean is none, unless it is in quotes.
     pub(super) fn text(&mut self, cursor: &Cursor<'_>) -> Option<String> {
+        self.quoted(cursor)?;
+        self.any_text(cursor)
+    }
+
+    /// A text, a number or a boolean.
+    pub(super) fn any_text(&mut self, cursor: &Cursor<'_>) -> Option<String> {
         self.filled(cursor).map(|filled| filled.text)
     }
 
+    /// Fails at a number or a boolean.
+    pub(super) fn quoted(&mut self, cursor: &Cursor<'_>) -> Option<()> {
+        match &cursor.node.value {
+            Value::Scalar(scalar) if scalar.bare => {
+                let message = format!("`{}` is a number or a boolean, where a text is expected", scalar.text);
+                self.wrong(cursor, message, format!("put it in quotes: `\"{}\"`", scalar.text));
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// As [`value`](Self::value), of what is written as a text.
+    pub(super) fn word<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
+        let value = self.value(cursor, read)?;
+        self.quoted(cursor)?;
+        Some(value)
+    }
+
     /// A text that `read` understands. Of a text with variables only the spelling in the file is ever shown.
-    pub(super) fn value<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T, Error>) -> Option<T> {
+    pub(super) fn value<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
         let filled = self.filled(cursor)?;
         match read(&filled.text) {
             Ok(value) => Some(value),
@@ -240,8 +312,8 @@ impl<'t> Reader<'t> {
     /// Takes down the error of a filled text, without the values of its variables.
     pub(super) fn refuse(&mut self, cursor: &Cursor<'_>, filled: &Filled, error: Error) {
         let error = match &cursor.node.value {
-            Value::Scalar(written) if filled.from_variables => {
-                let message = format!("`{written}` is not valid once its variables are filled in");
+            Value::Scalar(_) if filled.from_variables => {
+                let message = format!("`{}` is not valid once its variables are filled in", cursor.written());
                 Error::new(error.kind(), message)
                     .with_hint(format!("{}; their values are not shown", expected(error.kind())))
             }
@@ -292,6 +364,71 @@ impl<'t> Reader<'t> {
                 None
             }
         }
+    }
+
+    /// The texts of a list.
+    pub(super) fn texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
+        let items = self.items(cursor).unwrap_or_default();
+        items.iter().filter_map(|item| self.text(item)).collect()
+    }
+
+    /// The texts of a list, each once, where it stands first.
+    pub(super) fn unique_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
+        let mut unique: Vec<String> = Vec::new();
+        for text in self.texts(cursor) {
+            if !unique.contains(&text) {
+                unique.push(text);
+            }
+        }
+        unique
+    }
+
+    /// The texts of a list in which none may stand twice.
+    pub(super) fn distinct_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
+        let texts = self.texts(cursor);
+        if let Some(index) = (1..texts.len()).find(|index| texts[..*index].contains(&texts[*index])) {
+            let message = format!("entry {} of `{}` stands there before", index + 1, cursor.name());
+            self.wrong(cursor, message, "keep one of them");
+        }
+        texts
+    }
+
+    /// Options of a driver: a mapping of texts and numbers.
+    pub(super) fn options(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
+        let mut options = BTreeMap::new();
+        for entry in self.entries(cursor).unwrap_or_default() {
+            match &entry.value.node.value {
+                Value::Scalar(scalar) if scalar.bare && matches!(scalar.text.as_str(), "true" | "false") => {
+                    self.quoted(&entry.value);
+                }
+                _ => {
+                    if let Some(text) = self.any_text(&entry.value) {
+                        options.insert(entry.key.text.clone(), text);
+                    }
+                }
+            }
+        }
+        options
+    }
+
+    /// Names with values: a mapping, or a list of `name=value`. Without a value it is empty.
+    pub(super) fn pairs(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
+        let Some(is_list) = self.is_list(cursor) else { return BTreeMap::new() };
+        if is_list {
+            let items = self.items(cursor).unwrap_or_default();
+            let pairs = items.iter().filter_map(|item| self.pair(item));
+            let split = |text: String| match text.split_once('=') {
+                Some((name, value)) => (name.to_owned(), value.to_owned()),
+                None => (text, String::new()),
+            };
+            return pairs.map(split).collect();
+        }
+        let mut pairs = BTreeMap::new();
+        for entry in self.entries(cursor).unwrap_or_default() {
+            let value = if entry.value.is_null() { Some(String::new()) } else { self.any_text(&entry.value) };
+            pairs.extend(value.map(|value| (entry.key.text.clone(), value)));
+        }
+        pairs
     }
 
     /// An item of a list of `name=value`.

@@ -2,14 +2,15 @@
 
 use super::keys;
 use super::reader::{Cursor, Reader};
-use crate::environment::DependencyCondition;
+use super::tree::Value;
+use crate::environment::{self, DependencyCondition};
 use crate::error::{Error, ErrorKind};
 use crate::name::LinkAlias;
 
 /// An entry of `depends_on`.
 pub(super) struct Dependency<'t> {
     pub(super) on: String,
-    pub(super) condition: DependencyCondition,
+    pub(super) dependency: environment::Dependency,
     pub(super) cursor: Cursor<'t>,
 }
 
@@ -31,30 +32,27 @@ pub(super) fn read_depends_on<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) 
                 reader.wrong(&item, format!("`{}` stands here a second time", item.written()), "keep one of them");
                 continue;
             }
-            dependencies.push(Dependency { on, condition: DependencyCondition::Started, cursor: item });
+            dependencies.push(Dependency { on, dependency: DependencyCondition::Started.into(), cursor: item });
         }
         return dependencies;
     }
     for entry in reader.entries(cursor).unwrap_or_default() {
-        let mut condition = DependencyCondition::Started;
-        for setting in reader.known_entries(&entry.value, &keys::DEPENDENCY).unwrap_or_default() {
+        let mut dependency = environment::Dependency::from(DependencyCondition::Started);
+        let settings = reader.known_entries(&entry.value, &keys::DEPENDENCY).unwrap_or_default();
+        if matches!(entry.value.node.value, Value::Map(_)) && entry.value.node.get("condition").is_none() {
+            reader.wrong(&entry.value, "the dependency has no `condition`", "write `condition: service_started`");
+        }
+        for setting in settings {
             let at = &setting.value;
             match setting.key.text.as_str() {
-                "condition" => condition = reader.value(at, dependency_condition).unwrap_or(condition),
-                "required" if reader.boolean(at) == Some(false) => {
-                    reader.unsupported(
-                        at,
-                        "`required: false` is",
-                        "remove it; what a component depends on is required",
-                    );
+                "condition" => {
+                    dependency.condition = reader.word(at, dependency_condition).unwrap_or(dependency.condition);
                 }
-                "restart" if reader.boolean(at) == Some(true) => {
-                    reader.unsupported(at, "`restart: true` is", "remove it");
-                }
-                _ => {}
+                "required" => dependency.required = reader.boolean(at).unwrap_or(true),
+                _ => dependency.restart = reader.boolean(at).unwrap_or(false),
             }
         }
-        dependencies.push(Dependency { on: entry.key.text.clone(), condition, cursor: entry.value });
+        dependencies.push(Dependency { on: entry.key.text.clone(), dependency, cursor: entry.value });
     }
     dependencies
 }
@@ -77,7 +75,7 @@ pub(super) fn read_links<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
             let (to, alias) = text.split_once(':').unwrap_or((text, text));
             LinkAlias::new(alias).map(|alias| (to.to_owned(), alias))
         };
-        let Some((to, alias)) = reader.value(&item, read) else { continue };
+        let Some((to, alias)) = reader.word(&item, read) else { continue };
         if let Some(other) = links.iter().find(|other| other.alias == alias) {
             let message = format!("link `{}` has the alias of link `{}`", item.written(), other.cursor.written());
             reader.wrong(&item, message, "give each link an alias of its own: `component:alias`");

@@ -1,18 +1,22 @@
 //! From the tree to a resolved environment: variables, components, settings, and how they fit together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::classify::Reason;
+use super::declared::Declared;
 use super::file::ComposeFile;
 use super::fit::{check_release, find_entry, relate};
 use super::haddock;
 use super::keys;
+use super::load::load;
 use super::reader::{Cursor, Note, Reader, listed};
-use super::service::{self, Outside};
-use super::tree::Mark;
-use super::variables::{Lookup, Variables};
-use crate::environment::{Component, DependencyCondition, EnvironmentSpec, Link, ServiceSettings};
+use super::relations::Dependency as Required;
+use super::service;
+use super::template::Filled;
+use super::tree::{Mark, Node};
+use super::variables::Variables;
+use crate::environment::{Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, ServiceName};
@@ -44,6 +48,9 @@ pub struct ResolveOptions {
     /// Files of variables instead of the `.env` next to the compose file; later ones win. Relative paths start at the
     /// compose file's directory.
     pub env_files: Vec<PathBuf>,
+    /// The profiles that are active, beside those of the variable `COMPOSE_PROFILES`; `*`: all. A component with
+    /// `profiles` is there only if one of them is.
+    pub profiles: BTreeSet<String>,
     /// What for.
     pub purpose: Purpose,
 }
@@ -83,9 +90,9 @@ impl ComposeFile {
     /// Those of [`resolve`](Self::resolve).
     pub fn check(&self, options: &ResolveOptions) -> std::result::Result<Resolved, Vec<Error>> {
         let outer = self.outer_variables(options).map_err(|error| vec![error])?;
-        let lookup = |name: &str| outer.get(name);
-        let mut reader = Reader::new(&self.name, &lookup);
-        let resolved = self.read_all(&mut reader, &outer, options);
+        let loaded = load(self, &outer).map_err(|error| vec![error])?;
+        let mut reader = Reader::new(&loaded.origins, &*self.files);
+        let resolved = self.read_tree(&mut reader, &loaded.tree, &outer, options);
         let (errors, notes) = reader.finish();
         match resolved {
             Some((name, spec, reasons)) if errors.is_empty() => Ok(Resolved { name, spec, reasons, notes }),
@@ -102,9 +109,9 @@ impl ComposeFile {
     /// [`InvalidName`](ErrorKind::InvalidName) and the like, with the place.
     pub fn service_name(&self, options: &ResolveOptions) -> Result<ServiceName> {
         let outer = self.outer_variables(options)?;
-        let lookup = |name: &str| outer.get(name);
-        let mut reader = Reader::new(&self.name, &lookup);
-        let root = Cursor { node: &self.tree, path: String::new() };
+        let loaded = load(self, &outer)?;
+        let mut reader = Reader::new(&loaded.origins, &*self.files);
+        let root = Cursor { node: &loaded.tree, path: String::new() };
         let set = root.child("x-haddock").and_then(|ours| ours.child("service"));
         let name = match set {
             Some(service) => reader.value(&service, |text| ServiceName::new(text)),
@@ -151,33 +158,37 @@ impl ComposeFile {
         Ok(files)
     }
 
-    fn read_all<'t>(
-        &'t self,
+    fn read_tree<'t>(
+        &self,
         reader: &mut Reader<'t>,
+        tree: &'t Node,
         outer: &Variables,
         options: &ResolveOptions,
     ) -> Option<(ServiceName, EnvironmentSpec, BTreeMap<ComponentName, Reason>)> {
-        let root = Cursor { node: &self.tree, path: String::new() };
+        let root = Cursor { node: tree, path: String::new() };
         if root.is_null() {
             reader.wrong(&root, "the file is empty", "write `services:` and the components below it");
             return None;
         }
         let (mut name, mut services, mut settings) = (None, None, haddock::Draft::default());
+        let mut declared = Declared::default();
         for entry in reader.known_entries(&root, &keys::FILE)? {
             match entry.key.text.as_str() {
                 "name" => name = reader.filled(&entry.value).map(|filled| (filled, entry.value)),
                 "version" => reader.note(&entry.value, "`version` is obsolete and has no effect"),
                 "services" => services = Some(entry.value),
-                _ => settings = haddock::read(reader, &entry.value),
+                "x-haddock" => settings = haddock::read(reader, &entry.value),
+                section => declared.read(reader, section, &entry.value),
             }
         }
         let Some(services) = services else {
             reader.wrong(&root, "the file has no `services`", "write `services:` and the components below it");
             return None;
         };
-        let drafts = self.read_services(reader, &services, outer, options);
+        let drafts = read_services(reader, &services, outer, options);
         let service = settings.service.clone().or_else(|| self.derived_name(reader, &root, name));
         let reasons = relate(reader, &drafts, &settings, options);
+        drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
@@ -185,12 +196,15 @@ impl ComposeFile {
         if reader.error_count() > 0 {
             return None;
         }
+        let service = service?;
         let mut components = BTreeMap::new();
         for (name, draft) in drafts {
             let port = entry.as_ref().filter(|entry| entry.component == name).map(|entry| entry.port);
-            components.insert(name.clone(), component(draft, reasons.get(&name)?.is_versioned(), port)?);
+            let built = || ImageReference::parse(&format!("{service}-{name}").to_lowercase());
+            let image = draft.image.clone().or_else(|| built().ok())?;
+            let versioned = reasons.get(&name)?.is_versioned();
+            components.insert(name, Component { image, versioned, ..component(draft, port) });
         }
-        let service = service?;
         let settings = entry.map(|entry| ServiceSettings {
             service: service.clone(),
             entry,
@@ -198,47 +212,7 @@ impl ComposeFile {
             session: settings.session,
             release: settings.release,
         });
-        Some((service, EnvironmentSpec { settings, components }, reasons))
-    }
-
-    fn read_services<'t>(
-        &'t self,
-        reader: &mut Reader<'t>,
-        services: &Cursor<'t>,
-        outer: &Variables,
-        options: &ResolveOptions,
-    ) -> BTreeMap<ComponentName, service::Draft<'t>> {
-        let read = |path: &Path, inner: Lookup<'_>| {
-            self.variables_file(path, &|name| outer.get(name).map(str::to_owned), inner)
-        };
-        let outside = Outside { read: &read, images: &options.images };
-        let mut drafts = BTreeMap::new();
-        let Some(entries) = reader.entries(services) else { return drafts };
-        if entries.is_empty() {
-            reader.wrong(services, "`services` has no components", "write at least one below it");
-        }
-        for entry in entries {
-            match ComponentName::new(&entry.key.text) {
-                Ok(name) => {
-                    if let Some(draft) = service::read(reader, &name, &entry.value, &outside) {
-                        drafts.insert(name, draft);
-                    }
-                }
-                Err(error) => {
-                    let place = reader.place(entry.key.at, &entry.value.path);
-                    reader.fail_at(entry.key.at, error.at(place));
-                }
-            }
-        }
-        for name in options.images.keys().filter(|name| !drafts.contains_key(*name)) {
-            if services.node.get(name.as_str()).is_none() {
-                let known: Vec<&str> = drafts.keys().map(ComponentName::as_str).collect();
-                let error =
-                    Error::new(ErrorKind::NotFound, format!("an image is given for `{name}`, which is no component"));
-                reader.fail_at(Mark::START, error.with_hint(format!("the components are {}", listed(known))));
-            }
-        }
-        drafts
+        Some((service, declared.of(EnvironmentSpec { settings, components, ..EnvironmentSpec::default() }), reasons))
     }
 
     /// The file's `name`, else the directory's.
@@ -246,7 +220,7 @@ impl ComposeFile {
         &self,
         reader: &mut Reader<'_>,
         root: &Cursor<'_>,
-        name: Option<(super::template::Filled, Cursor<'_>)>,
+        name: Option<(Filled, Cursor<'_>)>,
     ) -> Option<ServiceName> {
         const HINT: &str = "set `x-haddock.service` to a name of lower-case letters, digits and `-`, at most 40";
         if let Some((filled, cursor)) = name {
@@ -262,7 +236,8 @@ impl ComposeFile {
         let directory =
             self.directory.file_name().unwrap_or_default().to_string_lossy().to_lowercase().replace('_', "-");
         let kept: String = directory.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        match ServiceName::new(kept.trim_start_matches('-')) {
+        let kept: String = kept.trim_start_matches('-').chars().take(40).collect();
+        match ServiceName::new(kept.trim_end_matches('-')) {
             Ok(name) => Some(name),
             Err(_) => {
                 reader.wrong(root, "the service has no name, and the directory's cannot be one", HINT);
@@ -272,29 +247,69 @@ impl ComposeFile {
     }
 }
 
-fn component(draft: service::Draft<'_>, versioned: bool, entry_port: Option<u16>) -> Option<Component> {
-    let mut expose: BTreeSet<u16> = draft.expose.into_iter().collect();
-    expose.extend(draft.ports.iter().map(|port| port.container));
-    expose.extend(entry_port);
-    let name = |text: &str| ComponentName::new(text).expect("checked to be a component");
-    let mut depends_on: BTreeMap<ComponentName, DependencyCondition> =
-        draft.depends_on.iter().map(|other| (name(&other.on), other.condition)).collect();
-    for link in &draft.links {
-        depends_on.entry(name(&link.to)).or_insert(DependencyCondition::Started);
+/// The components that are there: those without profiles, and those of which one is active.
+fn read_services<'t>(
+    reader: &mut Reader<'t>,
+    services: &Cursor<'t>,
+    outer: &Variables,
+    options: &ResolveOptions,
+) -> BTreeMap<ComponentName, service::Draft<'t>> {
+    let mut profiles = options.profiles.clone();
+    let named = outer.get("COMPOSE_PROFILES").unwrap_or_default().split(',').map(str::trim);
+    profiles.extend(named.filter(|name| !name.is_empty()).map(str::to_owned));
+    let mut drafts = BTreeMap::new();
+    let Some(entries) = reader.entries(services) else { return drafts };
+    if entries.is_empty() {
+        reader.wrong(services, "`services` has no components", "write at least one below it");
     }
-    Some(Component {
-        image: draft.image?,
-        versioned,
-        entrypoint: draft.entrypoint,
-        command: draft.command,
-        environment: draft.environment,
-        expose: expose.into_iter().collect(),
-        ports: draft.ports,
-        depends_on,
-        links: draft.links.into_iter().map(|link| Link { component: name(&link.to), alias: link.alias }).collect(),
-        health_check: draft.health_check,
-        labels: draft.labels,
-        stop_grace_period: draft.stop_grace_period,
-        stop_signal: draft.stop_signal,
-    })
+    for entry in entries {
+        let of = entry.value.child("profiles").map(|profiles| reader.texts(&profiles)).unwrap_or_default();
+        if !of.is_empty() && !profiles.contains("*") && !of.iter().any(|profile| profiles.contains(profile)) {
+            continue;
+        }
+        match ComponentName::new(&entry.key.text) {
+            Ok(name) => {
+                if let Some(draft) = service::read(reader, &name, &entry.value, options.images.get(&name)) {
+                    drafts.insert(name, draft);
+                }
+            }
+            Err(error) => {
+                let place = reader.place(entry.key.at, &entry.value.path);
+                reader.fail_at(entry.key.at, error.at(place));
+            }
+        }
+    }
+    for name in options.images.keys().filter(|name| !drafts.contains_key(*name)) {
+        if services.node.get(name.as_str()).is_none() {
+            let known: Vec<&str> = drafts.keys().map(ComponentName::as_str).collect();
+            let error =
+                Error::new(ErrorKind::NotFound, format!("an image is given for `{name}`, which is no component"));
+            reader.fail_at(Mark::start(0), error.with_hint(format!("the components are {}", listed(known))));
+        }
+    }
+    drafts
+}
+
+/// What was read, with what it says of others.
+fn component(draft: service::Draft<'_>, entry_port: Option<u16>) -> Component {
+    let mut body = draft.body;
+    let published = body.ports.iter().filter(|port| port.protocol.is_tcp()).map(|port| port.container);
+    let expose: BTreeSet<u16> = body.expose.iter().copied().chain(published).chain(entry_port).collect();
+    body.expose = expose.into_iter().collect();
+    let name = |text: &str| ComponentName::new(text).expect("checked to be a component");
+    // What is not required may not be there.
+    let read = |other: &Required<'_>| Some((ComponentName::new(&other.on).ok()?, other.dependency));
+    body.depends_on = draft.depends_on.iter().filter_map(read).collect();
+    // As Compose has it: what is linked to or joined is started before, and is replaced with it.
+    let implied = Dependency { restart: true, ..DependencyCondition::Started.into() };
+    let joins = draft.joins.iter().map(|(to, _)| to);
+    for to in draft.links.iter().map(|link| &link.to).chain(joins) {
+        body.depends_on.entry(name(to)).or_insert(implied);
+    }
+    body.links = draft.links.into_iter().map(|link| Link { component: name(&link.to), alias: link.alias }).collect();
+    body.networks = draft.networks.into_iter().map(|(name, (endpoint, _))| (name, endpoint)).collect();
+    body.mounts = draft.mounts.into_iter().map(|(mount, _)| mount).collect();
+    body.secrets = draft.secrets.into_iter().map(|(file, _)| file).collect();
+    body.configs = draft.configs.into_iter().map(|(file, _)| file).collect();
+    body
 }

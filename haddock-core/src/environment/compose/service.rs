@@ -1,53 +1,67 @@
 //! The entries under `services:`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::build::read_build;
 use super::health::read_health_check;
+use super::injected;
 use super::keys;
+use super::mounts::read_mounts;
+use super::networks;
+use super::options::{Options, resources};
 use super::pairs::{read_env_files, read_environment, read_labels};
 use super::ports::{read_expose, read_ports};
 use super::reader::{Cursor, Reader, listed};
 use super::relations::{Dependency, DraftLink, read_depends_on, read_links};
-use super::template::Template;
 use super::tree::Value;
-use super::variables::{Lookup, Variables};
 use super::words;
-use crate::container::{HealthCheck, PublishedPort, Sensitive};
-use crate::environment::value;
+use crate::container::{Endpoint, Mount};
+use crate::environment::{Component, FileUse, value};
 use crate::error::{Error, ErrorKind};
 use crate::image::ImageReference;
 use crate::name::ComponentName;
 
+/// Keys that may have nothing behind them: then the image's own counts, or nothing is said.
+const MAY_BE_EMPTY: [&str; 4] = ["command", "entrypoint", "deploy", "develop"];
+
 /// A component as it was read, before it is known what it is to the others.
 pub(super) struct Draft<'t> {
     pub(super) cursor: Cursor<'t>,
-    /// Where its image stands, and the variables that are mentioned there.
+    /// The variables that its image mentions.
     pub(super) image_mentions: Vec<String>,
+    /// `None`: what is built.
     pub(super) image: Option<ImageReference>,
-    pub(super) entrypoint: Option<Vec<String>>,
-    pub(super) command: Option<Vec<String>>,
-    pub(super) environment: BTreeMap<String, Sensitive>,
-    pub(super) expose: Vec<u16>,
-    pub(super) ports: Vec<PublishedPort>,
+    /// All that says nothing about others.
+    pub(super) body: Component,
     pub(super) ports_at: Option<Cursor<'t>>,
     pub(super) depends_on: Vec<Dependency<'t>>,
     pub(super) links: Vec<DraftLink<'t>>,
-    pub(super) health_check: Option<HealthCheck>,
-    pub(super) labels: BTreeMap<String, String>,
-    pub(super) stop_grace_period: Option<std::time::Duration>,
-    pub(super) stop_signal: Option<String>,
+    pub(super) networks: BTreeMap<String, (Endpoint, Cursor<'t>)>,
+    pub(super) mounts: Vec<(Mount, Cursor<'t>)>,
+    pub(super) secrets: Vec<(FileUse, Cursor<'t>)>,
+    pub(super) configs: Vec<(FileUse, Cursor<'t>)>,
+    /// The components whose namespaces it joins.
+    pub(super) joins: Vec<(String, Cursor<'t>)>,
+    pub(super) container_name_at: Option<Cursor<'t>>,
 }
 
-/// Reads a file of variables, given its path as the compose file has it, and where to look for variables that are
-/// neither the caller's nor further up in it. `None` if there is no such file.
-type ReadVariables<'r> = &'r dyn Fn(&Path, Lookup<'_>) -> Result<Option<Variables>, Error>;
+impl<'t> Draft<'t> {
+    /// The components that it names, and where: depended upon, linked to, joined.
+    pub(super) fn others(&self) -> impl Iterator<Item = (&str, &Cursor<'t>)> {
+        let depends = self.depends_on.iter().map(|other| (other.on.as_str(), &other.cursor));
+        let links = self.links.iter().map(|link| (link.to.as_str(), &link.cursor));
+        depends.chain(links).chain(self.joins.iter().map(|(to, cursor)| (to.as_str(), cursor)))
+    }
 
-/// What reading a component needs from outside of the file.
-pub(super) struct Outside<'o> {
-    pub(super) read: ReadVariables<'o>,
-    /// Images that take the place of the file's.
-    pub(super) images: &'o BTreeMap<ComponentName, ImageReference>,
+    /// Whether it cannot do without that component.
+    pub(super) fn requires(&self, to: &str) -> bool {
+        !self.depends_on.iter().any(|other| other.on == to && !other.dependency.required)
+    }
+
+    /// The components of which a version has its own if it has its own of this one: linked to, joined.
+    pub(super) fn reaches(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().map(|link| link.to.as_str()).chain(self.joins.iter().map(|(to, _)| to.as_str()))
+    }
 }
 
 /// Reads one component. Errors go to the reader; the draft holds what could be read.
@@ -55,81 +69,187 @@ pub(super) fn read<'t>(
     reader: &mut Reader<'t>,
     name: &ComponentName,
     cursor: &Cursor<'t>,
-    outside: &Outside<'_>,
+    given: Option<&ImageReference>,
 ) -> Option<Draft<'t>> {
+    let nothing = ImageReference::parse("nothing").expect("a valid name");
     let mut draft = Draft {
         cursor: cursor.clone(),
         image_mentions: Vec::new(),
         image: None,
-        entrypoint: None,
-        command: None,
-        environment: BTreeMap::new(),
-        expose: Vec::new(),
-        ports: Vec::new(),
+        body: Component::new(nothing),
         ports_at: None,
         depends_on: Vec::new(),
         links: Vec::new(),
-        health_check: None,
-        labels: BTreeMap::new(),
-        stop_grace_period: None,
-        stop_signal: None,
+        networks: BTreeMap::new(),
+        mounts: Vec::new(),
+        secrets: Vec::new(),
+        configs: Vec::new(),
+        joins: Vec::new(),
+        container_name_at: None,
     };
-    let given = outside.images.get(name);
     let entries = reader.known_entries(cursor, &keys::SERVICE)?;
+    let mut options = Options::default();
     let builds = cursor.node.get("build").is_some();
     let mut has_image = false;
     let (mut own, mut env_file) = (BTreeMap::new(), None);
     for entry in entries {
-        let at = &entry.value;
-        match entry.key.text.as_str() {
+        let (key, at) = (entry.key.text.as_str(), &entry.value);
+        if at.is_null() && !MAY_BE_EMPTY.contains(&key) {
+            reader.mistyped(at, "something", "write a value after the `:`");
+            continue;
+        }
+        if options.read(reader, key, at) {
+            if matches!(key, "ipc" | "pid" | "uts") {
+                draft.joins.extend(joined(reader, at));
+            }
+            continue;
+        }
+        let body = &mut draft.body;
+        match key {
             "image" => {
                 has_image = true;
-                draft.image_mentions = mentions(at);
+                draft.image_mentions = at.mentions();
                 draft.image = match given {
                     Some(image) => Some(image.clone()),
+                    None if builds && at.node.scalar() == Some("") => None,
                     None => read_image(reader, at),
                 };
             }
-            "command" => draft.command = read_words(reader, at),
-            "entrypoint" => draft.entrypoint = read_words(reader, at),
-            "environment" => own = read_environment(reader, at),
-            "env_file" => env_file = Some(at.clone()),
-            "expose" => draft.expose = read_expose(reader, at),
-            "ports" => {
-                draft.ports = read_ports(reader, at);
-                draft.ports_at = Some(at.clone());
+            "build" => body.build = read_build(reader, at),
+            "command" => body.command = read_words(reader, at),
+            "configs" => draft.configs = injected::read_uses(reader, at, None),
+            "container_name" => {
+                body.container_name = reader.word(at, container_name);
+                draft.container_name_at = Some(at.clone());
             }
             "depends_on" => draft.depends_on = read_depends_on(reader, at),
+            "deploy" => read_deploy(reader, at, body, &mut options),
+            "entrypoint" => body.entrypoint = read_words(reader, at),
+            "env_file" => env_file = Some(at.clone()),
+            "environment" => own = read_environment(reader, at),
+            "expose" => body.expose = read_expose(reader, at),
+            "external_links" => body.external_links = reader.distinct_texts(at),
+            "healthcheck" => body.health_check = read_health_check(reader, at),
+            "labels" => body.labels = read_labels(reader, at),
             "links" => draft.links = read_links(reader, at),
-            "healthcheck" => draft.health_check = read_health_check(reader, at),
-            "labels" => draft.labels = read_labels(reader, at),
-            "stop_grace_period" => draft.stop_grace_period = reader.value(at, value::duration),
-            "stop_signal" => draft.stop_signal = reader.value(at, signal),
-            "restart" => read_restart(reader, at),
+            "network_mode" => {
+                body.network_mode = reader.word(at, str::parse);
+                draft.joins.extend(joined(reader, at));
+            }
+            "networks" => draft.networks = networks::read_endpoints(reader, at),
+            "ports" => {
+                body.ports = read_ports(reader, at);
+                draft.ports_at = Some(at.clone());
+            }
+            "pull_policy" => body.pull_policy = reader.word(at, str::parse),
+            "restart" => body.restart = reader.word(at, str::parse),
+            "scale" => body.replicas = reader.number(at, 0),
+            "secrets" => draft.secrets = injected::read_uses(reader, at, Some("/run/secrets/")),
+            "stop_grace_period" => body.stop_grace_period = reader.word(at, value::duration),
+            "stop_signal" => body.stop_signal = reader.word(at, signal),
+            "volumes" => draft.mounts = read_mounts(reader, at),
+            // Whether all that is written comes to the terminal, and what is watched for: nothing of ours.
+            "attach" => _ = reader.boolean(at).map(|_| reader.note(at, "`attach` has no effect")),
+            "develop" => {
+                if !at.is_null() {
+                    reader.known_entries(at, &keys::DEVELOP);
+                }
+                reader.note(at, "`develop` has no effect");
+            }
+            // Looked at before.
+            "profiles" | "extends" => {}
             other => unreachable!("`{other}` is in the list of supported keys"),
         }
     }
-    if !has_image && !builds {
-        match given {
-            Some(image) => draft.image = Some(image.clone()),
-            None => reader.wrong(cursor, format!("component `{name}` has no `image`"), "add `image: repository:tag`"),
-        }
+    if !has_image {
+        draft.image = match (given, &draft.body.build) {
+            (Some(image), _) => Some(image.clone()),
+            (None, Some(_)) => None,
+            (None, None) => {
+                reader.wrong(cursor, format!("component `{name}` has no `image`"), "add `image: repository:tag`");
+                None
+            }
+        };
     }
+    draft.body.options = options.finish();
+    check_platform(reader, cursor, &draft.body);
     // Values in the files may mention what `environment` says.
-    let mut environment = env_file.map(|at| read_env_files(reader, &at, &own, outside)).unwrap_or_default();
+    let mut environment = env_file.map(|at| read_env_files(reader, &at, &own)).unwrap_or_default();
     environment.append(&mut own);
-    draft.environment = environment;
+    draft.body.environment = environment;
+    if let Some(mode) = cursor.child("network_mode")
+        && !draft.networks.is_empty()
+    {
+        reader.wrong(&mode, "a component has either `network_mode` or `networks`", "remove one of them");
+    }
+    let tmpfs = draft.body.options.tmpfs.iter().map(|it| it.split(':').next().unwrap_or(it));
+    let tmpfs: Vec<&str> = tmpfs.collect();
+    if let Some((mount, at)) = draft.mounts.iter().find(|(mount, _)| tmpfs.contains(&mount.target.as_str())) {
+        let message = format!("`{}` is a mount and a `tmpfs`", mount.target);
+        reader.wrong(at, message, "keep one of them");
+    }
     Some(draft)
 }
 
-/// The variables that a value mentions.
-fn mentions(cursor: &Cursor<'_>) -> Vec<String> {
-    let Value::Scalar(text) = &cursor.node.value else { return Vec::new() };
-    Template::parse(text).map(|template| template.names().into_iter().map(str::to_owned).collect()).unwrap_or_default()
+/// What is built has to be built for where it runs.
+fn check_platform(reader: &mut Reader<'_>, cursor: &Cursor<'_>, body: &Component) {
+    let platforms = body.build.iter().flat_map(|build| &build.platforms).collect::<Vec<_>>();
+    if let Some(platform) = &body.options.platform
+        && !platforms.is_empty()
+        && !platforms.contains(&platform)
+    {
+        let hint = format!("add `{platform}` to `build.platforms`");
+        reader.wrong(cursor, format!("it runs on `{platform}`, for which it is not built"), hint);
+    }
+}
+
+/// The component whose namespace it joins: `service:name`.
+fn joined<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<(String, Cursor<'t>)> {
+    let text = cursor.node.scalar()?;
+    let name = text.strip_prefix("service:")?;
+    if name.is_empty() {
+        reader.wrong(cursor, "`service:` is followed by no component", "write `service:component`");
+        return None;
+    }
+    Some((name.to_owned(), cursor.clone()))
+}
+
+fn container_name(text: &str) -> Result<String, Error> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    match text.len() > 1 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(allowed) {
+        true => Ok(text.to_owned()),
+        false => Err(Error::new(ErrorKind::InvalidName, format!("`{text}` is not a name for a container"))
+            .with_hint("use at least two letters, digits, `_`, `.` and `-`, a letter or digit first")),
+    }
+}
+
+/// `deploy`: how many there are, and their resources. The rest is for swarms.
+fn read_deploy<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, body: &mut Component, options: &mut Options) {
+    if cursor.is_null() {
+        return;
+    }
+    for entry in reader.known_entries(cursor, &keys::DEPLOY).unwrap_or_default() {
+        let (key, at) = (entry.key.text.as_str(), &entry.value);
+        match key {
+            "replicas" => body.replicas = reader.number(at, 0),
+            "resources" => options.resources(resources(reader, at)),
+            _ => {
+                match key {
+                    "mode" | "endpoint_mode" => _ = reader.text(at),
+                    "labels" => _ = reader.pairs(at),
+                    "placement" => _ = reader.known_entries(at, &keys::PLACEMENT),
+                    "restart_policy" => _ = reader.known_entries(at, &keys::RESTART_POLICY),
+                    _ => _ = reader.known_entries(at, &keys::UPDATE_CONFIG),
+                }
+                reader.note(at, format!("`deploy.{key}` has no effect: it is for swarms"));
+            }
+        }
+    }
 }
 
 fn read_image(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<ImageReference> {
     let notes = reader.notes.len();
+    reader.quoted(cursor)?;
     let filled = reader.filled(cursor)?;
     if !filled.unset.is_empty() {
         // An image with a hole in it is never meant: this is an error, not a note.
@@ -166,6 +286,7 @@ pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option
             words
         }
         _ => {
+            reader.quoted(cursor)?;
             let filled = reader.filled(cursor)?;
             match words::split(&filled.text) {
                 Ok(words) => words,
@@ -201,22 +322,4 @@ fn signal(text: &str) -> Result<String, Error> {
     }
     Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a signal"))
         .with_hint("write a signal such as `SIGTERM` or `SIGQUIT`"))
-}
-
-/// Whatever it says, what is started again is decided by us: a component that restarts has lost its sessions.
-fn read_restart(reader: &mut Reader<'_>, cursor: &Cursor<'_>) {
-    let policy = reader.value(cursor, |text| {
-        let known = match text.split_once(':') {
-            Some(("on-failure", times)) => times.parse::<u32>().is_ok(),
-            _ => matches!(text, "no" | "always" | "unless-stopped" | "on-failure"),
-        };
-        match known {
-            true => Ok(text.to_owned()),
-            false => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a restart policy"))
-                .with_hint("write `no`, or remove the key: Haddock decides what is started again")),
-        }
-    });
-    if policy.is_some_and(|policy| policy != "no") {
-        reader.note(cursor, "`restart` has no effect: Haddock decides what is started again");
-    }
 }

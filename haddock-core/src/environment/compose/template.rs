@@ -1,7 +1,8 @@
 //! Variables in values: the interpolation of the Compose Specification.
 //!
 //! `$VAR` and `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?error}`, `${VAR?error}`, `${VAR:+other}`,
-//! `${VAR+other}`; what stands after the operator may hold variables in its turn. `$$` is a `$`.
+//! `${VAR+other}`; what stands after the operator may hold variables in its turn. `$$` is a `$`, and so is one that
+//! begins no variable.
 
 /// Nesting of defaults within defaults. People need two.
 const DEEPEST: usize = 16;
@@ -144,6 +145,11 @@ impl<'t> Parser<'t> {
                         literal.push('$');
                         continue;
                     }
+                    // As Compose has it: a `$` that begins no variable is one.
+                    if !self.rest.starts_with(|c: char| c == '{' || c == '_' || c.is_ascii_alphabetic()) {
+                        literal.push('$');
+                        continue;
+                    }
                     let variable = self.variable(depth)?;
                     if !literal.is_empty() {
                         parts.push(Part::Literal(std::mem::take(&mut literal)));
@@ -168,9 +174,6 @@ impl<'t> Parser<'t> {
     fn variable(&mut self, depth: usize) -> Result<Part, Flaw> {
         let Some(rest) = self.rest.strip_prefix('{') else {
             let name = self.name();
-            if name.is_empty() {
-                return Err(flaw("a `$` begins no variable", DOLLAR));
-            }
             return Ok(Part::Variable { name: name.to_owned(), operator: None });
         };
         self.rest = rest;
@@ -260,6 +263,7 @@ mod tests {
             ("${U:-a:-b}", "a:-b"),
             ("a}b{c", "a}b{c"),
             ("ä$A.ä", "äapple.ä"),
+            ("$ $5 $(A) a$", "$ $5 $(A) a$"),
         ] {
             assert_eq!(fill(text).expect(text).text, expected, "{text}");
         }
@@ -276,10 +280,7 @@ mod tests {
     fn flaws_are_told_without_the_text() {
         let mut table = String::new();
         for text in [
-            "$",
-            "secret$",
-            "secret$ecr5$5",
-            "${",
+            "secret${",
             "${}",
             "${5}",
             "${A",

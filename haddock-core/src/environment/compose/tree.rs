@@ -1,20 +1,28 @@
 //! The YAML of a compose file as a tree that knows where each key and value stands.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::{DuplicateKeyPolicy, Error as YamlError, MessageFormatter, NonFiniteFloatPolicy, Spanned};
 
+use super::template::{Filled, Flaw};
 use crate::error::{Error, ErrorKind, Place};
 
-/// Line and column, both from 1; columns in characters.
+/// File, line and column; the latter from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
+    /// Which of the files that were read.
+    pub(super) file: usize,
     pub(super) line: u64,
     pub(super) column: u64,
 }
 
 impl Mark {
-    pub(super) const START: Self = Self { line: 1, column: 1 };
+    pub(super) const fn start(file: usize) -> Self {
+        Self { file, line: 1, column: 1 }
+    }
 
+    /// The place, in a file that messages call so.
     pub(super) fn place(self, file: &str, key: &str) -> Place {
         Place { file: file.to_owned(), line: self.line, column: self.column, key: key.to_owned() }
     }
@@ -25,15 +33,44 @@ impl Mark {
 pub(super) struct Node {
     pub(super) at: Mark,
     pub(super) value: Value,
+    pub(super) tag: Option<Tag>,
+}
+
+/// What the Compose Specification lets a file say about a value that an earlier file gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tag {
+    /// It is taken away.
+    Reset,
+    /// This one takes its place whole.
+    Override,
 }
 
 /// What YAML knows. Numbers and booleans are kept as they were written: `1.10` stays `1.10`.
 #[derive(Clone)]
 pub(super) enum Value {
     Null,
-    Scalar(String),
+    Scalar(Scalar),
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
+}
+
+/// A text, its variables filled in once [`fill`](super::fill) has been there.
+#[derive(Clone)]
+pub(super) struct Scalar {
+    pub(super) text: String,
+    /// Whether it stands there as a number or a boolean, without quotes.
+    pub(super) bare: bool,
+    /// Of one that has variables, or was meant to.
+    pub(super) written: Option<Arc<Written>>,
+}
+
+/// How a text with variables stands in the file.
+pub(super) struct Written {
+    pub(super) text: String,
+    /// The variables that it mentions.
+    pub(super) names: Vec<String>,
+    /// What came of it, or why nothing did.
+    pub(super) filled: Result<Filled, Flaw>,
 }
 
 #[derive(Clone)]
@@ -43,6 +80,23 @@ pub(super) struct Key {
 }
 
 impl Node {
+    pub(super) fn new(at: Mark, value: Value) -> Self {
+        Self { at, value, tag: None }
+    }
+
+    /// A text without variables.
+    pub(super) fn text(at: Mark, text: impl Into<String>) -> Self {
+        Self::new(at, Value::Scalar(Scalar { text: text.into(), bare: false, written: None }))
+    }
+
+    /// The text of a scalar.
+    pub(super) fn scalar(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
         match &self.value {
             Value::Map(entries) => entries.iter().find(|(name, _)| name.text == key).map(|(_, node)| node),
@@ -51,29 +105,75 @@ impl Node {
     }
 }
 
-/// Reads one YAML document.
-pub(super) fn parse(file: &str, text: &str) -> Result<Node, Error> {
+impl Node {
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|(name, _)| name.text == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
+    /// Takes a key out of a mapping.
+    pub(super) fn remove(&mut self, key: &str) -> Option<Node> {
+        let Value::Map(entries) = &mut self.value else { return None };
+        let found = entries.iter().position(|(name, _)| name.text == key)?;
+        Some(entries.remove(found).1)
+    }
+
+    /// Adds a key to a mapping; to what is empty, too.
+    pub(super) fn insert(&mut self, key: Key, node: Node) {
+        match &mut self.value {
+            Value::Map(entries) => entries.push((key, node)),
+            Value::Null => self.value = Value::Map(vec![(key, node)]),
+            Value::Scalar(_) | Value::List(_) => {}
+        }
+    }
+
+    /// Whether both say the same, wherever they stand.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Null, Value::Null) => true,
+            (Value::Scalar(one), Value::Scalar(other)) => one.text == other.text,
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.same(other))
+            }
+            (Value::Map(one), Value::Map(other)) => {
+                let found = |(key, node): &(Key, Node)| {
+                    other.iter().any(|(name, other)| name.text == key.text && node.same(other))
+                };
+                one.len() == other.len() && one.iter().all(found)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Reads one YAML document, which is the file of that number and is called `name`.
+pub(super) fn parse(file: usize, name: &str, text: &str) -> Result<Node, Error> {
     let options = serde_saphyr::options! {
         with_snippet: false,
         strict_booleans: true,
         duplicate_keys: DuplicateKeyPolicy::Error,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        reject_unsupported_tags: true,
+        // `!reset` and `!override` are not the parser's; see `tag`.
+        reject_unsupported_tags: false,
         // Large files of an organisation have a few thousand nodes; this is far beyond, and still soon read. The depth
         // bounds the recursion below.
         budget: serde_saphyr::budget! { max_nodes: 100_000, max_depth: 40 },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
     };
     let raw: Spanned<Raw> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| translate(file, &error))?;
-    let root = node(raw, text).map_err(|at| {
-        Error::new(ErrorKind::ComposeFile, "a key is a list or a mapping")
-            .with_hint("write a plain text before the `:`")
-            .at(at.place(file, ""))
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| translate(name, &error))?;
+    let root = Source { file, text, tags: true }.node(raw).map_err(|(at, refusal)| {
+        let (message, hint) = match refusal {
+            Refusal::Key => ("a key is a list or a mapping".to_owned(), "write a plain text before the `:`"),
+            Refusal::Tag(tag) => (format!("the tag `{tag}` is not supported"), "write `!reset`, `!override` or no tag"),
+        };
+        Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(name, ""))
     })?;
     Ok(match root.value {
         // The parser says where an empty file ends.
-        Value::Null => Node { at: Mark::START, ..root },
+        Value::Null => Node { at: Mark::start(file), ..root },
         _ => root,
     })
 }
@@ -144,37 +244,90 @@ impl<'de> de::Visitor<'de> for RawVisitor {
     }
 }
 
-/// Fails with the mark of a key that is a list or a mapping.
-fn node(raw: Spanned<Raw>, source: &str) -> Result<Node, Mark> {
-    let at = Mark { line: raw.defined.line().max(1), column: raw.defined.column().max(1) };
-    let value = match raw.value {
-        Raw::Null => Value::Null,
-        Raw::Text(text) => Value::Scalar(text),
-        Raw::Typed(text) => Value::Scalar(spelling(&raw.defined, source).unwrap_or(text)),
-        Raw::List(items) => Value::List(items.into_iter().map(|item| node(item, source)).collect::<Result<_, _>>()?),
-        Raw::Map(entries) => {
-            let entry = |(name, value)| {
-                let name = node(name, source)?;
-                let text = match name.value {
-                    Value::Scalar(text) => text,
-                    Value::Null => String::new(),
-                    Value::List(_) | Value::Map(_) => return Err(name.at),
-                };
-                Ok((Key { at: name.at, text }, node(value, source)?))
-            };
-            Value::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
-        }
-    };
-    Ok(Node { at, value })
+/// Why a value cannot be taken.
+enum Refusal {
+    Key,
+    Tag(String),
 }
 
-/// How the number or boolean was written, unless it was quoted and made one by a tag.
-fn spelling(location: &serde_saphyr::Location, source: &str) -> Option<String> {
-    let span = location.span();
-    let start = usize::try_from(span.byte_offset()?).ok()?;
-    let length = usize::try_from(span.byte_len()?).ok()?;
-    let text = source.get(start..start.checked_add(length)?)?.trim();
-    (!text.is_empty() && !text.contains(['"', '\'', '!', '&', '*', '\n'])).then(|| text.to_owned())
+/// The text that values are read from.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    file: usize,
+    text: &'s str,
+    /// Whether values have tags; keys have none.
+    tags: bool,
+}
+
+impl Source<'_> {
+    fn node(&self, raw: Spanned<Raw>) -> Result<Node, (Mark, Refusal)> {
+        // What an alias brings in has its tag, if any, at its anchor.
+        let location = raw.defined;
+        let at = Mark { file: self.file, line: location.line().max(1), column: location.column().max(1) };
+        let tag = self.tag(&location).map_err(|tag| (at, Refusal::Tag(tag)))?;
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Text(text) => Value::Scalar(Scalar { text, bare: false, written: None }),
+            Raw::Typed(text) => {
+                let text = self.spelling(&location).unwrap_or(text);
+                Value::Scalar(Scalar { text, bare: true, written: None })
+            }
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
+            Raw::Map(entries) => {
+                let entry = |(name, value)| {
+                    let name = Source { tags: false, ..*self }.node(name)?;
+                    let text = match name.value {
+                        Value::Scalar(scalar) => scalar.text,
+                        Value::Null => String::new(),
+                        Value::List(_) | Value::Map(_) => return Err((name.at, Refusal::Key)),
+                    };
+                    Ok((Key { at: name.at, text }, self.node(value)?))
+                };
+                Value::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Node { at, value, tag })
+    }
+
+    /// The text of a value, as far as the parser says where it stands.
+    fn span(&self, location: &serde_saphyr::Location) -> Option<(usize, usize)> {
+        let span = location.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
+        self.text.get(start..end).map(|_| (start, end))
+    }
+
+    /// How the number or boolean was written, unless it was quoted and made one by a tag.
+    fn spelling(&self, location: &serde_saphyr::Location) -> Option<String> {
+        let (start, end) = self.span(location)?;
+        let text = self.text[start..end].trim();
+        (!text.is_empty() && !text.contains(['"', '\'', '!', '&', '*', '\n'])).then(|| text.to_owned())
+    }
+
+    /// The tag before a value. The parser passes over those that it does not know, so that the text before the value is
+    /// looked at; an anchor may stand between.
+    fn tag(&self, location: &serde_saphyr::Location) -> Result<Option<Tag>, String> {
+        let Some((start, _)) = self.span(location).filter(|_| self.tags) else { return Ok(None) };
+        let mut before = self.text[..start].trim_end();
+        loop {
+            let word = before.rsplit(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | '{')).next().unwrap_or("");
+            if word.starts_with('&') {
+                before = before[..before.len() - word.len()].trim_end();
+                continue;
+            }
+            let lead = before[..before.len() - word.len()].trim_end();
+            // In a comment, or the text of another value, it is no tag.
+            if !lead.is_empty() && !lead.ends_with([':', '-', ',', '[', '{']) {
+                return Ok(None);
+            }
+            return match word {
+                "!reset" => Ok(Some(Tag::Reset)),
+                "!override" => Ok(Some(Tag::Override)),
+                _ if word.starts_with('!') && !word.starts_with("!!") => Err(word.to_owned()),
+                _ => Ok(None),
+            };
+        }
+    }
 }
 
 /// Puts the YAML library's error into our words.
@@ -183,10 +336,11 @@ fn translate(file: &str, error: &YamlError) -> Error {
         YamlError::AliasError { error, .. } => error,
         other => other,
     };
-    let at = inner
-        .location()
-        .or(error.location())
-        .map_or(Mark::START, |location| Mark { line: location.line().max(1), column: location.column().max(1) });
+    let at = inner.location().or(error.location()).map_or(Mark::start(0), |location| Mark {
+        file: 0,
+        line: location.line().max(1),
+        column: location.column().max(1),
+    });
     let (key, message, hint) = match inner {
         YamlError::DuplicateMappingKey { key, .. } => {
             let key = key.clone().unwrap_or_default();
@@ -205,11 +359,6 @@ fn translate(file: &str, error: &YamlError) -> Error {
         YamlError::MergeValueNotMapOrSeqOfMaps { .. } => {
             (String::new(), "`<<` does not name a mapping".to_owned(), "give it an alias such as `*name` of a mapping")
         }
-        YamlError::UnsupportedTag { tag, .. } => (
-            String::new(),
-            format!("the tag `{tag}` is not supported"),
-            "remove it: there is only one file, nothing to reset or override",
-        ),
         YamlError::Budget { .. }
         | YamlError::AliasReplayLimitExceeded { .. }
         | YamlError::AliasExpansionLimitExceeded { .. }

@@ -258,6 +258,7 @@ impl Environments {
             epoch: 0,
             spec: Arc::new(spec.clone()),
             members,
+            shared: None,
             images,
             spec_digest: NETWORK.to_owned(),
             digests,

@@ -27,7 +27,7 @@ pub(crate) use teardown::remove;
 pub use teardown::{DEFAULT_GRACE, teardown};
 
 use super::DependencyCondition;
-use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, NetworkSpec, Selector};
+use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 use crate::runtime::ContainerRuntime;
@@ -81,6 +81,11 @@ pub async fn launch(runtime: &dyn ContainerRuntime, plan: &LaunchPlan) -> Result
     }
 }
 
+/// Whether this is a failure of the other, and not of the engine.
+fn may_be_missed(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::ContainerExited | ErrorKind::NeverReady)
+}
+
 fn other_specification(what: &str, name: &str) -> Error {
     Error::new(ErrorKind::NameTaken, format!("{what} `{name}` exists and was made from another specification"))
         .with_hint("take the instance down first, or launch under another id")
@@ -95,17 +100,22 @@ async fn create(
     let ours = Selector::environment(&plan.journal, &plan.instance);
     if runtime.capabilities().networks {
         let there = runtime.networks(&ours).await?;
-        match there.iter().find(|network| network.name == plan.prefix()) {
-            Some(network) if !plan.made(&network.labels, None) => {
-                return Err(other_specification("network", &network.name));
+        let missing = plan.networks().into_iter().map(|spec| {
+            let there = &there;
+            async move {
+                match there.iter().find(|network| network.name == spec.name) {
+                    Some(network) if !plan.made(&network.labels, None) => {
+                        Err(other_specification("network", &network.name))
+                    }
+                    Some(_) => Ok(()),
+                    None => runtime.create_network(&spec).await.map(|_| ()),
+                }
             }
-            Some(_) => {}
-            None => {
-                let spec = NetworkSpec { name: plan.prefix().to_owned(), labels: plan.labels(None) };
-                runtime.create_network(&spec).await?;
-            }
-        }
+        });
+        try_join_all(missing).await?;
     }
+    let volumes = plan.volumes();
+    try_join_all(volumes.iter().map(|volume| runtime.create_volume(volume))).await?;
     let there = runtime.list(&ours).await?;
     let created = order.keys().map(|name| async {
         let spec = plan.container(name, &plan.spec.components[name])?;
@@ -158,10 +168,15 @@ impl Launch<'_> {
         let starts = self.order.iter().map(|(name, needs)| {
             let started = &started;
             async move {
-                for (need, condition) in needs {
+                for (need, dependency) in needs {
                     let mut progress = started.subscribe();
                     progress.wait_for(|started| started.contains(need)).await.expect("the sender lives as long");
-                    self.wait_for(name, need, *condition).await?;
+                    match self.wait_for(name, need, dependency.condition).await {
+                        Err(error) if !dependency.required && may_be_missed(&error) => {
+                            tracing::warn!(component = %name, %error, "it starts without what it does not require");
+                        }
+                        waited => waited?,
+                    }
                 }
                 self.runtime.start(&self.ids[name]).await?;
                 started.send_modify(|started| {
@@ -221,8 +236,9 @@ impl Launch<'_> {
         let entry = self.plan.spec.entry();
         for (name, container) in &containers {
             let ContainerState::Exited { code, .. } = container.state else { continue };
-            let needed_running = self.order.values().filter_map(|needs| needs.get(name));
-            let needed = needed_running.into_iter().any(|need| *need != DependencyCondition::CompletedSuccessfully);
+            let needs = self.order.values().filter_map(|needs| needs.get(name));
+            let mut running = needs.filter(|need| need.required);
+            let needed = running.any(|need| need.condition != DependencyCondition::CompletedSuccessfully);
             if code != 0 || needed || entry.is_some_and(|entry| entry.component == *name) {
                 return Err(exited(self.runtime, name, container).await);
             }

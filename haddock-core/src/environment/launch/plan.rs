@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::container::{Attachment, ContainerSpec, Selector, label};
+use crate::container::{
+    Attachment, BindOptions, ContainerSpec, Endpoint, InjectedFile, Mount, MountKind, NetworkMode, NetworkSpec,
+    Selector, VolumeSpec, label,
+};
 use crate::environment::plan::needs;
-use crate::environment::{Component, DependencyCondition, EnvironmentSpec};
+use crate::environment::{Component, DEFAULT_NETWORK, DeclaredFile, Dependency, EnvironmentSpec, FileSource, FileUse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId};
 
@@ -26,6 +29,8 @@ pub struct LaunchPlan {
     pub spec: Arc<EnvironmentSpec>,
     /// The components to launch; the others run elsewhere, or not at all.
     pub members: BTreeSet<ComponentName>,
+    /// The environment in which the others run, that members link to.
+    pub shared: Option<EnvironmentName>,
     /// The image of each member, by the id that the runtime's `pull` gave.
     pub images: BTreeMap<ComponentName, String>,
     /// The digest of `spec`. What is there is taken over only if it was made from the same.
@@ -39,7 +44,7 @@ pub struct LaunchPlan {
 }
 
 /// For each component, what has to be there before it starts.
-pub(super) type Order = BTreeMap<ComponentName, BTreeMap<ComponentName, DependencyCondition>>;
+pub(super) type Order = BTreeMap<ComponentName, BTreeMap<ComponentName, Dependency>>;
 
 impl LaunchPlan {
     /// For each member, what has to be there before it starts. A link means the order, as in Compose.
@@ -98,19 +103,200 @@ impl LaunchPlan {
             // The entry's port comes first: a runtime that tells a process one port tells it this one.
             expose.sort_by_key(|port| *port != entry.port);
         }
+        if component.replicas.is_some_and(|replicas| replicas != 1) {
+            let message = format!("component `{name}` has `replicas`, and an environment has one container of each");
+            return Err(Error::new(ErrorKind::NotSupported, message)
+                .with_hint("remove it; several instances of a service are `x-haddock.release.replicas`"));
+        }
+        let mut options = component.options.clone();
+        for space in [&mut options.ipc, &mut options.pid, &mut options.uts] {
+            if let Some(other) = space.as_deref().and_then(|space| space.strip_prefix("service:")) {
+                *space = Some(format!("container:{}", self.container_name(other)));
+            }
+        }
+        let (files, bound) = self.files(name, component)?;
         Ok(ContainerSpec {
-            name: format!("{}-{name}", self.prefix()),
+            name: self.container_name(name.as_str()),
             image: image.clone(),
             entrypoint: component.entrypoint.clone(),
             command: component.command.clone(),
             environment: component.environment.clone(),
             labels: self.labels(Some((name, component))),
-            network: Some(Attachment { network: self.prefix().to_owned(), aliases: self.spec.aliases(name) }),
+            networks: self.attachments(name, component),
+            network_mode: component.network_mode.clone().map(|mode| match mode {
+                NetworkMode::Service(other) => NetworkMode::Container(self.container_name(&other)),
+                mode => mode,
+            }),
             expose,
             publish: component.ports.clone(),
             health_check: component.health_check.clone(),
             stop_signal: component.stop_signal.clone(),
+            mounts: self.mounts(component).chain(bound).collect(),
+            files,
+            // Within an instance, what is started again is ours to decide: a restart loses its sessions.
+            restart: component.restart.filter(|_| self.name.is_some()),
+            options,
         })
+    }
+
+    fn container_name(&self, component: &str) -> String {
+        let own = self.spec.components.get(component).and_then(|it| it.container_name.clone());
+        own.filter(|_| self.name.is_some()).unwrap_or_else(|| format!("{}-{component}", self.prefix()))
+    }
+
+    /// What the network of that name in the file is called on the engine.
+    fn network_name(&self, key: &str) -> String {
+        match self.spec.networks.get(key).and_then(|declared| declared.name.clone()) {
+            Some(name) => name,
+            None => within(self.prefix(), key),
+        }
+    }
+
+    /// The networks that members join and that are not somebody else's.
+    pub(super) fn networks(&self) -> Vec<NetworkSpec> {
+        let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
+        let joined: BTreeSet<&str> = members.filter(|it| it.network_mode.is_none()).flat_map(keys_of).collect();
+        let ours = joined.into_iter().filter_map(|key| {
+            let declared = self.spec.networks.get(key).cloned().unwrap_or_default();
+            let subnets = declared.ipam.config.iter().filter_map(|config| Some((config.subnet?, config.gateway)));
+            (!declared.external).then(|| NetworkSpec {
+                name: self.network_name(key),
+                labels: self.with_ours(declared.labels.clone()),
+                driver: declared.driver.clone(),
+                driver_opts: declared.driver_opts.clone(),
+                internal: declared.internal,
+                subnets: subnets.collect(),
+            })
+        });
+        ours.collect()
+    }
+
+    /// The volumes that members name and that are not somebody else's.
+    pub(super) fn volumes(&self) -> Vec<VolumeSpec> {
+        let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
+        let mounts = members.flat_map(|component| &component.mounts).filter(|mount| mount.kind == MountKind::Volume);
+        let named: BTreeSet<&str> = mounts.filter_map(|mount| mount.source.as_deref()).collect();
+        let ours = named.into_iter().filter_map(|key| {
+            let declared = self.spec.volumes.get(key).cloned().unwrap_or_default();
+            (!declared.external).then(|| VolumeSpec {
+                name: self.volume_name(key),
+                labels: self.with_ours(declared.labels),
+                driver: declared.driver,
+                driver_opts: declared.driver_opts,
+            })
+        });
+        ours.collect()
+    }
+
+    /// Volumes outlive what is made of the file, so their labels say whose they are and no more.
+    fn with_ours(&self, labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let theirs = labels.into_iter().filter(|(key, _)| !key.starts_with("haddock."));
+        theirs.chain(self.labels(None)).collect()
+    }
+
+    fn volume_name(&self, key: &str) -> String {
+        match self.spec.volumes.get(key).and_then(|declared| declared.name.clone()) {
+            Some(name) => name,
+            None => within(self.prefix(), key),
+        }
+    }
+
+    fn mounts<'m>(&'m self, component: &'m Component) -> impl Iterator<Item = Mount> + 'm {
+        component.mounts.iter().cloned().map(|mut mount| {
+            if mount.kind == MountKind::Volume {
+                mount.source = mount.source.map(|key| self.volume_name(&key));
+            }
+            mount
+        })
+    }
+
+    /// The networks that a component joins; and, for what it needs of the shared environment, the networks there.
+    fn attachments(&self, name: &ComponentName, component: &Component) -> Vec<Attachment> {
+        if component.network_mode.is_some() {
+            return Vec::new();
+        }
+        let default = component.networks.is_empty().then(|| (DEFAULT_NETWORK.to_owned(), Endpoint::default()));
+        let endpoints = component.networks.clone().into_iter().chain(default);
+        let mut all: Vec<Attachment> = endpoints
+            .map(|(key, endpoint)| {
+                let mut aliases = self.spec.aliases(name);
+                aliases.extend(
+                    endpoint.aliases.iter().filter(|alias| !aliases.contains(alias)).cloned().collect::<Vec<_>>(),
+                );
+                Attachment { endpoint, ..Attachment::new(self.network_name(&key), aliases) }
+            })
+            .collect();
+        // The one of the highest priority comes first, as in Compose.
+        all.sort_by_key(|attachment| std::cmp::Reverse(attachment.endpoint.priority.unwrap_or(0)));
+        if let Some(first) = all.first_mut() {
+            first.links.clone_from(&component.external_links);
+        }
+        if let Some(shared) = &self.shared {
+            let outside = component.links.iter().filter(|link| !self.members.contains(&link.component));
+            let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            let named = component.depends_on.keys().filter(|need| !self.members.contains(*need));
+            let named = named.map(|need| (need, need.to_string()));
+            for (need, alias) in outside.map(|link| (&link.component, link.alias.to_string())).chain(named) {
+                let Some(other) = self.spec.components.get(need) else { continue };
+                for key in keys_of(other) {
+                    let network = self.spec.networks.get(key).and_then(|it| it.name.clone());
+                    let network = network.unwrap_or_else(|| within(shared.as_str(), key));
+                    let link = format!("{shared}-{need}:{alias}");
+                    let known = links.entry(network).or_default();
+                    if !known.contains(&link) {
+                        known.push(link);
+                    }
+                }
+            }
+            let none: [&str; 0] = [];
+            all.extend(
+                links.into_iter().map(|(network, links)| Attachment { links, ..Attachment::new(network, none) }),
+            );
+        }
+        all
+    }
+
+    /// The secrets and configs of a component: what is put into it, and what is mounted from the host.
+    fn files(&self, name: &ComponentName, component: &Component) -> Result<(Vec<InjectedFile>, Vec<Mount>)> {
+        let (mut files, mut mounts) = (Vec::new(), Vec::new());
+        let uses =
+            [("secret", &component.secrets, &self.spec.secrets), ("config", &component.configs, &self.spec.configs)];
+        for (what, uses, declared) in uses {
+            for file in uses {
+                let target = inside(what, file);
+                let missing = |why: &str| {
+                    let message = format!("component `{name}` is given the {what} `{}`, {why}", file.source);
+                    Error::new(ErrorKind::ComposeFile, message)
+                };
+                let Some(DeclaredFile { source, content, .. }) = declared.get(&file.source) else {
+                    return Err(missing("which the file does not declare"));
+                };
+                match (source, content) {
+                    (FileSource::File(path), _) => mounts.push(Mount {
+                        source: Some(path.clone()),
+                        read_only: true,
+                        bind: Some(BindOptions { create_host_path: Some(false), ..BindOptions::default() }),
+                        ..Mount::new(MountKind::Bind, target)
+                    }),
+                    (FileSource::Environment(variable), None) => {
+                        return Err(missing("whose variable is not set").with_hint(format!("set `{variable}`")));
+                    }
+                    (_, None) => return Err(missing("which has no content")),
+                    (_, Some(content)) => {
+                        let number = |text: &Option<String>| text.as_ref().and_then(|text| text.parse().ok());
+                        let mode = file.mode.as_ref().and_then(|mode| u32::from_str_radix(mode, 8).ok());
+                        files.push(InjectedFile {
+                            path: target,
+                            content: content.clone(),
+                            uid: number(&file.uid).unwrap_or(0),
+                            gid: number(&file.gid).unwrap_or(0),
+                            mode: mode.unwrap_or(0o444),
+                        });
+                    }
+                }
+            }
+        }
+        Ok((files, mounts))
     }
 
     /// Whether what carries these labels was made for this plan: its network, or that component. Its epoch may be an
@@ -119,6 +305,27 @@ impl LaunchPlan {
         Selector::environment(&self.journal, &self.instance).matches(labels)
             && labels.get(label::SPEC).map(String::as_str) == Some(self.digest(component))
     }
+}
+
+/// Where a secret or config is seen: a name alone is in the place of its kind.
+fn inside(what: &str, file: &FileUse) -> String {
+    let target = file.target.as_deref().unwrap_or(&file.source);
+    match (target.starts_with('/'), what) {
+        (true, _) => target.to_owned(),
+        (false, "secret") => format!("/run/secrets/{target}"),
+        (false, _) => format!("/{target}"),
+    }
+}
+
+/// What a network or volume of an environment is called on the engine.
+fn within(prefix: &str, key: &str) -> String {
+    if key == DEFAULT_NETWORK { prefix.to_owned() } else { format!("{prefix}_{key}") }
+}
+
+/// The networks that a component names, or the one that it joins without a word.
+fn keys_of(component: &Component) -> impl Iterator<Item = &str> {
+    let default = component.networks.is_empty().then_some(DEFAULT_NETWORK);
+    component.networks.keys().map(String::as_str).chain(default)
 }
 
 /// What has to be there before each of these components starts. A link means the order, as in Compose; a condition in

@@ -1,24 +1,20 @@
 //! Containers: create, start, stop, remove, and their logs.
 
-use std::collections::HashMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use bollard::container::LogOutput;
-use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkingConfig, PortBinding, RestartPolicy,
-    RestartPolicyNameEnum,
-};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder,
+    StartContainerOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
+use super::body::body;
 use super::error::{answer, is_missing, scrubbed, translate, unavailable};
-use super::{DockerRuntime, Reach, carries, name_taken};
-use crate::container::{ContainerId, ContainerSpec, ContainerState, HealthCheck, Sensitive};
+use super::{DockerRuntime, carries, name_taken};
+use crate::container::{ContainerId, ContainerSpec, ContainerState, InjectedFile, Sensitive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
@@ -36,7 +32,8 @@ const LOGS: Duration = Duration::from_secs(9);
 impl DockerRuntime {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let created = match timeout(NAME, self.create_or_adopt(spec)).await {
-            Ok(created) => created,
+            Ok(Ok(id)) => self.complete(&id, spec).await.map(|()| id),
+            Ok(Err(error)) => Err(error),
             Err(_) => Err(name_taken("container", &spec.name)),
         };
         created.map_err(|error| scrubbed(error, &spec.name, spec.environment.values().map(Sensitive::expose)))
@@ -70,6 +67,23 @@ impl DockerRuntime {
             // The name is taken and means nothing: it has just gone, or somebody is about to create it.
             sleep(POLL).await;
         }
+    }
+
+    /// What an engine takes only after the container has been made: further networks, and files.
+    async fn complete(&self, id: &ContainerId, spec: &ContainerSpec) -> Result<()> {
+        for attachment in spec.networks.iter().skip(1) {
+            self.connect_network(id, attachment).await?;
+        }
+        if spec.files.is_empty() {
+            return Ok(());
+        }
+        let what = format!("put files into container `{}`", spec.name);
+        let archive = archive(&spec.files).map_err(|error| unavailable(&what, &error.to_string()))?;
+        let options = UploadToContainerOptionsBuilder::default().path("/").build();
+        let _permit = self.client.permit().await;
+        let body = bollard::body_full(archive.into());
+        let call = self.client.docker.upload_to_container(&id.0, Some(options), body);
+        self.client.change(&what, call).await?.map_err(|error| translate(&what, &error))
     }
 
     /// The container of that name, if it is the one that was asked for; `None` if there is none any more.
@@ -197,15 +211,30 @@ impl DockerRuntime {
     }
 }
 
+/// The files as the engine takes them.
+fn archive(files: &[InjectedFile]) -> std::io::Result<Vec<u8>> {
+    let mut archive = tar::Builder::new(Vec::new());
+    for file in files {
+        let content = file.content.expose().as_bytes();
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(file.mode);
+        header.set_uid(file.uid.into());
+        header.set_gid(file.gid.into());
+        archive.append_data(&mut header, file.path.trim_start_matches('/'), content)?;
+    }
+    archive.into_inner()
+}
+
 /// Frames of two streams, put together to lines in the order in which they ended.
 #[derive(Default)]
-struct Lines {
+pub(super) struct Lines {
     done: Vec<String>,
     open: [Vec<u8>; 2],
 }
 
 impl Lines {
-    fn push(&mut self, frame: &LogOutput) {
+    pub(super) fn push(&mut self, frame: &LogOutput) {
         let (stream, bytes) = match frame {
             LogOutput::StdErr { message } => (1, message),
             LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
@@ -226,77 +255,13 @@ impl Lines {
         self.done.push(line.trim_end_matches(['\n', '\r']).to_owned());
     }
 
-    fn last(mut self, tail: usize) -> Vec<String> {
+    pub(super) fn last(mut self, tail: usize) -> Vec<String> {
         for stream in 0..2 {
             if !self.open[stream].is_empty() {
                 self.close(stream);
             }
         }
         self.done.split_off(self.done.len().saturating_sub(tail))
-    }
-}
-
-fn body(spec: &ContainerSpec, reach: Reach) -> ContainerCreateBody {
-    let ports = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container));
-    let mut exposed: Vec<String> = ports.map(tcp).collect();
-    exposed.sort_unstable();
-    exposed.dedup();
-
-    let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
-    for port in &spec.publish {
-        let binding = PortBinding {
-            host_ip: port.host_address.map(|address| address.to_string()),
-            host_port: port.host.map(|port| port.to_string()),
-        };
-        bindings.entry(tcp(port.container)).or_default().get_or_insert_default().push(binding);
-    }
-    if let Reach::Published(address) = reach {
-        for port in &spec.expose {
-            let binding = PortBinding { host_ip: Some(address.to_string()), host_port: None };
-            bindings.entry(tcp(*port)).or_insert_with(|| Some(vec![binding]));
-        }
-    }
-
-    let networking = spec.network.as_ref().map(|attachment| NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(
-            attachment.network.clone(),
-            EndpointSettings { aliases: Some(attachment.aliases.clone()), ..Default::default() },
-        )])),
-    });
-    ContainerCreateBody {
-        image: Some(spec.image.clone()),
-        entrypoint: spec.entrypoint.clone(),
-        cmd: spec.command.clone(),
-        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
-        labels: Some(spec.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
-        exposed_ports: Some(exposed),
-        healthcheck: spec.health_check.as_ref().map(health_check),
-        stop_signal: spec.stop_signal.clone(),
-        host_config: Some(HostConfig {
-            network_mode: spec.network.as_ref().map(|attachment| attachment.network.clone()),
-            port_bindings: Some(bindings),
-            // Restarting is ours: a restarted container is another incarnation, and its sessions are lost.
-            restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
-            ..Default::default()
-        }),
-        networking_config: networking,
-        ..Default::default()
-    }
-}
-
-fn tcp(port: u16) -> String {
-    format!("{port}/tcp")
-}
-
-fn health_check(check: &HealthCheck) -> HealthConfig {
-    let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-    HealthConfig {
-        test: Some(check.test.clone()),
-        interval: check.interval.map(nanos),
-        timeout: check.timeout.map(nanos),
-        retries: check.retries.map(i64::from),
-        start_period: check.start_period.map(nanos),
-        start_interval: None,
     }
 }
 

@@ -64,10 +64,11 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
     let inside = found.state.unwrap_or_default();
     let state = state(&inside);
     let exposed: Vec<u16> = config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).collect();
+    let first = found.host_config.and_then(|host| host.network_mode).unwrap_or_default();
     let (addresses, published) = match (&state, found.network_settings) {
         (ContainerState::Running, Some(settings)) => {
             let published = published(&settings, reach);
-            (addresses(&exposed, settings, reach), published)
+            (addresses(&exposed, settings, &first, reach), published)
         }
         _ => Default::default(),
     };
@@ -80,6 +81,7 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
         state,
         addresses,
         published,
+        image: found.image.unwrap_or_default(),
     }
 }
 
@@ -105,11 +107,14 @@ fn health(inside: &BollardState) -> Health {
     }
 }
 
-fn addresses(exposed: &[u16], settings: NetworkSettings, reach: Reach) -> BTreeMap<u16, SocketAddr> {
+fn addresses(exposed: &[u16], settings: NetworkSettings, first: &str, reach: Reach) -> BTreeMap<u16, SocketAddr> {
     match reach {
         Reach::Direct => {
             let networks = settings.networks.unwrap_or_default();
-            let address = networks.values().find_map(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
+            // The first that it was told to join; the host's own has no address of its own.
+            let address = networks.get(first).or_else(|| networks.values().next());
+            let address = address.and_then(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
+            let address = address.or_else(|| (first == "host").then(|| IpAddr::from([127, 0, 0, 1])));
             address.map_or_else(BTreeMap::new, |address| {
                 exposed.iter().map(|port| (*port, SocketAddr::new(address, *port))).collect()
             })

@@ -3,7 +3,7 @@
 //! ```text
 //!   connect ── client ── error     the wire: time limits, and bollard's errors translated
 //!                  │
-//!   image   container   network ── pool
+//!   image   container ── body   network ── pool   volume   exec
 //! ```
 //!
 //! This room is the only one that knows bollard. Changes go to the engine at most four at a time: it gets no faster
@@ -23,19 +23,25 @@ use futures_core::stream::BoxStream;
 use ipnet::Ipv4Net;
 
 use super::{ContainerRuntime, RuntimeCapabilities};
-use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+use crate::container::{
+    Attachment, Container, ContainerId, ContainerSpec, Executed, Network, NetworkSpec, RuntimeEvent, Selector, Usage,
+    Volume, VolumeSpec,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 
+mod body;
 mod client;
 mod container;
 mod credentials;
 mod error;
 mod events;
+mod exec;
 mod image;
 mod inspect;
 mod network;
 mod pool;
+mod volume;
 
 use client::Client;
 pub use pool::AddressPool;
@@ -183,7 +189,7 @@ impl fmt::Debug for DockerRuntime {
 #[async_trait]
 impl ContainerRuntime for DockerRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { networks: true, events: true, pull: true }
+        RuntimeCapabilities { networks: true, events: true, pull: true, volumes: true, exec: true, usage: true }
     }
 
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
@@ -232,6 +238,34 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.remove_subnet(id).await
+    }
+
+    async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()> {
+        self.connect_network(container, to).await
+    }
+
+    async fn disconnect(&self, container: &ContainerId, network: &str) -> Result<()> {
+        self.disconnect_network(container, network).await
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        self.make_volume(spec).await
+    }
+
+    async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>> {
+        self.list_volumes(selector).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        self.drop_volume(name).await
+    }
+
+    async fn exec(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed> {
+        self.run(container, command, within).await
+    }
+
+    async fn usage(&self, container: &ContainerId) -> Result<Usage> {
+        self.container_usage(container).await
     }
 
     async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {

@@ -40,6 +40,19 @@ impl DockerRuntime {
             let mut used: Vec<Ipv4Net> = others.iter().flat_map(subnets).collect();
             let (bridges, routes): (Vec<_>, Vec<_>) = self.routes().into_iter().partition(pool::Route::may_be_new);
             used.extend(routes.into_iter().map(|route| route.subnet));
+            // Its own subnets, or another driver's addresses, are not ours to find.
+            if spec.driver.as_deref().is_some_and(|driver| driver != "bridge") || !spec.subnets.is_empty() {
+                let _permit = self.client.permit().await;
+                let call = self.client.docker.create_network(request(spec, None));
+                let answered = self.client.change(&what, call).await?;
+                created = answered.is_ok();
+                match answered {
+                    Err(error) if answer(&error).is_none_or(|(_, it)| !it.contains("already exists")) => {
+                        return Err(translate(&what, &error));
+                    }
+                    _ => continue,
+                }
+            }
             let Some(mut subnet) = self.pool.free(name, &used).next() else { return Err(exhausted(&what)) };
             // The bridge of a network that is being made is there before the engine lists the network, and it may be
             // this very one, asked for by somebody who died since. If it is never listed it is another engine's.
@@ -52,7 +65,7 @@ impl DockerRuntime {
                 subnet = self.pool.free(name, &used).next().ok_or_else(|| exhausted(&what))?;
             }
             let _permit = self.client.permit().await;
-            let call = self.client.docker.create_network(request(spec, subnet));
+            let call = self.client.docker.create_network(request(spec, Some(subnet)));
             let answered = self.client.change(&what, call).await?;
             created = answered.is_ok();
             match answered {
@@ -129,12 +142,20 @@ fn exhausted(what: &str) -> Error {
         .with_hint("remove environments that nobody needs, or give the runtime a larger address pool")
 }
 
-fn request(spec: &NetworkSpec, subnet: Ipv4Net) -> NetworkCreateRequest {
-    let config = IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() };
+fn request(spec: &NetworkSpec, free: Option<Ipv4Net>) -> NetworkCreateRequest {
+    let free = free.map(|subnet| IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() });
+    let asked = spec.subnets.iter().map(|(subnet, gateway)| IpamConfig {
+        subnet: Some(subnet.to_string()),
+        gateway: gateway.map(|gateway| gateway.to_string()),
+        ..Default::default()
+    });
+    let config: Vec<IpamConfig> = asked.chain(free).collect();
     NetworkCreateRequest {
         name: spec.name.clone(),
-        driver: Some("bridge".to_owned()),
-        ipam: Some(Ipam { config: Some(vec![config]), ..Default::default() }),
+        driver: Some(spec.driver.clone().unwrap_or_else(|| "bridge".to_owned())),
+        options: (!spec.driver_opts.is_empty()).then(|| spec.driver_opts.clone().into_iter().collect()),
+        internal: Some(spec.internal),
+        ipam: (!config.is_empty()).then(|| Ipam { config: Some(config), ..Default::default() }),
         labels: Some(spec.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
         ..Default::default()
     }

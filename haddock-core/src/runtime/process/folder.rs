@@ -131,6 +131,7 @@ impl Folder {
             return Err(Error::new(ErrorKind::RuntimeRefused, format!("`{name}` is no name for a container"))
                 .with_hint("use letters, digits, `-`, `_` and `.`, a letter or digit first"));
         }
+        refuse_what_processes_have_not(spec)?;
         if let Some(existing) = self.by_name(name)? {
             return adopt(&existing, spec);
         }
@@ -184,8 +185,8 @@ impl Folder {
             unique: unique(),
             name: spec.name.clone(),
             labels: spec.labels.clone(),
-            network: spec.network.as_ref().map(|attachment| attachment.network.clone()),
-            aliases: spec.network.as_ref().map(|attachment| attachment.aliases.clone()).unwrap_or_default(),
+            network: spec.networks.first().map(|attachment| attachment.network.clone()),
+            aliases: spec.networks.first().map(|attachment| attachment.aliases.clone()).unwrap_or_default(),
             ports,
             fixed: spec.publish.iter().filter_map(|port| port.host).collect(),
             stop_signal: spec.stop_signal.clone(),
@@ -259,6 +260,18 @@ impl Folder {
         }
         fs::remove_dir_all(&gone).map_err(|error| failed("remove", &gone, &error))
     }
+}
+
+/// A process shares the machine: what would keep it apart, or give it a place of its own, it cannot have.
+fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
+    let what = match spec {
+        _ if !spec.mounts.is_empty() => "mounts",
+        _ if !spec.files.is_empty() => "secrets and configs",
+        _ if spec.network_mode.is_some() => "network modes",
+        _ => return spec.options.only(&["init", "hostname", "restart"], &"the process runtime"),
+    };
+    Err(Error::new(ErrorKind::NotSupported, format!("the process runtime has no {what}"))
+        .with_hint("use Docker for this component"))
 }
 
 fn adopt(existing: &Record, spec: &ContainerSpec) -> Result<ContainerId> {

@@ -131,6 +131,7 @@ impl ProcessRuntime {
             started: life.started,
             addresses,
             published: BTreeMap::new(),
+            image: String::new(),
         }
     }
 
@@ -159,7 +160,7 @@ impl fmt::Debug for ProcessRuntime {
 #[async_trait]
 impl ContainerRuntime for ProcessRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { networks: false, events: true, pull: false }
+        RuntimeCapabilities { events: true, ..RuntimeCapabilities::default() }
     }
 
     async fn pull(&self, image: &ImageReference, _refresh: bool) -> Result<String> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Network, NetworkSpec, Selector};
+use crate::container::{
+    Container, ContainerId, ContainerSpec, ContainerState, Health, Network, NetworkSpec, Selector, Volume, VolumeSpec,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
 
@@ -72,6 +74,7 @@ pub struct SimEngine {
     other_images: Option<SimImage>,
     made: BTreeMap<ContainerId, Made>,
     networks: BTreeMap<String, Network>,
+    volumes: BTreeMap<String, Volume>,
     counter: u32,
 }
 
@@ -128,6 +131,7 @@ impl SimEngine {
             health: Health::None,
             addresses: BTreeMap::new(),
             published: BTreeMap::new(),
+            image: spec.image.clone(),
         };
         let expose = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container)).collect();
         let (started_at, hangs_until) = (Timestamp::default(), Timestamp::default());
@@ -245,6 +249,33 @@ impl SimEngine {
         let network = Network { id: id.clone(), name: spec.name.clone(), labels: spec.labels.clone(), subnet: None };
         self.networks.insert(id, network.clone());
         Ok(network)
+    }
+
+    /// Creates a volume; takes one of the same name that has all the labels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NameTaken`].
+    pub fn create_volume(&mut self, spec: &VolumeSpec) -> Result<()> {
+        let new = || Volume { name: spec.name.clone(), labels: spec.labels.clone() };
+        let volume = self.volumes.entry(spec.name.clone()).or_insert_with(new);
+        match spec.labels.iter().all(|(key, value)| volume.labels.get(key) == Some(value)) {
+            true => Ok(()),
+            false => {
+                let message = format!("the name `{}` is taken by a volume of somebody else", spec.name);
+                Err(Error::new(ErrorKind::NameTaken, message))
+            }
+        }
+    }
+
+    /// The volumes that the selector matches.
+    #[must_use]
+    pub fn list_volumes(&self, selector: &Selector) -> Vec<Volume> {
+        self.volumes.values().filter(|volume| selector.matches(&volume.labels)).cloned().collect()
+    }
+
+    /// Removes a volume. Answers whether it was there.
+    pub fn remove_volume(&mut self, name: &str) -> bool {
+        self.volumes.remove(name).is_some()
     }
 
     /// The networks that the selector matches.

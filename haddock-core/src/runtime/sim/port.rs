@@ -10,7 +10,9 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 
 use super::engine::{SimEngine, SimImage};
-use crate::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+use crate::container::{
+    Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector, Volume, VolumeSpec,
+};
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
@@ -124,7 +126,7 @@ impl Probing for SimRuntime {
 #[async_trait]
 impl ContainerRuntime for SimRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { networks: true, events: false, pull: true }
+        RuntimeCapabilities { networks: true, pull: true, volumes: true, ..RuntimeCapabilities::default() }
     }
 
     async fn pull(&self, image: &ImageReference, _refresh: bool) -> Result<String> {
@@ -179,6 +181,21 @@ impl ContainerRuntime for SimRuntime {
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.call(|engine, _| {
             engine.remove_network(id);
+            Ok(())
+        })
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        self.call(|engine, _| engine.create_volume(spec))
+    }
+
+    async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>> {
+        self.call(|engine, _| Ok(engine.list_volumes(selector)))
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        self.call(|engine, _| {
+            engine.remove_volume(name);
             Ok(())
         })
     }

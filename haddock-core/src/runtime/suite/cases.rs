@@ -298,7 +298,7 @@ pub async fn a_taken_port_is_told(bench: &Bench<'_>) {
     let port = free.local_addr().expect("an address").port();
     let host_address = Some([127, 0, 0, 1].into());
     let mut spec = bench.spec(bench.harness.serving(), 1).await;
-    spec.publish = vec![PublishedPort { container: PORT, host_address, host: Some(port) }];
+    spec.publish = vec![PublishedPort { container: PORT, host_address, host: Some(port), ..PublishedPort::default() }];
     let id = bench.runtime().create(&spec).await.expect("created");
     assert_eq!(kind(bench.runtime().start(&id).await), ErrorKind::PortTaken);
     assert_eq!(bench.inspect(&id).await.state, ContainerState::Created, "it can be tried again");
@@ -319,6 +319,7 @@ pub async fn health_checks_decide_health(bench: &Bench<'_>) {
             timeout: Some(Duration::from_secs(5)),
             retries: Some(2),
             start_period: None,
+            ..HealthCheck::default()
         });
         let id = bench.running(&spec).await.id;
         bench.until(&id, "of a verdict", |it| !matches!(it.health, Health::Starting)).await;

@@ -102,22 +102,16 @@ impl Bench<'_> {
         ContainerSpec {
             name: format!("{}-web", self.instance(number)),
             image,
-            entrypoint: None,
-            command: None,
-            environment: BTreeMap::new(),
             labels: self.labels(&self.journal, number),
-            network: None,
             expose: vec![PORT],
-            publish: Vec::new(),
-            health_check: None,
-            stop_signal: None,
+            ..ContainerSpec::default()
         }
     }
 
     fn network(&self, number: u64) -> NetworkSpec {
         let mut labels = self.labels(&self.journal, number);
         labels.remove(label::COMPONENT);
-        NetworkSpec { name: self.instance(number).to_string(), labels }
+        NetworkSpec { name: self.instance(number).to_string(), labels, ..NetworkSpec::default() }
     }
 
     /// Joins the network of its environment, which is made if need be.
@@ -126,7 +120,7 @@ impl Bench<'_> {
         if self.runtime().capabilities().networks {
             self.runtime().create_network(&network).await.expect("a network");
         }
-        spec.network = Some(Attachment { network: network.name, aliases: vec![alias.to_owned()] });
+        spec.networks = vec![Attachment::new(network.name, [alias])];
         spec
     }
 

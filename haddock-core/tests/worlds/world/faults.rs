@@ -188,15 +188,9 @@ impl World {
         let spec = ContainerSpec {
             name: format!("other-{number}"),
             image: "other:1".into(),
-            entrypoint: None,
-            command: None,
-            environment: BTreeMap::new(),
             labels: labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-            network: None,
             expose: vec![8080],
-            publish: Vec::new(),
-            health_check: None,
-            stop_signal: None,
+            ..ContainerSpec::default()
         };
         let id = self.engine.create(&spec).expect("the name is new and the image is there");
         self.engine.start(&id, now).expect("it was just created");

@@ -44,15 +44,9 @@ impl World {
         let spec = ContainerSpec {
             name: "server".into(),
             image: "server:1".into(),
-            entrypoint: None,
-            command: None,
-            environment: BTreeMap::new(),
             labels: BTreeMap::new(),
-            network: None,
             expose: vec![8080],
-            publish: Vec::new(),
-            health_check: None,
-            stop_signal: None,
+            ..ContainerSpec::default()
         };
         let id = self.engine.create(&spec).expect("the engine is empty");
         self.engine.start(&id, now).expect("it was just created");

@@ -256,15 +256,9 @@ impl World {
         self.engine.create(&ContainerSpec {
             name: format!("{}-{component}", launch.instance),
             image: launch.new.images[component].clone(),
-            entrypoint: None,
-            command: None,
-            environment: BTreeMap::new(),
             labels,
-            network: None,
             expose: vec![launch.new.settings.entry.port],
-            publish: Vec::new(),
-            health_check: None,
-            stop_signal: None,
+            ..ContainerSpec::default()
         })
     }
 

@@ -1,15 +1,23 @@
 //! Containers and networks as a runtime describes them, and the labels that say whose they are.
 
+mod options;
+mod spec;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::time::Timestamp;
+
+pub use options::{Bytes, ContainerOptions, Cpus, Device, Limits, Logging, Reservations, Resources, Ulimit};
+pub use spec::{
+    Attachment, BindOptions, ContainerSpec, Endpoint, HealthCheck, ImageOptions, InjectedFile, Mount, MountKind,
+    NetworkMode, NetworkSpec, Protocol, PublishedPort, RestartPolicy, TmpfsOptions, VolumeOptions, VolumeSpec,
+};
 
 /// The labels that Haddock puts on what it makes, and nothing else reads as its own.
 pub mod label {
@@ -154,6 +162,9 @@ pub struct Container {
     /// For each of its TCP ports that is published on the host, where. Empty unless running.
     #[serde(default)]
     pub published: BTreeMap<u16, SocketAddr>,
+    /// The id of the image that it was made from; empty where the runtime does not say.
+    #[serde(default)]
+    pub image: String,
 }
 
 impl Container {
@@ -194,77 +205,6 @@ impl Container {
     }
 }
 
-/// A component's own health check, as the engine runs it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HealthCheck {
-    /// The command: `["CMD", …]`, `["CMD-SHELL", line]`, or `["NONE"]` to switch off the image's.
-    pub test: Vec<String>,
-    /// Time between two checks; `None`: the engine's default of 30 s.
-    pub interval: Option<Duration>,
-    /// Time limit of one check; `None`: 30 s.
-    pub timeout: Option<Duration>,
-    /// Failures in a row until unhealthy; `None`: 3.
-    pub retries: Option<u32>,
-    /// Time in which failures do not count; `None`: 0 s.
-    pub start_period: Option<Duration>,
-}
-
-/// What to create a container from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ContainerSpec {
-    /// Its name on the runtime; unique there.
-    pub name: String,
-    /// The image, by the id that [`pull`](crate::runtime::ContainerRuntime::pull) gave.
-    pub image: String,
-    /// Instead of the image's entry point.
-    pub entrypoint: Option<Vec<String>>,
-    /// Instead of the image's command.
-    pub command: Option<Vec<String>>,
-    /// Environment variables.
-    pub environment: BTreeMap<String, Sensitive>,
-    /// Labels, ours among them.
-    pub labels: BTreeMap<String, String>,
-    /// The network to join, by name, and the aliases there.
-    pub network: Option<Attachment>,
-    /// TCP ports that the component listens on and others reach directly.
-    pub expose: Vec<u16>,
-    /// Ports to publish on the host.
-    pub publish: Vec<PublishedPort>,
-    /// Its own health check, if it has one.
-    pub health_check: Option<HealthCheck>,
-    /// The signal that asks it to stop; `None`: the image's, else SIGTERM.
-    pub stop_signal: Option<String>,
-}
-
-/// A network to join.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attachment {
-    /// The network's name.
-    pub network: String,
-    /// The names under which others on that network reach the container.
-    pub aliases: Vec<String>,
-}
-
-/// A container's port on the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PublishedPort {
-    /// The port inside.
-    pub container: u16,
-    /// The address on the host; `None`: all.
-    pub host_address: Option<std::net::IpAddr>,
-    /// The port on the host; `None`: one that is free.
-    pub host: Option<u16>,
-}
-
-/// What to create a network from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NetworkSpec {
-    /// Its name.
-    pub name: String,
-    /// Labels, ours among them.
-    pub labels: BTreeMap<String, String>,
-}
-
 /// A network as its runtime describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -276,6 +216,35 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
     /// Its subnet, where the runtime has such a thing.
     pub subnet: Option<IpNet>,
+}
+
+/// A volume as its runtime describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How a command within a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executed {
+    /// Its exit code.
+    pub code: i64,
+    /// What it wrote, to standard output and error.
+    pub output: String,
+}
+
+/// What a container has used since it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Processor time, in nanoseconds.
+    pub cpu: u64,
+    /// Bytes that came over its networks.
+    pub received: u64,
+    /// Bytes that it sent over its networks.
+    pub sent: u64,
 }
 
 /// Labels that a thing must all carry.

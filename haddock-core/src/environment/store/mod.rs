@@ -4,6 +4,8 @@
 //! controller that takes over has to start replacements and to roll back: it finds the specification here. The folder
 //! is for its owner alone, and the digest is keyed, so that nobody who reads the journal can try out values.
 
+mod stored;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -11,14 +13,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Component, DependencyCondition, EnvironmentSpec, Link, ServiceSettings};
-use crate::container::{HealthCheck, PublishedPort, Sensitive};
+use self::stored::Stored;
+use super::EnvironmentSpec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::ImageReference;
 use crate::name::ComponentName;
 
 /// Where specifications are kept. Cheap to clone.
@@ -86,7 +84,7 @@ impl SpecStore {
     /// that the runtime gave, and the names under which others reach it. Nothing is kept.
     #[must_use]
     pub fn fingerprint(&self, spec: &EnvironmentSpec, name: &ComponentName, image: &str) -> String {
-        let component = spec.components.get(name).cloned().map(StoredComponent::from);
+        let component = Stored::of_component(spec, name);
         let entry = spec.entry().filter(|entry| entry.component == *name).map(|entry| entry.port);
         let text = serde_json::to_vec(&(component, image, spec.aliases(name), entry));
         self.digest(&text.expect("plain data can be written as JSON"))
@@ -233,145 +231,16 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
-/// A specification with its values readable: only ever written here.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Stored {
-    settings: Option<ServiceSettings>,
-    components: BTreeMap<ComponentName, StoredComponent>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredComponent {
-    image: String,
-    versioned: bool,
-    entrypoint: Option<Vec<String>>,
-    command: Option<Vec<String>>,
-    environment: BTreeMap<String, String>,
-    expose: Vec<u16>,
-    ports: Vec<PublishedPort>,
-    depends_on: BTreeMap<ComponentName, StoredCondition>,
-    links: Vec<StoredLink>,
-    health_check: Option<HealthCheck>,
-    labels: BTreeMap<String, String>,
-    stop_grace_period: Option<Duration>,
-    stop_signal: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum StoredCondition {
-    Started,
-    Healthy,
-    CompletedSuccessfully,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StoredLink {
-    component: ComponentName,
-    alias: crate::name::LinkAlias,
-}
-
-impl From<&EnvironmentSpec> for Stored {
-    fn from(spec: &EnvironmentSpec) -> Self {
-        // Taken apart by name, so that a new field cannot be forgotten here.
-        let EnvironmentSpec { settings, components } = spec.clone();
-        let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
-        Self { settings, components }
-    }
-}
-
-impl Stored {
-    fn into_spec(self) -> Result<EnvironmentSpec> {
-        let components = self.components.into_iter().map(|(name, component)| Ok((name, component.try_into()?)));
-        Ok(EnvironmentSpec { settings: self.settings, components: components.collect::<Result<_>>()? })
-    }
-}
-
-impl From<Component> for StoredComponent {
-    fn from(component: Component) -> Self {
-        let Component {
-            image,
-            versioned,
-            entrypoint,
-            command,
-            environment,
-            expose,
-            ports,
-            depends_on,
-            links,
-            health_check,
-            labels,
-            stop_grace_period,
-            stop_signal,
-        } = component;
-        Self {
-            image: image.to_string(),
-            versioned,
-            entrypoint,
-            command,
-            environment: environment.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
-            expose,
-            ports,
-            depends_on: depends_on.into_iter().map(|(name, condition)| (name, condition.into())).collect(),
-            links: links.into_iter().map(|Link { component, alias }| StoredLink { component, alias }).collect(),
-            health_check,
-            labels,
-            stop_grace_period,
-            stop_signal,
-        }
-    }
-}
-
-impl TryFrom<StoredComponent> for Component {
-    type Error = Error;
-
-    fn try_from(stored: StoredComponent) -> Result<Self> {
-        let links = stored.links.into_iter().map(|StoredLink { component, alias }| Link { component, alias });
-        Ok(Self {
-            image: ImageReference::parse(&stored.image)?,
-            versioned: stored.versioned,
-            entrypoint: stored.entrypoint,
-            command: stored.command,
-            environment: stored.environment.into_iter().map(|(name, value)| (name, Sensitive::new(value))).collect(),
-            expose: stored.expose,
-            ports: stored.ports,
-            depends_on: stored.depends_on.into_iter().map(|(name, condition)| (name, condition.into())).collect(),
-            links: links.collect(),
-            health_check: stored.health_check,
-            labels: stored.labels,
-            stop_grace_period: stored.stop_grace_period,
-            stop_signal: stored.stop_signal,
-        })
-    }
-}
-
-impl From<DependencyCondition> for StoredCondition {
-    fn from(condition: DependencyCondition) -> Self {
-        match condition {
-            DependencyCondition::Started => Self::Started,
-            DependencyCondition::Healthy => Self::Healthy,
-            DependencyCondition::CompletedSuccessfully => Self::CompletedSuccessfully,
-        }
-    }
-}
-
-impl From<StoredCondition> for DependencyCondition {
-    fn from(condition: StoredCondition) -> Self {
-        match condition {
-            StoredCondition::Started => Self::Started,
-            StoredCondition::Healthy => Self::Healthy,
-            StoredCondition::CompletedSuccessfully => Self::CompletedSuccessfully,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::environment::{Entry, Readiness, ReleaseSettings};
+    use crate::container::{HealthCheck, PublishedPort, Sensitive};
+    use crate::environment::{
+        Component, DependencyCondition, Entry, Link, Readiness, ReleaseSettings, ServiceSettings,
+    };
+    use crate::image::ImageReference;
     use crate::name::{LinkAlias, ServiceName};
     use crate::routing::SessionPolicy;
 
@@ -380,17 +249,20 @@ mod tests {
     fn spec(password: &str) -> EnvironmentSpec {
         let name = |name: &str| ComponentName::new(name).expect("a name");
         let component = Component {
-            image: ImageReference::parse("registry.local:5000/shop:v1").expect("a reference"),
             versioned: true,
             entrypoint: Some(vec!["/shop".into()]),
             command: None,
             environment: BTreeMap::from([("PASSWORD".to_owned(), Sensitive::new(password))]),
             expose: vec![8080],
-            ports: vec![PublishedPort { container: 80, host_address: Some([127, 0, 0, 1].into()), host: None }],
+            ports: vec![PublishedPort {
+                container: 80,
+                host_address: Some([127, 0, 0, 1].into()),
+                ..PublishedPort::default()
+            }],
             depends_on: BTreeMap::from([
-                (name("a"), DependencyCondition::Started),
-                (name("b"), DependencyCondition::Healthy),
-                (name("c"), DependencyCondition::CompletedSuccessfully),
+                (name("a"), DependencyCondition::Started.into()),
+                (name("b"), DependencyCondition::Healthy.into()),
+                (name("c"), DependencyCondition::CompletedSuccessfully.into()),
             ]),
             links: vec![Link { component: name("oracle"), alias: LinkAlias::new("db").expect("an alias") }],
             health_check: Some(HealthCheck {
@@ -399,10 +271,12 @@ mod tests {
                 timeout: None,
                 retries: Some(3),
                 start_period: None,
+                start_interval: None,
             }),
             labels: BTreeMap::from([("team".to_owned(), "shop".to_owned())]),
             stop_grace_period: Some(Duration::from_secs(3)),
             stop_signal: Some("SIGINT".into()),
+            ..Component::new(ImageReference::parse("registry.local:5000/shop:v1").expect("a reference"))
         };
         EnvironmentSpec {
             settings: Some(ServiceSettings {
@@ -413,6 +287,7 @@ mod tests {
                 release: ReleaseSettings::default(),
             }),
             components: BTreeMap::from([(name("web"), component)]),
+            ..EnvironmentSpec::default()
         }
     }
 

@@ -1,0 +1,110 @@
+//! Secrets and configs: those that the file declares, and what components are given of them.
+
+use std::collections::BTreeMap;
+
+use super::keys;
+use super::mounts::{host_path, mode};
+use super::reader::{Cursor, Reader};
+use super::tree::Value;
+use crate::container::Sensitive;
+use crate::environment::{DeclaredFile, FileSource, FileUse};
+
+/// What a component is given, and where each stands. Of two at one place the later counts.
+pub(super) fn read_uses<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+    folder: Option<&str>,
+) -> Vec<(FileUse, Cursor<'t>)> {
+    let mut uses: Vec<(FileUse, Cursor<'t>)> = Vec::new();
+    for item in reader.items(cursor).unwrap_or_default() {
+        let mut file = FileUse::default();
+        match item.node.value {
+            Value::Map(_) => {
+                for entry in reader.known_entries(&item, &keys::FILE_USE).unwrap_or_default() {
+                    let at = &entry.value;
+                    match entry.key.text.as_str() {
+                        "source" => file.source = reader.text(at).unwrap_or_default(),
+                        "target" => file.target = reader.text(at),
+                        "uid" => file.uid = reader.text(at),
+                        "gid" => file.gid = reader.text(at),
+                        _ => file.mode = reader.value(at, mode).map(|mode| format!("0{mode:o}")),
+                    }
+                }
+                if file.source.is_empty() {
+                    reader.wrong(&item, "the entry has no `source`", "set `source` to a name that the file declares");
+                    continue;
+                }
+            }
+            _ => file.source = reader.text(&item).unwrap_or_default(),
+        }
+        if file.target.is_none() {
+            file.target = folder.map(|folder| format!("{folder}{}", file.source));
+        }
+        let same = |(other, _): &(FileUse, Cursor<'t>)| (&other.source, &other.target) == (&file.source, &file.target);
+        match uses.iter().position(same) {
+            Some(before) => uses[before] = (file, item),
+            None => uses.push((file, item)),
+        }
+    }
+    uses
+}
+
+/// The entries under `secrets:` or `configs:`, and where each stands; `None`: one that only a swarm knows.
+pub(super) fn read_declared<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+) -> BTreeMap<String, Option<DeclaredFile>> {
+    let mut files = BTreeMap::new();
+    if cursor.is_null() {
+        return files;
+    }
+    for entry in reader.entries(cursor).unwrap_or_default() {
+        let name = entry.key.text.clone();
+        let external = entry.value.child("external");
+        if external.is_some_and(|external| reader.boolean(&external) != Some(false)) {
+            files.insert(name, None);
+            continue;
+        }
+        if let Some(file) = read_file(reader, &entry.value) {
+            files.insert(name, Some(file));
+        }
+    }
+    files
+}
+
+fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DeclaredFile> {
+    let (mut name, mut source, mut content) = (None, None, None);
+    let mut sources = 0;
+    for entry in reader.known_entries(cursor, &keys::DECLARED_FILE)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "name" => {
+                name = reader.text(at);
+                continue;
+            }
+            "file" => {
+                let path = reader.text(at)?;
+                source = host_path(reader, at, &path).map(FileSource::File);
+            }
+            "environment" => {
+                let variable = reader.text(at)?;
+                if variable.is_empty() {
+                    reader.wrong(at, "no variable is named", "write the name of an environment variable");
+                    return None;
+                }
+                content = reader.variable(at, &variable).map(Sensitive::new);
+                source = Some(FileSource::Environment(variable));
+            }
+            _ => {
+                content = reader.text(at).map(Sensitive::new);
+                source = Some(FileSource::Content);
+            }
+        }
+        sources += 1;
+    }
+    if sources != 1 {
+        reader.wrong(cursor, "it has no source, or more than one", "set one of `file`, `environment` and `content`");
+        return None;
+    }
+    Some(DeclaredFile { name, source: source?, content })
+}

@@ -1,0 +1,290 @@
+//! `volumes` of a component, and those that the file declares.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::keys;
+use super::options::size;
+use super::reader::{Cursor, Reader};
+use super::tree::Value;
+use crate::container::{BindOptions, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
+use crate::environment::DeclaredVolume;
+use crate::error::{Error, ErrorKind};
+
+const FORMS: &str = "write `volume:/path`, `./folder:/path` or `/path`, with `:ro` behind it to read only";
+
+/// Mounts, and where each stands. Of two at one path the later counts.
+pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<(Mount, Cursor<'t>)> {
+    let mut mounts: Vec<(Mount, Cursor<'t>)> = Vec::new();
+    for item in reader.items(cursor).unwrap_or_default() {
+        let mount = match item.node.value {
+            Value::Map(_) => read_long(reader, &item),
+            _ => reader.word(&item, short),
+        };
+        let Some(mut mount) = mount else { continue };
+        if mount.kind == MountKind::Bind
+            && let Some(source) = &mount.source
+        {
+            let Some(path) = host_path(reader, &item, source) else { continue };
+            mount.source = Some(path);
+        }
+        match mounts.iter_mut().find(|(other, _)| other.target == mount.target) {
+            Some(before) => *before = (mount, item),
+            None => mounts.push((mount, item)),
+        }
+    }
+    mounts
+}
+
+/// A path of the host, absolute and without `.` and `..`.
+pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str) -> Option<String> {
+    let path = match path.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            let Some(home) = reader.variable(cursor, "HOME") else {
+                reader.wrong(cursor, "`~` means nothing: `HOME` is not set", "write the path out");
+                return None;
+            };
+            PathBuf::from(format!("{home}{rest}"))
+        }
+        // An absolute one stays as it is written.
+        _ if path.starts_with('/') => return Some(path.to_owned()),
+        _ => reader.path(cursor, path),
+    };
+    Some(clean(&path).display().to_string())
+}
+
+/// The path without `.` and `..`, by its text alone.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => _ = clean.pop(),
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidValue, message).with_hint(FORMS)
+}
+
+fn is_path(source: &str) -> bool {
+    source.starts_with(['.', '/', '~'])
+}
+
+/// `[source:]target[:options]`.
+fn short(text: &str) -> Result<Mount, Error> {
+    let parts: Vec<&str> = text.split(':').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return Err(invalid(format!("`{text}` has nothing before, between or behind its colons")));
+    }
+    let drive = |part: &str| part.len() == 1 && part.chars().all(|c| c.is_ascii_alphabetic());
+    if parts.len() > 1 && drive(parts[0]) {
+        let message = format!("`{}:` could be a drive of Windows", parts[0]);
+        return Err(Error::new(ErrorKind::NotSupported, message).with_hint("give the volume a longer name"));
+    }
+    let (source, target, options) = match parts.as_slice() {
+        [target] => (None, *target, ""),
+        [source, target] => (Some(*source), *target, ""),
+        [source, target, options] => (Some(*source), *target, *options),
+        _ => return Err(invalid(format!("`{text}` has too many colons"))),
+    };
+    if !target.starts_with('/') {
+        return Err(invalid(format!("`{target}` is not an absolute path")));
+    }
+    let kind = if source.is_some_and(is_path) { MountKind::Bind } else { MountKind::Volume };
+    let mut mount = plain(kind, source.map(str::to_owned), target);
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "ro" => mount.read_only = true,
+            "rw" => mount.read_only = false,
+            "nocopy" => mount.volume.get_or_insert_default().nocopy = true,
+            "z" | "Z" => mount.bind.get_or_insert_default().selinux = Some(option.to_owned()),
+            "cached" | "delegated" | "consistent" => mount.consistency = Some(option.to_owned()),
+            "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
+                mount.bind.get_or_insert_default().propagation = Some(option.to_owned());
+            }
+            _ => return Err(invalid(format!("`{option}` is not an option of a mount"))),
+        }
+    }
+    Ok(mount)
+}
+
+fn plain(kind: MountKind, source: Option<String>, target: &str) -> Mount {
+    let target = clean(Path::new(target)).display().to_string();
+    Mount { source, ..Mount::new(kind, target) }
+}
+
+fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Mount> {
+    let errors = reader.error_count();
+    let mut mount = plain(MountKind::Volume, None, "/");
+    let (mut kind, mut target) = (None, None);
+    for entry in reader.known_entries(cursor, &keys::MOUNT)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "type" => {
+                kind = reader.word(at, |text| match text {
+                    "volume" => Ok(MountKind::Volume),
+                    "bind" => Ok(MountKind::Bind),
+                    "tmpfs" => Ok(MountKind::Tmpfs),
+                    "image" => Ok(MountKind::Image),
+                    "npipe" | "cluster" => {
+                        let message = format!("mounts of type `{text}` are not supported yet");
+                        Err(Error::new(ErrorKind::NotSupported, message).with_hint("write `volume`, `bind` or `tmpfs`"))
+                    }
+                    _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a type of mount"))
+                        .with_hint("write `volume`, `bind` or `tmpfs`")),
+                });
+            }
+            "source" => mount.source = reader.text(at).filter(|source| !source.is_empty()),
+            "target" => target = reader.text(at),
+            "read_only" => mount.read_only = reader.boolean(at).unwrap_or(false),
+            "consistency" => mount.consistency = reader.text(at),
+            "bind" => mount.bind = read_bind(reader, at),
+            "volume" => mount.volume = read_volume(reader, at),
+            "image" => mount.image = read_image(reader, at),
+            _ => mount.tmpfs = read_tmpfs(reader, at),
+        }
+    }
+    if reader.error_count() > errors {
+        return None;
+    }
+    let (Some(kind), Some(target)) = (kind, target) else {
+        reader.wrong(cursor, "the mount lacks its `type` or its `target`", "set both, or write `source:target`");
+        return None;
+    };
+    if kind == MountKind::Bind && mount.source.is_none() {
+        reader.wrong(cursor, "the mount of type `bind` has no `source`", "set `source` to the path on the host");
+        return None;
+    }
+    mount.kind = kind;
+    mount.target = clean(Path::new(&target)).display().to_string();
+    Some(mount)
+}
+
+fn read_bind<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<BindOptions> {
+    if cursor.is_null() {
+        return None;
+    }
+    let mut bind = BindOptions::default();
+    for entry in reader.known_entries(cursor, &keys::MOUNT_BIND)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "propagation" => bind.propagation = reader.text(at),
+            // To make one is what happens without a word.
+            "create_host_path" => bind.create_host_path = reader.boolean(at).filter(|create| !create),
+            _ => bind.selinux = reader.text(at),
+        }
+    }
+    Some(bind).filter(|bind| *bind != BindOptions::default())
+}
+
+fn read_volume<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<VolumeOptions> {
+    if cursor.is_null() {
+        return None;
+    }
+    let mut volume = VolumeOptions::default();
+    for entry in reader.known_entries(cursor, &keys::MOUNT_VOLUME)? {
+        volume.nocopy = reader.boolean(&entry.value).unwrap_or(false);
+    }
+    Some(volume).filter(|volume| *volume != VolumeOptions::default())
+}
+
+fn read_image<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<ImageOptions> {
+    let mut image = ImageOptions::default();
+    for entry in reader.known_entries(cursor, &keys::MOUNT_IMAGE)? {
+        image.subpath = reader.text(&entry.value);
+    }
+    Some(image).filter(|image| *image != ImageOptions::default())
+}
+
+fn read_tmpfs<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<TmpfsOptions> {
+    if cursor.is_null() {
+        return None;
+    }
+    let mut tmpfs = TmpfsOptions::default();
+    for entry in reader.known_entries(cursor, &keys::MOUNT_TMPFS)? {
+        match entry.key.text.as_str() {
+            "size" => tmpfs.size = size(reader, &entry.value),
+            _ => tmpfs.mode = reader.value(&entry.value, mode),
+        }
+    }
+    Some(tmpfs).filter(|tmpfs| *tmpfs != TmpfsOptions::default())
+}
+
+/// Permissions: octal where a zero leads.
+pub(super) fn mode(text: &str) -> Result<u32, Error> {
+    let digits = text.strip_prefix("0o").or_else(|| text.strip_prefix('0')).filter(|digits| !digits.is_empty());
+    let read = match digits {
+        Some(digits) => u32::from_str_radix(digits, 8),
+        None => text.parse(),
+    };
+    read.map_err(|_| {
+        Error::new(ErrorKind::InvalidValue, format!("`{text}` is not permissions")).with_hint("write them as `0440`")
+    })
+}
+
+/// The entries under `volumes:`.
+pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, DeclaredVolume> {
+    let mut volumes = BTreeMap::new();
+    if cursor.is_null() {
+        return volumes;
+    }
+    for entry in reader.entries(cursor).unwrap_or_default() {
+        let mut volume = DeclaredVolume::default();
+        if !entry.value.is_null() {
+            for part in reader.known_entries(&entry.value, &keys::DECLARED_VOLUME).unwrap_or_default() {
+                let at = &part.value;
+                match part.key.text.as_str() {
+                    "name" => volume.name = reader.text(at).filter(|name| !name.is_empty()),
+                    "external" => (volume.external, volume.name) = external(reader, at, volume.name.take()),
+                    "driver" => volume.driver = reader.text(at).filter(|driver| !driver.is_empty()),
+                    "driver_opts" => volume.driver_opts = reader.options(at),
+                    _ => volume.labels = reader.pairs(at),
+                }
+            }
+        }
+        if let Some(device) = volume.driver_opts.get_mut("device")
+            && volume.driver.as_deref().is_none_or(|driver| driver == "local")
+            && !device.starts_with('/')
+            && let Some(path) = host_path(reader, &entry.value, device)
+        {
+            // A folder of the host under a volume's name: as with mounts, it may be relative.
+            *device = path;
+        }
+        named(reader, &entry.value, volume.external, &mut volume.name, &entry.key.text);
+        volumes.insert(entry.key.text.clone(), volume);
+    }
+    volumes
+}
+
+/// Gives what is external and says no other name the one that it has in the file.
+pub(super) fn named(
+    reader: &mut Reader<'_>,
+    cursor: &Cursor<'_>,
+    external: bool,
+    name: &mut Option<String>,
+    key: &str,
+) {
+    if !external {
+        return;
+    }
+    if cursor.node.get("name").is_some() && name.is_none() {
+        reader.wrong(cursor, "its `name` is empty", "name the one that is meant, or remove `name`");
+    }
+    name.get_or_insert_with(|| key.to_owned());
+}
+
+/// `external: true`, or, as it was once written, `external: { name: … }`.
+pub(super) fn external<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+    name: Option<String>,
+) -> (bool, Option<String>) {
+    match cursor.child("name") {
+        Some(own) => (true, reader.text(&own).or(name)),
+        None => (reader.boolean(cursor).unwrap_or(false), name),
+    }
+}

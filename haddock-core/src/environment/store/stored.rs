@@ -1,0 +1,271 @@
+//! What is written: a specification with its values readable. What is not set is left out, so that what was written by
+//! an older version keeps its digest.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::container::{
+    ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
+};
+use crate::environment::{
+    Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition, EnvironmentSpec,
+    FileSource, FileUse, Link, PullPolicy, ServiceSettings,
+};
+use crate::error::{Error, Result};
+use crate::image::ImageReference;
+use crate::name::{ComponentName, LinkAlias};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stored {
+    settings: Option<ServiceSettings>,
+    components: BTreeMap<ComponentName, StoredComponent>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    networks: BTreeMap<String, DeclaredNetwork>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    volumes: BTreeMap<String, DeclaredVolume>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<String, StoredFile>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    configs: BTreeMap<String, StoredFile>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    source: FileSource,
+    content: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredComponent {
+    image: String,
+    versioned: bool,
+    entrypoint: Option<Vec<String>>,
+    command: Option<Vec<String>>,
+    environment: BTreeMap<String, String>,
+    expose: Vec<u16>,
+    ports: Vec<PublishedPort>,
+    depends_on: BTreeMap<ComponentName, StoredDependency>,
+    links: Vec<StoredLink>,
+    health_check: Option<HealthCheck>,
+    labels: BTreeMap<String, String>,
+    stop_grace_period: Option<Duration>,
+    stop_signal: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    build: Option<Build>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pull_policy: Option<PullPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    restart: Option<RestartPolicy>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replicas: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    container_name: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    networks: BTreeMap<String, Endpoint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    network_mode: Option<NetworkMode>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    external_links: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    mounts: Vec<Mount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    secrets: Vec<FileUse>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    configs: Vec<FileUse>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    options: ContainerOptions,
+}
+
+fn is_default(options: &ContainerOptions) -> bool {
+    *options == ContainerOptions::default()
+}
+
+/// A condition alone, where there is nothing else to say.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredDependency {
+    Condition(DependencyCondition),
+    Full(Dependency),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredLink {
+    component: ComponentName,
+    alias: LinkAlias,
+}
+
+impl From<&EnvironmentSpec> for Stored {
+    fn from(spec: &EnvironmentSpec) -> Self {
+        // Taken apart by name, so that a new field cannot be forgotten here.
+        let EnvironmentSpec { settings, components, networks, volumes, secrets, configs } = spec.clone();
+        let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
+        let files = |files: BTreeMap<String, DeclaredFile>| -> BTreeMap<String, StoredFile> {
+            files.into_iter().map(|(name, file)| (name, file.into())).collect()
+        };
+        Self { settings, components, networks, volumes, secrets: files(secrets), configs: files(configs) }
+    }
+}
+
+impl Stored {
+    pub(super) fn into_spec(self) -> Result<EnvironmentSpec> {
+        let components = self.components.into_iter().map(|(name, component)| Ok((name, component.try_into()?)));
+        let files = |files: BTreeMap<String, StoredFile>| -> BTreeMap<String, DeclaredFile> {
+            files.into_iter().map(|(name, file)| (name, file.into())).collect()
+        };
+        Ok(EnvironmentSpec {
+            settings: self.settings,
+            components: components.collect::<Result<_>>()?,
+            networks: self.networks,
+            volumes: self.volumes,
+            secrets: files(self.secrets),
+            configs: files(self.configs),
+        })
+    }
+
+    /// What one component is made from, all that it names included.
+    pub(super) fn of_component(spec: &EnvironmentSpec, name: &ComponentName) -> Self {
+        let mut part = EnvironmentSpec::default();
+        if let Some(component) = spec.components.get(name) {
+            let used = |uses: &[FileUse], files: &BTreeMap<String, DeclaredFile>| {
+                let named = |name: &String| uses.iter().any(|file| file.source == *name);
+                files.iter().filter(|(name, _)| named(name)).map(|(name, file)| (name.clone(), file.clone())).collect()
+            };
+            part.secrets = used(&component.secrets, &spec.secrets);
+            part.configs = used(&component.configs, &spec.configs);
+            part.components = BTreeMap::from([(name.clone(), component.clone())]);
+        }
+        Self::from(&part)
+    }
+}
+
+impl From<DeclaredFile> for StoredFile {
+    fn from(DeclaredFile { name, source, content }: DeclaredFile) -> Self {
+        Self { name, source, content: content.map(|content| content.expose().to_owned()) }
+    }
+}
+
+impl From<StoredFile> for DeclaredFile {
+    fn from(StoredFile { name, source, content }: StoredFile) -> Self {
+        Self { name, source, content: content.map(Sensitive::new) }
+    }
+}
+
+impl From<Component> for StoredComponent {
+    fn from(component: Component) -> Self {
+        let Component {
+            image,
+            versioned,
+            entrypoint,
+            command,
+            environment,
+            expose,
+            ports,
+            depends_on,
+            links,
+            health_check,
+            labels,
+            stop_grace_period,
+            stop_signal,
+            build,
+            pull_policy,
+            restart,
+            replicas,
+            container_name,
+            networks,
+            network_mode,
+            external_links,
+            mounts,
+            secrets,
+            configs,
+            options,
+        } = component;
+        Self {
+            image: image.to_string(),
+            versioned,
+            entrypoint,
+            command,
+            environment: environment.into_iter().map(|(name, value)| (name, value.expose().to_owned())).collect(),
+            expose,
+            ports,
+            depends_on: depends_on.into_iter().map(|(name, condition)| (name, condition.into())).collect(),
+            links: links.into_iter().map(|Link { component, alias }| StoredLink { component, alias }).collect(),
+            health_check,
+            labels,
+            stop_grace_period,
+            stop_signal,
+            build,
+            pull_policy,
+            restart,
+            replicas,
+            container_name,
+            networks,
+            network_mode,
+            external_links,
+            mounts,
+            secrets,
+            configs,
+            options,
+        }
+    }
+}
+
+impl TryFrom<StoredComponent> for Component {
+    type Error = Error;
+
+    fn try_from(stored: StoredComponent) -> Result<Self> {
+        let links = stored.links.into_iter().map(|StoredLink { component, alias }| Link { component, alias });
+        Ok(Self {
+            image: ImageReference::parse(&stored.image)?,
+            versioned: stored.versioned,
+            entrypoint: stored.entrypoint,
+            command: stored.command,
+            environment: stored.environment.into_iter().map(|(name, value)| (name, Sensitive::new(value))).collect(),
+            expose: stored.expose,
+            ports: stored.ports,
+            depends_on: stored.depends_on.into_iter().map(|(name, condition)| (name, condition.into())).collect(),
+            links: links.collect(),
+            health_check: stored.health_check,
+            labels: stored.labels,
+            stop_grace_period: stored.stop_grace_period,
+            stop_signal: stored.stop_signal,
+            build: stored.build,
+            pull_policy: stored.pull_policy,
+            restart: stored.restart,
+            replicas: stored.replicas,
+            container_name: stored.container_name,
+            networks: stored.networks,
+            network_mode: stored.network_mode,
+            external_links: stored.external_links,
+            mounts: stored.mounts,
+            secrets: stored.secrets,
+            configs: stored.configs,
+            options: stored.options,
+        })
+    }
+}
+
+impl From<Dependency> for StoredDependency {
+    fn from(dependency: Dependency) -> Self {
+        match dependency {
+            Dependency { condition, restart: false, required: true } => Self::Condition(condition),
+            full => Self::Full(full),
+        }
+    }
+}
+
+impl From<StoredDependency> for Dependency {
+    fn from(stored: StoredDependency) -> Self {
+        match stored {
+            StoredDependency::Condition(condition) => condition.into(),
+            StoredDependency::Full(full) => full,
+        }
+    }
+}

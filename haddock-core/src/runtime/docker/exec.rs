@@ -1,0 +1,64 @@
+//! Commands within containers, and what containers use.
+
+use std::time::Duration;
+
+use bollard::exec::StartExecResults;
+use bollard::models::ExecConfig;
+use bollard::query_parameters::StatsOptionsBuilder;
+use futures_util::StreamExt;
+use tokio::time::timeout;
+
+use super::DockerRuntime;
+use super::container::Lines;
+use super::error::{translate, unavailable};
+use crate::container::{ContainerId, Executed, Usage};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Lines of output that are kept: what a person reads, or a check says.
+const OUTPUT: usize = 10_000;
+
+impl DockerRuntime {
+    pub(super) async fn run(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed> {
+        let what = format!("run a command in container `{container}`");
+        let config = ExecConfig {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let created = self.client.read(&what, self.client.docker.create_exec(&container.0, config)).await?;
+        let ended = async {
+            let started = self.client.docker.start_exec(&created.id, None).await;
+            let started = started.map_err(|error| translate(&what, &error))?;
+            let mut lines = Lines::default();
+            if let StartExecResults::Attached { mut output, .. } = started {
+                while let Some(frame) = output.next().await {
+                    lines.push(&frame.map_err(|error| translate(&what, &error))?);
+                }
+            }
+            let ended = self.client.read(&what, self.client.docker.inspect_exec(&created.id)).await?;
+            Ok(Executed { code: ended.exit_code.unwrap_or(-1), output: lines.last(OUTPUT).join("\n") })
+        };
+        match timeout(within, ended).await {
+            Ok(ended) => ended,
+            Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what} within {} s", within.as_secs_f64()))),
+        }
+    }
+
+    pub(super) async fn container_usage(&self, container: &ContainerId) -> Result<Usage> {
+        let what = format!("ask what container `{container}` uses");
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let mut stats = Box::pin(self.client.docker.stats(&container.0, Some(options)));
+        let Some(stats) = self.client.next(&what, &mut stats).await? else {
+            return Err(unavailable(&what, "the answer is empty"));
+        };
+        let stats = stats.map_err(|error| translate(&what, &error))?;
+        let cpu = stats.cpu_stats.and_then(|it| it.cpu_usage).and_then(|it| it.total_usage).unwrap_or(0);
+        let mut usage = Usage { cpu, ..Usage::default() };
+        for network in stats.networks.unwrap_or_default().into_values() {
+            usage.received += network.rx_bytes.unwrap_or(0);
+            usage.sent += network.tx_bytes.unwrap_or(0);
+        }
+        Ok(usage)
+    }
+}
