@@ -166,7 +166,7 @@ impl<'a> Ours<'a> {
 
     async fn down(&self, name: &str) -> io::Result<()> {
         let name = EnvironmentName::new(name).map_err(told)?;
-        self.environments.down(&name).await.map(|_| ()).map_err(told)
+        self.environments.down(&name, false).await.map(|_| ()).map_err(told)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Resolved, Variables};
+use haddock_core::environment::compose::{
+    ComposeFile, Purpose, ResolveOptions, Resolved, Values, Variables, canonical,
+};
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 #[derive(FromPyObject, Clone)]
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
-    tag: Option<String>,
+    pub(crate) tag: Option<String>,
     images: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
     env_files: Vec<PathBuf>,
@@ -27,15 +29,15 @@ pub(crate) struct Found {
 }
 
 /// What the file is called.
-pub(crate) fn name(file: Option<&Path>, options: &Options) -> Result<ServiceName> {
-    let (file, resolve) = read(file, options, Purpose::Environment)?;
+pub(crate) fn name(files: Option<&[PathBuf]>, options: &Options) -> Result<ServiceName> {
+    let (file, resolve) = read(files, options, Purpose::Environment)?;
     file.service_name(&resolve)
 }
 
-fn read(file: Option<&Path>, options: &Options, purpose: Purpose) -> Result<(ComposeFile, ResolveOptions)> {
+fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Result<(ComposeFile, ResolveOptions)> {
     let variables = Variables::of_process();
-    let file = match file {
-        Some(path) => ComposeFile::read(path)?,
+    let file = match files {
+        Some(paths) => ComposeFile::read_all(paths)?,
         None => ComposeFile::find(Path::new("."), &variables)?,
     };
     let resolve = ResolveOptions {
@@ -51,8 +53,8 @@ fn read(file: Option<&Path>, options: &Options, purpose: Purpose) -> Result<(Com
 }
 
 /// Reads the file, or the one that Compose would find, and resolves it.
-pub(crate) fn resolve(file: Option<&Path>, options: &Options, purpose: Purpose) -> Result<Found> {
-    let (file, mut resolve) = read(file, options, purpose)?;
+pub(crate) fn resolve(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Result<Found> {
+    let (file, mut resolve) = read(files, options, purpose)?;
     let (mut tags, mut images) = (BTreeMap::new(), BTreeMap::new());
     for (name, image) in &options.images {
         let name = ComponentName::new(name)?;
@@ -116,5 +118,6 @@ pub(crate) fn plain(found: &Found) -> Value {
         "components": components,
         "notes": resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "settings": spec.settings,
+        "canonical": canonical(&resolved.name, spec, Values::Hidden),
     })
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use haddock_core::controller::ReleaseOptions;
 use haddock_core::environment::ServiceSettings;
 use haddock_core::environment::compose::Purpose;
+use haddock_core::environment::environments::UpOptions;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Verb};
@@ -91,7 +92,7 @@ impl Controller {
     /// Releases what a compose file describes.
     fn release(
         &self,
-        file: Option<PathBuf>,
+        files: Option<Vec<PathBuf>>,
         options: Options,
         commit: Option<String>,
         by: String,
@@ -102,7 +103,16 @@ impl Controller {
         let work = {
             let house = Arc::clone(&house);
             async move {
-                let found = compose::resolve(file.as_deref(), &options, Purpose::Release)?.resolved;
+                let found = compose::resolve(files.as_deref(), &options, Purpose::Release)?;
+                let asked = UpOptions {
+                    by: by.clone(),
+                    commit: commit.clone(),
+                    file: Some(found.file.clone()),
+                    ..UpOptions::default()
+                };
+                let found = found.resolved;
+                // What was never there is brought up; what is there is changed by `up` alone.
+                house.controller().environments().up_shared(&found.spec, &asked, true).await?;
                 let release = house.release(&found.spec, &by, ReleaseOptions { commit, force }).await?;
                 Ok((release, found.name))
             }
@@ -131,7 +141,7 @@ impl Controller {
         &self,
         service: &str,
         address: &str,
-        file: Option<PathBuf>,
+        files: Option<Vec<PathBuf>>,
         options: Options,
         idle: Option<f64>,
         cookie: Option<String>,
@@ -142,9 +152,9 @@ impl Controller {
         let idle = idle.map(seconds).transpose()?;
         let driver = house.driver.clone();
         driver.done(async move {
-            let mut settings = match file {
-                Some(file) => {
-                    compose::resolve(Some(&file), &options, Purpose::Release)?.resolved.spec.service()?.clone()
+            let mut settings = match files {
+                Some(files) => {
+                    compose::resolve(Some(&files), &options, Purpose::Release)?.resolved.spec.service()?.clone()
                 }
                 None => ServiceSettings::external(name.clone(), address),
             };
@@ -158,12 +168,12 @@ impl Controller {
     }
 
     /// Rebuilds what a lost journal knew of a service, from the labels of its containers and the locator's table.
-    fn recover(&self, service: &str, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
+    fn recover(&self, service: &str, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let driver = house.driver.clone();
         driver.done(async move {
-            let spec = match file {
-                Some(file) => Some(compose::resolve(Some(&file), &options, Purpose::Release)?.resolved.spec),
+            let spec = match files {
+                Some(files) => Some(compose::resolve(Some(&files), &options, Purpose::Release)?.resolved.spec),
                 None => None,
             };
             house.recover(&name, spec).await
@@ -218,18 +228,18 @@ impl Controller {
     }
 
     /// The resolved compose file, as plain data.
-    fn resolve(&self, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
+    fn resolve(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
         let driver = self.house()?.driver.clone();
-        let work = async move { compose::resolve(file.as_deref(), &options, Purpose::Release) };
+        let work = async move { compose::resolve(files.as_deref(), &options, Purpose::Release) };
         driver.call(work, |py, found| to_python(py, &compose::plain(&found)))
     }
 
     /// What a release would do, as plain data.
-    fn plan(&self, file: Option<PathBuf>, options: Options) -> PyResult<Call> {
+    fn plan(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
         let house = self.house()?;
         let driver = house.driver.clone();
         let work = async move {
-            let found = compose::resolve(file.as_deref(), &options, Purpose::Release)?;
+            let found = compose::resolve(files.as_deref(), &options, Purpose::Release)?;
             let service = house.service(&found.resolved.name);
             let steps = service.plan(&found.resolved.spec).await?;
             Ok(json!({ "environment": compose::plain(&found), "steps": steps }))

@@ -1,11 +1,13 @@
 //! Environments by name.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use haddock_core::container::Executed;
 use haddock_core::environment::compose::Purpose;
-use haddock_core::environment::environments::{Environment, UpOptions};
-use haddock_core::{ComponentName, EnvironmentName, Result};
+use haddock_core::environment::environments::{self, Environment, Pruned, UpOptions};
+use haddock_core::environment::idle::IdlePolicy;
+use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -21,7 +23,7 @@ use crate::house::House;
 #[pyo3(from_item_all)]
 pub(crate) struct Which {
     name: Option<String>,
-    file: Option<PathBuf>,
+    files: Option<Vec<PathBuf>>,
     branch: Option<String>,
     options: Options,
 }
@@ -36,6 +38,7 @@ pub(crate) struct How {
     commit: Option<String>,
     by: String,
     dry_run: bool,
+    shared: bool,
 }
 
 impl Which {
@@ -43,7 +46,7 @@ impl Which {
         match &self.name {
             Some(name) => EnvironmentName::new(name),
             None => {
-                let file = compose::name(self.file.as_deref(), &self.options)?;
+                let file = compose::name(self.files.as_deref(), &self.options)?;
                 Ok(EnvironmentName::of_branch(&file, self.branch.as_deref()))
             }
         }
@@ -73,8 +76,13 @@ impl Environments {
         let house = self.house()?;
         let driver = house.driver.clone();
         let work = async move {
-            let found = compose::resolve(which.file.as_deref(), &which.options, Purpose::Environment)?;
-            let name = which.name()?;
+            let mut file_options = which.options.clone();
+            let purpose = if how.shared { Purpose::Release } else { Purpose::Environment };
+            if how.shared {
+                // What is shared does not depend on it, but the rest of the file may not do without.
+                file_options.tag.get_or_insert_with(|| "shared".to_owned());
+            }
+            let found = compose::resolve(which.files.as_deref(), &file_options, purpose)?;
             let options = UpOptions {
                 only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
                 pull: how.pull,
@@ -85,6 +93,21 @@ impl Environments {
             };
             let (environments, spec) = (house.controller().environments(), &found.resolved.spec);
             let notes: Vec<String> = found.resolved.notes.iter().map(ToString::to_string).collect();
+            if how.shared {
+                let Some(name) = spec.shared_by().map(EnvironmentName::shared_by) else {
+                    let error = Error::new(ErrorKind::NotFound, "every component is versioned: nothing is shared");
+                    return Err(error.with_hint("list what is to be shared under `x-haddock.shared`"));
+                };
+                if how.dry_run {
+                    let plan = environments.plan(&name, &spec.shared(), &options).await?;
+                    return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
+                }
+                let up = environments.up(&name, &spec.shared(), &options).await?;
+                return Ok(
+                    json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }),
+                );
+            }
+            let name = which.name()?;
             if how.dry_run {
                 let plan = environments.plan(&name, spec, &options).await?;
                 return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
@@ -96,12 +119,12 @@ impl Environments {
     }
 
     /// Takes an environment down; whether there was one.
-    fn down(&self, which: Which) -> PyResult<Call> {
+    fn down(&self, which: Which, volumes: bool) -> PyResult<Call> {
         let house = self.house()?;
         let driver = house.driver.clone();
         let work = async move {
             let name = which.name()?;
-            let there = house.controller().environments().down(&name).await?;
+            let there = house.controller().environments().down(&name, volumes).await?;
             Ok(json!({ "name": name, "was_there": there }))
         };
         driver.call(work, |py, down: Value| to_python(py, &down))
@@ -129,12 +152,74 @@ impl Environments {
         driver.call(work, |py, all: Value| to_python(py, &all))
     }
 
+    /// Runs a command within a component's container; its exit code and output.
+    fn exec(&self, name: &str, component: String, command: Vec<String>, within: f64) -> PyResult<Call> {
+        let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
+        let within = crate::convert::seconds(within)?;
+        let driver = house.driver.clone();
+        let work = async move { house.controller().environments().exec(&name, &component, &command, within).await };
+        driver.call(work, |py, ran: Executed| to_python(py, &ran))
+    }
+
+    /// Ends environments that nobody uses; what became of each.
+    fn prune(&self, stop_after: Option<f64>, remove_after: Option<f64>, dry_run: bool) -> PyResult<Call> {
+        let house = self.house()?;
+        let policy = IdlePolicy {
+            stop_after: stop_after.map(crate::convert::seconds).transpose()?,
+            remove_after: remove_after.map(crate::convert::seconds).transpose()?,
+        };
+        let driver = house.driver.clone();
+        let work = async move {
+            let pruned = house.controller().environments().prune(&policy, dry_run).await?;
+            let plain = |it: Pruned| {
+                let mut plain = json!(it.verdict);
+                plain["name"] = json!(it.name);
+                plain
+            };
+            Ok(pruned.into_iter().map(plain).collect::<Vec<_>>())
+        };
+        driver.call(work, |py, pruned: Vec<Value>| to_python(py, &pruned))
+    }
+
+    /// Keeps an environment for that many seconds, whether or not anybody uses it.
+    fn keep(&self, which: Which, time: f64) -> PyResult<Call> {
+        let (house, time) = (self.house()?, crate::convert::seconds(time)?);
+        let driver = house.driver.clone();
+        let work = async move {
+            let name = which.name()?;
+            house.controller().environments().keep(&name, time).await?;
+            Ok(json!({ "name": name }))
+        };
+        driver.call(work, |py, kept: Value| to_python(py, &kept))
+    }
+
+    /// Says that this process uses the environment.
+    fn claim(&self, name: &str) -> PyResult<Claim> {
+        let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
+        let claim = house.controller().environments().claim(&name).raised()?;
+        Ok(Claim(Mutex::new(Some(claim))))
+    }
+
     /// The last lines of a component's log.
     fn logs(&self, name: &str, component: String, tail: usize) -> PyResult<Call> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
         let driver = house.driver.clone();
         let work = async move { house.controller().environments().logs(&name, &component, tail).await };
         driver.call(work, |py, lines: Vec<String>| to_python(py, &lines))
+    }
+}
+
+/// That this process uses an environment.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct Claim(Mutex<Option<environments::Claim>>);
+
+#[pymethods]
+impl Claim {
+    /// Ends it in an orderly way.
+    fn release(&self) {
+        if let Some(claim) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            claim.release();
+        }
     }
 }
 

@@ -5,7 +5,7 @@ mod spec;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,10 @@ pub mod label {
     pub const COMMIT: &str = "haddock.commit";
     /// The compose file it was made from.
     pub const FILE: &str = "haddock.file";
+    /// After how many idle milliseconds the environment is stopped, where its file says so.
+    pub const STOP_AFTER: &str = "haddock.idle.stop";
+    /// After how many idle milliseconds the environment is removed, where its file says so.
+    pub const REMOVE_AFTER: &str = "haddock.idle.remove";
 }
 
 /// A text that must not be seen: the value of an environment variable, a secret.
@@ -237,7 +241,7 @@ pub struct Executed {
 }
 
 /// What a container has used since it was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Processor time, in nanoseconds.
     pub cpu: u64,
@@ -245,6 +249,10 @@ pub struct Usage {
     pub received: u64,
     /// Bytes that it sent over its networks.
     pub sent: u64,
+    /// The other ends of connections that others have opened to it and that are established; `None`: not known.
+    pub callers: Option<Vec<IpAddr>>,
+    /// The ids of commands that run within it beside its own.
+    pub commands: Vec<String>,
 }
 
 /// Labels that a thing must all carry.

@@ -9,9 +9,10 @@ use tokio::time::timeout;
 use super::follow::{Following, Until};
 use super::summary::ReleaseSummary;
 use super::{Acting, Ports};
+use crate::container::Selector;
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{LocatorName, RequestId, ServiceName, VersionId};
+use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
 use crate::release::{
     AbortReason, Event, NewVersion, Phase, Progress, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb,
     outline,
@@ -73,7 +74,9 @@ impl Service {
     /// [`release_with`](Self::release_with).
     ///
     /// # Errors
-    /// [`NotSupported`](ErrorKind::NotSupported) if the environment has shared components,
+    /// [`NotFound`](ErrorKind::NotFound) if something that its instances share is not there, see
+    /// [`Environments::up_shared`](crate::environment::environments::Environments::up_shared);
+    /// [`NotSupported`](ErrorKind::NotSupported) if there is such and the runtime has no networks;
     /// [`InvalidName`](ErrorKind::InvalidName) if it describes another service.
     pub async fn release(&self, spec: &EnvironmentSpec, by: &str, commit: Option<String>) -> Result<Release> {
         self.release_with(spec, by, ReleaseOptions { commit, ..ReleaseOptions::default() }).await
@@ -89,6 +92,7 @@ impl Service {
     /// As [`release`](Self::release).
     pub async fn release_with(&self, spec: &EnvironmentSpec, by: &str, options: ReleaseOptions) -> Result<Release> {
         let mut new = self.new_version(spec, options.commit)?;
+        self.check_shared(spec).await?;
         new.force = options.force;
         if !new.force
             && let Some(request) = self.find_request(&new.spec).await?
@@ -97,6 +101,25 @@ impl Service {
         }
         let request = self.submit(Verb::Release(Box::new(new)), by).await?;
         Ok(Release { service: self.clone(), request, attached: false })
+    }
+
+    /// Refuses a release whose instances would miss what they share: a release never brings that.
+    async fn check_shared(&self, spec: &EnvironmentSpec) -> Result<()> {
+        let Some(service) = spec.shared_by() else { return Ok(()) };
+        let name = EnvironmentName::shared_by(service);
+        let uid = InstanceId::of_environment(self.ports.journal.id(), &name);
+        let there = self.ports.runtime.list(&Selector::environment(self.ports.journal.id(), &uid)).await?;
+        let missing = spec.components.iter().find(|(component, it)| {
+            let found = there.iter().find(|container| container.component().as_ref() == Some(component));
+            !it.versioned && found.is_none()
+        });
+        match missing {
+            None => Ok(()),
+            Some((component, _)) => {
+                let message = format!("`{component}`, which the instances of `{service}` share, is not there");
+                Err(Error::new(ErrorKind::NotFound, message).with_hint("bring it up first: `haddock up --shared`"))
+            }
+        }
     }
 
     /// The request whose release leads to that specification, if nothing else comes after it.
@@ -157,10 +180,10 @@ impl Service {
     fn check_release<'s>(&self, spec: &'s EnvironmentSpec) -> Result<&'s ServiceSettings> {
         let settings = spec.service()?;
         self.check_name(settings)?;
-        if let Some((shared, _)) = spec.components.iter().find(|(_, component)| !component.versioned) {
-            let message = format!("component `{shared}` is shared, and a release cannot link to shared components yet");
+        if spec.shared_by().is_some() && !self.ports.runtime.capabilities().networks {
+            let message = format!("{} has no networks on which instances reach what they share", self.ports.runtime);
             return Err(Error::new(ErrorKind::NotSupported, message)
-                .with_hint("name its image by `${TAG}`, if each version may bring its own"));
+                .with_hint("use Docker; or name the image by `${TAG}`, if each version may bring its own"));
         }
         Ok(settings)
     }

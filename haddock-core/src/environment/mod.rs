@@ -4,6 +4,7 @@ pub mod compose;
 mod declared;
 #[cfg(feature = "controller")]
 pub mod environments;
+pub mod idle;
 #[cfg(feature = "controller")]
 pub mod launch;
 mod plan;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
+use super::idle::IdlePolicy;
 use super::settings::{Entry, ServiceSettings};
 use crate::container::{
     ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
@@ -19,6 +20,8 @@ use crate::name::{ComponentName, LinkAlias, ServiceName};
 pub struct EnvironmentSpec {
     /// The settings of the service that its entry serves; `None`: nothing in it takes traffic.
     pub settings: Option<ServiceSettings>,
+    /// When it ends if nobody uses it, as an environment by itself; `None`: the file does not say.
+    pub idle: Option<IdlePolicy>,
     /// The components.
     pub components: BTreeMap<ComponentName, Component>,
     /// The networks beside the environment's own that components name, and that one, `default`, if the file says
@@ -52,6 +55,14 @@ impl EnvironmentSpec {
     pub fn shared_by(&self) -> Option<&ServiceName> {
         let settings = self.settings.as_ref()?;
         self.components.values().any(|component| !component.versioned).then_some(&settings.service)
+    }
+
+    /// What the instances of the service share: the environment without what each version has its own of.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        let mut shared = Self { settings: None, idle: None, ..self.clone() };
+        shared.components.retain(|_, component| !component.versioned);
+        shared
     }
 
     /// What takes the traffic.

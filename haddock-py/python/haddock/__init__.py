@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     __version__: str
     from . import testing as testing
     from ._controller import Controller, connect
-    from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, PlannedChange
+    from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, Executed, PlannedChange, Pruned
     from ._errors import (
         AddressPoolExhausted,
         Busy,
@@ -107,6 +107,7 @@ __all__ = [
     "Environment",
     "EnvironmentComponent",
     "EnvironmentPlan",
+    "Executed",
     "Event",
     "Events",
     "Fenced",
@@ -140,6 +141,7 @@ __all__ = [
     "PlannedChange",
     "PortTaken",
     "Process",
+    "Pruned",
     "PublishedPort",
     "RegistryRefused",
     "RegistryUnavailable",
@@ -170,7 +172,7 @@ __all__ = [
 # Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
 _HOMES = {
     "_controller": ("Controller", "connect"),
-    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "PlannedChange"),
+    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned"),
     "_errors": (
         "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError",
         "ImageMissing", "InvalidImageReference", "InvalidName", "InvalidValue", "IoError", "JournalCorrupt",

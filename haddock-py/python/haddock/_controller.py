@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._values import Duration
 
     Path = Union[str, PathLike[str]]
+    Files = Union[str, PathLike[str], "Sequence[Path]"]
 
 # Of the file of an adopted server no image is used, but its variables have to be filled in.
 _ANY_TAG = "adopted"
@@ -118,7 +119,7 @@ class Controller(EnvironmentVerbs):
     @overload
     def release(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -132,7 +133,7 @@ class Controller(EnvironmentVerbs):
     @overload
     def release(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -145,7 +146,7 @@ class Controller(EnvironmentVerbs):
     ) -> Plan: ...
     def release(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -182,7 +183,7 @@ class Controller(EnvironmentVerbs):
     @overload
     async def release_async(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -196,7 +197,7 @@ class Controller(EnvironmentVerbs):
     @overload
     async def release_async(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -209,7 +210,7 @@ class Controller(EnvironmentVerbs):
     ) -> Plan: ...
     async def release_async(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -240,7 +241,7 @@ class Controller(EnvironmentVerbs):
         service: str,
         address: str,
         *,
-        file: Path | None = None,
+        file: Files | None = None,
         tag: str | None = None,
         idle: Duration | None = None,
         cookie: str | None = None,
@@ -265,7 +266,7 @@ class Controller(EnvironmentVerbs):
         service: str,
         address: str,
         *,
-        file: Path | None = None,
+        file: Files | None = None,
         tag: str | None = None,
         idle: Duration | None = None,
         cookie: str | None = None,
@@ -279,7 +280,7 @@ class Controller(EnvironmentVerbs):
             )
         )
 
-    def recover(self, service: str, *, file: Path | None = None, tag: str | None = None) -> ServiceStatus:
+    def recover(self, service: str, *, file: Files | None = None, tag: str | None = None) -> ServiceStatus:
         """Rebuilds what a lost journal knew of a service, from the labels of its containers and the gateway's table.
 
         The journal of this controller has to be empty: it takes the lost one's id. `file` with the `tag` that runs
@@ -290,7 +291,7 @@ class Controller(EnvironmentVerbs):
         return _known(service, self.status(service))
 
     async def recover_async(
-        self, service: str, *, file: Path | None = None, tag: str | None = None
+        self, service: str, *, file: Files | None = None, tag: str | None = None
     ) -> ServiceStatus:
         """As `recover`, in the running loop."""
         await wait_async(self._native.recover(service, path_of(file), options_of(tag, None, None, ())))
@@ -356,7 +357,7 @@ class Controller(EnvironmentVerbs):
 
     def resolve(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -369,7 +370,7 @@ class Controller(EnvironmentVerbs):
 
     async def resolve_async(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
@@ -415,7 +416,7 @@ def connect(
     state: Path | None = None,
     docker_host: str | None = None,
     gateway: str | None = None,
-    gateway_token_file: Path | None = None,
+    gateway_token_file: Files | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
     by: str | None = None,
 ) -> Controller:

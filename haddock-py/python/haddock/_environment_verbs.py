@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from . import _git, _native
 from ._bridge import wait, wait_async
-from ._environments import Environment, EnvironmentPlan, which
+from ._environments import Environment, EnvironmentPlan, Pruned, which
+from ._values import Duration, optional_seconds, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from os import PathLike
     from typing import Union
 
     Path = Union[str, PathLike[str]]
+    Files = Union[str, PathLike[str], "Sequence[Path]"]
 
 
 class EnvironmentVerbs:
@@ -28,7 +30,7 @@ class EnvironmentVerbs:
 
     def up(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         name: str | None = None,
         only: Iterable[str] = (),
@@ -36,6 +38,7 @@ class EnvironmentVerbs:
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         env_files: Iterable[Path] = (),
+        shared: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         commit: str | None = None,
@@ -46,18 +49,19 @@ class EnvironmentVerbs:
         `name` tells copies apart; by default it is the file's name and the branch. `only` are the components that are
         wanted, with what they need; by default all. What is there already and as it should be stays; what is changed is
         replaced, with what stands on it. If it fails, what was made is removed again, unless `keep_on_failure`. `pull`
-        asks registries for newer images. `commit` is for people; by default it is what git says.
+        asks registries for newer images. `shared` brings up, or changes, what the instances of the file's service share,
+        and nothing else. `commit` is for people; by default it is what git says.
 
         Raises `NeverReady` and `ContainerExited` with the end of the log, `NameTaken`, `ImageMissing`.
         """
         environments = self._native.environments()
         meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, keep_on_failure, commit, by or self._by)
+        how = _how(file, only, pull, keep_on_failure, commit, by or self._by, shared=shared)
         return Environment._of(wait(environments.up(meant, how)), environments)
 
     async def up_async(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         name: str | None = None,
         only: Iterable[str] = (),
@@ -65,6 +69,7 @@ class EnvironmentVerbs:
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         env_files: Iterable[Path] = (),
+        shared: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         commit: str | None = None,
@@ -73,12 +78,12 @@ class EnvironmentVerbs:
         """As `up`, in the running loop."""
         environments = self._native.environments()
         meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, keep_on_failure, commit, by or self._by)
+        how = _how(file, only, pull, keep_on_failure, commit, by or self._by, shared=shared)
         return Environment._of(await wait_async(environments.up(meant, how)), environments)
 
     def plan_up(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         name: str | None = None,
         only: Iterable[str] = (),
@@ -86,16 +91,17 @@ class EnvironmentVerbs:
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         env_files: Iterable[Path] = (),
+        shared: bool = False,
         pull: bool = False,
     ) -> EnvironmentPlan:
         """What `up` would do. Images that are missing are pulled; nothing else is done."""
         meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, False, None, self._by, dry_run=True)
+        how = _how(file, only, pull, False, None, self._by, dry_run=True, shared=shared)
         return EnvironmentPlan._of(wait(self._native.environments().up(meant, how)))
 
     async def plan_up_async(
         self,
-        file: Path | None = None,
+        file: Files | None = None,
         *,
         name: str | None = None,
         only: Iterable[str] = (),
@@ -103,27 +109,62 @@ class EnvironmentVerbs:
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
         env_files: Iterable[Path] = (),
+        shared: bool = False,
         pull: bool = False,
     ) -> EnvironmentPlan:
         """As `plan_up`, in the running loop."""
         meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, False, None, self._by, dry_run=True)
+        how = _how(file, only, pull, False, None, self._by, dry_run=True, shared=shared)
         return EnvironmentPlan._of(await wait_async(self._native.environments().up(meant, how)))
 
-    def down(self, name: str | None = None, *, file: Path | None = None) -> bool:
-        """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one."""
-        return wait(self._native.environments().down(which(name, path_of(file))))["was_there"]
+    def down(self, name: str | None = None, *, file: Files | None = None, volumes: bool = False) -> bool:
+        """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one.
 
-    async def down_async(self, name: str | None = None, *, file: Path | None = None) -> bool:
+        `volumes` removes its volumes, too, with all that is in them. Raises `Busy` if instances of a service share it.
+        """
+        return wait(self._native.environments().down(which(name, path_of(file)), volumes))["was_there"]
+
+    async def down_async(
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False
+    ) -> bool:
         """As `down`, in the running loop."""
-        return (await wait_async(self._native.environments().down(which(name, path_of(file)))))["was_there"]
+        return (await wait_async(self._native.environments().down(which(name, path_of(file)), volumes)))["was_there"]
 
-    def environment(self, name: str | None = None, *, file: Path | None = None) -> Environment:
+    def keep(self, name: str | None = None, *, file: Files | None = None, time: Duration) -> str:
+        """Keeps an environment for that long, whether or not anybody uses it; its name. See `prune`."""
+        kept = self._native.environments().keep(which(name, path_of(file)), seconds(time))
+        return wait(kept)["name"]
+
+    async def keep_async(self, name: str | None = None, *, file: Files | None = None, time: Duration) -> str:
+        """As `keep`, in the running loop."""
+        kept = self._native.environments().keep(which(name, path_of(file)), seconds(time))
+        return (await wait_async(kept))["name"]
+
+    def prune(
+        self, *, stop_after: Duration | None = None, remove_after: Duration | None = None, dry_run: bool = False
+    ) -> list[Pruned]:
+        """Stops, and later removes, environments that nobody uses; what became of each.
+
+        For how long one may be idle its file says, under `x-haddock.idle`; the arguments are for the others. One is idle
+        when two looks in a row say so: call it at intervals. One whose `with` block was killed is removed at once.
+        Volumes are kept; instances of services and what they share are never touched.
+        """
+        times = (optional_seconds(stop_after), optional_seconds(remove_after))
+        return [Pruned._of(each) for each in wait(self._native.environments().prune(*times, dry_run))]
+
+    async def prune_async(
+        self, *, stop_after: Duration | None = None, remove_after: Duration | None = None, dry_run: bool = False
+    ) -> list[Pruned]:
+        """As `prune`, in the running loop."""
+        times = (optional_seconds(stop_after), optional_seconds(remove_after))
+        return [Pruned._of(each) for each in await wait_async(self._native.environments().prune(*times, dry_run))]
+
+    def environment(self, name: str | None = None, *, file: Files | None = None) -> Environment:
         """An environment as it is: the one named, or that of `file` and its branch. Raises `NotFound`."""
         environments = self._native.environments()
         return Environment._of(wait(environments.get(which(name, path_of(file)))), environments)
 
-    async def environment_async(self, name: str | None = None, *, file: Path | None = None) -> Environment:
+    async def environment_async(self, name: str | None = None, *, file: Files | None = None) -> Environment:
         """As `environment`, in the running loop."""
         environments = self._native.environments()
         return Environment._of(await wait_async(environments.get(which(name, path_of(file)))), environments)
@@ -140,7 +181,7 @@ class EnvironmentVerbs:
 
 
 def _how(
-    file: Path | None,
+    file: Files | None,
     only: Iterable[str],
     pull: bool,
     keep_on_failure: bool,
@@ -148,8 +189,10 @@ def _how(
     by: str,
     *,
     dry_run: bool = False,
+    shared: bool = False,
 ) -> dict[str, Any]:
-    directory = os.path.dirname(os.path.abspath(file)) if file is not None else os.getcwd()
+    paths = path_of(file)
+    directory = os.path.dirname(os.path.abspath(paths[0])) if paths else os.getcwd()
     return {
         "only": list(only),
         "pull": pull,
@@ -157,12 +200,15 @@ def _how(
         "commit": commit or _git.commit(directory),
         "by": by,
         "dry_run": dry_run,
+        "shared": shared,
     }
 
 
-def path_of(file: Path | None) -> str | None:
-    """The path as text."""
-    return None if file is None else os.fspath(file)
+def path_of(file: Files | None) -> list[str] | None:
+    """The path, or the paths, as texts."""
+    if file is None:
+        return None
+    return [os.fspath(file)] if isinstance(file, (str, os.PathLike)) else [os.fspath(each) for each in file]
 
 
 def options_of(

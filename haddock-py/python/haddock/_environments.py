@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _git, _native
 from ._bridge import wait, wait_async
-from ._errors import NotFound
+from ._errors import NotFound, NotSupported
 from ._results import Result, changed
+from ._values import Duration, seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+_claims: dict[str, _native.Claim] = {}
+"""What this process says that it uses."""
 
 Change = Literal["create", "start", "replace", "keep", "remove"]
 """What becomes of a component."""
@@ -47,6 +52,34 @@ class EnvironmentPlan(Result):
     @staticmethod
     def _of(data: dict[str, Any]) -> EnvironmentPlan:
         return EnvironmentPlan(data["name"], _changes(data), data["notes"])
+
+
+@dataclass(frozen=True)
+class Executed(Result):
+    """How a command within a component's container ended."""
+
+    code: int
+    """Its exit code."""
+    output: str
+    """What it wrote, to standard output and error."""
+
+
+@dataclass(frozen=True)
+class Pruned(Result):
+    """What became of an environment when it was looked at."""
+
+    name: str
+    """The environment."""
+    verdict: Literal["used", "idle", "stop", "remove"]
+    """What became of it, or would."""
+    idle_for: float
+    """For how many seconds it has been idle; 0 if it is in use."""
+    why: str
+    """Why it counts as in use; empty if it does not."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Pruned:
+        return Pruned(data["name"], data["verdict"], data.get("for_ms", 0) / 1000, data.get("why", ""))
 
 
 @dataclass(frozen=True)
@@ -130,35 +163,57 @@ class Environment(Result):
         """As `logs`, in the running loop."""
         return await wait_async(self._environments().logs(self.name, component, tail))
 
-    def down(self) -> None:
-        """Stops and removes it. It is no error if that has been done."""
-        wait(self._environments().down(which(self.name)))
+    def exec(self, component: str, command: Sequence[str], *, within: Duration = 60.0) -> Executed:
+        """Runs a command within a component's container, and returns when it has ended.
 
-    async def down_async(self) -> None:
+        Raises `TimedOut` if it takes longer than `within`; it then goes on by itself.
+        """
+        ran = self._environments().exec(self.name, component, list(command), seconds(within))
+        return Executed(**wait(ran))
+
+    async def exec_async(self, component: str, command: Sequence[str], *, within: Duration = 60.0) -> Executed:
+        """As `exec`, in the running loop."""
+        ran = self._environments().exec(self.name, component, list(command), seconds(within))
+        return Executed(**await wait_async(ran))
+
+    def down(self, *, volumes: bool = False) -> None:
+        """Stops and removes it; `volumes` its volumes, too. It is no error if that has been done."""
+        wait(self._environments().down(which(self.name), volumes))
+
+    async def down_async(self, *, volumes: bool = False) -> None:
         """As `down`, in the running loop."""
-        await wait_async(self._environments().down(which(self.name)))
+        await wait_async(self._environments().down(which(self.name), volumes))
 
     def __enter__(self) -> Self:
+        self._claim()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
+        _released(self.name)
 
     async def __aenter__(self) -> Self:
+        self._claim()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.down_async()
+        _released(self.name)
 
     def to_dict(self) -> dict[str, Any]:
         """The environment as plain data, ready for JSON."""
         data = super().to_dict()
         del data["_native"]
         return {**data, "components": list(data["components"].values())}
+
+    def _claim(self) -> None:
+        """Says, for as long as this process lives, that it is in use: `prune` ends what a killed one has left."""
+        with suppress(NotSupported):
+            _claims[self.name] = self._environments().claim(self.name)
 
     def _component(self, name: str) -> EnvironmentComponent:
         if name not in self.components:
@@ -179,14 +234,21 @@ class Environment(Result):
         return Environment(**fields, _native=native)
 
 
+def _released(name: str) -> None:
+    """This process uses it no longer."""
+    claim = _claims.pop(name, None)
+    if claim is not None:
+        claim.release()
+
+
 def which(
-    name: str | None, file: str | None = None, options: dict[str, Any] | None = None
+    name: str | None, files: list[str] | None = None, options: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Which environment is meant: the one named, or that of the file and the branch its directory is on."""
     nothing: dict[str, Any] = {"tag": None, "images": {}, "variables": {}, "env_files": []}
-    directory = os.path.dirname(os.path.abspath(file)) if file is not None else os.getcwd()
+    directory = os.path.dirname(os.path.abspath(files[0])) if files else os.getcwd()
     branch = _git.branch(directory) if name is None else None
-    return {"name": name, "file": file, "branch": branch, "options": options or nothing}
+    return {"name": name, "files": files, "branch": branch, "options": options or nothing}
 
 
 def _changes(data: dict[str, Any]) -> list[PlannedChange]:

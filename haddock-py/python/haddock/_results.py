@@ -312,13 +312,16 @@ class ResolvedFile(Result):
     """Its components."""
     notes: list[str]
     """What is read and has no effect, and variables that are not set."""
-    settings: dict[str, Any]
-    """The settings of the service, as the journal keeps them; durations are milliseconds."""
+    settings: dict[str, Any] | None
+    """The settings of the service, as the journal keeps them; durations are milliseconds. `None`: nothing takes traffic."""
+    canonical: dict[str, Any]
+    """All of it in the one form that Compose gives a file: its `config --format json`. Values of variables are `***`."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ResolvedFile:
         components = [ComponentInfo(**component) for component in data["components"]]
-        return ResolvedFile(data["service"], data["file"], components, data["notes"], data["settings"])
+        told = (data["notes"], data["settings"], data["canonical"])
+        return ResolvedFile(data["service"], data["file"], components, *told)
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ pub(crate) async fn an_environment_comes_up_ready_and_goes_down(place: &Place<'_
         let error = environment.address(component, port).expect_err("there is none");
         assert!(error.kind() == ErrorKind::NotFound && error.hint().is_some(), "{error:?}");
     }
-    assert!(environments.down(&pr).await.expect("down"), "there was one");
+    assert!(environments.down(&pr, false).await.expect("down"), "there was one");
     assert_eq!(place.corner.inventory().await, (vec![], 0));
-    assert!(!environments.down(&pr).await.expect("down again"), "there was none");
+    assert!(!environments.down(&pr, false).await.expect("down again"), "there was none");
     assert_eq!(environments.get(&pr).await.expect_err("gone").kind(), ErrorKind::NotFound);
 }
 
@@ -119,7 +119,7 @@ pub(crate) async fn a_failure_may_leave_what_it_made(place: &Place<'_>) {
     environments.up(&pr, &spec, &options).await.expect_err("the proxy ends");
     assert_eq!(place.ids(&pr).await.len(), 4, "for a look");
     assert_eq!(environments.logs(&pr, "web", 1).await.expect("a log"), ["line 5"]);
-    assert!(environments.down(&pr).await.expect("down"));
+    assert!(environments.down(&pr, false).await.expect("down"));
 }
 
 pub(crate) async fn what_is_never_ready_is_told_with_its_log(place: &Place<'_>) {
@@ -156,7 +156,7 @@ pub(crate) async fn names_of_others_are_left_alone(place: &Place<'_>) {
     let error = place.up(&pr, &spec).await.expect_err("the name is taken");
     assert_eq!(error.kind(), ErrorKind::NameTaken, "{error}");
     assert_eq!(place.corner.inventory().await, (vec![], 0), "nothing of ours is left");
-    assert!(!place.environments().down(&pr).await.expect("nothing to do"));
+    assert!(!place.environments().down(&pr, false).await.expect("nothing to do"));
     assert_eq!(theirs.inventory().await.0.len(), 1, "theirs stays");
     theirs.clean().await;
 }
@@ -177,7 +177,7 @@ pub(crate) async fn two_copies_do_not_know_each_other(place: &Place<'_>) {
     assert_eq!(all.iter().map(|it| it.name.clone()).collect::<Vec<_>>(), [place.name("one"), place.name("other")]);
     let addresses: BTreeSet<_> = all.iter().map(|it| it.address("web", PORT).expect("an address")).collect();
     assert_eq!(addresses.len(), 2);
-    environments.down(&place.name("one")).await.expect("down");
+    environments.down(&place.name("one"), false).await.expect("down");
     assert_eq!(environments.list().await.expect("a list"), all[1..]);
     answers(all[1].address("web", PORT).expect("an address")).await;
 }

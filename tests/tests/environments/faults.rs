@@ -57,10 +57,10 @@ async fn whatever_call_goes_wrong_the_same_again_comes_to_the_same_end() {
             assert!(again.plan.is_empty() && place.ids(&pr).await.len() == 4, "{fault:?} {at}: {}", again.plan);
 
             let three = faulty();
-            let down = three.outlive(place.environments_on(three.clone()).down(&pr)).await;
+            let down = three.outlive(place.environments_on(three.clone()).down(&pr, false)).await;
             if !matches!(down, Some(Ok(_))) {
                 met.down += 1;
-                well.down(&pr).await.expect("the next does it");
+                well.down(&pr, false).await.expect("the next does it");
             }
             assert_eq!(place.corner.inventory().await, (vec![], 0), "{fault:?} {at}");
             let done = |it: &Option<haddock_core::Result<_>>| matches!(it, Some(Ok(_)));

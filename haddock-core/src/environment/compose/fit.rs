@@ -8,6 +8,7 @@ use super::keys::nearest;
 use super::reader::{Cursor, Reader, listed};
 use super::resolve::{Purpose, ResolveOptions, TAG};
 use super::service;
+use crate::container::MountKind;
 use crate::environment::Entry;
 use crate::name::ComponentName;
 
@@ -168,6 +169,28 @@ pub(super) fn find_entry(
     None
 }
 
+/// What two versions of a component cannot both have: data that they write, and a name.
+fn check_side_by_side(reader: &mut Reader<'_>, name: &ComponentName, draft: &service::Draft<'_>) {
+    for (mount, at) in draft.mounts.iter().filter(|(mount, _)| !mount.read_only) {
+        let what = match (mount.kind, &mount.source) {
+            (MountKind::Volume, Some(volume)) => format!("volume `{volume}`"),
+            (MountKind::Bind, Some(path)) => format!("folder `{path}` of the host"),
+            _ => continue,
+        };
+        let message = format!("versioned component `{name}` writes to {what}, as would every other version of it");
+        let hint = format!("list `{name}` under `x-haddock.shared`, or mount it to read only, with `:ro`");
+        reader.wrong(at, message, hint);
+    }
+    if let (Some(at), Some(own)) = (&draft.container_name_at, &draft.body.container_name) {
+        let message = format!("versioned component `{name}` has the name `{own}`, which only one container can have");
+        reader.wrong(at, message, format!("remove `container_name`, or list `{name}` under `x-haddock.shared`"));
+    }
+    if draft.body.replicas.is_some_and(|replicas| replicas != 1) {
+        let hint = "remove it, and set `x-haddock.release.replicas`: that many instances of the whole";
+        reader.wrong(&draft.cursor, format!("versioned component `{name}` has `replicas`"), hint);
+    }
+}
+
 /// What a release can not do twice.
 pub(super) fn check_release(
     reader: &mut Reader<'_>,
@@ -177,6 +200,7 @@ pub(super) fn check_release(
 ) {
     let versioned = |name: &ComponentName| reasons.get(name).is_some_and(Reason::is_versioned);
     for (name, draft) in drafts.iter().filter(|(name, _)| versioned(name)) {
+        check_side_by_side(reader, name, draft);
         let Some((at, port)) = draft.ports_at.as_ref().zip(draft.body.ports.iter().find(|port| port.host.is_some()))
         else {
             continue;

@@ -7,6 +7,7 @@ use super::keys;
 use super::ports::port;
 use super::reader::{Cursor, Reader};
 use super::tree::Value;
+use crate::environment::idle::IdlePolicy;
 use crate::environment::{Drain, Queue, Readiness, ReleaseSettings, Stage, value};
 use crate::error::{Error, ErrorKind};
 use crate::name::ServiceName;
@@ -21,6 +22,7 @@ pub(super) struct Draft<'t> {
     pub(super) session: SessionPolicy,
     pub(super) shared: Vec<(String, Cursor<'t>)>,
     pub(super) release: ReleaseSettings,
+    pub(super) idle: Option<IdlePolicy>,
 }
 
 /// `entry: component:port`.
@@ -52,6 +54,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
                     }
                 }
             }
+            "idle" => draft.idle = read_idle(reader, at),
             _ => draft.release = read_release(reader, at).unwrap_or_default(),
         }
     }
@@ -137,6 +140,24 @@ fn read_session<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Sess
         }
     }
     Some(session)
+}
+
+/// `{ stop_after, remove_after }`.
+fn read_idle<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<IdlePolicy> {
+    let mut idle = IdlePolicy::default();
+    for entry in reader.known_entries(cursor, &keys::IDLE)? {
+        let time = reader.value(&entry.value, more_than_zero);
+        match entry.key.text.as_str() {
+            "stop_after" => idle.stop_after = time,
+            _ => idle.remove_after = time,
+        }
+    }
+    if let (Some(stop), Some(remove)) = (idle.stop_after, idle.remove_after)
+        && remove < stop
+    {
+        reader.wrong(cursor, "it is removed before it is stopped", "make `remove_after` the longer one");
+    }
+    Some(idle)
 }
 
 fn read_release<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<ReleaseSettings> {

@@ -361,10 +361,13 @@ pub(super) static HEALTH_CHECK: Keys = Keys {
 
 pub(super) static HADDOCK: Keys = Keys {
     what: "`x-haddock`",
-    supported: &["service", "entry", "ready", "session", "shared", "release"],
-    planned: &[("host", LATER), ("notify", LATER), ("idle", LATER), ("production", LATER)],
+    supported: &["service", "entry", "ready", "session", "shared", "release", "idle"],
+    planned: &[("host", LATER), ("notify", LATER), ("production", LATER)],
     extensible: false,
 };
+
+pub(super) static IDLE: Keys =
+    Keys { what: "`idle`", supported: &["stop_after", "remove_after"], planned: &[], extensible: false };
 
 pub(super) static READY: Keys =
     Keys { what: "`ready`", supported: &["http", "within"], planned: &[], extensible: false };

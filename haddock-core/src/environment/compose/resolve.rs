@@ -205,6 +205,7 @@ impl ComposeFile {
             let versioned = reasons.get(&name)?.is_versioned();
             components.insert(name, Component { image, versioned, ..component(draft, port) });
         }
+        let idle = settings.idle;
         let settings = entry.map(|entry| ServiceSettings {
             service: service.clone(),
             entry,
@@ -212,7 +213,11 @@ impl ComposeFile {
             session: settings.session,
             release: settings.release,
         });
-        Some((service, declared.of(EnvironmentSpec { settings, components, ..EnvironmentSpec::default() }), reasons))
+        Some((
+            service,
+            declared.of(EnvironmentSpec { settings, idle, components, ..EnvironmentSpec::default() }),
+            reasons,
+        ))
     }
 
     /// The file's `name`, else the directory's.

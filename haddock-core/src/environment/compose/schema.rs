@@ -33,6 +33,12 @@ pub fn schema() -> Value {
             "uniqueItems": true,
         }),
         "release" => release(),
+        "idle" => object(&keys::IDLE, |key| match key {
+            "stop_after" => {
+                duration("How long a test environment may be unused before it is stopped. Default: for ever.")
+            }
+            _ => duration("How long it may be unused before it is removed, its volumes kept. Default: for ever."),
+        }),
         other => unreachable!("`{other}` is in the list of keys"),
     });
     let top = [

@@ -11,23 +11,26 @@
 //! for the other.
 
 mod lock;
+mod monitor;
 mod ready;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
 use self::lock::Locks;
+pub use self::monitor::{Claim, Pruned};
 use super::launch::{LaunchPlan, Launched, launch, remove, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
 use super::{EnvironmentSpec, Readiness};
-use crate::container::{Container, ContainerId, Selector, label};
+use crate::container::{Container, ContainerId, Executed, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId};
+use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
 use crate::runtime::ContainerRuntime;
 
 /// The environments of a journal on a runtime. Cheap to clone.
@@ -172,18 +175,75 @@ impl Environments {
         }
     }
 
-    /// Stops and removes the environment. One that is not there is no error: it answers whether there was one.
+    /// Brings up what the instances of a service share, in an environment of its own, or changes it to what the
+    /// specification says: nothing else does. With `missing_only` nothing that is there is changed.
+    ///
+    /// Where every component is versioned there is nothing to do, and the answer is `None`.
     ///
     /// # Errors
-    /// The runtime's; all that can be removed is removed all the same.
-    pub async fn down(&self, name: &EnvironmentName) -> Result<bool> {
+    /// As [`up`](Self::up).
+    pub async fn up_shared(
+        &self,
+        spec: &EnvironmentSpec,
+        options: &UpOptions,
+        missing_only: bool,
+    ) -> Result<Option<Up>> {
+        let Some(name) = spec.shared_by().map(EnvironmentName::shared_by) else { return Ok(None) };
+        let shared = spec.shared();
+        let mut options = options.clone();
+        if missing_only {
+            let there: BTreeSet<ComponentName> = match self.get(&name).await {
+                Ok(environment) => environment.components.into_keys().collect(),
+                Err(error) if error.kind() == ErrorKind::NotFound => BTreeSet::new(),
+                Err(error) => return Err(error),
+            };
+            options.only = shared.components.keys().filter(|name| !there.contains(*name)).cloned().collect();
+            if options.only.is_empty() {
+                return Ok(None);
+            }
+        }
+        self.up(&name, &shared, &options).await.map(Some)
+    }
+
+    /// Stops and removes the environment; its volumes only if told to. One that is not there is no error: it answers
+    /// whether there was one.
+    ///
+    /// # Errors
+    /// [`Busy`](ErrorKind::Busy) if instances of a service share it; the runtime's: all that can be removed is removed
+    /// all the same.
+    pub async fn down(&self, name: &EnvironmentName, volumes: bool) -> Result<bool> {
         let _turn = self.locks.take(name).await?;
+        self.refuse_what_serves(name).await?;
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
         let there =
             !self.runtime.list(&selector).await?.is_empty() || !self.runtime.networks(&selector).await?.is_empty();
         teardown(&*self.runtime, &self.journal, &uid).await?;
-        Ok(there)
+        self.forget(name);
+        let kept = self.runtime.volumes(&selector).await?;
+        if volumes {
+            for volume in &kept {
+                self.runtime.remove_volume(&volume.name).await?;
+            }
+        }
+        Ok(there || (volumes && !kept.is_empty()))
+    }
+
+    /// What instances share goes only after the last of them.
+    async fn refuse_what_serves(&self, name: &EnvironmentName) -> Result<()> {
+        let Some(service) = name.as_str().strip_suffix("-shared").and_then(|name| ServiceName::new(name).ok()) else {
+            return Ok(());
+        };
+        let containers = self.runtime.list(&Selector::journal(&self.journal)).await?;
+        let mut instances = containers.iter().filter_map(Container::instance);
+        match instances.find(|instance| instance.is_of(&self.journal, &service)) {
+            None => Ok(()),
+            Some(instance) => {
+                let message =
+                    format!("environment `{name}` is what instances of `{service}` share, such as `{instance}`");
+                Err(Error::new(ErrorKind::Busy, message).with_hint("retire the service's versions first"))
+            }
+        }
     }
 
     /// The environments that there are, by name.
@@ -214,16 +274,36 @@ impl Environments {
         Ok(environment(name.clone(), containers))
     }
 
+    /// Runs a command within a component's container, and answers when it has ended.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`TimedOut`](ErrorKind::TimedOut) after `within`, and the runtime's.
+    pub async fn exec(
+        &self,
+        name: &EnvironmentName,
+        component: &str,
+        command: &[String],
+        within: Duration,
+    ) -> Result<Executed> {
+        self.runtime.exec(&self.container(name, component).await?, command, within).await
+    }
+
     /// The last lines of a component's log, oldest first.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), and the runtime's.
     pub async fn logs(&self, name: &EnvironmentName, component: &str, tail: usize) -> Result<Vec<String>> {
+        self.runtime.logs(&self.container(name, component).await?, tail).await
+    }
+
+    async fn container(&self, name: &EnvironmentName, component: &str) -> Result<ContainerId> {
         let environment = self.get(name).await?;
         let container = environment.components.get(component).ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("environment `{name}` has no component `{component}`"))
+            let known: Vec<&str> = environment.components.keys().map(ComponentName::as_str).collect();
+            let message = format!("environment `{name}` has no component `{component}`");
+            Error::new(ErrorKind::NotFound, message).with_hint(format!("it has `{}`", known.join("`, `")))
         })?;
-        self.runtime.logs(&container.id, tail).await
+        Ok(container.id.clone())
     }
 
     async fn prepare(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Prepared> {
@@ -250,6 +330,7 @@ impl Environments {
             (label::FILE, options.file.as_ref()),
         ];
         let labels = told.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?.clone())));
+        let labels = labels.chain(spec.idle.iter().flat_map(monitor::labels));
         let within = spec.settings.as_ref().map_or_else(Readiness::default, |settings| settings.ready.clone()).within;
         let wanted = LaunchPlan {
             journal: self.journal.clone(),

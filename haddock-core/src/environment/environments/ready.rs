@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 use tokio::time::timeout;
 
 use crate::container::{Container, ContainerState, Health};
-use crate::environment::launch::{LaunchPlan, Launched, exited, unhealthy, with_logs};
+use crate::environment::launch::{LaunchPlan, Launched, exited, passes, unhealthy, with_logs};
 use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
@@ -24,7 +24,9 @@ pub(super) async fn wait(
     plan: &LaunchPlan,
     launched: &Launched,
 ) -> Result<()> {
-    let waits = launched.containers.iter().filter(|(_, container)| container.is_running()).map(|(name, container)| {
+    let waiting =
+        |(name, container): &(&ComponentName, &Container)| container.is_running() && !launched.healthy.contains(*name);
+    let waits = launched.containers.iter().filter(waiting).map(|(name, container)| {
         let one = One { runtime, probing, plan, name };
         async move { one.wait(container.clone()).await }
     });
@@ -65,7 +67,12 @@ impl One<'_> {
                 (ContainerState::Running, Health::Unhealthy) => {
                     return Err(unhealthy(self.runtime, self.name, &container.id).await);
                 }
-                (ContainerState::Running, Health::Starting) => {}
+                (ContainerState::Running, Health::Starting) => {
+                    let component = &self.plan.spec.components[self.name];
+                    if passes(self.runtime, component, &container.id).await {
+                        return Ok(());
+                    }
+                }
                 (ContainerState::Running, Health::None) => match self.probe(&container).await {
                     Ok(()) => return Ok(()),
                     Err((port, failure)) => *last = Some(format!("probing port {port}: {failure}")),

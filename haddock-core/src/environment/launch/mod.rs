@@ -8,11 +8,13 @@
 //! starts only what was never started; a teardown removes what is left.
 
 mod failure;
+mod health;
 mod plan;
 mod teardown;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -21,6 +23,7 @@ use tokio::time::timeout;
 
 pub use failure::exited;
 pub(crate) use failure::{unhealthy, with_logs};
+pub(crate) use health::passes;
 pub use plan::LaunchPlan;
 use plan::Order;
 pub(crate) use teardown::remove;
@@ -44,6 +47,8 @@ pub struct Launched {
     pub containers: BTreeMap<ComponentName, Container>,
     /// Where its entry listens, or will.
     pub entry: Option<SocketAddr>,
+    /// Components that others waited for, and whose health checks have passed, although the engine may not know it yet.
+    pub healthy: BTreeSet<ComponentName>,
 }
 
 /// Launches the instance. Done again, it takes over what is there. Whether the entry is ready is for a
@@ -61,7 +66,7 @@ pub async fn launch(runtime: &dyn ContainerRuntime, plan: &LaunchPlan) -> Result
     let doing = watch::Sender::new(String::from("its network and containers are made"));
     let launched = async {
         let ids = create(runtime, plan, &order).await?;
-        let launch = Launch { runtime, plan, order: &order, ids, doing: &doing };
+        let launch = Launch { runtime, plan, order: &order, ids, doing: &doing, healthy: Mutex::default() };
         launch.start().await?;
         launch.look().await
     };
@@ -159,6 +164,8 @@ struct Launch<'a> {
     ids: BTreeMap<ComponentName, ContainerId>,
     /// What it waits for, in words, for the error when time is up.
     doing: &'a watch::Sender<String>,
+    /// Components whose health checks have passed.
+    healthy: Mutex<BTreeSet<ComponentName>>,
 }
 
 impl Launch<'_> {
@@ -203,6 +210,7 @@ impl Launch<'_> {
                 (ContainerState::Exited { code: 0, .. }, DependencyCondition::CompletedSuccessfully) => return Ok(()),
                 (ContainerState::Exited { .. }, _) => return Err(exited(self.runtime, need, &container).await),
                 (ContainerState::Running, DependencyCondition::Healthy) => match container.health {
+                    _ if self.healthy().contains(need) => return Ok(()),
                     Health::Healthy => return Ok(()),
                     Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
                     Health::None => {
@@ -211,6 +219,10 @@ impl Launch<'_> {
                         return Err(Error::new(ErrorKind::ComposeFile, message)
                             .with_hint(format!("give `{need}` a `healthcheck`, or depend on `service_started`")));
                     }
+                    Health::Starting if passes(self.runtime, &self.plan.spec.components[need], &container.id).await => {
+                        self.healthy().insert(need.clone());
+                        return Ok(());
+                    }
                     Health::Starting => {}
                 },
                 _ => {}
@@ -218,6 +230,10 @@ impl Launch<'_> {
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LAST_LOOK);
         }
+    }
+
+    fn healthy(&self) -> MutexGuard<'_, BTreeSet<ComponentName>> {
+        self.healthy.lock().expect("nobody panics while holding it")
     }
 
     async fn inspect(&self, name: &ComponentName) -> Result<Container> {
@@ -244,6 +260,6 @@ impl Launch<'_> {
             }
         }
         let address = entry.and_then(|entry| containers.get(&entry.component)?.addresses.get(&entry.port).copied());
-        Ok(Launched { containers, entry: address })
+        Ok(Launched { containers, entry: address, healthy: self.healthy().clone() })
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::container::{
     ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
 };
+use crate::environment::idle::IdlePolicy;
 use crate::environment::{
     Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition, EnvironmentSpec,
     FileSource, FileUse, Link, PullPolicy, ServiceSettings,
@@ -21,6 +22,8 @@ use crate::name::{ComponentName, LinkAlias};
 #[serde(deny_unknown_fields)]
 pub(super) struct Stored {
     settings: Option<ServiceSettings>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    idle: Option<IdlePolicy>,
     components: BTreeMap<ComponentName, StoredComponent>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     networks: BTreeMap<String, DeclaredNetwork>,
@@ -105,12 +108,12 @@ struct StoredLink {
 impl From<&EnvironmentSpec> for Stored {
     fn from(spec: &EnvironmentSpec) -> Self {
         // Taken apart by name, so that a new field cannot be forgotten here.
-        let EnvironmentSpec { settings, components, networks, volumes, secrets, configs } = spec.clone();
+        let EnvironmentSpec { settings, idle, components, networks, volumes, secrets, configs } = spec.clone();
         let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
         let files = |files: BTreeMap<String, DeclaredFile>| -> BTreeMap<String, StoredFile> {
             files.into_iter().map(|(name, file)| (name, file.into())).collect()
         };
-        Self { settings, components, networks, volumes, secrets: files(secrets), configs: files(configs) }
+        Self { settings, idle, components, networks, volumes, secrets: files(secrets), configs: files(configs) }
     }
 }
 
@@ -122,6 +125,7 @@ impl Stored {
         };
         Ok(EnvironmentSpec {
             settings: self.settings,
+            idle: self.idle,
             components: components.collect::<Result<_>>()?,
             networks: self.networks,
             volumes: self.volumes,

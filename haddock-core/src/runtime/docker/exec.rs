@@ -1,11 +1,14 @@
 //! Commands within containers, and what containers use.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
-use bollard::query_parameters::StatsOptionsBuilder;
+use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
 use futures_util::StreamExt;
+use procfs::net::TcpState;
 use tokio::time::timeout;
 
 use super::DockerRuntime;
@@ -16,6 +19,24 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Lines of output that are kept: what a person reads, or a check says.
 const OUTPUT: usize = 10_000;
+
+/// Who has opened connections to the container whose first process is this one, here on the engine's machine; `None` if
+/// that cannot be seen.
+fn callers(pid: i32, container: &str) -> Option<Vec<IpAddr>> {
+    let process = procfs::process::Process::new(pid).ok()?;
+    // Through a socket that was handed on from another machine, the number would be somebody else's.
+    let of_container = process.cgroups().ok()?.into_iter().any(|group| group.pathname.contains(container));
+    if !of_container {
+        return None;
+    }
+    let mut entries = process.tcp().ok()?;
+    entries.extend(process.tcp6().unwrap_or_default());
+    let listening: BTreeSet<u16> =
+        entries.iter().filter(|it| it.state == TcpState::Listen).map(|it| it.local_address.port()).collect();
+    let open = entries.iter().filter(|it| it.state == TcpState::Established);
+    let called = open.filter(|it| listening.contains(&it.local_address.port()));
+    Some(called.map(|it| it.remote_address.ip().to_canonical()).collect())
+}
 
 impl DockerRuntime {
     pub(super) async fn run(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed> {
@@ -59,6 +80,11 @@ impl DockerRuntime {
             usage.received += network.rx_bytes.unwrap_or(0);
             usage.sent += network.tx_bytes.unwrap_or(0);
         }
+        let inspected = self.client.docker.inspect_container(&container.0, None::<InspectContainerOptions>);
+        let inspected = self.client.read(&what, inspected).await?;
+        usage.commands = inspected.exec_ids.unwrap_or_default();
+        let pid = inspected.state.and_then(|state| state.pid).filter(|pid| self.local && *pid > 0);
+        usage.callers = pid.and_then(|pid| callers(i32::try_from(pid).ok()?, &container.0));
         Ok(usage)
     }
 }

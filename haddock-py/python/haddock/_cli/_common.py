@@ -33,7 +33,7 @@ class FileOptions(TypedDict):
 class Settings:
     """What the common options say. What was given after the command's name wins over what stands before it."""
 
-    file: str | None = None
+    file: list[str] | None = None
     tag: str | None = None
     images: dict[str, str] = field(default_factory=dict[str, str])
     env_files: list[str] = field(default_factory=list[str])
@@ -136,11 +136,15 @@ class Settings:
         import haddock
 
         if self.file is not None:
-            return self.file
+            return self.file[0]
         try:
             return self.resolve(tag="unnamed").file
         except haddock.NotFound:
             return None
+
+
+def _files(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
+    return list(values) or None
 
 
 def _image(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -187,8 +191,9 @@ def _option(*names: str, convert: Any = None, **keywords: Any) -> Callable[[F], 
 
 
 FILE: list[Callable[[Any], Any]] = [
-    _option("-f", "--file", "file", metavar="FILE", envvar="HADDOCK_FILE", show_envvar=True,
-            help="The compose file. Default: found as Compose finds it."),
+    _option("-f", "--file", "file", metavar="FILE", multiple=True, convert=_files, envvar="HADDOCK_FILE",
+            show_envvar=True, help="The compose file. Repeated, each is merged over those before it. Default: found as "
+            "Compose finds it."),
     _option("--tag", "tag", metavar="TAG", envvar="HADDOCK_TAG", show_envvar=True,
             help="The value of `${TAG}` in the file."),
     _option("--image", "images", metavar="COMPONENT=REFERENCE", multiple=True, convert=_image,

@@ -27,8 +27,9 @@ def config(settings: Settings) -> int:
         for each in environment.components
     ]
     _output.table(["component", "image", "is", "because"], rows)
-    _output.line()
-    _output.table(["setting", "value"], _settings.rows(environment.settings))
+    if environment.settings is not None:
+        _output.line()
+        _output.table(["setting", "value"], _settings.rows(environment.settings))
     for note in environment.notes:
         _output.line()
         _output.line(f"note: {note}")

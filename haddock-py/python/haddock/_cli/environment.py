@@ -10,7 +10,7 @@ from haddock._cli import _common, _output
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
-    from haddock import Environment, EnvironmentComponent
+    from haddock import Environment, EnvironmentComponent, Pruned
 
 name_option = click.option(
     "--name", metavar="NAME", envvar="HADDOCK_ENVIRONMENT", show_envvar=True,
@@ -25,6 +25,8 @@ name_option = click.option(
 @click.option("--keep-on-failure", is_flag=True, help="Leave what was made, if it fails, for a look.")
 @click.option("--commit", metavar="ID", envvar="HADDOCK_COMMIT", show_envvar=True,
               help="The commit that it is brought up from. Default: what git says of the file's directory.")  # fmt: skip
+@click.option("--shared", is_flag=True,
+              help="What the instances of the file's service share, and nothing else: only this changes it.")  # fmt: skip
 @_common.dry_run_option
 @_common.options
 @settings_of
@@ -35,6 +37,7 @@ def up(
     pull: bool,
     keep_on_failure: bool,
     commit: str | None,
+    shared: bool,
     dry_run: bool,
 ) -> int:
     """Bring an environment up as its compose file says, and wait until all of it is ready.
@@ -45,14 +48,16 @@ def up(
     """
     with settings.connect() as controller:
         if dry_run:
-            plan = controller.plan_up(settings.file, name=name, only=only, pull=pull, **settings.file_options())
+            plan = controller.plan_up(
+                settings.file, name=name, only=only, shared=shared, pull=pull, **settings.file_options()
+            )
             if settings.json:
                 _output.json_line(plan.to_dict())
                 return 0
             _output.table(["change", "component", "because"], [[it.change, it.component, it.cause] for it in plan.changes])
             return 0
         environment = controller.up(
-            settings.file, name=name, only=only, pull=pull, keep_on_failure=keep_on_failure, commit=commit,
+            settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure, commit=commit,
             **settings.file_options(),
         )  # fmt: skip
     if settings.json:
@@ -70,15 +75,17 @@ def up(
 
 @click.command(cls=_common.FileCommand)
 @name_option
+@click.option("--volumes", is_flag=True, help="Its volumes, too, with all that is in them.")
 @_common.options
 @settings_of
-def down(settings: Settings, name: str | None) -> int:
-    """Stop and remove an environment: its containers, those first that need others, and its network.
+def down(settings: Settings, name: str | None, volumes: bool) -> int:
+    """Stop and remove an environment: its containers, those first that need others, and its networks.
 
-    Nothing that is not Haddock's own is touched. One that is not there is no error.
+    Its volumes stay, unless told otherwise. Nothing that is not Haddock's own is touched. One that is not there is no error;
+    what instances of a service share is refused.
     """
     with settings.connect() as controller:
-        there = controller.down(name, file=settings.file)
+        there = controller.down(name, file=settings.file, volumes=volumes)
     if settings.json:
         _output.json_line({"was_there": there})
     else:
@@ -149,11 +156,88 @@ def logs(settings: Settings, component: str, tail: int, name: str | None) -> int
     return 0
 
 
+@click.command("exec", cls=_common.FileCommand, context_settings={"ignore_unknown_options": True})
+@click.argument("component")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--within", default="60s", show_default=True, metavar="TIME", help="How long it may take.")
+@name_option
+@_common.options
+@settings_of
+def exec_(settings: Settings, component: str, command: tuple[str, ...], within: str, name: str | None) -> int:
+    """Run a command within a component's container, and exit with its exit code.
+
+    Options of the command come after `--`.
+    """
+    with settings.connect() as controller:
+        ran = controller.environment(name, file=settings.file).exec(component, command, within=within)
+    if settings.json:
+        _output.json_line(ran.to_dict())
+    elif ran.output:
+        _output.line(ran.output)
+    return ran.code
+
+
+@click.command(cls=_common.Command)
+@click.option("--idle", is_flag=True, required=True, help="Those that nobody uses.")
+@click.option("--stop-after", metavar="TIME", help="Stop those that are idle for that long, where their files say nothing.")
+@click.option("--remove-after", metavar="TIME", help="Remove those that are idle for that long, where their files say nothing.")
+@_common.dry_run_option
+@_common.options
+@settings_of
+def prune(
+    settings: Settings, idle: bool, stop_after: str | None, remove_after: str | None, dry_run: bool
+) -> int:
+    """Stop, and later remove, environments that nobody uses. Their volumes stay.
+
+    In use is one with a connection from outside, a command within it, a claim of a process that lives, or more work than
+    such programs do by themselves; and what cannot be looked at. It takes two looks in a row to find one idle: run this at
+    intervals. One whose CI job was killed is removed at once. Instances of services and what they share are never touched.
+    """
+    with settings.connect() as controller:
+        pruned = controller.prune(stop_after=stop_after, remove_after=remove_after, dry_run=dry_run)
+    if settings.json:
+        _output.json_line({"environments": [each.to_dict() for each in pruned]})
+        return 0
+    _output.table(["environment", "verdict", "because"], [[each.name, each.verdict, _because(each)] for each in pruned])
+    return 0
+
+
+@click.command(cls=_common.FileCommand)
+@click.option("--for", "time", required=True, metavar="TIME", help="For how long, such as 48h.")
+@name_option
+@_common.options
+@settings_of
+def keep(settings: Settings, time: str, name: str | None) -> int:
+    """Keep an environment, whether or not anybody uses it."""
+    with settings.connect() as controller:
+        kept = controller.keep(name, file=settings.file, time=time)
+    if settings.json:
+        _output.json_line({"name": kept})
+    else:
+        _output.line(f"environment `{kept}` is kept for {time}")
+    return 0
+
+
+def components(settings: Settings, name: str) -> int:
+    """What the components of an environment do, how they are, and where their ports are reached."""
+    with settings.connect() as controller:
+        environment = controller.environment(name)
+    if settings.json:
+        _output.json_line(environment.to_dict())
+    else:
+        _output.table(TITLES, _rows(environment))
+    return 0
+
+
 TITLES = ["component", "state", "health", "ports"]
 
 
 def _rows(environment: Environment) -> list[list[str]]:
     return [[each.name, _state(each), each.health, _ports(each) or "-"] for each in environment.components.values()]
+
+
+def _because(pruned: Pruned) -> str:
+    return pruned.why or f"idle for {pruned.idle_for:.0f} s"
 
 
 def _state(component: EnvironmentComponent) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _follow, _output, _words
+from haddock._cli import _common, _follow, _output, _words, environment
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -49,10 +49,13 @@ def status(settings: Settings, service: str | None) -> int:
 
 @click.command(cls=_common.Command)
 @_common.service_argument
+@click.option("--name", metavar="NAME", help="The components of the environment of that name, in place of instances.")
 @_common.options
 @settings_of
-def ps(settings: Settings, service: str | None) -> int:
+def ps(settings: Settings, service: str | None, name: str | None) -> int:
     """List the instances of a service; of every service of the journal if none is named and no compose file is near."""
+    if name is not None:
+        return environment.components(settings, name)
     with settings.look() as controller:
         if service is None and settings.file is None:
             names = controller.services()
