@@ -14,6 +14,8 @@
 //!
 //! It exits with 0 if nothing is different.
 
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -416,7 +416,7 @@ def connect(
     state: Path | None = None,
     docker_host: str | None = None,
     gateway: str | None = None,
-    gateway_token_file: Files | None = None,
+    gateway_token_file: Path | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
     by: str | None = None,
 ) -> Controller:

@@ -147,6 +147,8 @@ class Container(Result):
     """For each exposed TCP port, the `host:port` where the locator reaches it. Empty unless running."""
     published: Mapping[int, str] = field(default_factory=_none)
     """For each TCP port that is published on the host, the `host:port` there. Empty unless running."""
+    image: str = ""
+    """The id of the image that it was made from; empty where the runtime does not say."""
 
     def _plain(self) -> dict[str, Any]:
         state: Any = self.state
@@ -161,6 +163,7 @@ class Container(Result):
             "health": self.health,
             "addresses": {str(port): address for port, address in self.addresses.items()},
             "published": {str(port): address for port, address in self.published.items()},
+            "image": self.image,
         }
 
     @staticmethod

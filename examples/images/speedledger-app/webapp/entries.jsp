@@ -5,7 +5,8 @@
             PreparedStatement insert = books.prepareStatement("INSERT INTO entries (text) VALUES (?)");
             insert.setString(1, text);
             insert.executeUpdate();
-            try (javax.jms.Connection broker = broker()) {
+            javax.jms.Connection broker = broker();
+            try (AutoCloseable closing = broker::close) {
                 Session session_ = broker.createSession(false, Session.AUTO_ACKNOWLEDGE);
                 session_.createProducer(session_.createQueue("entries")).send(session_.createTextMessage(text));
             }
