@@ -10,6 +10,7 @@ use haddock_tests::environment::Corner;
 
 mod cases;
 mod faults;
+mod keeping;
 mod place;
 
 use place::Place;
@@ -61,4 +62,26 @@ on_both! {
     three_at_once_make_one
     names_of_others_are_left_alone
     two_copies_do_not_know_each_other
+}
+
+/// What takes volumes, or a look at what containers do.
+mod docker_only {
+    macro_rules! on_docker {
+        ($($case:ident)+) => {$(
+            #[tokio::test]
+            async fn $case() {
+                if let Some(harness) = haddock_tests::docker::DockerHarness::new().await {
+                    let runtime = std::sync::Arc::new(harness.runtime.clone());
+                    super::run(&harness, runtime, super::keeping::$case).await;
+                }
+            }
+        )+};
+    }
+
+    on_docker! {
+        what_nobody_uses_ends_and_a_silent_connection_keeps_it
+        what_a_killed_owner_left_is_removed
+        volumes_stay_until_told_otherwise
+        what_is_shared_comes_up_once
+    }
 }

@@ -27,7 +27,7 @@ use super::launch::{LaunchPlan, Launched, launch, remove, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
-use super::{EnvironmentSpec, Readiness};
+use super::{EnvironmentSpec, PullPolicy, Readiness};
 use crate::container::{Container, ContainerId, Executed, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
@@ -312,9 +312,12 @@ impl Environments {
             return Err(Error::new(ErrorKind::NotFound, format!("there is no component `{unknown}`"))
                 .with_hint(format!("the components are `{}`", known.join("`, `"))));
         }
+        check_networks(spec)?;
         let members = with_needs(spec, &options.only);
         let pulls = members.iter().map(|name| async {
-            Ok((name.clone(), self.runtime.pull(&spec.components[name].image, options.pull).await?))
+            let component = &spec.components[name];
+            let refresh = options.pull || component.pull_policy == Some(PullPolicy::Always);
+            Ok((name.clone(), self.runtime.pull(&component.image, refresh).await?))
         });
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
@@ -364,6 +367,24 @@ impl Environments {
             tracing::warn!(environment = %uid, %error, "what was made could not all be removed");
         }
     }
+}
+
+/// Refuses what a file may say of a network and is not carried out yet.
+fn check_networks(spec: &EnvironmentSpec) -> Result<()> {
+    for (name, network) in &spec.networks {
+        let ranges = network.ipam.config.iter().any(|it| it.ip_range.is_some() || !it.aux_addresses.is_empty());
+        let what = match () {
+            () if network.enable_ipv6 == Some(true) => "enable_ipv6",
+            () if network.enable_ipv4 == Some(false) => "enable_ipv4",
+            () if network.ipam.driver.as_deref().is_some_and(|driver| driver != "default") => "ipam.driver",
+            () if !network.ipam.options.is_empty() => "ipam.options",
+            () if ranges => "ipam.config",
+            () => continue,
+        };
+        let message = format!("network `{name}` has `{what}`, which is not supported yet");
+        return Err(Error::new(ErrorKind::NotSupported, message).with_hint(format!("remove `{what}`")));
+    }
+    Ok(())
 }
 
 /// What the network of an environment is made from: nothing that a file says, so far.
