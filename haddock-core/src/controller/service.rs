@@ -190,7 +190,9 @@ impl Service {
 
     pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
         let settings = self.check_release(spec)?.clone();
-        let images = spec.components.iter().map(|(name, c)| (name.clone(), c.image.to_string())).collect();
+        // What it brings; what instances share is none of its components.
+        let own = spec.components.iter().filter(|(_, component)| component.versioned);
+        let images = own.map(|(name, component)| (name.clone(), component.image.to_string())).collect();
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
         let completes = awaited.filter(|(_, it)| it.condition == DependencyCondition::CompletedSuccessfully);
         let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();
