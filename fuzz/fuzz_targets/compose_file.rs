@@ -1,19 +1,26 @@
-//! Whatever stands in a compose file: a specification, or errors with places.
+//! Whatever a compose file holds, it is read or refused, and nothing panics. What was read can be written down in
+//! Compose's own form, and reads as the same again.
+
 #![no_main]
 
-use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
+use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Values, canonical};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let options = ResolveOptions {
-        variables: [("A", "a b"), ("B", ""), ("C", "8080")].into_iter().collect(),
-        tag: Some("v2".into()),
-        purpose: Purpose::Release,
-        ..ResolveOptions::default()
-    };
-    let checked = ComposeFile::parse("shop/compose.yaml", text).map_err(|error| vec![error]);
-    match checked.and_then(|file| file.check(&options)) {
-        Ok(resolved) => assert!(resolved.spec.components.contains_key(&resolved.spec.settings.entry.component)),
-        Err(errors) => assert!(!errors.is_empty() && errors.iter().all(|error| error.place().is_some())),
+    let Ok(file) = ComposeFile::parse("compose.yaml", text) else { return };
+    for purpose in [Purpose::Environment, Purpose::Release] {
+        let options = ResolveOptions { tag: Some("v1".to_owned()), purpose, ..ResolveOptions::default() };
+        match file.check(&options) {
+            Ok(resolved) => {
+                let written = canonical(&resolved.name, &resolved.spec, Values::Shown).to_string();
+                let again = ComposeFile::parse("again.yaml", &written).expect("what is written is YAML");
+                let _ = again.check(&options);
+                if purpose == Purpose::Release {
+                    resolved.spec.check_side_by_side().expect("it was resolved for a release");
+                }
+                let _ = resolved.spec.in_production();
+            }
+            Err(errors) => assert!(!errors.is_empty(), "what is refused is refused for a reason"),
+        }
     }
 });

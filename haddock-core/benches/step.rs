@@ -41,6 +41,8 @@ fn request(number: u64, replicas: u32) -> Request {
         images: BTreeMap::from([(component, format!("app:{number}"))]),
         one_shots: Default::default(),
         commit: None,
+        pins: BTreeMap::new(),
+        promoted: None,
         force: false,
     };
     Request {
@@ -69,6 +71,7 @@ fn container(journal: &JournalId, instance: &InstanceId, address: u32) -> Contai
         addresses: BTreeMap::from([(8080, (host, 8080).into())]),
         published: BTreeMap::new(),
         image: String::new(),
+        networks: Vec::new(),
     }
 }
 
@@ -102,6 +105,7 @@ impl Service {
                 keeps_sticky_at_zero: true,
                 session_count: SessionCount::Exact,
                 atomic_close: true,
+                hold: false,
             };
             let view = LocatorView { capabilities, report: Reading::Known { began: now, value: report } };
             self.seen.locators = BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]);

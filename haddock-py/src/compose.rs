@@ -7,7 +7,7 @@ use haddock_core::environment::compose::{
     ComposeFile, Purpose, ResolveOptions, Resolved, Values, Variables, canonical,
 };
 use haddock_core::image::ImageReference;
-use haddock_core::{ComponentName, Error, ErrorKind, Result, ServiceName};
+use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -52,9 +52,26 @@ fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Resul
     Ok((file, resolve))
 }
 
-/// Reads the file, or the one that Compose would find, and resolves it.
+/// Reads the file, or the one that Compose would find, and resolves it for its service.
 pub(crate) fn resolve(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Result<Found> {
+    resolve_as(files, options, purpose, None)
+}
+
+/// As [`resolve`], for an environment of that name.
+pub(crate) fn resolve_as(
+    files: Option<&[PathBuf]>,
+    options: &Options,
+    purpose: Purpose,
+    name: Option<&EnvironmentName>,
+) -> Result<Found> {
     let (file, mut resolve) = read(files, options, purpose)?;
+    let project = match name {
+        Some(name) => Some(name.to_string()),
+        None => file.service_name(&resolve).ok().map(|name| name.to_string()),
+    };
+    if let Some(project) = project {
+        resolve.variables.set("COMPOSE_PROJECT_NAME", project);
+    }
     let (mut tags, mut images) = (BTreeMap::new(), BTreeMap::new());
     for (name, image) in &options.images {
         let name = ComponentName::new(name)?;

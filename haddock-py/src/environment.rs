@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use haddock_core::container::Executed;
+use haddock_core::controller::PromoteOptions;
+use haddock_core::environment::{EnvironmentSpec, Target};
 use haddock_core::environment::compose::Purpose;
-use haddock_core::environment::environments::{self, Environment, Pruned, UpOptions};
+use haddock_core::environment::environments::{self, Environment, Pruned, Switch, Switched, UpOptions};
 use haddock_core::environment::idle::IdlePolicy;
-use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result};
+use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,6 +19,7 @@ use crate::convert::to_python;
 use crate::error::Raised;
 use crate::home::Home;
 use crate::house::House;
+use crate::release::Release;
 
 /// Which environment is meant: the one named, or that of a file and a branch.
 #[derive(FromPyObject, Clone)]
@@ -82,7 +85,8 @@ impl Environments {
                 // What is shared does not depend on it, but the rest of the file may not do without.
                 file_options.tag.get_or_insert_with(|| "shared".to_owned());
             }
-            let found = compose::resolve(which.files.as_deref(), &file_options, purpose)?;
+            let name = if how.shared { None } else { Some(which.name()?) };
+            let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref())?;
             let options = UpOptions {
                 only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
                 pull: how.pull,
@@ -91,28 +95,17 @@ impl Environments {
                 commit: how.commit,
                 file: Some(found.file.clone()),
             };
-            let (environments, spec) = (house.controller().environments(), &found.resolved.spec);
+            let environments = house.controller().environments();
             let notes: Vec<String> = found.resolved.notes.iter().map(ToString::to_string).collect();
-            if how.shared {
-                let Some(name) = spec.shared_by().map(EnvironmentName::shared_by) else {
-                    let error = Error::new(ErrorKind::NotFound, "every component is versioned: nothing is shared");
-                    return Err(error.with_hint("list what is to be shared under `x-haddock.shared`"));
-                };
-                if how.dry_run {
-                    let plan = environments.plan(&name, &spec.shared(), &options).await?;
-                    return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
-                }
-                let up = environments.up(&name, &spec.shared(), &options).await?;
-                return Ok(
-                    json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }),
-                );
-            }
-            let name = which.name()?;
+            let (name, spec) = match name {
+                Some(name) => (name, found.resolved.spec),
+                None => shared(&found.resolved.spec)?,
+            };
             if how.dry_run {
-                let plan = environments.plan(&name, spec, &options).await?;
+                let plan = environments.plan(&name, &spec, &options).await?;
                 return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
             }
-            let up = environments.up(&name, spec, &options).await?;
+            let up = environments.up(&name, &spec, &options).await?;
             Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
         };
         driver.call(work, |py, up: Value| to_python(py, &up))
@@ -193,6 +186,63 @@ impl Environments {
         driver.call(work, |py, kept: Value| to_python(py, &kept))
     }
 
+    /// Lets what uses a component use something else in its place.
+    fn link(&self, which: Which, component: &str, target: Option<&str>, live: bool, dry_run: bool) -> PyResult<Call> {
+        let (house, component) = (self.house()?, ComponentName::new(component).raised()?);
+        let target: Option<Target> = target.map(str::parse).transpose().raised()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let (name, controller) = (which.name()?, house.controller());
+            if dry_run {
+                let plan = controller.environments().plan_link(&name, &component, target).await?;
+                return Ok(json!({ "name": name, "steps": plan_json(&plan), "users": [], "verified": [] }));
+            }
+            let how = if live { Switch::Live } else { Switch::Restart };
+            let Switched { plan, users, verified } = controller.link(&name, &component, target, how).await?;
+            Ok(json!({ "name": name, "steps": plan_json(&plan), "users": users, "verified": verified }))
+        };
+        driver.call(work, |py, switched: Value| to_python(py, &switched))
+    }
+
+    /// Releases what runs in an environment, as it is in production.
+    fn promote(&self, which: Which, service: Option<String>, by: String, force: bool) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = {
+            let house = Arc::clone(&house);
+            async move {
+                let name = which.name()?;
+                let (tried_out, service) = find(&house, &name, service).await?;
+                let asked = UpOptions {
+                    by: by.clone(),
+                    commit: tried_out.commit.clone(),
+                    file: tried_out.file.clone(),
+                    ..UpOptions::default()
+                };
+                // What was never there is brought up; what is there is changed by `up` alone.
+                house.controller().environments().up_shared(&tried_out.spec, &asked, true).await?;
+                let options = PromoteOptions { force };
+                let release = house.service(&service).promote_this(&name, tried_out, &by, options).await?;
+                house.act(&service).await?;
+                Ok((release, service))
+            }
+        };
+        driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+    }
+
+    /// What a promotion would do, step by step.
+    fn plan_promote(&self, which: Which, service: Option<String>) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let (tried_out, service) = find(&house, &which.name()?, service).await?;
+            tried_out.spec.check_side_by_side()?;
+            let steps = house.service(&service).plan(&tried_out.spec).await?;
+            Ok(json!({ "service": service, "steps": steps }))
+        };
+        driver.call(work, |py, plan: Value| to_python(py, &plan))
+    }
+
     /// Says that this process uses the environment.
     fn claim(&self, name: &str) -> PyResult<Claim> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
@@ -207,6 +257,30 @@ impl Environments {
         let work = async move { house.controller().environments().logs(&name, &component, tail).await };
         driver.call(work, |py, lines: Vec<String>| to_python(py, &lines))
     }
+}
+
+/// What the instances of a service share, and what that is called.
+fn shared(spec: &EnvironmentSpec) -> Result<(EnvironmentName, EnvironmentSpec)> {
+    let spec = spec.in_production()?;
+    let name = spec.shared_by().map(EnvironmentName::shared_by).ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, "every component is versioned: nothing is shared")
+            .with_hint("list what is to be shared under `x-haddock.shared`")
+    })?;
+    Ok((name, spec.shared()))
+}
+
+/// An environment that was tried out, and the service that it belongs to.
+async fn find(
+    house: &House,
+    name: &EnvironmentName,
+    service: Option<String>,
+) -> Result<(environments::TriedOut, ServiceName)> {
+    let tried_out = house.controller().environments().tried_out(name).await?;
+    let service = match service {
+        Some(service) => ServiceName::new(service)?,
+        None => tried_out.spec.service()?.service.clone(),
+    };
+    Ok((tried_out, service))
 }
 
 /// That this process uses an environment.

@@ -206,7 +206,7 @@ pub(crate) fn python_locator(
         }
     };
     let port = Port { name, call: Arc::new(call), refusal: ErrorKind::LocatorRefused };
-    let capabilities = LocatorCapabilities { keeps_sticky_at_zero, session_count, atomic_close };
+    let capabilities = LocatorCapabilities { keeps_sticky_at_zero, session_count, atomic_close, hold: false };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))
 }
 

@@ -1,6 +1,7 @@
 //! What the environment variables say.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -23,6 +24,12 @@ pub struct Config {
     pub exit_at_start: Option<u8>,
     /// How long a session may be idle.
     pub session_idle: Duration,
+    /// Whom to ask for `/call`, as `host:port`.
+    pub calls: Vec<String>,
+    /// Whom to ask for rows, as `host:port`; `None`: they are its own.
+    pub store: Option<String>,
+    /// The file of its own rows.
+    pub rows: PathBuf,
 }
 
 impl Default for Config {
@@ -36,6 +43,9 @@ impl Default for Config {
             error_rate: 0.0,
             exit_at_start: None,
             session_idle: Duration::from_secs(1800),
+            calls: Vec::new(),
+            store: None,
+            rows: PathBuf::from("/rows"),
         }
     }
 }
@@ -70,6 +80,9 @@ impl Config {
             .ok()
             .filter(|idle| !idle.is_zero())
             .ok_or("`SESSION_IDLE_SECONDS` is not a number of seconds above 0")?;
+        config.calls = get("CALLS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+        config.store = get("STORE");
+        read(&get, "ROWS", &mut config.rows)?;
         Ok(config)
     }
 }

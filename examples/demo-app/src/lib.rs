@@ -15,6 +15,8 @@
 //! | `/logout` | ends the session |
 //! | `/ws` | a WebSocket of the session: greets with the answer of `/`, then echoes, each echo with the answer |
 //! | `/health` | 200, or 503 during the start-up delay |
+//! | `/call` | `{version, instance, calls}`: each of `CALLS` asked for its own `/call`; 502 if one does not answer |
+//! | `/rows` | `{rows, version}`: the rows of its database; `POST /rows?row=…` adds one first |
 //! | `/stats` | `{sessions, version, instance}`, of no session |
 //!
 //! | variable | meaning | default |
@@ -26,10 +28,14 @@
 //! | `START_DELAY_MS` | how long every path answers 503 after the start | 0 |
 //! | `ERROR_RATE` | part of the sessions' requests that is answered 500, from 0 to 1 | 0 |
 //! | `EXIT_AT_START` | ends at once with this exit code | does not |
+//! | `CALLS` | whom to ask for `/call`: `host:port`, several with blanks between | nobody |
+//! | `STORE` | whom to ask for rows, `host:port`; without it the rows are in the file `ROWS` | none |
+//! | `ROWS` | the file of the rows | `/rows` |
 //! | `SESSION_IDLE_SECONDS` | how long a session may be idle, in seconds with fractions | 1800 |
 #![forbid(unsafe_code)]
 
 mod config;
+mod others;
 mod session;
 mod web;
 

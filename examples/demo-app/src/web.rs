@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
+use crate::others::{self, Rows};
 use crate::session::{COOKIE, Sessions, Snapshot, Use, now};
 
 #[derive(Debug, Clone)]
@@ -20,6 +21,9 @@ struct App {
     error_rate: f64,
     ready_at: Instant,
     sessions: Sessions,
+    calls: Vec<String>,
+    store: Option<String>,
+    rows: Rows,
 }
 
 /// The body of every answer of a session.
@@ -40,6 +44,9 @@ pub(crate) fn router(config: Config) -> Router {
         error_rate: config.error_rate,
         ready_at: now() + config.start_delay,
         sessions: Sessions::new(config.session_idle),
+        calls: config.calls,
+        store: config.store,
+        rows: Rows::new(config.rows),
     };
     Router::new()
         .route("/", get(count))
@@ -48,6 +55,8 @@ pub(crate) fn router(config: Config) -> Router {
         .route("/logout", any(logout))
         .route("/ws", get(socket))
         .route("/health", get(health))
+        .route("/call", get(call))
+        .route("/rows", get(rows).post(add_row))
         .route("/stats", get(stats))
         .with_state(app)
 }
@@ -114,6 +123,28 @@ async fn stats(State(app): State<App>) -> Response {
     .into_response()
 }
 
+async fn call(State(app): State<App>) -> Response {
+    match others::call(&app.calls).await {
+        Ok(calls) => {
+            Json(serde_json::json!({ "version": app.version, "instance": app.instance, "calls": calls })).into_response()
+        }
+        Err(error) => (StatusCode::BAD_GATEWAY, error).into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+struct Row {
+    row: String,
+}
+
+async fn rows(State(app): State<App>) -> Response {
+    app.rows("GET", None).await
+}
+
+async fn add_row(State(app): State<App>, Query(Row { row }): Query<Row>) -> Response {
+    app.rows("POST", Some(&row)).await
+}
+
 async fn socket(State(app): State<App>, headers: HeaderMap, upgrade: WebSocketUpgrade) -> Response {
     match app.request(&headers) {
         Ok((in_use, session)) => {
@@ -160,6 +191,22 @@ impl App {
             return Err((StatusCode::INTERNAL_SERVER_ERROR, "this one fails, as `ERROR_RATE` says").into_response());
         }
         Ok(self.sessions.request(session_of(headers), now()))
+    }
+
+    /// The rows of its database, after one was added to them.
+    async fn rows(&self, method: &str, add: Option<&str>) -> Response {
+        let path = add.map_or_else(|| "/rows".to_owned(), |row| format!("/rows?row={row}"));
+        let rows = match &self.store {
+            Some(store) => match others::ask(method, store, &path).await {
+                Ok(answer) => answer["rows"].clone(),
+                Err(error) => return (StatusCode::BAD_GATEWAY, error).into_response(),
+            },
+            None => match add.map_or(Ok(()), |row| self.rows.add(row)).and_then(|()| self.rows.all()) {
+                Ok(rows) => serde_json::json!(rows),
+                Err(error) => return (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+            },
+        };
+        Json(serde_json::json!({ "rows": rows, "version": self.version })).into_response()
     }
 
     fn answer(&self, session: Snapshot) -> Response {

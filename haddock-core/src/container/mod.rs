@@ -169,6 +169,9 @@ pub struct Container {
     /// The id of the image that it was made from; empty where the runtime does not say.
     #[serde(default)]
     pub image: String,
+    /// The names of the networks that it is on.
+    #[serde(default)]
+    pub networks: Vec<String>,
 }
 
 impl Container {

@@ -14,6 +14,8 @@
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `act` | the tasks that carry out actions |
 //! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
+//! | `link` | where an environment's links lead is switched, while its clients wait |
+//! | `promote` | a test environment becomes a version |
 //! | `follow` | the events of one release, told until it has ended |
 //! | `summary` | a service at one glance |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
@@ -27,7 +29,9 @@ mod act;
 mod actor;
 mod adopt;
 mod follow;
+mod link;
 mod observe;
+mod promote;
 mod recover;
 mod serve;
 mod service;
@@ -44,6 +48,7 @@ use tokio::time::timeout;
 
 pub use actor::Acting;
 pub use follow::{Following, Told, Until};
+pub use promote::PromoteOptions;
 pub use recover::{FoundJournal, RecoverOptions, find_journals};
 pub use service::{Events, Release, ReleaseOptions, Service, Status};
 pub use summary::{InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
@@ -97,6 +102,12 @@ impl Ports {
         let _ = timeout(self.poll, commits.changed()).await;
     }
 
+    /// The environments of the journal, by name.
+    pub(crate) fn environments(&self) -> Environments {
+        let Self { runtime, journal, specs, probing, .. } = self;
+        Environments::new(Arc::clone(runtime), journal.id().clone(), specs.clone(), Arc::clone(probing))
+    }
+
     /// Begins to probe. Once that has passed, it need not look more often than the loop does.
     pub(crate) fn prober(&self, probe: Probe) -> Prober {
         let steady = STEADY.max(self.tick * 2);
@@ -144,8 +155,7 @@ impl Controller {
     /// The environments of this controller's journal, by name.
     #[must_use]
     pub fn environments(&self) -> Environments {
-        let Ports { runtime, journal, specs, probing, .. } = &*self.ports;
-        Environments::new(Arc::clone(runtime), journal.id().clone(), specs.clone(), Arc::clone(probing))
+        self.ports.environments()
     }
 }
 

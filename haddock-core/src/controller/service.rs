@@ -10,6 +10,7 @@ use super::follow::{Following, Until};
 use super::summary::ReleaseSummary;
 use super::{Acting, Ports};
 use crate::container::Selector;
+use crate::environment::environments::Environments;
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
@@ -77,6 +78,7 @@ impl Service {
     /// [`NotFound`](ErrorKind::NotFound) if something that its instances share is not there, see
     /// [`Environments::up_shared`](crate::environment::environments::Environments::up_shared);
     /// [`NotSupported`](ErrorKind::NotSupported) if there is such and the runtime has no networks;
+    /// [`NeverReady`](ErrorKind::NeverReady) if what a link of `x-haddock.production` leads to does not answer;
     /// [`InvalidName`](ErrorKind::InvalidName) if it describes another service.
     pub async fn release(&self, spec: &EnvironmentSpec, by: &str, commit: Option<String>) -> Result<Release> {
         self.release_with(spec, by, ReleaseOptions { commit, ..ReleaseOptions::default() }).await
@@ -92,8 +94,15 @@ impl Service {
     /// As [`release`](Self::release).
     pub async fn release_with(&self, spec: &EnvironmentSpec, by: &str, options: ReleaseOptions) -> Result<Release> {
         let mut new = self.new_version(spec, options.commit)?;
-        self.check_shared(spec).await?;
         new.force = options.force;
+        self.ask_for(spec, new, by).await
+    }
+
+    /// Asks for a release of that version, unless that has been done.
+    pub(super) async fn ask_for(&self, spec: &EnvironmentSpec, new: NewVersion, by: &str) -> Result<Release> {
+        let spec = spec.in_production()?;
+        self.check_shared(&spec).await?;
+        self.environments().check_targets(&spec, &spec.versioned()).await?;
         if !new.force
             && let Some(request) = self.find_request(&new.spec).await?
         {
@@ -120,6 +129,10 @@ impl Service {
                 Err(Error::new(ErrorKind::NotFound, message).with_hint("bring it up first: `haddock up --shared`"))
             }
         }
+    }
+
+    pub(super) fn environments(&self) -> Environments {
+        self.ports.environments()
     }
 
     /// The request whose release leads to that specification, if nothing else comes after it.
@@ -161,6 +174,7 @@ impl Service {
     /// # Errors
     /// As [`release`](Self::release), and the journal's.
     pub async fn plan(&self, spec: &EnvironmentSpec) -> Result<Vec<String>> {
+        let spec = &spec.in_production()?;
         let settings = self.check_release(spec)?;
         let state = self.ports.journal.load(&self.name).await?;
         let images = spec.components.iter().filter(|(_, component)| component.versioned);
@@ -189,6 +203,7 @@ impl Service {
     }
 
     pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
+        let spec = &spec.in_production()?;
         let settings = self.check_release(spec)?.clone();
         // What it brings; what instances share is none of its components.
         let own = spec.components.iter().filter(|(_, component)| component.versioned);
@@ -196,7 +211,16 @@ impl Service {
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
         let completes = awaited.filter(|(_, it)| it.condition == DependencyCondition::CompletedSuccessfully);
         let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();
-        Ok(NewVersion { spec: self.ports.specs.put(spec)?, settings, images, one_shots, commit, force: false })
+        Ok(NewVersion {
+            spec: self.ports.specs.put(spec)?,
+            settings,
+            images,
+            one_shots,
+            commit,
+            pins: BTreeMap::new(),
+            promoted: None,
+            force: false,
+        })
     }
 
     /// Leaves a request for whoever acts.

@@ -10,15 +10,20 @@ pub mod launch;
 mod plan;
 #[cfg(feature = "controller")]
 pub mod probe;
+mod production;
 mod settings;
+mod side_by_side;
 mod spec;
 #[cfg(feature = "controller")]
 pub mod store;
+mod target;
 pub mod value;
 
 pub use declared::{
     Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy,
 };
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
+pub use production::Production;
 pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 pub use spec::{Component, DEFAULT_NETWORK, Dependency, DependencyCondition, EnvironmentSpec, Link};
+pub use target::Target;

@@ -18,6 +18,8 @@ pub struct Wanted<'a> {
     pub members: &'a BTreeSet<ComponentName>,
     /// For each of them, the digest of all that it is made from.
     pub digests: &'a BTreeMap<ComponentName, String>,
+    /// Components whose links were switched while they ran, so that they are not what they were made from.
+    pub relinked: &'a BTreeSet<ComponentName>,
     /// Whether these are all: what else is there goes.
     pub complete: bool,
 }
@@ -48,6 +50,8 @@ pub enum Cause {
     NeverStarted,
     /// Its image, or what the file says of it, is another than it was made from.
     Changed,
+    /// Its links were switched while it ran.
+    Relinked,
     /// It should run, and has ended with this exit code.
     Ended(i64),
     /// A component that it needs is new.
@@ -124,6 +128,9 @@ fn judge(
     if container.labels.get(label::SPEC) != wanted.digests.get(name) {
         return (Change::Replace, Cause::Changed);
     }
+    if wanted.relinked.contains(name) {
+        return (Change::Replace, Cause::Relinked);
+    }
     match container.state {
         ContainerState::Created => (Change::Start, Cause::NeverStarted),
         ContainerState::Exited { code: 0, .. } if !must_run(wanted, name) => (Change::Keep, Cause::Done),
@@ -148,7 +155,8 @@ fn find<'c>(found: &'c [Container], name: &ComponentName) -> Option<&'c Containe
     found.iter().find(|container| container.component().as_ref() == Some(name))
 }
 
-/// What a component needs, of these: its links and dependencies, and what has to be true of each before it starts.
+/// What a component needs, of these: its links and dependencies, and what has to be true of each before it starts. What
+/// something outside takes the place of is not needed.
 pub(crate) fn needs<'a>(
     spec: &'a EnvironmentSpec,
     members: &BTreeSet<ComponentName>,
@@ -157,7 +165,7 @@ pub(crate) fn needs<'a>(
     let component = &spec.components[name];
     let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started.into()));
     let all = links.chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));
-    all.filter(|(need, _)| *need != name && members.contains(*need)).collect()
+    all.filter(|(need, _)| *need != name && members.contains(*need) && !spec.targets.contains_key(*need)).collect()
 }
 
 /// The members, each after those that it needs. A circle, which no file has, is broken somewhere.
@@ -208,6 +216,7 @@ impl fmt::Display for Cause {
             Self::Missing => f.write_str("it is not there"),
             Self::NeverStarted => f.write_str("it was never started"),
             Self::Changed => f.write_str("its image or its part of the file has changed"),
+            Self::Relinked => f.write_str("its links were switched while it ran"),
             Self::Ended(code) => write!(f, "it has ended with exit code {code}"),
             Self::Needs(need) => write!(f, "`{need}`, which it needs, is new"),
             Self::Runs => f.write_str("it runs and is as the file says"),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::container::{ContainerId, Health};
@@ -57,6 +57,7 @@ impl Scene {
             addresses: BTreeMap::new(),
             published: BTreeMap::new(),
             image: String::new(),
+            networks: Vec::new(),
         });
     }
 
@@ -70,7 +71,7 @@ impl Scene {
 
     fn plan(&self) -> Plan {
         let Self { spec, members, digests, complete, .. } = self;
-        Plan::new(&Wanted { spec, members, digests, complete: *complete }, &self.found)
+        Plan::new(&Wanted { spec, members, digests, relinked: &BTreeSet::new(), complete: *complete }, &self.found)
     }
 }
 

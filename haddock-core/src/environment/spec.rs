@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
 use super::idle::IdlePolicy;
+use super::production::Production;
 use super::settings::{Entry, ServiceSettings};
+use super::target::Target;
 use crate::container::{
     ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
 };
@@ -33,6 +35,10 @@ pub struct EnvironmentSpec {
     pub secrets: BTreeMap<String, DeclaredFile>,
     /// The configs that components name.
     pub configs: BTreeMap<String, DeclaredFile>,
+    /// What is different in a release.
+    pub production: Option<Production>,
+    /// What others reach in place of a component, under its names.
+    pub targets: BTreeMap<ComponentName, Target>,
 }
 
 /// The name of the environment's own network, which components join that name none.
@@ -60,7 +66,7 @@ impl EnvironmentSpec {
     /// What the instances of the service share: the environment without what each version has its own of.
     #[must_use]
     pub fn shared(&self) -> Self {
-        let mut shared = Self { settings: None, idle: None, ..self.clone() };
+        let mut shared = Self { settings: None, idle: None, production: None, ..self.clone() };
         shared.components.retain(|_, component| !component.versioned);
         shared
     }
@@ -78,6 +84,18 @@ impl EnvironmentSpec {
         let links = links.filter(|link| link.component == *target).map(|link| link.alias.to_string());
         let all: BTreeSet<String> = links.chain([target.to_string()]).collect();
         all.into_iter().collect()
+    }
+
+    /// What is outside the environment and a component reaches, each with the aliases under which it does.
+    #[must_use]
+    pub fn reaches<'s>(&self, component: &'s Component) -> BTreeMap<&'s ComponentName, BTreeSet<String>> {
+        let links = component.links.iter().map(|link| (&link.component, link.alias.to_string()));
+        let named = component.depends_on.keys().map(|name| (name, name.to_string()));
+        let mut reached: BTreeMap<&ComponentName, BTreeSet<String>> = BTreeMap::new();
+        for (other, alias) in links.chain(named).filter(|(other, _)| self.targets.contains_key(*other)) {
+            reached.entry(other).or_default().insert(alias);
+        }
+        reached
     }
 
     /// The components of which a release brings its own.

@@ -10,10 +10,11 @@
 //! to run.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
 
@@ -46,6 +47,8 @@ pub struct LocatorCapabilities {
     pub session_count: SessionCount,
     /// A close is atomic with routing: nothing slips in between its look and its effect.
     pub atomic_close: bool,
+    /// It can let requests wait. Without, [`ServiceLocator::hold`] is refused.
+    pub hold: bool,
 }
 
 /// A service locator.
@@ -93,6 +96,25 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// # Errors
     /// [`StaleNumber`](crate::ErrorKind::StaleNumber).
     async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()>;
+
+    /// Lets requests for the instance wait, those of its sessions and those of new ones that no other instance takes:
+    /// until [`resume`](Self::resume), or for `within`, at most 5 min; then they go on. Requests that the instance has
+    /// already are not touched. Nothing of it outlives a restart.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is not listed; [`NotSupported`](crate::ErrorKind::NotSupported)
+    /// without the capability.
+    async fn hold(&self, _service: &ServiceName, _instance: &InstanceId, _within: Duration) -> Result<()> {
+        Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot let requests wait")))
+    }
+
+    /// Lets the requests go on that wait for the instance. One that is not held is left as it is.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) without the capability.
+    async fn resume(&self, _service: &ServiceName, _instance: &InstanceId) -> Result<()> {
+        Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot let requests wait")))
+    }
 
     /// The figures of a service; those of one that it has never heard of are empty, at number 0.0.
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::locator::gateway::Target;
+use crate::locator::gateway::{Hold, Resume, Target};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
@@ -149,7 +149,12 @@ impl fmt::Debug for RemoteGateway {
 #[async_trait]
 impl ServiceLocator for RemoteGateway {
     fn capabilities(&self) -> LocatorCapabilities {
-        LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true }
+        LocatorCapabilities {
+            keeps_sticky_at_zero: true,
+            session_count: SessionCount::Exact,
+            atomic_close: true,
+            hold: true,
+        }
     }
 
     async fn apply(&self, table: &RoutingTable) -> Result<()> {
@@ -162,6 +167,14 @@ impl ServiceLocator for RemoteGateway {
 
     async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
         self.post(service, "evict", &Target { instance: instance.clone(), number }).await
+    }
+
+    async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()> {
+        self.post(service, "hold", &Hold { instance: instance.clone(), within }).await
+    }
+
+    async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()> {
+        self.post(service, "resume", &Resume { instance: instance.clone() }).await
     }
 
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {

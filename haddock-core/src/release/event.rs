@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::name::{ComponentName, InstanceId, RequestId, VersionId};
+use crate::name::{ComponentName, EnvironmentName, InstanceId, RequestId, VersionId};
 use crate::routing::{Number, Share};
 use crate::time::Timestamp;
 
@@ -64,6 +64,9 @@ pub enum Event {
         images: BTreeMap<ComponentName, String>,
         /// The VCS commit, if known.
         commit: Option<String>,
+        /// The environment in which it was tried out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        promoted: Option<EnvironmentName>,
         /// Whether it goes back to an earlier version.
         rollback: bool,
     },

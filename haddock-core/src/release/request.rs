@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::ServiceSettings;
-use crate::name::{ComponentName, RequestId};
+use crate::name::{ComponentName, EnvironmentName, RequestId};
 use crate::time::Timestamp;
 
 /// Something a user wants of a service. The journal keeps it until a step has taken it up, once.
@@ -74,6 +74,12 @@ pub struct NewVersion {
     /// The VCS commit that it was made from, if known.
     #[serde(default)]
     pub commit: Option<String>,
+    /// The ids of its images, where it is known which they are to be; else they are pulled by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<ComponentName, String>,
+    /// The environment in which it was tried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted: Option<EnvironmentName>,
     /// Whether it is put out even if it is what serves already.
     #[serde(default)]
     pub force: bool,
@@ -104,6 +110,8 @@ impl Adoption {
             images: BTreeMap::new(),
             one_shots: BTreeSet::new(),
             commit: None,
+            pins: BTreeMap::new(),
+            promoted: None,
             force: false,
         }
     }

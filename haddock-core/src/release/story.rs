@@ -305,10 +305,11 @@ impl Story {
             },
             Event::ReleaseQueued { .. } => "the release waits until the one in progress has ended".to_owned(),
             Event::ReleaseSkipped { .. } => "a waiting release was overtaken by a newer one".to_owned(),
-            Event::ReleaseStarted { version, images, rollback, .. } => {
+            Event::ReleaseStarted { version, images, rollback, promoted, .. } => {
                 let images: Vec<String> = images.iter().map(|(name, image)| format!("{name}: {image}")).collect();
                 let what = if *rollback { "going back to" } else { "the release of" };
-                format!("{what} version {} begins ({})", version.0, images.join(", "))
+                let tried = promoted.as_ref().map(|name| format!(", tried out as `{name}`")).unwrap_or_default();
+                format!("{what} version {} begins ({}){tried}", version.0, images.join(", "))
             }
             Event::ImagesPinned { version, .. } => format!("the images of version {} are there", version.0),
             Event::ReleaseWaits { version, error } => format!("version {} waits: {error}", version.0),

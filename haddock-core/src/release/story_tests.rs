@@ -33,7 +33,14 @@ fn taken(name: &str) -> Event {
 fn started(name: &str, version: u64) -> Event {
     let images = BTreeMap::from([(crate::ComponentName::new("web").expect("valid"), format!("shop:v{version}"))]);
     let rollback = name.starts_with("rollback");
-    Event::ReleaseStarted { request: request(name), version: VersionId(version), images, commit: None, rollback }
+    Event::ReleaseStarted {
+        request: request(name),
+        version: VersionId(version),
+        images,
+        commit: None,
+        promoted: None,
+        rollback,
+    }
 }
 
 fn starting(instance: &str, version: u64) -> Event {

@@ -93,7 +93,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// runtime's reason.
     async fn start(&self, container: &ContainerId) -> Result<()>;
 
-    /// The container as it is now, or `None` if there is none.
+    /// The container as it is now, or `None` if there is none. A runtime that has names for containers that are not ours
+    /// takes those, too.
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>>;
 
     /// What the container's health check printed last, if it has one and that printed anything.

@@ -91,6 +91,8 @@ mock! {
         async fn apply(&self, table: &RoutingTable) -> Result<()>;
         async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer>;
         async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()>;
+        async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()>;
+        async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()>;
         async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
     }
 }

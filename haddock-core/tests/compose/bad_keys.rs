@@ -37,7 +37,7 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("env_file format", component("env_file: [{ path: a.env, required: false, format: raw }]")),
         ("host", settings("host: shop.example.com")),
         ("notify", settings("notify: [\"https://example.com\"]")),
-        ("production", settings("production: { without: [db] }")),
+        ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
         ("session cookie", settings("session: { cookie: JSESSIONID, idle: 30m }")),
         ("session short", settings("session: JSESSIONID")),
         ("ramp auto", settings("release: { ramp: auto }")),

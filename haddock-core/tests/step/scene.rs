@@ -122,7 +122,7 @@ impl Scene {
         let (now, service) = (self.now, self.service.clone());
         let value = self.engine.containers(now).cloned().collect();
         let capabilities =
-            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true };
+            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true, hold: false };
         let report = match self.cut_off {
             true => Reading::Unknown,
             false => Reading::Known { began: now, value: self.locator.report(&service, now) },
@@ -247,6 +247,8 @@ pub(crate) fn version(number: u64) -> NewVersion {
         images: BTreeMap::from([(component, format!("app:{number}"))]),
         one_shots: Default::default(),
         commit: None,
+        pins: BTreeMap::new(),
+        promoted: None,
         force: false,
     }
 }

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     __version__: str
     from . import testing as testing
     from ._controller import Controller, connect
-    from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, Executed, PlannedChange, Pruned
+    from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, Executed, PlannedChange, Pruned, Switched
     from ._errors import (
         AddressPoolExhausted,
         Busy,
@@ -162,6 +162,7 @@ __all__ = [
     "SimImage",
     "SimLocator",
     "StaleNumber",
+    "Switched",
     "TimedOut",
     "VersionStatus",
     "VirtualTime",
@@ -172,7 +173,7 @@ __all__ = [
 # Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
 _HOMES = {
     "_controller": ("Controller", "connect"),
-    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned"),
+    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned", "Switched"),
     "_errors": (
         "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError",
         "ImageMissing", "InvalidImageReference", "InvalidName", "InvalidValue", "IoError", "JournalCorrupt",

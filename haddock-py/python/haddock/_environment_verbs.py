@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import _git, _native
 from ._bridge import wait, wait_async
-from ._environments import Environment, EnvironmentPlan, Pruned, which
+from ._environments import Environment, EnvironmentPlan, Pruned, Switched, which
+from ._release import Release
 from ._values import Duration, optional_seconds, seconds
 
 if TYPE_CHECKING:
@@ -129,6 +130,91 @@ class EnvironmentVerbs:
     ) -> bool:
         """As `down`, in the running loop."""
         return (await wait_async(self._native.environments().down(which(name, path_of(file)), volumes)))["was_there"]
+
+    def link(
+        self,
+        component: str,
+        target: str | None,
+        *,
+        name: str | None = None,
+        file: Files | None = None,
+        live: bool = False,
+        dry_run: bool = False,
+    ) -> Switched:
+        """Lets what uses `component` use something else in its place; without a target, the component itself again.
+
+        `target` is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT` or `container:NAME`. It is tried first; then what uses the
+        component is started anew with it, or, with `live`, goes on running and finds it at its next look-up. If that does
+        not become ready, the old link is back. Clients that a gateway sends to the environment wait meanwhile. The next
+        `up` brings back what the file says.
+
+        Raises `NotFound`, and `NeverReady` if the target does not answer.
+        """
+        environments = self._native.environments()
+        return Switched._of(wait(environments.link(which(name, path_of(file)), component, target, live, dry_run)))
+
+    async def link_async(
+        self,
+        component: str,
+        target: str | None,
+        *,
+        name: str | None = None,
+        file: Files | None = None,
+        live: bool = False,
+        dry_run: bool = False,
+    ) -> Switched:
+        """As `link`, in the running loop."""
+        switched = self._native.environments().link(which(name, path_of(file)), component, target, live, dry_run)
+        return Switched._of(await wait_async(switched))
+
+    def promote(
+        self,
+        name: str | None = None,
+        service: str | None = None,
+        *,
+        file: Files | None = None,
+        by: str | None = None,
+        force: bool = False,
+    ) -> Release:
+        """Releases what runs in a test environment as a version of its service: the same images, the same file.
+
+        The file's `x-haddock.production` is applied, so that its links lead to production's database; what instances share
+        is brought up if it is missing. Each version is launched anew; the environment stays as it is, its own database with
+        it, until it is taken down. From there on it is a release as any other.
+
+        Raises `Busy` if the environment is not as its file says, `ComposeFile` if versions of it cannot run side by side,
+        `NeverReady` if what a link is to lead to does not answer. Then nothing has changed.
+        """
+        who = by or self._by
+        promoted = self._native.environments().promote(which(name, path_of(file)), service, who, force)
+        return Release(wait(promoted), who)
+
+    async def promote_async(
+        self,
+        name: str | None = None,
+        service: str | None = None,
+        *,
+        file: Files | None = None,
+        by: str | None = None,
+        force: bool = False,
+    ) -> Release:
+        """As `promote`, in the running loop."""
+        who = by or self._by
+        promoted = self._native.environments().promote(which(name, path_of(file)), service, who, force)
+        return Release(await wait_async(promoted), who)
+
+    def plan_promote(
+        self, name: str | None = None, service: str | None = None, *, file: Files | None = None
+    ) -> list[str]:
+        """What `promote` would do, step by step, for people."""
+        return wait(self._native.environments().plan_promote(which(name, path_of(file)), service))["steps"]
+
+    async def plan_promote_async(
+        self, name: str | None = None, service: str | None = None, *, file: Files | None = None
+    ) -> list[str]:
+        """As `plan_promote`, in the running loop."""
+        planned = self._native.environments().plan_promote(which(name, path_of(file)), service)
+        return (await wait_async(planned))["steps"]
 
     def keep(self, name: str | None = None, *, file: Files | None = None, time: Duration) -> str:
         """Keeps an environment for that long, whether or not anybody uses it; its name. See `prune`."""

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _git, _native
 from ._bridge import wait, wait_async
 from ._errors import NotFound, NotSupported
+from ._release import Release
 from ._results import Result, changed
-from ._values import Duration, seconds
+from ._values import Duration, seconds, who
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -80,6 +81,24 @@ class Pruned(Result):
     @staticmethod
     def _of(data: dict[str, Any]) -> Pruned:
         return Pruned(data["name"], data["verdict"], data.get("for_ms", 0) / 1000, data.get("why", ""))
+
+
+@dataclass(frozen=True)
+class Switched(Result):
+    """What came of switching a link, or would."""
+
+    name: str
+    """The environment."""
+    changes: list[PlannedChange]
+    """What became of its components; empty if they went on running."""
+    users: list[str]
+    """The components that use the link."""
+    verified: list[str]
+    """Those of them within which the alias was looked up, and found to be the target's alone."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Switched:
+        return Switched(data["name"], _changes(data), data["users"], data["verified"])
 
 
 @dataclass(frozen=True)
@@ -175,6 +194,33 @@ class Environment(Result):
         """As `exec`, in the running loop."""
         ran = self._environments().exec(self.name, component, list(command), seconds(within))
         return Executed(**await wait_async(ran))
+
+    def promote(self, service: str | None = None, *, by: str | None = None, force: bool = False) -> Release:
+        """Releases what runs here as a version of its service, with the production settings of its file.
+
+        The same images by digest, and the same file; each version is launched anew, beside this environment, which stays
+        as it is with its own database until it is taken down. Without `by` it is who is asking here. See
+        `Controller.promote`.
+        """
+        asking = by or who()
+        return Release(wait(self._environments().promote(which(self.name), service, asking, force)), asking)
+
+    async def promote_async(
+        self, service: str | None = None, *, by: str | None = None, force: bool = False
+    ) -> Release:
+        """As `promote`, in the running loop."""
+        asking = by or who()
+        promoted = self._environments().promote(which(self.name), service, asking, force)
+        return Release(await wait_async(promoted), asking)
+
+    def link(self, component: str, target: str | None, *, live: bool = False) -> Switched:
+        """Lets what uses a component use something else in its place; see `Controller.link`."""
+        return Switched._of(wait(self._environments().link(which(self.name), component, target, live, False)))
+
+    async def link_async(self, component: str, target: str | None, *, live: bool = False) -> Switched:
+        """As `link`, in the running loop."""
+        switched = self._environments().link(which(self.name), component, target, live, False)
+        return Switched._of(await wait_async(switched))
 
     def down(self, *, volumes: bool = False) -> None:
         """Stops and removes it; `volumes` its volumes, too. It is no error if that has been done."""

@@ -8,8 +8,7 @@ use super::keys::nearest;
 use super::reader::{Cursor, Reader, listed};
 use super::resolve::{Purpose, ResolveOptions, TAG};
 use super::service;
-use crate::container::MountKind;
-use crate::environment::Entry;
+use crate::environment::{Entry, side_by_side};
 use crate::name::ComponentName;
 
 /// Checks what components say about each other, and tells which are versioned.
@@ -169,25 +168,19 @@ pub(super) fn find_entry(
     None
 }
 
-/// What two versions of a component cannot both have: data that they write, and a name.
+/// What two versions of a component cannot both have: data that they write, a name, a port of the host.
 fn check_side_by_side(reader: &mut Reader<'_>, name: &ComponentName, draft: &service::Draft<'_>) {
-    for (mount, at) in draft.mounts.iter().filter(|(mount, _)| !mount.read_only) {
-        let what = match (mount.kind, &mount.source) {
-            (MountKind::Volume, Some(volume)) => format!("volume `{volume}`"),
-            (MountKind::Bind, Some(path)) => format!("folder `{path}` of the host"),
-            _ => continue,
-        };
-        let message = format!("versioned component `{name}` writes to {what}, as would every other version of it");
-        let hint = format!("list `{name}` under `x-haddock.shared`, or mount it to read only, with `:ro`");
-        reader.wrong(at, message, hint);
-    }
-    if let (Some(at), Some(own)) = (&draft.container_name_at, &draft.body.container_name) {
-        let message = format!("versioned component `{name}` has the name `{own}`, which only one container can have");
-        reader.wrong(at, message, format!("remove `container_name`, or list `{name}` under `x-haddock.shared`"));
-    }
-    if draft.body.replicas.is_some_and(|replicas| replicas != 1) {
-        let hint = "remove it, and set `x-haddock.release.replicas`: that many instances of the whole";
-        reader.wrong(&draft.cursor, format!("versioned component `{name}` has `replicas`"), hint);
+    let name_at = draft.container_name_at.as_ref().unwrap_or(&draft.cursor);
+    let ports_at = draft.ports_at.as_ref().unwrap_or(&draft.cursor);
+    let mounts = draft.mounts.iter().map(|(mount, at)| (at, side_by_side::of_mount(name, mount)));
+    let own = side_by_side::of_name(name, draft.body.container_name.as_deref());
+    let replicas = side_by_side::of_replicas(name, draft.body.replicas);
+    let port = draft.body.ports.iter().find_map(|port| side_by_side::of_port(name, port));
+    let others = [(name_at, own), (&draft.cursor, replicas), (ports_at, port)];
+    for (at, conflict) in mounts.chain(others) {
+        if let Some((message, hint)) = conflict {
+            reader.wrong(at, message, hint);
+        }
     }
 }
 
@@ -201,17 +194,6 @@ pub(super) fn check_release(
     let versioned = |name: &ComponentName| reasons.get(name).is_some_and(Reason::is_versioned);
     for (name, draft) in drafts.iter().filter(|(name, _)| versioned(name)) {
         check_side_by_side(reader, name, draft);
-        let Some((at, port)) = draft.ports_at.as_ref().zip(draft.body.ports.iter().find(|port| port.host.is_some()))
-        else {
-            continue;
-        };
-        let (host, inside) = (port.host.unwrap_or_default(), port.container);
-        let message =
-            format!("versioned component `{name}` claims port {host} of the host, which only one version can have");
-        let hint = format!(
-            "write `\"{inside}\"` and let the gateway listen on {host}, or list `{name}` under `x-haddock.shared`"
-        );
-        reader.wrong(at, message, hint);
     }
     if let Some(entry) = entry.filter(|entry| !versioned(&entry.component)) {
         let name = &entry.component;

@@ -1,16 +1,17 @@
 //! `x-haddock`: the settings of the service.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::keys;
 use super::ports::port;
 use super::reader::{Cursor, Reader};
 use super::tree::Value;
+use crate::container::Sensitive;
 use crate::environment::idle::IdlePolicy;
-use crate::environment::{Drain, Queue, Readiness, ReleaseSettings, Stage, value};
+use crate::environment::{Drain, Entry, Production, Queue, Readiness, ReleaseSettings, Stage, Target, value};
 use crate::error::{Error, ErrorKind};
-use crate::name::ServiceName;
+use crate::name::{ComponentName, ServiceName};
 use crate::routing::{SessionPolicy, Share};
 
 /// The settings as they were read, before the components are known.
@@ -23,6 +24,15 @@ pub(super) struct Draft<'t> {
     pub(super) shared: Vec<(String, Cursor<'t>)>,
     pub(super) release: ReleaseSettings,
     pub(super) idle: Option<IdlePolicy>,
+    pub(super) production: Option<DraftProduction<'t>>,
+}
+
+/// `production`, each name with its place.
+#[derive(Default)]
+pub(super) struct DraftProduction<'t> {
+    links: Vec<(String, Cursor<'t>, Option<Target>)>,
+    without: Vec<(String, Cursor<'t>)>,
+    variables: Vec<(String, Cursor<'t>, BTreeMap<String, Sensitive>)>,
 }
 
 /// `entry: component:port`.
@@ -55,6 +65,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
                 }
             }
             "idle" => draft.idle = read_idle(reader, at),
+            "production" => draft.production = read_production(reader, at),
             _ => draft.release = read_release(reader, at).unwrap_or_default(),
         }
     }
@@ -158,6 +169,72 @@ fn read_idle<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<IdlePol
         reader.wrong(cursor, "it is removed before it is stopped", "make `remove_after` the longer one");
     }
     Some(idle)
+}
+
+/// `{ links, without, variables }`.
+fn read_production<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DraftProduction<'t>> {
+    let mut production = DraftProduction::default();
+    for entry in reader.known_entries(cursor, &keys::PRODUCTION)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "links" => {
+                for link in reader.entries(at).unwrap_or_default() {
+                    let target = reader.value(&link.value, str::parse);
+                    production.links.push((link.key.text.clone(), link.value, target));
+                }
+            }
+            "without" => {
+                for item in reader.items(at).unwrap_or_default() {
+                    if let Some(name) = reader.text(&item) {
+                        production.without.push((name, item));
+                    }
+                }
+            }
+            _ => {
+                for of in reader.entries(at).unwrap_or_default() {
+                    let mut all = BTreeMap::new();
+                    for variable in reader.entries(&of.value).unwrap_or_default() {
+                        if let Some(value) = reader.filled(&variable.value) {
+                            all.insert(variable.key.text.clone(), Sensitive::new(value.text));
+                        }
+                    }
+                    production.variables.push((of.key.text.clone(), of.value, all));
+                }
+            }
+        }
+    }
+    Some(production)
+}
+
+/// The settings of production, each name with an error if there is no such component.
+pub(super) fn production(
+    reader: &mut Reader<'_>,
+    draft: Option<DraftProduction<'_>>,
+    known: &BTreeSet<&str>,
+    entry: Option<&Entry>,
+) -> Option<Production> {
+    let DraftProduction { links, without, variables } = draft?;
+    let mut check = |name: &str, cursor: &Cursor<'_>, gone: bool| {
+        if !known.contains(name) {
+            super::fit::no_such_component(reader, cursor, name, known);
+            return None;
+        }
+        if gone && entry.is_some_and(|entry| entry.component.as_str() == name) {
+            reader.wrong(cursor, format!("`{name}` takes the traffic, so no release can do without it"), "remove it");
+        }
+        ComponentName::new(name).ok()
+    };
+    let mut production = Production::default();
+    for (name, cursor, target) in links {
+        production.links.extend(check(&name, &cursor, true).zip(target));
+    }
+    for (name, cursor) in without {
+        production.without.extend(check(&name, &cursor, true));
+    }
+    for (name, cursor, all) in variables {
+        production.variables.extend(check(&name, &cursor, false).map(|name| (name, all)));
+    }
+    Some(production)
 }
 
 fn read_release<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<ReleaseSettings> {

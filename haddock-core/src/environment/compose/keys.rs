@@ -361,13 +361,20 @@ pub(super) static HEALTH_CHECK: Keys = Keys {
 
 pub(super) static HADDOCK: Keys = Keys {
     what: "`x-haddock`",
-    supported: &["service", "entry", "ready", "session", "shared", "release", "idle"],
-    planned: &[("host", LATER), ("notify", LATER), ("production", LATER)],
+    supported: &["service", "entry", "ready", "session", "shared", "release", "idle", "production"],
+    planned: &[("host", LATER), ("notify", LATER)],
     extensible: false,
 };
 
 pub(super) static IDLE: Keys =
     Keys { what: "`idle`", supported: &["stop_after", "remove_after"], planned: &[], extensible: false };
+
+pub(super) static PRODUCTION: Keys = Keys {
+    what: "`production`",
+    supported: &["links", "without", "variables"],
+    planned: &[("hosts", LATER)],
+    extensible: false,
+};
 
 pub(super) static READY: Keys =
     Keys { what: "`ready`", supported: &["http", "within"], planned: &[], extensible: false };

@@ -190,6 +190,8 @@ impl ComposeFile {
         let reasons = relate(reader, &drafts, &settings, options);
         drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
+        let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
+        let production = haddock::production(reader, settings.production.take(), &known, entry.as_ref());
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
         }
@@ -215,7 +217,7 @@ impl ComposeFile {
         });
         Some((
             service,
-            declared.of(EnvironmentSpec { settings, idle, components, ..EnvironmentSpec::default() }),
+            declared.of(EnvironmentSpec { settings, idle, production, components, ..EnvironmentSpec::default() }),
             reasons,
         ))
     }

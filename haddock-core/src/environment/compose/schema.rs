@@ -39,6 +39,7 @@ pub fn schema() -> Value {
             }
             _ => duration("How long it may be unused before it is removed, its volumes kept. Default: for ever."),
         }),
+        "production" => production(),
         other => unreachable!("`{other}` is in the list of keys"),
     });
     let top = [
@@ -87,6 +88,34 @@ fn session() -> Value {
             "description": "Paths on which a request opens no session.",
             "type": "array",
             "items": path("A path, without query."),
+        }),
+        other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn production() -> Value {
+    object(&keys::PRODUCTION, |key| match key {
+        "links" => json!({
+            "description": "What takes the place of a component in a release; the component itself is not started.",
+            "type": "object",
+            "additionalProperties": {
+                "type": "string",
+                "pattern": "^tcp://.+:[0-9]{1,5}$|^container:.+$|^[^/:]+/[^/:]+$|\\$",
+            },
+        }),
+        "without" => json!({
+            "description": "Components that a release does without.",
+            "type": "array",
+            "items": { "type": "string" },
+            "uniqueItems": true,
+        }),
+        "variables" => json!({
+            "description": "Environment variables that components have in a release, by component.",
+            "type": "object",
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": { "type": ["string", "number", "boolean"] },
+            },
         }),
         other => unreachable!("`{other}` is in the list of keys"),
     })

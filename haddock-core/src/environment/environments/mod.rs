@@ -10,9 +10,12 @@
 //! that was killed is finished by the next, and a second one finds nothing to do. Of two at once for one name, one waits
 //! for the other.
 
+mod link;
 mod lock;
 mod monitor;
 mod ready;
+mod record;
+mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,7 +25,10 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use self::lock::Locks;
+pub use self::link::{Door, Switch, Switched};
 pub use self::monitor::{Claim, Pruned};
+use self::record::Record;
+pub use self::record::TriedOut;
 use super::launch::{LaunchPlan, Launched, launch, remove, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
@@ -154,7 +160,21 @@ impl Environments {
     /// name on this engine; [`PortTaken`](ErrorKind::PortTaken).
     pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
         let _turn = self.locks.take(name).await?;
-        let Prepared { wanted, found, plan } = self.prepare(name, spec, options).await?;
+        let prepared = self.prepare(name, spec, options).await?;
+        let UpOptions { only, by, commit, file, .. } = options.clone();
+        let live = self.record(Some(name))?.unwrap_or_default().live;
+        let links = BTreeMap::new();
+        let mut record = Record { spec: self.specs.put(spec)?, only, by, commit, file, links, live };
+        self.put_record(name, &record)?;
+        let up = self.carry_out(name, prepared, options.keep_on_failure).await?;
+        record.live.clear();
+        self.put_record(name, &record)?;
+        Ok(up)
+    }
+
+    /// Brings an environment to what was prepared.
+    async fn carry_out(&self, name: &EnvironmentName, prepared: Prepared, keep_on_failure: bool) -> Result<Up> {
+        let Prepared { wanted, found, plan } = prepared;
         let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
         let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
         let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
@@ -167,8 +187,8 @@ impl Environments {
         match launched.await {
             Ok(Launched { .. }) => Ok(Up { plan, environment: self.get(name).await? }),
             Err(error) => {
-                if !options.keep_on_failure {
-                    self.undo(&wanted.instance, &kept.into_iter().map(|it| it.id).collect()).await;
+                if !keep_on_failure {
+                    self.undo(name, &wanted.instance, &kept.into_iter().map(|it| it.id).collect()).await;
                 }
                 Err(error)
             }
@@ -188,6 +208,7 @@ impl Environments {
         options: &UpOptions,
         missing_only: bool,
     ) -> Result<Option<Up>> {
+        let spec = spec.in_production()?;
         let Some(name) = spec.shared_by().map(EnvironmentName::shared_by) else { return Ok(None) };
         let shared = spec.shared();
         let mut options = options.clone();
@@ -326,7 +347,9 @@ impl Environments {
         let digests: BTreeMap<ComponentName, String> =
             images.iter().map(|(name, image)| (name.clone(), self.specs.fingerprint(spec, name, image))).collect();
         let complete = options.only.is_empty();
-        let plan = Plan::new(&Wanted { spec, members: &members, digests: &digests, complete }, &found);
+        let relinked = self.record(Some(name))?.unwrap_or_default().live;
+        let wanted = Wanted { spec, members: &members, digests: &digests, relinked: &relinked, complete };
+        let plan = Plan::new(&wanted, &found);
         let told = [
             (label::BY, Some(&options.by)),
             (label::COMMIT, options.commit.as_ref()),
@@ -353,10 +376,11 @@ impl Environments {
     }
 
     /// Removes what is there beyond these containers. The error that led to it is what counts.
-    async fn undo(&self, uid: &InstanceId, kept: &BTreeSet<ContainerId>) {
+    async fn undo(&self, name: &EnvironmentName, uid: &InstanceId, kept: &BTreeSet<ContainerId>) {
         let selector = Selector::environment(&self.journal, uid);
         let undone = async {
             if kept.is_empty() {
+                self.specs.remove_note(&record::note(name));
                 return teardown(&*self.runtime, &self.journal, uid).await;
             }
             let mut made = self.runtime.list(&selector).await?;

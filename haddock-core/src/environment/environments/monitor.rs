@@ -164,10 +164,8 @@ impl Environments {
 
     /// Forgets what was noted of it.
     pub(super) fn forget(&self, name: &EnvironmentName) {
-        for kind in ["claim", "idle"] {
-            if let Ok(path) = self.note(name, kind) {
-                let _ = std::fs::remove_file(path);
-            }
+        for kind in ["claim", "idle", "up"] {
+            self.specs.remove_note(&format!("{name}.{kind}"));
         }
     }
 

@@ -9,6 +9,7 @@
 
 mod failure;
 mod health;
+mod outside;
 mod plan;
 mod teardown;
 
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 pub use failure::exited;
 pub(crate) use failure::{unhealthy, with_logs};
 pub(crate) use health::passes;
+pub(crate) use outside::{Place, locate, reached};
 pub use plan::LaunchPlan;
 use plan::Order;
 pub(crate) use teardown::remove;
@@ -119,11 +121,13 @@ async fn create(
         });
         try_join_all(missing).await?;
     }
+    let outside = outside::find(runtime, plan).await?;
     let volumes = plan.volumes();
     try_join_all(volumes.iter().map(|volume| runtime.create_volume(volume))).await?;
     let there = runtime.list(&ours).await?;
     let created = order.keys().map(|name| async {
-        let spec = plan.container(name, &plan.spec.components[name])?;
+        let mut spec = plan.container(name, &plan.spec.components[name])?;
+        plan.reach(name, &outside, &mut spec);
         // One that is on its way out is waited for by `create`.
         let existing = there.iter().find(|it| it.name == spec.name && it.state != ContainerState::Removing);
         let id = match existing {

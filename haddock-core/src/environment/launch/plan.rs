@@ -232,9 +232,10 @@ impl LaunchPlan {
             first.links.clone_from(&component.external_links);
         }
         if let Some(shared) = &self.shared {
-            let outside = component.links.iter().filter(|link| !self.members.contains(&link.component));
+            let elsewhere = |name: &ComponentName| self.members.contains(name) || self.spec.targets.contains_key(name);
+            let outside = component.links.iter().filter(|link| !elsewhere(&link.component));
             let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            let named = component.depends_on.keys().filter(|need| !self.members.contains(*need));
+            let named = component.depends_on.keys().filter(|need| !elsewhere(need));
             let named = named.map(|need| (need, need.to_string()));
             for (need, alias) in outside.map(|link| (&link.component, link.alias.to_string())).chain(named) {
                 let Some(other) = self.spec.components.get(need) else { continue };

@@ -90,6 +90,44 @@ impl SpecStore {
         self.digest(&text.expect("plain data can be written as JSON"))
     }
 
+    /// Writes down something beside the specifications, under a name with a dot in it.
+    pub(crate) fn put_note(&self, name: &str, text: Vec<u8>) -> Result<()> {
+        match &self.place {
+            Place::Memory(all) => {
+                lock(all).insert(name.to_owned(), text);
+                Ok(())
+            }
+            Place::Folder(folder) => {
+                let path = folder.join(name);
+                write(&path, &text).map_err(|error| failed("write", &path, &error))
+            }
+        }
+    }
+
+    /// What was written down under that name last.
+    pub(crate) fn note(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match &self.place {
+            Place::Memory(all) => Ok(lock(all).get(name).cloned()),
+            Place::Folder(folder) => {
+                let path = folder.join(name);
+                match fs::read(&path) {
+                    Ok(text) => Ok(Some(text)),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                    Err(error) => Err(failed("read", &path, &error)),
+                }
+            }
+        }
+    }
+
+    /// Forgets what was written down under that name.
+    pub(crate) fn remove_note(&self, name: &str) {
+        match &self.place {
+            Place::Memory(all) => _ = lock(all).remove(name),
+            // Whoever could not remove it has lost it already.
+            Place::Folder(folder) => _ = fs::remove_file(folder.join(name)),
+        }
+    }
+
     /// The folder; `None`: it is in memory.
     pub(crate) fn folder(&self) -> Option<&Path> {
         match &self.place {
@@ -139,7 +177,7 @@ impl SpecStore {
     pub fn retain(&self, digests: &BTreeSet<String>) -> Result<()> {
         let folder = match &self.place {
             Place::Memory(specs) => {
-                lock(specs).retain(|digest, _| digests.contains(digest));
+                lock(specs).retain(|digest, _| digest.contains('.') || digests.contains(digest));
                 return Ok(());
             }
             Place::Folder(folder) => folder,

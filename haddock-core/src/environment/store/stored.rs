@@ -1,7 +1,7 @@
 //! What is written: a specification with its values readable. What is not set is left out, so that what was written by
 //! an older version keeps its digest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::container::{
 use crate::environment::idle::IdlePolicy;
 use crate::environment::{
     Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition, EnvironmentSpec,
-    FileSource, FileUse, Link, PullPolicy, ServiceSettings,
+    FileSource, FileUse, Link, Production, PullPolicy, ServiceSettings, Target,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
@@ -33,6 +33,18 @@ pub(super) struct Stored {
     secrets: BTreeMap<String, StoredFile>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     configs: BTreeMap<String, StoredFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    production: Option<StoredProduction>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    targets: BTreeMap<ComponentName, Target>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredProduction {
+    links: BTreeMap<ComponentName, Target>,
+    without: BTreeSet<ComponentName>,
+    variables: BTreeMap<ComponentName, BTreeMap<String, String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -108,12 +120,32 @@ struct StoredLink {
 impl From<&EnvironmentSpec> for Stored {
     fn from(spec: &EnvironmentSpec) -> Self {
         // Taken apart by name, so that a new field cannot be forgotten here.
-        let EnvironmentSpec { settings, idle, components, networks, volumes, secrets, configs } = spec.clone();
+        let EnvironmentSpec {
+            settings,
+            idle,
+            components,
+            networks,
+            volumes,
+            secrets,
+            configs,
+            production,
+            targets,
+        } = spec.clone();
         let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
         let files = |files: BTreeMap<String, DeclaredFile>| -> BTreeMap<String, StoredFile> {
             files.into_iter().map(|(name, file)| (name, file.into())).collect()
         };
-        Self { settings, idle, components, networks, volumes, secrets: files(secrets), configs: files(configs) }
+        Self {
+            settings,
+            idle,
+            components,
+            networks,
+            volumes,
+            secrets: files(secrets),
+            configs: files(configs),
+            production: production.map(Into::into),
+            targets,
+        }
     }
 }
 
@@ -131,6 +163,8 @@ impl Stored {
             volumes: self.volumes,
             secrets: files(self.secrets),
             configs: files(self.configs),
+            production: self.production.map(Into::into),
+            targets: self.targets,
         })
     }
 
@@ -144,9 +178,27 @@ impl Stored {
             };
             part.secrets = used(&component.secrets, &spec.secrets);
             part.configs = used(&component.configs, &spec.configs);
+            let reached = spec.reaches(component).into_keys();
+            part.targets = reached.map(|other| (other.clone(), spec.targets[other].clone())).collect();
             part.components = BTreeMap::from([(name.clone(), component.clone())]);
         }
         Self::from(&part)
+    }
+}
+
+impl From<Production> for StoredProduction {
+    fn from(Production { links, without, variables }: Production) -> Self {
+        let readable = |(name, value): (String, Sensitive)| (name, value.expose().to_owned());
+        let variables = variables.into_iter().map(|(of, all)| (of, all.into_iter().map(readable).collect()));
+        Self { links, without, variables: variables.collect() }
+    }
+}
+
+impl From<StoredProduction> for Production {
+    fn from(StoredProduction { links, without, variables }: StoredProduction) -> Self {
+        let hidden = |(name, value): (String, String)| (name, Sensitive::new(value));
+        let variables = variables.into_iter().map(|(of, all)| (of, all.into_iter().map(hidden).collect()));
+        Self { links, without, variables: variables.collect() }
     }
 }
 

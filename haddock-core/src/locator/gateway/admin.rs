@@ -8,6 +8,8 @@
 //!   POST /v1/services/SERVICE/apply       RoutingTable               → null
 //!   POST /v1/services/SERVICE/close       { instance, number }       → CloseAnswer
 //!   POST /v1/services/SERVICE/evict       { instance, number }       → null
+//!   POST /v1/services/SERVICE/hold        { instance, within }       → null     within: milliseconds
+//!   POST /v1/services/SERVICE/resume      { instance }               → null
 //! ```
 //!
 //! Bodies are JSON. An error is a serialised [`Error`], with a status for those who read no further.
@@ -21,6 +23,7 @@ use std::net::{IpAddr, TcpListener as StdTcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -37,7 +40,7 @@ use tokio::net::TcpListener;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{Number, RoutingTable};
+use crate::routing::{Number, RoutingTable, millis};
 
 use super::config::GatewayBuilder;
 use super::key::read_token;
@@ -53,6 +56,20 @@ const LARGEST_BODY: usize = 4 * 1024 * 1024;
 pub(in crate::locator) struct Target {
     pub(in crate::locator) instance: InstanceId,
     pub(in crate::locator) number: Number,
+}
+
+/// Which instance to hold, and for how long.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::locator) struct Hold {
+    pub(in crate::locator) instance: InstanceId,
+    #[serde(with = "millis")]
+    pub(in crate::locator) within: Duration,
+}
+
+/// Which instance to let go.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::locator) struct Resume {
+    pub(in crate::locator) instance: InstanceId,
 }
 
 /// The token that callers need. Without one the API stays on the loopback.
@@ -110,7 +127,7 @@ async fn accept(admin: Arc<Admin>, listener: TcpListener) {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a caller of the admin API");
-                crate::time::sleep(std::time::Duration::from_millis(10)).await;
+                crate::time::sleep(Duration::from_millis(10)).await;
                 continue;
             }
         };
@@ -199,6 +216,14 @@ impl Admin {
             ["v1", "services", service, "evict"] if post => {
                 let Target { instance, number } = read(body).await?;
                 Ok(json(StatusCode::OK, &self.locator.evict(&ServiceName::new(service)?, &instance, number).await?))
+            }
+            ["v1", "services", service, "hold"] if post => {
+                let Hold { instance, within } = read(body).await?;
+                Ok(json(StatusCode::OK, &self.locator.hold(&ServiceName::new(service)?, &instance, within).await?))
+            }
+            ["v1", "services", service, "resume"] if post => {
+                let Resume { instance } = read(body).await?;
+                Ok(json(StatusCode::OK, &self.locator.resume(&ServiceName::new(service)?, &instance).await?))
             }
             _ => {
                 let message = format!("the admin API has no `{} {}`", parts.method, parts.uri.path());

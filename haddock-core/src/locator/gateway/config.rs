@@ -37,13 +37,15 @@ pub struct Limits {
     pub answer_within: Duration,
     /// How long an idle connection to an instance is kept.
     pub pool_idle: Duration,
+    /// Requests of each service that may wait at once while an instance is held; more are answered with 503.
+    pub held: usize,
     /// Sessions of each service that can be counted, 32 bytes each. With more, the counts are unknown.
     pub sessions: u32,
 }
 
 impl Default for Limits {
     /// 16 KiB and 100 lines of head within 10 s; 75 s kept alive; 60 s stalled; 10 000 connections; 2 s to connect and
-    /// to retry; 5 min to answer; 15 s in the pool; a million sessions.
+    /// to retry; 5 min to answer; 15 s in the pool; 10 000 that wait; a million sessions.
     fn default() -> Self {
         Self {
             header_bytes: 16 * 1024,
@@ -56,6 +58,7 @@ impl Default for Limits {
             retry_within: Duration::from_secs(2),
             answer_within: Duration::from_secs(300),
             pool_idle: Duration::from_secs(15),
+            held: 10_000,
             sessions: 1_000_000,
         }
     }

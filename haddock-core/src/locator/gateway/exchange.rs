@@ -17,7 +17,7 @@ use super::client::ClientBody;
 use super::cookie::{self, Claim};
 use super::headers::{self, Refusal, Seen};
 use super::passage::{Answer, Passage, ResponseBody};
-use super::routing::Outcome;
+use super::routing::{Outcome, Placement};
 use super::service::Service;
 use super::upstream::{self, Upstream};
 use super::worker::Connection;
@@ -60,6 +60,7 @@ fn refuse(Refusal(status, why): Refusal) -> Response<ResponseBody> {
 }
 
 const NOWHERE: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance takes new sessions");
+const TOO_MANY_WAIT: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait for the instance");
 const NO_ANSWER: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance did not answer");
 const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance cannot be reached");
 
@@ -70,7 +71,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let service = connection.service(parts.headers.get(header::HOST)).ok_or(NOWHERE)?;
     let https = connection.came_by_https(&parts.headers);
 
-    let (passage, ours) = enter(connection, &service, &parts, &seen)?;
+    let (passage, ours) = enter(connection, &service, &parts, &seen).await?;
     if seen.cookie && ours {
         strip_cookie(&mut parts.headers, &service.cookie);
     }
@@ -105,7 +106,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
 
 /// Gives the request its place. Says whether there was a cookie of our name, which is not for the instance to see.
 /// Without one, the client may have a session from before its instance was adopted.
-fn enter(
+async fn enter(
     connection: &Arc<Connection>,
     service: &Arc<Service>,
     parts: &request::Parts,
@@ -121,17 +122,33 @@ fn enter(
             }
         }
     }
+    loop {
+        if let Some(placed) = place(connection, service, parts, claim, seen.cookie && !ours) {
+            let placement = placed.ok_or(NOWHERE)?;
+            return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), ours));
+        }
+        if !service.wait(claim.as_ref(), connection.limits().held).await {
+            return Err(TOO_MANY_WAIT);
+        }
+    }
+}
+
+/// Decides where the request goes; `None`: it has to wait.
+fn place(
+    connection: &Connection,
+    service: &Service,
+    parts: &request::Parts,
+    claim: Option<Claim<'_>>,
+    foreign: bool,
+) -> Option<Option<Placement>> {
     let now = connection.now();
     let path = parts.uri.path();
     let mut routing = service.routing();
-    let adopted = if seen.cookie && !ours {
-        routing.place_foreign(|name| carries(&parts.headers, name), path, now)
-    } else {
-        None
-    };
-    let placement = adopted.or_else(|| routing.place(claim, path, &[], now)).ok_or(NOWHERE)?;
-    drop(routing);
-    Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), ours))
+    if routing.held(claim.as_ref(), now).is_some() {
+        return None;
+    }
+    let adopted = if foreign { routing.place_foreign(|name| carries(&parts.headers, name), path, now) } else { None };
+    Some(adopted.or_else(|| routing.place(claim, path, &[], now)))
 }
 
 /// Whether the application has set a cookie of that name, or any.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -41,7 +42,12 @@ impl GatewayLocator {
 #[async_trait]
 impl ServiceLocator for GatewayLocator {
     fn capabilities(&self) -> LocatorCapabilities {
-        LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true }
+        LocatorCapabilities {
+            keeps_sticky_at_zero: true,
+            session_count: SessionCount::Exact,
+            atomic_close: true,
+            hold: true,
+        }
     }
 
     async fn apply(&self, table: &RoutingTable) -> Result<()> {
@@ -57,6 +63,18 @@ impl ServiceLocator for GatewayLocator {
     async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
         let (service, instance) = (service.clone(), instance.clone());
         self.carry_out(move |services| services.get_or_make(&service)?.evict(&instance, number)).await
+    }
+
+    async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()> {
+        let unknown = || Error::new(ErrorKind::NotFound, format!("the gateway knows no service `{service}`"));
+        self.services.get(service).ok_or_else(unknown)?.hold(instance, within)
+    }
+
+    async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()> {
+        if let Some(service) = self.services.get(service) {
+            service.resume(instance);
+        }
+        Ok(())
     }
 
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {

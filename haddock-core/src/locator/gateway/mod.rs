@@ -51,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 
-pub(super) use admin::Target;
+pub(super) use admin::{Hold, Resume, Target};
 pub use config::{GatewayBuilder, Limits};
 
 use key::Keys;

@@ -43,6 +43,8 @@ struct Instance {
     /// `None`: not listed.
     share: Option<Share>,
     closed: bool,
+    /// Until when requests for it wait.
+    held: Option<Timestamp>,
     /// Closed by an eviction: what the session table still holds of it counts no more.
     evicted: bool,
     live: u64,
@@ -64,6 +66,10 @@ struct Instance {
 impl Instance {
     fn takes_requests(&self) -> bool {
         self.share.is_some() && !self.closed
+    }
+
+    fn held_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.held.filter(|until| now < *until)
     }
 }
 
@@ -115,6 +121,8 @@ pub(super) struct Routing {
     ignored: Shares,
     /// The instance that was adopted with sessions that are not in the table.
     adopted: Option<(u32, Adopted)>,
+    /// Whether any instance was ever held since the last was let go.
+    holds: bool,
     last_id: u64,
 }
 
@@ -134,6 +142,7 @@ impl Routing {
             new: Shares::default(),
             ignored: Shares::default(),
             adopted: None,
+            holds: false,
             last_id: seed,
         }
     }
@@ -225,6 +234,16 @@ impl Routing {
         self.weigh();
     }
 
+    /// Lets requests for the instance wait until then; `None`: no longer. Answers whether it is listed.
+    pub(super) fn hold(&mut self, id: &InstanceId, until: Option<Timestamp>) -> bool {
+        let Some(at) = self.by_id.get(id) else { return false };
+        let instance = &mut self.instances[*at as usize];
+        instance.held = until;
+        let listed = instance.takes_requests();
+        self.holds = self.instances.iter().any(|instance| instance.held.is_some());
+        listed
+    }
+
     /// All figures. Exact once [`sweep`](Self::sweep) has got to the end.
     pub(super) fn report(&self, now: Timestamp) -> LocatorReport {
         let mut instances = BTreeMap::new();
@@ -253,6 +272,25 @@ impl Routing {
 
     // ---- what a request asks for ---------------------------------------------------------------------------------
 
+    /// Until when a request with that claim has to wait, if it has to.
+    #[inline]
+    pub(super) fn held(&self, claim: Option<&Claim<'_>>, now: Timestamp) -> Option<Timestamp> {
+        if self.holds { self.held_now(claim, now) } else { None }
+    }
+
+    fn held_now(&self, claim: Option<&Claim<'_>>, now: Timestamp) -> Option<Timestamp> {
+        let own = claim.and_then(|claim| Some(&self.instances[*self.by_id.get(claim.instance)? as usize]));
+        if let Some(own) = own.filter(|own| own.takes_requests()) {
+            return own.held_at(now);
+        }
+        // It may be of a session that the adopted instance has from before.
+        if let Some(until) = self.adopted.as_ref().and_then(|(at, _)| self.instances[*at as usize].held_at(now)) {
+            return Some(until);
+        }
+        let takers = self.instances.iter().filter(|it| !it.closed && it.share.is_some_and(|share| !share.is_zero()));
+        takers.map(|taker| taker.held_at(now)).collect::<Option<Vec<_>>>()?.into_iter().min()
+    }
+
     /// Decides where a request goes. `tried`: instances that could not be reached with it. `None`: nowhere.
     pub(super) fn place(
         &mut self,
@@ -267,8 +305,10 @@ impl Routing {
             return Some(placement);
         }
         let ignored = self.is_ignored(path);
-        let shares = if ignored { &mut self.ignored } else { &mut self.new };
-        let at = shares.pick(|instance| !tried.contains(&instance))?;
+        let Self { ignored: idle, new, instances, .. } = self;
+        let shares = if ignored { idle } else { new };
+        let free = |at: u32| instances[at as usize].held_at(now).is_none();
+        let at = shares.pick(|instance| !tried.contains(&instance) && free(instance))?;
         Some(if ignored { self.take_place(at, None) } else { self.open(at, false, now) })
     }
 
@@ -490,6 +530,7 @@ impl Routing {
             address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
             share: None,
             closed: false,
+            held: None,
             evicted: false,
             live: 0,
             in_flight: 0,

@@ -1,21 +1,27 @@
 //! The services of a gateway: which one a host name means, and the locator's verbs on each.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
 use crate::time::{Clock, Timestamp};
 
-use super::cookie::{self, Sealer};
+use super::cookie::{self, Claim, Sealer};
 use super::key::Keys;
 use super::routing::{Before, Routing};
 use super::store::{Saved, Store};
 
 /// Entries of the session table looked at before the lock is let go, so that requests wait for some 100 µs at most.
 const SWEEP: u32 = 1024;
+
+/// However long a hold is asked for: clients do not wait for ever.
+const LONGEST_HOLD: Duration = Duration::from_secs(300);
 
 /// One service.
 #[derive(Debug)]
@@ -29,6 +35,10 @@ pub(super) struct Service {
     saved: Mutex<Option<Saved>>,
     store: Store,
     clock: Arc<dyn Clock>,
+    /// One more each time that requests which wait may go on.
+    resumed: watch::Sender<u64>,
+    /// Requests that wait.
+    waiting: AtomicUsize,
 }
 
 impl Service {
@@ -64,6 +74,37 @@ impl Service {
         self.sweep();
         self.routing().evict(instance, number);
         self.keep_as_it_is(&mut saved)
+    }
+
+    /// Lets requests for the instance wait for that long.
+    pub(super) fn hold(&self, instance: &InstanceId, within: Duration) -> Result<()> {
+        let until = self.clock.now() + within.min(LONGEST_HOLD);
+        if self.routing().hold(instance, Some(until)) {
+            return Ok(());
+        }
+        self.routing().hold(instance, None);
+        Err(Error::new(ErrorKind::NotFound, format!("`{instance}` of `{}` is not listed, so nothing waits", self.name)))
+    }
+
+    /// Lets them go on.
+    pub(super) fn resume(&self, instance: &InstanceId) {
+        self.routing().hold(instance, None);
+        self.resumed.send_modify(|resumed| *resumed += 1);
+    }
+
+    /// Waits for as long as a request with that claim has to. `false`: `most` wait already.
+    pub(super) async fn wait(&self, claim: Option<&Claim<'_>>, most: usize) -> bool {
+        let mut resumed = self.resumed.subscribe();
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        let _leave = Leave(&self.waiting);
+        loop {
+            let now = self.clock.now();
+            let Some(until) = self.routing().held(claim, now) else { return true };
+            let _ = tokio::time::timeout(until - now, resumed.changed()).await;
+        }
     }
 
     pub(super) fn report(&self) -> LocatorReport {
@@ -111,6 +152,15 @@ impl Service {
             *saved = Some(new);
         }
         Ok(())
+    }
+}
+
+/// Counts a request that waits no longer, answered or given up.
+struct Leave<'a>(&'a AtomicUsize);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -195,6 +245,8 @@ impl Maker {
             saved: Mutex::new(saved),
             store: self.store.clone(),
             clock: Arc::clone(&self.clock),
+            resumed: watch::Sender::default(),
+            waiting: AtomicUsize::new(0),
         }))
     }
 }

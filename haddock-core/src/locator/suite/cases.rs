@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::error::ErrorKind;
 use crate::routing::{CloseAnswer, Count, Number};
 
-use super::kit::{Kit, MOMENT, id, known_by, number_of};
+use super::kit::{Kit, LONG, MOMENT, id, known_by, number_of};
 use super::{Ask, Cookies, Harness};
 
 /// A call whose number is older than the newest that was seen is refused, whatever it asks for, and changes nothing.
@@ -377,6 +377,61 @@ pub async fn an_eviction_cuts_no_request(harness: impl Harness) {
     held.finish().await;
     assert_eq!(kit.figures(1).await.in_flight, 0);
     assert_eq!(kit.ask(&mut cookies).await, Some(2));
+}
+
+/// While its instance is held a session's request waits; let go, it is served there.
+pub async fn held_requests_wait_and_go_on_where_they_were(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    if !kit.holds() {
+        return;
+    }
+    kit.apply(&[(1, 100)]).await;
+    let mut cookies = kit.settled_on(1).await;
+    kit.apply(&[(1, 0), (2, 100)]).await;
+    let (locator, service) = (kit.harness.locator(), kit.harness.service());
+    locator.hold(&service, &id(1), LONG).await.expect("it is listed");
+    let resumed = AtomicBool::new(false);
+    let waits = async {
+        assert_eq!(kit.ask(&mut cookies).await, Some(1));
+        assert!(resumed.load(Ordering::SeqCst), "it was served while its instance was held");
+    };
+    let resumes = async {
+        kit.harness.pass(MOMENT * 20).await;
+        assert_eq!(kit.figures(1).await.in_flight, 0, "what waits is not in flight");
+        resumed.store(true, Ordering::SeqCst);
+        locator.resume(&service, &id(1)).await.expect("held");
+        locator.resume(&service, &id(1)).await.expect("no longer held");
+    };
+    tokio::join!(waits, resumes);
+    assert_eq!(locator.hold(&service, &id(9), LONG).await.expect_err("a stranger").kind(), ErrorKind::NotFound);
+}
+
+/// A hold that nobody ends ends by itself, and nothing is lost.
+pub async fn a_hold_ends_by_itself(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    if !kit.holds() {
+        return;
+    }
+    kit.apply(&[(1, 100)]).await;
+    let mut cookies = kit.settled_on(1).await;
+    kit.harness.locator().hold(&kit.harness.service(), &id(1), MOMENT * 10).await.expect("it is listed");
+    let (served, ()) = tokio::join!(kit.ask(&mut cookies), kit.harness.pass(MOMENT * 20));
+    assert_eq!(served, Some(1));
+    assert_eq!(kit.ask(&mut Cookies::new()).await, Some(1));
+}
+
+/// A new session does not wait for an instance that is held while another has a share.
+pub async fn new_sessions_go_to_what_is_not_held(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    if !kit.holds() {
+        return;
+    }
+    kit.apply(&[(1, 50), (2, 50)]).await;
+    kit.harness.locator().hold(&kit.harness.service(), &id(1), LONG).await.expect("it is listed");
+    for _ in 0..10 {
+        assert_eq!(kit.ask(&mut Cookies::new()).await, Some(2));
+    }
+    kit.harness.locator().resume(&kit.harness.service(), &id(1)).await.expect("held");
 }
 
 /// The newest number, the table and the closed marks are on disk before the answer.

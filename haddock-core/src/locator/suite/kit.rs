@@ -120,6 +120,15 @@ impl<H: Harness> Kit<H> {
         }
     }
 
+    /// Whether requests can be held.
+    pub(super) fn holds(&self) -> bool {
+        let holds = self.harness.locator().capabilities().hold;
+        if !holds {
+            eprintln!("SKIPPED: this locator cannot let requests wait");
+        }
+        holds
+    }
+
     /// Whether cases that wait for a drain make sense.
     pub(super) fn counts(&self) -> bool {
         let counts = self.harness.locator().capabilities().session_count != crate::locator::SessionCount::None;
@@ -139,5 +148,7 @@ pub(super) fn known_by(cookie: &str) -> Cookies {
     Cookies::from([(cookie.to_owned(), "5A3C".to_owned())])
 }
 
+/// Longer than any case.
+pub(super) const LONG: Duration = Duration::from_secs(60);
 /// A moment, to be just before a limit.
 pub(super) const MOMENT: Duration = Duration::from_millis(10);

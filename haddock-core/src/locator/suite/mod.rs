@@ -134,6 +134,9 @@ macro_rules! locator_cases {
             a_close_is_atomic_with_routing
             evicted_sessions_are_counted_and_begin_elsewhere
             an_eviction_cuts_no_request
+            held_requests_wait_and_go_on_where_they_were
+            a_hold_ends_by_itself
+            new_sessions_go_to_what_is_not_held
             numbers_tables_and_closed_marks_outlive_a_restart
             an_unseen_session_follows_its_cookie
             after_a_restart_nothing_counts_as_drained_for_one_idle_time

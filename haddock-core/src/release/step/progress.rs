@@ -97,6 +97,12 @@ impl Work<'_> {
     /// Has the images pulled; answers whether they are pinned.
     fn pull(&mut self, version: VersionId) -> bool {
         let now = self.now;
+        let pins = self.version(version).new.pins.clone();
+        if !pins.is_empty() {
+            self.version_mut(version).pins = Some(pins.clone());
+            self.events.push(Event::ImagesPinned { version, pins });
+            return true;
+        }
         match self.task(&Task::Pull(version)) {
             Some(TaskReport::Running) => return false,
             Some(TaskReport::Ended { result: Ok(TaskResult::Pulled(pins)), .. }) => {

@@ -105,7 +105,7 @@ impl Work<'_> {
 
     fn begin_release(&mut self, request: RequestId, id: VersionId, rollback: bool) {
         let version = self.version(id);
-        let (images, commit) = (version.new.images.clone(), version.new.commit.clone());
+        let NewVersion { images, commit, promoted, .. } = version.new.clone();
         self.state.release = Some(Release {
             version: id,
             started_at: self.now,
@@ -117,7 +117,7 @@ impl Work<'_> {
             pull: Attempt::default(),
             waits: None,
         });
-        self.events.push(Event::ReleaseStarted { request, version: id, images, commit, rollback });
+        self.events.push(Event::ReleaseStarted { request, version: id, images, commit, promoted, rollback });
     }
 
     /// Back to the newest version that settled before the known good one and was not judged bad: to its instances if

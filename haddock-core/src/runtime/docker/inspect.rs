@@ -64,6 +64,9 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
     let inside = found.state.unwrap_or_default();
     let state = state(&inside);
     let exposed: Vec<u16> = config.exposed_ports.iter().flatten().filter_map(|port| tcp_port(port)).collect();
+    let joined = found.network_settings.iter().filter_map(|settings| settings.networks.as_ref());
+    let mut networks: Vec<String> = joined.flat_map(|networks| networks.keys().cloned()).collect();
+    networks.sort();
     let first = found.host_config.and_then(|host| host.network_mode).unwrap_or_default();
     let (addresses, published) = match (&state, found.network_settings) {
         (ContainerState::Running, Some(settings)) => {
@@ -82,6 +85,7 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
         addresses,
         published,
         image: found.image.unwrap_or_default(),
+        networks,
     }
 }
 

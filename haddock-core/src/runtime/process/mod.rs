@@ -132,6 +132,7 @@ impl ProcessRuntime {
             addresses,
             published: BTreeMap::new(),
             image: String::new(),
+            networks: Vec::new(),
         }
     }
 

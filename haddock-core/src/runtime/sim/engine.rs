@@ -132,6 +132,7 @@ impl SimEngine {
             addresses: BTreeMap::new(),
             published: BTreeMap::new(),
             image: spec.image.clone(),
+            networks: spec.networks.iter().map(|attachment| attachment.network.clone()).collect(),
         };
         let expose = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container)).collect();
         let (started_at, hangs_until) = (Timestamp::default(), Timestamp::default());
@@ -195,10 +196,11 @@ impl SimEngine {
         self.made.remove(id).is_some()
     }
 
-    /// The container as it is at `now`.
+    /// The container of that id, or of that name, as it is at `now`.
     #[must_use]
     pub fn inspect(&mut self, id: &ContainerId, now: Timestamp) -> Option<&Container> {
-        let made = self.made.get_mut(id)?;
+        let named = self.made.values().find(|made| made.container.name == id.0).map(|made| made.container.id.clone());
+        let made = self.made.get_mut(named.as_ref().unwrap_or(id))?;
         made.run(now);
         Some(&made.container)
     }

@@ -155,7 +155,16 @@ impl Plan {
             release: self.release(tuning, dice),
         };
         let new =
-            NewVersion { spec: format!("spec-{number}"), settings, images, one_shots, commit: None, force: false };
+            NewVersion {
+                spec: format!("spec-{number}"),
+                settings,
+                images,
+                one_shots,
+                commit: None,
+                pins: BTreeMap::new(),
+                promoted: None,
+                force: false,
+            };
         (new, behaviours, !bad)
     }
 

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Release": {
         "release": Entry("release", "release", "Bring a service to a new version."),
+        "promote": Entry("promote", "promote", "Release what runs in a test environment."),
         "rollback": Entry("release", "rollback", "Go back to the version that was good before."),
         "pause": Entry("steer", "pause", "Hold the ramp where it is."),
         "resume": Entry("steer", "resume", "Let a paused ramp go on."),
@@ -39,6 +40,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "logs": Entry("environment", "logs", "Show the end of a component's log."),
         "exec": Entry("environment", "exec_", "Run a command within a component's container."),
         "keep": Entry("environment", "keep", "Keep an environment, although nobody uses it."),
+        "link": Entry("promote", "link", "Let a running environment use another database, or the like."),
         "prune": Entry("environment", "prune", "End environments that nobody uses."),
     },
     "Look": {

@@ -1,0 +1,95 @@
+//! Switching links of an environment that a locator sends clients to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Controller, Ports};
+use crate::environment::Target;
+use crate::environment::environments::{Door, Environment, Switch, Switched};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, EnvironmentName, InstanceId, ServiceName};
+use crate::time::sleep;
+
+/// How long clients wait at most: as long as most components take to start, and then some.
+const HOLD: Duration = Duration::from_secs(150);
+/// How long requests that are on their way when the door closes may take to be answered.
+const FLOW_OFF: Duration = Duration::from_secs(30);
+/// Between two looks at them.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Controller {
+    /// As [`Environments::link`](crate::environment::environments::Environments::link). If the environment was adopted as
+    /// an instance of a service, its clients wait meanwhile, where the locator can let them.
+    ///
+    /// # Errors
+    /// Those of [`Environments::link`](crate::environment::environments::Environments::link);
+    /// [`Busy`](ErrorKind::Busy) if requests to it do not end within 30 s.
+    pub async fn link(
+        &self,
+        name: &EnvironmentName,
+        component: &ComponentName,
+        target: Option<Target>,
+        how: Switch,
+    ) -> Result<Switched> {
+        let environments = self.environments();
+        let front = self.front_of(&environments.get(name).await?).await?;
+        environments.link(name, component, target, how, front.as_ref().map(|front| front as &dyn Door)).await
+    }
+
+    /// The locators' side of an environment: of the service as whose instance it was adopted.
+    async fn front_of(&self, environment: &Environment) -> Result<Option<Front>> {
+        let containers = environment.components.values();
+        let addresses: Vec<_> = containers.flat_map(|it| it.addresses.values().chain(it.published.values())).collect();
+        for service in self.ports.journal.services().await? {
+            let Some(state) = self.ports.journal.load(&service).await? else { continue };
+            let external = state.instances.iter().find(|(_, instance)| {
+                instance.external.is_some() && instance.address.is_some_and(|address| addresses.contains(&&address))
+            });
+            if let Some((instance, _)) = external {
+                let instance = instance.clone();
+                return Ok(Some(Front { ports: Arc::clone(&self.ports), service, instance }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// An instance, at the locators that let its clients wait.
+struct Front {
+    ports: Arc<Ports>,
+    service: ServiceName,
+    instance: InstanceId,
+}
+
+#[async_trait]
+impl Door for Front {
+    async fn hold(&self) -> Result<()> {
+        let mut waited = Duration::ZERO;
+        for locator in self.ports.locators.values().filter(|locator| locator.capabilities().hold) {
+            locator.hold(&self.service, &self.instance, HOLD).await?;
+        }
+        for locator in self.ports.locators.values().filter(|locator| locator.capabilities().hold) {
+            loop {
+                let report = locator.observe(&self.service).await?;
+                let Some(figures) = report.instances.get(&self.instance).filter(|it| it.in_flight > 0) else { break };
+                if waited >= FLOW_OFF {
+                    self.resume().await?;
+                    let message = format!("{} requests to `{}` do not end", figures.in_flight, self.instance);
+                    return Err(Error::new(ErrorKind::Busy, message).with_hint("nothing was changed; try it later"));
+                }
+                sleep(LOOK).await;
+                waited += LOOK;
+            }
+        }
+        Ok(())
+    }
+
+    async fn resume(&self) -> Result<()> {
+        for locator in self.ports.locators.values().filter(|locator| locator.capabilities().hold) {
+            locator.resume(&self.service, &self.instance).await?;
+        }
+        Ok(())
+    }
+}

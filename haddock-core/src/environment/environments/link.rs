@@ -1,0 +1,337 @@
+//! Switching where a link of a running environment leads.
+//!
+//! ```text
+//!   target answers ─▶ [requests are held] ─▶ other links ─▶ ready, and the name resolves ─▶ [they go on]
+//!                                                 └─ fails ─▶ the old links
+//! ```
+//!
+//! A component that is linked elsewhere asks its own links first, so at no time has an alias two owners for it; what had
+//! the alias before is not touched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::record::{Record, with_links};
+use super::{Environment, Environments};
+use crate::container::{Attachment, Container, ContainerId};
+use crate::environment::launch::Place;
+use crate::environment::{EnvironmentSpec, Plan, Target};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, EnvironmentName};
+
+/// How long asking a container for an address may take.
+const LOOK_UP: Duration = Duration::from_secs(10);
+
+/// How a link is switched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Switch {
+    /// What uses it is started anew, so that no address that it remembers and no connection that it keeps leads to what
+    /// was there before.
+    #[default]
+    Restart,
+    /// What uses it goes on running: its next look-up finds the other. Connections that it keeps stay where they are.
+    Live,
+}
+
+/// What came of switching a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Switched {
+    /// What was done to the environment's components; empty if they went on running.
+    pub plan: Plan,
+    /// The components that use the link.
+    pub users: BTreeSet<ComponentName>,
+    /// Those of them within which the alias was looked up, and found to be the target's alone. Others have no command to
+    /// look it up with.
+    pub verified: BTreeSet<ComponentName>,
+}
+
+/// What stands before an environment while its links are switched: it lets clients wait.
+#[async_trait]
+pub trait Door: Send + Sync {
+    /// Lets clients wait, and returns when nothing of theirs is on its way any more.
+    async fn hold(&self) -> Result<()>;
+
+    /// Lets them go on.
+    async fn resume(&self) -> Result<()>;
+}
+
+/// What a link is to become.
+struct Wanted<'a> {
+    component: &'a ComponentName,
+    place: Option<Place>,
+    old: EnvironmentSpec,
+    new: EnvironmentSpec,
+    users: BTreeSet<ComponentName>,
+}
+
+impl Environments {
+    /// Lets what uses a component use something else in its place, from now on; `None`: the component itself again. The
+    /// next [`up`](Self::up) brings back what the file says.
+    ///
+    /// The target is tried first. If what uses the link does not become ready with it, the old link is back.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such environment, component or target, or nothing uses the
+    /// component; [`NeverReady`](ErrorKind::NeverReady) if the target does not answer, or what uses it does not become
+    /// ready; [`NotSupported`](ErrorKind::NotSupported) if the runtime, or this target, cannot be switched to live.
+    pub async fn link(
+        &self,
+        name: &EnvironmentName,
+        component: &ComponentName,
+        target: Option<Target>,
+        how: Switch,
+        door: Option<&dyn Door>,
+    ) -> Result<Switched> {
+        let _turn = self.locks.take(name).await?;
+        let environment = self.get(name).await?;
+        let (record, links, wanted) = self.wanted_link(name, &environment, component, target).await?;
+        let next = Record { links, ..record.clone() };
+        if let Some(door) = door {
+            door.hold().await?;
+        }
+        let switched = match how {
+            Switch::Restart => self.restart_with(name, &record, next, &wanted).await,
+            Switch::Live => self.switch_live(name, &environment.components, &record, next, &wanted).await,
+        };
+        if let Some(door) = door
+            && let Err(error) = door.resume().await
+        {
+            // A hold ends by itself.
+            tracing::warn!(environment = %name, %error, "clients wait for longer than they have to");
+        }
+        switched
+    }
+
+    /// What [`link`](Self::link) would do with a restart, its target tried.
+    ///
+    /// # Errors
+    /// As [`link`](Self::link).
+    pub async fn plan_link(
+        &self,
+        name: &EnvironmentName,
+        component: &ComponentName,
+        target: Option<Target>,
+    ) -> Result<Plan> {
+        let environment = self.get(name).await?;
+        let (record, _, wanted) = self.wanted_link(name, &environment, component, target).await?;
+        self.prepare(name, &wanted.new, &record.options()).await.map(|prepared| prepared.plan)
+    }
+
+    /// What is written down, which links there are to be, and what that means for the one.
+    async fn wanted_link<'a>(
+        &self,
+        name: &EnvironmentName,
+        environment: &Environment,
+        component: &'a ComponentName,
+        target: Option<Target>,
+    ) -> Result<(Record, BTreeMap<ComponentName, Target>, Wanted<'a>)> {
+        let (record, spec) = self.known(name)?;
+        let users = users(&spec, component, environment.components.keys());
+        if users.is_empty() {
+            let message = format!("nothing in environment `{name}` uses `{component}`");
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .with_hint("name a component that others list under `links` or `depends_on`"));
+        }
+        let mut links = record.links.clone();
+        let place = match target {
+            Some(target) => {
+                let ports = spec.components.get(component).map(|it| it.expose.clone()).unwrap_or_default();
+                let place = self.check_target(&target, &ports).await?;
+                links.insert(component.clone(), target);
+                Some(place)
+            }
+            None => {
+                links.remove(component);
+                None
+            }
+        };
+        let (old, new) = (with_links(&spec, &record.links), with_links(&spec, &links));
+        Ok((record, links, Wanted { component, place, old, new, users }))
+    }
+
+    /// Starts what uses the link anew.
+    async fn restart_with(
+        &self,
+        name: &EnvironmentName,
+        before: &Record,
+        mut next: Record,
+        wanted: &Wanted<'_>,
+    ) -> Result<Switched> {
+        let switched = async {
+            let prepared = self.prepare(name, &wanted.new, &before.options()).await?;
+            self.put_record(name, &next)?;
+            let up = self.carry_out(name, prepared, true).await?;
+            // Whatever was switched live was made anew, and is what its labels say again.
+            next.live.clear();
+            self.put_record(name, &next)?;
+            let verified = self.verify(&up.environment.components, wanted).await?;
+            Ok(Switched { plan: up.plan, users: wanted.users.clone(), verified })
+        };
+        let error = match switched.await {
+            Ok(switched) => return Ok(switched),
+            Err(error) => error,
+        };
+        let back = async {
+            let prepared = self.prepare(name, &wanted.old, &before.options()).await?;
+            self.carry_out(name, prepared, true).await?;
+            self.put_record(name, &Record { live: BTreeSet::new(), ..before.clone() })
+        };
+        Err(and_back(error, back.await))
+    }
+
+    /// Connects what runs to another network, under the same aliases.
+    async fn switch_live(
+        &self,
+        name: &EnvironmentName,
+        containers: &BTreeMap<ComponentName, Container>,
+        before: &Record,
+        mut next: Record,
+        wanted: &Wanted<'_>,
+    ) -> Result<Switched> {
+        let from = match before.links.get(wanted.component) {
+            Some(target) => Some(self.check_target(target, &[]).await),
+            None => None,
+        };
+        let from = from.and_then(Result::ok);
+        next.live.extend(wanted.users.iter().cloned());
+        let joined = |place: &Option<Place>| match place {
+            Some(Place::Address(..)) => {
+                let message = "an address outside is written into a container when that is made";
+                Err(Error::new(ErrorKind::NotSupported, message).with_hint("switch it with a restart"))
+            }
+            Some(Place::Container { found, network }) => Ok(Some((found.name.clone(), network.clone()))),
+            None => Ok(None),
+        };
+        let (from, to) = (joined(&from)?, joined(&wanted.place)?);
+        let users: Vec<(&ComponentName, &Container)> =
+            containers.iter().filter(|(name, it)| wanted.users.contains(*name) && it.is_running()).collect();
+        let taken = users.iter().find(|(_, it)| {
+            let own = |network: &String| it.networks.contains(network) && from.as_ref().is_none_or(|(_, from)| from != network);
+            to.as_ref().is_some_and(|(_, network)| own(network))
+        });
+        if let Some((user, _)) = taken {
+            let message = format!("`{user}` is on the target's network already, and would lose its address there");
+            return Err(Error::new(ErrorKind::NotSupported, message).with_hint("switch it with a restart"));
+        }
+        self.put_record(name, &next)?;
+        let switched = async {
+            for (user, container) in &users {
+                self.rejoin(container, from.as_ref(), to.as_ref(), &aliases(&wanted.new, user, wanted.component)).await?;
+            }
+            self.verify(containers, wanted).await
+        };
+        let error = match switched.await {
+            Ok(verified) => return Ok(Switched { plan: Plan::default(), users: wanted.users.clone(), verified }),
+            Err(error) => error,
+        };
+        let back = async {
+            for (user, container) in &users {
+                self.rejoin(container, to.as_ref(), from.as_ref(), &aliases(&wanted.old, user, wanted.component)).await?;
+            }
+            self.put_record(name, before)
+        };
+        Err(and_back(error, back.await))
+    }
+
+    /// Leaves the one network before the other is joined: an alias has one owner.
+    async fn rejoin(
+        &self,
+        container: &Container,
+        from: Option<&(String, String)>,
+        to: Option<&(String, String)>,
+        aliases: &BTreeSet<String>,
+    ) -> Result<()> {
+        if let Some((_, network)) = from {
+            self.runtime.disconnect(&container.id, network).await?;
+        }
+        if let Some((target, network)) = to {
+            let links = aliases.iter().map(|alias| format!("{target}:{alias}")).collect();
+            let none: [&str; 0] = [];
+            self.runtime.connect(&container.id, &Attachment { links, ..Attachment::new(network.clone(), none) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks the alias up within what uses it, as far as that has a command to do so with.
+    async fn verify(
+        &self,
+        containers: &BTreeMap<ComponentName, Container>,
+        wanted: &Wanted<'_>,
+    ) -> Result<BTreeSet<ComponentName>> {
+        let mut verified = BTreeSet::new();
+        let was = containers.get(wanted.component).map(addresses).unwrap_or_default();
+        for user in &wanted.users {
+            let Some(container) = containers.get(user).filter(|container| container.is_running()) else { continue };
+            for alias in aliases(&wanted.new, user, wanted.component) {
+                let Some(found) = self.look_up(&container.id, &alias).await else { continue };
+                let right = match &wanted.place {
+                    Some(Place::Address(ip, _)) => found == BTreeSet::from([*ip]),
+                    Some(Place::Container { .. }) => found.len() == 1 && found.is_disjoint(&was),
+                    None => found.len() == 1,
+                };
+                if !right {
+                    let found: Vec<String> = found.iter().map(IpAddr::to_string).collect();
+                    let message = format!("within `{user}` the alias `{alias}` is found at `{}`", found.join("`, `"));
+                    return Err(Error::new(ErrorKind::NeverReady, message).with_hint("does another container have that alias?"));
+                }
+                verified.insert(user.clone());
+            }
+        }
+        Ok(verified)
+    }
+
+    /// The addresses that a name has within a container; `None`: it has no command that tells.
+    async fn look_up(&self, container: &ContainerId, name: &str) -> Option<BTreeSet<IpAddr>> {
+        if !self.runtime.capabilities().exec {
+            return None;
+        }
+        let command = ["getent", "ahosts", name].map(str::to_owned);
+        let ran = self.runtime.exec(container, &command, LOOK_UP).await.ok()?;
+        // 2: the name is not found. What is not there or cannot be run is 126 or 127.
+        match ran.code {
+            0 => Some(ran.output.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()),
+            2 => Some(BTreeSet::new()),
+            _ => None,
+        }
+    }
+}
+
+/// The components that reach another, by a link or because they depend on it.
+fn users<'c>(
+    spec: &EnvironmentSpec,
+    component: &ComponentName,
+    there: impl Iterator<Item = &'c ComponentName>,
+) -> BTreeSet<ComponentName> {
+    let uses = |name: &&ComponentName| {
+        spec.components.get(*name).is_some_and(|it| {
+            it.depends_on.contains_key(component) || it.links.iter().any(|link| link.component == *component)
+        })
+    };
+    there.filter(uses).cloned().collect()
+}
+
+/// The names under which one reaches the other.
+fn aliases(spec: &EnvironmentSpec, user: &ComponentName, component: &ComponentName) -> BTreeSet<String> {
+    let Some(user) = spec.components.get(user) else { return BTreeSet::new() };
+    let links = user.links.iter().filter(|link| link.component == *component);
+    let named = user.depends_on.contains_key(component).then(|| component.to_string());
+    links.map(|link| link.alias.to_string()).chain(named).collect()
+}
+
+fn addresses(container: &Container) -> BTreeSet<IpAddr> {
+    container.addresses.values().map(|address| address.ip()).collect()
+}
+
+/// The error, and whether the old link is back.
+fn and_back(error: Error, back: Result<()>) -> Error {
+    let (kind, tail) = (error.kind(), error.log_tail().to_vec());
+    match back {
+        Ok(()) => Error::new(kind, format!("{}; the old link is back", error.message())).with_log_tail(tail),
+        Err(back) => Error::new(kind, format!("{}; and the old link could not be brought back: {back}", error.message()))
+            .with_hint("bring the environment up again")
+            .with_log_tail(tail),
+    }
+}

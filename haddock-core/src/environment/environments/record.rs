@@ -1,0 +1,136 @@
+//! What an environment was last brought up from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Environments, UpOptions};
+use crate::container::{Container, label};
+use crate::environment::{EnvironmentSpec, Target};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, EnvironmentName};
+
+/// What is written down of an environment when it is brought up. Names and digests only: values are in the store of
+/// specifications.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Record {
+    /// The digest of its specification.
+    pub(super) spec: String,
+    /// The components that were asked for; empty: all.
+    pub(super) only: BTreeSet<ComponentName>,
+    /// Who asked for it.
+    pub(super) by: String,
+    /// From which VCS commit.
+    pub(super) commit: Option<String>,
+    /// From which compose file.
+    pub(super) file: Option<String>,
+    /// Links that were switched since.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) links: BTreeMap<ComponentName, Target>,
+    /// Components whose containers were given other links while they ran, so that they are no longer what their labels
+    /// say that they were made from.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) live: BTreeSet<ComponentName>,
+}
+
+impl Record {
+    pub(super) fn options(&self) -> UpOptions {
+        UpOptions {
+            only: self.only.clone(),
+            by: self.by.clone(),
+            commit: self.commit.clone(),
+            file: self.file.clone(),
+            ..UpOptions::default()
+        }
+    }
+}
+
+/// An environment as it was tried out, ready to become a version of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriedOut {
+    /// What it was made from, as its file says: not as it is in production.
+    pub spec: EnvironmentSpec,
+    /// The images of its versioned components, by the ids that the runtime gave them.
+    pub images: BTreeMap<ComponentName, String>,
+    /// From which VCS commit.
+    pub commit: Option<String>,
+    /// From which compose file.
+    pub file: Option<String>,
+}
+
+impl Environments {
+    /// What runs under that name, if it is what it was last brought up from.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is none, [`ContainerExited`](ErrorKind::ContainerExited) if a
+    /// component of it does not run, [`Busy`](ErrorKind::Busy) if it is not as its last `up` wanted it.
+    pub async fn tried_out(&self, name: &EnvironmentName) -> Result<TriedOut> {
+        let environment = self.get(name).await?;
+        let (record, spec) = self.known(name)?;
+        let mut images = BTreeMap::new();
+        for component in spec.versioned() {
+            let container = environment.components.get(&component).filter(|container| container.is_running());
+            let container = container.ok_or_else(|| {
+                let message = format!("component `{component}` of environment `{name}` does not run");
+                Error::new(ErrorKind::ContainerExited, message).with_hint("bring all of it up, and try it out, first")
+            })?;
+            if !self.is_from(&spec, &component, container) {
+                let message = format!("component `{component}` of environment `{name}` is not what its file says");
+                return Err(Error::new(ErrorKind::Busy, message).with_hint("bring the environment up again"));
+            }
+            images.insert(component, container.image.clone());
+        }
+        Ok(TriedOut { spec: EnvironmentSpec::clone(&spec), images, commit: record.commit, file: record.file })
+    }
+
+    /// Whether the container was made from that part of the specification, wherever its links lead now.
+    fn is_from(&self, spec: &EnvironmentSpec, component: &ComponentName, container: &Container) -> bool {
+        let record = self.record(container_name(container).as_ref()).ok().flatten().unwrap_or_default();
+        let linked = with_links(spec, &record.links);
+        let made_from = container.labels.get(label::SPEC);
+        [spec, &linked].iter().any(|spec| made_from == Some(&self.specs.fingerprint(spec, component, &container.image)))
+    }
+
+    /// What is written down of an environment, and the specification.
+    pub(super) fn known(&self, name: &EnvironmentName) -> Result<(Record, Arc<EnvironmentSpec>)> {
+        let forgotten = || {
+            Error::new(ErrorKind::NotFound, format!("it is not known what environment `{name}` was brought up from"))
+                .with_hint("bring it up once more: `haddock up`")
+        };
+        let record = self.record(Some(name))?.ok_or_else(forgotten)?;
+        let spec = self.specs.get(&record.spec)?.ok_or_else(forgotten)?;
+        Ok((record, spec))
+    }
+
+    pub(super) fn record(&self, name: Option<&EnvironmentName>) -> Result<Option<Record>> {
+        let Some(name) = name else { return Ok(None) };
+        let text = self.specs.note(&note(name))?;
+        // What cannot be read is as if it had not been written: the next `up` writes it anew.
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    pub(super) fn put_record(&self, name: &EnvironmentName, record: &Record) -> Result<()> {
+        if self.record(Some(name))?.as_ref() == Some(record) {
+            return Ok(());
+        }
+        let text = serde_json::to_vec(record).expect("plain data can be written as JSON");
+        self.specs.put_note(&note(name), text)
+    }
+}
+
+/// Under which name it is written down.
+pub(super) fn note(name: &EnvironmentName) -> String {
+    format!("{name}.up")
+}
+
+/// The specification with these links leading elsewhere.
+pub(super) fn with_links(spec: &EnvironmentSpec, links: &BTreeMap<ComponentName, Target>) -> EnvironmentSpec {
+    let mut spec = spec.clone();
+    spec.targets.extend(links.clone());
+    spec
+}
+
+fn container_name(container: &Container) -> Option<EnvironmentName> {
+    container.labels.get(label::NAME).and_then(|name| EnvironmentName::new(name).ok())
+}

@@ -1,0 +1,59 @@
+//! What is different where a service serves clients: its database, say. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{EnvironmentSpec, Link, Target};
+use crate::container::Sensitive;
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, LinkAlias};
+
+/// `x-haddock.production`: applied by every release, and not to environments by themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Production {
+    /// What takes the place of a component, which is then not started at all.
+    pub links: BTreeMap<ComponentName, Target>,
+    /// Components that are not there.
+    pub without: BTreeSet<ComponentName>,
+    /// Environment variables that components have besides, or in place of others.
+    pub variables: BTreeMap<ComponentName, BTreeMap<String, Sensitive>>,
+}
+
+impl EnvironmentSpec {
+    /// The environment as it is where clients are served: its production settings applied, and no longer among it.
+    ///
+    /// # Errors
+    /// [`ComposeFile`](ErrorKind::ComposeFile) if the settings name no component, or leave out the one that takes the
+    /// traffic.
+    pub fn in_production(&self) -> Result<Self> {
+        let mut spec = self.clone();
+        let Some(production) = spec.production.take() else { return Ok(spec) };
+        let Production { links, without, variables } = production;
+        let wrong = |message: String| Err(Error::new(ErrorKind::ComposeFile, message));
+        let named = links.keys().chain(&without).chain(variables.keys());
+        if let Some(unknown) = named.into_iter().find(|name| !self.components.contains_key(*name)) {
+            return wrong(format!("`x-haddock.production` names `{unknown}`, which is no component"));
+        }
+        let gone: BTreeSet<&ComponentName> = links.keys().chain(&without).collect();
+        if let Some(entry) = spec.entry().filter(|entry| gone.contains(&entry.component)) {
+            return wrong(format!("`x-haddock.production` leaves out `{}`, which takes the traffic", entry.component));
+        }
+        spec.components.retain(|name, _| !gone.contains(name));
+        for (name, component) in &mut spec.components {
+            // What it reached by the other's own name it reaches so still.
+            let reached: Vec<ComponentName> = component.depends_on.keys().cloned().collect();
+            component.depends_on.retain(|other, _| !gone.contains(other));
+            for other in reached.into_iter().filter(|other| links.contains_key(other)) {
+                let own = LinkAlias::new(other.as_str())?;
+                if !component.links.iter().any(|link| link.alias == own) {
+                    component.links.push(Link { component: other, alias: own });
+                }
+            }
+            component.links.retain(|link| links.contains_key(&link.component) || !without.contains(&link.component));
+            if let Some(variables) = variables.get(name) {
+                component.environment.extend(variables.clone());
+            }
+        }
+        spec.targets.extend(links);
+        Ok(spec)
+    }
+}

@@ -1,0 +1,109 @@
+"""`haddock promote`, `haddock link`: from a test environment to production, and its links."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from haddock._cli import _common, _engine, _output
+from haddock._cli._common import Settings, settings_of
+from haddock._cli.environment import name_option
+from haddock._cli.release import follow, timeout_option, wait_option
+
+if TYPE_CHECKING:
+    from haddock import Switched
+
+
+@click.command(cls=_common.FileCommand)
+@click.argument("environment", required=False, metavar="[ENVIRONMENT]")
+@click.argument("service", required=False, metavar="[SERVICE]")
+@name_option
+@click.option("--force", is_flag=True, help="Release although the same is released already.")
+@wait_option
+@timeout_option
+@_common.dry_run_option
+@_common.options
+@settings_of
+def promote(
+    settings: Settings,
+    environment: str | None,
+    service: str | None,
+    name: str | None,
+    force: bool,
+    wait: str,
+    limit: float | None,
+    dry_run: bool,
+) -> int:
+    """Release what runs in a test environment as a version of its service: the same images, the same file.
+
+    The file's `x-haddock.production` is applied, so that its links lead to production's database; what instances share
+    is brought up if it is missing. From there on it is a release as any other. The environment stays as it is, its own
+    database with it, until `haddock down` takes it away.
+    """
+    name = environment or name
+    if wait != "none" and not dry_run:
+        _engine.require_gateway(settings)
+    with settings.look() if dry_run else settings.connect() as controller:
+        if dry_run:
+            steps = controller.plan_promote(name, service, file=settings.file)
+            if settings.json:
+                _output.json_line({"dry_run": True, "verb": "promote", "steps": steps})
+                return 0
+            _output.line("a promotion, not carried out:")
+            for number, step in enumerate(steps, 1):
+                _output.line(f"{number:>3}. {step}")
+            return 0
+        handle = controller.promote(name, service, file=settings.file, by=settings.by, force=force)
+        return follow(controller, handle, settings, wait, limit)
+
+
+@click.command(cls=_common.FileCommand)
+@click.argument("component")
+@click.argument("target", required=False)
+@name_option
+@click.option("--back", is_flag=True, help="The component itself again, in place of a target.")
+@click.option("--live", is_flag=True, help="Let what uses it go on running; it finds the other at its next look-up.")
+@_common.dry_run_option
+@_common.options
+@settings_of
+def link(
+    settings: Settings,
+    component: str,
+    target: str | None,
+    name: str | None,
+    back: bool,
+    live: bool,
+    dry_run: bool,
+) -> int:
+    """Let what uses COMPONENT in a running environment use TARGET in its place.
+
+    TARGET is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT`, or `container:NAME`. It is tried first. Then what uses the
+    component is started anew with the other link; if that does not become ready, the old link is back. Clients that a
+    gateway sends to the environment wait meanwhile. COMPONENT itself goes on running, for nobody, and the next
+    `haddock up` brings back what the file says.
+    """
+    if back == (target is not None):
+        raise click.UsageError("name a TARGET, or write `--back`")
+    with settings.connect() as controller:
+        switched = controller.link(component, target, name=name, file=settings.file, live=live, dry_run=dry_run)
+    if settings.json:
+        _output.json_line(switched.to_dict())
+        return 0
+    if dry_run:
+        _output.table(["change", "component", "because"], [[it.change, it.component, it.cause] for it in switched.changes])
+        return 0
+    _told(switched, component, target)
+    return 0
+
+
+def _told(switched: Switched, component: str, target: str | None) -> None:
+    for change in switched.changes:
+        if change.change != "keep":
+            _output.line(f"{change.change} {change.component}: {change.cause}")
+    users = ", ".join(f"`{user}`" for user in switched.users)
+    _output.line(f"{users} of `{switched.name}` use `{target or component}` as `{component}`")
+    blind = [user for user in switched.users if user not in switched.verified]
+    if blind:
+        listed = ", ".join(f"`{user}`" for user in blind)
+        _output.note(f"note: {listed} cannot look names up (no `getent` within), so that was not tried")
