@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use haddock_core::container::Executed;
 use haddock_core::controller::PromoteOptions;
-use haddock_core::environment::{EnvironmentSpec, Target};
 use haddock_core::environment::compose::Purpose;
 use haddock_core::environment::environments::{self, Environment, Pruned, Switch, Switched, UpOptions};
 use haddock_core::environment::idle::IdlePolicy;
+use haddock_core::environment::{EnvironmentSpec, Target};
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};

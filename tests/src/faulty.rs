@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
-use haddock_core::container::{Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector};
+use haddock_core::container::{
+    Attachment, Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector,
+};
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
 use haddock_core::{Error, ErrorKind, Result};
@@ -137,6 +139,14 @@ impl ContainerRuntime for Faulty {
 
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.call(self.inner.remove_network(id)).await
+    }
+
+    async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()> {
+        self.call(self.inner.connect(container, to)).await
+    }
+
+    async fn disconnect(&self, container: &ContainerId, network: &str) -> Result<()> {
+        self.call(self.inner.disconnect(container, network)).await
     }
 
     async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {

@@ -125,9 +125,8 @@ async fn stats(State(app): State<App>) -> Response {
 
 async fn call(State(app): State<App>) -> Response {
     match others::call(&app.calls).await {
-        Ok(calls) => {
-            Json(serde_json::json!({ "version": app.version, "instance": app.instance, "calls": calls })).into_response()
-        }
+        Ok(calls) => Json(serde_json::json!({ "version": app.version, "instance": app.instance, "calls": calls }))
+            .into_response(),
         Err(error) => (StatusCode::BAD_GATEWAY, error).into_response(),
     }
 }

@@ -75,14 +75,18 @@ impl EnvironmentSpec {
             }
             let others = component.depends_on.keys().chain(component.links.iter().map(|link| &link.component));
             if let Some(other) = others.into_iter().find(|other| versioned.contains(*other)) {
-                let message = format!("`{name}` is shared and cannot need `{other}`, of which every version has its own");
+                let message =
+                    format!("`{name}` is shared and cannot need `{other}`, of which every version has its own");
                 return wrong((message, format!("remove it, or list `{other}` under `x-haddock.shared`, too")));
             }
         }
         match self.entry().filter(|entry| !versioned.contains(&entry.component)) {
             None => Ok(()),
             Some(entry) => wrong((
-                format!("the entry `{}` is shared, so a release would bring nothing that takes traffic", entry.component),
+                format!(
+                    "the entry `{}` is shared, so a release would bring nothing that takes traffic",
+                    entry.component
+                ),
                 format!("write `${{TAG}}` in its image, or name an image for `{}`", entry.component),
             )),
         }

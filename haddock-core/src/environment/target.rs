@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn every_form_is_read_as_it_is_written() {
-        for text in ["tcp://db.internal:5432", "tcp://10.0.0.1:1", "tcp://[fd00::1]:5432", "live/db", "container:a_1.b"] {
+        for text in ["tcp://db.internal:5432", "tcp://10.0.0.1:1", "tcp://[fd00::1]:5432", "live/db", "container:a_1.b"]
+        {
             assert_eq!(text.parse::<Target>().expect(text).to_string(), text);
         }
     }
@@ -128,8 +129,21 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_or_read_is_refused_without_its_password() {
         for text in [
-            "", "db", "tcp://db", "tcp://:1", "tcp://db:0", "tcp://db:x", "tcp://127.0.0.1:1", "tcp://localhost:1",
-            "tcp://[::1]:1", "tcp://me:sesame@db:1", "http://db:1", "container:", "container:a/b", "a/b/c", "A b/c",
+            "",
+            "db",
+            "tcp://db",
+            "tcp://:1",
+            "tcp://db:0",
+            "tcp://db:x",
+            "tcp://127.0.0.1:1",
+            "tcp://localhost:1",
+            "tcp://[::1]:1",
+            "tcp://me:sesame@db:1",
+            "http://db:1",
+            "container:",
+            "container:a/b",
+            "a/b/c",
+            "A b/c",
         ] {
             let error = text.parse::<Target>().expect_err(text);
             assert!(!error.to_string().contains("sesame"), "{error}");

@@ -121,8 +121,12 @@ impl Scene {
     fn look(&mut self) -> Observation {
         let (now, service) = (self.now, self.service.clone());
         let value = self.engine.containers(now).cloned().collect();
-        let capabilities =
-            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true, hold: false };
+        let capabilities = LocatorCapabilities {
+            keeps_sticky_at_zero: true,
+            session_count: SessionCount::Exact,
+            atomic_close: true,
+            hold: false,
+        };
         let report = match self.cut_off {
             true => Reading::Unknown,
             false => Reading::Known { began: now, value: self.locator.report(&service, now) },

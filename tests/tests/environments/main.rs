@@ -11,6 +11,7 @@ use haddock_tests::environment::Corner;
 mod cases;
 mod faults;
 mod keeping;
+mod links;
 mod place;
 
 use place::Place;

@@ -209,7 +209,9 @@ impl Environments {
         let users: Vec<(&ComponentName, &Container)> =
             containers.iter().filter(|(name, it)| wanted.users.contains(*name) && it.is_running()).collect();
         let taken = users.iter().find(|(_, it)| {
-            let own = |network: &String| it.networks.contains(network) && from.as_ref().is_none_or(|(_, from)| from != network);
+            let own = |network: &String| {
+                it.networks.contains(network) && from.as_ref().is_none_or(|(_, from)| from != network)
+            };
             to.as_ref().is_some_and(|(_, network)| own(network))
         });
         if let Some((user, _)) = taken {
@@ -219,7 +221,8 @@ impl Environments {
         self.put_record(name, &next)?;
         let switched = async {
             for (user, container) in &users {
-                self.rejoin(container, from.as_ref(), to.as_ref(), &aliases(&wanted.new, user, wanted.component)).await?;
+                self.rejoin(container, from.as_ref(), to.as_ref(), &aliases(&wanted.new, user, wanted.component))
+                    .await?;
             }
             self.verify(containers, wanted).await
         };
@@ -229,7 +232,8 @@ impl Environments {
         };
         let back = async {
             for (user, container) in &users {
-                self.rejoin(container, to.as_ref(), from.as_ref(), &aliases(&wanted.old, user, wanted.component)).await?;
+                self.rejoin(container, to.as_ref(), from.as_ref(), &aliases(&wanted.old, user, wanted.component))
+                    .await?;
             }
             self.put_record(name, before)
         };
@@ -250,7 +254,9 @@ impl Environments {
         if let Some((target, network)) = to {
             let links = aliases.iter().map(|alias| format!("{target}:{alias}")).collect();
             let none: [&str; 0] = [];
-            self.runtime.connect(&container.id, &Attachment { links, ..Attachment::new(network.clone(), none) }).await?;
+            self.runtime
+                .connect(&container.id, &Attachment { links, ..Attachment::new(network.clone(), none) })
+                .await?;
         }
         Ok(())
     }
@@ -275,7 +281,9 @@ impl Environments {
                 if !right {
                     let found: Vec<String> = found.iter().map(IpAddr::to_string).collect();
                     let message = format!("within `{user}` the alias `{alias}` is found at `{}`", found.join("`, `"));
-                    return Err(Error::new(ErrorKind::NeverReady, message).with_hint("does another container have that alias?"));
+                    return Err(
+                        Error::new(ErrorKind::NeverReady, message).with_hint("does another container have that alias?")
+                    );
                 }
                 verified.insert(user.clone());
             }
@@ -330,8 +338,10 @@ fn and_back(error: Error, back: Result<()>) -> Error {
     let (kind, tail) = (error.kind(), error.log_tail().to_vec());
     match back {
         Ok(()) => Error::new(kind, format!("{}; the old link is back", error.message())).with_log_tail(tail),
-        Err(back) => Error::new(kind, format!("{}; and the old link could not be brought back: {back}", error.message()))
-            .with_hint("bring the environment up again")
-            .with_log_tail(tail),
+        Err(back) => {
+            Error::new(kind, format!("{}; and the old link could not be brought back: {back}", error.message()))
+                .with_hint("bring the environment up again")
+                .with_log_tail(tail)
+        }
     }
 }

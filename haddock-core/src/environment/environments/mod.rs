@@ -24,8 +24,8 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 
-use self::lock::Locks;
 pub use self::link::{Door, Switch, Switched};
+use self::lock::Locks;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
 pub use self::record::TriedOut;

@@ -37,7 +37,8 @@ impl Environments {
         for address in addresses {
             let probe = Probe { address, http: None };
             if let Err(failure) = self.probing.probe(&probe, PROBE_LIMIT).await {
-                let message = format!("`{target}`, to which a link is to lead, does not answer at `{address}`: {failure}");
+                let message =
+                    format!("`{target}`, to which a link is to lead, does not answer at `{address}`: {failure}");
                 return Err(Error::new(ErrorKind::NeverReady, message)
                     .with_hint("nothing was changed; start it, or name another target"));
             }

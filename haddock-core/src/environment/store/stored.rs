@@ -120,17 +120,8 @@ struct StoredLink {
 impl From<&EnvironmentSpec> for Stored {
     fn from(spec: &EnvironmentSpec) -> Self {
         // Taken apart by name, so that a new field cannot be forgotten here.
-        let EnvironmentSpec {
-            settings,
-            idle,
-            components,
-            networks,
-            volumes,
-            secrets,
-            configs,
-            production,
-            targets,
-        } = spec.clone();
+        let EnvironmentSpec { settings, idle, components, networks, volumes, secrets, configs, production, targets } =
+            spec.clone();
         let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
         let files = |files: BTreeMap<String, DeclaredFile>| -> BTreeMap<String, StoredFile> {
             files.into_iter().map(|(name, file)| (name, file.into())).collect()

@@ -35,8 +35,12 @@ impl SimLocator {
     #[must_use]
     pub fn new(name: LocatorName, clock: Arc<dyn Clock>) -> Self {
         let core = SimLocatorCore::new(1, clock.now());
-        let capabilities =
-            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true, hold: false };
+        let capabilities = LocatorCapabilities {
+            keeps_sticky_at_zero: true,
+            session_count: SessionCount::Exact,
+            atomic_close: true,
+            hold: false,
+        };
         let inner = Arc::new(Mutex::new(Inner { core, down: false, failing: 0, losing: 0 }));
         Self { name, clock, capabilities, inner }
     }

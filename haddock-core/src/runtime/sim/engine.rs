@@ -253,6 +253,25 @@ impl SimEngine {
         Ok(network)
     }
 
+    /// Makes a container join a network.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn connect(&mut self, id: &ContainerId, network: &str) -> Result<()> {
+        let made = self.made.get_mut(id).ok_or_else(|| not_found(id))?;
+        if !made.container.networks.iter().any(|joined| joined == network) {
+            made.container.networks.push(network.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Makes a container leave a network.
+    pub fn disconnect(&mut self, id: &ContainerId, network: &str) {
+        if let Some(made) = self.made.get_mut(id) {
+            made.container.networks.retain(|joined| joined != network);
+        }
+    }
+
     /// Creates a volume; takes one of the same name that has all the labels.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use futures_util::StreamExt as _;
 
 use super::engine::{SimEngine, SimImage};
 use crate::container::{
-    Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector, Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
@@ -181,6 +181,17 @@ impl ContainerRuntime for SimRuntime {
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.call(|engine, _| {
             engine.remove_network(id);
+            Ok(())
+        })
+    }
+
+    async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()> {
+        self.call(|engine, _| engine.connect(container, &to.network))
+    }
+
+    async fn disconnect(&self, container: &ContainerId, network: &str) -> Result<()> {
+        self.call(|engine, _| {
+            engine.disconnect(container, network);
             Ok(())
         })
     }

@@ -109,8 +109,12 @@ impl World {
             self.probe(controller, &mut seen);
         }
         self.probe_server(&mut seen);
-        let capabilities =
-            LocatorCapabilities { keeps_sticky_at_zero: true, session_count: SessionCount::Exact, atomic_close: true, hold: false };
+        let capabilities = LocatorCapabilities {
+            keeps_sticky_at_zero: true,
+            session_count: SessionCount::Exact,
+            atomic_close: true,
+            hold: false,
+        };
         for post in &self.posts {
             seen.locators.insert(post.name.clone(), LocatorView { capabilities, report: Reading::Unknown });
         }

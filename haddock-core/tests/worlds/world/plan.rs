@@ -154,17 +154,16 @@ impl Plan {
             session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ignore: Vec::new() },
             release: self.release(tuning, dice),
         };
-        let new =
-            NewVersion {
-                spec: format!("spec-{number}"),
-                settings,
-                images,
-                one_shots,
-                commit: None,
-                pins: BTreeMap::new(),
-                promoted: None,
-                force: false,
-            };
+        let new = NewVersion {
+            spec: format!("spec-{number}"),
+            settings,
+            images,
+            one_shots,
+            commit: None,
+            pins: BTreeMap::new(),
+            promoted: None,
+            force: false,
+        };
         (new, behaviours, !bad)
     }
 

@@ -1,0 +1,162 @@
+//! Links that are switched, with each call going wrong, or the process dying at it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
+use haddock_core::environment::environments::{Environments, Switch, UpOptions};
+use haddock_core::environment::store::SpecStore;
+use haddock_core::environment::{Change, EnvironmentSpec, Target};
+use haddock_core::runtime::ContainerRuntime;
+use haddock_core::runtime::sim::{SimImage, SimRuntime};
+use haddock_core::{ComponentName, EnvironmentName, ErrorKind, JournalId, SystemClock};
+use haddock_tests::faulty::{Fault, Faulty};
+
+const SHOP: &str = "
+name: shop
+services:
+  db: { image: db, expose: ['5432'] }
+  app: { image: app, expose: ['8080'], links: ['db:store'] }
+  web: { image: web, expose: ['8080'], links: [app] }
+";
+const BOOKS: &str = "
+name: books
+services:
+  db: { image: db, expose: ['5432'] }
+";
+
+/// A simulated engine with a shop and the books of another, both up.
+struct Place {
+    runtime: SimRuntime,
+    specs: SpecStore,
+    pr: EnvironmentName,
+    db: ComponentName,
+    shop: EnvironmentSpec,
+}
+
+impl Place {
+    async fn new() -> Self {
+        let runtime = SimRuntime::new(Arc::new(SystemClock::new()));
+        runtime.set_other_images(Some(SimImage::good(Duration::ZERO)));
+        let shop = spec(SHOP);
+        let place = Self {
+            runtime,
+            specs: SpecStore::memory(),
+            pr: EnvironmentName::new("pr").expect("valid"),
+            db: ComponentName::new("db").expect("valid"),
+            shop,
+        };
+        let books = EnvironmentName::new("books").expect("valid");
+        place.well().up(&books, &spec(BOOKS), &UpOptions::default()).await.expect("up");
+        place.well().up(&place.pr, &place.shop, &UpOptions::default()).await.expect("up");
+        place
+    }
+
+    fn well(&self) -> Environments {
+        self.on(Arc::new(self.runtime.clone()))
+    }
+
+    fn on(&self, runtime: Arc<dyn ContainerRuntime>) -> Environments {
+        let journal = JournalId::new("j1").expect("valid");
+        Environments::new(runtime, journal, self.specs.clone(), Arc::new(self.runtime.clone()))
+    }
+
+    /// The networks that the application is on.
+    async fn networks(&self) -> Vec<String> {
+        self.well().get(&self.pr).await.expect("it is up").components["app"].networks.clone()
+    }
+
+    /// What an `up` of the file would have to do.
+    async fn left(&self) -> Vec<(String, Change)> {
+        let plan = self.well().plan(&self.pr, &self.shop, &UpOptions::default()).await.expect("a plan");
+        let left = plan.0.into_iter().filter(|planned| planned.change != Change::Keep);
+        left.map(|planned| (planned.component.to_string(), planned.change)).collect()
+    }
+}
+
+fn spec(text: &str) -> EnvironmentSpec {
+    let file = ComposeFile::parse("compose.yaml", text).expect("YAML");
+    file.resolve(&ResolveOptions::default()).expect("good").spec
+}
+
+fn target(text: &str) -> Option<Target> {
+    Some(text.parse().expect("a target"))
+}
+
+#[tokio::test]
+async fn a_link_leads_elsewhere_until_the_next_up() {
+    for how in [Switch::Restart, Switch::Live] {
+        let place = Place::new().await;
+        let db = place.well().get(&place.pr).await.expect("up").components["db"].id.clone();
+        let plan = place.well().plan_link(&place.pr, &place.db, target("books/db")).await.expect("a plan");
+        let replaced: Vec<&str> = plan.all(Change::Replace).map(|name| name.as_str()).collect();
+        assert_eq!(replaced, ["app", "web"], "what uses the link, and what stands on it");
+        assert_eq!(place.networks().await, ["pr"], "a plan does nothing");
+        let switched = place.well().link(&place.pr, &place.db, target("books/db"), how, None).await.expect("switched");
+        assert_eq!(switched.users.iter().map(|it| it.as_str()).collect::<Vec<_>>(), ["app"]);
+        assert_eq!(place.networks().await, ["pr", "books"]);
+        let now = place.well().get(&place.pr).await.expect("up").components["db"].id.clone();
+        assert_eq!(now, db, "what had the alias before is not touched");
+        let renewed = [("app".to_owned(), Change::Replace), ("web".to_owned(), Change::Replace)];
+        assert_eq!(place.left().await, renewed, "the file says otherwise");
+        place.well().up(&place.pr, &place.shop, &UpOptions::default()).await.expect("up");
+        assert_eq!((place.networks().await, place.left().await), (vec!["pr".to_owned()], vec![]));
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_linked_changes_nothing() {
+    let place = Place::new().await;
+    let (well, name) = (place.well(), |name: &str| ComponentName::new(name).expect("valid"));
+    place.runtime.with(|engine, now| {
+        let books = engine.containers(now).find(|it| it.name == "books-db").map(|it| it.id.clone());
+        engine.kill(&books.expect("it is up"), 1);
+    });
+    let cases = [
+        (name("web"), "books/db", ErrorKind::NotFound, "uses `web`"),
+        (name("dp"), "books/db", ErrorKind::NotFound, "uses `dp`"),
+        (name("db"), "boks/db", ErrorKind::NotFound, "is not there"),
+        (name("db"), "container:nobody", ErrorKind::NotFound, "is not there"),
+        (name("db"), "books/db", ErrorKind::ContainerExited, "does not run"),
+        (name("db"), "tcp://192.0.2.1:5432", ErrorKind::NeverReady, "does not answer"),
+    ];
+    for (component, to, kind, why) in cases {
+        let refused = well.link(&place.pr, &component, target(to), Switch::Restart, None).await;
+        let error = refused.expect_err(to);
+        assert!(error.kind() == kind && error.message().contains(why) && error.hint().is_some(), "{to}: {error:?}");
+        assert_eq!(place.left().await, []);
+    }
+    let nowhere = EnvironmentName::new("nowhere").expect("valid");
+    let error = well.link(&nowhere, &place.db, None, Switch::Restart, None).await.expect_err("not there");
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn whatever_call_goes_wrong_the_old_link_is_back_or_the_next_up_brings_it() {
+    for (how, fault) in [Switch::Restart, Switch::Live].into_iter().flat_map(|how| Fault::ALL.map(|it| (how, it))) {
+        let mut met = 0;
+        // Not each is met as a failure: a stop that fails is made up for by the removal.
+        for at in 0..60 {
+            let place = Place::new().await;
+            let faulty = Faulty::new(Arc::new(place.runtime.clone()), at, fault);
+            let environments = place.on(faulty.clone());
+            let link = environments.link(&place.pr, &place.db, target("books/db"), how, None);
+            match faulty.outlive(link).await {
+                Some(Ok(_)) => {
+                    assert!(place.networks().await.contains(&"books".to_owned()), "{how:?} {fault:?} {at}");
+                }
+                Some(Err(error)) => {
+                    met += 1;
+                    assert_eq!(place.left().await, [], "{how:?} {fault:?} {at}: {error}");
+                    assert_eq!(place.networks().await, ["pr"], "{how:?} {fault:?} {at}: {error}");
+                }
+                None => met += 1,
+            }
+            place.well().up(&place.pr, &place.shop, &UpOptions::default()).await.expect("the next does it");
+            assert_eq!(place.left().await, [], "{how:?} {fault:?} {at}");
+            assert_eq!(place.networks().await, ["pr"], "{how:?} {fault:?} {at}");
+        }
+        let least = if how == Switch::Live { 3 } else { 20 };
+        assert!(met >= least, "{how:?} {fault:?}: the faults were met: {met}");
+    }
+}
