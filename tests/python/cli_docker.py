@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 import warnings
 from functools import cache
 from pathlib import Path
@@ -82,3 +84,28 @@ def clean(site: Site) -> None:
     found = listed(site, "network", "ls")
     if found:
         subprocess.run(["docker", "network", "rm", *found], check=True, stdout=subprocess.DEVNULL)
+
+
+@cache
+def image_with_getent() -> str:
+    """The demo application with `getent` beside it, which looks names up as programs do."""
+    images()
+    name = "haddock-demo-getent:c1"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        made = subprocess.run(["docker", "create", "haddock-demo:c1"], capture_output=True, text=True, check=True)
+        subprocess.run(["docker", "cp", f"{made.stdout.strip()}:/haddock-demo-app", root], check=True, capture_output=True)
+        subprocess.run(["docker", "rm", made.stdout.strip()], check=True, capture_output=True)
+        told = subprocess.run(["ldd", "/usr/bin/getent"], capture_output=True, text=True, check=True).stdout
+        needed = [word for line in told.splitlines() for word in line.split() if word.startswith("/")]
+        for path in ("/usr/bin/getent", *needed):
+            there = root / path.lstrip("/")
+            there.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, there)
+        packed = subprocess.run(["tar", "--create", "--directory", root, "."], capture_output=True, check=True)
+        subprocess.run(
+            ["docker", "import", "--change", 'ENTRYPOINT ["/haddock-demo-app"]', "--change", "ENV PATH=/usr/bin VERSION=c1",
+             "--change", "EXPOSE 8080", "--change", "LABEL haddock.test=1", "-", name],
+            input=packed.stdout, check=True, stdout=subprocess.DEVNULL,
+        )  # fmt: skip
+    return name

@@ -288,6 +288,42 @@ def test_a_link_is_switched_and_comes_back_if_that_does_not_work(site: Site) -> 
     site.ok("down", "--name", copy)
 
 
+def test_an_alias_has_one_owner_all_along_and_is_looked_up_within(site: Site) -> None:
+    file = site.directory / "compose.yaml"
+    file.write_text(file.read_text().replace('"haddock-demo:${TAG}"', cli_docker.image_with_getent()))
+    copy = name(site, "pr-45")
+    site.ok("up", "--name", copy)
+
+    def found() -> set[str]:
+        ran = site.run("exec", "--name", copy, "web", "--", "getent", "ahosts", "db")
+        return {line.split()[0] for line in ran.stdout.splitlines() if line.strip()} if ran.returncode == 0 else set()
+
+    own = found()
+    assert len(own) == 1
+    with outside(site, "theirs") as database:
+        for live in ((), ("--live",)):
+            owners: list[set[str]] = []
+            over = threading.Event()
+
+            def look(owners: list[set[str]] = owners, over: threading.Event = over) -> None:
+                while not over.is_set():
+                    owners.append(found())
+
+            looking = threading.Thread(target=look)
+            looking.start()
+            switched = site.json("link", "--name", copy, "db", f"container:{database}", *live)
+            assert switched["verified"] == ["web"], "it was looked up within"
+            theirs = found()
+            assert len(theirs) == 1 and theirs.isdisjoint(own)
+            site.ok("link", "--name", copy, "db", "--back", *live)
+            over.set()
+            looking.join()
+            assert found() == own
+            assert all(len(seen) <= 1 for seen in owners), f"never two at once: {owners}"
+            assert {frozenset(seen) for seen in owners if seen} <= {frozenset(own), frozenset(theirs)}
+    site.ok("down", "--name", copy)
+
+
 def test_clients_wait_while_the_link_of_an_adopted_environment_is_switched(site: Site) -> None:
     file = site.directory / "compose.yaml"
     text = file.read_text()

@@ -1,0 +1,140 @@
+"""The example with all real parts: PostgreSQL, ActiveMQ, Tomcat with HTTP sessions, and a proxy that wants a login."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import subprocess
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import cli_docker
+from cli_site import ROOT, Site, site_in, until
+
+FILE = ROOT / "examples/speedledger/compose.yaml"
+IMAGES = ("db", "mq", "app", "proxy")
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A state directory on the engine, which has the example's images."""
+    cli_docker.required()
+    images_required()
+    with site_in(tmp_path) as site:
+        try:
+            yield site
+        finally:
+            site.close()
+            cli_docker.clean(site)
+            volumes = cli_docker.listed(site, "volume", "ls")
+            if volumes:
+                subprocess.run(["docker", "volume", "rm", *volumes], check=True, stdout=subprocess.DEVNULL)
+
+
+def images_required() -> None:
+    """Skips the test where nobody has built the images; fails it where they have to be there."""
+    missing = [
+        name for name in IMAGES
+        if subprocess.run(["docker", "image", "inspect", f"speedledger/{name}"], capture_output=True, check=False).returncode
+    ]  # fmt: skip
+    if not missing:
+        return
+    what = f"no images {', '.join(f'speedledger/{name}' for name in missing)}: examples/images/build.sh makes them, as root"
+    if os.environ.get("HADDOCK_TEST_REQUIRE"):
+        pytest.fail(f"{what}, and HADDOCK_TEST_REQUIRE is set")
+    warnings.warn(f"SKIPPED: {what}", stacklevel=2)
+    pytest.skip(what)
+
+
+class Clerk:
+    """Somebody at a browser."""
+
+    def __init__(self, address: str, login: str | None = "clerk:quick") -> None:
+        self.address = address
+        self.cookies: dict[str, str] = {}
+        self.login = login
+
+    def ask(self, path: str, form: str | None = None) -> str:
+        request = urllib.request.Request(f"http://{self.address}/{path}", data=form.encode() if form is not None else None)
+        if self.login is not None:
+            request.add_header("Authorization", f"Basic {base64.b64encode(self.login.encode()).decode()}")
+        if self.cookies:
+            request.add_header("Cookie", "; ".join(f"{name}={value}" for name, value in self.cookies.items()))
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            for given in answer.headers.get_all("Set-Cookie") or []:
+                name, _, value = given.partition(";")[0].partition("=")
+                self.cookies[name] = value
+            text = answer.read().decode()
+            assert isinstance(text, str)
+            return text.strip()
+
+
+def proxy(site: Site, name: str) -> str:
+    return site.ok("port", "--file", str(FILE), "--name", name, "proxy", "8080").strip()
+
+
+def test_two_copies_side_by_side_never_see_each_others_data(site: Site) -> None:
+    first, second = (f"spl-{site.directory.name[-6:]}-{copy}".replace("_", "-").lower() for copy in ("a", "b"))
+    for name in (first, second):
+        site.ok("up", "--file", str(FILE), "--name", name, timeout=180)
+    one, two = Clerk(proxy(site, first)), Clerk(proxy(site, second))
+
+    for login in (None, "clerk:slow"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            Clerk(one.address, login).ask("entries.jsp")
+        assert refused.value.code == 401
+    assert one.ask("entries.jsp", "text=rent+950") == f'{{"environment":"{first}","entries":["rent 950"]}}'
+    assert one.ask("entries.jsp") == f'{{"environment":"{first}","entries":["rent 950"]}}', "it is in the books"
+    assert one.ask("basket.jsp", "item=ink") == '{"basket":["ink"]}'
+    assert one.ask("basket.jsp", "item=paper") == '{"basket":["ink","paper"]}', "the basket is in the session"
+    assert Clerk(one.address).ask("basket.jsp") == '{"basket":[]}', "and in nobody else's"
+
+    assert two.ask("entries.jsp") == f'{{"environment":"{second}","entries":[]}}'
+    assert two.ask("message.jsp", "") == '{"message":null}', "the first one's queue is its own"
+    assert one.ask("message.jsp", "") == '{"message":"rent 950"}'
+    assert one.ask("message.jsp", "") == '{"message":null}', "it was consumed"
+
+    for name in (first, second):
+        site.ok("down", "--name", name, "--volumes", timeout=120)
+    left = [cli_docker.listed(site, *what) for what in (("ps", "--all"), ("network", "ls"), ("volume", "ls"))]
+    assert left == [[], [], []]
+
+
+def test_what_was_tried_out_goes_to_production_with_productions_books(site: Site) -> None:
+    end = site.directory.name[-6:].replace("_", "-").lower()
+    for tag in ("one", "two"):
+        subprocess.run(["docker", "tag", "speedledger/app", f"speedledger/app:{tag}"], check=True)
+    text = FILE.read_text().replace("name: speedledger", f"name: spl-{end}")
+    release = "  release: { ramp: [50%, 100%], every: 2s, settle: 1s }\n"
+    (site.directory / "compose.yaml").write_text(text + release)
+    site.start("serve")
+    until("the gateway answers", lambda: gateway_answers(site))
+    site.ok("release", "--tag", "one", timeout=180)
+    clerk = Clerk(f"127.0.0.1:{site.listen}")
+    clerk.ask("entries.jsp", "text=production")
+    clerk.ask("basket.jsp", "item=ink")
+
+    copy = f"spl-{end}-pr-42"
+    site.ok("up", "--name", copy, "--tag", "two", timeout=180)
+    tester = Clerk(site.ok("port", "--name", copy, "proxy", "8080").strip())
+    assert '"entries":["test"]' in tester.ask("entries.jsp", "text=test")
+    site.ok("promote", copy, timeout=180)
+    newcomer = Clerk(f"127.0.0.1:{site.listen}")
+    assert '"entries":["production"]' in newcomer.ask("entries.jsp"), "only production's rows are visible"
+    assert clerk.ask("basket.jsp") == '{"basket":["ink"]}', "whoever was there has kept the basket"
+    assert '"entries":["test"]' in tester.ask("entries.jsp"), "the test's database is kept"
+    site.ok("down", "--name", copy, "--volumes", timeout=120)
+
+
+def gateway_answers(site: Site) -> bool:
+    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{site.admin}/health", timeout=1):
+        return True
+    return False
