@@ -81,22 +81,23 @@ async fn main() -> io::Result<()> {
     let docker = Docker::connect_with_defaults().map_err(io::Error::other)?;
     let binary = image::build_binary().await?;
     let image = image::make(&docker, &binary, "bench-environment").await?;
-    let measured = measure(&options, &docker, &image).await;
-    let removed = image::remove(&docker, "bench-environment").await;
-    report(&options, &measured?)?;
-    removed
+    let mut figures = Figures::new();
+    let measured = measure(&options, &docker, &image, &mut figures).await;
+    // What was measured before something failed is told all the same.
+    report(&options, &figures)?;
+    measured?;
+    image::remove(&docker, "bench-environment").await
 }
 
 /// Seconds of floor, Haddock and Compose, by what was measured.
 type Figures = BTreeMap<String, [Vec<f64>; 3]>;
 
-async fn measure(options: &Options, docker: &Docker, image: &str) -> io::Result<Figures> {
+async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut Figures) -> io::Result<()> {
     let folder = tempfile::tempdir()?;
     let runtime = Arc::new(DockerRuntime::connect(None).await.map_err(told)?);
     let journal = JournalId::new(format!("bench{}", std::process::id())).map_err(told)?;
     let specs = SpecStore::directory(folder.path().join("specs")).map_err(told)?;
     let environments = Environments::new(runtime, journal, specs, Arc::new(NetworkProbing));
-    let mut figures = Figures::new();
     let mut note = |what: &str, peer: usize, round: usize, took: Duration| {
         if round > 0 {
             figures.entry(what.to_owned()).or_default()[peer].push(took.as_secs_f64());
@@ -136,7 +137,7 @@ async fn measure(options: &Options, docker: &Docker, image: &str) -> io::Result<
             try_join_all(names.iter().map(|name| compose.run(name, &["down"]))).await?;
         }
     }
-    Ok(figures)
+    Ok(())
 }
 
 async fn timed<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<Duration> {

@@ -42,6 +42,7 @@ fn request(number: u64, replicas: u32) -> Request {
         one_shots: Default::default(),
         commit: None,
         pins: BTreeMap::new(),
+        file_spec: None,
         promoted: None,
         force: false,
     };

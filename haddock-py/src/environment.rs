@@ -1,15 +1,18 @@
 //! Environments by name.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use haddock_core::container::Executed;
 use haddock_core::controller::PromoteOptions;
 use haddock_core::environment::compose::Purpose;
 use haddock_core::environment::environments::{self, Environment, Pruned, Switch, Switched, UpOptions};
 use haddock_core::environment::idle::IdlePolicy;
-use haddock_core::environment::{EnvironmentSpec, Target};
-use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
+use haddock_core::environment::{Difference, EnvironmentSpec, Target};
+use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName, VersionId};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
@@ -89,6 +92,7 @@ impl Environments {
             let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref())?;
             let options = UpOptions {
                 only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
+                images: BTreeMap::new(),
                 pull: how.pull,
                 keep_on_failure: how.keep_on_failure,
                 by: how.by,
@@ -243,6 +247,64 @@ impl Environments {
         driver.call(work, |py, plan: Value| to_python(py, &plan))
     }
 
+    /// Brings an environment up that is like a version of a service.
+    fn up_like(&self, which: Which, how: How, service: &str, version: Option<u64>) -> PyResult<Call> {
+        let (house, service) = (self.house()?, ServiceName::new(service).raised()?);
+        let driver = house.driver.clone();
+        let work = async move {
+            let like = house.service(&service).like(version.map(VersionId)).await?;
+            let name = match &which.name {
+                Some(_) => which.name()?,
+                None => EnvironmentName::of_branch(&service, Some("like")),
+            };
+            let options = UpOptions {
+                only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
+                images: like.images,
+                pull: false,
+                keep_on_failure: how.keep_on_failure,
+                by: how.by,
+                commit: like.commit,
+                file: like.file,
+            };
+            let environments = house.controller().environments();
+            let notes: [&str; 0] = [];
+            if how.dry_run {
+                let plan = environments.plan(&name, &like.spec, &options).await?;
+                return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
+            }
+            let up = environments.up(&name, &like.spec, &options).await?;
+            Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
+        };
+        driver.call(work, |py, up: Value| to_python(py, &up))
+    }
+
+    /// How what runs differs from what the file says.
+    fn diff(&self, which: Which) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move {
+            let name = which.name()?;
+            let found = compose::resolve_as(which.files.as_deref(), &which.options, Purpose::Environment, Some(&name))?;
+            house.controller().environments().diff(&name, &found.resolved.spec).await
+        };
+        driver.call(work, |py, found: Vec<Difference>| to_python(py, &found))
+    }
+
+    /// Where the links of each component lead, by alias.
+    fn links(&self, name: &str) -> PyResult<Call> {
+        let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
+        let driver = house.driver.clone();
+        let work = async move { house.controller().environments().links(&name) };
+        driver.call(work, |py, links| to_python(py, &links))
+    }
+
+    /// A component's log as it grows.
+    fn follow_logs(&self, name: &str, component: String, tail: usize) -> PyResult<LogLines> {
+        let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
+        let lines = Lines { house: Arc::clone(&house), name, component, tail, stream: None };
+        Ok(LogLines { house: Home::new(house), lines: Home::new(Arc::new(tokio::sync::Mutex::new(lines))) })
+    }
+
     /// Says that this process uses the environment.
     fn claim(&self, name: &str) -> PyResult<Claim> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
@@ -281,6 +343,46 @@ async fn find(
         None => tried_out.spec.service()?.service.clone(),
     };
     Ok((tried_out, service))
+}
+
+/// A log that is followed, from when it is first asked for.
+struct Lines {
+    house: Arc<House>,
+    name: EnvironmentName,
+    component: String,
+    tail: usize,
+    stream: Option<BoxStream<'static, Result<String>>>,
+}
+
+impl Lines {
+    /// The next line; `None`: the container has ended.
+    async fn next(&mut self) -> Result<Option<String>> {
+        if self.stream.is_none() {
+            let environments = self.house.controller().environments();
+            self.stream = Some(environments.follow_logs(&self.name, &self.component, self.tail).await?);
+        }
+        match &mut self.stream {
+            Some(stream) => stream.next().await.transpose(),
+            None => Ok(None),
+        }
+    }
+}
+
+/// A log as it grows.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct LogLines {
+    house: Home<Arc<House>>,
+    lines: Home<Arc<tokio::sync::Mutex<Lines>>>,
+}
+
+#[pymethods]
+impl LogLines {
+    /// The next line; `None`: there will be no other.
+    fn next(&self) -> PyResult<Call> {
+        let lines = Arc::clone(self.lines.get()?);
+        let work = async move { lines.lock().await.next().await };
+        self.house.get()?.driver.call(work, |py, line: Option<String>| to_python(py, &line))
+    }
 }
 
 /// That this process uses an environment.

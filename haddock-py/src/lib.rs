@@ -45,7 +45,7 @@ mod native {
     #[pymodule_export]
     use crate::driver::{VirtualTime, shut_down};
     #[pymodule_export]
-    use crate::environment::{Claim, Environments};
+    use crate::environment::{Claim, Environments, LogLines};
     #[pymodule_export]
     use crate::error::error_kinds;
     #[pymodule_export]

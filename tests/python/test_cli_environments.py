@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,3 +157,87 @@ def test_the_engine_s_other_things_are_left_alone(site: Site) -> None:
         assert cli_docker.containers(site) == []
     finally:
         subprocess.run(["docker", "rm", "--force", theirs], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_log_is_followed_until_its_container_ends(site: Site) -> None:
+    copy = name(site, "pr")
+    site.ok("up", "--name", copy)
+    following = site.start("logs", "web", "--name", copy, "--follow")
+    following.says("listens on")
+    # The application writes nothing more: it is quiet, and then gone.
+    assert following.process.poll() is None
+    site.ok("down", "--name", copy)
+    assert following.ends() == 0, following.text
+
+
+def test_ports_are_told_in_the_form_that_is_wanted(site: Site) -> None:
+    copy = name(site, "pr")
+    site.ok("up", "--name", copy)
+    address = site.ok("port", "--name", copy, "web", "8080").strip()
+    host, _, port = address.rpartition(":")
+    env = site.ok("port", "--name", copy, "--format", "env").splitlines()
+    assert {f"WEB_8080={address}", f"WEB_8080_HOST={host}", f"WEB_8080_PORT={port}"} <= set(env)
+    told = subprocess.run(["sh", "-c", 'eval "$1"; echo "$WEB_8080_PORT"', "sh", "\n".join(env)], capture_output=True, text=True)
+    assert told.stdout.strip() == port, "a shell reads it"
+    assert f"web.8080.port={port}" in site.ok("port", "--name", copy, "--format", "properties").splitlines()
+    assert {"component": "web", "port": 8080, "address": address} in site.json("port", "--name", copy)["ports"]
+    assert site.run("port", "--name", copy, "web").returncode == 2
+
+
+def test_what_runs_is_drawn_and_compared_with_the_file(site: Site) -> None:
+    copy = name(site, "pr")
+    site.ok("up", "--name", copy)
+    drawn = site.ok("show", "--name", copy).splitlines()
+    assert drawn[1].startswith("web  running  8080 at 127.0.0.1:") and drawn[2].startswith("└─ store as db  running  8080 at ")
+    assert site.ok("diff", "--name", copy) == "there is no difference\n"
+    subprocess.run(["git", "init", "--quiet"], cwd=site.directory, check=True)
+    git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
+    subprocess.run([*git, "add", "compose.yaml"], cwd=site.directory, check=True)
+    subprocess.run([*git, "commit", "--quiet", "--message", "before"], cwd=site.directory, check=True)
+    file = site.directory / "compose.yaml"
+    file.write_text(COMPOSE.replace("hunter2", "hunter3"))
+    done = site.run("diff", "--name", copy, "--json")
+    assert done.returncode == 1 and "hunter" not in done.stdout + done.stderr
+    [found] = json.loads(done.stdout)["differences"]
+    assert found == {"path": "services.web.environment.PASSWORD", "was": "***", "now": "***"}
+    assert site.ok("diff", "--name", copy, "--file", "compose.yaml", "--commit", "HEAD") == "there is no difference\n"
+    assert site.run("diff", "--name", copy, "--file", "compose.yaml", "--commit", "no-such").returncode == 3
+    subprocess.run(["docker", "stop", "--time", "1", f"{copy}-web"], check=True, capture_output=True)
+    live = {it["path"] for it in json.loads(site.run("diff", "--name", copy, "--json").stdout)["differences"]}
+    assert "live.web.state" in live, "what runs is looked at, and not only labels"
+
+
+FIXTURE = """
+import haddock.testing, urllib.request
+shop = haddock.testing.environment_fixture("compose.yaml", name="NAME", connect={"state": "STATE"})
+
+def test_it_answers(shop):
+    assert urllib.request.urlopen(f"http://{shop.address('web', 8080)}/health").status == 200
+
+def test_it_fails(shop):
+    assert False
+"""
+
+
+def test_a_fixture_has_an_environment_and_its_logs_where_a_test_fails(site: Site) -> None:
+    test = site.directory / "test_shop.py"
+    test.write_text(FIXTURE.replace("NAME", name(site, "fixture")).replace("STATE", str(site.state)))
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", str(test)], cwd=site.directory, env=site.env,
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    assert f"log of `web` of `{name(site, 'fixture')}`" in done.stdout and "listens on" in done.stdout
+    assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
+
+
+def test_serve_ends_what_nobody_uses(site: Site) -> None:
+    file = site.directory / "compose.yaml"
+    file.write_text(f"{COMPOSE}x-haddock: {{ idle: {{ stop_after: 1s, remove_after: 4s }} }}\n")
+    site.ok("up", "--name", name(site, "idle"))
+    file.write_text(COMPOSE)
+    site.ok("up", "--name", name(site, "kept"))
+    serving = site.start("serve", "--monitor", "1s")
+    serving.says(f"environment `{name(site, 'idle')}` is stopped")
+    serving.says(f"environment `{name(site, 'idle')}` is removed")
+    assert [it["name"] for it in site.json("ls")["environments"]] == [name(site, "kept")]

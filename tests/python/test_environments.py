@@ -122,3 +122,77 @@ def test_addresses_that_are_not_there(controller: haddock.Controller, file: Path
         with pytest.raises(haddock.NotFound) as error:
             environment.address(component, port)
         assert error.value.message == message and error.value.hint
+
+
+RELEASED = """
+name: shop
+services:
+  db: { image: "db:1", expose: ["5432"] }
+  web: { image: "shop:${TAG}", links: ["db:store"], expose: ["8080"], environment: { PASSWORD: "hunter2" } }
+x-haddock: { entry: "web:8080", release: { ramp: [100%], every: 1s, settle: 1s } }
+"""
+
+
+def test_what_was_tried_out_is_promoted(do: Any, controller: haddock.Controller, file: Path) -> None:
+    file.write_text(RELEASED)
+    do(controller, "release", file, tag="v1").wait()
+    environment = do(controller, "up", file, name="pr-42", tag="v2", commit="3f2a1bc")
+    steps = do(controller, "plan_promote", "pr-42")
+    assert any("shop:v2" in step for step in steps)
+    version = do(environment, "promote", "shop").wait().version
+    assert version == 2
+    status = do(controller, "status", "shop")
+    assert status.known_good == 2 and any("tried out as `pr-42`" in it.message for it in do(controller, "history", "shop"))
+    assert do(controller, "environment", "pr-42").components["db"].state == "running", "it stays as it is"
+    with pytest.raises(haddock.InvalidName):
+        do(controller, "promote", "pr-42", "store")
+    with pytest.raises(haddock.NotFound):
+        do(controller, "promote", "pr-43")
+
+
+def test_what_cannot_run_side_by_side_is_not_promoted(do: Any, controller: haddock.Controller, file: Path) -> None:
+    file.write_text(RELEASED.replace('"8080"]', '"8080"], ports: ["8099:8080"]'))
+    do(controller, "up", file, name="pr-42", tag="v2")
+    with pytest.raises(haddock.ComposeFileError) as error:
+        do(controller, "promote", "pr-42")
+    assert "8099" in str(error.value) and error.value.hint
+    assert do(controller, "services") == []
+
+
+def test_a_link_leads_elsewhere_and_back(do: Any, controller: haddock.Controller, file: Path) -> None:
+    file.write_text(FILE)
+    do(controller, "up", file, name="books", only=["db"])
+    environment = do(controller, "up", file, name="pr-1")
+    assert do(environment, "links") == {"db": {}, "web": {"store": "db"}}
+    plan = do(controller, "link", "db", "books/db", name="pr-1", dry_run=True)
+    assert [(it.component, it.change) for it in plan.changes] == [("db", "keep"), ("web", "replace")]
+    switched = do(environment, "link", "db", "books/db")
+    assert (switched.users, switched.verified) == (["web"], [])
+    assert do(environment, "links")["web"] == {"store": "books/db"}
+    [found] = [it for it in do(controller, "diff", file, name="pr-1") if "links" in it.path]
+    assert (found.was, found.now) == ("books/db", None)
+    do(environment, "link", "db", None)
+    assert do(environment, "links")["web"] == {"store": "db"}
+    for target, error in (("nowhere", haddock.InvalidValue), ("tcp://localhost:1", haddock.InvalidValue)):
+        with pytest.raises(error):
+            do(environment, "link", "db", target)
+
+
+def test_differences_are_told_without_values(do: Any, controller: haddock.Controller, file: Path) -> None:
+    do(controller, "up", file, name="pr-1")
+    assert do(controller, "diff", file, name="pr-1") == []
+    file.write_text(FILE.replace("hunter2", "hunter3").replace("db:1", "db:2"))
+    found = {it.path: (it.was, it.now) for it in do(controller, "diff", file, name="pr-1")}
+    assert found == {"services.db.environment.PASSWORD": ("***", "***"), "services.db.image": ("db:1", "db:2")}
+
+
+def test_an_environment_like_a_version(do: Any, controller: haddock.Controller, file: Path) -> None:
+    file.write_text(RELEASED.replace("x-haddock: {", 'x-haddock: { production: { without: [db] },'))
+    do(controller, "release", file, tag="v1").wait()
+    do(controller, "release", file, tag="v2").wait()
+    environment = do(controller, "up_like", "shop", 1, name="repro")
+    assert sorted(environment.components) == ["db", "web"], "with what tests have, and production does without"
+    assert do(controller, "up_like", "shop").name == "shop-like"
+    with pytest.raises(haddock.NotFound) as error:
+        do(controller, "up_like", "shop", 7)
+    assert "it has 1, 2" in str(error.value.hint)

@@ -10,7 +10,7 @@ use super::follow::{Following, Until};
 use super::summary::ReleaseSummary;
 use super::{Acting, Ports};
 use crate::container::Selector;
-use crate::environment::environments::Environments;
+use crate::environment::environments::{Environments, TriedOut};
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
@@ -203,6 +203,7 @@ impl Service {
     }
 
     pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
+        let file_spec = spec.production.is_some().then(|| self.ports.specs.put(spec)).transpose()?;
         let spec = &spec.in_production()?;
         let settings = self.check_release(spec)?.clone();
         // What it brings; what instances share is none of its components.
@@ -218,9 +219,35 @@ impl Service {
             one_shots,
             commit,
             pins: BTreeMap::new(),
+            file_spec,
             promoted: None,
             force: false,
         })
+    }
+
+    /// What a version was made from, as its file says and not as it is in production, to bring up an environment like it:
+    /// the specification, and the ids of its images. `None`: the version that is known good.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such version, or its specification or images are not known.
+    pub async fn like(&self, version: Option<VersionId>) -> Result<TriedOut> {
+        let missing = |what: String| Error::new(ErrorKind::NotFound, what);
+        let state = self.ports.journal.load(&self.name).await?;
+        let state = state.ok_or_else(|| missing(format!("service `{}` was never released", self.name)))?;
+        let version = version.or(state.known_good);
+        let version = version.ok_or_else(|| missing(format!("no version of `{}` is known good", self.name)))?;
+        let found = state.versions.get(&version).filter(|version| !version.external);
+        let found = found.ok_or_else(|| {
+            let known: Vec<String> = state.versions.keys().map(|version| version.0.to_string()).collect();
+            missing(format!("`{}` has no version {}", self.name, version.0))
+                .with_hint(format!("it has {}", known.join(", ")))
+        })?;
+        let digest = found.new.file_spec.as_ref().unwrap_or(&found.new.spec);
+        let spec = self.ports.specs.get(digest)?;
+        let spec = spec.ok_or_else(|| missing(format!("the specification of version {} is not kept", version.0)))?;
+        let images = found.pins.clone();
+        let images = images.ok_or_else(|| missing(format!("the images of version {} are not known yet", version.0)))?;
+        Ok(TriedOut { spec: EnvironmentSpec::clone(&spec), images, commit: found.new.commit.clone(), file: None })
     }
 
     /// Leaves a request for whoever acts.

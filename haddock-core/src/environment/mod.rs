@@ -2,6 +2,7 @@
 
 pub mod compose;
 mod declared;
+mod difference;
 #[cfg(feature = "controller")]
 pub mod environments;
 pub mod idle;
@@ -22,6 +23,7 @@ pub mod value;
 pub use declared::{
     Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy,
 };
+pub use difference::{Difference, differences};
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
 pub use production::Production;
 pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};

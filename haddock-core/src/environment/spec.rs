@@ -127,6 +127,8 @@ pub struct Component {
     pub depends_on: BTreeMap<ComponentName, Dependency>,
     /// The aliases under which it reaches others.
     pub links: Vec<Link>,
+    /// Whether it is told of them by environment variables, too, as Docker's links once did.
+    pub link_variables: bool,
     /// Its own health check.
     pub health_check: Option<HealthCheck>,
     /// Labels of the user.
@@ -175,6 +177,7 @@ impl Component {
             ports: Vec::new(),
             depends_on: BTreeMap::new(),
             links: Vec::new(),
+            link_variables: false,
             health_check: None,
             labels: BTreeMap::new(),
             stop_grace_period: None,

@@ -77,6 +77,9 @@ pub struct NewVersion {
     /// The ids of its images, where it is known which they are to be; else they are pulled by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<ComponentName, String>,
+    /// The digest of the environment as its file says, where production has it otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_spec: Option<String>,
     /// The environment in which it was tried out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted: Option<EnvironmentName>,
@@ -111,6 +114,7 @@ impl Adoption {
             one_shots: BTreeSet::new(),
             commit: None,
             pins: BTreeMap::new(),
+            file_spec: None,
             promoted: None,
             force: false,
         }

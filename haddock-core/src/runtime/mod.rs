@@ -115,6 +115,15 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// The last `tail` lines of standard output and error, oldest first.
     async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>>;
 
+    /// The last `tail` lines, and then each as it is written, until the container ends. However long it is quiet, the
+    /// stream waits.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) where logs cannot be followed.
+    async fn follow_logs(&self, _container: &ContainerId, _tail: usize) -> Result<BoxStream<'static, Result<String>>> {
+        Err(self.cannot("follow logs"))
+    }
+
     /// Creates the network on a subnet that nothing on the host uses. If one of that name exists and carries all the
     /// labels, that one is taken.
     ///

@@ -252,6 +252,7 @@ pub(crate) fn version(number: u64) -> NewVersion {
         one_shots: Default::default(),
         commit: None,
         pins: BTreeMap::new(),
+        file_spec: None,
         promoted: None,
         force: false,
     }

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from ._controller import Controller, connect
     from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, Executed, PlannedChange, Pruned, Switched
+    from ._environments import Difference, LogLines
     from ._errors import (
         AddressPoolExhausted,
         Busy,
@@ -102,6 +103,7 @@ __all__ = [
     "ContainerRuntime",
     "ContainerSpec",
     "Controller",
+    "Difference",
     "Docker",
     "Duration",
     "Environment",
@@ -129,6 +131,7 @@ __all__ = [
     "LocatorRefused",
     "LocatorReport",
     "LocatorUnavailable",
+    "LogLines",
     "NameTaken",
     "Network",
     "NeverReady",
@@ -173,7 +176,8 @@ __all__ = [
 # Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
 _HOMES = {
     "_controller": ("Controller", "connect"),
-    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned", "Switched"),
+    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned", "Switched",
+                      "Difference", "LogLines"),
     "_errors": (
         "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError",
         "ImageMissing", "InvalidImageReference", "InvalidName", "InvalidValue", "IoError", "JournalCorrupt",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _git, _native
 from ._bridge import wait, wait_async
-from ._environments import Environment, EnvironmentPlan, Pruned, Switched, which
+from ._environments import Difference, Environment, EnvironmentPlan, Pruned, Switched, which
 from ._release import Release
 from ._values import Duration, optional_seconds, seconds
 
@@ -117,6 +117,69 @@ class EnvironmentVerbs:
         meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
         how = _how(file, only, pull, False, None, self._by, dry_run=True, shared=shared)
         return EnvironmentPlan._of(await wait_async(self._native.environments().up(meant, how)))
+
+    def up_like(
+        self,
+        service: str,
+        version: int | None = None,
+        *,
+        name: str | None = None,
+        only: Iterable[str] = (),
+        keep_on_failure: bool = False,
+        by: str | None = None,
+    ) -> Environment:
+        """Brings up an environment like a version of a service, to look into what is wrong with it.
+
+        The same images by digest and the same file, with the links that the file has for tests: its database is its own.
+        By default it is the version that is known good, and `name` the service's with `-like`. Raises `NotFound`.
+        """
+        how = _how(None, only, False, keep_on_failure, None, by or self._by)
+        environments = self._native.environments()
+        return Environment._of(wait(environments.up_like(which(name), how, service, version)), environments)
+
+    async def up_like_async(
+        self,
+        service: str,
+        version: int | None = None,
+        *,
+        name: str | None = None,
+        only: Iterable[str] = (),
+        keep_on_failure: bool = False,
+        by: str | None = None,
+    ) -> Environment:
+        """As `up_like`, in the running loop."""
+        how = _how(None, only, False, keep_on_failure, None, by or self._by)
+        environments = self._native.environments()
+        like = environments.up_like(which(name), how, service, version)
+        return Environment._of(await wait_async(like), environments)
+
+    def diff(
+        self,
+        file: Files | None = None,
+        *,
+        name: str | None = None,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+    ) -> list[Difference]:
+        """How an environment that runs differs from what the file says, and containers that are not as they were made."""
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
+        return [Difference._of(each) for each in wait(self._native.environments().diff(meant))]
+
+    async def diff_async(
+        self,
+        file: Files | None = None,
+        *,
+        name: str | None = None,
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Iterable[Path] = (),
+    ) -> list[Difference]:
+        """As `diff`, in the running loop."""
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
+        return [Difference._of(each) for each in await wait_async(self._native.environments().diff(meant))]
 
     def down(self, name: str | None = None, *, file: Files | None = None, volumes: bool = False) -> bool:
         """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one.

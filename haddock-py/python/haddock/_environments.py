@@ -102,6 +102,49 @@ class Switched(Result):
 
 
 @dataclass(frozen=True)
+class Difference(Result):
+    """One thing that is not as the file says."""
+
+    path: str
+    """Which, by its keys in the file, such as `services.web.image`; `live.…`: a container that is not as it was made."""
+    was: str | None
+    """What it is in what runs; `None`: it is not there. Values of environment variables are `***`."""
+    now: str | None
+    """What the file says; `None`: it is not there."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Difference:
+        return Difference(data["path"], data["was"], data["is"])
+
+
+class LogLines:
+    """A log as it grows, line by line, until the container ends. Iterate with `for` or `async for`, once."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.LogLines) -> None:
+        self._native = native
+
+    def __iter__(self) -> LogLines:
+        return self
+
+    def __next__(self) -> str:
+        line = wait(self._native.next())
+        if line is None:
+            raise StopIteration
+        return line
+
+    def __aiter__(self) -> LogLines:
+        return self
+
+    async def __anext__(self) -> str:
+        line = await wait_async(self._native.next())
+        if line is None:
+            raise StopAsyncIteration
+        return line
+
+
+@dataclass(frozen=True)
 class EnvironmentComponent(Result):
     """A component of an environment, as its container is."""
 
@@ -181,6 +224,18 @@ class Environment(Result):
     async def logs_async(self, component: str, tail: int = 100) -> list[str]:
         """As `logs`, in the running loop."""
         return await wait_async(self._environments().logs(self.name, component, tail))
+
+    def follow_logs(self, component: str, tail: int = 100) -> LogLines:
+        """The last lines of a component's log, and then each as it is written: for `for` or `async for`."""
+        return LogLines(self._environments().follow_logs(self.name, component, tail))
+
+    def links(self) -> dict[str, dict[str, str]]:
+        """For each component, where its links lead, by alias: another component, or what takes its place."""
+        return wait(self._environments().links(self.name))
+
+    async def links_async(self) -> dict[str, dict[str, str]]:
+        """As `links`, in the running loop."""
+        return await wait_async(self._environments().links(self.name))
 
     def exec(self, component: str, command: Sequence[str], *, within: Duration = 60.0) -> Executed:
         """Runs a command within a component's container, and returns when it has ended.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
+import tarfile
 from typing import TYPE_CHECKING
 
+from ._errors import NotFound
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
 
@@ -20,6 +25,22 @@ def branch(directory: str | PathLike[str]) -> str | None:
     """The branch: `HADDOCK_BRANCH`, else what git says; on no branch, as CI often is, the commit's short id."""
     named = os.environ.get("HADDOCK_BRANCH")
     return named or _ask(directory, "branch", "--show-current") or _ask(directory, "rev-parse", "--short", "HEAD")
+
+
+def files_at(revision: str, files: Sequence[str], folder: str) -> list[str]:
+    """Puts the repository as it was at that revision into a folder, and answers where these files are there.
+
+    Raises `NotFound` if git has no such revision, or the files are in no repository.
+    """
+    first = os.path.dirname(os.path.abspath(files[0]))
+    root = _ask(first, "rev-parse", "--show-toplevel")
+    found = root and _ask(first, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    if not (root and found):
+        raise NotFound(f"git has no revision `{revision}` of `{files[0]}`", hint="name a commit, a tag or a branch")
+    packed = subprocess.run(["git", "-C", root, "archive", found], capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+    return [os.path.join(folder, os.path.relpath(os.path.abspath(path), os.path.realpath(root))) for path in files]
 
 
 def _ask(directory: str | PathLike[str], *words: str) -> str | None:

@@ -19,7 +19,7 @@ pub(super) fn relate(
     options: &ResolveOptions,
 ) -> BTreeMap<ComponentName, Reason> {
     let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-    let shared = haddock::shared_names(reader, settings, &known);
+    let shared = haddock::known_names(reader, &settings.shared, &known);
     for (name, draft) in drafts {
         for (to, cursor) in draft.others() {
             if to == name.as_str() {

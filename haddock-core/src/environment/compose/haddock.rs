@@ -22,6 +22,7 @@ pub(super) struct Draft<'t> {
     pub(super) ready: Readiness,
     pub(super) session: SessionPolicy,
     pub(super) shared: Vec<(String, Cursor<'t>)>,
+    pub(super) link_variables: Vec<(String, Cursor<'t>)>,
     pub(super) release: ReleaseSettings,
     pub(super) idle: Option<IdlePolicy>,
     pub(super) production: Option<DraftProduction<'t>>,
@@ -57,19 +58,20 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
             }
             "ready" => draft.ready = read_ready(reader, at).unwrap_or_default(),
             "session" => draft.session = read_session(reader, at).unwrap_or_default(),
-            "shared" => {
-                for item in reader.items(at).unwrap_or_default() {
-                    if let Some(name) = reader.text(&item) {
-                        draft.shared.push((name, item));
-                    }
-                }
-            }
+            "shared" => draft.shared = read_names(reader, at),
+            "link_variables" => draft.link_variables = read_names(reader, at),
             "idle" => draft.idle = read_idle(reader, at),
             "production" => draft.production = read_production(reader, at),
             _ => draft.release = read_release(reader, at).unwrap_or_default(),
         }
     }
     draft
+}
+
+/// A list of components, each with its place.
+fn read_names<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<(String, Cursor<'t>)> {
+    let items = reader.items(cursor).unwrap_or_default();
+    items.into_iter().filter_map(|item| Some((reader.text(&item)?, item))).collect()
 }
 
 fn invalid(message: String, hint: impl Into<String>) -> Error {
@@ -183,13 +185,7 @@ fn read_production<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<D
                     production.links.push((link.key.text.clone(), link.value, target));
                 }
             }
-            "without" => {
-                for item in reader.items(at).unwrap_or_default() {
-                    if let Some(name) = reader.text(&item) {
-                        production.without.push((name, item));
-                    }
-                }
-            }
+            "without" => production.without = read_names(reader, at),
             _ => {
                 for of in reader.entries(at).unwrap_or_default() {
                     let mut all = BTreeMap::new();
@@ -319,18 +315,18 @@ fn queue(text: &str) -> Result<Queue, Error> {
     }
 }
 
-/// The component names of `shared`, each with an error if there is no such component.
-pub(super) fn shared_names<'d>(
+/// The component names of a list, each with an error if there is no such component.
+pub(super) fn known_names<'d>(
     reader: &mut Reader<'_>,
-    draft: &'d Draft<'_>,
+    names: &'d [(String, Cursor<'_>)],
     known: &BTreeSet<&str>,
 ) -> BTreeSet<&'d str> {
-    let mut shared = BTreeSet::new();
-    for (name, cursor) in &draft.shared {
+    let mut found = BTreeSet::new();
+    for (name, cursor) in names {
         match known.contains(name.as_str()) {
-            true => _ = shared.insert(name.as_str()),
+            true => _ = found.insert(name.as_str()),
             false => super::fit::no_such_component(reader, cursor, name, known),
         }
     }
-    shared
+    found
 }

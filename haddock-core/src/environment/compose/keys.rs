@@ -361,7 +361,7 @@ pub(super) static HEALTH_CHECK: Keys = Keys {
 
 pub(super) static HADDOCK: Keys = Keys {
     what: "`x-haddock`",
-    supported: &["service", "entry", "ready", "session", "shared", "release", "idle", "production"],
+    supported: &["service", "entry", "ready", "session", "shared", "link_variables", "release", "idle", "production"],
     planned: &[("host", LATER), ("notify", LATER)],
     extensible: false,
 };

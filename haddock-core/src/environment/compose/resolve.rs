@@ -191,6 +191,8 @@ impl ComposeFile {
         drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
+        let told: BTreeSet<String> =
+            haddock::known_names(reader, &settings.link_variables, &known).into_iter().map(str::to_owned).collect();
         let production = haddock::production(reader, settings.production.take(), &known, entry.as_ref());
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
@@ -205,7 +207,8 @@ impl ComposeFile {
             let built = || ImageReference::parse(&format!("{service}-{name}").to_lowercase());
             let image = draft.image.clone().or_else(|| built().ok())?;
             let versioned = reasons.get(&name)?.is_versioned();
-            components.insert(name, Component { image, versioned, ..component(draft, port) });
+            let link_variables = told.contains(name.as_str());
+            components.insert(name, Component { image, versioned, link_variables, ..component(draft, port) });
         }
         let idle = settings.idle;
         let settings = entry.map(|entry| ServiceSettings {

@@ -32,6 +32,12 @@ pub fn schema() -> Value {
             "items": { "type": "string" },
             "uniqueItems": true,
         }),
+        "link_variables" => json!({
+            "description": "Components that are told of their links by environment variables, as Docker's links once did.",
+            "type": "array",
+            "items": { "type": "string" },
+            "uniqueItems": true,
+        }),
         "release" => release(),
         "idle" => object(&keys::IDLE, |key| match key {
             "stop_after" => {

@@ -22,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_core::stream::BoxStream;
 use futures_util::future::try_join_all;
 
 pub use self::link::{Door, Switch, Switched};
@@ -58,6 +59,8 @@ pub struct UpOptions {
     pub keep_on_failure: bool,
     /// Ask registries for newer images, although there is one of that name on the host.
     pub pull: bool,
+    /// The ids of images that are taken in place of what the file names.
+    pub images: BTreeMap<ComponentName, String>,
     /// Who asks.
     pub by: String,
     /// From which VCS commit, with `-dirty` if there were changes.
@@ -161,13 +164,14 @@ impl Environments {
     pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
         let _turn = self.locks.take(name).await?;
         let prepared = self.prepare(name, spec, options).await?;
-        let UpOptions { only, by, commit, file, .. } = options.clone();
-        let live = self.record(Some(name))?.unwrap_or_default().live;
+        let UpOptions { only, images, by, commit, file, .. } = options.clone();
+        let Record { live, ready, .. } = self.record(Some(name))?.unwrap_or_default();
         let links = BTreeMap::new();
-        let mut record = Record { spec: self.specs.put(spec)?, only, by, commit, file, links, live };
+        let mut record = Record { spec: self.specs.put(spec)?, only, images, by, commit, file, links, live, ready };
         self.put_record(name, &record)?;
         let up = self.carry_out(name, prepared, options.keep_on_failure).await?;
         record.live.clear();
+        record.ready = up.environment.components.values().map(Container::incarnation).collect();
         self.put_record(name, &record)?;
         Ok(up)
     }
@@ -181,7 +185,8 @@ impl Environments {
         remove(&*self.runtime, &gone).await?;
         let launched = async {
             let launched = launch(&*self.runtime, &wanted).await?;
-            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched).await?;
+            let known = self.record(Some(name))?.unwrap_or_default().ready;
+            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &known).await?;
             Ok(launched)
         };
         match launched.await {
@@ -317,6 +322,19 @@ impl Environments {
         self.runtime.logs(&self.container(name, component).await?, tail).await
     }
 
+    /// The last lines of a component's log, and then each as it is written, until its container ends.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`NotSupported`](ErrorKind::NotSupported), and the runtime's.
+    pub async fn follow_logs(
+        &self,
+        name: &EnvironmentName,
+        component: &str,
+        tail: usize,
+    ) -> Result<BoxStream<'static, Result<String>>> {
+        self.runtime.follow_logs(&self.container(name, component).await?, tail).await
+    }
+
     async fn container(&self, name: &EnvironmentName, component: &str) -> Result<ContainerId> {
         let environment = self.get(name).await?;
         let container = environment.components.get(component).ok_or_else(|| {
@@ -337,6 +355,9 @@ impl Environments {
         let members = with_needs(spec, &options.only);
         let pulls = members.iter().map(|name| async {
             let component = &spec.components[name];
+            if let Some(image) = options.images.get(name) {
+                return Ok((name.clone(), image.clone()));
+            }
             let refresh = options.pull || component.pull_policy == Some(PullPolicy::Always);
             Ok((name.clone(), self.runtime.pull(&component.image, refresh).await?))
         });

@@ -1,11 +1,12 @@
 //! Waiting until all of an environment is ready.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::time::timeout;
 
-use crate::container::{Container, ContainerState, Health};
+use crate::container::{Container, ContainerState, Health, Incarnation};
 use crate::environment::launch::{LaunchPlan, Launched, exited, passes, unhealthy, with_logs};
 use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,15 +18,20 @@ use crate::time::sleep;
 const FIRST: Duration = Duration::from_millis(5);
 const LAST: Duration = Duration::from_millis(250);
 
-/// Waits until each member that runs is ready, for at most as long as the plan says.
+/// Waits until each member that runs is ready, for at most as long as the plan says. `known`: those that were found ready
+/// by an earlier call, and run on.
 pub(super) async fn wait(
     runtime: &dyn ContainerRuntime,
     probing: &dyn Probing,
     plan: &LaunchPlan,
     launched: &Launched,
+    known: &BTreeSet<Incarnation>,
 ) -> Result<()> {
-    let waiting =
-        |(name, container): &(&ComponentName, &Container)| container.is_running() && !launched.healthy.contains(*name);
+    let is_known =
+        |container: &Container| container.health != Health::Unhealthy && known.contains(&container.incarnation());
+    let waiting = |(name, container): &(&ComponentName, &Container)| {
+        container.is_running() && !launched.healthy.contains(*name) && !is_known(container)
+    };
     let waits = launched.containers.iter().filter(waiting).map(|(name, container)| {
         let one = One { runtime, probing, plan, name };
         async move { one.wait(container.clone()).await }
@@ -64,13 +70,12 @@ impl One<'_> {
         loop {
             match (&container.state, container.health) {
                 (ContainerState::Running, Health::Healthy) => return Ok(()),
-                (ContainerState::Running, Health::Unhealthy) => {
-                    return Err(unhealthy(self.runtime, self.name, &container.id).await);
-                }
-                (ContainerState::Running, Health::Starting) => {
-                    let component = &self.plan.spec.components[self.name];
-                    if passes(self.runtime, component, &container.id).await {
+                (ContainerState::Running, health @ (Health::Starting | Health::Unhealthy)) => {
+                    if passes(self.runtime, &self.plan.spec.components[self.name], &container).await {
                         return Ok(());
+                    }
+                    if health == Health::Unhealthy {
+                        return Err(unhealthy(self.runtime, self.name, &container.id).await);
                     }
                 }
                 (ContainerState::Running, Health::None) => match self.probe(&container).await {

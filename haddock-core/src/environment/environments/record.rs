@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Environments, UpOptions};
-use crate::container::{Container, label};
-use crate::environment::{EnvironmentSpec, Target};
+use crate::container::{Container, ContainerState, Incarnation, label};
+use crate::environment::launch::networks_of;
+use crate::environment::{Component, Difference, EnvironmentSpec, Target, differences, with_needs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
 
@@ -19,12 +20,18 @@ pub(super) struct Record {
     pub(super) spec: String,
     /// The components that were asked for; empty: all.
     pub(super) only: BTreeSet<ComponentName>,
+    /// The images that were asked for in place of what the file names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) images: BTreeMap<ComponentName, String>,
     /// Who asked for it.
     pub(super) by: String,
     /// From which VCS commit.
     pub(super) commit: Option<String>,
     /// From which compose file.
     pub(super) file: Option<String>,
+    /// The containers that were found ready, each in that life of its.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) ready: BTreeSet<Incarnation>,
     /// Links that were switched since.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) links: BTreeMap<ComponentName, Target>,
@@ -38,6 +45,7 @@ impl Record {
     pub(super) fn options(&self) -> UpOptions {
         UpOptions {
             only: self.only.clone(),
+            images: self.images.clone(),
             by: self.by.clone(),
             commit: self.commit.clone(),
             file: self.file.clone(),
@@ -46,12 +54,12 @@ impl Record {
     }
 }
 
-/// An environment as it was tried out, ready to become a version of a service.
+/// What an environment was made from: to become a version of a service, or another environment like it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TriedOut {
     /// What it was made from, as its file says: not as it is in production.
     pub spec: EnvironmentSpec,
-    /// The images of its versioned components, by the ids that the runtime gave them.
+    /// The images of its versioned components, by the ids that the runtime gave them; none where it does not tell.
     pub images: BTreeMap<ComponentName, String>,
     /// From which VCS commit.
     pub commit: Option<String>,
@@ -81,11 +89,19 @@ impl Environments {
             }
             images.insert(component, container.image.clone());
         }
+        // Where the runtime does not say what a container was made from, images are taken by name.
+        if images.values().any(String::is_empty) {
+            images.clear();
+        }
         Ok(TriedOut { spec: EnvironmentSpec::clone(&spec), images, commit: record.commit, file: record.file })
     }
 
-    /// Whether the container was made from that part of the specification, wherever its links lead now.
+    /// Whether the container was made from that part of the specification, wherever its links lead now; yes, where the
+    /// runtime does not say.
     fn is_from(&self, spec: &EnvironmentSpec, component: &ComponentName, container: &Container) -> bool {
+        if container.image.is_empty() {
+            return true;
+        }
         let record = self.record(container_name(container).as_ref()).ok().flatten().unwrap_or_default();
         let linked = with_links(spec, &record.links);
         let made_from = container.labels.get(label::SPEC);
@@ -122,6 +138,65 @@ impl Environments {
 /// Under which name it is written down.
 pub(super) fn note(name: &EnvironmentName) -> String {
     format!("{name}.up")
+}
+
+impl Environments {
+    /// Where the links of each component lead, by alias: a component, or what takes its place.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if it is not known what the environment was brought up from.
+    pub fn links(&self, name: &EnvironmentName) -> Result<BTreeMap<ComponentName, BTreeMap<String, String>>> {
+        let (record, spec) = self.known(name)?;
+        let spec = with_links(&spec, &record.links);
+        let leads =
+            |other: &ComponentName| spec.targets.get(other).map_or_else(|| other.to_string(), Target::to_string);
+        let of = |component: &Component| {
+            let named = component.depends_on.keys().map(|other| (other.to_string(), leads(other)));
+            let links = component.links.iter().map(|link| (link.alias.to_string(), leads(&link.component)));
+            // A link says more than that there is one.
+            let linked: BTreeSet<&ComponentName> = component.links.iter().map(|link| &link.component).collect();
+            named.filter(|(other, _)| !linked.iter().any(|it| it.as_str() == other)).chain(links).collect()
+        };
+        Ok(spec.components.iter().map(|(name, component)| (name.clone(), of(component))).collect())
+    }
+
+    /// How what runs differs from what this specification says: its parts that are another than those it was last brought
+    /// up from, and containers that are not as they were made.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
+    pub async fn diff(&self, name: &EnvironmentName, spec: &EnvironmentSpec) -> Result<Vec<Difference>> {
+        let environment = self.get(name).await?;
+        let (record, known) = self.known(name)?;
+        let now = with_links(&known, &record.links);
+        let mut found = differences(&now, spec);
+        let wanted = with_needs(&known, &record.only);
+        for component in &wanted {
+            let path = format!("live.{component}");
+            let tell = |key: &str, was: String, is: String| Difference {
+                path: format!("{path}.{key}"),
+                was: Some(was),
+                is: Some(is),
+            };
+            let Some(container) = environment.components.get(component) else {
+                found.push(tell("container", "there".to_owned(), "gone".to_owned()));
+                continue;
+            };
+            if !container.is_running() && !matches!(container.state, ContainerState::Exited { code: 0, .. }) {
+                found.push(tell("state", "running".to_owned(), format!("{:?}", container.state).to_lowercase()));
+            }
+            if record.live.contains(component) || !self.is_from(&now, component, container) {
+                found.push(tell("made from", "what its file says".to_owned(), "something else".to_owned()));
+            }
+            let made = networks_of(name.as_str(), &now, &now.components[component]);
+            let joined: BTreeSet<&str> = container.networks.iter().map(String::as_str).collect();
+            let left: Vec<&String> = made.iter().filter(|network| !joined.contains(network.as_str())).collect();
+            if let (Some(network), true) = (left.first(), container.is_running()) {
+                found.push(tell("networks", format!("on `{network}`"), "not on it".to_owned()));
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// The specification with these links leading elsewhere.

@@ -28,6 +28,7 @@ pub(crate) use health::passes;
 pub(crate) use outside::{Place, locate, reached};
 pub use plan::LaunchPlan;
 use plan::Order;
+pub(crate) use plan::networks_of;
 pub(crate) use teardown::remove;
 pub use teardown::{DEFAULT_GRACE, teardown};
 
@@ -216,17 +217,17 @@ impl Launch<'_> {
                 (ContainerState::Running, DependencyCondition::Healthy) => match container.health {
                     _ if self.healthy().contains(need) => return Ok(()),
                     Health::Healthy => return Ok(()),
-                    Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
                     Health::None => {
                         let message =
                             format!("component `{name}` waits for `{need}` to be healthy, which has no health check");
                         return Err(Error::new(ErrorKind::ComposeFile, message)
                             .with_hint(format!("give `{need}` a `healthcheck`, or depend on `service_started`")));
                     }
-                    Health::Starting if passes(self.runtime, &self.plan.spec.components[need], &container.id).await => {
+                    _ if passes(self.runtime, &self.plan.spec.components[need], &container).await => {
                         self.healthy().insert(need.clone());
                         return Ok(());
                     }
+                    Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
                     Health::Starting => {}
                 },
                 _ => {}

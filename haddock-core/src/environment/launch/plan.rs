@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::container::{
     Attachment, BindOptions, ContainerSpec, Endpoint, InjectedFile, Mount, MountKind, NetworkMode, NetworkSpec,
-    Selector, VolumeSpec, label,
+    Selector, Sensitive, VolumeSpec, label,
 };
 use crate::environment::plan::needs;
 use crate::environment::{Component, DEFAULT_NETWORK, DeclaredFile, Dependency, EnvironmentSpec, FileSource, FileUse};
@@ -120,7 +120,7 @@ impl LaunchPlan {
             image: image.clone(),
             entrypoint: component.entrypoint.clone(),
             command: component.command.clone(),
-            environment: component.environment.clone(),
+            environment: self.variables(name, component),
             labels: self.labels(Some((name, component))),
             networks: self.attachments(name, component),
             network_mode: component.network_mode.clone().map(|mode| match mode {
@@ -137,6 +137,36 @@ impl LaunchPlan {
             restart: component.restart.filter(|_| self.name.is_some()),
             options,
         })
+    }
+
+    /// Its environment variables; and, if it asks for them, those by which it is told of its links, with the alias in
+    /// place of an address: that stays true when what is behind it is another.
+    fn variables(&self, name: &ComponentName, component: &Component) -> BTreeMap<String, Sensitive> {
+        let mut variables = BTreeMap::new();
+        for link in component.links.iter().filter(|_| component.link_variables) {
+            let Some(other) = self.spec.components.get(&link.component) else { continue };
+            let alias = link.alias.as_str();
+            let upper: String =
+                alias.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+            let mut tell =
+                |key: String, value: String| variables.insert(format!("{upper}_{key}"), Sensitive::new(value));
+            tell("NAME".to_owned(), format!("/{name}/{alias}"));
+            for (at, port) in other.expose.iter().enumerate() {
+                if at == 0 {
+                    tell("PORT".to_owned(), format!("tcp://{alias}:{port}"));
+                }
+                tell(format!("PORT_{port}_TCP"), format!("tcp://{alias}:{port}"));
+                tell(format!("PORT_{port}_TCP_ADDR"), alias.to_owned());
+                tell(format!("PORT_{port}_TCP_PORT"), port.to_string());
+                tell(format!("PORT_{port}_TCP_PROTO"), "tcp".to_owned());
+            }
+            for (key, value) in &other.environment {
+                tell(format!("ENV_{key}"), value.expose().to_owned());
+            }
+        }
+        // What the file says wins.
+        variables.extend(component.environment.clone());
+        variables
     }
 
     fn container_name(&self, component: &str) -> String {
@@ -321,6 +351,15 @@ fn inside(what: &str, file: &FileUse) -> String {
 /// What a network or volume of an environment is called on the engine.
 fn within(prefix: &str, key: &str) -> String {
     if key == DEFAULT_NETWORK { prefix.to_owned() } else { format!("{prefix}_{key}") }
+}
+
+/// What the networks that a component joins are called on the engine, within an environment of that name.
+pub(crate) fn networks_of(prefix: &str, spec: &EnvironmentSpec, component: &Component) -> Vec<String> {
+    if component.network_mode.is_some() {
+        return Vec::new();
+    }
+    let named = |key: &str| spec.networks.get(key).and_then(|declared| declared.name.clone());
+    keys_of(component).map(|key| named(key).unwrap_or_else(|| within(prefix, key))).collect()
 }
 
 /// The networks that a component names, or the one that it joins without a word.

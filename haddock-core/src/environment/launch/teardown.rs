@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use crate::container::{Container, Selector, label};
 use crate::error::Result;
@@ -43,18 +43,27 @@ pub(crate) async fn remove(runtime: &dyn ContainerRuntime, containers: &[Contain
     for container in containers.iter().filter(|it| it.is_running()) {
         waves.entry(number(container, label::RANK).unwrap_or(0)).or_default().push(container);
     }
-    for wave in waves.values().rev() {
+    // What has stopped, or never ran, is removed while the next stop.
+    let mut stopped: Vec<&Container> = containers.iter().filter(|it| !it.is_running()).collect();
+    let mut removed = Ok(());
+    for wave in waves.into_values().rev() {
         let stops = wave.iter().map(|it| {
             let grace = number(it, label::GRACE).map_or(DEFAULT_GRACE, Duration::from_millis);
             runtime.stop(&it.id, grace)
         });
-        for error in join_all(stops).await.into_iter().filter_map(Result::err) {
+        let (stops, removals) = join(join_all(stops), remove_all(runtime, &stopped)).await;
+        for error in stops.into_iter().filter_map(Result::err) {
             // A removal kills what a stop could not.
             tracing::warn!(%error, "a container did not stop");
         }
+        removed = removed.and(removals);
+        stopped = wave;
     }
-    let removed = join_all(containers.iter().map(|it| runtime.remove(&it.id))).await;
-    removed.into_iter().collect()
+    removed.and(remove_all(runtime, &stopped).await)
+}
+
+async fn remove_all(runtime: &dyn ContainerRuntime, containers: &[&Container]) -> Result<()> {
+    join_all(containers.iter().map(|it| runtime.remove(&it.id))).await.into_iter().collect()
 }
 
 fn number(container: &Container, label: &str) -> Option<u64> {

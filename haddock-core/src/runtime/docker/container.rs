@@ -1,14 +1,12 @@
-//! Containers: create, start, stop, remove, and their logs.
+//! Containers: create, start, stop, remove.
 
 use std::pin::pin;
 use std::time::Duration;
 
-use bollard::container::LogOutput;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    StartContainerOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder, StartContainerOptions,
+    StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
-use futures_util::StreamExt;
 use tokio::time::timeout;
 
 use super::body::body;
@@ -24,10 +22,10 @@ const POLL: Duration = Duration::from_millis(20);
 const REMOVAL: Duration = Duration::from_secs(9);
 /// How long a creation may take that waits for the former container of its name to go.
 const NAME: Duration = Duration::from_secs(90);
+/// How long an answer may take beyond what was asked for.
+const ANSWER: Duration = Duration::from_secs(9);
 /// How long a stop keeps other changes waiting: one that sits out its grace costs the engine nothing.
 const TURN: Duration = Duration::from_secs(2);
-/// How long logs may take to read.
-const LOGS: Duration = Duration::from_secs(9);
 
 impl DockerRuntime {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
@@ -129,7 +127,7 @@ impl DockerRuntime {
         let options = StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
         let limit = Duration::from_secs(seconds) + Duration::from_secs(9);
         // Ours is the limit that counts: it knows whether the engine is there.
-        let docker = self.client.waiting(limit + LOGS);
+        let docker = self.client.waiting(limit + ANSWER);
         let permit = self.client.permit().await;
         let mut stop = pin!(self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))));
         let answered = match timeout(TURN, &mut stop).await {
@@ -191,24 +189,6 @@ impl DockerRuntime {
             Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what}: its removal is still in progress"))),
         }
     }
-
-    pub(super) async fn container_logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
-        let what = format!("read the logs of container `{container}`");
-        let options =
-            LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&tail.to_string()).follow(false).build();
-        let read = async {
-            let mut lines = Lines::default();
-            let mut stream = self.client.docker.logs(&container.0, Some(options));
-            while let Some(item) = stream.next().await {
-                lines.push(&item.map_err(|error| translate(&what, &error))?);
-            }
-            Ok(lines.last(tail))
-        };
-        match timeout(LOGS, read).await {
-            Ok(read) => read,
-            Err(_) => Err(unavailable(&what, "no answer within 9 s")),
-        }
-    }
 }
 
 /// The files as the engine takes them.
@@ -224,59 +204,4 @@ fn archive(files: &[InjectedFile]) -> std::io::Result<Vec<u8>> {
         archive.append_data(&mut header, file.path.trim_start_matches('/'), content)?;
     }
     archive.into_inner()
-}
-
-/// Frames of two streams, put together to lines in the order in which they ended.
-#[derive(Default)]
-pub(super) struct Lines {
-    done: Vec<String>,
-    open: [Vec<u8>; 2],
-}
-
-impl Lines {
-    pub(super) fn push(&mut self, frame: &LogOutput) {
-        let (stream, bytes) = match frame {
-            LogOutput::StdErr { message } => (1, message),
-            LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {
-                (0, message)
-            }
-        };
-        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.open[stream].extend_from_slice(part);
-            if part.ends_with(b"\n") {
-                self.close(stream);
-            }
-        }
-    }
-
-    fn close(&mut self, stream: usize) {
-        let line = std::mem::take(&mut self.open[stream]);
-        let line = String::from_utf8_lossy(&line);
-        self.done.push(line.trim_end_matches(['\n', '\r']).to_owned());
-    }
-
-    pub(super) fn last(mut self, tail: usize) -> Vec<String> {
-        for stream in 0..2 {
-            if !self.open[stream].is_empty() {
-                self.close(stream);
-            }
-        }
-        self.done.split_off(self.done.len().saturating_sub(tail))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn frames_become_lines_and_streams_are_not_mixed() {
-        let mut lines = Lines::default();
-        let out = |text: &'static str| LogOutput::StdOut { message: text.into() };
-        let err = |text: &'static str| LogOutput::StdErr { message: text.into() };
-        for frame in [out("one\ntw"), err("warn"), out("o\r\n"), err("ing\n"), out("last")] {
-            lines.push(&frame);
-        }
-        assert_eq!(lines.last(3), ["two", "warning", "last"]);
-    }
 }

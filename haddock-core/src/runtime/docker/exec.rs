@@ -12,8 +12,8 @@ use procfs::net::TcpState;
 use tokio::time::timeout;
 
 use super::DockerRuntime;
-use super::container::Lines;
 use super::error::{translate, unavailable};
+use super::logs::Lines;
 use crate::container::{ContainerId, Executed, Usage};
 use crate::error::{Error, ErrorKind, Result};
 

@@ -39,6 +39,7 @@ mod events;
 mod exec;
 mod image;
 mod inspect;
+mod logs;
 mod network;
 mod pool;
 mod volume;
@@ -226,6 +227,10 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
         self.container_logs(container, tail).await
+    }
+
+    async fn follow_logs(&self, container: &ContainerId, tail: usize) -> Result<BoxStream<'static, Result<String>>> {
+        self.follow_container_logs(container, tail).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {

@@ -161,6 +161,7 @@ impl Plan {
             one_shots,
             commit: None,
             pins: BTreeMap::new(),
+            file_spec: None,
             promoted: None,
             force: false,
         };

@@ -35,9 +35,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Environments": {
         "up": Entry("environment", "up", "Bring an environment up, and wait until it is ready."),
         "down": Entry("environment", "down", "Stop and remove an environment."),
+        "diff": Entry("compare", "diff", "Show how what runs differs from what the file says."),
+        "show": Entry("compare", "show", "Draw what runs in an environment, and how it is linked."),
         "ls": Entry("environment", "ls", "List environments."),
-        "port": Entry("environment", "port", "Show where a component's port is reached."),
-        "logs": Entry("environment", "logs", "Show the end of a component's log."),
+        "port": Entry("ports", "port", "Show where a component's port, or each port, is reached."),
+        "logs": Entry("environment", "logs", "Show the end of a component's log, or follow it."),
         "exec": Entry("environment", "exec_", "Run a command within a component's container."),
         "keep": Entry("environment", "keep", "Keep an environment, although nobody uses it."),
         "link": Entry("promote", "link", "Let a running environment use another database, or the like."),

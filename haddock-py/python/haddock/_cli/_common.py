@@ -27,6 +27,7 @@ class FileOptions(TypedDict):
     tag: str | None
     images: dict[str, str] | None
     env_files: tuple[str, ...]
+    variables: dict[str, str] | None
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Settings:
     tag: str | None = None
     images: dict[str, str] = field(default_factory=dict[str, str])
     env_files: list[str] = field(default_factory=list[str])
+    profiles: list[str] = field(default_factory=list[str])
     state: str | None = None
     docker_host: str | None = None
     gateway: str | None = None
@@ -103,7 +105,9 @@ class Settings:
 
     def file_options(self, tag: str | None = None) -> FileOptions:
         """What the options say about the file, as verbs take it; `tag` if they say none."""
-        return {"tag": self.tag or tag, "images": self.images or None, "env_files": tuple(self.env_files)}
+        profiles = {"COMPOSE_PROFILES": ",".join(self.profiles)} if self.profiles else None
+        env_files = tuple(self.env_files)
+        return {"tag": self.tag or tag, "images": self.images or None, "env_files": env_files, "variables": profiles}
 
     def resolve(self, *, tag: str | None = None) -> ResolvedFile:
         """The compose file, resolved. It takes neither engine nor journal, so it works where they do not."""
@@ -175,6 +179,8 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
             settings.images.update(value)
         elif parameter.name == "env_files":
             settings.env_files.extend(value)
+        elif parameter.name == "profiles":
+            settings.profiles.extend(value)
         else:
             told = ctx.get_parameter_source(parameter.name)
             before = getattr(settings, parameter.name)
@@ -200,6 +206,8 @@ FILE: list[Callable[[Any], Any]] = [
             help="A component's image; `:TAG` keeps the file's repository. May be repeated."),
     _option("--env-file", "env_files", metavar="FILE", multiple=True,
             help="Variables for the file, in place of `.env`. May be repeated."),
+    _option("--profile", "profiles", metavar="NAME", multiple=True,
+            help="Components with this profile, too. May be repeated. Default: COMPOSE_PROFILES."),
 ]  # fmt: skip
 PLACES: list[Callable[[Any], Any]] = [
     _option("--state", "state", metavar="PATH", envvar="HADDOCK_STATE", show_envvar=True,
@@ -241,7 +249,7 @@ class Command(click.Command):
 class FileCommand(Command):
     """A command that is about the compose file."""
 
-    explained = frozenset(("file", "tag", "images", "env_files"))
+    explained = frozenset(("file", "tag", "images", "env_files", "profiles"))
 
 
 class Group(click.Group):
@@ -252,7 +260,7 @@ class Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
-COMMON = ("file", "tag", "images", "env_files", "state", "docker_host", "gateway", "token_file", "by", "json", "verbose")
+COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "verbose")
 
 
 def _format_options(

@@ -66,7 +66,7 @@ def run_gateway(
     return 0
 
 
-def run_controller(settings: Settings, services: Sequence[str], until_stdin_ends: bool) -> int:
+def run_controller(settings: Settings, services: Sequence[str], monitor: float, until_stdin_ends: bool) -> int:
     """Acts until a signal comes."""
     with settings.connect() as controller:
         if settings.json:
@@ -76,18 +76,38 @@ def run_controller(settings: Settings, services: Sequence[str], until_stdin_ends
         if until_stdin_ends:
             _at_end_of_stdin()
         with suppress(Stopped):
-            _follow.run(_act(controller, services, settings))
+            _follow.run(_act(controller, services, settings, monitor))
     return 0
 
 
-async def _act(controller: Controller, services: Sequence[str], settings: Settings) -> None:
-    telling = asyncio.create_task(_tell(controller, services, settings))
+async def _act(controller: Controller, services: Sequence[str], settings: Settings, monitor: float) -> None:
+    beside = [asyncio.create_task(_tell(controller, services, settings))]
+    if monitor > 0:
+        beside.append(asyncio.create_task(_monitor(controller, settings, monitor)))
     try:
         await controller.serve_async(services=list(services) or None)
     finally:
-        telling.cancel()
-        with suppress(asyncio.CancelledError):
-            await telling
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _monitor(controller: Controller, settings: Settings, every: float) -> None:
+    """Ends test environments that nobody uses, where their files say so."""
+    import haddock
+
+    while True:
+        await asyncio.sleep(every)
+        # An engine that does not answer is looked at again.
+        with suppress(haddock.HaddockError):
+            for pruned in await controller.prune_async():
+                if pruned.verdict not in ("stop", "remove"):
+                    continue
+                if settings.json:
+                    _output.json_line({"kind": "pruned", **pruned.to_dict()})
+                else:
+                    done = "stopped" if pruned.verdict == "stop" else "removed"
+                    _output.line(f"environment `{pruned.name}` is {done}: nobody used it for {pruned.idle_for:.0f} s")
 
 
 async def _tell(controller: Controller, services: Sequence[str], settings: Settings) -> None:

@@ -40,6 +40,7 @@ class Wanted:
     services: Mapping[str, Sequence[str]]
     trust_proxy: Sequence[str]
     grace: float
+    monitor: float
 
 
 class Ended(Exception):
@@ -171,6 +172,7 @@ async def _both(settings: Settings, wanted: Wanted, listener: socket.socket) -> 
 
     def controller_words() -> list[str]:
         words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
+        words += ["--monitor", f"{wanted.monitor:g}s"]
         return words + (["--docker-host", settings.docker_host] if settings.docker_host else [])
 
     gateway = Child("gateway", gateway_words, wanted.grace + 5, listener)

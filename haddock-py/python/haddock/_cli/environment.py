@@ -1,4 +1,4 @@
-"""`haddock up`, `down`, `ls`, `port`, `logs`: environments by name."""
+"""`haddock up`, `down`, `ls`, `logs`, `exec`, `keep`, `prune`: environments by name."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ name_option = click.option(
               help="The commit that it is brought up from. Default: what git says of the file's directory.")  # fmt: skip
 @click.option("--shared", is_flag=True,
               help="What the instances of the file's service share, and nothing else: only this changes it.")  # fmt: skip
+@click.option("--like", metavar="SERVICE[@VERSION]",
+              help="As that version of a service, with the links of tests. No file is read. Default name: SERVICE-like.")  # fmt: skip
 @_common.dry_run_option
 @_common.options
 @settings_of
@@ -38,6 +40,7 @@ def up(
     keep_on_failure: bool,
     commit: str | None,
     shared: bool,
+    like: str | None,
     dry_run: bool,
 ) -> int:
     """Bring an environment up as its compose file says, and wait until all of it is ready.
@@ -47,6 +50,10 @@ def up(
     what was made is removed again. Any number of copies run side by side, each under a name of its own.
     """
     with settings.connect() as controller:
+        if like is not None:
+            service, version = _version(like)
+            environment = controller.up_like(service, version, name=name, only=only, keep_on_failure=keep_on_failure)
+            return _up(settings, environment)
         if dry_run:
             plan = controller.plan_up(
                 settings.file, name=name, only=only, shared=shared, pull=pull, **settings.file_options()
@@ -60,6 +67,19 @@ def up(
             settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure, commit=commit,
             **settings.file_options(),
         )  # fmt: skip
+    return _up(settings, environment)
+
+
+def _version(like: str) -> tuple[str, int | None]:
+    """`accounting@v7`, or without a version."""
+    service, at, version = like.partition("@")
+    number = version.removeprefix("v")
+    if at and not number.isdigit():
+        raise click.BadParameter(f"`{like}` is not of the form SERVICE@VERSION, such as `accounting@7`")
+    return service, int(number) if at else None
+
+
+def _up(settings: Settings, environment: Environment) -> int:
     if settings.json:
         _output.json_line(environment.to_dict())
         return 0
@@ -120,33 +140,24 @@ def ls(settings: Settings) -> int:
 
 @click.command(cls=_common.FileCommand)
 @click.argument("component")
-@click.argument("port", type=click.IntRange(1, 65535))
+@click.option("--tail", type=click.IntRange(min=1), default=100, metavar="LINES", show_default=True, help="How many lines.")
+@click.option("--follow", is_flag=True, help="And then each line as it is written, until the container ends.")
 @name_option
 @_common.options
 @settings_of
-def port(settings: Settings, component: str, port: int, name: str | None) -> int:
-    """Show where a component's port is reached from this machine, as ADDRESS:PORT.
+def logs(settings: Settings, component: str, tail: int, follow: bool, name: str | None) -> int:
+    """Show the end of a component's log, oldest line first.
 
-    That is the port on the host if the file publishes it, and else the container itself.
+    With `--json` a followed log is one object a line.
     """
     with settings.connect() as controller:
-        address = controller.environment(name, file=settings.file).address(component, port)
-    if settings.json:
-        _output.json_line({"component": component, "port": port, "address": address})
-    else:
-        _output.line(address)
-    return 0
-
-
-@click.command(cls=_common.FileCommand)
-@click.argument("component")
-@click.option("--tail", type=click.IntRange(min=1), default=100, metavar="LINES", show_default=True, help="How many lines.")
-@name_option
-@_common.options
-@settings_of
-def logs(settings: Settings, component: str, tail: int, name: str | None) -> int:
-    """Show the end of a component's log, oldest line first."""
-    with settings.connect() as controller:
+        if follow:
+            for line in controller.environment(name, file=settings.file).follow_logs(component, tail):
+                if settings.json:
+                    _output.json_line({"component": component, "line": line})
+                else:
+                    _output.line(line)
+            return 0
         lines = controller.environment(name, file=settings.file).logs(component, tail)
     if settings.json:
         _output.json_line({"component": component, "lines": lines})

@@ -42,12 +42,19 @@ def gateway_options(function: Any) -> Any:
     return function
 
 
+monitor_option = click.option(
+    "--monitor", default="60s", show_default=True, metavar="DURATION", callback=_common.seconds,
+    help="How often environments are looked at, whose files have `x-haddock.idle`, for those that nobody uses. `0s`: never.",
+)  # fmt: skip
+
+
 # Of the processes that `haddock serve` starts: they end when it does, however it ends.
 until_stdin_ends = click.option("--until-stdin-ends", is_flag=True, hidden=True)
 
 
 @click.group(cls=_common.Group, invoke_without_command=True, subcommand_metavar="[gateway | controller] [OPTIONS] …")
 @gateway_options
+@monitor_option
 @_common.options
 @settings_of
 @click.pass_context
@@ -59,6 +66,7 @@ def serve(
     services: dict[str, list[str]],
     trust_proxy: tuple[str, ...],
     grace: float,
+    monitor: float,
 ) -> int | None:
     """Run gateway and controller, as two processes, until SIGTERM or Ctrl-C.
 
@@ -70,7 +78,7 @@ def serve(
         return None
     from haddock._cli._supervise import Wanted, supervise
 
-    return supervise(settings, Wanted(listen, admin, services, trust_proxy, grace))
+    return supervise(settings, Wanted(listen, admin, services, trust_proxy, grace, monitor))
 
 
 @serve.command(cls=_common.Command, short_help="Run the gateway alone.")
@@ -100,14 +108,16 @@ def gateway(
 
 @serve.command(cls=_common.Command, short_help="Run the controller alone.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]…")
+@monitor_option
 @until_stdin_ends
 @_common.options
 @settings_of
-def controller(settings: Settings, services: tuple[str, ...], until_stdin_ends: bool) -> int:
+def controller(settings: Settings, services: tuple[str, ...], monitor: float, until_stdin_ends: bool) -> int:
     """Run the controller: it acts for every service in the journal, or for those named, and says what happens.
+    It stops, and later removes, test environments that nobody uses, as their files say.
 
     It may be killed at any time; the next one goes on.
     """
     from haddock._cli._processes import run_controller
 
-    return run_controller(settings, services, until_stdin_ends)
+    return run_controller(settings, services, monitor, until_stdin_ends)

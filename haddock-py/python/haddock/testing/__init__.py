@@ -9,6 +9,8 @@ is tested in milliseconds. As a pytest fixture it is called `sim`:
         with pytest.raises(haddock.ReleaseAborted):
             sim.controller.release("compose.yaml", tag="bad").wait()
 
+`environment_fixture` makes a fixture of an environment on a real engine: up before the tests, down after them.
+
 `runtime_suite` and `locator_suite` are the conformance suites, as tests for pytest.
 """
 
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 from .._runtimes import SimImage
 from .._time import VirtualTime
+from ._environments import environment_fixture
 from ._suites import LocatorHarness, RuntimeHarness, locator_suite, runtime_suite
 from ._world import Session, World
 
@@ -26,6 +29,7 @@ __all__ = [
     "SimImage",
     "VirtualTime",
     "World",
+    "environment_fixture",
     "locator_suite",
     "runtime_suite",
 ]

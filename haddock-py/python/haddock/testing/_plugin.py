@@ -1,13 +1,14 @@
-"""The pytest plugin: the fixture `sim`."""
+"""The pytest plugin: the fixture `sim`, and logs of environments in the reports of tests that fail."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from ._world import World
 
@@ -20,3 +21,13 @@ def sim() -> Iterator[World]:
 
     with World() as world:
         yield world
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    # Nobody has an environment who has not made a fixture of it.
+    environments = sys.modules.get("haddock.testing._environments")
+    if report.failed and environments is not None:
+        environments.report_logs(report)
+    return report
