@@ -90,8 +90,14 @@ impl Environments {
             }
             let name = if how.shared { None } else { Some(which.name()?) };
             let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref())?;
+            // What names the environment in it is not for the service that it may be promoted to.
+            let for_service = compose::resolve(which.files.as_deref(), &file_options, Purpose::Environment)
+                .ok()
+                .map(|found| found.resolved.spec)
+                .filter(|spec| name.is_some() && *spec != found.resolved.spec);
             let options = UpOptions {
                 only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
+                for_service,
                 images: BTreeMap::new(),
                 pull: how.pull,
                 keep_on_failure: how.keep_on_failure,
@@ -259,6 +265,7 @@ impl Environments {
             };
             let options = UpOptions {
                 only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
+                for_service: None,
                 images: like.images,
                 pull: false,
                 keep_on_failure: how.keep_on_failure,

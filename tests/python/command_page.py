@@ -32,7 +32,7 @@ Written from the command itself, by `python tests/python/command_page.py`.
 | code | |
 |---|---|
 | 0 | done |
-| 1 | the release failed or was aborted; `check` found a problem |
+| 1 | the release failed or was aborted; `check` found a problem, `diff` a difference |
 | 2 | wrong usage |
 | 3 | a file or a value is wrong, names what does not exist, or asks for what is not supported |
 | 4 | engine, gateway, registry, journal or a file of Haddock's cannot be reached |

@@ -50,12 +50,14 @@ pub fn differences(old: &EnvironmentSpec, new: &EnvironmentSpec) -> Vec<Differen
 }
 
 fn settings(spec: &EnvironmentSpec) -> Value {
-    let mut settings = serde_json::to_value(&spec.settings).unwrap_or_default();
-    if let Value::Object(members) = &mut settings {
-        members.insert("idle".to_owned(), serde_json::to_value(spec.idle).unwrap_or_default());
-        members.insert("links".to_owned(), serde_json::to_value(&spec.targets).unwrap_or_default());
-    }
-    settings
+    let plain = |value: serde_json::Result<Value>| value.unwrap_or_default();
+    let mut members = match plain(serde_json::to_value(&spec.settings)) {
+        Value::Object(members) => members,
+        _ => serde_json::Map::new(),
+    };
+    members.insert("idle".to_owned(), plain(serde_json::to_value(spec.idle)));
+    members.insert("links".to_owned(), plain(serde_json::to_value(&spec.targets)));
+    Value::Object(members)
 }
 
 fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Difference>) {

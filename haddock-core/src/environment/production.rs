@@ -57,3 +57,76 @@ impl EnvironmentSpec {
         Ok(spec)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::compose::{ComposeFile, Purpose, ResolveOptions};
+
+    const FILE: &str = "
+name: shop
+services:
+  db: { image: db, expose: [5432] }
+  mail: { image: mail }
+  audit: { image: audit }
+  web:
+    image: 'shop:${TAG}'
+    links: ['db:store', mail]
+    depends_on: [db, audit]
+    environment: { POOL: '5', MODE: test }
+    expose: [8080]
+x-haddock:
+  entry: web:8080
+  production:
+    links: { db: 'tcp://db.internal:5432' }
+    without: [mail]
+    variables: { web: { POOL: '50', MAIL: smtp } }
+";
+
+    fn spec() -> EnvironmentSpec {
+        let options = ResolveOptions { tag: Some("1".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
+        ComposeFile::parse("compose.yaml", FILE).expect("YAML").resolve(&options).expect("good").spec
+    }
+
+    #[test]
+    fn what_is_replaced_is_reached_under_its_names_and_the_rest_is_left_out() {
+        let tested = spec();
+        let spec = tested.in_production().expect("good");
+        assert_eq!(spec.components.keys().map(ComponentName::as_str).collect::<Vec<_>>(), ["audit", "web"]);
+        let web = &spec.components["web"];
+        let reached = spec.reaches(web);
+        let [(db, aliases)] = reached.into_iter().collect::<Vec<_>>().try_into().expect("one");
+        assert_eq!((db.as_str(), aliases), ("db", BTreeSet::from(["db".to_owned(), "store".to_owned()])));
+        assert_eq!(web.depends_on.keys().map(ComponentName::as_str).collect::<Vec<_>>(), ["audit"]);
+        let variables: Vec<(&str, &str)> =
+            web.environment.iter().map(|(name, it)| (name.as_str(), it.expose())).collect();
+        assert_eq!(variables, [("MAIL", "smtp"), ("MODE", "test"), ("POOL", "50")]);
+        assert_eq!(spec.in_production().expect("again"), spec, "it is applied once");
+        assert_eq!(spec.shared().components.keys().map(ComponentName::as_str).collect::<Vec<_>>(), ["audit"]);
+        assert!(tested.components.contains_key("db"), "tests have what they had");
+    }
+
+    #[test]
+    fn the_entry_stays_and_names_are_checked() {
+        for (production, why) in [
+            (
+                Production {
+                    without: BTreeSet::from([ComponentName::new("web").expect("valid")]),
+                    ..Production::default()
+                },
+                "traffic",
+            ),
+            (
+                Production {
+                    without: BTreeSet::from([ComponentName::new("wep").expect("valid")]),
+                    ..Production::default()
+                },
+                "`wep`",
+            ),
+        ] {
+            let spec = EnvironmentSpec { production: Some(production), ..spec() };
+            let error = spec.in_production().expect_err(why);
+            assert!(error.message().contains(why), "{error}");
+        }
+    }
+}

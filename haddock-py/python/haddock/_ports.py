@@ -149,6 +149,8 @@ class Container(Result):
     """For each TCP port that is published on the host, the `host:port` there. Empty unless running."""
     image: str = ""
     """The id of the image that it was made from; empty where the runtime does not say."""
+    networks: Sequence[str] = ()
+    """The names of the networks that it is on."""
 
     def _plain(self) -> dict[str, Any]:
         state: Any = self.state
@@ -164,6 +166,7 @@ class Container(Result):
             "addresses": {str(port): address for port, address in self.addresses.items()},
             "published": {str(port): address for port, address in self.published.items()},
             "image": self.image,
+            "networks": list(self.networks),
         }
 
     @staticmethod

@@ -59,6 +59,9 @@ pub struct UpOptions {
     pub keep_on_failure: bool,
     /// Ask registries for newer images, although there is one of that name on the host.
     pub pull: bool,
+    /// What the file says for its service, if that is something else than for an environment of this name: what a
+    /// promotion releases.
+    pub for_service: Option<EnvironmentSpec>,
     /// The ids of images that are taken in place of what the file names.
     pub images: BTreeMap<ComponentName, String>,
     /// Who asks.
@@ -166,8 +169,18 @@ impl Environments {
         let prepared = self.prepare(name, spec, options).await?;
         let UpOptions { only, images, by, commit, file, .. } = options.clone();
         let Record { live, ready, .. } = self.record(Some(name))?.unwrap_or_default();
-        let links = BTreeMap::new();
-        let mut record = Record { spec: self.specs.put(spec)?, only, images, by, commit, file, links, live, ready };
+        let mut record = Record {
+            spec: self.specs.put(spec)?,
+            for_service: options.for_service.as_ref().map(|spec| self.specs.put(spec)).transpose()?,
+            only,
+            images,
+            by,
+            commit,
+            file,
+            ready,
+            links: BTreeMap::new(),
+            live,
+        };
         self.put_record(name, &record)?;
         let up = self.carry_out(name, prepared, options.keep_on_failure).await?;
         record.live.clear();

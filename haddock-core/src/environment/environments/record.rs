@@ -18,6 +18,9 @@ use crate::name::{ComponentName, EnvironmentName};
 pub(super) struct Record {
     /// The digest of its specification.
     pub(super) spec: String,
+    /// The digest of what its file says for its service, if that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) for_service: Option<String>,
     /// The components that were asked for; empty: all.
     pub(super) only: BTreeSet<ComponentName>,
     /// The images that were asked for in place of what the file names.
@@ -93,6 +96,11 @@ impl Environments {
         if images.values().any(String::is_empty) {
             images.clear();
         }
+        let for_service = match &record.for_service {
+            Some(digest) => self.specs.get(digest)?,
+            None => None,
+        };
+        let spec = for_service.unwrap_or(spec);
         Ok(TriedOut { spec: EnvironmentSpec::clone(&spec), images, commit: record.commit, file: record.file })
     }
 

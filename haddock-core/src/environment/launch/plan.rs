@@ -395,3 +395,52 @@ fn ranks(order: &Order) -> Option<BTreeMap<ComponentName, usize>> {
     }
     Some(ranks)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::compose::{ComposeFile, ResolveOptions};
+
+    #[test]
+    fn whoever_asks_for_it_is_told_of_links_by_variables() {
+        let text = "
+services:
+  oracle: { image: oracle, expose: [1521], environment: { SID: XE } }
+  app: { image: app, links: ['oracle:data-base'], environment: { DATA_BASE_PORT: mine } }
+  web: { image: web, links: [oracle] }
+x-haddock: { link_variables: [app] }
+";
+        let file = ComposeFile::parse("compose.yaml", text).expect("YAML");
+        let spec = Arc::new(file.resolve(&ResolveOptions::default()).expect("good").spec);
+        let plan = LaunchPlan {
+            journal: JournalId::new("j1").expect("valid"),
+            instance: InstanceId::new("pr-1").expect("valid"),
+            name: None,
+            epoch: 0,
+            members: spec.components.keys().cloned().collect(),
+            images: spec.components.keys().map(|name| (name.clone(), name.to_string())).collect(),
+            spec: Arc::clone(&spec),
+            shared: None,
+            spec_digest: String::new(),
+            digests: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            within: Duration::from_secs(1),
+        };
+        let told = |name: &str| {
+            let name = ComponentName::new(name).expect("valid");
+            let made = plan.container(&name, &spec.components[&name]).expect("good").environment;
+            made.into_iter().map(|(key, value)| format!("{key}={}", value.expose())).collect::<Vec<_>>()
+        };
+        assert_eq!(told("web"), Vec::<String>::new());
+        let expected = [
+            "DATA_BASE_ENV_SID=XE",
+            "DATA_BASE_NAME=/app/data-base",
+            "DATA_BASE_PORT=mine",
+            "DATA_BASE_PORT_1521_TCP=tcp://data-base:1521",
+            "DATA_BASE_PORT_1521_TCP_ADDR=data-base",
+            "DATA_BASE_PORT_1521_TCP_PORT=1521",
+            "DATA_BASE_PORT_1521_TCP_PROTO=tcp",
+        ];
+        assert_eq!(told("app"), expected, "and what the file says wins");
+    }
+}
