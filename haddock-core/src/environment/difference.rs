@@ -108,10 +108,10 @@ mod tests {
     #[test]
     fn what_has_changed_is_told_by_its_path_and_no_value_is() {
         let old = spec(
-            "services:\n  web: { image: 'shop:1', expose: [80], environment: { PASSWORD: hunter2, A: b } }\n  db: { image: db }",
+            "name: shop\nservices:\n  web: { image: 'shop:1', expose: [80], environment: { PASSWORD: hunter2, A: b } }\n  db: { image: db }",
         );
         let new = spec(
-            "services:\n  web: { image: 'shop:2', expose: [80], environment: { PASSWORD: hunter3, A: b }, links: [mq] }\n  mq: { image: mq }",
+            "name: shop\nservices:\n  web: { image: 'shop:2', expose: [80], environment: { PASSWORD: hunter3, A: b }, links: [mq] }\n  mq: { image: mq }",
         );
         assert_eq!(differences(&old, &old), []);
         let found: Vec<String> = differences(&old, &new).iter().map(ToString::to_string).collect();

@@ -404,6 +404,7 @@ mod tests {
     #[test]
     fn whoever_asks_for_it_is_told_of_links_by_variables() {
         let text = "
+name: shop
 services:
   oracle: { image: oracle, expose: [1521], environment: { SID: XE } }
   app: { image: app, links: ['oracle:data-base'], environment: { DATA_BASE_PORT: mine } }
