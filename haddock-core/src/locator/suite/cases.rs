@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures_util::future::{join, join_all};
+
 use crate::error::ErrorKind;
 use crate::routing::{CloseAnswer, Count, Number};
 
@@ -323,7 +325,7 @@ pub async fn a_close_is_atomic_with_routing(harness: impl Harness) {
         stop.store(true, Ordering::SeqCst);
         assert_eq!(kit.figures(1).await.requests_begun, at_close.requests_begun);
     };
-    futures_util::future::join(futures_util::future::join_all(clients), close).await;
+    join(join_all(clients), close).await;
     assert!(closed.load(Ordering::SeqCst), "it was never closed");
     assert_eq!(kit.ask(&mut Cookies::new()).await, Some(2));
 }
@@ -402,7 +404,7 @@ pub async fn held_requests_wait_and_go_on_where_they_were(harness: impl Harness)
         locator.resume(&service, &id(1)).await.expect("held");
         locator.resume(&service, &id(1)).await.expect("no longer held");
     };
-    tokio::join!(waits, resumes);
+    join(waits, resumes).await;
     assert_eq!(locator.hold(&service, &id(9), LONG).await.expect_err("a stranger").kind(), ErrorKind::NotFound);
 }
 
@@ -415,7 +417,7 @@ pub async fn a_hold_ends_by_itself(harness: impl Harness) {
     kit.apply(&[(1, 100)]).await;
     let mut cookies = kit.settled_on(1).await;
     kit.harness.locator().hold(&kit.harness.service(), &id(1), MOMENT * 10).await.expect("it is listed");
-    let (served, ()) = tokio::join!(kit.ask(&mut cookies), kit.harness.pass(MOMENT * 20));
+    let (served, ()) = join(kit.ask(&mut cookies), kit.harness.pass(MOMENT * 20)).await;
     assert_eq!(served, Some(1));
     assert_eq!(kit.ask(&mut Cookies::new()).await, Some(1));
 }
