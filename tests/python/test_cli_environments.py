@@ -238,6 +238,5 @@ def test_serve_ends_what_nobody_uses(site: Site) -> None:
     file.write_text(COMPOSE)
     site.ok("up", "--name", name(site, "kept"))
     serving = site.start("serve", "--monitor", "1s")
-    serving.says(f"environment `{name(site, 'idle')}` is stopped")
     serving.says(f"environment `{name(site, 'idle')}` is removed")
     assert [it["name"] for it in site.json("ls")["environments"]] == [name(site, "kept")]

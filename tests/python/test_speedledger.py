@@ -82,7 +82,7 @@ def proxy(site: Site, name: str) -> str:
 
 
 def test_two_copies_side_by_side_never_see_each_others_data(site: Site) -> None:
-    first, second = (f"spl-{site.directory.name[-6:]}-{copy}".replace("_", "-").lower() for copy in ("a", "b"))
+    first, second = (f"spl-{os.getpid():x}-{copy}" for copy in ("a", "b"))
     for name in (first, second):
         site.ok("up", "--file", str(FILE), "--name", name, timeout=180)
     one, two = Clerk(proxy(site, first)), Clerk(proxy(site, second))
@@ -109,7 +109,7 @@ def test_two_copies_side_by_side_never_see_each_others_data(site: Site) -> None:
 
 
 def test_what_was_tried_out_goes_to_production_with_productions_books(site: Site) -> None:
-    end = site.directory.name[-6:].replace("_", "-").lower()
+    end = f"{os.getpid():x}"
     for tag in ("one", "two"):
         subprocess.run(["docker", "tag", "speedledger/app", f"speedledger/app:{tag}"], check=True)
     text = FILE.read_text().replace("name: speedledger", f"name: spl-{end}")

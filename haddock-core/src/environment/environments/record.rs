@@ -190,7 +190,8 @@ impl Environments {
                 found.push(tell("container", "there".to_owned(), "gone".to_owned()));
                 continue;
             };
-            if !container.is_running() && !matches!(container.state, ContainerState::Exited { code: 0, .. }) {
+            let is_done = matches!(container.state, ContainerState::Exited { code: 0, .. });
+            if !container.is_running() && !(is_done && now.components[component].expose.is_empty()) {
                 found.push(tell("state", "running".to_owned(), format!("{:?}", container.state).to_lowercase()));
             }
             if record.live.contains(component) || !self.is_from(&now, component, container) {
