@@ -3,6 +3,8 @@
 //! One [`Routing`] per service, behind one lock. A decision takes its place (in flight, and in its session) before the
 //! lock is let go, and [`close`](Routing::close) looks and closes under the same lock: nothing slips in between.
 
+mod hold;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 
@@ -66,10 +68,6 @@ struct Instance {
 impl Instance {
     fn takes_requests(&self) -> bool {
         self.share.is_some() && !self.closed
-    }
-
-    fn held_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.held.filter(|until| now < *until)
     }
 }
 
@@ -234,16 +232,6 @@ impl Routing {
         self.weigh();
     }
 
-    /// Lets requests for the instance wait until then; `None`: no longer. Answers whether it is listed.
-    pub(super) fn hold(&mut self, id: &InstanceId, until: Option<Timestamp>) -> bool {
-        let Some(at) = self.by_id.get(id) else { return false };
-        let instance = &mut self.instances[*at as usize];
-        instance.held = until;
-        let listed = instance.takes_requests();
-        self.holds = self.instances.iter().any(|instance| instance.held.is_some());
-        listed
-    }
-
     /// All figures. Exact once [`sweep`](Self::sweep) has got to the end.
     pub(super) fn report(&self, now: Timestamp) -> LocatorReport {
         let mut instances = BTreeMap::new();
@@ -271,25 +259,6 @@ impl Routing {
     }
 
     // ---- what a request asks for ---------------------------------------------------------------------------------
-
-    /// Until when a request with that claim has to wait, if it has to.
-    #[inline]
-    pub(super) fn held(&self, claim: Option<&Claim<'_>>, now: Timestamp) -> Option<Timestamp> {
-        if self.holds { self.held_now(claim, now) } else { None }
-    }
-
-    fn held_now(&self, claim: Option<&Claim<'_>>, now: Timestamp) -> Option<Timestamp> {
-        let own = claim.and_then(|claim| Some(&self.instances[*self.by_id.get(claim.instance)? as usize]));
-        if let Some(own) = own.filter(|own| own.takes_requests()) {
-            return own.held_at(now);
-        }
-        // It may be of a session that the adopted instance has from before.
-        if let Some(until) = self.adopted.as_ref().and_then(|(at, _)| self.instances[*at as usize].held_at(now)) {
-            return Some(until);
-        }
-        let takers = self.instances.iter().filter(|it| !it.closed && it.share.is_some_and(|share| !share.is_zero()));
-        takers.map(|taker| taker.held_at(now)).collect::<Option<Vec<_>>>()?.into_iter().min()
-    }
 
     /// Decides where a request goes. `tried`: instances that could not be reached with it. `None`: nowhere.
     pub(super) fn place(
