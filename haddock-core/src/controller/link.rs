@@ -9,6 +9,7 @@ use super::{Controller, Ports};
 use crate::environment::Target;
 use crate::environment::environments::{Door, Environment, Switch, Switched};
 use crate::error::{Error, ErrorKind, Result};
+use crate::locator::ServiceLocator;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, ServiceName};
 use crate::time::sleep;
 
@@ -63,19 +64,24 @@ struct Front {
     instance: InstanceId,
 }
 
+impl Front {
+    fn locators(&self) -> impl Iterator<Item = &Arc<dyn ServiceLocator>> {
+        self.ports.locators.values().filter(|locator| locator.capabilities().hold)
+    }
+}
+
 #[async_trait]
 impl Door for Front {
     async fn hold(&self) -> Result<()> {
         let mut waited = Duration::ZERO;
-        for locator in self.ports.locators.values().filter(|locator| locator.capabilities().hold) {
+        for locator in self.locators() {
             locator.hold(&self.service, &self.instance, HOLD).await?;
         }
-        for locator in self.ports.locators.values().filter(|locator| locator.capabilities().hold) {
+        for locator in self.locators() {
             loop {
                 let report = locator.observe(&self.service).await?;
                 let Some(figures) = report.instances.get(&self.instance).filter(|it| it.in_flight > 0) else { break };
                 if waited >= FLOW_OFF {
-                    self.resume().await?;
                     let message = format!("{} requests to `{}` do not end", figures.in_flight, self.instance);
                     return Err(Error::new(ErrorKind::Busy, message).with_hint("nothing was changed; try it later"));
                 }
@@ -87,7 +93,7 @@ impl Door for Front {
     }
 
     async fn resume(&self) -> Result<()> {
-        for locator in self.ports.locators.values().filter(|locator| locator.capabilities().hold) {
+        for locator in self.locators() {
             locator.resume(&self.service, &self.instance).await?;
         }
         Ok(())

@@ -100,9 +100,9 @@ impl Service {
 
     /// Asks for a release of that version, unless that has been done.
     pub(super) async fn ask_for(&self, spec: &EnvironmentSpec, new: NewVersion, by: &str) -> Result<Release> {
-        let spec = spec.in_production()?;
-        self.check_shared(&spec).await?;
-        self.environments().check_targets(&spec, &spec.versioned()).await?;
+        let applied = spec.in_production()?;
+        self.check_shared(&applied).await?;
+        self.environments().check_targets(&applied, spec).await?;
         if !new.force
             && let Some(request) = self.find_request(&new.spec).await?
         {

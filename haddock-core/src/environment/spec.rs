@@ -86,15 +86,11 @@ impl EnvironmentSpec {
         all.into_iter().collect()
     }
 
-    /// What is outside the environment and a component reaches, each with the aliases under which it does.
+    /// What is outside the environment and a component reaches, each with the names under which it does.
     #[must_use]
     pub fn reaches<'s>(&self, component: &'s Component) -> BTreeMap<&'s ComponentName, BTreeSet<String>> {
-        let links = component.links.iter().map(|link| (&link.component, link.alias.to_string()));
-        let named = component.depends_on.keys().map(|name| (name, name.to_string()));
-        let mut reached: BTreeMap<&ComponentName, BTreeSet<String>> = BTreeMap::new();
-        for (other, alias) in links.chain(named).filter(|(other, _)| self.targets.contains_key(*other)) {
-            reached.entry(other).or_default().insert(alias);
-        }
+        let mut reached = component.reaches();
+        reached.retain(|other, _| self.targets.contains_key(*other));
         reached
     }
 
@@ -195,6 +191,19 @@ impl Component {
             configs: Vec::new(),
             options: ContainerOptions::default(),
         }
+    }
+
+    /// The others that it reaches, each with the names under which it does: the aliases of its links, and the own name of
+    /// what it depends on.
+    #[must_use]
+    pub fn reaches(&self) -> BTreeMap<&ComponentName, BTreeSet<String>> {
+        let links = self.links.iter().map(|link| (&link.component, link.alias.to_string()));
+        let named = self.depends_on.keys().map(|name| (name, name.to_string()));
+        let mut reached: BTreeMap<&ComponentName, BTreeSet<String>> = BTreeMap::new();
+        for (other, name) in links.chain(named) {
+            reached.entry(other).or_default().insert(name);
+        }
+        reached
     }
 }
 

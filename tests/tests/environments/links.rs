@@ -1,15 +1,22 @@
 //! Links that are switched, with each call going wrong, or the process dying at it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
-use haddock_core::environment::environments::{Environments, Switch, UpOptions};
+use async_trait::async_trait;
+use haddock_core::controller::Controller;
+use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
+use haddock_core::environment::environments::{Door, Environments, Switch, UpOptions};
 use haddock_core::environment::store::SpecStore;
 use haddock_core::environment::{Change, EnvironmentSpec, Target};
+use haddock_core::journal::memory::MemoryJournal;
+use haddock_core::locator::sim::SimLocator;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
-use haddock_core::{ComponentName, EnvironmentName, ErrorKind, JournalId, SystemClock};
+use haddock_core::{
+    ComponentName, EnvironmentName, Error, ErrorKind, JournalId, LocatorName, Result, ServiceName, SystemClock,
+};
 use haddock_tests::faulty::{Fault, Faulty};
 
 const SHOP: &str = "
@@ -61,6 +68,14 @@ impl Place {
         Environments::new(runtime, journal, self.specs.clone(), Arc::new(self.runtime.clone()))
     }
 
+    /// Ends the process of a container.
+    fn kill(&self, name: &str) {
+        self.runtime.with(|engine, now| {
+            let found = engine.containers(now).find(|it| it.name == name).map(|it| it.id.clone());
+            engine.kill(&found.expect("it is up"), 1);
+        });
+    }
+
     /// The networks that the application is on.
     async fn networks(&self) -> Vec<String> {
         self.well().get(&self.pr).await.expect("it is up").components["app"].networks.clone()
@@ -108,10 +123,7 @@ async fn a_link_leads_elsewhere_until_the_next_up() {
 async fn what_cannot_be_linked_changes_nothing() {
     let place = Place::new().await;
     let (well, name) = (place.well(), |name: &str| ComponentName::new(name).expect("valid"));
-    place.runtime.with(|engine, now| {
-        let books = engine.containers(now).find(|it| it.name == "books-db").map(|it| it.id.clone());
-        engine.kill(&books.expect("it is up"), 1);
-    });
+    place.kill("books-db");
     let cases = [
         (name("web"), "books/db", ErrorKind::NotFound, "uses `web`"),
         (name("dp"), "books/db", ErrorKind::NotFound, "uses `dp`"),
@@ -159,4 +171,72 @@ async fn whatever_call_goes_wrong_the_old_link_is_back_or_the_next_up_brings_it(
         let least = if how == Switch::Live { 3 } else { 20 };
         assert!(met >= least, "{how:?} {fault:?}: the faults were met: {met}");
     }
+}
+
+/// A door that cannot be closed.
+#[derive(Default)]
+struct Jammed(AtomicUsize);
+
+#[async_trait]
+impl Door for Jammed {
+    async fn hold(&self) -> Result<()> {
+        Err(Error::new(ErrorKind::LocatorUnavailable, "it is jammed"))
+    }
+
+    async fn resume(&self) -> Result<()> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn clients_go_on_when_not_all_of_them_could_be_let_wait() {
+    let (place, door) = (Place::new().await, Jammed::default());
+    let linked = place.well().link(&place.pr, &place.db, target("books/db"), Switch::Restart, Some(&door)).await;
+    assert_eq!(linked.expect_err("the door is jammed").kind(), ErrorKind::LocatorUnavailable);
+    assert_eq!((door.0.load(Ordering::Relaxed), place.left().await), (1, vec![]), "nothing was changed");
+}
+
+#[tokio::test]
+async fn what_has_ended_is_left_for_another_while_its_users_run() {
+    let place = Place::new().await;
+    let other = EnvironmentName::new("other").expect("valid");
+    place.well().up(&other, &spec(&BOOKS.replace("books", "other")), &UpOptions::default()).await.expect("up");
+    place.well().link(&place.pr, &place.db, target("books/db"), Switch::Live, None).await.expect("switched");
+    place.kill("books-db");
+    place.well().link(&place.pr, &place.db, target("other/db"), Switch::Live, None).await.expect("switched");
+    assert_eq!(place.networks().await, ["pr", "other"], "an alias has one owner");
+}
+
+const RELEASED: &str = "
+name: shop
+services:
+  db: { image: db, expose: ['5432'] }
+  web: { image: 'shop:${TAG}', expose: ['8080'], links: [db] }
+x-haddock:
+  entry: web:8080
+  production: { links: { db: books/db } }
+";
+
+#[tokio::test]
+async fn a_release_is_refused_while_what_its_links_lead_to_does_not_answer() {
+    let place = Place::new().await;
+    let clock = Arc::new(SystemClock::new());
+    let gateway = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
+    let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
+    let runtime = place.runtime.clone();
+    let controller =
+        Controller::builder(Arc::new(runtime.clone()), Arc::new(gateway), Arc::new(journal), place.specs.clone())
+            .probing(Arc::new(runtime))
+            .build();
+    let options = ResolveOptions { tag: Some("v1".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
+    let released = ComposeFile::parse("compose.yaml", RELEASED).expect("YAML").resolve(&options).expect("good").spec;
+    let service = controller.service(ServiceName::new("shop").expect("valid"));
+    place.runtime.with(|engine, now| {
+        let books = engine.containers(now).find(|it| it.name == "books-db").map(|it| it.id.clone());
+        engine.hang(&books.expect("it is up"), now + Duration::from_secs(60));
+    });
+    let error = service.release(&released, "a test", None).await.err().expect("it hangs");
+    assert!(error.kind() == ErrorKind::NeverReady && error.message().contains("`books/db`"), "{error}");
+    assert!(service.status().await.expect("readable").is_none(), "nothing was asked for");
 }

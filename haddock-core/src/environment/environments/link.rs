@@ -15,9 +15,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::record::{Record, with_links};
+use super::targets::ports_of;
 use super::{Environment, Environments};
 use crate::container::{Attachment, Container, ContainerId};
-use crate::environment::launch::Place;
+use crate::environment::launch::{Place, container, meeting_network};
 use crate::environment::{EnvironmentSpec, Plan, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
@@ -51,7 +52,8 @@ pub struct Switched {
 /// What stands before an environment while its links are switched: it lets clients wait.
 #[async_trait]
 pub trait Door: Send + Sync {
-    /// Lets clients wait, and returns when nothing of theirs is on its way any more.
+    /// Lets clients wait, and returns when nothing of theirs is on its way any more. Where it fails, some may wait all the
+    /// same: whoever called it lets them go on.
     async fn hold(&self) -> Result<()>;
 
     /// Lets them go on.
@@ -89,12 +91,14 @@ impl Environments {
         let environment = self.get(name).await?;
         let (record, links, wanted) = self.wanted_link(name, &environment, component, target).await?;
         let next = Record { links, ..record.clone() };
-        if let Some(door) = door {
-            door.hold().await?;
-        }
-        let switched = match how {
-            Switch::Restart => self.restart_with(name, &record, next, &wanted).await,
-            Switch::Live => self.switch_live(name, &environment.components, &record, next, &wanted).await,
+        let held = match door {
+            Some(door) => door.hold().await,
+            None => Ok(()),
+        };
+        let switched = match (held, how) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Switch::Restart) => self.restart_with(name, &record, next, &wanted).await,
+            (Ok(()), Switch::Live) => self.switch_live(name, &environment.components, &record, next, &wanted).await,
         };
         if let Some(door) = door
             && let Err(error) = door.resume().await
@@ -138,8 +142,7 @@ impl Environments {
         let mut links = record.links.clone();
         let place = match target {
             Some(target) => {
-                let ports = spec.components.get(component).map(|it| it.expose.clone()).unwrap_or_default();
-                let place = self.check_target(&target, &ports).await?;
+                let place = self.check_target(&target, ports_of(&spec, component)).await?;
                 links.insert(component.clone(), target);
                 Some(place)
             }
@@ -157,16 +160,15 @@ impl Environments {
         &self,
         name: &EnvironmentName,
         before: &Record,
-        mut next: Record,
+        next: Record,
         wanted: &Wanted<'_>,
     ) -> Result<Switched> {
         let switched = async {
             let prepared = self.prepare(name, &wanted.new, &before.options()).await?;
-            self.put_record(name, &next)?;
+            self.put_record(name, before, &next)?;
             let up = self.carry_out(name, prepared, true).await?;
             // Whatever was switched live was made anew, and is what its labels say again.
-            next.live.clear();
-            self.put_record(name, &next)?;
+            self.put_record(name, &next, &Record { live: BTreeSet::new(), ..next.clone() })?;
             let verified = self.verify(&up.environment.components, wanted).await?;
             Ok(Switched { plan: up.plan, users: wanted.users.clone(), verified })
         };
@@ -177,7 +179,7 @@ impl Environments {
         let back = async {
             let prepared = self.prepare(name, &wanted.old, &before.options()).await?;
             self.carry_out(name, prepared, true).await?;
-            self.put_record(name, &Record { live: BTreeSet::new(), ..before.clone() })
+            self.put_record(name, &next, &Record { live: BTreeSet::new(), ..before.clone() })
         };
         Err(and_back(error, back.await))
     }
@@ -192,20 +194,18 @@ impl Environments {
         wanted: &Wanted<'_>,
     ) -> Result<Switched> {
         let from = match before.links.get(wanted.component) {
-            Some(target) => Some(self.check_target(target, &[]).await),
+            Some(Target::Address { .. }) => return Err(not_live()),
+            // It need not run any more: that may be why the link is switched.
+            Some(target) => container(&*self.runtime, &self.journal, target).await?,
             None => None,
         };
-        let from = from.and_then(Result::ok);
-        next.live.extend(wanted.users.iter().cloned());
-        let joined = |place: &Option<Place>| match place {
-            Some(Place::Address(..)) => {
-                let message = "an address outside is written into a container when that is made";
-                Err(Error::new(ErrorKind::NotSupported, message).with_hint("switch it with a restart"))
-            }
-            Some(Place::Container { found, network }) => Ok(Some((found.name.clone(), network.clone()))),
-            None => Ok(None),
+        let from = from.and_then(|found| Some((found.name.clone(), meeting_network(&found)?)));
+        let to = match &wanted.place {
+            Some(Place::Address(..)) => return Err(not_live()),
+            Some(Place::Container { found, network }) => Some((found.name.clone(), network.clone())),
+            None => None,
         };
-        let (from, to) = (joined(&from)?, joined(&wanted.place)?);
+        next.live.extend(wanted.users.iter().cloned());
         let users: Vec<(&ComponentName, &Container)> =
             containers.iter().filter(|(name, it)| wanted.users.contains(*name) && it.is_running()).collect();
         let taken = users.iter().find(|(_, it)| {
@@ -218,7 +218,7 @@ impl Environments {
             let message = format!("`{user}` is on the target's network already, and would lose its address there");
             return Err(Error::new(ErrorKind::NotSupported, message).with_hint("switch it with a restart"));
         }
-        self.put_record(name, &next)?;
+        self.put_record(name, before, &next)?;
         let switched = async {
             for (user, container) in &users {
                 self.rejoin(container, from.as_ref(), to.as_ref(), &aliases(&wanted.new, user, wanted.component))
@@ -235,7 +235,7 @@ impl Environments {
                 self.rejoin(container, to.as_ref(), from.as_ref(), &aliases(&wanted.old, user, wanted.component))
                     .await?;
             }
-            self.put_record(name, before)
+            self.put_record(name, &next, before)
         };
         Err(and_back(error, back.await))
     }
@@ -313,20 +313,17 @@ fn users<'c>(
     component: &ComponentName,
     there: impl Iterator<Item = &'c ComponentName>,
 ) -> BTreeSet<ComponentName> {
-    let uses = |name: &&ComponentName| {
-        spec.components.get(*name).is_some_and(|it| {
-            it.depends_on.contains_key(component) || it.links.iter().any(|link| link.component == *component)
-        })
-    };
-    there.filter(uses).cloned().collect()
+    there.filter(|user| !aliases(spec, user, component).is_empty()).cloned().collect()
 }
 
 /// The names under which one reaches the other.
 fn aliases(spec: &EnvironmentSpec, user: &ComponentName, component: &ComponentName) -> BTreeSet<String> {
-    let Some(user) = spec.components.get(user) else { return BTreeSet::new() };
-    let links = user.links.iter().filter(|link| link.component == *component);
-    let named = user.depends_on.contains_key(component).then(|| component.to_string());
-    links.map(|link| link.alias.to_string()).chain(named).collect()
+    spec.components.get(user).and_then(|user| user.reaches().remove(component)).unwrap_or_default()
+}
+
+fn not_live() -> Error {
+    Error::new(ErrorKind::NotSupported, "an address outside is written into a container when that is made")
+        .with_hint("switch it with a restart")
 }
 
 fn addresses(container: &Container) -> BTreeSet<IpAddr> {

@@ -10,6 +10,7 @@
 //! that was killed is finished by the next, and a second one finds nothing to do. Of two at once for one name, one waits
 //! for the other.
 
+mod compare;
 mod link;
 mod lock;
 mod monitor;
@@ -30,7 +31,7 @@ use self::lock::Locks;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
 pub use self::record::TriedOut;
-use super::launch::{LaunchPlan, Launched, launch, remove, teardown};
+use super::launch::{LaunchPlan, launch, remove, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
@@ -130,6 +131,8 @@ struct Prepared {
     wanted: LaunchPlan,
     found: Vec<Container>,
     plan: Plan,
+    /// What is written down of it.
+    record: Record,
 }
 
 impl Environments {
@@ -167,9 +170,9 @@ impl Environments {
     pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
         let _turn = self.locks.take(name).await?;
         let prepared = self.prepare(name, spec, options).await?;
+        let before = prepared.record.clone();
         let UpOptions { only, images, by, commit, file, .. } = options.clone();
-        let Record { live, ready, .. } = self.record(Some(name))?.unwrap_or_default();
-        let mut record = Record {
+        let record = Record {
             spec: self.specs.put(spec)?,
             for_service: options.for_service.as_ref().map(|spec| self.specs.put(spec)).transpose()?,
             only,
@@ -177,33 +180,30 @@ impl Environments {
             by,
             commit,
             file,
-            ready,
+            ready: before.ready.clone(),
             links: BTreeMap::new(),
-            live,
+            live: before.live.clone(),
         };
-        self.put_record(name, &record)?;
+        self.put_record(name, &before, &record)?;
         let up = self.carry_out(name, prepared, options.keep_on_failure).await?;
-        record.live.clear();
-        record.ready = up.environment.components.values().map(Container::incarnation).collect();
-        self.put_record(name, &record)?;
+        let ready = up.environment.components.values().map(Container::incarnation).collect();
+        self.put_record(name, &record, &Record { live: BTreeSet::new(), ready, ..record.clone() })?;
         Ok(up)
     }
 
     /// Brings an environment to what was prepared.
     async fn carry_out(&self, name: &EnvironmentName, prepared: Prepared, keep_on_failure: bool) -> Result<Up> {
-        let Prepared { wanted, found, plan } = prepared;
+        let Prepared { wanted, found, plan, record } = prepared;
         let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
         let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
         let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
         remove(&*self.runtime, &gone).await?;
         let launched = async {
             let launched = launch(&*self.runtime, &wanted).await?;
-            let known = self.record(Some(name))?.unwrap_or_default().ready;
-            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &known).await?;
-            Ok(launched)
+            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &record.ready).await
         };
         match launched.await {
-            Ok(Launched { .. }) => Ok(Up { plan, environment: self.get(name).await? }),
+            Ok(()) => Ok(Up { plan, environment: self.get(name).await? }),
             Err(error) => {
                 if !keep_on_failure {
                     self.undo(name, &wanted.instance, &kept.into_iter().map(|it| it.id).collect()).await;
@@ -381,8 +381,8 @@ impl Environments {
         let digests: BTreeMap<ComponentName, String> =
             images.iter().map(|(name, image)| (name.clone(), self.specs.fingerprint(spec, name, image))).collect();
         let complete = options.only.is_empty();
-        let relinked = self.record(Some(name))?.unwrap_or_default().live;
-        let wanted = Wanted { spec, members: &members, digests: &digests, relinked: &relinked, complete };
+        let record = self.record(name)?.unwrap_or_default();
+        let wanted = Wanted { spec, members: &members, digests: &digests, relinked: &record.live, complete };
         let plan = Plan::new(&wanted, &found);
         let told = [
             (label::BY, Some(&options.by)),
@@ -406,7 +406,7 @@ impl Environments {
             labels: labels.collect(),
             within,
         };
-        Ok(Prepared { wanted, found, plan })
+        Ok(Prepared { wanted, found, plan, record })
     }
 
     /// Removes what is there beyond these containers. The error that led to it is what counts.

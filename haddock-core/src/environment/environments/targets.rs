@@ -4,23 +4,24 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Environments;
-use crate::environment::launch::{Place, locate, reached};
+use crate::environment::launch::{Place, locate};
 use crate::environment::probe::{PROBE_LIMIT, Probe};
 use crate::environment::{EnvironmentSpec, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 
 impl Environments {
-    /// Checks each target that these components reach: it is there, and takes connections, on the ports that the
-    /// component has whose place it takes.
+    /// Checks each target that the versions of a service reach: it is there, and takes connections, on the ports that the
+    /// component has whose place it takes. `file`: the specification that has that component.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`ContainerExited`](ErrorKind::ContainerExited), and
     /// [`NeverReady`](ErrorKind::NeverReady) if it does not answer.
-    pub(crate) async fn check_targets(&self, spec: &EnvironmentSpec, members: &BTreeSet<ComponentName>) -> Result<()> {
-        for (name, target) in reached(spec, members.iter()) {
-            let ports = spec.components.get(name).map(|component| component.expose.clone()).unwrap_or_default();
-            self.check_target(target, &ports).await?;
+    pub(crate) async fn check_targets(&self, spec: &EnvironmentSpec, file: &EnvironmentSpec) -> Result<()> {
+        let versioned = spec.components.values().filter(|component| component.versioned);
+        let reached: BTreeSet<&ComponentName> = versioned.flat_map(|it| spec.reaches(it).into_keys()).collect();
+        for name in reached {
+            self.check_target(&spec.targets[name], ports_of(file, name)).await?;
         }
         Ok(())
     }
@@ -45,4 +46,9 @@ impl Environments {
         }
         Ok(place)
     }
+}
+
+/// The ports that a component has within.
+pub(super) fn ports_of<'s>(spec: &'s EnvironmentSpec, component: &ComponentName) -> &'s [u16] {
+    spec.components.get(component).map_or(&[], |component| &component.expose)
 }

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 pub use failure::exited;
 pub(crate) use failure::{unhealthy, with_logs};
 pub(crate) use health::passes;
-pub(crate) use outside::{Place, locate, reached};
+pub(crate) use outside::{Place, container, locate, meeting_network};
 pub use plan::LaunchPlan;
 use plan::Order;
 pub(crate) use plan::networks_of;
@@ -122,13 +122,11 @@ async fn create(
         });
         try_join_all(missing).await?;
     }
-    let outside = outside::find(runtime, plan).await?;
     let volumes = plan.volumes();
     try_join_all(volumes.iter().map(|volume| runtime.create_volume(volume))).await?;
     let there = runtime.list(&ours).await?;
     let created = order.keys().map(|name| async {
         let mut spec = plan.container(name, &plan.spec.components[name])?;
-        plan.reach(name, &outside, &mut spec);
         // One that is on its way out is waited for by `create`.
         let existing = there.iter().find(|it| it.name == spec.name && it.state != ContainerState::Removing);
         let id = match existing {
@@ -136,7 +134,10 @@ async fn create(
                 return Err(other_specification("container", &spec.name));
             }
             Some(existing) => existing.id.clone(),
-            None => create_one(runtime, plan, name, &spec).await?,
+            None => {
+                plan.reach(runtime, name, &mut spec).await?;
+                create_one(runtime, plan, name, &spec).await?
+            }
         };
         Ok((name.clone(), id))
     });

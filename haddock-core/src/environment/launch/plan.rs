@@ -176,10 +176,7 @@ impl LaunchPlan {
 
     /// What the network of that name in the file is called on the engine.
     fn network_name(&self, key: &str) -> String {
-        match self.spec.networks.get(key).and_then(|declared| declared.name.clone()) {
-            Some(name) => name,
-            None => within(self.prefix(), key),
-        }
+        network_name(self.prefix(), &self.spec, key)
     }
 
     /// The networks that members join and that are not somebody else's.
@@ -263,20 +260,12 @@ impl LaunchPlan {
         }
         if let Some(shared) = &self.shared {
             let elsewhere = |name: &ComponentName| self.members.contains(name) || self.spec.targets.contains_key(name);
-            let outside = component.links.iter().filter(|link| !elsewhere(&link.component));
             let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
-            let named = component.depends_on.keys().filter(|need| !elsewhere(need));
-            let named = named.map(|need| (need, need.to_string()));
-            for (need, alias) in outside.map(|link| (&link.component, link.alias.to_string())).chain(named) {
+            for (need, aliases) in component.reaches().into_iter().filter(|(need, _)| !elsewhere(need)) {
                 let Some(other) = self.spec.components.get(need) else { continue };
-                for key in keys_of(other) {
-                    let network = self.spec.networks.get(key).and_then(|it| it.name.clone());
-                    let network = network.unwrap_or_else(|| within(shared.as_str(), key));
-                    let link = format!("{shared}-{need}:{alias}");
-                    let known = links.entry(network).or_default();
-                    if !known.contains(&link) {
-                        known.push(link);
-                    }
+                for network in networks_of(shared.as_str(), &self.spec, other) {
+                    let named = aliases.iter().map(|alias| format!("{shared}-{need}:{alias}"));
+                    links.entry(network).or_default().extend(named);
                 }
             }
             let none: [&str; 0] = [];
@@ -358,8 +347,12 @@ pub(crate) fn networks_of(prefix: &str, spec: &EnvironmentSpec, component: &Comp
     if component.network_mode.is_some() {
         return Vec::new();
     }
-    let named = |key: &str| spec.networks.get(key).and_then(|declared| declared.name.clone());
-    keys_of(component).map(|key| named(key).unwrap_or_else(|| within(prefix, key))).collect()
+    keys_of(component).map(|key| network_name(prefix, spec, key)).collect()
+}
+
+fn network_name(prefix: &str, spec: &EnvironmentSpec, key: &str) -> String {
+    let own = spec.networks.get(key).and_then(|declared| declared.name.clone());
+    own.unwrap_or_else(|| within(prefix, key))
 }
 
 /// The networks that a component names, or the one that it joins without a word.

@@ -1,0 +1,73 @@
+//! What runs, beside what it was made from and what a file says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Environments;
+use super::record::with_links;
+use crate::container::ContainerState;
+use crate::environment::launch::networks_of;
+use crate::environment::{Component, Difference, EnvironmentSpec, Target, differences, with_needs};
+use crate::error::Result;
+use crate::name::{ComponentName, EnvironmentName};
+
+impl Environments {
+    /// Where the links of each component lead, by alias: a component, or what takes its place.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if it is not known what the environment was brought up from.
+    pub fn links(&self, name: &EnvironmentName) -> Result<BTreeMap<ComponentName, BTreeMap<String, String>>> {
+        let (record, spec) = self.known(name)?;
+        let spec = with_links(&spec, &record.links);
+        let leads =
+            |other: &ComponentName| spec.targets.get(other).map_or_else(|| other.to_string(), Target::to_string);
+        let of = |component: &Component| {
+            let named = component.depends_on.keys().map(|other| (other.to_string(), leads(other)));
+            let links = component.links.iter().map(|link| (link.alias.to_string(), leads(&link.component)));
+            // A link says more than that there is one.
+            let linked: BTreeSet<&ComponentName> = component.links.iter().map(|link| &link.component).collect();
+            named.filter(|(other, _)| !linked.iter().any(|it| it.as_str() == other)).chain(links).collect()
+        };
+        Ok(spec.components.iter().map(|(name, component)| (name.clone(), of(component))).collect())
+    }
+
+    /// How what runs differs from what this specification says: its parts that are another than those it was last brought
+    /// up from, and containers that are not as they were made.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
+    pub async fn diff(&self, name: &EnvironmentName, spec: &EnvironmentSpec) -> Result<Vec<Difference>> {
+        let environment = self.get(name).await?;
+        let (record, known) = self.known(name)?;
+        let now = with_links(&known, &record.links);
+        let mut found = differences(&now, spec);
+        let wanted = with_needs(&known, &record.only);
+        for component in &wanted {
+            let path = format!("live.{component}");
+            let tell = |key: &str, was: String, is: String| Difference {
+                path: format!("{path}.{key}"),
+                was: Some(was),
+                is: Some(is),
+            };
+            let Some(container) = environment.components.get(component) else {
+                found.push(tell("container", "there".to_owned(), "gone".to_owned()));
+                continue;
+            };
+            // What has ports is there to run; what has none may have done its work.
+            let is_done = matches!(container.state, ContainerState::Exited { code: 0, .. })
+                && now.components[component].expose.is_empty();
+            if !(container.is_running() || is_done) {
+                found.push(tell("state", "running".to_owned(), format!("{:?}", container.state).to_lowercase()));
+            }
+            if record.live.contains(component) || !self.is_from(&now, component, container) {
+                found.push(tell("made from", "what its file says".to_owned(), "something else".to_owned()));
+            }
+            let made = networks_of(name.as_str(), &now, &now.components[component]);
+            let joined: BTreeSet<&str> = container.networks.iter().map(String::as_str).collect();
+            let left = made.iter().find(|network| container.is_running() && !joined.contains(network.as_str()));
+            if let Some(network) = left {
+                found.push(tell("networks", format!("on `{network}`"), "not on it".to_owned()));
+            }
+        }
+        Ok(found)
+    }
+}
