@@ -1,6 +1,5 @@
 //! Environments by name.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -47,6 +46,19 @@ pub(crate) struct How {
     shared: bool,
 }
 
+impl How {
+    /// What it says beside file and commit.
+    fn options(&self) -> Result<UpOptions> {
+        Ok(UpOptions {
+            only: self.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
+            pull: self.pull,
+            keep_on_failure: self.keep_on_failure,
+            by: self.by.clone(),
+            ..UpOptions::default()
+        })
+    }
+}
+
 impl Which {
     fn name(&self) -> Result<EnvironmentName> {
         match &self.name {
@@ -90,33 +102,20 @@ impl Environments {
             }
             let name = if how.shared { None } else { Some(which.name()?) };
             let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref())?;
-            // What names the environment in it is not for the service that it may be promoted to.
-            let for_service = compose::resolve(which.files.as_deref(), &file_options, Purpose::Environment)
-                .ok()
-                .map(|found| found.resolved.spec)
-                .filter(|spec| name.is_some() && *spec != found.resolved.spec);
-            let options = UpOptions {
-                only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
-                for_service,
-                images: BTreeMap::new(),
-                pull: how.pull,
-                keep_on_failure: how.keep_on_failure,
-                by: how.by,
-                commit: how.commit,
-                file: Some(found.file.clone()),
-            };
-            let environments = house.controller().environments();
             let notes: Vec<String> = found.resolved.notes.iter().map(ToString::to_string).collect();
+            let file = Some(found.file.clone());
+            let mut options = UpOptions { file, commit: how.commit.clone(), ..how.options()? };
             let (name, spec) = match name {
-                Some(name) => (name, found.resolved.spec),
+                Some(name) => {
+                    // What names the environment in it is not for the service that it may be promoted to.
+                    let found_for_service = compose::resolve(which.files.as_deref(), &file_options, purpose);
+                    let for_service = found_for_service.ok().map(|found| found.resolved.spec);
+                    options.for_service = for_service.filter(|spec| *spec != found.resolved.spec);
+                    (name, found.resolved.spec)
+                }
                 None => shared(&found.resolved.spec)?,
             };
-            if how.dry_run {
-                let plan = environments.plan(&name, &spec, &options).await?;
-                return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
-            }
-            let up = environments.up(&name, &spec, &options).await?;
-            Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
+            bring_up(&house, &name, &spec, &options, how.dry_run, &notes).await
         };
         driver.call(work, |py, up: Value| to_python(py, &up))
     }
@@ -263,24 +262,8 @@ impl Environments {
                 Some(_) => which.name()?,
                 None => EnvironmentName::of_branch(&service, Some("like")),
             };
-            let options = UpOptions {
-                only: how.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
-                for_service: None,
-                images: like.images,
-                pull: false,
-                keep_on_failure: how.keep_on_failure,
-                by: how.by,
-                commit: like.commit,
-                file: like.file,
-            };
-            let environments = house.controller().environments();
-            let notes: [&str; 0] = [];
-            if how.dry_run {
-                let plan = environments.plan(&name, &like.spec, &options).await?;
-                return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
-            }
-            let up = environments.up(&name, &like.spec, &options).await?;
-            Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
+            let options = UpOptions { images: like.images, commit: like.commit, file: like.file, ..how.options()? };
+            bring_up(&house, &name, &like.spec, &options, how.dry_run, &[]).await
         };
         driver.call(work, |py, up: Value| to_python(py, &up))
     }
@@ -326,6 +309,24 @@ impl Environments {
         let work = async move { house.controller().environments().logs(&name, &component, tail).await };
         driver.call(work, |py, lines: Vec<String>| to_python(py, &lines))
     }
+}
+
+/// Brings an environment up, or says what that would do; as plain data.
+async fn bring_up(
+    house: &House,
+    name: &EnvironmentName,
+    spec: &EnvironmentSpec,
+    options: &UpOptions,
+    dry_run: bool,
+    notes: &[String],
+) -> Result<Value> {
+    let environments = house.controller().environments();
+    if dry_run {
+        let plan = environments.plan(name, spec, options).await?;
+        return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
+    }
+    let up = environments.up(name, spec, options).await?;
+    Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
 }
 
 /// What the instances of a service share, and what that is called.

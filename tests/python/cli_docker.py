@@ -9,12 +9,13 @@ import sqlite3
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from cli_site import ROOT, Site
+from cli_site import ROOT, Site, site_in
 
 TAGS = ("c1", "c2", "c3")
 """Images of the tests' own: those of examples come and go."""
@@ -50,6 +51,21 @@ def program(name: str) -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug" / name
 
 
+@contextlib.contextmanager
+def place(directory: Path, compose: str | None = None, **variables: str | None) -> Iterator[Site]:
+    """A place on the engine, with a compose file and the demo application's images; nothing of it is left at the end."""
+    required()
+    images()
+    with site_in(directory, **variables) as site:
+        if compose is not None:
+            (directory / "compose.yaml").write_text(compose)
+        try:
+            yield site
+        finally:
+            site.close()
+            clean(site)
+
+
 def journal_ids(site: Site) -> list[str]:
     """The ids that the site's journals label their containers with; a test may have lost one and made another."""
     ids: set[str] = set()
@@ -81,9 +97,10 @@ def clean(site: Site) -> None:
     found = containers(site)
     if found:
         subprocess.run(["docker", "rm", "--force", "--volumes", *found], check=True, stdout=subprocess.DEVNULL)
-    found = listed(site, "network", "ls")
-    if found:
-        subprocess.run(["docker", "network", "rm", *found], check=True, stdout=subprocess.DEVNULL)
+    for what in ("network", "volume"):
+        found = listed(site, what, "ls")
+        if found:
+            subprocess.run(["docker", what, "rm", *found], check=True, stdout=subprocess.DEVNULL)
 
 
 @cache

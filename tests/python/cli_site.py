@@ -175,9 +175,11 @@ class Site:
         self.running.append(running)
         return running
 
-    def get(self, path: str = "/", cookie: str | None = None) -> tuple[dict[str, Any], str | None]:
+    def get(
+        self, path: str = "/", cookie: str | None = None, method: str = "GET"
+    ) -> tuple[dict[str, Any], str | None]:
         """A request through the gateway, and the cookies that it brings."""
-        request = urllib.request.Request(f"http://127.0.0.1:{self.listen}{path}")
+        request = urllib.request.Request(f"http://127.0.0.1:{self.listen}{path}", method=method)
         if cookie:
             request.add_header("Cookie", cookie)
         with urllib.request.urlopen(request, timeout=10) as answer:

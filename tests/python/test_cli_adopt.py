@@ -11,7 +11,7 @@ import pytest
 
 import cli_docker
 from cli_load import Load, assert_clean
-from cli_site import Site, free_port, site_in, until
+from cli_site import Site, free_port, until
 from test_cli_serve import COMPOSE
 
 pytestmark = pytest.mark.docker
@@ -20,15 +20,8 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A place with a plain server that runs already."""
-    cli_docker.required()
-    cli_docker.images()
-    (tmp_path / "compose.yaml").write_text(COMPOSE)
-    with site_in(tmp_path) as site:
-        try:
-            yield site
-        finally:
-            site.close()
-            cli_docker.clean(site)
+    with cli_docker.place(tmp_path, COMPOSE) as site:
+        yield site
 
 
 def answers(url: str) -> bool:

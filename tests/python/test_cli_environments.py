@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import cli_docker
-from cli_site import Site, site_in, until
+from cli_site import Site, until
 
 COMPOSE = """\
 name: shop
@@ -38,15 +38,8 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A place with a compose file, on the engine. The names of its environments are its own."""
-    cli_docker.required()
-    cli_docker.images()
-    (tmp_path / "compose.yaml").write_text(COMPOSE)
-    with site_in(tmp_path, HADDOCK_BRANCH=f"Test/{tmp_path.name[-12:]}") as site:
-        try:
-            yield site
-        finally:
-            site.close()
-            cli_docker.clean(site)
+    with cli_docker.place(tmp_path, COMPOSE, HADDOCK_BRANCH=f"Test/{tmp_path.name[-12:]}") as site:
+        yield site
 
 
 def name(site: Site, copy: str) -> str:

@@ -41,15 +41,8 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A place to release the demo application from, on the engine."""
-    cli_docker.required()
-    cli_docker.images()
-    (tmp_path / "compose.yaml").write_text(COMPOSE)
-    with site_in(tmp_path) as site:
-        try:
-            yield site
-        finally:
-            site.close()
-            cli_docker.clean(site)
+    with cli_docker.place(tmp_path, COMPOSE) as site:
+        yield site
 
 
 def phase(site: Site) -> str | None:

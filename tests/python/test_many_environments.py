@@ -14,7 +14,7 @@ import pytest
 
 import cli_docker
 import haddock
-from cli_site import Site, site_in
+from cli_site import Site
 
 MANY = 100 if os.environ.get("HADDOCK_SLOW") else 34
 """Docker's own pools have about 30 networks."""
@@ -43,14 +43,9 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    cli_docker.required()
-    cli_docker.images()
-    (tmp_path / "compose.yaml").write_text(COMPOSE)
-    with site_in(tmp_path) as site:
-        try:
-            yield site
-        finally:
-            cli_docker.clean(site)
+    """A place with a compose file, on the engine."""
+    with cli_docker.place(tmp_path, COMPOSE) as site:
+        yield site
 
 
 def call(address: str) -> Any:

@@ -17,7 +17,7 @@ import pytest
 
 import cli_docker
 from cli_load import Load, assert_clean
-from cli_site import Site, free_port, site_in, until
+from cli_site import Site, free_port, until
 
 COMPOSE = """\
 name: NAME
@@ -51,20 +51,10 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A place with a service whose database is shared, on the engine; its gateway and controller run."""
-    cli_docker.required()
-    cli_docker.images()
-    with site_in(tmp_path) as site:
+    with cli_docker.place(tmp_path) as site:
         (tmp_path / "compose.yaml").write_text(COMPOSE.replace("NAME", name(site, "ledger")))
-        site.start("serve")
-        until("the gateway answers", lambda: answers(site.admin))
-        try:
-            yield site
-        finally:
-            site.close()
-            cli_docker.clean(site)
-            volumes = cli_docker.listed(site, "volume", "ls")
-            if volumes:
-                subprocess.run(["docker", "volume", "rm", *volumes], check=True, stdout=subprocess.DEVNULL)
+        site.start("serve").says("gateway: clients at")
+        yield site
 
 
 def name(site: Site, copy: str) -> str:
@@ -72,26 +62,10 @@ def name(site: Site, copy: str) -> str:
     return f"{copy}-{site.directory.name[-14:]}".replace("_", "-").lower().rstrip("-")[:40]
 
 
-def answers(port: int) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1):
-        return True
-    return False
-
-
 def call(address: str, path: str, method: str = "GET") -> Any:
     request = urllib.request.Request(f"http://{address}{path}", method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.loads(answer.read())
-
-
-def post(site: Site, path: str, cookie: str | None) -> tuple[dict[str, Any], str | None]:
-    """As `Site.get`, with POST."""
-    request = urllib.request.Request(f"http://127.0.0.1:{site.listen}{path}", method="POST")
-    if cookie:
-        request.add_header("Cookie", cookie)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        given = [value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie") or []]
-        return json.loads(answer.read()), "; ".join(given) or cookie
 
 
 class Writer:
@@ -110,7 +84,7 @@ class Writer:
         while not self.over.wait(0.02):
             number += 1
             try:
-                _, cookie = post(self.site, f"/rows?row=r{number}", cookie)
+                _, cookie = self.site.get(f"/rows?row=r{number}", cookie, method="POST")
             except OSError as error:
                 self.failed.append(f"r{number}: {error}")
             else:
@@ -162,7 +136,7 @@ def test_a_fixed_port_of_a_versioned_component_is_refused_with_the_fix(site: Sit
 
 def test_what_was_tried_out_becomes_a_version_with_productions_rows(site: Site) -> None:
     site.ok("release", "--tag", "c1")
-    post(site, "/rows?row=production", None)
+    site.get("/rows?row=production", method="POST")
     copy = name(site, "pr-42")
     env = site.json("up", "--name", copy, "--tag", "c2")
     assert env["name"] == copy

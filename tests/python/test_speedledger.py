@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import subprocess
 import urllib.error
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import cli_docker
-from cli_site import ROOT, Site, site_in, until
+from cli_site import ROOT, Site
 
 FILE = ROOT / "examples/speedledger/compose.yaml"
 IMAGES = ("db", "mq", "app", "proxy")
@@ -26,17 +25,9 @@ pytestmark = pytest.mark.docker
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A state directory on the engine, which has the example's images."""
-    cli_docker.required()
-    images_required()
-    with site_in(tmp_path) as site:
-        try:
-            yield site
-        finally:
-            site.close()
-            cli_docker.clean(site)
-            volumes = cli_docker.listed(site, "volume", "ls")
-            if volumes:
-                subprocess.run(["docker", "volume", "rm", *volumes], check=True, stdout=subprocess.DEVNULL)
+    with cli_docker.place(tmp_path) as site:
+        images_required()
+        yield site
 
 
 def images_required() -> None:
@@ -115,8 +106,7 @@ def test_what_was_tried_out_goes_to_production_with_productions_books(site: Site
     text = FILE.read_text().replace("name: speedledger", f"name: spl-{end}")
     release = "  release: { ramp: [50%, 100%], every: 2s, settle: 1s }\n"
     (site.directory / "compose.yaml").write_text(text + release)
-    site.start("serve")
-    until("the gateway answers", lambda: gateway_answers(site))
+    site.start("serve").says("gateway: clients at")
     site.ok("release", "--tag", "one", timeout=180)
     clerk = Clerk(f"127.0.0.1:{site.listen}")
     clerk.ask("entries.jsp", "text=production")
@@ -133,9 +123,3 @@ def test_what_was_tried_out_goes_to_production_with_productions_books(site: Site
     assert clerk.ask("basket.jsp") == '{"basket":["ink"]}', "whoever was there has kept the basket"
     assert '"entries":["test"]' in tester.ask("entries.jsp"), "the test's database is kept"
     site.ok("down", "--name", copy, "--volumes", timeout=120)
-
-
-def gateway_answers(site: Site) -> bool:
-    with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{site.admin}/health", timeout=1):
-        return True
-    return False

@@ -28,6 +28,13 @@ def json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
 
 
+def steps(title: str, each: Iterable[str]) -> None:
+    """What would be done, numbered."""
+    line(title)
+    for number, step in enumerate(each, 1):
+        line(f"{number:>3}. {step}")
+
+
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table. Columns whose cells are numbers stand right."""
     body = [list(row) for row in rows]

@@ -11,7 +11,7 @@ import click
 from haddock import _git
 from haddock._cli import _common, _output
 from haddock._cli._common import Settings, settings_of
-from haddock._cli.environment import name_option
+from haddock._cli.environment import name_option, ports_of
 
 if TYPE_CHECKING:
     from haddock import Environment
@@ -89,5 +89,5 @@ def _title(environment: Environment, component: str, alias: str) -> str:
     if found is None:
         return f"{name}  (outside)"
     state = found.state if found.health in ("none", "healthy") else f"{found.state}, {found.health}"
-    ports = [f"{port} at {address}" for port, address in sorted({**found.addresses, **found.published}.items())]
+    ports = [f"{port} at {address}" for port, address in ports_of(found)]
     return "  ".join([name, state, *ports])

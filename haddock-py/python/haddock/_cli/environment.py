@@ -10,7 +10,9 @@ from haddock._cli import _common, _output
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
-    from haddock import Environment, EnvironmentComponent, Pruned
+    from collections.abc import Sequence
+
+    from haddock import Environment, EnvironmentComponent, PlannedChange, Pruned
 
 name_option = click.option(
     "--name", metavar="NAME", envvar="HADDOCK_ENVIRONMENT", show_envvar=True,
@@ -61,7 +63,7 @@ def up(
             if settings.json:
                 _output.json_line(plan.to_dict())
                 return 0
-            _output.table(["change", "component", "because"], [[it.change, it.component, it.cause] for it in plan.changes])
+            plan_of(plan.changes)
             return 0
         environment = controller.up(
             settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure, commit=commit,
@@ -85,9 +87,7 @@ def _up(settings: Settings, environment: Environment) -> int:
         return 0
     for note in environment.notes:
         _output.note(f"note: {note}")
-    for change in environment.changes:
-        if change.change != "keep":
-            _output.line(f"{change.change} {change.component}: {change.cause}")
+    told(environment.changes)
     _output.line(f"environment `{environment.name}` is up")
     _output.table(TITLES, _rows(environment))
     return 0
@@ -256,5 +256,21 @@ def _state(component: EnvironmentComponent) -> str:
 
 
 def _ports(component: EnvironmentComponent) -> str:
-    addresses = {**component.addresses, **component.published}
-    return ", ".join(f"{port} at {address}" for port, address in sorted(addresses.items()))
+    return ", ".join(f"{port} at {address}" for port, address in ports_of(component))
+
+
+def ports_of(component: EnvironmentComponent) -> list[tuple[int, str]]:
+    """Its ports, and where each is reached: on the host, if it is published there."""
+    return sorted({**component.addresses, **component.published}.items())
+
+
+def plan_of(changes: Sequence[PlannedChange]) -> None:
+    """Shows what would become of each component, and why."""
+    _output.table(["change", "component", "because"], [[it.change, it.component, it.cause] for it in changes])
+
+
+def told(changes: Sequence[PlannedChange]) -> None:
+    """Says what became of each component that did not stay as it was."""
+    for change in changes:
+        if change.change != "keep":
+            _output.line(f"{change.change} {change.component}: {change.cause}")

@@ -9,7 +9,7 @@ import click
 
 from haddock._cli import _common, _output
 from haddock._cli._common import Settings, settings_of
-from haddock._cli.environment import name_option
+from haddock._cli.environment import name_option, ports_of
 
 if TYPE_CHECKING:
     from haddock import Environment
@@ -54,7 +54,7 @@ def _all(environment: Environment) -> list[tuple[str, int, str]]:
     return [
         (component.name, port, address)
         for component in environment.components.values()
-        for port, address in sorted({**component.addresses, **component.published}.items())
+        for port, address in ports_of(component)
     ]
 
 

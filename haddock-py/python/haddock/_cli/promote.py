@@ -8,7 +8,7 @@ import click
 
 from haddock._cli import _common, _engine, _output
 from haddock._cli._common import Settings, settings_of
-from haddock._cli.environment import name_option
+from haddock._cli.environment import name_option, plan_of, told
 from haddock._cli.release import follow, timeout_option, wait_option
 
 if TYPE_CHECKING:
@@ -50,9 +50,7 @@ def promote(
             if settings.json:
                 _output.json_line({"dry_run": True, "verb": "promote", "steps": steps})
                 return 0
-            _output.line("a promotion, not carried out:")
-            for number, step in enumerate(steps, 1):
-                _output.line(f"{number:>3}. {step}")
+            _output.steps("a promotion, not carried out:", steps)
             return 0
         handle = controller.promote(name, service, file=settings.file, by=settings.by, force=force)
         return follow(controller, handle, settings, wait, limit)
@@ -91,16 +89,14 @@ def link(
         _output.json_line(switched.to_dict())
         return 0
     if dry_run:
-        _output.table(["change", "component", "because"], [[it.change, it.component, it.cause] for it in switched.changes])
+        plan_of(switched.changes)
         return 0
     _told(switched, component, target)
     return 0
 
 
 def _told(switched: Switched, component: str, target: str | None) -> None:
-    for change in switched.changes:
-        if change.change != "keep":
-            _output.line(f"{change.change} {change.component}: {change.cause}")
+    told(switched.changes)
     users = ", ".join(f"`{user}`" for user in switched.users)
     _output.line(f"{users} of `{switched.name}` use `{target or component}` as `{component}`")
     blind = [user for user in switched.users if user not in switched.verified]

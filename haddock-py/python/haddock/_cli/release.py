@@ -162,6 +162,4 @@ def _plan(plan: Plan, settings: Settings) -> None:
     if settings.json:
         _output.json_line(plan.to_dict())
         return
-    _output.line(f"release of `{plan.service}`, not carried out:")
-    for number, step in enumerate(plan.steps, 1):
-        _output.line(f"{number:>3}. {step}")
+    _output.steps(f"release of `{plan.service}`, not carried out:", plan.steps)
