@@ -34,6 +34,7 @@ fn request(number: u64, replicas: u32) -> Request {
         ready: Readiness::default(),
         session: SessionPolicy::default(),
         release: ReleaseSettings { replicas, settle: Duration::from_secs(1), ..ReleaseSettings::default() },
+        notify: 0,
     };
     let new = NewVersion {
         spec: format!("spec-{number}"),

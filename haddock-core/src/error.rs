@@ -40,6 +40,8 @@ pub enum ErrorKind {
     ContainerExited,
     /// An instance did not become ready within its deadline.
     NeverReady,
+    /// A hook, or somebody who was to be notified, did not do what was wanted.
+    HookFailed,
     /// A container or network of our name exists and is not ours.
     NameTaken,
     /// A host port is used by something else.

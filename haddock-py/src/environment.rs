@@ -8,7 +8,9 @@ use futures_util::stream::BoxStream;
 use haddock_core::container::Executed;
 use haddock_core::controller::PromoteOptions;
 use haddock_core::environment::compose::Purpose;
-use haddock_core::environment::environments::{self, Environment, Pruned, Switch, Switched, UpOptions};
+use haddock_core::environment::environments::{
+    self, Environment, EnvironmentEvent, Pruned, Switch, Switched, UpOptions,
+};
 use haddock_core::environment::idle::IdlePolicy;
 use haddock_core::environment::{Difference, EnvironmentSpec, Target};
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName, VersionId};
@@ -278,6 +280,14 @@ impl Environments {
             house.controller().environments().diff(&name, &found.resolved.spec).await
         };
         driver.call(work, |py, found: Vec<Difference>| to_python(py, &found))
+    }
+
+    /// What was done with environments of that name, oldest first.
+    fn history(&self, which: Which) -> PyResult<Call> {
+        let house = self.house()?;
+        let driver = house.driver.clone();
+        let work = async move { house.controller().environments().history(&which.name()?) };
+        driver.call(work, |py, all: Vec<EnvironmentEvent>| to_python(py, &all))
     }
 
     /// Where the links of each component lead, by alias.

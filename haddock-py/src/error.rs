@@ -69,6 +69,7 @@ pub(crate) fn error_kinds(py: Python<'_>) -> PyResult<Py<PyAny>> {
         K::RuntimeRefused,
         K::ContainerExited,
         K::NeverReady,
+        K::HookFailed,
         K::NameTaken,
         K::PortTaken,
         K::AddressPoolExhausted,

@@ -117,6 +117,7 @@ impl<'a> Corner<'a> {
                     ready: Readiness::default(),
                     session: SessionPolicy::default(),
                     release: ReleaseSettings::default(),
+                    notify: 0,
                 }),
                 components,
                 ..EnvironmentSpec::default()

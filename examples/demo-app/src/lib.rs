@@ -5,7 +5,8 @@
 //! once and takes everything in flight with it: whoever stops it too early is found out.
 //!
 //! Called with the argument `check` it asks the one that runs beside it for `/health`, and ends with 0 if that answers 200:
-//! a health check for an image that has nothing else in it.
+//! a health check for an image that has nothing else in it. With `row TEXT` it adds a row to the database of `STORE`, `TEXT` and
+//! after it the value of `HADDOCK_VERSION`, if there is one, and ends: a migration, or a hook.
 //!
 //! | path | what it does |
 //! |---|---|
@@ -61,6 +62,9 @@ pub fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("check") {
         return check(&config);
     }
+    if let (Some("row"), Some(text)) = (std::env::args().nth(1).as_deref(), std::env::args().nth(2)) {
+        return add_row(&config, &text);
+    }
     if let Some(code) = config.exit_at_start {
         eprintln!("ending at once with {code}, as `EXIT_AT_START` says");
         return ExitCode::from(code);
@@ -98,6 +102,28 @@ fn check(config: &Config) -> ExitCode {
         }
         Err(error) => {
             eprintln!("unhealthy: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Adds a row to the database of another.
+fn add_row(config: &Config, text: &str) -> ExitCode {
+    let version = std::env::var("HADDOCK_VERSION").map(|version| format!("-{version}")).unwrap_or_default();
+    let added = match (&config.store, tokio::runtime::Builder::new_current_thread().enable_all().build()) {
+        (Some(store), Ok(runtime)) => {
+            runtime.block_on(others::ask("POST", store, &format!("/rows?row={text}{version}")))
+        }
+        (None, _) => Err("`STORE` does not say whose rows".to_owned()),
+        (_, Err(error)) => Err(format!("no runtime: {error}")),
+    };
+    match added {
+        Ok(_) => {
+            eprintln!("added row {text}{version}");
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("error: {message}");
             ExitCode::FAILURE
         }
     }

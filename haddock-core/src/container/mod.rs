@@ -6,6 +6,7 @@ mod spec;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -210,6 +211,12 @@ impl Container {
     pub fn is_running(&self) -> bool {
         self.state == ContainerState::Running
     }
+
+    /// Whether it has done its work: it ended by itself, with exit code 0.
+    #[must_use]
+    pub fn has_succeeded(&self) -> bool {
+        matches!(self.state, ContainerState::Exited { code: 0, .. })
+    }
 }
 
 /// A network as its runtime describes it.
@@ -241,6 +248,25 @@ pub struct Executed {
     pub code: i64,
     /// What it wrote, to standard output and error.
     pub output: String,
+}
+
+/// A command to run within a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Environment variables that it has besides those of the container.
+    pub environment: BTreeMap<String, Sensitive>,
+    /// How long it may last.
+    pub within: Duration,
+}
+
+impl ExecSpec {
+    /// A command without variables of its own.
+    #[must_use]
+    pub fn new(command: &[String], within: Duration) -> Self {
+        Self { command: command.to_vec(), environment: BTreeMap::new(), within }
+    }
 }
 
 /// What a container has used since it was started.

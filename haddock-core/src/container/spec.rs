@@ -293,6 +293,17 @@ pub struct HealthCheck {
     pub start_interval: Option<Duration>,
 }
 
+impl HealthCheck {
+    /// An engine's time between two checks, where nobody says otherwise.
+    const INTERVAL: Duration = Duration::from_secs(30);
+
+    /// Makes the time between two checks that long at least.
+    pub(crate) fn check_at_most_every(&mut self, least: Duration) {
+        self.interval = Some(self.interval.unwrap_or(Self::INTERVAL).max(least));
+        self.start_interval = self.start_interval.map(|interval| interval.max(least));
+    }
+}
+
 /// Something to see at a path inside, in the form of the Compose Specification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,21 +8,17 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::Ports;
-use crate::environment::launch::{LaunchPlan, launch, teardown};
-use crate::environment::probe::{Probe, Prober};
-use crate::environment::{EnvironmentSpec, ServiceSettings};
+use super::{Ports, launch, tell};
+use crate::environment::EnvironmentSpec;
+use crate::environment::launch::teardown;
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{EnvironmentName, InstanceId, VersionId};
+use crate::name::VersionId;
 use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
-use crate::time::Timestamp;
 
 /// How long a call to a locator may take.
 pub(crate) const LOCATOR_LIMIT: Duration = Duration::from_secs(5);
 /// How long stopping and removing an instance may take beyond its longest grace.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// How often a launched instance that is not ready yet is looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// The end of a task.
 #[derive(Debug)]
@@ -64,7 +60,16 @@ impl Tasks {
     pub(crate) fn forget(&mut self, state: &ServiceState) {
         self.reports.retain(|task, report| {
             let known = match task {
-                Task::Launch(id) | Task::Close(_, id) | Task::Evict(_, id) => state.instances.contains_key(id),
+                Task::Launch(id) => {
+                    let before = state.release.as_ref().and_then(|release| release.before.as_ref());
+                    state.instances.contains_key(id) || before.is_some_and(|before| before.instance == *id)
+                }
+                Task::Close(_, id) | Task::Evict(_, id) => state.instances.contains_key(id),
+                Task::Hook(id, number) => {
+                    let pending = state.instances.get(id).and_then(|instance| instance.hook);
+                    pending.is_some_and(|pending| pending.number == *number)
+                }
+                Task::Notify(news) => state.news.iter().any(|pending| pending.id() == *news),
                 Task::Pull(version) => state.versions.contains_key(version),
                 Task::Stop(_) | Task::Apply(_) => true,
             };
@@ -75,7 +80,7 @@ impl Tasks {
     /// Starts the task of an action.
     pub(crate) fn start(&mut self, ports: &Arc<Ports>, state: &Arc<ServiceState>, action: Action) {
         let task = action.task();
-        let exclusive = matches!(task, Task::Pull(_) | Task::Launch(_) | Task::Stop(_));
+        let exclusive = !matches!(task, Task::Apply(_) | Task::Close(..) | Task::Evict(..));
         if exclusive && self.handles.contains_key(&task) {
             return;
         }
@@ -123,7 +128,14 @@ impl Drop for Tasks {
 async fn perform(ports: &Ports, state: &ServiceState, action: &Action) -> Result<TaskResult> {
     match action {
         Action::Pull { version } => return pull(ports, state, *version).await.map(TaskResult::Pulled),
-        Action::Launch { instance, ready_by } => launch_until_ready(ports, state, instance, *ready_by).await?,
+        Action::Before { version, instance, end_by } => {
+            return launch::before(ports, state, *version, instance, *end_by).await.map(TaskResult::Said);
+        }
+        Action::Hook { instance, hook, number } => {
+            return tell::hook(ports, state, instance, *hook, *number).await.map(TaskResult::Said);
+        }
+        Action::Notify { news } => tell::notify(ports, state, news).await?,
+        Action::Launch { instance, ready_by } => launch::until_ready(ports, state, instance, *ready_by).await?,
         Action::Apply { locator, table } => limited(LOCATOR_LIMIT, ports.locators[locator].apply(table)).await?,
         Action::Close { locator, instance, number } => {
             // Busy is an answer too: the next observation shows why.
@@ -152,7 +164,7 @@ pub(crate) async fn limited<T>(limit: Duration, call: impl Future<Output = Resul
     }
 }
 
-fn specification(ports: &Ports, state: &ServiceState, version: VersionId) -> Result<Arc<EnvironmentSpec>> {
+pub(crate) fn specification(ports: &Ports, state: &ServiceState, version: VersionId) -> Result<Arc<EnvironmentSpec>> {
     let digest = state.versions.get(&version).map(|version| version.new.spec.as_str()).unwrap_or_default();
     ports.specs.get(digest)?.ok_or_else(|| {
         Error::new(ErrorKind::NotFound, format!("the specification of version {version} is not in the spec store"))
@@ -171,78 +183,4 @@ async fn pull(
         pins.insert(name.clone(), ports.runtime.pull(&component.image, true).await?);
     }
     Ok(pins)
-}
-
-/// Launches the instance and probes its entry until it answers. Looks again at its containers all the while: one that
-/// has ended will never be ready.
-async fn launch_until_ready(
-    ports: &Ports,
-    state: &ServiceState,
-    instance: &InstanceId,
-    ready_by: Timestamp,
-) -> Result<()> {
-    let known = "the step launches instances of the state only, whose images are pinned";
-    let version = state.instances.get(instance).expect(known).version;
-    let pins = state.versions.get(&version).and_then(|version| version.pins.clone()).expect(known);
-    let spec = specification(ports, state, version)?;
-    let plan = LaunchPlan {
-        journal: ports.journal.id().clone(),
-        instance: instance.clone(),
-        name: None,
-        epoch: state.number.epoch,
-        spec_digest: state.versions[&version].new.spec.clone(),
-        digests: BTreeMap::new(),
-        labels: BTreeMap::new(),
-        members: spec.versioned(),
-        shared: spec.shared_by().map(EnvironmentName::shared_by),
-        images: pins,
-        within: (ready_by - ports.clock.now()).max(Duration::from_secs(1)),
-        spec: Arc::clone(&spec),
-    };
-    let mut launched = launch(&*ports.runtime, &plan).await?;
-    let settings = spec.service()?;
-    let readiness = &settings.ready;
-    let mut prober: Option<Prober> = None;
-    loop {
-        if let (None, Some(address)) = (&prober, launched.entry) {
-            let probe = Probe { address, http: readiness.http.clone() };
-            prober = Some(ports.prober(probe));
-        }
-        let answered = async {
-            match &prober {
-                Some(prober) => {
-                    let mut verdicts = prober.subscribe();
-                    let healthy = verdicts.wait_for(|verdict| verdict.as_ref().is_some_and(|v| v.is_healthy())).await;
-                    healthy.is_ok()
-                }
-                None => std::future::pending().await,
-            }
-        };
-        if timeout(LOOK, answered).await == Ok(true) {
-            return Ok(());
-        }
-        if ports.clock.now() >= ready_by {
-            let last = prober.as_ref().and_then(Prober::verdict).and_then(|verdict| verdict.outcome.err());
-            let entry = launched.containers.get(&settings.entry.component);
-            let tail = match entry {
-                Some(container) => ports.runtime.logs(&container.id, 20).await.unwrap_or_default(),
-                None => Vec::new(),
-            };
-            return Err(never_ready(settings, last.map(|failure| failure.to_string())).with_log_tail(tail));
-        }
-        launched = launch(&*ports.runtime, &plan).await?;
-    }
-}
-
-fn never_ready(settings: &ServiceSettings, last: Option<String>) -> Error {
-    let (entry, ready) = (&settings.entry, &settings.ready);
-    let probe = match &ready.http {
-        Some(path) => format!("port {} `{path}`", entry.port),
-        None => format!("port {}", entry.port),
-    };
-    let last = last.unwrap_or_else(|| "it has no address".to_owned());
-    let within = ready.within.as_secs_f64();
-    let message = format!("component `{}` was not ready within {within} s: probing {probe}: {last}", entry.component);
-    Error::new(ErrorKind::NeverReady, message)
-        .with_hint("see its log; raise `x-haddock.ready.within` if it is just slow")
 }

@@ -13,6 +13,8 @@
 //! | `actor` | the loop itself, and its lease |
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `act` | the tasks that carry out actions |
+//! | `launch` | an instance until it is ready, and what runs before one until it has ended |
+//! | `tell` | hooks within instances, and news for receivers |
 //! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
 //! | `link` | where an environment's links lead is switched, while its clients wait |
 //! | `promote` | a test environment becomes a version |
@@ -29,6 +31,7 @@ mod act;
 mod actor;
 mod adopt;
 mod follow;
+mod launch;
 mod link;
 mod observe;
 mod promote;
@@ -36,6 +39,7 @@ mod recover;
 mod serve;
 mod service;
 mod summary;
+mod tell;
 mod watcher;
 
 use std::collections::BTreeMap;
@@ -104,8 +108,8 @@ impl Ports {
 
     /// The environments of the journal, by name.
     pub(crate) fn environments(&self) -> Environments {
-        let Self { runtime, journal, specs, probing, .. } = self;
-        Environments::new(Arc::clone(runtime), journal.id().clone(), specs.clone(), Arc::clone(probing))
+        let Self { runtime, journal, specs, probing, holder, .. } = self;
+        Environments::new(Arc::clone(runtime), journal.id().clone(), specs.clone(), Arc::clone(probing)).by(holder)
     }
 
     /// Begins to probe. Once that has passed, it need not look more often than the loop does.

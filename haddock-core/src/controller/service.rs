@@ -199,6 +199,10 @@ impl Service {
             return Err(Error::new(ErrorKind::NotSupported, message)
                 .with_hint("use Docker; or name the image by `${TAG}`, if each version may bring its own"));
         }
+        if !settings.release.hooks.is_empty() && !self.ports.runtime.capabilities().exec {
+            let message = format!("{} cannot run `x-haddock.release.hooks` within instances", self.ports.runtime);
+            return Err(Error::new(ErrorKind::NotSupported, message).with_hint("use Docker, or remove them"));
+        }
         Ok(settings)
     }
 
@@ -207,8 +211,8 @@ impl Service {
         let spec = &spec.in_production()?;
         let settings = self.check_release(spec)?.clone();
         // What it brings; what instances share is none of its components.
-        let own = spec.components.iter().filter(|(_, component)| component.versioned);
-        let images = own.map(|(name, component)| (name.clone(), component.image.to_string())).collect();
+        let own = spec.of_instance().into_iter();
+        let images = own.map(|name| (name.clone(), spec.components[&name].image.to_string())).collect();
         let awaited = spec.components.values().flat_map(|component| &component.depends_on);
         let completes = awaited.filter(|(_, it)| it.condition == DependencyCondition::CompletedSuccessfully);
         let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();

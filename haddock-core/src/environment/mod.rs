@@ -5,6 +5,7 @@ mod declared;
 mod difference;
 #[cfg(feature = "controller")]
 pub mod environments;
+mod hooks;
 pub mod idle;
 #[cfg(feature = "controller")]
 pub mod launch;
@@ -24,8 +25,9 @@ pub use declared::{
     Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy,
 };
 pub use difference::{Difference, differences};
+pub use hooks::{HookCommand, Receiver};
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
 pub use production::Production;
-pub use settings::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+pub use settings::{Before, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 pub use spec::{Component, DEFAULT_NETWORK, Dependency, DependencyCondition, EnvironmentSpec, Link};
 pub use target::Target;

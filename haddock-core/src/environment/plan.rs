@@ -165,6 +165,10 @@ pub(crate) fn needs<'a>(
     let component = &spec.components[name];
     let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started.into()));
     let all = links.chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));
+    // What a release runs before it launches a version, an environment runs before what a version consists of.
+    let before = spec.before().filter(|_| component.versioned || spec.entry().is_some_and(|it| it.component == *name));
+    let before = before.map(|before| (&before.component, DependencyCondition::CompletedSuccessfully.into()));
+    let all = all.chain(before);
     all.filter(|(need, _)| *need != name && members.contains(*need) && !spec.targets.contains_key(*need)).collect()
 }
 

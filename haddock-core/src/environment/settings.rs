@@ -1,5 +1,6 @@
 //! What the compose file's `x-haddock` says about the service.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,6 +22,15 @@ pub struct ServiceSettings {
     pub session: SessionPolicy,
     /// How a release goes.
     pub release: ReleaseSettings,
+    /// To how many receivers news goes; they themselves are in
+    /// [`EnvironmentSpec::notify`](super::EnvironmentSpec::notify).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub notify: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl ServiceSettings {
@@ -36,6 +46,7 @@ impl ServiceSettings {
             ready: Readiness { http: None, within: Duration::from_secs(30) },
             session: SessionPolicy::default(),
             release: ReleaseSettings::default(),
+            notify: 0,
         }
     }
 }
@@ -85,6 +96,13 @@ pub struct ReleaseSettings {
     /// How long an instance may be unresponsive before it counts as failed.
     #[serde(with = "millis")]
     pub unresponsive_for: Duration,
+    /// What runs before the first instance of a version is launched, once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Before>,
+    /// When an instance is told by a command that runs within it; the commands are in
+    /// [`EnvironmentSpec::hooks`](super::EnvironmentSpec::hooks).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hooks: BTreeSet<Hook>,
 }
 
 impl Default for ReleaseSettings {
@@ -99,6 +117,8 @@ impl Default for ReleaseSettings {
             queue: Queue::Newest,
             max_versions: 4,
             unresponsive_for: Duration::from_secs(300),
+            before: None,
+            hooks: BTreeSet::new(),
         }
     }
 }
@@ -129,4 +149,40 @@ pub enum Queue {
     Newest,
     /// The release is aborted, its version drains, and the newer one begins.
     Supersede,
+}
+
+/// A component that does its work and ends, before a version is launched: a migration of the database, say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The component.
+    pub component: ComponentName,
+    /// How long it may take.
+    #[serde(with = "millis")]
+    pub within: Duration,
+}
+
+impl Before {
+    /// How long it may take if nobody says.
+    pub const WITHIN: Duration = Duration::from_secs(3600);
+}
+
+/// A moment at which an instance is told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// It gets new sessions from now on.
+    Serving,
+    /// It gets no new sessions any more; those that it has go on.
+    Draining,
+}
+
+impl Hook {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Serving => "serving",
+            Self::Draining => "draining",
+        }
+    }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
+use super::hooks::{HookCommand, Receiver};
 use super::idle::IdlePolicy;
 use super::production::Production;
-use super::settings::{Entry, ServiceSettings};
+use super::settings::{Before, Entry, Hook, ServiceSettings};
 use super::target::Target;
 use crate::container::{
     ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
@@ -37,6 +38,10 @@ pub struct EnvironmentSpec {
     pub configs: BTreeMap<String, DeclaredFile>,
     /// What is different in a release.
     pub production: Option<Production>,
+    /// What runs within an instance when it begins and ceases to get new sessions.
+    pub hooks: BTreeMap<Hook, HookCommand>,
+    /// Who is told what becomes of releases.
+    pub notify: Vec<Receiver>,
     /// What others reach in place of a component, under its names.
     pub targets: BTreeMap<ComponentName, Target>,
 }
@@ -66,7 +71,14 @@ impl EnvironmentSpec {
     /// What the instances of the service share: the environment without what each version has its own of.
     #[must_use]
     pub fn shared(&self) -> Self {
-        let mut shared = Self { settings: None, idle: None, production: None, ..self.clone() };
+        let mut shared = Self {
+            settings: None,
+            idle: None,
+            production: None,
+            hooks: BTreeMap::new(),
+            notify: Vec::new(),
+            ..self.clone()
+        };
         shared.components.retain(|_, component| !component.versioned);
         shared
     }
@@ -92,6 +104,22 @@ impl EnvironmentSpec {
         let mut reached = component.reaches();
         reached.retain(|other, _| self.targets.contains_key(*other));
         reached
+    }
+
+    /// What runs before a version is launched.
+    #[must_use]
+    pub fn before(&self) -> Option<&Before> {
+        self.settings.as_ref()?.release.before.as_ref()
+    }
+
+    /// The components that an instance consists of: those that are versioned, without what runs before there is one.
+    #[must_use]
+    pub fn of_instance(&self) -> BTreeSet<ComponentName> {
+        let mut members = self.versioned();
+        if let Some(before) = self.before() {
+            members.remove(&before.component);
+        }
+        members
     }
 
     /// The components of which a release brings its own.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::state::News;
+use crate::environment::Hook;
 use crate::name::{InstanceId, LocatorName, VersionId};
 use crate::routing::{Number, RoutingTable};
 use crate::time::Timestamp;
@@ -14,6 +16,16 @@ pub enum Action {
     Pull {
         /// The version.
         version: VersionId,
+    },
+    /// Run what runs before the version, and wait until it has ended. Its result is
+    /// [`TaskResult::Said`](super::TaskResult).
+    Before {
+        /// The version.
+        version: VersionId,
+        /// The environment that it runs in, by itself.
+        instance: InstanceId,
+        /// When to give up.
+        end_by: Timestamp,
     },
     /// Create, start and probe the instance's containers until it is ready.
     Launch {
@@ -52,10 +64,24 @@ pub enum Action {
         /// The instance.
         instance: InstanceId,
     },
-    /// Stop and remove containers of our journal that no state knows.
+    /// Stop and remove containers of our journal that no state knows, or that ran before a version.
     RemoveStray {
         /// The environment that they are labelled with.
         instance: InstanceId,
+    },
+    /// Run a hook within the instance. Its result is [`TaskResult::Said`](super::TaskResult).
+    Hook {
+        /// The instance.
+        instance: InstanceId,
+        /// Which.
+        hook: Hook,
+        /// The number of the commit that wanted it. With the instance, it tells one such wish from another.
+        number: Number,
+    },
+    /// Tell somebody the news.
+    Notify {
+        /// The news.
+        news: Box<News>,
     },
 }
 
@@ -65,11 +91,13 @@ impl Action {
     pub fn task(&self) -> Task {
         match self {
             Self::Pull { version } => Task::Pull(*version),
-            Self::Launch { instance, .. } => Task::Launch(instance.clone()),
+            Self::Before { instance, .. } | Self::Launch { instance, .. } => Task::Launch(instance.clone()),
             Self::Apply { locator, .. } => Task::Apply(locator.clone()),
             Self::Close { locator, instance, .. } => Task::Close(locator.clone(), instance.clone()),
             Self::Evict { locator, instance, .. } => Task::Evict(locator.clone(), instance.clone()),
             Self::Stop { instance } | Self::RemoveStray { instance } => Task::Stop(instance.clone()),
+            Self::Hook { instance, number, .. } => Task::Hook(instance.clone(), *number),
+            Self::Notify { news } => Task::Notify(news.id()),
         }
     }
 
@@ -78,12 +106,15 @@ impl Action {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Pull { .. } => "pull",
+            Self::Before { .. } => "before",
             Self::Launch { .. } => "launch",
             Self::Apply { .. } => "apply",
             Self::Close { .. } => "close",
             Self::Evict { .. } => "evict",
             Self::Stop { .. } => "stop",
             Self::RemoveStray { .. } => "remove_stray",
+            Self::Hook { .. } => "hook",
+            Self::Notify { .. } => "notify",
         }
     }
 }
@@ -93,7 +124,7 @@ impl Action {
 pub enum Task {
     /// A [`Action::Pull`].
     Pull(VersionId),
-    /// A [`Action::Launch`].
+    /// A [`Action::Launch`] or [`Action::Before`].
     Launch(InstanceId),
     /// A [`Action::Apply`].
     Apply(LocatorName),
@@ -103,4 +134,8 @@ pub enum Task {
     Evict(LocatorName, InstanceId),
     /// A [`Action::Stop`] or [`Action::RemoveStray`].
     Stop(InstanceId),
+    /// A [`Action::Hook`].
+    Hook(InstanceId, Number),
+    /// A [`Action::Notify`], of the [news](News::id) of that id.
+    Notify((Number, usize, usize)),
 }

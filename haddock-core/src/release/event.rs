@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::environment::Hook;
 use crate::error::Error;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, RequestId, VersionId};
 use crate::routing::{Number, Share};
@@ -76,6 +77,22 @@ pub enum Event {
         version: VersionId,
         /// The digests.
         pins: BTreeMap<ComponentName, String>,
+    },
+    /// What runs before the version is started.
+    BeforeStarted {
+        /// The version.
+        version: VersionId,
+        /// The component.
+        component: ComponentName,
+    },
+    /// What runs before the version has done its work.
+    BeforeEnded {
+        /// The version.
+        version: VersionId,
+        /// The component.
+        component: ComponentName,
+        /// The last lines of what it said.
+        output: Vec<String>,
     },
     /// The release waits, and why.
     ReleaseWaits {
@@ -171,6 +188,33 @@ pub enum Event {
         /// Live sessions then, if known.
         sessions: Option<u64>,
     },
+    /// A hook has run within an instance.
+    HookRan {
+        /// The instance.
+        instance: InstanceId,
+        /// Which.
+        hook: Hook,
+        /// The last lines of what it said.
+        output: Vec<String>,
+    },
+    /// A hook has failed within an instance, and is not tried again.
+    HookFailed {
+        /// The instance.
+        instance: InstanceId,
+        /// Which.
+        hook: Hook,
+        /// Why, and the last lines of what it said.
+        error: Error,
+    },
+    /// Somebody could not be told the news, and this is not tried again.
+    NewsUndelivered {
+        /// To which receiver, from 0.
+        receiver: usize,
+        /// Of which event, by its number.
+        number: Number,
+        /// Why.
+        error: Error,
+    },
     /// An instance does not answer its probe: no new sessions until it does.
     InstanceUnresponsive {
         /// The instance.
@@ -245,6 +289,47 @@ pub enum Event {
         /// The environment that they are labelled with.
         instance: InstanceId,
     },
+}
+
+impl Event {
+    /// The version whose release it is about.
+    #[must_use]
+    pub fn version(&self) -> Option<VersionId> {
+        match self {
+            Self::ReleaseStarted { version, .. }
+            | Self::ImagesPinned { version, .. }
+            | Self::BeforeStarted { version, .. }
+            | Self::BeforeEnded { version, .. }
+            | Self::ReleaseWaits { version, .. }
+            | Self::ReleaseLaunching { version }
+            | Self::StageReached { version, .. }
+            | Self::ReleaseSettling { version }
+            | Self::ReleaseSettled { version }
+            | Self::ReleaseUnchanged { version, .. }
+            | Self::ReleaseAborting { version, .. }
+            | Self::ReleaseAborted { version, .. } => Some(*version),
+            _ => None,
+        }
+    }
+
+    /// Whether it is news for [receivers](crate::environment::Receiver): a release that begins, waits or ends, and what
+    /// somebody may have to look after.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        matches!(
+            self,
+            Self::ReleaseStarted { .. }
+                | Self::ReleaseWaits { .. }
+                | Self::ReleaseSettled { .. }
+                | Self::ReleaseUnchanged { .. }
+                | Self::ReleaseAborting { .. }
+                | Self::ReleaseAborted { .. }
+                | Self::InstanceFailed { .. }
+                | Self::HookFailed { .. }
+                | Self::DrainOverdue { .. }
+                | Self::Recovered { .. }
+        )
+    }
 }
 
 /// Why a release was aborted.

@@ -18,9 +18,11 @@
 //! | `external` | the server that was adopted: neither started nor stopped |
 //! | `sightings` | what became of each instance: ready, failed, serving, draining, closed, gone |
 //! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting |
+//! | `before` | what runs once before a version is launched |
 //! | `unchanged` | the release that would change nothing: it is over at once |
 //! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
 //! | `drain` | what may be closed, evicted, stopped, removed |
+//! | `tell` | hooks within instances, and news for who is to be notified |
 //!
 //! A journal that was lost is rebuilt by [`recover()`], from what can still be seen; what follows is again a step.
 //!
@@ -47,7 +49,8 @@ pub use recover::{Remains, recover};
 pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
 pub use state::{
-    AskedTable, Attempt, DrainState, External, Instance, Phase, Release, ReleasePhase, ServiceState, Verdict, Version,
+    AskedTable, Attempt, DrainState, External, Instance, News, PendingHook, Phase, Preparation, Release, ReleasePhase,
+    ServiceState, Verdict, Version,
 };
 pub use step::{Step, step, step_by};
 pub use story::{Progress, Story, Telling};

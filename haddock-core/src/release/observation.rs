@@ -94,4 +94,6 @@ pub enum TaskResult {
     Done,
     /// The images, by digest.
     Pulled(BTreeMap<ComponentName, String>),
+    /// What it said: the last lines.
+    Said(Vec<String>),
 }

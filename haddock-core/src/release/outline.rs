@@ -18,6 +18,10 @@ pub fn outline(
 ) -> Vec<String> {
     let release = &settings.release;
     let mut steps: Vec<String> = images.iter().map(|(name, image)| format!("pull `{image}` for `{name}`")).collect();
+    if let Some(before) = &release.before {
+        let (component, within) = (&before.component, told(before.within));
+        steps.push(format!("run `{component}`, and wait until it has ended well, for at most {within}"));
+    }
     let (entry, ready) = (&settings.entry, &settings.ready);
     let probe = match &ready.http {
         Some(path) => format!("`{path}` on port {} of `{}` answers", entry.port, entry.component),

@@ -222,10 +222,11 @@ impl<'a> Ruins<'a> {
         let (verdict, replacing) = (Verdict::Open, Attempt::default());
         if let Some((new, pins)) = self.remains.specifications.get(digest) {
             let (new, pins) = (new.clone(), Some(pins.clone()));
-            return Ok(Version { request, new, pins, verdict, replacing, external: false });
+            return Ok(Version { request, new, pins, verdict, replacing, external: false, prepared: true });
         }
         let adopted = self.remains.adopted.as_ref().expect("only the adopted server has no specification");
-        Ok(Version { request, new: adopted.version(), pins: Some(BTreeMap::new()), verdict, replacing, external: true })
+        let (new, pins) = (adopted.version(), Some(BTreeMap::new()));
+        Ok(Version { request, new, pins, verdict, replacing, external: true, prepared: true })
     }
 
     fn instance(&self, id: &InstanceId, of: VersionId, version: &Version, containers: &[&Container]) -> Instance {
@@ -279,6 +280,7 @@ impl<'a> Ruins<'a> {
                 cookie: self.remains.adopted.as_ref().and_then(|adopted| adopted.cookie.clone()),
                 sessions_until: None,
             }),
+            hook: None,
         }
     }
 

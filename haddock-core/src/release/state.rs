@@ -1,14 +1,15 @@
 //! What is known of a service: the one thing that is remembered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::AbortReason;
+use super::event::{AbortReason, Event};
 use super::request::{NewVersion, Request};
 use crate::container::Incarnation;
+use crate::environment::Hook;
 use crate::error::Error;
 use crate::name::{ComponentName, InstanceId, JournalId, RequestId, ServiceName, VersionId};
 use crate::routing::{Number, Route, Share};
@@ -41,6 +42,12 @@ pub struct ServiceState {
     pub queued: Option<Request>,
     /// The table that was last asked of the locators.
     pub asked: Option<AskedTable>,
+    /// What ran before a version and has ended, or need not go on: it is removed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub leaving: BTreeSet<InstanceId>,
+    /// What has happened and somebody is still to be told of, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub news: Vec<News>,
 }
 
 impl ServiceState {
@@ -63,6 +70,8 @@ impl ServiceState {
             release: None,
             queued: None,
             asked: None,
+            leaving: BTreeSet::new(),
+            news: Vec::new(),
         }
     }
 
@@ -101,6 +110,9 @@ pub struct Version {
     /// Whether it is a server that was adopted: it has one instance, and never another.
     #[serde(default)]
     pub external: bool,
+    /// Whether what runs before it has done its work.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prepared: bool,
 }
 
 /// What became of a version.
@@ -186,6 +198,47 @@ pub struct Instance {
     /// Set on a server that was adopted: it has no containers, and is neither started nor stopped.
     #[serde(default)]
     pub external: Option<External>,
+    /// What it is to be told, and has not been yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hook: Option<PendingHook>,
+}
+
+/// A hook that is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingHook {
+    /// Which.
+    pub hook: Hook,
+    /// The number of the commit that wanted it.
+    pub number: Number,
+    /// Tries of it.
+    pub attempt: Attempt,
+}
+
+/// Something that has happened, and one who is to be told of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// The number of the commit that recorded it.
+    pub number: Number,
+    /// Its place among the events of that commit, from 0.
+    pub index: usize,
+    /// To which receiver it goes, from 0.
+    pub receiver: usize,
+    /// The digest under which the spec store has the receivers.
+    pub spec: String,
+    /// When it was recorded.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+    /// Tries of telling it.
+    pub attempt: Attempt,
+}
+
+impl News {
+    /// Which it is: the number of its commit, its place there, and the receiver.
+    #[must_use]
+    pub fn id(&self) -> (Number, usize, usize) {
+        (self.number, self.index, self.receiver)
+    }
 }
 
 /// What sets an adopted server apart.
@@ -251,8 +304,22 @@ pub struct Release {
     pub advance: bool,
     /// Tries of the pull.
     pub pull: Attempt,
+    /// What runs before its version, once that has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Preparation>,
     /// Why it waits, if it does.
     pub waits: Option<Error>,
+}
+
+/// What runs before a version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preparation {
+    /// The environment that it runs in, by itself.
+    pub instance: InstanceId,
+    /// When it is given up.
+    pub end_by: Timestamp,
+    /// Tries of starting it.
+    pub attempt: Attempt,
 }
 
 /// How far a release is.

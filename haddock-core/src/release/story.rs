@@ -10,6 +10,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::event::{AbortReason, Event, RecordedEvent};
+use super::state::ServiceState;
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::routing::{Number, Share};
 
@@ -120,6 +121,13 @@ impl Story {
     #[must_use]
     pub fn of(request: RequestId) -> Self {
         Self { about: Some(request), ..Self::default() }
+    }
+
+    /// What happened, for people who know nothing but the state in which it did.
+    #[must_use]
+    pub fn sentence(state: &ServiceState, event: &Event) -> String {
+        let instances = state.instances.iter().map(|(id, instance)| (id.clone(), instance.version)).collect();
+        Self { instances, ..Self::default() }.message(event)
     }
 
     /// Takes the next event.
@@ -312,6 +320,12 @@ impl Story {
                 format!("{what} version {} begins ({}){tried}", version.0, images.join(", "))
             }
             Event::ImagesPinned { version, .. } => format!("the images of version {} are there", version.0),
+            Event::BeforeStarted { version, component } => {
+                format!("`{component}` runs before version {}", version.0)
+            }
+            Event::BeforeEnded { version, component, .. } => {
+                format!("`{component}` has done its work before version {}", version.0)
+            }
             Event::ReleaseWaits { version, error } => format!("version {} waits: {error}", version.0),
             Event::ReleaseLaunching { version } => format!("version {} is being launched", version.0),
             Event::StageReached { version, share, .. } => {
@@ -354,6 +368,11 @@ impl Story {
             Event::DrainOverdue { instance, sessions } => {
                 format!("{} has drained for too long, {}: they are evicted", of(instance), Left(*sessions))
             }
+            Event::HookRan { instance, hook, .. } => format!("the {} hook has run in {}", hook.name(), of(instance)),
+            Event::HookFailed { instance, hook, error } => {
+                format!("the {} hook failed in {}: {error}", hook.name(), of(instance))
+            }
+            Event::NewsUndelivered { error, .. } => format!("somebody could not be notified: {error}"),
             Event::InstanceUnresponsive { instance } => {
                 format!("{} does not answer its probe: no new sessions until it does", of(instance))
             }

@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Executed, Network, NetworkSpec, RuntimeEvent, Selector, Usage,
-    Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
+    Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -175,12 +175,12 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("remove volumes"))
     }
 
-    /// Runs a command within a running container, and answers when it has ended. One that lasts longer than `within`
-    /// is left to itself.
+    /// Runs a command within a running container, and answers when it has ended. One that lasts longer than it may is
+    /// left to itself.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut); [`NotSupported`](crate::ErrorKind::NotSupported) without exec.
-    async fn exec(&self, _container: &ContainerId, _command: &[String], _within: Duration) -> Result<Executed> {
+    async fn exec(&self, _container: &ContainerId, _exec: &ExecSpec) -> Result<Executed> {
         Err(self.cannot("run commands within containers"))
     }
 

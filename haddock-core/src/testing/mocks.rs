@@ -28,8 +28,8 @@ use futures_core::stream::BoxStream;
 use mockall::mock;
 
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Executed, Network, NetworkSpec, RuntimeEvent, Selector, Usage,
-    Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
+    Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::Result;
 use crate::image::ImageReference;
@@ -70,7 +70,7 @@ mock! {
         async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
         async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>>;
         async fn remove_volume(&self, name: &str) -> Result<()>;
-        async fn exec(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed>;
+        async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed>;
         async fn usage(&self, container: &ContainerId) -> Result<Usage>;
         async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>>;
     }

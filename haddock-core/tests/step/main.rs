@@ -4,4 +4,5 @@
 mod adopt;
 mod recover;
 mod scene;
+mod tell;
 mod unchanged;

@@ -15,7 +15,7 @@ use haddock_core::release::{
 use haddock_core::routing::{InstanceFigures, SessionPolicy};
 use haddock_core::runtime::sim::{SimEngine, SimImage};
 use haddock_core::{
-    ComponentName, InstanceId, JournalId, LocatorName, RequestId, ServiceName, Share, Timestamp, VersionId,
+    ComponentName, Error, InstanceId, JournalId, LocatorName, RequestId, ServiceName, Share, Timestamp, VersionId,
 };
 
 /// Between two looks.
@@ -33,6 +33,12 @@ pub(crate) struct Scene {
     pub(crate) server: Option<Result<(), &'static str>>,
     /// The locator does not answer the controller.
     pub(crate) cut_off: bool,
+    /// How what runs before a version ends; `None`: it goes on.
+    pub(crate) before: Option<Result<TaskResult, Error>>,
+    /// How hooks end.
+    pub(crate) hook: Result<TaskResult, Error>,
+    /// How telling somebody ends.
+    pub(crate) telling: Result<TaskResult, Error>,
     pub(crate) events: Vec<Event>,
     pub(crate) actions: Vec<Action>,
     tasks: BTreeMap<Task, TaskReport>,
@@ -54,6 +60,9 @@ impl Scene {
             engine: SimEngine::new(),
             server: None,
             cut_off: false,
+            before: None,
+            hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
+            telling: Ok(TaskResult::Done),
             events: Vec::new(),
             actions: Vec::new(),
             tasks: BTreeMap::new(),
@@ -154,13 +163,31 @@ impl Scene {
 
     fn carry_out(&mut self, action: Action) {
         let (task, now, service) = (action.task(), self.now, self.service.clone());
-        let mut result = TaskResult::Done;
+        let mut result = Ok(TaskResult::Done);
         match action {
             Action::Pull { version } => {
                 let images = self.state.versions[&version].new.images.clone();
-                result = TaskResult::Pulled(images.into_iter().map(|(name, it)| (name, format!("{it}@1"))).collect());
+                let pins = images.into_iter().map(|(name, it)| (name, format!("{it}@1"))).collect();
+                result = Ok(TaskResult::Pulled(pins));
             }
-            Action::Launch { instance, .. } => self.launch(&instance),
+            Action::Before { version, instance, .. } => {
+                let new = self.state.versions[&version].new.clone();
+                self.launch_of(&instance, &new, &BTreeMap::from([(component("migrate"), "app:before".to_owned())]));
+                match self.before.clone() {
+                    Some(ended) => result = ended,
+                    None => {
+                        self.tasks.insert(task, TaskReport::Running);
+                        return;
+                    }
+                }
+            }
+            Action::Hook { .. } => result = self.hook.clone(),
+            Action::Notify { .. } => result = self.telling.clone(),
+            Action::Launch { instance, .. } => {
+                let version = self.state.instances[&instance].version;
+                let new = self.state.versions[&version].new.clone();
+                self.launch_of(&instance, &new, &new.images);
+            }
             Action::Apply { table, .. } if !self.cut_off => self.locator.apply(&table).expect("the newest"),
             Action::Close { instance, number, .. } if !self.cut_off => {
                 self.locator.close(&service, &instance, number, now).expect("the newest");
@@ -179,13 +206,11 @@ impl Scene {
             }
         }
         // It ends a moment before the next look.
-        self.tasks.insert(task, TaskReport::Ended { began: now, at: now, result: Ok(result) });
+        self.tasks.insert(task, TaskReport::Ended { began: now, at: now, result });
     }
 
-    fn launch(&mut self, instance: &InstanceId) {
-        let version = self.state.instances[instance].version;
-        let new = self.state.versions[&version].new.clone();
-        for (component, image) in &new.images {
+    fn launch_of(&mut self, instance: &InstanceId, new: &NewVersion, images: &BTreeMap<ComponentName, String>) {
+        for (component, image) in images {
             let labels = [
                 (label::JOURNAL, self.state.journal.to_string()),
                 (label::ENVIRONMENT, instance.to_string()),
@@ -239,16 +264,20 @@ fn settings() -> ServiceSettings {
             settle: Duration::from_secs(5),
             ..ReleaseSettings::default()
         },
+        notify: 0,
     }
+}
+
+pub(crate) fn component(name: &str) -> ComponentName {
+    ComponentName::new(name).expect("valid")
 }
 
 /// A version of that number: its image and specification are named for it.
 pub(crate) fn version(number: u64) -> NewVersion {
-    let component = ComponentName::new("app").expect("valid");
     NewVersion {
         spec: format!("spec-{number}"),
         settings: settings(),
-        images: BTreeMap::from([(component, format!("app:{number}"))]),
+        images: BTreeMap::from([(component("app"), format!("app:{number}"))]),
         one_shots: Default::default(),
         commit: None,
         pins: BTreeMap::new(),

@@ -40,7 +40,8 @@ impl World {
                 Action::Launch { instance, .. } | Action::Stop { instance } | Action::RemoveStray { instance } => {
                     self.server_as(instance).is_some()
                 }
-                Action::Apply { .. } | Action::Close { .. } | Action::Evict { .. } => false,
+                Action::Hook { instance, .. } => self.server_as(instance).is_some(),
+                _ => false,
             };
             if touches {
                 self.violate("S4", format!("{action:?} of an adopted server"));

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     __version__: str
     from . import testing as testing
     from ._controller import Controller, connect
-    from ._environments import Environment, EnvironmentComponent, EnvironmentPlan, Executed, PlannedChange, Pruned, Switched
+    from ._environments import Environment, EnvironmentComponent, EnvironmentEvent, EnvironmentPlan, Executed, PlannedChange, Pruned, Switched
     from ._environments import Difference, LogLines
     from ._errors import (
         AddressPoolExhausted,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ContainerExited,
         Fenced,
         HaddockError,
+        HookFailed,
         ImageMissing,
         InvalidImageReference,
         InvalidName,
@@ -108,6 +109,7 @@ __all__ = [
     "Duration",
     "Environment",
     "EnvironmentComponent",
+    "EnvironmentEvent",
     "EnvironmentPlan",
     "Executed",
     "Event",
@@ -116,6 +118,7 @@ __all__ = [
     "Gateway",
     "HaddockError",
     "HealthCheck",
+    "HookFailed",
     "ImageMissing",
     "InstanceFigures",
     "InstanceStatus",
@@ -176,10 +179,10 @@ __all__ = [
 # Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
 _HOMES = {
     "_controller": ("Controller", "connect"),
-    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned", "Switched",
+    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentEvent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned", "Switched",
                       "Difference", "LogLines"),
     "_errors": (
-        "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError",
+        "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError", "HookFailed",
         "ImageMissing", "InvalidImageReference", "InvalidName", "InvalidValue", "IoError", "JournalCorrupt",
         "JournalFull", "JournalTooNew", "JournalUnavailable", "LocatorRefused", "LocatorUnavailable", "NameTaken",
         "NeverReady", "NotFound", "NotSupported", "NothingToDo", "Place", "PortTaken", "RegistryRefused",

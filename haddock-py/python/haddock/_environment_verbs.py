@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _git, _native
 from ._bridge import wait, wait_async
-from ._environments import Difference, Environment, EnvironmentPlan, Pruned, Switched, which
+from ._environments import Difference, Environment, EnvironmentEvent, EnvironmentPlan, Pruned, Switched, which
 from ._release import Release
 from ._values import Duration, optional_seconds, seconds
 
@@ -180,6 +180,18 @@ class EnvironmentVerbs:
         """As `diff`, in the running loop."""
         meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
         return [Difference._of(each) for each in await wait_async(self._native.environments().diff(meant))]
+
+    def environment_history(self, name: str | None = None, *, file: Files | None = None) -> list[EnvironmentEvent]:
+        """What was done with environments of that name, oldest first: the last 200, whether or not there is one now."""
+        found = wait(self._native.environments().history(which(name, path_of(file))))
+        return [EnvironmentEvent._of(each) for each in found]
+
+    async def environment_history_async(
+        self, name: str | None = None, *, file: Files | None = None
+    ) -> list[EnvironmentEvent]:
+        """As `environment_history`, in the running loop."""
+        found = await wait_async(self._native.environments().history(which(name, path_of(file))))
+        return [EnvironmentEvent._of(each) for each in found]
 
     def down(self, name: str | None = None, *, file: Files | None = None, volumes: bool = False) -> bool:
         """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one.

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import _git, _native
 from ._bridge import wait, wait_async
-from ._errors import NotFound, NotSupported
+from ._errors import HaddockError, NotFound, NotSupported
 from ._release import Release
 from ._results import Result, changed
-from ._values import Duration, seconds, who
+from ._values import Duration, moment, seconds, who
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from types import TracebackType
 
     from typing_extensions import Self
@@ -115,6 +116,42 @@ class Difference(Result):
     @staticmethod
     def _of(data: dict[str, Any]) -> Difference:
         return Difference(data["path"], data["was"], data["is"])
+
+
+@dataclass(frozen=True)
+class EnvironmentEvent(Result):
+    """Something that was done with an environment."""
+
+    at: datetime
+    """When it ended, in UTC."""
+    deed: Literal["up", "link", "stop", "down"]
+    """What: `stop` is by the monitor, because nobody used it."""
+    by: str
+    """By whom."""
+    commit: str | None
+    """From which commit it was, with `-dirty` if there were changes."""
+    file: str | None
+    """From which compose file."""
+    spec: str | None
+    """The digest of its specification."""
+    changes: list[str]
+    """What changed, for people."""
+    error: HaddockError | None
+    """Why it failed, if it did."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> EnvironmentEvent:
+        error = data.get("error")
+        return EnvironmentEvent(
+            at=moment(data["at"]),
+            deed=data["deed"],
+            by=data["by"],
+            commit=data.get("commit"),
+            file=data.get("file"),
+            spec=data.get("spec"),
+            changes=data.get("changes", []),
+            error=None if error is None else HaddockError._from_dict(error),
+        )
 
 
 class LogLines:
@@ -236,6 +273,14 @@ class Environment(Result):
     async def links_async(self) -> dict[str, dict[str, str]]:
         """As `links`, in the running loop."""
         return await wait_async(self._environments().links(self.name))
+
+    def history(self) -> list[EnvironmentEvent]:
+        """What was done with environments of this name, oldest first; see `Controller.environment_history`."""
+        return [EnvironmentEvent._of(each) for each in wait(self._environments().history(which(self.name)))]
+
+    async def history_async(self) -> list[EnvironmentEvent]:
+        """As `history`, in the running loop."""
+        return [EnvironmentEvent._of(each) for each in await wait_async(self._environments().history(which(self.name)))]
 
     def exec(self, component: str, command: Sequence[str], *, within: Duration = 60.0) -> Executed:
         """Runs a command within a component's container, and returns when it has ended.

@@ -171,6 +171,12 @@ class NeverReady(HaddockError):
     kind = "never_ready"
 
 
+class HookFailed(HaddockError):
+    """A hook, or somebody who was to be notified, did not do what was wanted."""
+
+    kind = "hook_failed"
+
+
 class NameTaken(HaddockError):
     """A container or network of our name exists and is not ours."""
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use haddock_core::controller::Controller;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
-use haddock_core::environment::environments::{Door, Environments, Switch, UpOptions};
+use haddock_core::environment::environments::{Deed, Door, Environments, Switch, UpOptions};
 use haddock_core::environment::store::SpecStore;
 use haddock_core::environment::{Change, EnvironmentSpec, Target};
 use haddock_core::journal::memory::MemoryJournal;
@@ -239,4 +239,40 @@ async fn a_release_is_refused_while_what_its_links_lead_to_does_not_answer() {
     let error = service.release(&released, "a test", None).await.err().expect("it hangs");
     assert!(error.kind() == ErrorKind::NeverReady && error.message().contains("`books/db`"), "{error}");
     assert!(service.status().await.expect("readable").is_none(), "nothing was asked for");
+}
+
+#[tokio::test]
+async fn the_history_says_what_was_done_and_outlives_the_environment() {
+    let place = Place::new().await;
+    let well = place.well().by("me@here");
+    well.up(&place.pr, &place.shop, &UpOptions::default()).await.expect("nothing to do");
+    well.link(&place.pr, &place.db, target("books/db"), Switch::Restart, None).await.expect("switched");
+    let asked = UpOptions { by: "ci@7".to_owned(), commit: Some("3f2a1bc-dirty".to_owned()), ..UpOptions::default() };
+    well.up(&place.pr, &place.shop, &asked).await.expect("up");
+    place.runtime.add_image("web", SimImage::ending(Duration::ZERO, Duration::ZERO, 3));
+    let other = spec(&SHOP.replace("links: [app]", "links: [app], command: other"));
+    well.up(&place.pr, &other, &asked).await.expect_err("it ends");
+    assert!(well.down(&place.pr, false).await.expect("down"));
+    assert!(!well.down(&place.pr, false).await.expect("nothing is there"));
+    let history = well.history(&place.pr).expect("it is written down");
+    let told: Vec<(Deed, &str, Option<&str>, usize, bool)> = history
+        .iter()
+        .map(|it| (it.deed, it.by.as_str(), it.commit.as_deref(), it.changes.len(), it.error.is_some()))
+        .collect();
+    let dirty = Some("3f2a1bc-dirty");
+    assert_eq!(
+        told,
+        [
+            (Deed::Up, "", None, 3, false),
+            (Deed::Link, "me@here", None, 1, false),
+            (Deed::Up, "ci@7", dirty, 2, false),
+            (Deed::Up, "ci@7", dirty, 1, true),
+            (Deed::Down, "me@here", dirty, 0, false),
+        ],
+        "what changes nothing is no deed"
+    );
+    assert_eq!(history[1].changes, ["`db` leads to `books/db`"]);
+    assert_eq!(history[0].spec, history[1].spec);
+    assert_ne!(history[2].spec, history[3].spec);
+    assert!(history[2].changes[0].starts_with("replace app: "), "{:?}", history[2].changes);
 }

@@ -13,6 +13,8 @@ pub enum Reason {
     ImageMentions(String),
     /// Versioned: the release names its image.
     ImageGiven,
+    /// Versioned: it runs before a version is launched, as `x-haddock.release.before` says.
+    Before,
     /// Versioned: it links to this versioned component.
     LinksTo(ComponentName),
     /// Shared: `x-haddock.shared` lists it.
@@ -34,6 +36,7 @@ impl fmt::Display for Reason {
         match self {
             Self::ImageMentions(variable) => write!(f, "versioned: its image mentions `${{{variable}}}`"),
             Self::ImageGiven => f.write_str("versioned: the release names its image"),
+            Self::Before => f.write_str("versioned: it runs before a version is launched"),
             Self::LinksTo(component) => write!(f, "versioned: it links to `{component}`, which is versioned"),
             Self::Listed => f.write_str("shared: `x-haddock.shared` lists it"),
             Self::Nothing => {
@@ -50,6 +53,7 @@ pub(super) struct Facts<'f> {
     pub(super) image_given: bool,
     pub(super) links: Vec<&'f ComponentName>,
     pub(super) listed: bool,
+    pub(super) before: bool,
 }
 
 /// Decides for each component. A component that is listed as shared stays shared whatever it links to.
@@ -60,6 +64,7 @@ pub(super) fn classify(facts: &BTreeMap<&ComponentName, Facts<'_>>) -> BTreeMap<
             Facts { listed: true, .. } => Reason::Listed,
             Facts { image_given: true, .. } => Reason::ImageGiven,
             Facts { mentions: Some(variable), .. } => Reason::ImageMentions((*variable).to_owned()),
+            Facts { before: true, .. } => Reason::Before,
             _ => continue,
         };
         reasons.insert(name, reason);

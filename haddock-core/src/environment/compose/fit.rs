@@ -40,6 +40,7 @@ pub(super) fn relate(
             image_given: options.images.contains_key(name),
             links: draft.reaches().filter_map(|to| drafts.get_key_value(to)).map(|(name, _)| name).collect(),
             listed: shared.contains(name.as_str()),
+            before: settings.told.before.as_ref().is_some_and(|before| before.component == name.as_str()),
         };
         (name, facts)
     });

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::hooks;
 use super::keys;
 use super::ports::port;
 use super::reader::{Cursor, Reader};
@@ -24,8 +25,10 @@ pub(super) struct Draft<'t> {
     pub(super) shared: Vec<(String, Cursor<'t>)>,
     pub(super) link_variables: Vec<(String, Cursor<'t>)>,
     pub(super) release: ReleaseSettings,
+    pub(super) health_interval: Option<Duration>,
     pub(super) idle: Option<IdlePolicy>,
     pub(super) production: Option<DraftProduction<'t>>,
+    pub(super) told: hooks::Draft<'t>,
 }
 
 /// `production`, each name with its place.
@@ -60,9 +63,11 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
             "session" => draft.session = read_session(reader, at).unwrap_or_default(),
             "shared" => draft.shared = read_names(reader, at),
             "link_variables" => draft.link_variables = read_names(reader, at),
+            "health_interval" => draft.health_interval = reader.value(at, more_than_zero),
             "idle" => draft.idle = read_idle(reader, at),
             "production" => draft.production = read_production(reader, at),
-            _ => draft.release = read_release(reader, at).unwrap_or_default(),
+            "notify" => draft.told.read_notify(reader, at),
+            _ => draft.release = read_release(reader, at, &mut draft.told).unwrap_or_default(),
         }
     }
     draft
@@ -97,7 +102,7 @@ fn whole_millis(text: &str) -> Result<Duration, Error> {
     Ok(duration)
 }
 
-fn more_than_zero(text: &str) -> Result<Duration, Error> {
+pub(super) fn more_than_zero(text: &str) -> Result<Duration, Error> {
     match whole_millis(text)? {
         Duration::ZERO => Err(invalid(format!("duration `{text}` is zero"), "write a longer one, such as `10m`")),
         duration => Ok(duration),
@@ -233,7 +238,11 @@ pub(super) fn production(
     Some(production)
 }
 
-fn read_release<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<ReleaseSettings> {
+fn read_release<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+    told: &mut hooks::Draft<'t>,
+) -> Option<ReleaseSettings> {
     let mut release = ReleaseSettings::default();
     let (mut ramp, mut every) = (None, None);
     for entry in reader.known_entries(cursor, &keys::RELEASE)? {
@@ -245,6 +254,8 @@ fn read_release<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Rele
             "settle" => release.settle = reader.value(at, whole_millis).unwrap_or(release.settle),
             "drain" => release.drain = read_drain(reader, at).unwrap_or_default(),
             "queue" => release.queue = reader.value(at, queue).unwrap_or_default(),
+            "before" => told.read_before(reader, at),
+            "hooks" => told.read_hooks(reader, at),
             "max_versions" => release.max_versions = reader.number(at, 2).unwrap_or(release.max_versions),
             _ => release.unresponsive_for = reader.value(at, more_than_zero).unwrap_or(release.unresponsive_for),
         }

@@ -361,8 +361,20 @@ pub(super) static HEALTH_CHECK: Keys = Keys {
 
 pub(super) static HADDOCK: Keys = Keys {
     what: "`x-haddock`",
-    supported: &["service", "entry", "ready", "session", "shared", "link_variables", "release", "idle", "production"],
-    planned: &[("host", LATER), ("notify", LATER)],
+    supported: &[
+        "service",
+        "entry",
+        "ready",
+        "session",
+        "shared",
+        "link_variables",
+        "release",
+        "notify",
+        "health_interval",
+        "idle",
+        "production",
+    ],
+    planned: &[("host", LATER)],
     extensible: false,
 };
 
@@ -388,10 +400,30 @@ pub(super) static SESSION: Keys = Keys {
 
 pub(super) static RELEASE: Keys = Keys {
     what: "`release`",
-    supported: &["replicas", "ramp", "every", "settle", "drain", "queue", "max_versions", "unresponsive_for"],
-    planned: &[("tolerate", LATER), ("before", LATER), ("hooks", LATER), ("by", LATER)],
+    supported: &[
+        "replicas",
+        "ramp",
+        "every",
+        "settle",
+        "drain",
+        "queue",
+        "max_versions",
+        "unresponsive_for",
+        "before",
+        "hooks",
+    ],
+    planned: &[("tolerate", LATER), ("by", LATER)],
     extensible: false,
 };
+
+pub(super) static BEFORE: Keys =
+    Keys { what: "`before`", supported: &["component", "within"], planned: &[], extensible: false };
+
+pub(super) static RELEASE_HOOKS: Keys =
+    Keys { what: "`hooks`", supported: &["serving", "draining"], planned: &[], extensible: false };
+
+pub(super) static HOOK: Keys =
+    Keys { what: "a hook", supported: &["component", "command", "within"], planned: &[], extensible: false };
 
 pub(super) static DRAIN: Keys = Keys { what: "`drain`", supported: &["evict_after"], planned: &[], extensible: false };
 

@@ -42,6 +42,7 @@ mod fill;
 mod fit;
 mod haddock;
 mod health;
+mod hooks;
 mod injected;
 mod keys;
 mod load;

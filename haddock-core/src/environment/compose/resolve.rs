@@ -16,7 +16,9 @@ use super::service;
 use super::template::Filled;
 use super::tree::{Mark, Node};
 use super::variables::Variables;
-use crate::environment::{Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ServiceSettings};
+use crate::environment::{
+    Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ReleaseSettings, ServiceSettings,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, ServiceName};
@@ -191,8 +193,9 @@ impl ComposeFile {
         drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-        let told: BTreeSet<String> =
+        let linked: BTreeSet<String> =
             haddock::known_names(reader, &settings.link_variables, &known).into_iter().map(str::to_owned).collect();
+        let told = std::mem::take(&mut settings.told).told(reader, &drafts, &reasons, entry.as_ref());
         let production = haddock::production(reader, settings.production.take(), &known, entry.as_ref());
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
@@ -201,14 +204,19 @@ impl ComposeFile {
             return None;
         }
         let service = service?;
+        let least = settings.health_interval.filter(|_| options.purpose == Purpose::Environment);
         let mut components = BTreeMap::new();
         for (name, draft) in drafts {
             let port = entry.as_ref().filter(|entry| entry.component == name).map(|entry| entry.port);
             let built = || ImageReference::parse(&format!("{service}-{name}").to_lowercase());
             let image = draft.image.clone().or_else(|| built().ok())?;
             let versioned = reasons.get(&name)?.is_versioned();
-            let link_variables = told.contains(name.as_str());
-            components.insert(name, Component { image, versioned, link_variables, ..component(draft, port) });
+            let link_variables = linked.contains(name.as_str());
+            let mut component = Component { image, versioned, link_variables, ..component(draft, port) };
+            if let (Some(check), Some(least)) = (&mut component.health_check, least) {
+                check.check_at_most_every(least);
+            }
+            components.insert(name, component);
         }
         let idle = settings.idle;
         let settings = entry.map(|entry| ServiceSettings {
@@ -216,13 +224,16 @@ impl ComposeFile {
             entry,
             ready: settings.ready,
             session: settings.session,
-            release: settings.release,
+            release: ReleaseSettings {
+                before: told.before,
+                hooks: told.hooks.keys().copied().collect(),
+                ..settings.release
+            },
+            notify: told.notify.len(),
         });
-        Some((
-            service,
-            declared.of(EnvironmentSpec { settings, idle, production, components, ..EnvironmentSpec::default() }),
-            reasons,
-        ))
+        let (hooks, notify) = (told.hooks, told.notify);
+        let spec = EnvironmentSpec { settings, idle, production, hooks, notify, components, ..Default::default() };
+        Some((service, declared.of(spec), reasons))
     }
 
     /// The file's `name`, else the directory's.

@@ -39,6 +39,14 @@ pub fn schema() -> Value {
             "uniqueItems": true,
         }),
         "release" => release(),
+        "health_interval" => duration(
+            "In a test environment, the engine looks at health checks no more often than this. Default: as each says.",
+        ),
+        "notify" => json!({
+            "description": "Who is told what becomes of releases: URLs, which get a POST request, and commands.",
+            "type": "array",
+            "items": { "type": "string" },
+        }),
         "idle" => object(&keys::IDLE, |key| match key {
             "stop_after" => {
                 duration("How long a test environment may be unused before it is stopped. Default: for ever.")
@@ -151,6 +159,33 @@ fn release() -> Value {
         }),
         "max_versions" => number("Versions that may run at once. Default: 4.", 2),
         "unresponsive_for" => duration("How long an instance may not answer before it has failed. Default: 5m."),
+        "before" => json!({
+            "description": "The component that runs once before a version is launched, and ends.",
+            "oneOf": [
+                { "type": "string" },
+                object(&keys::BEFORE, |key| match key {
+                    "component" => json!({ "description": "The component.", "type": "string" }),
+                    _ => duration("How long it may take. Default: 1h."),
+                }),
+            ],
+        }),
+        "hooks" => object(&keys::RELEASE_HOOKS, |key| match key {
+            "serving" => hook("What runs within an instance when it begins to get new sessions."),
+            _ => hook("What runs within an instance when it gets no new sessions any more."),
+        }),
         other => unreachable!("`{other}` is in the list of keys"),
     })
+}
+
+fn hook(description: &str) -> Value {
+    let command = json!([
+        { "description": "For the shell within.", "type": "string" },
+        { "description": "The program and its arguments.", "type": "array", "items": { "type": "string" } },
+    ]);
+    let long = object(&keys::HOOK, |key| match key {
+        "component" => json!({ "description": "In which component. Default: the entry.", "type": "string" }),
+        "command" => json!({ "description": "The command.", "oneOf": command }),
+        _ => duration("How long it may take. Default: 30s."),
+    });
+    json!({ "description": description, "oneOf": [command[0], command[1], long] })
 }

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::history::Deed;
 use super::record::{Record, with_links};
 use super::targets::ports_of;
 use super::{Environment, Environments};
-use crate::container::{Attachment, Container, ContainerId};
+use crate::container::{Attachment, Container, ContainerId, ExecSpec};
 use crate::environment::launch::{Place, container, meeting_network};
 use crate::environment::{EnvironmentSpec, Plan, Target};
 use crate::error::{Error, ErrorKind, Result};
@@ -89,6 +90,7 @@ impl Environments {
     ) -> Result<Switched> {
         let _turn = self.locks.take(name).await?;
         let environment = self.get(name).await?;
+        let leads = target.as_ref().map_or_else(|| component.to_string(), Target::to_string);
         let (record, links, wanted) = self.wanted_link(name, &environment, component, target).await?;
         let next = Record { links, ..record.clone() };
         let held = match door {
@@ -106,6 +108,8 @@ impl Environments {
             // A hold ends by itself.
             tracing::warn!(environment = %name, %error, "clients wait for longer than they have to");
         }
+        let change = format!("`{component}` leads to `{leads}`");
+        self.tell(name, Deed::Link, Some(&record), vec![change], switched.as_ref().err());
         switched
     }
 
@@ -297,7 +301,7 @@ impl Environments {
             return None;
         }
         let command = ["getent", "ahosts", name].map(str::to_owned);
-        let ran = self.runtime.exec(container, &command, LOOK_UP).await.ok()?;
+        let ran = self.runtime.exec(container, &ExecSpec::new(&command, LOOK_UP)).await.ok()?;
         // 2: the name is not found. What is not there or cannot be run is 126 or 127.
         match ran.code {
             0 => Some(ran.output.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()),

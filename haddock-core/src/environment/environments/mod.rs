@@ -11,6 +11,7 @@
 //! for the other.
 
 mod compare;
+mod history;
 mod link;
 mod lock;
 mod monitor;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use futures_core::stream::BoxStream;
 use futures_util::future::try_join_all;
 
+pub use self::history::{Deed, EnvironmentEvent};
 pub use self::link::{Door, Switch, Switched};
 use self::lock::Locks;
 pub use self::monitor::{Claim, Pruned};
@@ -36,7 +38,7 @@ use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
 use super::{EnvironmentSpec, PullPolicy, Readiness};
-use crate::container::{Container, ContainerId, Executed, Selector, label};
+use crate::container::{Container, ContainerId, ExecSpec, Executed, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
 use crate::runtime::ContainerRuntime;
@@ -49,6 +51,8 @@ pub struct Environments {
     specs: SpecStore,
     probing: Arc<dyn Probing>,
     locks: Arc<Locks>,
+    /// Who acts here, for the history.
+    holder: String,
 }
 
 /// What can be said about an [`up`](Environments::up).
@@ -145,7 +149,14 @@ impl Environments {
         probing: Arc<dyn Probing>,
     ) -> Self {
         let locks = Arc::new(Locks::new(specs.folder()));
-        Self { runtime, journal, specs, probing, locks }
+        Self { runtime, journal, specs, probing, locks, holder: String::new() }
+    }
+
+    /// The same, and in their history it says that it was this one who did things with them.
+    #[must_use]
+    pub fn by(mut self, holder: impl Into<String>) -> Self {
+        self.holder = holder.into();
+        self
     }
 
     /// What [`up`](Self::up) would do. Images that are not on the host are pulled, and nothing else is done.
@@ -185,7 +196,13 @@ impl Environments {
             live: before.live.clone(),
         };
         self.put_record(name, &before, &record)?;
-        let up = self.carry_out(name, prepared, options.keep_on_failure).await?;
+        let changes = history::lines(&prepared.plan);
+        let up = self.carry_out(name, prepared, options.keep_on_failure).await;
+        // What changes nothing is nothing to tell.
+        if !changes.is_empty() || up.is_err() {
+            self.tell(name, Deed::Up, Some(&record), changes, up.as_ref().err());
+        }
+        let up = up?;
         let ready = up.environment.components.values().map(Container::incarnation).collect();
         self.put_record(name, &record, &Record { live: BTreeSet::new(), ready, ..record.clone() })?;
         Ok(up)
@@ -257,7 +274,12 @@ impl Environments {
         let selector = Selector::environment(&self.journal, &uid);
         let there =
             !self.runtime.list(&selector).await?.is_empty() || !self.runtime.networks(&selector).await?.is_empty();
-        teardown(&*self.runtime, &self.journal, &uid).await?;
+        let record = self.record(name).unwrap_or_default();
+        let gone = teardown(&*self.runtime, &self.journal, &uid).await;
+        if there {
+            self.tell(name, Deed::Down, record.as_ref(), Vec::new(), gone.as_ref().err());
+        }
+        gone?;
         self.forget(name);
         let kept = self.runtime.volumes(&selector).await?;
         if volumes {
@@ -324,7 +346,7 @@ impl Environments {
         command: &[String],
         within: Duration,
     ) -> Result<Executed> {
-        self.runtime.exec(&self.container(name, component).await?, command, within).await
+        self.runtime.exec(&self.container(name, component).await?, &ExecSpec::new(command, within)).await
     }
 
     /// The last lines of a component's log, oldest first.

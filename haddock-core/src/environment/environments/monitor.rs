@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::history::Deed;
 use super::{Environment, Environments};
 use crate::container::{Container, Network, Selector, Usage, label};
 use crate::environment::idle::{Activity, IdlePolicy, IdleVerdict, Memory};
@@ -85,7 +86,10 @@ impl Environments {
             let verdict = self.look_at(&environment, policy, dry_run).await?;
             if !dry_run {
                 match &verdict {
-                    IdleVerdict::Stop { .. } => self.stop(&environment).await?,
+                    IdleVerdict::Stop { .. } => {
+                        self.stop(&environment).await?;
+                        self.tell(&name, Deed::Stop, self.record(&name)?.as_ref(), Vec::new(), None);
+                    }
                     IdleVerdict::Remove { .. } => _ = self.down(&name, false).await?,
                     IdleVerdict::Used { .. } | IdleVerdict::Idle { .. } => {}
                 }

@@ -80,7 +80,10 @@ impl Environments {
         let (record, spec) = self.known(name)?;
         let mut images = BTreeMap::new();
         for component in spec.versioned() {
-            let container = environment.components.get(&component).filter(|container| container.is_running());
+            let before = spec.before().is_some_and(|before| before.component == component);
+            let container = environment.components.get(&component);
+            let container =
+                container.filter(|container| container.is_running() || (before && container.has_succeeded()));
             let container = container.ok_or_else(|| {
                 let message = format!("component `{component}` of environment `{name}` does not run");
                 Error::new(ErrorKind::ContainerExited, message).with_hint("bring all of it up, and try it out, first")

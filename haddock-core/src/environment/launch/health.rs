@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::container::Container;
+use crate::container::{Container, ExecSpec};
 use crate::environment::Component;
 use crate::environment::probe::Probe;
 use crate::runtime::ContainerRuntime;
@@ -40,6 +40,6 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
         }
     }
     let _turn = TURNS.acquire().await;
-    let ran = runtime.exec(&container.id, &command, check.timeout.unwrap_or(LIMIT) + ENGINE).await;
+    let ran = runtime.exec(&container.id, &ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE)).await;
     ran.is_ok_and(|ran| ran.code == 0)
 }

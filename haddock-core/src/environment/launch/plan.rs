@@ -259,7 +259,10 @@ impl LaunchPlan {
             first.links.clone_from(&component.external_links);
         }
         if let Some(shared) = &self.shared {
-            let elsewhere = |name: &ComponentName| self.members.contains(name) || self.spec.targets.contains_key(name);
+            let before = self.spec.before().map(|before| &before.component);
+            let elsewhere = |name: &ComponentName| {
+                self.members.contains(name) || self.spec.targets.contains_key(name) || before == Some(name)
+            };
             let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
             for (need, aliases) in component.reaches().into_iter().filter(|(need, _)| !elsewhere(need)) {
                 let Some(other) = self.spec.components.get(need) else { continue };

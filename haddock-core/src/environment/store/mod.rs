@@ -276,7 +276,8 @@ mod tests {
     use super::*;
     use crate::container::{HealthCheck, PublishedPort, Sensitive};
     use crate::environment::{
-        Component, DependencyCondition, Entry, Link, Readiness, ReleaseSettings, ServiceSettings,
+        Component, DependencyCondition, Entry, Hook, HookCommand, Link, Readiness, Receiver, ReleaseSettings,
+        ServiceSettings,
     };
     use crate::image::ImageReference;
     use crate::name::{LinkAlias, ServiceName};
@@ -323,7 +324,17 @@ mod tests {
                 ready: Readiness::default(),
                 session: SessionPolicy::default(),
                 release: ReleaseSettings::default(),
+                notify: 1,
             }),
+            hooks: BTreeMap::from([(
+                Hook::Serving,
+                HookCommand {
+                    component: Some(name("web")),
+                    command: vec![Sensitive::new(SECRET)],
+                    within: Duration::from_secs(3),
+                },
+            )]),
+            notify: vec![Receiver::new(&format!("http://chat/{SECRET}"))],
             components: BTreeMap::from([(name("web"), component)]),
             ..EnvironmentSpec::default()
         }

@@ -12,7 +12,7 @@ use crate::container::{
 use crate::environment::idle::IdlePolicy;
 use crate::environment::{
     Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition, EnvironmentSpec,
-    FileSource, FileUse, Link, Production, PullPolicy, ServiceSettings, Target,
+    FileSource, FileUse, Hook, HookCommand, Link, Production, PullPolicy, Receiver, ServiceSettings, Target,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
@@ -36,7 +36,19 @@ pub(super) struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     production: Option<StoredProduction>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    hooks: BTreeMap<Hook, StoredHook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notify: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     targets: BTreeMap<ComponentName, Target>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredHook {
+    component: Option<ComponentName>,
+    command: Vec<String>,
+    within: Duration,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,8 +134,19 @@ struct StoredLink {
 impl From<&EnvironmentSpec> for Stored {
     fn from(spec: &EnvironmentSpec) -> Self {
         // Taken apart by name, so that a new field cannot be forgotten here.
-        let EnvironmentSpec { settings, idle, components, networks, volumes, secrets, configs, production, targets } =
-            spec.clone();
+        let EnvironmentSpec {
+            settings,
+            idle,
+            components,
+            networks,
+            volumes,
+            secrets,
+            configs,
+            production,
+            hooks,
+            notify,
+            targets,
+        } = spec.clone();
         let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
         let files = |files: BTreeMap<String, DeclaredFile>| -> BTreeMap<String, StoredFile> {
             files.into_iter().map(|(name, file)| (name, file.into())).collect()
@@ -137,6 +160,8 @@ impl From<&EnvironmentSpec> for Stored {
             secrets: files(secrets),
             configs: files(configs),
             production: production.map(Into::into),
+            hooks: hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
+            notify: notify.iter().map(|receiver| receiver.text().expose().to_owned()).collect(),
             targets,
         }
     }
@@ -157,6 +182,8 @@ impl Stored {
             secrets: files(self.secrets),
             configs: files(self.configs),
             production: self.production.map(Into::into),
+            hooks: self.hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
+            notify: self.notify.iter().map(|text| Receiver::new(text)).collect(),
             targets: self.targets,
         })
     }
@@ -176,6 +203,18 @@ impl Stored {
             part.components = BTreeMap::from([(name.clone(), component.clone())]);
         }
         Self::from(&part)
+    }
+}
+
+impl From<HookCommand> for StoredHook {
+    fn from(HookCommand { component, command, within }: HookCommand) -> Self {
+        Self { component, command: command.iter().map(|word| word.expose().to_owned()).collect(), within }
+    }
+}
+
+impl From<StoredHook> for HookCommand {
+    fn from(StoredHook { component, command, within }: StoredHook) -> Self {
+        Self { component, command: command.into_iter().map(Sensitive::new).collect(), within }
     }
 }
 

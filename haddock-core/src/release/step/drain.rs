@@ -31,6 +31,7 @@ impl Work<'_> {
                 _ => {}
             }
         }
+        self.remove_leaving();
         self.remove_strays();
     }
 
@@ -85,7 +86,7 @@ impl Work<'_> {
         let overdue = self.state.instances[id].drain.is_some_and(|drain| drain.overdue);
         if overdue {
             self.close(id, true);
-        } else if self.is_drained_for_certain(id) {
+        } else if self.is_drained_for_certain(id) && self.state.instances[id].hook.is_none() {
             if self.rules.close_before_stop {
                 self.close(id, false);
             } else {
@@ -214,7 +215,13 @@ impl Work<'_> {
         }
         let (Some(containers), Some(reports)) = (&self.containers, &self.reports) else { return };
         let mut strays = Vec::new();
-        for (id, found) in containers.iter().filter(|(id, _)| !self.state.instances.contains_key(*id)) {
+        let before = self.state.release.as_ref().and_then(|release| release.before.as_ref());
+        let known = |id: &InstanceId| {
+            self.state.instances.contains_key(id)
+                || self.state.leaving.contains(id)
+                || before.is_some_and(|before| before.instance == *id)
+        };
+        for (id, found) in containers.iter().filter(|(id, _)| !known(id)) {
             let newer = found.iter().any(|container| container.epoch() > self.number.epoch);
             let counted = reports.iter().any(|report| report.instances.get(id).is_some_and(|f| !f.is_empty()));
             let task = self.task(&Task::Stop(id.clone()));

@@ -35,6 +35,7 @@ impl Work<'_> {
             verdict: Verdict::Open,
             replacing: Attempt::default(),
             external: true,
+            prepared: true,
         });
         let (id, _) = self.add_instance(version);
         let instance = self.instance_mut(&id);

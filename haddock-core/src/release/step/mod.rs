@@ -1,11 +1,13 @@
 //! One step, part by part.
 
+mod before;
 mod drain;
 mod external;
 mod progress;
 mod requests;
 mod routing;
 mod sightings;
+mod tell;
 mod unchanged;
 
 use std::collections::BTreeMap;
@@ -35,13 +37,15 @@ pub struct Step {
     pub taken: Vec<RequestId>,
     /// When to look again although nothing happens.
     pub wake_at: Option<Timestamp>,
+    /// Whether somebody was told news, who need not be told again.
+    pub told: bool,
 }
 
 impl Step {
     /// Whether there is anything to commit. A step with actions commits even without events: its number is theirs.
     #[must_use]
     pub fn must_commit(&self) -> bool {
-        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty()
+        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty() || self.told
     }
 }
 
@@ -72,9 +76,12 @@ pub fn step_by(rules: &Rules, state: &ServiceState, observation: &Observation, n
     work.take_requests();
     work.sight_locators();
     work.sight_instances();
+    work.sight_hooks();
     work.make_progress();
     work.route();
     work.drain();
+    work.run_hooks();
+    work.tell_news();
     work.finish()
 }
 
@@ -94,6 +101,7 @@ struct Work<'a> {
     actions: Vec<Action>,
     taken: Vec<RequestId>,
     wake_at: Option<Timestamp>,
+    told: bool,
 }
 
 impl<'a> Work<'a> {
@@ -121,6 +129,7 @@ impl<'a> Work<'a> {
             actions: Vec::new(),
             taken: Vec::new(),
             wake_at: None,
+            told: false,
         }
     }
 
@@ -169,6 +178,7 @@ impl<'a> Work<'a> {
         }
         self.enter(id, Phase::Failed);
         let instance = self.instance_mut(id);
+        instance.hook = None;
         instance.failure = Some(error.clone());
         instance.dead |= dead;
         instance.unresponsive_since = None;
@@ -221,6 +231,7 @@ impl<'a> Work<'a> {
             actions: self.actions,
             taken: self.taken,
             wake_at: self.wake_at,
+            told: self.told,
         };
         if step.must_commit() {
             step.state.number = self.number;

@@ -54,7 +54,7 @@ impl Work<'_> {
         release.waits = None;
     }
 
-    fn wait_for(&mut self, version: VersionId, error: Error) -> bool {
+    pub(super) fn wait_for(&mut self, version: VersionId, error: Error) -> bool {
         let release = self.state.release.as_mut().expect("only called with a release in progress");
         if release.waits.as_ref() != Some(&error) {
             release.waits = Some(error.clone());
@@ -89,6 +89,9 @@ impl Work<'_> {
                 Error::new(ErrorKind::Busy, message).with_hint("wait until the oldest has drained, or raise it");
             return self.wait_for(version, error);
         }
+        if !self.is_prepared(version) {
+            return false;
+        }
         self.enter_release(ReleasePhase::Launching);
         self.events.push(Event::ReleaseLaunching { version });
         true
@@ -117,7 +120,7 @@ impl Work<'_> {
             Some(TaskReport::Ended { result: Err(error), .. }) => {
                 self.wait_for(version, error.clone());
             }
-            Some(TaskReport::Ended { result: Ok(TaskResult::Done), .. }) | None => {}
+            Some(TaskReport::Ended { result: Ok(TaskResult::Done | TaskResult::Said(_)), .. }) | None => {}
         }
         let release = self.state.release.as_mut().expect("only called with a release in progress");
         if release.pull.is_due(now) {
@@ -255,6 +258,7 @@ impl Work<'_> {
             return;
         }
         let version = release.version;
+        self.leave_before();
         self.enter_release(ReleasePhase::Aborting(reason.clone()));
         if self.version(version).verdict == Verdict::Open {
             let verdict = if matches!(reason, AbortReason::Failed(_)) { Verdict::Bad } else { Verdict::Aborted };
@@ -338,10 +342,15 @@ impl Work<'_> {
         self.actions.push(Action::Launch { instance: id, ready_by });
     }
 
-    /// A new instance, which nobody has begun to launch.
-    pub(super) fn add_instance(&mut self, version: VersionId) -> (InstanceId, Timestamp) {
+    pub(super) fn next_id(&mut self) -> InstanceId {
         let id = InstanceId::of(&self.state.journal, &self.state.service, self.state.next_instance);
         self.state.next_instance += 1;
+        id
+    }
+
+    /// A new instance, which nobody has begun to launch.
+    pub(super) fn add_instance(&mut self, version: VersionId) -> (InstanceId, Timestamp) {
+        let id = self.next_id();
         let ready_by = self.now + self.version(version).new.settings.ready.within;
         let instance = Instance {
             version,
@@ -363,6 +372,7 @@ impl Work<'_> {
             dead: false,
             stop: Attempt::default(),
             external: None,
+            hook: None,
         };
         self.state.instances.insert(id.clone(), instance);
         (id, ready_by)

@@ -93,6 +93,7 @@ impl Work<'_> {
             verdict: Verdict::Open,
             replacing: Attempt::default(),
             external: false,
+            prepared: false,
         });
         self.begin_release(request, id, rollback);
     }
@@ -115,6 +116,7 @@ impl Work<'_> {
             paused_at: None,
             advance: false,
             pull: Attempt::default(),
+            before: None,
             waits: None,
         });
         self.events.push(Event::ReleaseStarted { request, version: id, images, commit, promoted, rollback });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{RUNTIME_BACKOFF, Work};
 use crate::container::{Container, ContainerState, Incarnation};
+use crate::environment::Hook;
 use crate::error::{Error, ErrorKind};
 use crate::name::{ComponentName, InstanceId};
 use crate::release::action::{Action, Task};
@@ -238,6 +239,7 @@ impl Work<'_> {
             (Phase::Ready | Phase::Draining, share) if !share.is_zero() => {
                 self.enter(id, Phase::Serving);
                 self.instance_mut(id).drain = None;
+                self.ask_hook(id, Hook::Serving);
                 self.events.push(Event::InstanceServing { instance: id.clone(), share });
             }
             _ => {}
@@ -250,6 +252,7 @@ impl Work<'_> {
         let deadline = self.version(version).new.settings.release.drain.evict_after.map(|after| now + after);
         self.enter(id, Phase::Draining);
         self.instance_mut(id).drain = Some(DrainState { since: now, deadline, overdue: false });
+        self.ask_hook(id, Hook::Draining);
         let sessions = self.live_sessions(id);
         self.events.push(Event::InstanceDraining { instance: id.clone(), sessions, deadline });
     }
@@ -282,6 +285,7 @@ impl Work<'_> {
         let drained_for =
             instance.drain.map(|drain| u64::try_from((now - drain.since).as_millis()).unwrap_or(u64::MAX));
         self.enter(id, Phase::Retiring);
+        self.instance_mut(id).hook = None;
         self.events.push(Event::InstanceRetiring { instance: id.clone(), sessions_lost, drained_for });
     }
 

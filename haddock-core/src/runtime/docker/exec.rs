@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
@@ -14,7 +13,7 @@ use tokio::time::timeout;
 use super::DockerRuntime;
 use super::error::{translate, unavailable};
 use super::logs::Lines;
-use crate::container::{ContainerId, Executed, Usage};
+use crate::container::{ContainerId, ExecSpec, Executed, Usage};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Lines of output that are kept: what a person reads, or a check says.
@@ -39,10 +38,11 @@ fn callers(pid: i32, container: &str) -> Option<Vec<IpAddr>> {
 }
 
 impl DockerRuntime {
-    pub(super) async fn run(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed> {
+    pub(super) async fn run(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
         let what = format!("run a command in container `{container}`");
         let config = ExecConfig {
-            cmd: Some(command.to_vec()),
+            cmd: Some(exec.command.clone()),
+            env: Some(exec.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..Default::default()
@@ -60,6 +60,7 @@ impl DockerRuntime {
             let ended = self.client.read(&what, self.client.docker.inspect_exec(&created.id)).await?;
             Ok(Executed { code: ended.exit_code.unwrap_or(-1), output: lines.last(OUTPUT).join("\n") })
         };
+        let within = exec.within;
         match timeout(within, ended).await {
             Ok(ended) => ended,
             Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what} within {} s", within.as_secs_f64()))),

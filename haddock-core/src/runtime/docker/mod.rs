@@ -24,8 +24,8 @@ use ipnet::Ipv4Net;
 
 use super::{ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Executed, Network, NetworkSpec, RuntimeEvent, Selector, Usage,
-    Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
+    Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -265,8 +265,8 @@ impl ContainerRuntime for DockerRuntime {
         self.drop_volume(name).await
     }
 
-    async fn exec(&self, container: &ContainerId, command: &[String], within: Duration) -> Result<Executed> {
-        self.run(container, command, within).await
+    async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
+        self.run(container, exec).await
     }
 
     async fn usage(&self, container: &ContainerId) -> Result<Usage> {

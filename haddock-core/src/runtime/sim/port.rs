@@ -11,7 +11,8 @@ use futures_util::StreamExt as _;
 
 use super::engine::{SimEngine, SimImage};
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector, Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
+    Selector, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
@@ -34,13 +35,17 @@ struct Inner {
     down: bool,
     failing: u32,
     losing: u32,
+    commands: Option<Commands>,
 }
+
+/// What commands within containers say.
+type Commands = Box<dyn Fn(&Container, &ExecSpec) -> Executed + Send>;
 
 impl SimRuntime {
     /// An engine with nothing on it.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let inner = Inner { engine: SimEngine::new(), down: false, failing: 0, losing: 0 };
+        let inner = Inner { engine: SimEngine::new(), down: false, failing: 0, losing: 0, commands: None };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -80,6 +85,11 @@ impl SimRuntime {
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn lose_next_answers(&self, calls: u32) {
         self.lock().losing = calls;
+    }
+
+    /// From now on it runs commands within containers: this says what they say.
+    pub fn run_commands(&self, run: impl Fn(&Container, &ExecSpec) -> Executed + Send + 'static) {
+        self.lock().commands = Some(Box::new(run));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -126,7 +136,8 @@ impl Probing for SimRuntime {
 #[async_trait]
 impl ContainerRuntime for SimRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { networks: true, pull: true, volumes: true, ..RuntimeCapabilities::default() }
+        let exec = self.lock().commands.is_some();
+        RuntimeCapabilities { networks: true, pull: true, volumes: true, exec, ..RuntimeCapabilities::default() }
     }
 
     async fn pull(&self, image: &ImageReference, _refresh: bool) -> Result<String> {
@@ -209,6 +220,19 @@ impl ContainerRuntime for SimRuntime {
             engine.remove_volume(name);
             Ok(())
         })
+    }
+
+    async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
+        if self.lock().commands.is_none() {
+            return Err(self.cannot("run commands within containers"));
+        }
+        let running = self.call(|engine, now| {
+            let running = engine.inspect(container, now).filter(|container| container.is_running()).cloned();
+            running.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("container `{container}` does not run")))
+        })?;
+        let inner = self.lock();
+        let run = inner.commands.as_ref().expect("seen above, and never taken away");
+        Ok(run(&running, exec))
     }
 
     async fn events(&self, _selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {

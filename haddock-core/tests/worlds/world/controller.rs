@@ -215,6 +215,11 @@ impl World {
                 Task::Launch(id) | Task::Close(_, id) | Task::Evict(_, id) | Task::Stop(id) => {
                     state.instances.contains_key(id)
                 }
+                Task::Hook(id, number) => {
+                    let pending = state.instances.get(id).and_then(|instance| instance.hook);
+                    pending.is_some_and(|pending| pending.number == *number)
+                }
+                Task::Notify(_) => false,
             };
             known || now - *at < std::time::Duration::from_secs(2)
         });

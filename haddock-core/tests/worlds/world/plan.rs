@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use haddock_core::environment::{Drain, Entry, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+use haddock_core::environment::{Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 use haddock_core::release::{Adoption, NewVersion};
 use haddock_core::routing::SessionPolicy;
 use haddock_core::runtime::sim::SimImage;
@@ -153,6 +153,7 @@ impl Plan {
             ready: Readiness { http: None, within: Duration::from_millis(within) },
             session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ignore: Vec::new() },
             release: self.release(tuning, dice),
+            notify: 0,
         };
         let new = NewVersion {
             spec: format!("spec-{number}"),
@@ -203,6 +204,8 @@ impl Plan {
             queue: if supersede { Queue::Supersede } else { Queue::Newest },
             max_versions: dice.weighted(&[(1, 2), (1, 3), (2, 4)]),
             unresponsive_for: Duration::from_millis(dice.within(2_000..4_001)),
+            before: None,
+            hooks: if dice.chance(40) { [Hook::Serving, Hook::Draining].into() } else { Default::default() },
         }
     }
 }

@@ -288,6 +288,7 @@ impl World {
                 self.land_stop(controller, instance, stray);
                 Ok(TaskResult::Done)
             }
+            Action::Hook { instance, .. } if self.engine_down == 0 => self.land_hook(instance),
             _ => Err(Error::new(ErrorKind::RuntimeUnavailable, "the runtime does not answer")),
         };
         if reports {
@@ -350,6 +351,20 @@ impl World {
             self.check_s5_landing(at, number, before);
         }
         result.map(|()| TaskResult::Done)
+    }
+
+    /// A hook runs where the instance does, and now and then it fails.
+    fn land_hook(&mut self, instance: &InstanceId) -> Result<TaskResult, Error> {
+        let (now, journal) = (self.time(), self.journal_id.clone());
+        let ours = |container: &Container| {
+            container.belongs_to(&journal) && container.instance().as_ref() == Some(instance) && container.is_running()
+        };
+        let runs = self.engine.containers(now).any(ours);
+        self.meet(if runs { "hook" } else { "hook of an instance that is gone" });
+        if !runs || (self.is_unfair() && self.dice.chance(self.plan.unreliable)) {
+            return Err(Error::new(ErrorKind::HookFailed, "the hook failed"));
+        }
+        Ok(TaskResult::Said(Vec::new()))
     }
 
     /// Everything labelled as the instance's is stopped and removed.

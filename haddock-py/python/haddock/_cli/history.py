@@ -14,17 +14,25 @@ from haddock._cli._errors import Stopped
 
 @click.command(cls=_common.Command)
 @_common.service_argument
+@click.option("--name", metavar="NAME", help="What was done with the environment of that name, in place of a service.")
 @click.option("--since", type=click.IntRange(min=0), default=0, metavar="SEQUENCE", help="Only what came after this event.")
 @click.option("--limit", "-n", type=click.IntRange(min=1), metavar="NUMBER", help="Only the last so many.")
 @click.option("--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
 @_common.options
 @settings_of
-def history(settings: Settings, service: str | None, since: int, limit: int | None, follow: bool) -> int:
+def history(
+    settings: Settings, service: str | None, name: str | None, since: int, limit: int | None, follow: bool
+) -> int:
     """Show what happened to a service: when, what, with which images and commit, and who asked for it.
 
-    With `--json`, one event a line.
+    With `--name`, what was done with a test environment, whether or not it is there. With `--json`, one event a line.
     """
     import haddock
+
+    if name is not None:
+        if service is not None or follow or since:
+            raise click.UsageError("--name shows an environment: it goes with --limit and --json alone")
+        return _environment(settings, name, limit)
 
     with settings.look() as controller:
         name = settings.service(controller, service)
@@ -41,6 +49,25 @@ def history(settings: Settings, service: str | None, since: int, limit: int | No
             except Stopped as stopped:
                 # It is how following ends.
                 return 0 if stopped.number == signal.SIGINT else stopped.code
+    return 0
+
+
+def _environment(settings: Settings, name: str, limit: int | None) -> int:
+    import haddock
+
+    with settings.look() as controller:
+        events = controller.environment_history(name)
+    if not events:
+        raise haddock.NothingToDo(f"there never was an environment `{name}`")
+    for event in events[-limit:] if limit else events:
+        if settings.json:
+            _output.json_line({"name": name, **event.to_dict()})
+            continue
+        commit = f", commit {event.commit[:18]}" if event.commit else ""
+        failed = f": failed: {event.error}" if event.error else ""
+        _output.line(f"{_words.stamp(event.at)}  {event.deed} by {event.by or 'somebody'}{commit}{failed}")
+        for change in event.changes:
+            _output.line(f"    {change}")
     return 0
 
 

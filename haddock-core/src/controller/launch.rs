@@ -1,0 +1,143 @@
+//! Launching an instance until it is ready, and what runs before one until it has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Ports;
+use super::act::specification;
+use crate::container::{ContainerState, Sensitive};
+use crate::environment::launch::{LaunchPlan, launch};
+use crate::environment::probe::{Probe, Prober};
+use crate::environment::{EnvironmentSpec, ServiceSettings};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, EnvironmentName, InstanceId, VersionId};
+use crate::release::ServiceState;
+use crate::time::{Timestamp, sleep};
+
+/// How often what is launched, and neither ready nor ended yet, is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+/// Lines that are kept of what ran before a version.
+const SAID: usize = 20;
+
+/// These components of a version, in an environment of that id.
+fn plan(
+    ports: &Ports,
+    state: &ServiceState,
+    version: VersionId,
+    instance: &InstanceId,
+    spec: Arc<EnvironmentSpec>,
+    members: BTreeSet<ComponentName>,
+    until: Timestamp,
+) -> LaunchPlan {
+    let version = &state.versions[&version];
+    LaunchPlan {
+        journal: ports.journal.id().clone(),
+        instance: instance.clone(),
+        name: None,
+        epoch: state.number.epoch,
+        spec_digest: version.new.spec.clone(),
+        digests: BTreeMap::new(),
+        labels: BTreeMap::new(),
+        members,
+        shared: spec.shared_by().map(EnvironmentName::shared_by),
+        images: version.pins.clone().expect("the step launches what is pinned"),
+        within: (until - ports.clock.now()).max(Duration::from_secs(1)),
+        spec,
+    }
+}
+
+/// Runs what runs before a version, and answers with the last lines of what it said once it has ended well. What is
+/// there already is waited for, and not run again.
+pub(crate) async fn before(
+    ports: &Ports,
+    state: &ServiceState,
+    version: VersionId,
+    instance: &InstanceId,
+    end_by: Timestamp,
+) -> Result<Vec<String>> {
+    let mut spec = EnvironmentSpec::clone(&*specification(ports, state, version)?);
+    let component = spec.service()?.release.before.as_ref().map(|before| before.component.clone());
+    let component = component.expect("the step runs what the version has");
+    if let Some(own) = spec.components.get_mut(&component) {
+        own.environment.insert("HADDOCK_KEY".to_owned(), Sensitive::new(instance.as_str()));
+    }
+    let members = BTreeSet::from([component.clone()]);
+    let plan = plan(ports, state, version, instance, Arc::new(spec), members, end_by);
+    loop {
+        let launched = launch(&*ports.runtime, &plan).await?;
+        let container = &launched.containers[&component];
+        if let ContainerState::Exited { .. } = container.state {
+            return ports.runtime.logs(&container.id, SAID).await;
+        }
+        if ports.clock.now() >= end_by {
+            let tail = ports.runtime.logs(&container.id, SAID).await.unwrap_or_default();
+            let message = format!("component `{component}`, which runs before the version, has not ended in its time");
+            return Err(Error::new(ErrorKind::NeverReady, message)
+                .with_hint("see its log; raise `x-haddock.release.before.within` if it is just slow")
+                .with_log_tail(tail));
+        }
+        sleep(LOOK).await;
+    }
+}
+
+/// Launches the instance and probes its entry until it answers. Looks again at its containers all the while: one that
+/// has ended will never be ready.
+pub(crate) async fn until_ready(
+    ports: &Ports,
+    state: &ServiceState,
+    instance: &InstanceId,
+    ready_by: Timestamp,
+) -> Result<()> {
+    let version = state.instances[instance].version;
+    let spec = specification(ports, state, version)?;
+    let plan = plan(ports, state, version, instance, Arc::clone(&spec), spec.of_instance(), ready_by);
+    let mut launched = launch(&*ports.runtime, &plan).await?;
+    let settings = spec.service()?;
+    let readiness = &settings.ready;
+    let mut prober: Option<Prober> = None;
+    loop {
+        if let (None, Some(address)) = (&prober, launched.entry) {
+            let probe = Probe { address, http: readiness.http.clone() };
+            prober = Some(ports.prober(probe));
+        }
+        let answered = async {
+            match &prober {
+                Some(prober) => {
+                    let mut verdicts = prober.subscribe();
+                    let healthy = verdicts.wait_for(|verdict| verdict.as_ref().is_some_and(|v| v.is_healthy())).await;
+                    healthy.is_ok()
+                }
+                None => std::future::pending().await,
+            }
+        };
+        if timeout(LOOK, answered).await == Ok(true) {
+            return Ok(());
+        }
+        if ports.clock.now() >= ready_by {
+            let last = prober.as_ref().and_then(Prober::verdict).and_then(|verdict| verdict.outcome.err());
+            let entry = launched.containers.get(&settings.entry.component);
+            let tail = match entry {
+                Some(container) => ports.runtime.logs(&container.id, 20).await.unwrap_or_default(),
+                None => Vec::new(),
+            };
+            return Err(never_ready(settings, last.map(|failure| failure.to_string())).with_log_tail(tail));
+        }
+        launched = launch(&*ports.runtime, &plan).await?;
+    }
+}
+
+fn never_ready(settings: &ServiceSettings, last: Option<String>) -> Error {
+    let (entry, ready) = (&settings.entry, &settings.ready);
+    let probe = match &ready.http {
+        Some(path) => format!("port {} `{path}`", entry.port),
+        None => format!("port {}", entry.port),
+    };
+    let last = last.unwrap_or_else(|| "it has no address".to_owned());
+    let within = ready.within.as_secs_f64();
+    let message = format!("component `{}` was not ready within {within} s: probing {probe}: {last}", entry.component);
+    Error::new(ErrorKind::NeverReady, message)
+        .with_hint("see its log; raise `x-haddock.ready.within` if it is just slow")
+}

@@ -1,0 +1,104 @@
+//! What was done with environments, by name. It outlives them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Environments, Record};
+use crate::environment::plan::{Change, Plan};
+use crate::error::{Error, Result};
+use crate::name::EnvironmentName;
+use crate::time::{Clock, SystemClock, Timestamp};
+
+/// So many deeds are kept of one name.
+const KEPT: usize = 200;
+
+/// What was done with an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// It was brought up, or to what another file says.
+    Up,
+    /// A link of it was switched.
+    Link,
+    /// It was stopped, because nobody used it.
+    Stop,
+    /// It was removed.
+    Down,
+}
+
+/// Something that was done with an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvironmentEvent {
+    /// When it ended.
+    pub at: Timestamp,
+    /// What.
+    pub deed: Deed,
+    /// By whom.
+    pub by: String,
+    /// From which VCS commit it was, with `-dirty` if there were changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// From which compose file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The digest of its specification.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<String>,
+    /// What changed, for people.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+    /// Why it failed, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Error>,
+}
+
+impl Environments {
+    /// What was done with environments of that name, oldest first: the last 200, whether or not there is one now.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) if it cannot be read.
+    pub fn history(&self, name: &EnvironmentName) -> Result<Vec<EnvironmentEvent>> {
+        let text = self.specs.note(&note(name))?;
+        // What cannot be read begins anew.
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
+    }
+
+    /// Takes down what was done. That it cannot be is no reason for it to fail.
+    pub(super) fn tell(
+        &self,
+        name: &EnvironmentName,
+        deed: Deed,
+        record: Option<&Record>,
+        changes: Vec<String>,
+        error: Option<&Error>,
+    ) {
+        let by = record.filter(|_| deed == Deed::Up).map(|record| &record.by).filter(|by| !by.is_empty());
+        let event = EnvironmentEvent {
+            at: SystemClock::new().now(),
+            deed,
+            by: by.unwrap_or(&self.holder).clone(),
+            commit: record.and_then(|record| record.commit.clone()),
+            file: record.and_then(|record| record.file.clone()),
+            spec: record.map(|record| record.spec.clone()).filter(|spec| !spec.is_empty()),
+            changes,
+            error: error.cloned(),
+        };
+        let told = self.history(name).and_then(|mut all| {
+            all.push(event);
+            all.drain(..all.len().saturating_sub(KEPT));
+            self.specs.put_note(&note(name), serde_json::to_vec(&all).expect("plain data can be written as JSON"))
+        });
+        if let Err(error) = told {
+            tracing::warn!(environment = %name, %error, "the history has a gap");
+        }
+    }
+}
+
+/// A line for each component that does not stay as it is.
+pub(super) fn lines(plan: &Plan) -> Vec<String> {
+    let changed = plan.0.iter().filter(|planned| planned.change != Change::Keep);
+    changed.map(|planned| format!("{} {}: {}", planned.change, planned.component, planned.cause)).collect()
+}
+
+fn note(name: &EnvironmentName) -> String {
+    format!("{name}.history")
+}

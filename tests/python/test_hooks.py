@@ -1,0 +1,179 @@
+"""What runs before a version, hooks within instances, and who is notified: on the engine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cli_docker
+from cli_load import Load, assert_clean
+from cli_site import Site, until
+
+COMPOSE = """\
+name: NAME
+services:
+  db:
+    image: haddock-demo:c1
+    environment: { VERSION: db, ROWS: /data/rows }
+    expose: ["8080"]
+    volumes: ["books:/data"]
+    stop_grace_period: 2s
+  migrate:
+    image: "haddock-demo:${TAG}"
+    environment: { STORE: "STORED" }
+    command: [row, migrated]
+    links: [db]
+  web:
+    image: "haddock-demo:${TAG}"
+    environment: { STORE: "db:8080" }
+    links: [db]
+    expose: ["8080"]
+    stop_grace_period: 2s
+volumes: { books: {} }
+x-haddock:
+  entry: web:8080
+  ready: /health
+  session: { idle: 4s, ignore: [/health] }
+  release:
+    replicas: 2
+    ramp: [50%, 100%]
+    every: 2s
+    settle: 1s
+    before: migrate
+    hooks: { serving: [/app, row, serving], draining: [/app, row, draining] }
+  notify: ["http://127.0.0.1:PORT/hook/t0ken", "cat >> told"]
+"""
+
+pytestmark = pytest.mark.docker
+
+
+class Receiver:
+    """A server that is told things."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        told = self.told
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                told.append({"path": self.path, "key": self.headers["idempotency-key"], **json.loads(body)})
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def texts(self) -> list[str]:
+        return [each["text"] for each in self.told]
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    receiver = Receiver()
+    yield receiver
+    receiver.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, receiver: Receiver) -> Iterator[Site]:
+    """A place with a service whose database is shared, on the engine; its gateway and controller run."""
+    with cli_docker.place(tmp_path) as site:
+        write(site, receiver, "db:8080")
+        site.start("serve").says("gateway: clients at")
+        yield site
+
+
+def write(site: Site, receiver: Receiver, store: str) -> None:
+    name = f"ledger-{site.directory.name[-14:]}".replace("_", "-").lower().rstrip("-")[:40]
+    text = COMPOSE.replace("NAME", name).replace("STORED", store).replace("PORT", str(receiver.port))
+    (site.directory / "compose.yaml").write_text(text)
+
+
+def test_a_version_is_prepared_once_its_instances_are_told_and_everybody_hears_of_it(site: Site, receiver: Receiver) -> None:
+    site.ok("release", "--tag", "c1", "--wait", "settled")
+    load = Load(site, sessions=20)
+    site.ok("release", "--tag", "c2", "--wait", "settled")
+    summary = load.stop()
+    assert_clean(summary)
+    rows = until("both old instances are told", lambda: enough(site.get("/rows")[0]["rows"]))
+    # The migration has no version: it runs before there is an instance that belongs to one.
+    assert rows.count("migrated") == 2, rows
+    assert sorted(row for row in rows if row != "migrated") == ["draining-1"] * 2 + ["serving-1"] * 2 + ["serving-2"] * 2
+    assert rows[:3] == ["migrated", "serving-1", "serving-1"]
+    service = site.json("status")["service"]
+    until("the last news", lambda: f"{service}: version 2 has settled" in receiver.texts())
+    assert {each["path"] for each in receiver.told} == {"/hook/t0ken"}
+    assert len({each["key"] for each in receiver.told}) == len(receiver.told)
+    assert receiver.texts()[1] == f"{service}: version 1 has settled"
+    until("the command", lambda: (site.directory / "told").read_text().count("version 2 has settled") == 1)
+    history = site.ok("history", "--json").stdout
+    said = [json.loads(line) for line in history.splitlines()]
+    [first, _] = [each for each in said if each["kind"] == "before_ended"]
+    assert first["data"]["output"] == ["added row migrated"]
+    assert [each["data"]["hook"] for each in said if each["kind"] == "hook_ran"].count("serving") == 4
+    assert "t0ken" not in history and "t0ken" not in site.ok("status", "--json").stdout
+    until("what ran before is removed", lambda: not any("migrate" in name for name in names(site)))
+
+
+def test_a_migration_that_fails_leaves_everything_as_it_was(site: Site, receiver: Receiver) -> None:
+    site.ok("release", "--tag", "c1", "--wait", "settled")
+    write(site, receiver, "db:9")
+    failed = site.run("release", "--tag", "c2", "--wait", "settled")
+    assert failed.returncode != 0
+    assert "`migrate`" in failed.stderr and "cannot be asked" in failed.stderr, failed.stderr
+    assert "shop" not in failed.stderr
+    assert site.json("status")["known_good"] == 1
+    until("nothing of it is left", lambda: not any("migrate" in name for name in names(site)))
+    until("the news", lambda: any("was aborted" in text for text in receiver.texts()))
+
+
+def test_a_test_environment_is_prepared_as_a_version_is(site: Site) -> None:
+    name = f"pr-{site.directory.name[-14:]}".replace("_", "-").lower()
+    site.ok("up", "--name", name, "--tag", "c1")
+    again = json.loads(site.ok("up", "--name", name, "--tag", "c1", "--dry-run", "--json").stdout)
+    assert {each["change"] for each in again["changes"]} == {"keep"}
+    address = site.ok("port", "--name", name, "db", "8080").stdout.strip()
+    from test_production import call
+
+    assert call(address, "/rows")["rows"] == ["migrated"], "once"
+    site.ok("down", "--name", name, "--volumes")
+    events = [json.loads(line) for line in site.ok("history", "--name", name, "--json").stdout.splitlines()]
+    assert [each["deed"] for each in events] == ["up", "down"]
+    assert len(events[0]["changes"]) == 3 and events[0]["by"] == "tester@here"
+    told = site.ok("history", "--name", name, "--limit", "1").stdout
+    assert " down by " in told
+    never = site.run("history", "--name", "never")
+    assert never.returncode == 5 and "never was an environment `never`" in never.stderr, never
+
+
+def enough(rows: list[str]) -> list[str] | None:
+    return rows if rows.count("draining-1") == 2 else None
+
+
+def names(site: Site) -> list[str]:
+    """The names of the containers that there are."""
+    import subprocess
+
+    [journal] = cli_docker.journal_ids(site)
+    told = subprocess.run(
+        ["docker", "ps", "--all", "--format", "{{.Names}}", "--filter", f"label=haddock.journal={journal}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return told.stdout.split()
