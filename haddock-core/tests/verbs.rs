@@ -12,7 +12,7 @@ use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::locator::ServiceLocator as _;
 use haddock_core::locator::sim::SimLocator;
 use haddock_core::release::{Adoption, Event, Verb};
-use haddock_core::runtime::sim::SimRuntime;
+use haddock_core::runtime::sim::{SimImage, SimRuntime};
 use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, Share, SystemClock};
 use tokio::net::TcpListener;
 
@@ -135,4 +135,26 @@ async fn a_release_in_progress_is_attached_to_until_it_is_aborted() {
     let again = service.release(&spec("v1"), "me", None).await.expect("a request");
     assert!(!again.is_attached(), "that one is over");
     acting.stop().await.expect("nobody took over");
+}
+
+#[tokio::test]
+async fn an_abort_while_an_instance_is_launched_leaves_nothing() {
+    let clock = Arc::new(SystemClock::new());
+    let runtime = SimRuntime::new(clock.clone());
+    runtime.set_other_images(Some(SimImage::never_ready()));
+    let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
+    let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
+    let controller =
+        Controller::builder(Arc::new(runtime.clone()), Arc::new(locator), Arc::new(journal), SpecStore::memory())
+            .probing(Arc::new(runtime.clone()))
+            .build();
+    let service = controller.service(ServiceName::new("shop").expect("valid"));
+    let acting = service.act().await.expect("nobody else acts");
+    service.release(&spec("v1"), "me", None).await.expect("asked for");
+    service.wait_for(|state| !state.instances.is_empty()).await.expect("it is launched");
+    service.ask(Verb::Abort, "me").await.expect("there is a release");
+    let gone = service.wait_for(|state| state.instances.is_empty() && state.release.is_none());
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("in time").expect("a state");
+    assert_eq!(runtime.with(|engine, now| engine.containers(now).count()), 0);
+    acting.stop().await.expect("it acted");
 }

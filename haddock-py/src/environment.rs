@@ -128,7 +128,7 @@ impl Environments {
         let driver = house.driver.clone();
         let work = async move {
             let name = which.name()?;
-            let there = house.controller().environments().down(&name, volumes).await?;
+            let there = house.controller().down(&name, volumes).await?;
             Ok(json!({ "name": name, "was_there": there }))
         };
         driver.call(work, |py, down: Value| to_python(py, &down))
@@ -174,7 +174,7 @@ impl Environments {
         };
         let driver = house.driver.clone();
         let work = async move {
-            let pruned = house.controller().environments().prune(&policy, dry_run).await?;
+            let pruned = house.controller().prune(&policy, dry_run).await?;
             let plain = |it: Pruned| {
                 let mut plain = json!(it.verdict);
                 plain["name"] = json!(it.name);

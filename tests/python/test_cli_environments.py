@@ -82,6 +82,26 @@ def test_copies_side_by_side_know_nothing_of_each_other(site: Site) -> None:
     assert site.run("port", "--name", name(site, "one"), "web", "8080").returncode == 3
 
 
+def test_replicas_are_reached_under_one_name(site: Site) -> None:
+    (site.directory / "compose.yaml").write_text(COMPOSE.replace("    expose:", "    scale: 3\n    expose:").replace(
+        'links: ["store:db"]', 'links: ["store:db"]\n    environment: { CALLS: "db:8080", ADDRESS: 0.0.0.0 }'
+    ).replace('    environment: { ADDRESS: 0.0.0.0, VERSION: "${COPY:-none}", START_DELAY_MS: "${DELAY:-0}", PASSWORD: hunter2 }\n', ""))  # fmt: skip
+    up = site.json("up")
+    assert [it["name"] for it in up["components"]] == ["store", "store-2", "store-3", "web"]
+    address = site.ok("port", "web", "8080").strip()
+
+    def answered() -> str:
+        with urllib.request.urlopen(f"http://{address}/call", timeout=10) as answer:
+            return str(json.loads(answer.read())["calls"]["db"]["instance"])
+
+    assert len({answered() for _ in range(60)}) > 1, "more than one of them answers"
+    assert {it["change"] for it in site.json("up", "--dry-run")["changes"]} == {"keep"}
+    site.ok("down")
+    site.ok("up", "--only", "store")
+    assert len(cli_docker.containers(site)) == 3
+    assert site.json("diff") == {"differences": []}
+
+
 def test_three_processes_at_once_make_one(site: Site) -> None:
     ups = [site.start("up", "--json", "--name", name(site, "pr")) for _ in range(3)]
     assert [up.ends() for up in ups] == [0, 0, 0], [up.text for up in ups]

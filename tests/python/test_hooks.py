@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -123,12 +125,12 @@ def test_a_version_is_prepared_once_its_instances_are_told_and_everybody_hears_o
     assert len({each["key"] for each in receiver.told}) == len(receiver.told)
     assert receiver.texts()[1] == f"{service}: version 1 has settled"
     until("the command", lambda: (site.directory / "told").read_text().count("version 2 has settled") == 1)
-    history = site.ok("history", "--json").stdout
+    history = site.ok("history", "--json")
     said = [json.loads(line) for line in history.splitlines()]
     [first, _] = [each for each in said if each["kind"] == "before_ended"]
     assert first["data"]["output"] == ["added row migrated"]
     assert [each["data"]["hook"] for each in said if each["kind"] == "hook_ran"].count("serving") == 4
-    assert "t0ken" not in history and "t0ken" not in site.ok("status", "--json").stdout
+    assert "t0ken" not in history and "t0ken" not in site.ok("status", "--json")
     until("what ran before is removed", lambda: not any("migrate" in name for name in names(site)))
 
 
@@ -147,20 +149,18 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(site: Site, receiver
 def test_a_test_environment_is_prepared_as_a_version_is(site: Site) -> None:
     name = f"pr-{site.directory.name[-14:]}".replace("_", "-").lower()
     site.ok("up", "--name", name, "--tag", "c1")
-    again = json.loads(site.ok("up", "--name", name, "--tag", "c1", "--dry-run", "--json").stdout)
+    again = site.json("up", "--name", name, "--tag", "c1", "--dry-run")
     assert {each["change"] for each in again["changes"]} == {"keep"}
-    address = site.ok("port", "--name", name, "db", "8080").stdout.strip()
-    from test_production import call
-
-    assert call(address, "/rows")["rows"] == ["migrated"], "once"
+    address = site.ok("port", "--name", name, "db", "8080").strip()
+    with urllib.request.urlopen(f"http://{address}/rows", timeout=10) as answer:
+        assert json.loads(answer.read())["rows"] == ["migrated"], "once"
     site.ok("down", "--name", name, "--volumes")
-    events = [json.loads(line) for line in site.ok("history", "--name", name, "--json").stdout.splitlines()]
+    events = [json.loads(line) for line in site.ok("history", "--name", name, "--json").splitlines()]
     assert [each["deed"] for each in events] == ["up", "down"]
     assert len(events[0]["changes"]) == 3 and events[0]["by"] == "tester@here"
-    told = site.ok("history", "--name", name, "--limit", "1").stdout
-    assert " down by " in told
+    assert " down by " in site.ok("history", "--name", name, "--limit", "1")
     never = site.run("history", "--name", "never")
-    assert never.returncode == 5 and "never was an environment `never`" in never.stderr, never
+    assert never.returncode == 6 and "never was an environment `never`" in never.stderr, never
 
 
 def enough(rows: list[str]) -> list[str] | None:
@@ -169,8 +169,6 @@ def enough(rows: list[str]) -> list[str] | None:
 
 def names(site: Site) -> list[str]:
     """The names of the containers that there are."""
-    import subprocess
-
     [journal] = cli_docker.journal_ids(site)
     told = subprocess.run(
         ["docker", "ps", "--all", "--format", "{{.Names}}", "--filter", f"label=haddock.journal={journal}"],

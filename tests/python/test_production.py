@@ -336,4 +336,10 @@ def test_clients_wait_while_the_link_of_an_adopted_environment_is_switched(site:
         for client in clients:
             client.join()
         assert not failed, failed
-    site.ok("down", "--name", copy)
+    # It is an instance now: nobody ends it by mistake.
+    refused = site.run("down", "--name", copy)
+    assert refused.returncode == 5 and f"instance of `{service}`" in refused.stderr, refused.stderr
+    looked = [site.json("prune", "--idle", "--stop-after", "1ms")["environments"] for _ in range(3)]
+    [last] = [it for it in looked[-1] if it["name"] == copy]
+    assert last["verdict"] == "used" and service in last["why"], last
+    assert site.get("/rows")[0]["rows"] == ["theirs"]

@@ -133,6 +133,18 @@ pub enum ContainerState {
     Removing,
 }
 
+impl fmt::Display for ContainerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => f.write_str("never started"),
+            Self::Running => f.write_str("running"),
+            Self::Exited { out_of_memory: true, .. } => f.write_str("killed for want of memory"),
+            Self::Exited { code, .. } => write!(f, "ended with exit code {code}"),
+            Self::Removing => f.write_str("being removed"),
+        }
+    }
+}
+
 /// What a component's own health check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -282,6 +294,9 @@ pub struct Usage {
     pub callers: Option<Vec<IpAddr>>,
     /// The ids of commands that run within it beside its own.
     pub commands: Vec<String>,
+    /// The part of the time, in thousandths, in which the engine's health check ran lately: no more of a processor than
+    /// that is the check's own.
+    pub checking: u64,
 }
 
 /// Labels that a thing must all carry.

@@ -86,7 +86,12 @@ impl Tasks {
         }
         // What is to be stopped must not be launched behind the stop's back.
         let launch = match &task {
-            Task::Stop(id) => self.handles.remove(&Task::Launch(id.clone())),
+            Task::Stop(id) => {
+                let launch = Task::Launch(id.clone());
+                // It ends here, and nobody will report its end.
+                self.reports.remove(&launch);
+                self.handles.remove(&launch)
+            }
             _ => None,
         };
         self.runs += 1;

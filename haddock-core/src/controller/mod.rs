@@ -16,7 +16,7 @@
 //! | `launch` | an instance until it is ready, and what runs before one until it has ended |
 //! | `tell` | hooks within instances, and news for receivers |
 //! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
-//! | `link` | where an environment's links lead is switched, while its clients wait |
+//! | `front` | environments that were adopted as instances: their links are switched while clients wait, and they stay |
 //! | `promote` | a test environment becomes a version |
 //! | `follow` | the events of one release, told until it has ended |
 //! | `summary` | a service at one glance |
@@ -31,8 +31,8 @@ mod act;
 mod actor;
 mod adopt;
 mod follow;
+mod front;
 mod launch;
-mod link;
 mod observe;
 mod promote;
 mod recover;

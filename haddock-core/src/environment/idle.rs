@@ -15,8 +15,10 @@ use crate::time::Timestamp;
 
 /// Bytes a second below which traffic is taken for that of the components among themselves: keep-alives, health checks.
 const QUIET_BYTES: u64 = 1024;
-/// Processor time, in thousandths of one processor, below which a program is taken to wait.
+/// Processor time, in thousandths of one processor, below which a program is taken to wait, beside its health checks.
 const QUIET_CPU: u64 = 50;
+/// What health checks are believed to take at most, in the same unit: one that hangs must not hide what else goes on.
+const MOST_CHECKING: u64 = 500;
 
 /// When an environment that nobody uses ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct Activity {
     pub sessions: BTreeSet<String>,
     /// Whether any of its containers runs.
     pub running: bool,
+    /// The part of a processor, in thousandths, that its health checks take at most.
+    #[serde(default)]
+    pub checking: u64,
 }
 
 /// What is remembered of an environment between looks.
@@ -136,7 +141,7 @@ fn used(look: &Activity, last: Option<&Activity>) -> Option<String> {
         return Some(format!("{bytes} bytes a second go over its networks"));
     }
     let cpu = look.cpu.saturating_sub(last.cpu) / 1000 / elapsed;
-    if cpu > QUIET_CPU {
+    if cpu > QUIET_CPU + look.checking.min(MOST_CHECKING) {
         return Some(format!("it uses {} % of a processor", cpu / 10));
     }
     None
@@ -154,7 +159,15 @@ mod tests {
     }
 
     fn look(seconds: u64) -> Activity {
-        Activity { at: at(seconds), cpu: 0, bytes: 0, connections: 0, sessions: BTreeSet::new(), running: true }
+        Activity {
+            at: at(seconds),
+            cpu: 0,
+            bytes: 0,
+            connections: 0,
+            sessions: BTreeSet::new(),
+            running: true,
+            checking: 0,
+        }
     }
 
     #[test]
@@ -203,6 +216,14 @@ mod tests {
         memory.judge(Some(look(0)), at(0), &POLICY);
         let noise = Activity { cpu: 1_000_000_000, bytes: 30_000, ..look(60) };
         assert!(matches!(memory.judge(Some(noise), at(60), &POLICY), IdleVerdict::Stop { .. }));
+        // Checks that take a fifth of the time may take a fifth of a processor, and no more.
+        for (cpu, checking, idle) in [(14, 200, true), (14, 0, false), (16, 200, false), (40, 5_000, false)] {
+            let mut memory = Memory::new(at(0));
+            memory.judge(Some(look(0)), at(0), &POLICY);
+            let noise = Activity { cpu: cpu * 1_000_000_000, checking, ..look(60) };
+            let verdict = memory.judge(Some(noise), at(60), &POLICY);
+            assert_eq!(matches!(verdict, IdleVerdict::Stop { .. }), idle, "{cpu} s, {checking}: {verdict:?}");
+        }
     }
 
     #[test]

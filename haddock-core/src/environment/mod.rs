@@ -13,6 +13,8 @@ mod plan;
 #[cfg(feature = "controller")]
 pub mod probe;
 mod production;
+#[cfg(feature = "controller")]
+mod replicas;
 mod settings;
 mod side_by_side;
 mod spec;

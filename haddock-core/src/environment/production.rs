@@ -38,6 +38,12 @@ impl EnvironmentSpec {
             return wrong(format!("`x-haddock.production` leaves out `{}`, which takes the traffic", entry.component));
         }
         spec.components.retain(|name, _| !gone.contains(name));
+        // What is not there runs nothing, neither before a version nor within an instance.
+        spec.hooks.retain(|_, hook| !hook.component.as_ref().is_some_and(|component| gone.contains(component)));
+        if let Some(settings) = &mut spec.settings {
+            settings.release.hooks.retain(|hook| spec.hooks.contains_key(hook));
+            settings.release.before.take_if(|before| gone.contains(&before.component));
+        }
         for (name, component) in &mut spec.components {
             // What it reached by the other's own name it reaches so still.
             let reached: Vec<ComponentName> = component.depends_on.keys().cloned().collect();
@@ -104,6 +110,29 @@ x-haddock:
         assert_eq!(spec.in_production().expect("again"), spec, "it is applied once");
         assert_eq!(spec.shared().components.keys().map(ComponentName::as_str).collect::<Vec<_>>(), ["audit"]);
         assert!(tested.components.contains_key("db"), "tests have what they had");
+    }
+
+    #[test]
+    fn what_is_left_out_runs_nothing_before_or_within() {
+        let text = FILE.replace(
+            "x-haddock:",
+            "  migrate: { image: 'shop:${TAG}', links: [db] }
+  worker: { image: 'shop:${TAG}' }
+x-haddock:
+  release:
+    before: migrate
+    hooks: { serving: 'true', draining: { component: worker, command: 'true' } }",
+        );
+        let told = |text: &str| {
+            let options =
+                ResolveOptions { tag: Some("1".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
+            let file = ComposeFile::parse("compose.yaml", text).expect("YAML");
+            let spec = file.resolve(&options).expect("good").spec.in_production().expect("good");
+            let release = spec.service().expect("a service").release.clone();
+            (release.before.map(|before| before.component.to_string()), release.hooks.len(), spec.hooks.len())
+        };
+        assert_eq!(told(&text), (Some("migrate".to_owned()), 2, 2));
+        assert_eq!(told(&text.replace("without: [mail]", "without: [mail, migrate, worker]")), (None, 1, 1));
     }
 
     #[test]

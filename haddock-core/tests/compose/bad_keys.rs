@@ -36,14 +36,11 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("pull policy", component("pull_policy: daily")),
         ("env_file format", component("env_file: [{ path: a.env, required: false, format: raw }]")),
         ("host", settings("host: shop.example.com")),
-        ("notify", settings("notify: [\"https://example.com\"]")),
         ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
         ("session cookie", settings("session: { cookie: JSESSIONID, idle: 30m }")),
         ("session short", settings("session: JSESSIONID")),
         ("ramp auto", settings("release: { ramp: auto }")),
         ("tolerate", settings("release: { tolerate: 1% }")),
-        ("before", settings("release: { before: migrate }")),
-        ("hooks", settings("release: { hooks: { serving: x } }")),
         ("by client", settings("release: { by: client }")),
     ];
     for (name, text) in &cases {

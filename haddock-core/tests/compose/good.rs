@@ -1,9 +1,10 @@
 //! Files that are taken, and what they come to.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Variables};
-use haddock_core::environment::{EnvironmentSpec, Queue};
+use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Variables};
+use haddock_core::environment::{EnvironmentSpec, Hook, HookCommand, Queue};
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, ErrorKind, Share};
 
@@ -122,6 +123,55 @@ fn every_setting() {
          queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s",
     );
     insta::assert_debug_snapshot!(resolve(&text, &environment()).spec.settings.expect("a service"));
+}
+
+#[test]
+fn whom_a_release_tells() {
+    let text = "
+services:
+  web: { image: 'shop:${TAG}', expose: [80] }
+  worker: { image: 'shop:${TAG}' }
+  migrate: { image: 'tools:1', healthcheck: { test: [CMD, x], interval: 1s, start_interval: 2s } }
+  mail: { image: mail, healthcheck: { test: [CMD, x] } }
+x-haddock:
+  entry: web:80
+  health_interval: 20s
+  release:
+    before: { component: migrate, within: 5m }
+    hooks:
+      serving: curl localhost | cat
+      draining: { component: worker, command: [stop, -a], within: 3s }
+  notify: [' https://example.com/x ', logger -t release]
+";
+    let options = ResolveOptions { tag: Some("1".into()), purpose: Purpose::Release, ..environment() };
+    let resolved = resolve(text, &options);
+    assert_eq!(resolved.reasons["migrate"], Reason::Before);
+    let spec = resolved.spec;
+    let settings = spec.service().expect("a service");
+    let before = settings.release.before.clone().expect("given");
+    assert_eq!((before.component.as_str(), before.within.as_secs()), ("migrate", 300));
+    let hook = |hook: Hook| {
+        let HookCommand { component, command, within } = spec.hooks[&hook].clone();
+        let words: Vec<String> = command.iter().map(|word| word.expose().to_owned()).collect();
+        (component.map(|name| name.to_string()), words, within.as_secs())
+    };
+    let shell = ["/bin/sh", "-c", "curl localhost | cat"].map(str::to_owned).to_vec();
+    assert_eq!(hook(Hook::Serving), (None, shell, 30));
+    assert_eq!(hook(Hook::Draining), (Some("worker".into()), vec!["stop".into(), "-a".into()], 3));
+    let receivers: Vec<&str> = spec.notify.iter().map(|receiver| receiver.text().expose()).collect();
+    assert_eq!((receivers, settings.notify), (vec!["https://example.com/x", "logger -t release"], 2));
+    let members: Vec<String> = spec.of_instance().iter().map(ToString::to_string).collect();
+    assert_eq!(members, ["web", "worker"], "what runs before is part of no instance");
+    // Only an environment by itself is looked at less often.
+    let intervals = |options: &ResolveOptions| -> Vec<(Option<Duration>, Option<Duration>)> {
+        let spec = resolve(text, options).spec;
+        let checks = ["migrate", "mail"].map(|name| spec.components[name].health_check.clone().expect("given"));
+        checks.map(|check| (check.interval, check.start_interval)).to_vec()
+    };
+    let seconds = |seconds: u64| Some(Duration::from_secs(seconds));
+    assert_eq!(intervals(&options), [(seconds(1), seconds(2)), (None, None)]);
+    let alone = ResolveOptions { purpose: Purpose::Environment, ..options };
+    assert_eq!(intervals(&alone), [(seconds(20), seconds(20)), (seconds(30), None)]);
 }
 
 #[test]
@@ -270,7 +320,7 @@ fn a_thousand_components_in_a_chain_are_soon_sorted_out() {
     let chain: String = (0..999).map(link).collect();
     let text = format!("services:\n{chain}  c999: {{ image: \"a:${{TAG}}\" }}\nx-haddock: {{ entry: \"c0:80\" }}\n");
     let resolved = resolve(&text, &release());
-    assert!(resolved.reasons.values().all(haddock_core::environment::compose::Reason::is_versioned));
+    assert!(resolved.reasons.values().all(Reason::is_versioned));
     let circle = text.replace("a:${TAG}\"", "a:1\", links: [c0]");
     let errors = super::check(&circle, &environment()).expect_err("a circle");
     assert!(errors[0].message().starts_with("components wait for each other: `c0` → `c1` → `c2`"));

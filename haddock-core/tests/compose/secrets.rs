@@ -68,6 +68,24 @@ fn no_debug_shows_the_value_of_a_variable() {
 }
 
 #[test]
+fn whom_a_release_tells_is_not_shown() {
+    let text = "name: shop
+services: { web: { image: 'shop:${TAG}', expose: ['80'] } }
+x-haddock:
+  entry: web:80
+  release: { hooks: { serving: 'curl -u $S localhost' } }
+  notify: ['https://chat.example.com/$S', 'mail -s $S ops']
+";
+    let variables: Variables = [("S", SECRET), ("TAG", "1")].into_iter().collect();
+    let file = ComposeFile::parse("shop/compose.yaml", text).expect("YAML");
+    let resolved = file.resolve(&ResolveOptions { variables, ..ResolveOptions::default() }).expect("valid");
+    assert_eq!(resolved.spec.notify[0].text().expose(), format!("https://chat.example.com/{SECRET}"));
+    let shown: Vec<String> = resolved.spec.notify.iter().map(ToString::to_string).collect();
+    let settings = serde_json::to_string(resolved.spec.service().expect("a service")).expect("plain data");
+    assert!(!format!("{resolved:?} {file:?} {shown:?} {settings}").contains(SECRET));
+}
+
+#[test]
 fn yaml_errors_do_not_quote_values() {
     for text in [
         "a: hunter2!: x\n",

@@ -197,6 +197,7 @@ impl Scene {
             }
             Action::Apply { .. } | Action::Close { .. } | Action::Evict { .. } => return,
             Action::Stop { instance } | Action::RemoveStray { instance } => {
+                self.tasks.remove(&Task::Launch(instance.clone()));
                 let ours =
                     |container: &&haddock_core::container::Container| container.instance() == Some(instance.clone());
                 let found: Vec<_> = self.engine.containers(now).filter(ours).map(|it| it.id.clone()).collect();

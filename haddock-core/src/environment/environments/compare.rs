@@ -39,7 +39,7 @@ impl Environments {
         let environment = self.get(name).await?;
         let (record, known) = self.known(name)?;
         let now = with_links(&known, &record.links);
-        let mut found = differences(&now, spec);
+        let mut found = differences(&now, &spec.expanded()?.spec);
         let wanted = with_needs(&known, &record.only);
         for component in &wanted {
             let path = format!("live.{component}");
@@ -56,7 +56,7 @@ impl Environments {
             let is_done = matches!(container.state, ContainerState::Exited { code: 0, .. })
                 && now.components[component].expose.is_empty();
             if !(container.is_running() || is_done) {
-                found.push(tell("state", "running".to_owned(), format!("{:?}", container.state).to_lowercase()));
+                found.push(tell("state", "running".to_owned(), container.state.to_string()));
             }
             if record.live.contains(component) || !self.is_from(&now, component, container) {
                 found.push(tell("made from", "what its file says".to_owned(), "something else".to_owned()));

@@ -338,7 +338,13 @@ fn addresses(container: &Container) -> BTreeSet<IpAddr> {
 fn and_back(error: Error, back: Result<()>) -> Error {
     let (kind, tail) = (error.kind(), error.log_tail().to_vec());
     match back {
-        Ok(()) => Error::new(kind, format!("{}; the old link is back", error.message())).with_log_tail(tail),
+        Ok(()) => {
+            let told = Error::new(kind, format!("{}; the old link is back", error.message())).with_log_tail(tail);
+            match error.hint() {
+                Some(hint) => told.with_hint(hint),
+                None => told,
+            }
+        }
         Err(back) => {
             Error::new(kind, format!("{}; and the old link could not be brought back: {back}", error.message()))
                 .with_hint("bring the environment up again")

@@ -164,7 +164,8 @@ impl Environments {
     /// # Errors
     /// As [`up`](Self::up).
     pub async fn plan(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Plan> {
-        self.prepare(name, spec, options).await.map(|prepared| prepared.plan)
+        let (spec, options) = expanded(spec, options)?;
+        self.prepare(name, &spec, &options).await.map(|prepared| prepared.plan)
     }
 
     /// Brings the environment to what the specification says, and waits until all of it is ready: healthy, where a
@@ -179,6 +180,7 @@ impl Environments {
     /// of the log and what the health check said; [`NameTaken`](ErrorKind::NameTaken) if somebody else has one of that
     /// name on this engine; [`PortTaken`](ErrorKind::PortTaken).
     pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
+        let (spec, options) = &expanded(spec, options)?;
         let _turn = self.locks.take(name).await?;
         let prepared = self.prepare(name, spec, options).await?;
         let before = prepared.record.clone();
@@ -475,4 +477,20 @@ fn environment(name: EnvironmentName, containers: Vec<Container>) -> Environment
     let (by, commit, file) = (said(label::BY), said(label::COMMIT), said(label::FILE));
     let named = containers.into_iter().filter_map(|container| Some((container.component()?, container)));
     Environment { name, components: named.collect(), by, commit, file }
+}
+
+/// With a component for each replica, in what is asked for too. What its service is made from stays as it is.
+fn expanded(spec: &EnvironmentSpec, options: &UpOptions) -> Result<(EnvironmentSpec, UpOptions)> {
+    let mut options = options.clone();
+    let expanded = spec.expanded()?;
+    if !expanded.copies.is_empty() {
+        let named = expanded.named(&options.only);
+        if let (true, Some(none)) = (named.is_empty(), options.only.first()) {
+            return Err(Error::new(ErrorKind::ComposeFile, format!("component `{none}` is to have no container"))
+                .with_hint("give it `replicas` of 1 or more"));
+        }
+        options.only = named;
+        options.for_service.get_or_insert_with(|| spec.clone());
+    }
+    Ok((expanded.spec, options))
 }

@@ -1,6 +1,6 @@
 //! Ending environments that nobody uses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,12 +77,26 @@ impl Environments {
     /// # Errors
     /// The runtime's, and those of [`claim`](Self::claim).
     pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
+        self.prune_but(policy, dry_run, &BTreeMap::new()).await
+    }
+
+    /// As [`prune`](Self::prune), but for those that are in use for a reason that no look at them shows.
+    pub(crate) async fn prune_but(
+        &self,
+        policy: &IdlePolicy,
+        dry_run: bool,
+        used: &BTreeMap<EnvironmentName, String>,
+    ) -> Result<Vec<Pruned>> {
         let mut all = Vec::new();
         for environment in self.list().await? {
             if environment.name.as_str().ends_with("-shared") {
                 continue;
             }
             let name = environment.name.clone();
+            if let Some(why) = used.get(&name) {
+                all.push(Pruned { name, verdict: IdleVerdict::Used { why: why.clone() } });
+                continue;
+            }
             let verdict = self.look_at(&environment, policy, dry_run).await?;
             if !dry_run {
                 match &verdict {
@@ -124,17 +138,18 @@ impl Environments {
         let uid = InstanceId::of_environment(&self.journal, &environment.name);
         let networks = self.runtime.networks(&Selector::environment(&self.journal, &uid)).await.ok()?;
         let running: Vec<&Container> = environment.components.values().filter(|it| it.is_running()).collect();
-        let (mut cpu, mut bytes, mut connections) = (0, 0, 0);
+        let (mut cpu, mut bytes, mut connections, mut checking) = (0, 0, 0, 0);
         let mut sessions = BTreeSet::new();
         for container in &running {
-            let Usage { cpu: used, received, sent, callers, commands } =
+            let Usage { cpu: used, received, sent, callers, commands, checking: checks } =
                 self.runtime.usage(&container.id).await.ok()?;
             cpu += used;
+            checking += checks;
             bytes += received + sent;
             connections += callers?.iter().filter(|caller| is_outside(**caller, &networks)).count();
             sessions.extend(commands);
         }
-        Some(Activity { at: clock.now(), cpu, bytes, connections, sessions, running: !running.is_empty() })
+        Some(Activity { at: clock.now(), cpu, bytes, connections, sessions, running: !running.is_empty(), checking })
     }
 
     /// Stops what runs, those first that need others.

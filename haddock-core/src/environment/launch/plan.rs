@@ -103,11 +103,6 @@ impl LaunchPlan {
             // The entry's port comes first: a runtime that tells a process one port tells it this one.
             expose.sort_by_key(|port| *port != entry.port);
         }
-        if component.replicas.is_some_and(|replicas| replicas != 1) {
-            let message = format!("component `{name}` has `replicas`, and an environment has one container of each");
-            return Err(Error::new(ErrorKind::NotSupported, message)
-                .with_hint("remove it; several instances of a service are `x-haddock.release.replicas`"));
-        }
         let mut options = component.options.clone();
         for space in [&mut options.ipc, &mut options.pid, &mut options.uts] {
             if let Some(other) = space.as_deref().and_then(|space| space.strip_prefix("service:")) {

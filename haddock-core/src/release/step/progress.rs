@@ -235,7 +235,9 @@ impl Work<'_> {
         }
         // What is not known changes no phase: a stage does not end, and nothing settles, while nobody can see.
         let seen = self.containers.is_some() && self.reports.is_some();
-        release.held_since.filter(|_| asked && in_force && seen)
+        // Nor while an instance has not been told that it serves.
+        let held_since = release.held_since.filter(|_| asked && in_force && seen);
+        held_since.filter(|_| self.state.instances_of(version).all(|(_, instance)| instance.hook.is_none()))
     }
 
     /// Whether a time that is held until `end` is over: paused, it is not; advanced, it is.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bollard::exec::StartExecResults;
-use bollard::models::ExecConfig;
+use bollard::models::{BollardDate, ExecConfig, HealthcheckResult};
 use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
 use futures_util::StreamExt;
 use procfs::net::TcpState;
@@ -35,6 +35,17 @@ fn callers(pid: i32, container: &str) -> Option<Vec<IpAddr>> {
     let open = entries.iter().filter(|it| it.state == TcpState::Established);
     let called = open.filter(|it| listening.contains(&it.local_address.port()));
     Some(called.map(|it| it.remote_address.ip().to_canonical()).collect())
+}
+
+/// The part of the time, in thousandths, in which one of these checks ran, from the first to the last.
+fn checking(log: &[HealthcheckResult]) -> Option<u64> {
+    let at = |date: &Option<BollardDate>| date.as_ref()?.parse::<jiff::Timestamp>().ok();
+    let runs: Vec<(jiff::Timestamp, jiff::Timestamp)> =
+        log.iter().filter_map(|check| Some((at(&check.start)?, at(&check.end)?))).collect();
+    let whole = runs.last()?.0.duration_since(runs.first()?.0).as_millis();
+    // The last begins another period, which is not over.
+    let ran: i128 = runs[..runs.len() - 1].iter().map(|(start, end)| end.duration_since(*start).as_millis()).sum();
+    u64::try_from(ran * 1000 / whole.max(1)).ok()
 }
 
 impl DockerRuntime {
@@ -84,8 +95,28 @@ impl DockerRuntime {
         let inspected = self.client.docker.inspect_container(&container.0, None::<InspectContainerOptions>);
         let inspected = self.client.read(&what, inspected).await?;
         usage.commands = inspected.exec_ids.unwrap_or_default();
+        let health = inspected.state.as_ref().and_then(|state| state.health.as_ref()?.log.as_ref());
+        usage.checking = health.and_then(|log| checking(log)).unwrap_or(0);
         let pid = inspected.state.and_then(|state| state.pid).filter(|pid| self.local && *pid > 0);
         usage.callers = pid.and_then(|pid| callers(i32::try_from(pid).ok()?, &container.0));
         Ok(usage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(start: &str, end: &str) -> HealthcheckResult {
+        let at = |time: &str| Some(format!("2026-11-27T06:00:{time}Z"));
+        HealthcheckResult { start: at(start), end: at(end), ..HealthcheckResult::default() }
+    }
+
+    #[test]
+    fn checks_take_their_part_of_the_time_between_them() {
+        assert_eq!(checking(&[]), None);
+        assert_eq!(checking(&[check("01", "02")]), Some(0), "it is not known when the next begins");
+        let log = [check("01.000", "01.200"), check("02.200000001", "02.400"), check("03.400", "03.900")];
+        assert_eq!(checking(&log), Some(166));
     }
 }

@@ -1,5 +1,6 @@
-//! Switching links of an environment that a locator sends clients to.
+//! Environments that a locator sends clients to, because they were adopted as instances of services.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use async_trait::async_trait;
 
 use super::{Controller, Ports};
 use crate::environment::Target;
-use crate::environment::environments::{Door, Environment, Switch, Switched};
+use crate::environment::environments::{Door, Environment, Pruned, Switch, Switched};
+use crate::environment::idle::IdlePolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, ServiceName};
@@ -37,6 +39,45 @@ impl Controller {
         let environments = self.environments();
         let front = self.front_of(&environments.get(name).await?).await?;
         environments.link(name, component, target, how, front.as_ref().map(|front| front as &dyn Door)).await
+    }
+
+    /// As [`Environments::down`](crate::environment::environments::Environments::down), but what was adopted as an
+    /// instance stays while it is one.
+    ///
+    /// # Errors
+    /// Those of [`Environments::down`](crate::environment::environments::Environments::down), among them
+    /// [`Busy`](ErrorKind::Busy) if it is an instance of a service.
+    pub async fn down(&self, name: &EnvironmentName, volumes: bool) -> Result<bool> {
+        let environments = self.environments();
+        let front = match environments.get(name).await {
+            Ok(environment) => self.front_of(&environment).await?,
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        match front {
+            None => environments.down(name, volumes).await,
+            Some(Front { service, .. }) => {
+                let message = format!("environment `{name}` was adopted as an instance of `{service}`, and may have clients");
+                Err(Error::new(ErrorKind::Busy, message)
+                    .with_hint("release a version of it: when nothing is left on what was adopted, the history says so"))
+            }
+        }
+    }
+
+    /// As [`Environments::prune`](crate::environment::environments::Environments::prune), but what was adopted as an
+    /// instance is never ended, however quiet it is.
+    ///
+    /// # Errors
+    /// Those of [`Environments::prune`](crate::environment::environments::Environments::prune), and the journal's.
+    pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
+        let environments = self.environments();
+        let mut serving = BTreeMap::new();
+        for environment in environments.list().await? {
+            if let Some(front) = self.front_of(&environment).await? {
+                serving.insert(environment.name.clone(), format!("it is an instance of `{}`", front.service));
+            }
+        }
+        environments.prune_but(policy, dry_run, &serving).await
     }
 
     /// The locators' side of an environment: of the service as whose instance it was adopted.

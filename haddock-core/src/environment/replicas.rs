@@ -1,0 +1,172 @@
+//! Components of which an environment has several. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Component, DEFAULT_NETWORK, EnvironmentSpec};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::ComponentName;
+
+/// An environment of which each component has one container, and what each component with `replicas` has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expanded {
+    pub(crate) spec: EnvironmentSpec,
+    /// The components in its place, itself among them; none, where it was to have none.
+    pub(crate) copies: BTreeMap<ComponentName, Vec<ComponentName>>,
+}
+
+impl EnvironmentSpec {
+    /// With a component of its own for each replica: `web` of three becomes `web`, `web-2` and `web-3`. All of them are
+    /// reached under the names of the first, and what waits for it waits for each.
+    ///
+    /// # Errors
+    /// [`ComposeFile`](ErrorKind::ComposeFile) if the others' names are taken, or they would claim what there is once.
+    pub(crate) fn expanded(&self) -> Result<Expanded> {
+        let mut spec = self.clone();
+        let mut copies = BTreeMap::new();
+        for (name, component) in &self.components {
+            let Some(replicas) = component.replicas.filter(|replicas| *replicas != 1) else { continue };
+            check(self, name, component, replicas)?;
+            let names = (1..=replicas).map(|number| match number {
+                1 => Ok(name.clone()),
+                _ => ComponentName::new(format!("{name}-{number}")),
+            });
+            let names: Vec<ComponentName> = names.collect::<Result<_>>()?;
+            if let Some(taken) = names.iter().skip(1).find(|name| self.components.contains_key(*name)) {
+                return Err(wrong(
+                    format!("the replicas of `{name}` would be called as component `{taken}` is"),
+                    "give one of them another name",
+                ));
+            }
+            spec.components.remove(name);
+            let one = Component { replicas: None, ..component.clone() };
+            spec.components.insert(name.clone(), one.clone());
+            for other in names.iter().skip(1) {
+                spec.components.insert(other.clone(), called_like(one.clone(), name));
+            }
+            if names.is_empty() {
+                spec.components.remove(name);
+            }
+            copies.insert(name.clone(), names);
+        }
+        for component in spec.components.values_mut() {
+            reach_all(component, &copies);
+        }
+        Ok(Expanded { spec, copies })
+    }
+}
+
+impl Expanded {
+    /// The components that are meant by these names.
+    pub(crate) fn named(&self, names: &BTreeSet<ComponentName>) -> BTreeSet<ComponentName> {
+        let copies = |name: &ComponentName| self.copies.get(name).cloned().unwrap_or_else(|| vec![name.clone()]);
+        names.iter().flat_map(copies).collect()
+    }
+}
+
+fn wrong(message: String, hint: &str) -> Error {
+    Error::new(ErrorKind::ComposeFile, message).with_hint(hint)
+}
+
+fn check(spec: &EnvironmentSpec, name: &ComponentName, component: &Component, replicas: u32) -> Result<()> {
+    if replicas == 0 && spec.entry().is_some_and(|entry| entry.component == *name) {
+        return Err(wrong(
+            format!("`{name}` takes the traffic, and is to have no container"),
+            "let it have one at least, or name another entry",
+        ));
+    }
+    if replicas > 1 && component.container_name.is_some() {
+        return Err(wrong(
+            format!("`{name}` has `container_name`, which only one of its {replicas} containers can have"),
+            "remove `container_name`",
+        ));
+    }
+    match component.ports.iter().find_map(|port| port.host) {
+        Some(port) if replicas > 1 => Err(wrong(
+            format!("`{name}` claims port {port} of the host, which only one of its {replicas} containers can have"),
+            "leave the host's port out, so that each gets one of its own",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Another of the same, reached under its name as well.
+fn called_like(mut other: Component, name: &ComponentName) -> Component {
+    if other.network_mode.is_none() {
+        if other.networks.is_empty() {
+            other.networks.entry(DEFAULT_NETWORK.to_owned()).or_default();
+        }
+        for endpoint in other.networks.values_mut() {
+            endpoint.aliases.push(name.to_string());
+            // An address is the first one's.
+            (endpoint.ipv4_address, endpoint.ipv6_address, endpoint.mac_address) = (None, None, None);
+        }
+    }
+    other
+}
+
+/// Lets what needs one of several need each.
+fn reach_all(component: &mut Component, copies: &BTreeMap<ComponentName, Vec<ComponentName>>) {
+    let links = std::mem::take(&mut component.links).into_iter();
+    component.links = links
+        .flat_map(|link| match copies.get(&link.component) {
+            None => vec![link],
+            Some(all) => all.iter().map(|name| super::Link { component: name.clone(), ..link.clone() }).collect(),
+        })
+        .collect();
+    for (name, all) in copies {
+        let Some(dependency) = component.depends_on.remove(name) else { continue };
+        component.depends_on.extend(all.iter().map(|other| (other.clone(), dependency)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::compose::{ComposeFile, ResolveOptions};
+
+    fn expanded(services: &str) -> Result<Expanded> {
+        let text = format!("name: shop\nservices:\n{services}x-haddock: {{ entry: 'web:80' }}\n");
+        let file = ComposeFile::parse("compose.yaml", &text).expect("YAML");
+        file.resolve(&ResolveOptions::default()).expect("good").spec.expanded()
+    }
+
+    #[test]
+    fn each_replica_is_a_component_and_all_are_reached_under_one_name() {
+        let expanded = expanded(
+            "  web: { image: web, links: ['worker:jobs', none], depends_on: { worker: { condition: service_healthy } } }
+  worker: { image: worker, scale: 3, networks: { default: { ipv4_address: 10.1.2.3 } }, healthcheck: { test: [CMD, x] } }
+  none: { image: none, scale: 0 }
+",
+        )
+        .expect("good");
+        let names: Vec<&str> = expanded.spec.components.keys().map(ComponentName::as_str).collect();
+        assert_eq!(names, ["web", "worker", "worker-2", "worker-3"]);
+        let web = &expanded.spec.components["web"];
+        let links: Vec<String> = web.links.iter().map(|link| format!("{}:{}", link.component, link.alias)).collect();
+        assert_eq!(links, ["worker:jobs", "worker-2:jobs", "worker-3:jobs"]);
+        assert_eq!(
+            web.depends_on.keys().map(ComponentName::as_str).collect::<Vec<_>>(),
+            ["worker", "worker-2", "worker-3"]
+        );
+        let other = ComponentName::new("worker-2").expect("valid");
+        assert_eq!(expanded.spec.aliases(&other), ["jobs", "worker-2"]);
+        let endpoint = &expanded.spec.components[&other].networks["default"];
+        assert_eq!((&endpoint.aliases[..], endpoint.ipv4_address), (&["worker".to_owned()][..], None));
+        let meant = expanded.named(&["worker", "web"].map(|name| ComponentName::new(name).expect("valid")).into());
+        assert_eq!(meant.len(), 4);
+        assert_eq!(expanded.spec.expanded().expect("again").spec, expanded.spec, "it is done once");
+    }
+
+    #[test]
+    fn what_there_is_once_cannot_be_had_by_several() {
+        for (services, why) in [
+            ("  web: { image: web, ports: ['80:80'], scale: 2 }\n", "claims port 80"),
+            ("  web: { image: web, container_name: one, scale: 2 }\n", "`container_name`"),
+            ("  web: { image: web, scale: 0 }\n", "takes the traffic"),
+            ("  web: { image: web, scale: 2 }\n  web-2: { image: web }\n", "component `web-2`"),
+        ] {
+            let error = expanded(services).expect_err(why);
+            assert!(error.message().contains(why) && error.hint().is_some(), "{error:?}");
+        }
+    }
+}
