@@ -57,9 +57,11 @@ impl Controller {
         match front {
             None => environments.down(name, volumes).await,
             Some(Front { service, .. }) => {
-                let message = format!("environment `{name}` was adopted as an instance of `{service}`, and may have clients");
-                Err(Error::new(ErrorKind::Busy, message)
-                    .with_hint("release a version of it: when nothing is left on what was adopted, the history says so"))
+                let message =
+                    format!("environment `{name}` was adopted as an instance of `{service}`, and may have clients");
+                Err(Error::new(ErrorKind::Busy, message).with_hint(
+                    "release a version of it: when nothing is left on what was adopted, the history says so",
+                ))
             }
         }
     }

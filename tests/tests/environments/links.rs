@@ -249,7 +249,7 @@ async fn the_history_says_what_was_done_and_outlives_the_environment() {
     well.link(&place.pr, &place.db, target("books/db"), Switch::Restart, None).await.expect("switched");
     let asked = UpOptions { by: "ci@7".to_owned(), commit: Some("3f2a1bc-dirty".to_owned()), ..UpOptions::default() };
     well.up(&place.pr, &place.shop, &asked).await.expect("up");
-    place.runtime.add_image("web", SimImage::ending(Duration::ZERO, Duration::ZERO, 3));
+    place.runtime.add_image("web:latest", SimImage::ending(Duration::ZERO, Duration::ZERO, 3));
     let other = spec(&SHOP.replace("links: [app]", "links: [app], command: other"));
     well.up(&place.pr, &other, &asked).await.expect_err("it ends");
     assert!(well.down(&place.pr, false).await.expect("down"));

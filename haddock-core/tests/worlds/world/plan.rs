@@ -196,16 +196,20 @@ impl Plan {
         }
         let deadline = dice.chance(tuning.deadlines).then(|| Duration::from_millis(dice.within(1_000..8_000)));
         let supersede = !tuning.only_releases && dice.chance(40);
+        let replicas = dice.weighted(&[(3, 1), (2, 2), (1, 3)]);
+        let settle = Duration::from_millis(dice.within(1_000..3_001));
+        // One in five, by chance enough.
+        let hooks = settle.as_millis().is_multiple_of(5);
         ReleaseSettings {
-            replicas: dice.weighted(&[(3, 1), (2, 2), (1, 3)]),
+            replicas,
             ramp,
-            settle: Duration::from_millis(dice.within(1_000..3_001)),
+            settle,
             drain: Drain { evict_after: deadline },
             queue: if supersede { Queue::Supersede } else { Queue::Newest },
             max_versions: dice.weighted(&[(1, 2), (1, 3), (2, 4)]),
             unresponsive_for: Duration::from_millis(dice.within(2_000..4_001)),
             before: None,
-            hooks: if dice.chance(40) { [Hook::Serving, Hook::Draining].into() } else { Default::default() },
+            hooks: if hooks { [Hook::Serving, Hook::Draining].into() } else { Default::default() },
         }
     }
 }

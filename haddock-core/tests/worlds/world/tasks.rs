@@ -353,7 +353,7 @@ impl World {
         result.map(|()| TaskResult::Done)
     }
 
-    /// A hook runs where the instance does, and now and then it fails.
+    /// A hook runs where the instance does, and where things fail it does, now and then.
     fn land_hook(&mut self, instance: &InstanceId) -> Result<TaskResult, Error> {
         let (now, journal) = (self.time(), self.journal_id.clone());
         let ours = |container: &Container| {
@@ -361,7 +361,8 @@ impl World {
         };
         let runs = self.engine.containers(now).any(ours);
         self.meet(if runs { "hook" } else { "hook of an instance that is gone" });
-        if !runs || (self.is_unfair() && self.dice.chance(self.plan.unreliable)) {
+        let fails = self.tuning.fault_every > 0 && self.is_unfair() && self.dice.chance(self.plan.unreliable);
+        if !runs || fails {
             return Err(Error::new(ErrorKind::HookFailed, "the hook failed"));
         }
         Ok(TaskResult::Said(Vec::new()))

@@ -76,9 +76,9 @@ impl InstanceTruth {
         self.broken_at.is_some_and(|broken| broken <= at) || self.hung_at(at)
     }
 
-    /// Whether it broke or fell silent after that time.
+    /// Whether it broke or fell silent after that time, or in the same millisecond, which may be after as well.
     pub(crate) fn fell_ill_after(&self, at: u64) -> bool {
-        self.broken_at.is_some_and(|broken| broken > at) || self.hangs.iter().any(|(from, _)| *from > at)
+        self.broken_at.is_some_and(|broken| broken >= at) || self.hangs.iter().any(|(from, _)| *from >= at)
     }
 
     pub(crate) fn hung_at(&self, at: u64) -> bool {
