@@ -48,7 +48,7 @@ x-haddock:
     every: 2s
     settle: 1s
     before: migrate
-    hooks: { serving: [/app, row, serving], draining: [/app, row, draining] }
+    hooks: { serving: [/haddock-demo-app, row, serving], draining: [/haddock-demo-app, row, draining] }
   notify: ["http://127.0.0.1:PORT/hook/t0ken", "cat >> told"]
 """
 

@@ -134,7 +134,7 @@ async fn run(command: &Sensitive, message: &Message<'_>, body: &[u8]) -> Result<
         .map_err(|error| error.to_string())?;
     if let Some(mut input) = child.stdin.take() {
         // One that does not read what it is told may have been told enough.
-        let _ = input.write_all(body).await;
+        let _ = input.write_all(&[body, b"\n"].concat()).await;
     }
     let ended = child.wait_with_output().await.map_err(|error| error.to_string())?;
     if ended.status.success() {

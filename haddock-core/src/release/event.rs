@@ -327,7 +327,6 @@ impl Event {
                 | Self::InstanceFailed { .. }
                 | Self::HookFailed { .. }
                 | Self::DrainOverdue { .. }
-                | Self::Recovered { .. }
         )
     }
 }

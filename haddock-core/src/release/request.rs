@@ -107,6 +107,8 @@ impl Adoption {
     pub(super) fn version(&self) -> NewVersion {
         let mut settings = self.settings.clone();
         settings.release.replicas = 1;
+        // It is not launched, and there is no specification that would say whom to tell what.
+        (settings.release.before, settings.release.hooks, settings.notify) = (None, BTreeSet::new(), 0);
         NewVersion {
             spec: String::new(),
             settings,
