@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -61,8 +62,31 @@ impl Slot {
     }
 }
 
+/// How many threads call callbacks just now.
+static TELLING: AtomicUsize = AtomicUsize::new(0);
+/// How long the end of the program waits for them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Waits until no thread is within a callback: one that is when the interpreter ends takes the process with it.
+pub(crate) fn let_callbacks_end() {
+    let step = Duration::from_millis(1);
+    let mut waited = Duration::ZERO;
+    while TELLING.load(Ordering::Acquire) > 0 && waited < LAST_WORDS {
+        std::thread::sleep(step);
+        waited += step;
+    }
+}
+
 /// Calls a callback. After the interpreter's end there is nobody to tell.
 fn tell(then: &Py<PyAny>) {
+    struct Told;
+    impl Drop for Told {
+        fn drop(&mut self) {
+            TELLING.fetch_sub(1, Ordering::Release);
+        }
+    }
+    TELLING.fetch_add(1, Ordering::Acquire);
+    let _told = Told;
     Python::try_attach(|py| {
         if let Err(error) = then.call0(py) {
             error.write_unraisable(py, None);

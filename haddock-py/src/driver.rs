@@ -8,7 +8,7 @@ use haddock_core::{Clock, Error, ErrorKind, Result, SystemClock, Timestamp};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
 
-use crate::call::Call;
+use crate::call::{Call, let_callbacks_end};
 use crate::convert::none;
 use crate::error::{Raised, raise};
 use crate::home::Home;
@@ -51,6 +51,8 @@ pub(crate) fn shut_down(py: Python<'_>) {
             Err(runtime) => std::mem::forget(runtime),
         });
     }
+    // Those of virtual time are called by threads of its own.
+    py.detach(let_callbacks_end);
 }
 
 /// Virtual time, ended on a thread of its own: that waits for blocking work, which may wait for the interpreter.

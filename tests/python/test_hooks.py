@@ -122,9 +122,10 @@ def test_a_version_is_prepared_once_its_instances_are_told_and_everybody_hears_o
     service = site.json("status")["service"]
     until("the last news", lambda: f"{service}: version 2 has settled" in receiver.texts())
     assert {each["path"] for each in receiver.told} == {"/hook/t0ken"}
-    assert len({each["key"] for each in receiver.told}) == len(receiver.told)
-    assert receiver.texts()[1] == f"{service}: version 1 has settled"
-    until("the command", lambda: (site.directory / "told").read_text().count("version 2 has settled") == 1)
+    # The process that released may have ended before it took down that it was heard: then it is told again, by the same key.
+    news = list({each["key"]: each["text"] for each in receiver.told}.values())
+    assert len(set(news)) == len(news) == 4 and news[1] == f"{service}: version 1 has settled", receiver.told
+    until("the command", lambda: "version 2 has settled" in (site.directory / "told").read_text())
     history = site.ok("history", "--json")
     said = [json.loads(line) for line in history.splitlines()]
     [first, _] = [each for each in said if each["kind"] == "before_ended"]
