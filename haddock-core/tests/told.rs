@@ -164,13 +164,15 @@ async fn a_migration_runs_once_hooks_know_whom_they_tell_and_receivers_hear_of_i
     let left = site.runtime.with(|engine, now| engine.containers(now).filter(|it| it.name.contains("migrate")).count());
     assert_eq!(left, 0);
 
-    let commands = site.commands();
+    let variable = |exec: &ExecSpec, name: &str| exec.environment[name].expose().to_owned();
+    let mut commands = site.commands();
+    // At the switch both instances are told at once.
+    commands.sort_by_key(|(_, exec)| (variable(exec, "HADDOCK_HOOK") == "draining", variable(exec, "HADDOCK_VERSION")));
     let [(first, serving), (_, second), (drained, draining)] = &commands[..] else { panic!("{commands:?}") };
     assert_eq!(first, drained);
     let words: Vec<&str> = serving.command.iter().map(String::as_str).collect();
     assert_eq!(words, ["/bin/sh", "-c", "consume --token=s3cret"]);
     assert_eq!((draining.command.join(" "), draining.within), ("stop-consuming".to_owned(), Duration::from_secs(5)));
-    let variable = |exec: &ExecSpec, name: &str| exec.environment[name].expose().to_owned();
     assert_eq!(
         (variable(serving, "HADDOCK_HOOK"), variable(serving, "HADDOCK_VERSION")),
         ("serving".into(), "1".into())
