@@ -14,7 +14,7 @@ impl Environments {
     /// Where the links of each component lead, by alias: a component, or what takes its place.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if it is not known what the environment was brought up from.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it is not known what the environment was brought up from.
     pub fn links(&self, name: &EnvironmentName) -> Result<BTreeMap<ComponentName, BTreeMap<String, String>>> {
         let (record, spec) = self.known(name)?;
         let spec = with_links(&spec, &record.links);
@@ -34,7 +34,7 @@ impl Environments {
     /// up from, and containers that are not as they were made.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
     pub async fn diff(&self, name: &EnvironmentName, spec: &EnvironmentSpec) -> Result<Vec<Difference>> {
         let environment = self.get(name).await?;
         let (record, known) = self.known(name)?;
