@@ -131,7 +131,7 @@ async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut 
             note(&format!("{case}, down"), 2, round, timed(compose.run(&name, &["down"])).await?);
         }
     }
-    for (case, spared) in [("checked", false), ("spared", true)] {
+    for (case, spared) in [("spared", true), ("checked", false)] {
         let path = folder.path().join(format!("many-{case}.yaml"));
         std::fs::write(&path, file(image, true, spared))?;
         let ours = Ours::new(&environments, &path)?;
