@@ -108,12 +108,10 @@ async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut 
             figures.entry(what.to_owned()).or_default()[peer].push(took.as_secs_f64());
         }
     };
+    let floor = Floor { docker, image };
     for (case, checked) in [("plain", false), ("checked", true)] {
         let path = folder.path().join(format!("{case}.yaml"));
-        std::fs::write(&path, file(image, checked, false))?;
-        let ours = Ours::new(&environments, &path)?;
-        let compose = Compose { program: &options.compose, file: &path };
-        let floor = Floor { docker, image };
+        let (ours, compose) = peers(options, &environments, &path, &file(image, checked, false))?;
         for round in 0..=options.rounds {
             let name = format!("bench-{case}-{round}");
             note(&format!("{case}, up"), 0, round, timed(floor.up(&name)).await?);
@@ -133,10 +131,7 @@ async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut 
     }
     for (case, spared) in [("spared", true), ("checked", false)] {
         let path = folder.path().join(format!("many-{case}.yaml"));
-        std::fs::write(&path, file(image, true, spared))?;
-        let ours = Ours::new(&environments, &path)?;
-        let compose = Compose { program: &options.compose, file: &path };
-        let floor = Floor { docker, image };
+        let (ours, compose) = peers(options, &environments, &path, &file(image, true, spared))?;
         let names: Vec<String> = (0..options.many).map(|n| format!("bench-many-{n}")).collect();
         let what = format!("{case}, {} at once", options.many);
         if names.is_empty() {
@@ -151,6 +146,17 @@ async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut 
         try_join_all(names.iter().map(|name| compose.run(name, &["down"]))).await?;
     }
     Ok(())
+}
+
+/// Those that bring up the same file.
+fn peers<'a>(
+    options: &'a Options,
+    environments: &'a Environments,
+    path: &'a Path,
+    text: &str,
+) -> io::Result<(Ours<'a>, Compose<'a>)> {
+    std::fs::write(path, text)?;
+    Ok((Ours::new(environments, path)?, Compose { program: &options.compose, file: path }))
 }
 
 async fn timed<T>(work: impl Future<Output = io::Result<T>>) -> io::Result<Duration> {

@@ -2,20 +2,19 @@
 //! receivers.
 #![allow(missing_docs)]
 
+mod site;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use haddock_core::ErrorKind;
 use haddock_core::container::{Container, ExecSpec, Executed};
-use haddock_core::controller::{Controller, Service};
+use haddock_core::controller::Service;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions, Variables};
-use haddock_core::environment::store::SpecStore;
-use haddock_core::journal::memory::MemoryJournal;
-use haddock_core::locator::sim::SimLocator;
 use haddock_core::release::Event;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
-use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, SystemClock};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -46,16 +45,7 @@ struct Site {
 
 impl Site {
     fn new() -> Self {
-        let clock = Arc::new(SystemClock::new());
-        let runtime = SimRuntime::new(clock.clone());
-        runtime.set_other_images(Some(SimImage::good(Duration::ZERO)));
-        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
-        let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
-        let controller =
-            Controller::builder(Arc::new(runtime.clone()), Arc::new(locator), Arc::new(journal), SpecStore::memory())
-                .probing(Arc::new(runtime.clone()))
-                .build();
-        let service = controller.service(ServiceName::new("shop").expect("valid"));
+        let site::Site { service, runtime, .. } = site::Site::of(SimImage::good(Duration::ZERO));
         let (ran, code) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(0)));
         let (noted, answer) = (Arc::clone(&ran), Arc::clone(&code));
         runtime.run_commands(move |container: &Container, exec: &ExecSpec| {
@@ -239,15 +229,10 @@ async fn a_version_that_cannot_begin_to_serve_is_not_released() {
 
 #[tokio::test]
 async fn hooks_are_refused_where_nothing_runs_them() {
-    let clock = Arc::new(SystemClock::new());
-    let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock.clone());
-    let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
-    let (runtime, locator) = (Arc::new(SimRuntime::new(clock)), Arc::new(locator));
-    let controller = Controller::builder(runtime, locator, Arc::new(journal), SpecStore::memory()).build();
+    let site::Site { service, .. } = site::Site::new();
     let file = ComposeFile::parse("compose.yaml", FILE).expect("YAML");
     let options = ResolveOptions { tag: Some("1".into()), ..ResolveOptions::default() };
     let spec = file.resolve(&options).expect("good").spec;
-    let service = controller.service(ServiceName::new("shop").expect("valid"));
     let error = service.release(&spec, "me", None).await.err().expect("it cannot");
     assert_eq!(error.kind(), ErrorKind::NotSupported);
     assert!(error.message().contains("`x-haddock.release.hooks`"), "{error}");

@@ -1,43 +1,20 @@
 //! The verbs, through a controller whose runtime and locator are simulated.
 #![allow(missing_docs)]
 
-use std::sync::Arc;
+mod site;
+
 use std::time::Duration;
 
-use haddock_core::controller::{Controller, ReleaseOptions, Service};
+use haddock_core::controller::ReleaseOptions;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
-use haddock_core::environment::store::SpecStore;
 use haddock_core::environment::{EnvironmentSpec, ServiceSettings};
-use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::locator::ServiceLocator as _;
-use haddock_core::locator::sim::SimLocator;
 use haddock_core::release::{Adoption, Event, Verb};
-use haddock_core::runtime::sim::{SimImage, SimRuntime};
-use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, Share, SystemClock};
+use haddock_core::runtime::sim::SimImage;
+use haddock_core::{ErrorKind, ServiceName, Share};
 use tokio::net::TcpListener;
 
-struct Site {
-    service: Service,
-    locator: SimLocator,
-    name: ServiceName,
-}
-
-impl Site {
-    fn new() -> Self {
-        let clock = Arc::new(SystemClock::new());
-        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock.clone());
-        let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
-        let controller = Controller::builder(
-            Arc::new(SimRuntime::new(clock)),
-            Arc::new(locator.clone()),
-            Arc::new(journal),
-            SpecStore::memory(),
-        )
-        .build();
-        let name = ServiceName::new("shop").expect("valid");
-        Self { service: controller.service(name.clone()), locator, name }
-    }
-}
+use site::Site;
 
 fn spec(tag: &str) -> EnvironmentSpec {
     let text = "services: { shop: { image: \"shop:${TAG}\", expose: [\"8080\"] } }\nx-haddock: { entry: \"shop:8080\" }\nname: shop";
@@ -139,16 +116,7 @@ async fn a_release_in_progress_is_attached_to_until_it_is_aborted() {
 
 #[tokio::test]
 async fn an_abort_while_an_instance_is_launched_leaves_nothing() {
-    let clock = Arc::new(SystemClock::new());
-    let runtime = SimRuntime::new(clock.clone());
-    runtime.set_other_images(Some(SimImage::never_ready()));
-    let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
-    let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
-    let controller =
-        Controller::builder(Arc::new(runtime.clone()), Arc::new(locator), Arc::new(journal), SpecStore::memory())
-            .probing(Arc::new(runtime.clone()))
-            .build();
-    let service = controller.service(ServiceName::new("shop").expect("valid"));
+    let Site { service, runtime, .. } = Site::of(SimImage::never_ready());
     let acting = service.act().await.expect("nobody else acts");
     service.release(&spec("v1"), "me", None).await.expect("asked for");
     service.wait_for(|state| !state.instances.is_empty()).await.expect("it is launched");

@@ -20,6 +20,24 @@ from cli_site import ROOT, Site, site_in
 TAGS = ("c1", "c2", "c3")
 """Images of the tests' own: those of examples come and go."""
 
+LEDGER = """\
+name: NAME
+services:
+  db:
+    image: haddock-demo:c1
+    environment: { VERSION: db, ROWS: /data/rows }
+    expose: ["8080"]
+    volumes: ["books:/data"]
+    stop_grace_period: 2s
+  web:
+    image: "haddock-demo:${TAG}"
+    environment: { STORE: "db:8080" }
+    links: [db]
+    expose: ["8080"]
+    stop_grace_period: 2s
+"""
+"""The begin of a compose file: an application, and the database that all versions of it share; more components may follow."""
+
 
 @cache
 def answers() -> bool:

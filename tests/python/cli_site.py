@@ -201,3 +201,15 @@ def site_in(directory: Path, **variables: str | None) -> Iterator[Site]:
         yield site
     finally:
         site.close()
+
+
+def name(site: Site, copy: str) -> str:
+    """A name that no other test's has."""
+    return f"{copy}-{site.directory.name[-14:]}".replace("_", "-").lower().rstrip("-")[:40]
+
+
+def call(address: str, path: str, method: str = "GET", timeout: float = 10.0) -> Any:
+    """What a server answers, read as JSON."""
+    request = urllib.request.Request(f"http://{address}{path}", method=method)
+    with urllib.request.urlopen(request, timeout=timeout) as answer:
+        return json.loads(answer.read())

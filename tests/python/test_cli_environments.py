@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import cli_docker
-from cli_site import Site, until
+from cli_site import Site, call, until
 
 COMPOSE = """\
 name: shop
@@ -47,8 +47,7 @@ def name(site: Site, copy: str) -> str:
 
 
 def get(address: str) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://{address}/", timeout=10) as answer:
-        return json.loads(answer.read())
+    return dict(call(address, "/"))
 
 
 def test_a_copy_is_up_when_the_command_ends_and_gone_when_it_is_down(site: Site) -> None:
@@ -91,8 +90,7 @@ def test_replicas_are_reached_under_one_name(site: Site) -> None:
     address = site.ok("port", "web", "8080").strip()
 
     def answered() -> str:
-        with urllib.request.urlopen(f"http://{address}/call", timeout=10) as answer:
-            return str(json.loads(answer.read())["calls"]["db"]["instance"])
+        return str(call(address, "/call")["calls"]["db"]["instance"])
 
     assert len({answered() for _ in range(60)}) > 1, "more than one of them answers"
     assert {it["change"] for it in site.json("up", "--dry-run")["changes"]} == {"keep"}

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,28 +13,14 @@ import pytest
 
 import cli_docker
 from cli_load import Load, assert_clean
-from cli_site import Site, until
+from cli_site import Site, call, name, until
 
-COMPOSE = """\
-name: NAME
-services:
-  db:
-    image: haddock-demo:c1
-    environment: { VERSION: db, ROWS: /data/rows }
-    expose: ["8080"]
-    volumes: ["books:/data"]
-    stop_grace_period: 2s
+COMPOSE = cli_docker.LEDGER + """\
   migrate:
     image: "haddock-demo:${TAG}"
     environment: { STORE: "STORED" }
     command: [row, migrated]
     links: [db]
-  web:
-    image: "haddock-demo:${TAG}"
-    environment: { STORE: "db:8080" }
-    links: [db]
-    expose: ["8080"]
-    stop_grace_period: 2s
 volumes: { books: {} }
 x-haddock:
   entry: web:8080
@@ -103,8 +87,7 @@ def site(tmp_path: Path, receiver: Receiver) -> Iterator[Site]:
 
 
 def write(site: Site, receiver: Receiver, store: str) -> None:
-    name = f"ledger-{site.directory.name[-14:]}".replace("_", "-").lower().rstrip("-")[:40]
-    text = COMPOSE.replace("NAME", name).replace("STORED", store).replace("PORT", str(receiver.port))
+    text = COMPOSE.replace("NAME", name(site, "ledger")).replace("STORED", store).replace("PORT", str(receiver.port))
     (site.directory / "compose.yaml").write_text(text)
 
 
@@ -132,7 +115,7 @@ def test_a_version_is_prepared_once_its_instances_are_told_and_everybody_hears_o
     assert first["data"]["output"] == ["added row migrated"]
     assert [each["data"]["hook"] for each in said if each["kind"] == "hook_ran"].count("serving") == 4
     assert "t0ken" not in history and "t0ken" not in site.ok("status", "--json")
-    until("what ran before is removed", lambda: not any("migrate" in name for name in names(site)))
+    until("what ran before is removed", lambda: not migrations(site))
 
 
 def test_a_migration_that_fails_leaves_everything_as_it_was(site: Site, receiver: Receiver) -> None:
@@ -143,23 +126,22 @@ def test_a_migration_that_fails_leaves_everything_as_it_was(site: Site, receiver
     assert "`migrate`" in failed.stderr and "cannot be asked" in failed.stderr, failed.stderr
     assert "shop" not in failed.stderr
     assert site.json("status")["known_good"] == 1
-    until("nothing of it is left", lambda: not any("migrate" in name for name in names(site)))
+    until("nothing of it is left", lambda: not migrations(site))
     until("the news", lambda: any("was aborted" in text for text in receiver.texts()))
 
 
 def test_a_test_environment_is_prepared_as_a_version_is(site: Site) -> None:
-    name = f"pr-{site.directory.name[-14:]}".replace("_", "-").lower()
-    site.ok("up", "--name", name, "--tag", "c1")
-    again = site.json("up", "--name", name, "--tag", "c1", "--dry-run")
+    copy = name(site, "pr")
+    site.ok("up", "--name", copy, "--tag", "c1")
+    again = site.json("up", "--name", copy, "--tag", "c1", "--dry-run")
     assert {each["change"] for each in again["changes"]} == {"keep"}
-    address = site.ok("port", "--name", name, "db", "8080").strip()
-    with urllib.request.urlopen(f"http://{address}/rows", timeout=10) as answer:
-        assert json.loads(answer.read())["rows"] == ["migrated"], "once"
-    site.ok("down", "--name", name, "--volumes")
-    events = [json.loads(line) for line in site.ok("history", "--name", name, "--json").splitlines()]
+    address = site.ok("port", "--name", copy, "db", "8080").strip()
+    assert call(address, "/rows")["rows"] == ["migrated"], "once"
+    site.ok("down", "--name", copy, "--volumes")
+    events = [json.loads(line) for line in site.ok("history", "--name", copy, "--json").splitlines()]
     assert [each["deed"] for each in events] == ["up", "down"]
     assert len(events[0]["changes"]) == 3 and events[0]["by"] == "tester@here"
-    assert " down by " in site.ok("history", "--name", name, "--limit", "1")
+    assert " down by " in site.ok("history", "--name", copy, "--limit", "1")
     never = site.run("history", "--name", "never")
     assert never.returncode == 6 and "never was an environment `never`" in never.stderr, never
 
@@ -168,11 +150,6 @@ def enough(rows: list[str]) -> list[str] | None:
     return rows if rows.count("draining-1") == 2 else None
 
 
-def names(site: Site) -> list[str]:
-    """The names of the containers that there are."""
-    [journal] = cli_docker.journal_ids(site)
-    told = subprocess.run(
-        ["docker", "ps", "--all", "--format", "{{.Names}}", "--filter", f"label=haddock.journal={journal}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return told.stdout.split()
+def migrations(site: Site) -> list[str]:
+    """The containers of what ran, or runs, before a version."""
+    return cli_docker.listed(site, "ps", "--all", "--filter", "label=haddock.component=migrate")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 import cli_docker
 import haddock
-from cli_site import Site
+from cli_site import Site, call
 
 MANY = 100 if os.environ.get("HADDOCK_SLOW") else 34
 """Docker's own pools have about 30 networks."""
@@ -48,11 +46,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         yield site
 
 
-def call(address: str) -> Any:
-    with urllib.request.urlopen(f"http://{address}/call", timeout=20) as answer:
-        return json.loads(answer.read())
-
-
 def names(answer: Any) -> list[str]:
     """The names in an answer that crossed every link, depth first."""
     inner = [name for other in answer["calls"].values() for name in names(other)]
@@ -69,7 +62,7 @@ def test_each_of_many_answers_across_all_its_links_with_its_own_name(site: Site)
         try:
             assert len({environment.name for environment in environments}) == MANY
             for environment in environments:
-                answer = call(environment.address("web", 8080))
+                answer = call(environment.address("web", 8080), "/call", timeout=20)
                 assert list(answer["calls"]) == ["app"] and list(answer["calls"]["app"]["calls"]) == ["mq", "store"]
                 assert names(answer) == [environment.name] * 4
         finally:

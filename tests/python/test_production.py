@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import threading
 import urllib.error
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,23 +15,9 @@ import pytest
 
 import cli_docker
 from cli_load import Load, assert_clean
-from cli_site import Site, free_port, until
+from cli_site import Site, call, free_port, name, until
 
-COMPOSE = """\
-name: NAME
-services:
-  db:
-    image: haddock-demo:c1
-    environment: { VERSION: db, ROWS: /data/rows }
-    expose: ["8080"]
-    volumes: ["books:/data"]
-    stop_grace_period: 2s
-  web:
-    image: "haddock-demo:${TAG}"
-    environment: { STORE: "db:8080" }
-    links: [db]
-    expose: ["8080"]
-    stop_grace_period: 2s
+COMPOSE = cli_docker.LEDGER + """\
 volumes: { books: {} }
 x-haddock:
   entry: web:8080
@@ -55,17 +39,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
         (tmp_path / "compose.yaml").write_text(COMPOSE.replace("NAME", name(site, "ledger")))
         site.start("serve").says("gateway: clients at")
         yield site
-
-
-def name(site: Site, copy: str) -> str:
-    """A name that no other test's has."""
-    return f"{copy}-{site.directory.name[-14:]}".replace("_", "-").lower().rstrip("-")[:40]
-
-
-def call(address: str, path: str, method: str = "GET") -> Any:
-    request = urllib.request.Request(f"http://{address}{path}", method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
 
 
 class Writer:
@@ -98,13 +71,7 @@ class Writer:
 
 def containers_of(site: Site, component: str) -> list[str]:
     """The ids of the running containers of a component."""
-    [journal] = cli_docker.journal_ids(site)
-    told = subprocess.run(
-        ["docker", "ps", "--quiet", "--no-trunc", "--filter", f"label=haddock.journal={journal}",
-         "--filter", f"label=haddock.component={component}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    return told.stdout.split()
+    return cli_docker.listed(site, "ps", "--no-trunc", "--filter", f"label=haddock.component={component}")
 
 
 def test_three_releases_under_load_keep_one_database_and_every_row(site: Site) -> None:

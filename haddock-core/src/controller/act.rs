@@ -60,10 +60,7 @@ impl Tasks {
     pub(crate) fn forget(&mut self, state: &ServiceState) {
         self.reports.retain(|task, report| {
             let known = match task {
-                Task::Launch(id) => {
-                    let before = state.release.as_ref().and_then(|release| release.before.as_ref());
-                    state.instances.contains_key(id) || before.is_some_and(|before| before.instance == *id)
-                }
+                Task::Launch(id) => state.knows(id),
                 Task::Close(_, id) | Task::Evict(_, id) => state.instances.contains_key(id),
                 Task::Hook(id, number) => {
                     let pending = state.instances.get(id).and_then(|instance| instance.hook);

@@ -1,6 +1,7 @@
 //! Environments that a locator sends clients to, because they were adopted as instances of services.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,32 +73,40 @@ impl Controller {
     /// # Errors
     /// Those of [`Environments::prune`](crate::environment::environments::Environments::prune), and the journal's.
     pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
-        let environments = self.environments();
-        let mut serving = BTreeMap::new();
-        for environment in environments.list().await? {
-            if let Some(front) = self.front_of(&environment).await? {
-                serving.insert(environment.name.clone(), format!("it is an instance of `{}`", front.service));
-            }
-        }
-        environments.prune_but(policy, dry_run, &serving).await
+        let adopted = self.adopted().await?;
+        let serves = |environment: &Environment| {
+            adopted_as(&adopted, environment).map(|(service, _)| format!("it is an instance of `{service}`"))
+        };
+        self.environments().prune_but(policy, dry_run, &serves).await
     }
 
     /// The locators' side of an environment: of the service as whose instance it was adopted.
     async fn front_of(&self, environment: &Environment) -> Result<Option<Front>> {
-        let containers = environment.components.values();
-        let addresses: Vec<_> = containers.flat_map(|it| it.addresses.values().chain(it.published.values())).collect();
+        let adopted = self.adopted().await?;
+        let found = adopted_as(&adopted, environment).cloned();
+        Ok(found.map(|(service, instance)| Front { ports: Arc::clone(&self.ports), service, instance }))
+    }
+
+    /// What was adopted, by where it listens.
+    async fn adopted(&self) -> Result<Adopted> {
+        let mut adopted = Adopted::new();
         for service in self.ports.journal.services().await? {
             let Some(state) = self.ports.journal.load(&service).await? else { continue };
-            let external = state.instances.iter().find(|(_, instance)| {
-                instance.external.is_some() && instance.address.is_some_and(|address| addresses.contains(&&address))
-            });
-            if let Some((instance, _)) = external {
-                let instance = instance.clone();
-                return Ok(Some(Front { ports: Arc::clone(&self.ports), service, instance }));
+            for (id, instance) in state.instances.iter().filter(|(_, instance)| instance.external.is_some()) {
+                adopted.extend(instance.address.map(|address| (address, (service.clone(), id.clone()))));
             }
         }
-        Ok(None)
+        Ok(adopted)
     }
+}
+
+type Adopted = BTreeMap<SocketAddr, (ServiceName, InstanceId)>;
+
+/// As which instance an environment was adopted: one that listens where a container of it does.
+fn adopted_as<'a>(adopted: &'a Adopted, environment: &Environment) -> Option<&'a (ServiceName, InstanceId)> {
+    let containers = environment.components.values();
+    let mut addresses = containers.flat_map(|it| it.addresses.values().chain(it.published.values()));
+    addresses.find_map(|address| adopted.get(address))
 }
 
 /// An instance, at the locators that let its clients wait.

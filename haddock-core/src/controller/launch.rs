@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::Ports;
 use super::act::specification;
 use crate::container::{ContainerState, Sensitive};
-use crate::environment::launch::{LaunchPlan, launch};
+use crate::environment::launch::{LaunchPlan, exited, launch};
 use crate::environment::probe::{Probe, Prober};
 use crate::environment::{EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,8 +19,8 @@ use crate::time::{Timestamp, sleep};
 
 /// How often what is launched, and neither ready nor ended yet, is looked at.
 const LOOK: Duration = Duration::from_millis(250);
-/// Lines that are kept of what ran before a version.
-const SAID: usize = 20;
+/// Lines that are kept of what ran before a version, or within an instance.
+pub(crate) const SAID: usize = 20;
 
 /// These components of a version, in an environment of that id.
 fn plan(
@@ -66,11 +66,13 @@ pub(crate) async fn before(
     }
     let members = BTreeSet::from([component.clone()]);
     let plan = plan(ports, state, version, instance, Arc::new(spec), members, end_by);
+    let mut container = launch(&*ports.runtime, &plan).await?.containers.remove(&component).expect("the only member");
     loop {
-        let launched = launch(&*ports.runtime, &plan).await?;
-        let container = &launched.containers[&component];
-        if let ContainerState::Exited { .. } = container.state {
+        if container.has_succeeded() {
             return ports.runtime.logs(&container.id, SAID).await;
+        }
+        if let ContainerState::Exited { .. } = container.state {
+            return Err(exited(&*ports.runtime, &component, &container).await);
         }
         if ports.clock.now() >= end_by {
             let tail = ports.runtime.logs(&container.id, SAID).await.unwrap_or_default();
@@ -80,6 +82,11 @@ pub(crate) async fn before(
                 .with_log_tail(tail));
         }
         sleep(LOOK).await;
+        container = ports.runtime.inspect(&container.id).await?.ok_or_else(|| {
+            let message =
+                format!("component `{component}`, which runs before the version, was removed by somebody else");
+            Error::new(ErrorKind::ContainerExited, message)
+        })?;
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::Ports;
 use super::act::specification;
+use super::launch::SAID;
 use crate::container::{ExecSpec, Selector, Sensitive};
 use crate::environment::{Hook, Receiver};
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +21,6 @@ use crate::routing::Number;
 
 /// How long a receiver may take.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(20);
-/// Lines that are kept of what a hook said.
-const SAID: usize = 20;
 
 /// Runs a hook within an instance, and answers with the last lines of what it said.
 pub(crate) async fn hook(

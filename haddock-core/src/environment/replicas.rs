@@ -38,13 +38,10 @@ impl EnvironmentSpec {
                 ));
             }
             spec.components.remove(name);
-            let one = Component { replicas: None, ..component.clone() };
-            spec.components.insert(name.clone(), one.clone());
-            for other in names.iter().skip(1) {
-                spec.components.insert(other.clone(), called_like(one.clone(), name));
-            }
-            if names.is_empty() {
-                spec.components.remove(name);
+            for copy in &names {
+                let one = Component { replicas: None, ..component.clone() };
+                let one = if copy == name { one } else { called_like(one, name) };
+                spec.components.insert(copy.clone(), one);
             }
             copies.insert(name.clone(), names);
         }

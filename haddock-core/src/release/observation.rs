@@ -97,3 +97,14 @@ pub enum TaskResult {
     /// What it said: the last lines.
     Said(Vec<String>),
 }
+
+impl TaskResult {
+    /// What it said, if it was to say anything.
+    #[must_use]
+    pub fn said(&self) -> &[String] {
+        match self {
+            Self::Said(lines) => lines,
+            Self::Done | Self::Pulled(_) => &[],
+        }
+    }
+}

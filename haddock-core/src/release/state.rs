@@ -75,6 +75,15 @@ impl ServiceState {
         }
     }
 
+    /// Whether an environment is one of this service's: an instance, or what runs or ran before a version.
+    #[must_use]
+    pub fn knows(&self, environment: &InstanceId) -> bool {
+        let before = self.release.as_ref().and_then(|release| release.before.as_ref());
+        self.instances.contains_key(environment)
+            || self.leaving.contains(environment)
+            || before.is_some_and(|before| before.instance == *environment)
+    }
+
     /// The instances of a version.
     pub fn instances_of(&self, version: VersionId) -> impl Iterator<Item = (&InstanceId, &Instance)> {
         self.instances.iter().filter(move |(_, instance)| instance.version == version)

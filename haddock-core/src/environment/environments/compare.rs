@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Environments;
 use super::record::with_links;
-use crate::container::ContainerState;
 use crate::environment::launch::networks_of;
 use crate::environment::{Component, Difference, EnvironmentSpec, Target, differences, with_needs};
 use crate::error::Result;
@@ -53,8 +52,7 @@ impl Environments {
                 continue;
             };
             // What has ports is there to run; what has none may have done its work.
-            let is_done = matches!(container.state, ContainerState::Exited { code: 0, .. })
-                && now.components[component].expose.is_empty();
+            let is_done = container.has_succeeded() && now.components[component].expose.is_empty();
             if !(container.is_running() || is_done) {
                 found.push(tell("state", "running".to_owned(), container.state.to_string()));
             }

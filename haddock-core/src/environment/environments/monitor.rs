@@ -1,6 +1,6 @@
 //! Ending environments that nobody uses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -77,15 +77,15 @@ impl Environments {
     /// # Errors
     /// The runtime's, and those of [`claim`](Self::claim).
     pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
-        self.prune_but(policy, dry_run, &BTreeMap::new()).await
+        self.prune_but(policy, dry_run, &|_| None).await
     }
 
-    /// As [`prune`](Self::prune), but for those that are in use for a reason that no look at them shows.
+    /// As [`prune`](Self::prune), but for those of which `used` says why they are in use, which no look at them shows.
     pub(crate) async fn prune_but(
         &self,
         policy: &IdlePolicy,
         dry_run: bool,
-        used: &BTreeMap<EnvironmentName, String>,
+        used: &(dyn Fn(&Environment) -> Option<String> + Sync),
     ) -> Result<Vec<Pruned>> {
         let mut all = Vec::new();
         for environment in self.list().await? {
@@ -93,8 +93,8 @@ impl Environments {
                 continue;
             }
             let name = environment.name.clone();
-            if let Some(why) = used.get(&name) {
-                all.push(Pruned { name, verdict: IdleVerdict::Used { why: why.clone() } });
+            if let Some(why) = used(&environment) {
+                all.push(Pruned { name, verdict: IdleVerdict::Used { why } });
                 continue;
             }
             let verdict = self.look_at(&environment, policy, dry_run).await?;

@@ -78,6 +78,7 @@ impl Environments {
     pub async fn tried_out(&self, name: &EnvironmentName) -> Result<TriedOut> {
         let environment = self.get(name).await?;
         let (record, spec) = self.known(name)?;
+        let linked = with_links(&spec, &record.links);
         let mut images = BTreeMap::new();
         for component in spec.versioned() {
             let before = spec.before().is_some_and(|before| before.component == component);
@@ -88,7 +89,6 @@ impl Environments {
                 let message = format!("component `{component}` of environment `{name}` does not run");
                 Error::new(ErrorKind::ContainerExited, message).with_hint("bring all of it up, and try it out, first")
             })?;
-            let linked = with_links(&spec, &record.links);
             if !self.is_from(&spec, &component, container) && !self.is_from(&linked, &component, container) {
                 let message = format!("component `{component}` of environment `{name}` is not what its file says");
                 return Err(Error::new(ErrorKind::Busy, message).with_hint("bring the environment up again"));

@@ -7,7 +7,7 @@ use super::{RUNTIME_BACKOFF, Work};
 use crate::name::{InstanceId, VersionId};
 use crate::release::action::{Action, Task};
 use crate::release::event::{AbortReason, Event};
-use crate::release::observation::{TaskReport, TaskResult};
+use crate::release::observation::TaskReport;
 use crate::release::state::{Attempt, Preparation};
 
 impl Work<'_> {
@@ -31,10 +31,7 @@ impl Work<'_> {
         match self.task(&Task::Launch(run.instance.clone())) {
             Some(TaskReport::Running) => return false,
             Some(TaskReport::Ended { result: Ok(result), .. }) => {
-                let output = match result {
-                    TaskResult::Said(output) => output.clone(),
-                    TaskResult::Done | TaskResult::Pulled(_) => Vec::new(),
-                };
+                let output = result.said().to_vec();
                 self.version_mut(version).prepared = true;
                 self.state.leaving.insert(run.instance.clone());
                 self.events.push(Event::BeforeEnded { version, component: before.component, output });
@@ -69,16 +66,17 @@ impl Work<'_> {
 
     /// Removes what ran before a version, until it is seen to be gone.
     pub(super) fn remove_leaving(&mut self) {
-        let Some(containers) = &self.containers else { return };
+        if self.containers.is_none() {
+            return;
+        }
         let leaving: Vec<InstanceId> = self.state.leaving.iter().cloned().collect();
-        let there: Vec<bool> = leaving.iter().map(|id| containers.contains_key(id)).collect();
-        for (id, there) in leaving.into_iter().zip(there) {
-            let stop = self.task(&Task::Stop(id.clone()));
-            match stop {
+        for id in leaving {
+            let there = self.containers.as_ref().is_some_and(|containers| containers.contains_key(&id));
+            match self.task(&Task::Stop(id.clone())) {
                 Some(TaskReport::Running) => {}
                 Some(TaskReport::Ended { result: Ok(_), .. }) if !there && self.absence_counts(&id) => {
                     self.state.leaving.remove(&id);
-                    self.told = true;
+                    self.forgets = true;
                 }
                 Some(TaskReport::Ended { at, .. }) if *at + RUNTIME_BACKOFF.0 > self.now => {
                     self.wake(*at + RUNTIME_BACKOFF.0);

@@ -215,13 +215,7 @@ impl Work<'_> {
         }
         let (Some(containers), Some(reports)) = (&self.containers, &self.reports) else { return };
         let mut strays = Vec::new();
-        let before = self.state.release.as_ref().and_then(|release| release.before.as_ref());
-        let known = |id: &InstanceId| {
-            self.state.instances.contains_key(id)
-                || self.state.leaving.contains(id)
-                || before.is_some_and(|before| before.instance == *id)
-        };
-        for (id, found) in containers.iter().filter(|(id, _)| !known(id)) {
+        for (id, found) in containers.iter().filter(|(id, _)| !self.state.knows(id)) {
             let newer = found.iter().any(|container| container.epoch() > self.number.epoch);
             let counted = reports.iter().any(|report| report.instances.get(id).is_some_and(|f| !f.is_empty()));
             let task = self.task(&Task::Stop(id.clone()));

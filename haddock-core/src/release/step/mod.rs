@@ -37,15 +37,16 @@ pub struct Step {
     pub taken: Vec<RequestId>,
     /// When to look again although nothing happens.
     pub wake_at: Option<Timestamp>,
-    /// Whether somebody was told news, who need not be told again.
-    pub told: bool,
+    /// Whether the state forgets something of which there is no event: news that was heard, or what ran before a version
+    /// and is gone.
+    pub forgets: bool,
 }
 
 impl Step {
     /// Whether there is anything to commit. A step with actions commits even without events: its number is theirs.
     #[must_use]
     pub fn must_commit(&self) -> bool {
-        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty() || self.told
+        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty() || self.forgets
     }
 }
 
@@ -101,7 +102,7 @@ struct Work<'a> {
     actions: Vec<Action>,
     taken: Vec<RequestId>,
     wake_at: Option<Timestamp>,
-    told: bool,
+    forgets: bool,
 }
 
 impl<'a> Work<'a> {
@@ -129,7 +130,7 @@ impl<'a> Work<'a> {
             actions: Vec::new(),
             taken: Vec::new(),
             wake_at: None,
-            told: false,
+            forgets: false,
         }
     }
 
@@ -231,7 +232,7 @@ impl<'a> Work<'a> {
             actions: self.actions,
             taken: self.taken,
             wake_at: self.wake_at,
-            told: self.told,
+            forgets: self.forgets,
         };
         if step.must_commit() {
             step.state.number = self.number;

@@ -8,7 +8,7 @@ use crate::error::ErrorKind;
 use crate::name::InstanceId;
 use crate::release::action::{Action, Task};
 use crate::release::event::{AbortReason, Event};
-use crate::release::observation::{TaskReport, TaskResult};
+use crate::release::observation::TaskReport;
 use crate::release::state::{Attempt, News, PendingHook};
 
 /// So often a hook is run before it has failed.
@@ -30,20 +30,19 @@ impl Work<'_> {
         }
     }
 
+    fn pending_hooks(&self) -> Vec<(InstanceId, PendingHook)> {
+        self.state.instances.iter().filter_map(|(id, instance)| Some((id.clone(), instance.hook?))).collect()
+    }
+
     /// Notes which hooks have run. That of a candidate that cannot begin to serve ends its release.
     pub(super) fn sight_hooks(&mut self) {
-        let pending: Vec<(InstanceId, PendingHook)> =
-            self.state.instances.iter().filter_map(|(id, it)| Some((id.clone(), it.hook?))).collect();
-        for (instance, PendingHook { hook, number, attempt }) in pending {
+        for (instance, PendingHook { hook, number, attempt }) in self.pending_hooks() {
             let Some(TaskReport::Ended { result, .. }) = self.task(&Task::Hook(instance.clone(), number)) else {
                 continue;
             };
             match result {
                 Ok(result) => {
-                    let output = match result {
-                        TaskResult::Said(output) => output.clone(),
-                        TaskResult::Done | TaskResult::Pulled(_) => Vec::new(),
-                    };
+                    let output = result.said().to_vec();
                     self.instance_mut(&instance).hook = None;
                     self.events.push(Event::HookRan { instance, hook, output });
                 }
@@ -65,9 +64,7 @@ impl Work<'_> {
     /// Runs the hooks that are due.
     pub(super) fn run_hooks(&mut self) {
         let now = self.now;
-        let pending: Vec<(InstanceId, PendingHook)> =
-            self.state.instances.iter().filter_map(|(id, it)| Some((id.clone(), it.hook?))).collect();
-        for (instance, mut pending) in pending {
+        for (instance, mut pending) in self.pending_hooks() {
             let PendingHook { hook, number, .. } = pending;
             if matches!(self.task(&Task::Hook(instance.clone(), number)), Some(TaskReport::Running)) {
                 continue;
@@ -119,7 +116,7 @@ impl Work<'_> {
             }
             Some(TaskReport::Running | TaskReport::Ended { .. }) | None => true,
         });
-        self.told |= self.state.news.len() != before;
+        self.forgets |= self.state.news.len() != before;
     }
 
     fn add_news(&mut self) {

@@ -1,0 +1,43 @@
+//! A controller whose runtime, locator and journal are simulated or in memory.
+#![allow(dead_code, reason = "each test looks at a part of it")]
+
+use std::sync::Arc;
+
+use haddock_core::controller::{Controller, Service};
+use haddock_core::environment::probe::{NetworkProbing, Probing};
+use haddock_core::environment::store::SpecStore;
+use haddock_core::journal::memory::MemoryJournal;
+use haddock_core::locator::sim::SimLocator;
+use haddock_core::runtime::sim::{SimImage, SimRuntime};
+use haddock_core::{JournalId, LocatorName, ServiceName, SystemClock};
+
+pub(crate) struct Site {
+    pub(crate) service: Service,
+    pub(crate) runtime: SimRuntime,
+    pub(crate) locator: SimLocator,
+    pub(crate) name: ServiceName,
+}
+
+impl Site {
+    /// A site for servers that are real.
+    pub(crate) fn new() -> Self {
+        Self::build(SimRuntime::new(Arc::new(SystemClock::new())), Arc::new(NetworkProbing))
+    }
+
+    /// A site whose images are all like this one.
+    pub(crate) fn of(image: SimImage) -> Self {
+        let runtime = SimRuntime::new(Arc::new(SystemClock::new()));
+        runtime.set_other_images(Some(image));
+        Self::build(runtime.clone(), Arc::new(runtime))
+    }
+
+    fn build(runtime: SimRuntime, probing: Arc<dyn Probing>) -> Self {
+        let clock = Arc::new(SystemClock::new());
+        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
+        let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
+        let ports = (Arc::new(runtime.clone()), Arc::new(locator.clone()), Arc::new(journal));
+        let controller = Controller::builder(ports.0, ports.1, ports.2, SpecStore::memory()).probing(probing).build();
+        let name = ServiceName::new("shop").expect("valid");
+        Self { service: controller.service(name.clone()), runtime, locator, name }
+    }
+}
