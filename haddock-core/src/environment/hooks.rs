@@ -23,6 +23,15 @@ impl HookCommand {
 }
 
 /// Somebody who is told what becomes of releases. What is secret in it, it does not show.
+///
+/// ```
+/// use haddock_core::environment::Receiver;
+///
+/// let receiver = Receiver::new("https://chat.example.com/hooks/t0ken");
+/// assert!(matches!(receiver, Receiver::Url(_)));
+/// assert_eq!(receiver.to_string(), "`https://chat.example.com/…`");
+/// assert!(matches!(Receiver::new("logger -t release"), Receiver::Command(_)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receiver {
     /// Gets a POST request with JSON.

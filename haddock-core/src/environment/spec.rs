@@ -113,6 +113,25 @@ impl EnvironmentSpec {
     }
 
     /// The components that an instance consists of: those that are versioned, without what runs before there is one.
+    ///
+    /// ```
+    /// use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
+    ///
+    /// # fn main() -> haddock_core::Result<()> {
+    /// let text = "
+    /// name: shop
+    /// services:
+    ///   web: { image: \"shop:${TAG}\", expose: [8080] }
+    ///   migrate: { image: \"shop:${TAG}\", command: [migrate] }
+    /// x-haddock: { entry: \"web:8080\", release: { before: migrate } }
+    /// ";
+    /// let options = ResolveOptions { tag: Some("v2".to_owned()), ..ResolveOptions::default() };
+    /// let spec = ComposeFile::parse("compose.yaml", text)?.resolve(&options)?.spec;
+    /// assert_eq!(spec.of_instance().len(), 1, "`web` alone");
+    /// assert_eq!(spec.versioned().len(), 2, "both are of the version");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn of_instance(&self) -> BTreeSet<ComponentName> {
         let mut members = self.versioned();
