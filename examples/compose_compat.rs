@@ -25,6 +25,7 @@ use clap::Parser;
 use comfy_table::Table;
 use haddock_core::Error;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Values, Variables, canonical};
+use haddock_core::image::ImageReference;
 use haddock_examples::compose::Compose;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -243,14 +244,21 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
     {
         deploy.insert("replicas".to_owned(), scale);
     }
-    // Without a tag it is `latest`; what is built has the name that Compose gives it.
+    // Each image, and each link, has two spellings: with and without `docker.io/` and `:latest`, `db:db` and `db`.
     if let Some(image) = service.get_mut("image")
-        && let Some(text) = image.as_str()
-        && !text.contains('@')
-        && !text.rsplit('/').next().unwrap_or_default().contains(':')
+        && let Some(Ok(reference)) = image.as_str().map(ImageReference::parse)
     {
-        *image = json!(format!("{text}:latest"));
+        let tagged = if reference.tag().is_none() && reference.digest().is_none() { ":latest" } else { "" };
+        *image = json!(format!("{reference}{tagged}"));
     }
+    for link in service.get_mut("links").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some((to, alias)) = link.as_str().and_then(|link| link.split_once(':'))
+            && to == alias
+        {
+            *link = json!(to);
+        }
+    }
+    // What is built has the name that Compose gives it.
     let project: String = project.replace('_', "-").chars().take(40).collect();
     let built = format!("{}-{name}:latest", project.trim_end_matches('-')).to_lowercase();
     if service.contains_key("build") && service.get("image") == Some(&json!(built)) {

@@ -65,13 +65,7 @@ pub(crate) fn resolve_as(
     name: Option<&EnvironmentName>,
 ) -> Result<Found> {
     let (file, mut resolve) = read(files, options, purpose)?;
-    let project = match name {
-        Some(name) => Some(name.to_string()),
-        None => file.service_name(&resolve).ok().map(|name| name.to_string()),
-    };
-    if let Some(project) = project {
-        resolve.variables.set("COMPOSE_PROJECT_NAME", project);
-    }
+    resolve.environment = name.cloned();
     let (mut tags, mut images) = (BTreeMap::new(), BTreeMap::new());
     for (name, image) in &options.images {
         let name = ComponentName::new(name)?;

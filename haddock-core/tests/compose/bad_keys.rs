@@ -34,7 +34,6 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("a drive of Windows", component("volumes: [\"c:/data\"]")),
         ("a pipe of Windows", component("volumes: [{ type: npipe, source: a, target: /b }]")),
         ("pull policy", component("pull_policy: daily")),
-        ("env_file format", component("env_file: [{ path: a.env, required: false, format: raw }]")),
         ("host", settings("host: shop.example.com")),
         ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
         ("session cookie", settings("session: { cookie: JSESSIONID, idle: 30m }")),

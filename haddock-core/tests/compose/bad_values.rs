@@ -30,8 +30,6 @@ fn values_of_components() {
             ("command, an open quote", component("command: sh -c 'sleep 1")),
             ("command, two commands", component("command: migrate && serve")),
             ("command, a redirection", component("command: serve 2>/dev/null")),
-            ("command, empty", component("command: []")),
-            ("entrypoint, empty", component("entrypoint: ''")),
             ("entrypoint, a mapping", component("entrypoint: { a: b }")),
             ("command, a list in a list", component("command: [[a]]")),
             ("environment, a text", component("environment: A=1")),
@@ -44,6 +42,14 @@ fn values_of_components() {
             ("env_file, missing", component("env_file: web.env")),
             ("env_file, no path", component("env_file: [{ required: false }]")),
             ("env_file, required", component("env_file: [{ path: web.env, required: sometimes }]")),
+            ("env_file, format", component("env_file: [{ path: web.env, format: json }]")),
+            ("healthcheck, an empty list", component("healthcheck: { test: [] }")),
+            (
+                "container_name, twice",
+                component("container_name: shop\n  till: { image: t, container_name: shop }")
+                    .replace("      till", "  till"),
+            ),
+            ("volumes, a path of Windows", component("volumes: [{ type: bind, source: 'C:\\shop', target: /shop }]")),
             ("expose, a name", component("expose: [http]")),
             ("expose, a text", component("expose: 80")),
             ("expose, too large", component("expose: [65536]")),

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use haddock_core::ErrorKind;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Variables};
+use haddock_core::{EnvironmentName, ErrorKind};
 use tempfile::TempDir;
 
 const FILE: &str = "services:\n  web: { image: \"shop:${TAG:-none}\", expose: [80] }\n";
@@ -132,6 +132,47 @@ fn env_files_of_a_component_are_read_in_order_and_lose_to_environment() {
     fs::remove_file(directory.path().join("a.env")).expect("there");
     let error = file.resolve(&options).expect_err("a missing file");
     assert_eq!(error.message(), "file `a.env` of variables does not exist");
+}
+
+#[test]
+fn a_raw_file_of_variables_is_taken_as_it_is() {
+    let directory = TempDir::new().expect("writable");
+    let text = "services:\n  web: { image: shop, env_file: [{ path: a.env, format: raw }] }\n";
+    let file = ComposeFile::read(&write(&directory, "compose.yaml", text)).expect("YAML");
+    write(&directory, "a.env", "A='${CALLER}' # a\nCALLER\n");
+    let options = ResolveOptions { variables: variables(&[("CALLER", "me")]), ..ResolveOptions::default() };
+    let spec = file.resolve(&options).expect("valid").spec;
+    let environment = &spec.components["web"].environment;
+    assert_eq!((environment["A"].expose(), environment["CALLER"].expose()), ("'${CALLER}' # a", "me"));
+    write(&directory, "a.env", "A=1\nB 2\n");
+    let error = file.resolve(&options).expect_err("a bad line");
+    assert_eq!(error.place().map(ToString::to_string).as_deref(), Some("a.env:2:1"));
+}
+
+#[test]
+fn the_project_s_name_is_that_of_the_environment_and_env_files_may_name_the_service() {
+    let directory = TempDir::new().expect("writable");
+    let text = "name: shop\nservices:\n  web: { image: \"shop:${COMPOSE_PROJECT_NAME}\" }\n";
+    let file = ComposeFile::read(&write(&directory, "compose.yaml", text)).expect("YAML");
+    let found = |options: &ResolveOptions| {
+        let resolved = file.resolve(options).expect("valid");
+        let same = file.service_name(options).expect("valid");
+        assert_eq!(resolved.name, same);
+        format!("{same} {}", tag(&file, options))
+    };
+    // The caller's is another matter.
+    let mut options =
+        ResolveOptions { variables: variables(&[("COMPOSE_PROJECT_NAME", "caller")]), ..ResolveOptions::default() };
+    assert_eq!(found(&options), "shop shop");
+    write(&directory, ".env", "COMPOSE_PROJECT_NAME=\n");
+    assert_eq!(found(&options), "shop shop");
+    write(&directory, ".env", "COMPOSE_PROJECT_NAME=my_till\n");
+    assert_eq!(found(&options), "my-till my-till");
+    options.environment = Some(EnvironmentName::new("pr-42").expect("valid"));
+    assert_eq!(found(&options), "my-till pr-42");
+    write(&directory, ".env", "COMPOSE_PROJECT_NAME=My till\n");
+    let error = file.resolve(&options).expect_err("no name");
+    assert!(error.message().starts_with("`COMPOSE_PROJECT_NAME` of `.env`"), "{error}");
 }
 
 #[test]

@@ -305,13 +305,42 @@ fn the_service_is_named_by_setting_file_or_directory() {
         named("a/shop/compose.yaml", &with("name: store\nx-haddock: { service: till }")).expect("valid"),
         "till"
     );
-    // A name that Compose takes and a service cannot have, overridden.
-    assert_eq!(
-        named("a/shop/compose.yaml", &with("name: my_store\nx-haddock: { service: till }")).expect("valid"),
-        "till"
-    );
+    // A name that Compose takes and a service cannot have.
+    assert_eq!(named("a/shop/compose.yaml", &with("name: my_store")).expect("valid"), "my-store");
     assert!(named("compose.yaml", services).is_err());
     assert!(named("/ß/compose.yaml", services).is_err());
+}
+
+#[test]
+fn what_is_empty_says_nothing_but_for_an_entry_point() {
+    let text = "services:\n  web: { image: a, command: '${NONE:-}', entrypoint: '', restart: '' }\n";
+    let spec = resolve(text, &environment()).spec;
+    let web = &spec.components["web"];
+    assert_eq!((&web.command, &web.entrypoint, &web.restart), (&None, &Some(Vec::new()), &None));
+    let spec = resolve("services:\n  web: { image: a, command: [], entrypoint: [] }\n", &environment()).spec;
+    assert_eq!((&spec.components["web"].command, &spec.components["web"].entrypoint), (&None, &Some(Vec::new())));
+}
+
+#[test]
+fn a_block_at_the_end_of_the_file_ends_as_the_file_does() {
+    for (block, end, expected) in [
+        ("|", "", "one\ntwo"),
+        ("|", "\n", "one\ntwo\n"),
+        ("|", "\r\n", "one\ntwo\n"),
+        ("|-", "", "one\ntwo"),
+        ("|+", "\n\n", "one\ntwo\n\n"),
+        (">", "", "one two"),
+        ("|2 # >", "", "one\ntwo"),
+        (">", "\n", "one two\n"),
+    ] {
+        let text = format!(
+            "services:\n  web:\n    image: a\n    environment:\n      TEXT: {block}\n        one\n        two{end}"
+        );
+        let spec = resolve(&text, &environment()).spec;
+        assert_eq!(spec.components["web"].environment["TEXT"].expose(), expected, "{text:?}");
+    }
+    let quoted = resolve("services: { web: { image: a, environment: [\"TEXT=one\\n\"] } }", &environment()).spec;
+    assert_eq!(quoted.components["web"].environment["TEXT"].expose(), "one\n");
 }
 
 #[test]

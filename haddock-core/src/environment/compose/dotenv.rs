@@ -3,6 +3,10 @@
 //! `NAME=value`, `export NAME=value`, `NAME: value`; `#` begins a comment at the begin of a line or after a space.
 //! Values in single quotes are taken as they are; in double quotes and without quotes, variables are filled in. Quoted
 //! values may span lines. A name without `=` takes its value from the caller's environment.
+//!
+//! Or as they are, `format: raw`, which is what `docker run --env-file` reads: nothing is quoted or filled in.
+
+use std::str::FromStr;
 
 use super::template::{Flaw, Template};
 use super::tree::Mark;
@@ -32,6 +36,46 @@ pub(super) fn parse(file: &str, text: &str, outer: Lookup<'_>, inner: Lookup<'_>
             }
         };
         variables.set(name, value);
+    }
+    Ok(variables)
+}
+
+/// How a file of `env_file` is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    Dotenv,
+    Raw,
+}
+
+impl FromStr for Format {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "raw" => Ok(Self::Raw),
+            _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a format of `env_file`"))
+                .with_hint("write `raw`, or remove it")),
+        }
+    }
+}
+
+/// Reads a file in which all behind `=` is the value, to the end of the line.
+pub(super) fn parse_raw(file: &str, text: &str, outer: Lookup<'_>) -> Result<Variables, Error> {
+    let mut variables = Variables::default();
+    for (line, number) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..) {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (name, value) = line.split_once('=').map_or((line, None), |(name, value)| (name, Some(value.to_owned())));
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            let at = Mark { file: 0, line: number, column: 1 };
+            let error = Error::new(ErrorKind::ComposeFile, "the line begins with no variable's name");
+            return Err(error.with_hint("write `NAME=value`, without spaces before the `=`").at(at.place(file, "")));
+        }
+        if let Some(value) = value.or_else(|| outer(name)) {
+            variables.set(name, value);
+        }
     }
     Ok(variables)
 }
@@ -239,6 +283,18 @@ mod tests {
             table += &format!("{error:#}\n\n");
         }
         insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn raw_values_are_taken_as_they_are() {
+        let text = "\u{feff}# none\n\n  A='1' # $B \r\nB=\nHOST\nMISSING\nC=a=b";
+        let variables = parse_raw("raw.env", text, &outer).expect("valid");
+        let found: Vec<_> = variables.iter().map(|(name, value)| (name, value.expose())).collect();
+        assert_eq!(found, [("A", "'1' # $B "), ("B", ""), ("C", "a=b"), ("HOST", "shell")]);
+        for text in ["A=1\n=hunter2", "\nA B=hunter2"] {
+            let error = parse_raw("raw.env", text, &outer).expect_err(text);
+            assert!(error.place().is_some_and(|place| place.line == 2) && !format!("{error:?}").contains("hunter2"));
+        }
     }
 
     proptest! {

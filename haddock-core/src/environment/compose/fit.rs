@@ -30,6 +30,7 @@ pub(super) fn relate(
         }
     }
     check_cycles(reader, drafts);
+    check_container_names(reader, drafts);
     let facts = drafts.iter().map(|(name, draft)| {
         let facts = Facts {
             mentions: draft
@@ -167,6 +168,18 @@ pub(super) fn find_entry(
     }
     reader.wrong(root, message, format!("say which: `x-haddock: {{ entry: \"{example}\" }}`"));
     None
+}
+
+/// Two components cannot have one container's name.
+fn check_container_names(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, service::Draft<'_>>) {
+    let mut of: BTreeMap<&str, &ComponentName> = BTreeMap::new();
+    for (name, draft) in drafts {
+        let (Some(container), Some(at)) = (&draft.body.container_name, &draft.container_name_at) else { continue };
+        if let Some(other) = of.insert(container, name) {
+            let message = format!("`{name}` has the container name of `{other}`");
+            reader.wrong(at, message, "give one of them another, or remove both: each is reached as its component");
+        }
+    }
 }
 
 /// What two versions of a component cannot both have: data that they write, a name, a port of the host.

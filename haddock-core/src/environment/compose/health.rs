@@ -73,7 +73,7 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
         return None;
     }
     let words = read_words(reader, cursor)?;
-    match (words[0].as_str(), words.len()) {
+    match (words.first().map_or("", String::as_str), words.len()) {
         ("NONE", 1) | ("CMD-SHELL", 2) | ("CMD", 2..) => Some(words),
         ("NONE" | "CMD-SHELL" | "CMD", _) => {
             let message = format!("`{}` is followed by the wrong number of words", words[0]);

@@ -147,12 +147,8 @@ pub(super) static SERVICE: Keys = Keys {
     extensible: true,
 };
 
-pub(super) static ENV_FILE: Keys = Keys {
-    what: "an entry of `env_file`",
-    supported: &["path", "required"],
-    planned: &[("format", LATER)],
-    extensible: true,
-};
+pub(super) static ENV_FILE: Keys =
+    Keys { what: "an entry of `env_file`", supported: &["path", "required", "format"], planned: &[], extensible: true };
 
 pub(super) static PORT: Keys = Keys {
     what: "a port",

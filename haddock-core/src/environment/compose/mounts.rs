@@ -46,6 +46,11 @@ pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str
             };
             PathBuf::from(format!("{home}{rest}"))
         }
+        _ if path.chars().nth(1) == Some(':') && path.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            let message = format!("`{}` is a path of Windows", &path[..2]);
+            reader.fail(cursor, ErrorKind::NotSupported, message, "write a path of the host that containers run on");
+            return None;
+        }
         // An absolute one stays as it is written.
         _ if path.starts_with('/') => return Some(path.to_owned()),
         _ => reader.path(cursor, path),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::dotenv::Format;
 use super::keys;
 use super::reader::{Cursor, Reader};
 use super::tree::Value;
@@ -42,7 +43,7 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
     variables
 }
 
-/// A path, or a list of paths or of `{path, required}`; later files win.
+/// A path, or a list of paths or of `{path, required, format}`; later files win.
 pub(super) fn read_env_files<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
@@ -54,11 +55,12 @@ pub(super) fn read_env_files<'t>(
         _ => vec![cursor.clone()],
     };
     for item in items {
-        let (mut path, mut required) = (None, true);
+        let (mut path, mut required, mut format) = (None, true, Format::Dotenv);
         if let Value::Map(_) = item.node.value {
             for entry in reader.known_entries(&item, &keys::ENV_FILE).unwrap_or_default() {
                 match entry.key.text.as_str() {
                     "path" => path = reader.text(&entry.value),
+                    "format" => format = reader.word(&entry.value, str::parse).unwrap_or(format),
                     _ => required = reader.boolean(&entry.value).unwrap_or(true),
                 }
             }
@@ -70,7 +72,7 @@ pub(super) fn read_env_files<'t>(
         }
         let Some(path) = path else { continue };
         let inner = |name: &str| own.get(name).or_else(|| variables.get(name)).map(|value| value.expose().to_owned());
-        match reader.variables_file(&item, Path::new(&path), &inner) {
+        match reader.variables_file(&item, Path::new(&path), format, &inner) {
             Ok(Some(file)) => variables.extend(file.iter().map(|(name, value)| (name.to_owned(), value.clone()))),
             Ok(None) if !required => {}
             Ok(None) => {

@@ -110,19 +110,25 @@ impl<'t> Reader<'t> {
         self.origins[cursor.node.at.file].directory.join(path)
     }
 
-    /// The variables of a file in the format of `.env`; `None` if there is no such file. `inner` are those that its
-    /// values may mention beside the caller's.
+    /// The variables of a file; `None` if there is no such file. `inner` are those that its values may mention beside the
+    /// caller's.
     pub(super) fn variables_file(
         &self,
         cursor: &Cursor<'_>,
         path: &Path,
+        format: dotenv::Format,
         inner: Lookup<'_>,
     ) -> Result<Option<Variables>> {
         let origin = &self.origins[cursor.node.at.file];
         let path = origin.directory.join(path);
         let Some(text) = self.files.read(&path)? else { return Ok(None) };
         let shown = path.strip_prefix(&origin.directory).unwrap_or(&path).display().to_string();
-        dotenv::parse(&shown, &text, &|name| origin.variables.get(name).map(str::to_owned), inner).map(Some)
+        let outer = |name: &str| origin.variables.get(name).map(str::to_owned);
+        match format {
+            dotenv::Format::Dotenv => dotenv::parse(&shown, &text, &outer, inner),
+            dotenv::Format::Raw => dotenv::parse_raw(&shown, &text, &outer),
+        }
+        .map(Some)
     }
 
     pub(super) fn place(&self, at: Mark, path: &str) -> Place {

@@ -21,10 +21,12 @@ use crate::environment::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
-use crate::name::{ComponentName, ServiceName};
+use crate::name::{ComponentName, EnvironmentName, ServiceName};
 
 /// The variable that [`ResolveOptions::tag`] sets.
 pub(super) const TAG: &str = "TAG";
+/// The variable that is the environment's name within the file, and, in `.env`, wins over the file's own.
+const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 
 /// What a compose file is resolved for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -39,6 +41,9 @@ pub enum Purpose {
 /// What fills in a compose file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResolveOptions {
+    /// The environment that the file is resolved for: the value of `COMPOSE_PROJECT_NAME`. Without one, and in a release,
+    /// it is the service's name.
+    pub environment: Option<EnvironmentName>,
     /// The caller's environment. It wins over `.env`.
     pub variables: Variables,
     /// The tag that the release names: the value of `TAG`. It wins over the environment.
@@ -60,7 +65,8 @@ pub struct ResolveOptions {
 /// A resolved compose file, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// What it is called: as `x-haddock.service` says, the file's `name`, or its directory.
+    /// What it is called: as `x-haddock.service` says, `COMPOSE_PROJECT_NAME` in `.env`, the file's `name`, or its
+    /// directory.
     pub name: ServiceName,
     /// The environment.
     pub spec: EnvironmentSpec,
@@ -68,6 +74,14 @@ pub struct Resolved {
     pub reasons: BTreeMap<ComponentName, Reason>,
     /// What is read and has no effect, and variables that are not set, in the order of the file.
     pub notes: Vec<Note>,
+}
+
+/// What a file is given from outside.
+struct Outer {
+    /// The release's variables, the caller's, and those of `.env`, in this order of precedence.
+    variables: Variables,
+    /// `COMPOSE_PROJECT_NAME` of `.env`. The caller's does not count: what is in production shall not depend on who calls.
+    project: Option<String>,
 }
 
 impl ComposeFile {
@@ -91,8 +105,16 @@ impl ComposeFile {
     /// # Errors
     /// Those of [`resolve`](Self::resolve).
     pub fn check(&self, options: &ResolveOptions) -> std::result::Result<Resolved, Vec<Error>> {
-        let outer = self.outer_variables(options).map_err(|error| vec![error])?;
-        let loaded = load(self, &outer).map_err(|error| vec![error])?;
+        let mut outer = self.outer(options).map_err(|error| vec![error])?;
+        let name = match &options.environment {
+            Some(name) => Some(name.to_string()),
+            // What is wrong with it is said below.
+            None => self.service_name(options).ok().map(|name| name.to_string()),
+        };
+        if let Some(name) = name {
+            outer.variables.set(PROJECT_NAME, name);
+        }
+        let loaded = load(self, &outer.variables).map_err(|error| vec![error])?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
         let resolved = self.read_tree(&mut reader, &loaded.tree, &outer, options);
         let (errors, notes) = reader.finish();
@@ -105,13 +127,14 @@ impl ComposeFile {
         }
     }
 
-    /// What the file is called, without resolving the rest: as `x-haddock.service` says, its `name`, or its directory.
+    /// What the file is called, without resolving the rest: as `x-haddock.service` says, `COMPOSE_PROJECT_NAME` in `.env`,
+    /// its `name`, or its directory.
     ///
     /// # Errors
     /// [`InvalidName`](ErrorKind::InvalidName) and the like, with the place.
     pub fn service_name(&self, options: &ResolveOptions) -> Result<ServiceName> {
-        let outer = self.outer_variables(options)?;
-        let loaded = load(self, &outer)?;
+        let outer = self.outer(options)?;
+        let loaded = load(self, &outer.variables)?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
         let root = Cursor { node: &loaded.tree, path: String::new() };
         let set = root.child("x-haddock").and_then(|ours| ours.child("service"));
@@ -119,15 +142,15 @@ impl ComposeFile {
             Some(service) => reader.value(&service, |text| ServiceName::new(text)),
             None => {
                 let name = root.child("name").and_then(|name| Some((reader.filled(&name)?, name)));
-                self.derived_name(&mut reader, &root, name)
+                self.derived_name(&mut reader, &root, name, &outer)
             }
         };
         let (mut errors, _) = reader.finish();
         name.ok_or_else(|| errors.swap_remove(0))
     }
 
-    /// The release's variables, the caller's, and those of `.env`, in this order of precedence.
-    fn outer_variables(&self, options: &ResolveOptions) -> Result<Variables> {
+    /// What the file is given from outside.
+    fn outer(&self, options: &ResolveOptions) -> Result<Outer> {
         let mut own = options.variables.clone();
         for (name, value) in &options.release_variables {
             own.set(name, value);
@@ -156,15 +179,16 @@ impl ComposeFile {
                 }
             }
         }
+        let project = files.get(PROJECT_NAME).filter(|name| !name.is_empty()).map(str::to_owned);
         own.iter().for_each(|(name, value)| files.set(name, value.expose()));
-        Ok(files)
+        Ok(Outer { variables: files, project })
     }
 
     fn read_tree<'t>(
         &self,
         reader: &mut Reader<'t>,
         tree: &'t Node,
-        outer: &Variables,
+        outer: &Outer,
         options: &ResolveOptions,
     ) -> Option<(ServiceName, EnvironmentSpec, BTreeMap<ComponentName, Reason>)> {
         let root = Cursor { node: tree, path: String::new() };
@@ -187,8 +211,8 @@ impl ComposeFile {
             reader.wrong(&root, "the file has no `services`", "write `services:` and the components below it");
             return None;
         };
-        let drafts = read_services(reader, &services, outer, options);
-        let service = settings.service.clone().or_else(|| self.derived_name(reader, &root, name));
+        let drafts = read_services(reader, &services, &outer.variables, options);
+        let service = settings.service.clone().or_else(|| self.derived_name(reader, &root, name, outer));
         let reasons = relate(reader, &drafts, &settings, options);
         drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
@@ -236,16 +260,26 @@ impl ComposeFile {
         Some((service, declared.of(spec), reasons))
     }
 
-    /// The file's `name`, else the directory's.
+    /// As `.env` says, else the file's `name`, else the directory's; each as Compose has it, but for `_`, which a service's
+    /// name cannot have.
     fn derived_name(
         &self,
         reader: &mut Reader<'_>,
         root: &Cursor<'_>,
         name: Option<(Filled, Cursor<'_>)>,
+        outer: &Outer,
     ) -> Option<ServiceName> {
         const HINT: &str = "set `x-haddock.service` to a name of lower-case letters, digits and `-`, at most 40";
+        if let Some(project) = &outer.project {
+            let name = ServiceName::new(project.replace('_', "-")).ok();
+            if name.is_none() {
+                reader.wrong(root, format!("`{PROJECT_NAME}` of `.env` is no name for a service"), HINT);
+            }
+            return name;
+        }
         if let Some((filled, cursor)) = name {
-            return match ServiceName::new(&filled.text) {
+            let name = ServiceName::new(filled.text.replace('_', "-"));
+            return match name.or_else(|_| ServiceName::new(&filled.text)) {
                 Ok(name) => Some(name),
                 Err(error) => {
                     reader.refuse(&cursor, &filled, error.with_hint(HINT));
@@ -253,7 +287,6 @@ impl ComposeFile {
                 }
             };
         }
-        // As Compose derives a project's name, but for `_`, which a service's name cannot have.
         let directory =
             self.directory.file_name().unwrap_or_default().to_string_lossy().to_lowercase().replace('_', "-");
         let kept: String = directory.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();

@@ -116,7 +116,8 @@ pub(super) fn read<'t>(
                 };
             }
             "build" => body.build = read_build(reader, at),
-            "command" => body.command = read_words(reader, at),
+            // If it is empty, the engine takes the image's own.
+            "command" => body.command = read_words(reader, at).filter(|words| !words.is_empty()),
             "configs" => draft.configs = injected::read_uses(reader, at, None),
             "container_name" => {
                 body.container_name = reader.word(at, container_name);
@@ -142,7 +143,10 @@ pub(super) fn read<'t>(
                 draft.ports_at = Some(at.clone());
             }
             "pull_policy" => body.pull_policy = reader.word(at, str::parse),
-            "restart" => body.restart = reader.word(at, str::parse),
+            "restart" => {
+                let policy = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
+                body.restart = reader.word(at, policy).flatten();
+            }
             "scale" => body.replicas = reader.number(at, 0),
             "secrets" => draft.secrets = injected::read_uses(reader, at, Some("/run/secrets/")),
             "stop_grace_period" => body.stop_grace_period = reader.word(at, value::duration),
@@ -303,11 +307,6 @@ pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option
             }
         }
     };
-    if words.is_empty() {
-        let what = format!("an empty `{}` is", cursor.name());
-        reader.unsupported(cursor, what, "remove the key to take the image's own");
-        return None;
-    }
     Some(words)
 }
 

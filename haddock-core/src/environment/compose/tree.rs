@@ -267,7 +267,12 @@ impl Source<'_> {
         let tag = self.tag(&location).map_err(|tag| (at, Refusal::Tag(tag)))?;
         let value = match raw.value {
             Raw::Null => Value::Null,
-            Raw::Text(text) => Value::Scalar(Scalar { text, bare: false, written: None }),
+            Raw::Text(mut text) => {
+                if self.ends_within(&location) && text.ends_with('\n') {
+                    text.pop();
+                }
+                Value::Scalar(Scalar { text, bare: false, written: None })
+            }
             Raw::Typed(text) => {
                 let text = self.spelling(&location).unwrap_or(text);
                 Value::Scalar(Scalar { text, bare: true, written: None })
@@ -295,6 +300,21 @@ impl Source<'_> {
         let start = usize::try_from(span.byte_offset()?).ok()?;
         let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
         self.text.get(start..end).map(|_| (start, end))
+    }
+
+    /// Whether it is a block that the file ends in, without an end of the line. The parser adds one.
+    fn ends_within(&self, location: &serde_saphyr::Location) -> bool {
+        let open = !self.text.ends_with(['\n', '\r']);
+        let Some((start, _)) = self.span(location).filter(|(_, end)| open && *end == self.text.len()) else {
+            return false;
+        };
+        // `key: |-  # comment`
+        let header = self.text[..start].trim_end().lines().next_back().unwrap_or_default();
+        let word = header.split(" #").next().and_then(|header| header.split_whitespace().next_back());
+        word.is_some_and(|word| {
+            word.strip_prefix(['|', '>'])
+                .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || "+-".contains(c)))
+        })
     }
 
     /// How the number or boolean was written, unless it was quoted and made one by a tag.

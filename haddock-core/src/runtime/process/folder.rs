@@ -140,8 +140,14 @@ impl Folder {
                 .with_hint("pull the image first, and use the id that the pull gave"));
         };
         let record = self.record(spec)?;
+        let command = command(image, spec);
+        if command.is_empty() {
+            let message =
+                format!("container `{name}` has nothing to run: its entry point is empty, and there is no command");
+            return Err(Error::new(ErrorKind::RuntimeRefused, message).with_hint("give it a command"));
+        }
         let launch = Launch {
-            command: command(image, spec),
+            command,
             environment: spec.environment.iter().map(|(key, value)| (key.clone(), value.expose().to_owned())).collect(),
         };
 
@@ -285,6 +291,7 @@ fn adopt(existing: &Record, spec: &ContainerSpec) -> Result<ContainerId> {
 /// The first word of an image is its entry point, the others are its command.
 fn command(image: Vec<String>, spec: &ContainerSpec) -> Vec<String> {
     match (&spec.entrypoint, &spec.command) {
+        (Some(entrypoint), None) if entrypoint.is_empty() => image.into_iter().skip(1).collect(),
         (Some(entrypoint), command) => entrypoint.iter().cloned().chain(command.iter().flatten().cloned()).collect(),
         (None, Some(command)) => image.into_iter().take(1).chain(command.iter().cloned()).collect(),
         (None, None) => image,
@@ -331,4 +338,24 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = fs::remove_file(&new);
         failed("write", path, &error)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_point_that_is_empty_leaves_the_image_s_command() {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let line = |entrypoint: Option<&str>, with: Option<&str>| {
+            let (entrypoint, with) = (entrypoint.map(words), with.map(words));
+            let spec = ContainerSpec { entrypoint, command: with, ..ContainerSpec::default() };
+            command(words("image serve fast"), &spec).join(" ")
+        };
+        assert_eq!(line(None, None), "image serve fast");
+        assert_eq!(line(None, Some("check")), "image check");
+        assert_eq!(line(Some("sh"), None), "sh");
+        assert_eq!(line(Some(""), None), "serve fast");
+        assert_eq!(line(Some(""), Some("check")), "check");
+    }
 }
