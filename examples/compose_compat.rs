@@ -271,6 +271,10 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
         }
         if let Some(port) = port.as_object_mut() {
             ["mode", "name", "app_protocol"].iter().for_each(|key| _ = port.remove(*key));
+            // Any that is free.
+            if port.get("published") == Some(&json!("0")) {
+                port.remove("published");
+            }
         }
     }
     // Each TCP port that others may reach.

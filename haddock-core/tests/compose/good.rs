@@ -322,6 +322,17 @@ fn what_is_empty_says_nothing_but_for_an_entry_point() {
 }
 
 #[test]
+fn a_port_of_the_host_that_is_zero_or_empty_is_any() {
+    let text = "services:\n  web: { image: a, ports: ['0:80', '127.0.0.1:0:81', { target: 82, published: 0 }, { target: 83, published: '' }] }\n";
+    let spec = resolve(text, &environment()).spec;
+    let ports = &spec.components["web"].ports;
+    assert_eq!(
+        ports.iter().map(|port| (port.container, port.host)).collect::<Vec<_>>(),
+        [80, 81, 82, 83].map(|it| (it, None))
+    );
+}
+
+#[test]
 fn a_block_at_the_end_of_the_file_ends_as_the_file_does() {
     for (block, end, expected) in [
         ("|", "", "one\ntwo"),

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dotenv;
-use super::tree::{self, Node};
+use super::tree::Node;
 use super::variables::{Lookup, Variables};
+use super::yaml;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The names that Compose looks for, in its order.
@@ -128,7 +129,7 @@ impl ComposeFile {
                 let error = Error::new(ErrorKind::NotFound, format!("there is no file `{name}`"));
                 return Err(error.with_hint("check the path"));
             };
-            let tree = tree::parse(index, &name, &text)?;
+            let tree = yaml::parse(index, &name, &text)?;
             Ok(Source { name, tree })
         };
         let sources = paths.iter().enumerate().map(read).collect::<Result<_>>()?;
@@ -142,7 +143,7 @@ impl ComposeFile {
     /// [`ComposeFile`](ErrorKind::ComposeFile) with the place if the text is not YAML or has a key twice.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let directory = Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default();
-        let tree = tree::parse(0, name, text)?;
+        let tree = yaml::parse(0, name, text)?;
         Ok(Self { sources: vec![Source { name: name.to_owned(), tree }], directory, files: Arc::new(Nowhere) })
     }
 

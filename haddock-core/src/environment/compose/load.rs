@@ -12,8 +12,9 @@ use super::fill::fill;
 use super::keys::nearest;
 use super::merge::{Mismatch, merge, without_resets};
 use super::reader::listed;
-use super::tree::{self, Key, Mark, Node, Value};
+use super::tree::{Key, Mark, Node, Value};
 use super::variables::Variables;
+use super::yaml;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How deep files may include or extend each other.
@@ -108,7 +109,7 @@ impl Loader<'_> {
         };
         let name = self.shown(path);
         let directory = directory.or_else(|| path.parent().map(Path::to_path_buf)).unwrap_or_default();
-        let tree = tree::parse(self.origins.len(), &name, &text)?;
+        let tree = yaml::parse(self.origins.len(), &name, &text)?;
         self.origins.push(Origin { name, directory, variables });
         Ok(tree)
     }

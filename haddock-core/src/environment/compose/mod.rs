@@ -1,7 +1,7 @@
 //! The compose file: reading, filling in variables, checking.
 //!
 //! ```text
-//!   texts ──tree──▶ keys and values with places ──load──▶ one tree ──reader──▶ drafts ──resolve──▶ EnvironmentSpec
+//!   texts ──yaml──▶ keys and values with places ──load──▶ one tree ──reader──▶ drafts ──resolve──▶ EnvironmentSpec
 //!                                                  ▲                                        │
 //!   variables (release, caller, .env), `extends`, ─┘                                        └──▶ reasons, notes
 //!   `include`, several files
@@ -61,6 +61,7 @@ mod template;
 mod tree;
 mod variables;
 mod words;
+mod yaml;
 
 pub use canonical::{Values, canonical};
 pub use classify::Reason;

@@ -31,6 +31,11 @@ fn range(text: &str) -> Result<(u16, u16), Error> {
     }
 }
 
+/// Whether it is any port of the host that is free.
+fn is_any(host: &str) -> bool {
+    matches!(host, "" | "0")
+}
+
 /// Reads ports inside with an optional protocol.
 fn inside(text: &str) -> Result<(u16, u16, Protocol), Error> {
     let (ports, protocol) = match text.split_once('/') {
@@ -64,8 +69,8 @@ fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
         None => (None, before),
     };
     let port = |container, host, host_last| PublishedPort { host_address, host, host_last, ..port(container) };
-    if host.is_empty() {
-        if host_address.is_none() {
+    if is_any(host) {
+        if host.is_empty() && host_address.is_none() {
             return Err(invalid(format!("no port of the host stands before the `:` of `{text}`")).with_hint(PORT_FORMS));
         }
         return Ok((first..=last).map(|container| port(container, None, None)).collect());
@@ -129,7 +134,8 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Publish
         match entry.key.text.as_str() {
             "target" => target = reader.value(value, port),
             "published" => {
-                if let Some((first, last)) = reader.value(value, range) {
+                let read = |text: &str| if is_any(text) { Ok(None) } else { range(text).map(Some) };
+                if let Some((first, last)) = reader.value(value, read).flatten() {
                     published.host = Some(first);
                     published.host_last = Some(last).filter(|last| *last > first);
                 }

@@ -1,0 +1,275 @@
+//! From the YAML of a compose file to its tree.
+
+use serde::{Deserialize, Deserializer, de};
+use serde_saphyr::{DuplicateKeyPolicy, Error as YamlError, MessageFormatter, NonFiniteFloatPolicy, Spanned};
+
+use super::tree::{Key, Mark, Node, Scalar, Tag, Value};
+use crate::error::{Error, ErrorKind};
+
+/// Reads one YAML document, which is the file of that number and is called `name`.
+pub(super) fn parse(file: usize, name: &str, text: &str) -> Result<Node, Error> {
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        // `!reset` and `!override` are not the parser's; see `tag`.
+        reject_unsupported_tags: false,
+        // Large files of an organisation have a few thousand nodes; this is far beyond, and still soon read. The depth
+        // bounds the recursion below.
+        budget: serde_saphyr::budget! { max_nodes: 100_000, max_depth: 40 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
+    };
+    let raw: Spanned<Raw> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| translate(name, &error))?;
+    let root = Source { file, text, tags: true }.node(raw).map_err(|(at, refusal)| {
+        let (message, hint) = match refusal {
+            Refusal::Key => ("a key is a list or a mapping".to_owned(), "write a plain text before the `:`"),
+            Refusal::Tag(tag) => (format!("the tag `{tag}` is not supported"), "write `!reset`, `!override` or no tag"),
+        };
+        Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(name, ""))
+    })?;
+    Ok(match root.value {
+        // The parser says where an empty file ends.
+        Value::Null => Node { at: Mark::start(file), ..root },
+        _ => root,
+    })
+}
+
+/// A value before numbers are given back their spelling.
+enum Raw {
+    Null,
+    /// A boolean or number, as a text that means the same.
+    Typed(String),
+    Text(String),
+    List(Vec<Spanned<Raw>>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(RawVisitor)
+    }
+}
+
+struct RawVisitor;
+
+impl<'de> de::Visitor<'de> for RawVisitor {
+    type Value = Raw;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("any YAML value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Raw, E> {
+        Ok(Raw::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
+        Ok(Raw::Typed(value.to_string()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
+        Ok(Raw::Text(value.to_owned()))
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Raw::List(items))
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut access: A) -> Result<Raw, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = access.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Raw::Map(entries))
+    }
+}
+
+/// Why a value cannot be taken.
+enum Refusal {
+    Key,
+    Tag(String),
+}
+
+/// The text that values are read from.
+#[derive(Clone, Copy)]
+struct Source<'s> {
+    file: usize,
+    text: &'s str,
+    /// Whether values have tags; keys have none.
+    tags: bool,
+}
+
+impl Source<'_> {
+    fn node(&self, raw: Spanned<Raw>) -> Result<Node, (Mark, Refusal)> {
+        // What an alias brings in has its tag, if any, at its anchor.
+        let location = raw.defined;
+        let at = Mark { file: self.file, line: location.line().max(1), column: location.column().max(1) };
+        let tag = self.tag(&location).map_err(|tag| (at, Refusal::Tag(tag)))?;
+        let value = match raw.value {
+            Raw::Null => Value::Null,
+            Raw::Text(mut text) => {
+                if self.ends_within(&location) && text.ends_with('\n') {
+                    text.pop();
+                }
+                Value::Scalar(Scalar { text, bare: false, written: None })
+            }
+            Raw::Typed(text) => {
+                let text = self.spelling(&location).unwrap_or(text);
+                Value::Scalar(Scalar { text, bare: true, written: None })
+            }
+            Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
+            Raw::Map(entries) => {
+                let entry = |(name, value)| {
+                    let name = Source { tags: false, ..*self }.node(name)?;
+                    let text = match name.value {
+                        Value::Scalar(scalar) => scalar.text,
+                        Value::Null => String::new(),
+                        Value::List(_) | Value::Map(_) => return Err((name.at, Refusal::Key)),
+                    };
+                    Ok((Key { at: name.at, text }, self.node(value)?))
+                };
+                Value::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Node { at, value, tag })
+    }
+
+    /// The text of a value, as far as the parser says where it stands.
+    fn span(&self, location: &serde_saphyr::Location) -> Option<(usize, usize)> {
+        let span = location.span();
+        let start = usize::try_from(span.byte_offset()?).ok()?;
+        let end = start.checked_add(usize::try_from(span.byte_len()?).ok()?)?;
+        self.text.get(start..end).map(|_| (start, end))
+    }
+
+    /// Whether it is a block that the file ends in, without an end of the line. The parser adds one.
+    fn ends_within(&self, location: &serde_saphyr::Location) -> bool {
+        let open = !self.text.ends_with(['\n', '\r']);
+        let Some((start, _)) = self.span(location).filter(|(_, end)| open && *end == self.text.len()) else {
+            return false;
+        };
+        // `key: |-  # comment`
+        let header = self.text[..start].trim_end().lines().next_back().unwrap_or_default();
+        let word = header.split(" #").next().and_then(|header| header.split_whitespace().next_back());
+        word.is_some_and(|word| {
+            word.strip_prefix(['|', '>'])
+                .is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || "+-".contains(c)))
+        })
+    }
+
+    /// How the number or boolean was written, unless it was quoted and made one by a tag.
+    fn spelling(&self, location: &serde_saphyr::Location) -> Option<String> {
+        let (start, end) = self.span(location)?;
+        let text = self.text[start..end].trim();
+        (!text.is_empty() && !text.contains(['"', '\'', '!', '&', '*', '\n'])).then(|| text.to_owned())
+    }
+
+    /// The tag before a value. The parser passes over those that it does not know, so that the text before the value is
+    /// looked at; an anchor may stand between.
+    fn tag(&self, location: &serde_saphyr::Location) -> Result<Option<Tag>, String> {
+        let Some((start, _)) = self.span(location).filter(|_| self.tags) else { return Ok(None) };
+        let mut before = self.text[..start].trim_end();
+        loop {
+            let word = before.rsplit(|c: char| c.is_whitespace() || matches!(c, ',' | '[' | '{')).next().unwrap_or("");
+            if word.starts_with('&') {
+                before = before[..before.len() - word.len()].trim_end();
+                continue;
+            }
+            let lead = before[..before.len() - word.len()].trim_end();
+            // In a comment, or the text of another value, it is no tag.
+            if !lead.is_empty() && !lead.ends_with([':', '-', ',', '[', '{']) {
+                return Ok(None);
+            }
+            return match word {
+                "!reset" => Ok(Some(Tag::Reset)),
+                "!override" => Ok(Some(Tag::Override)),
+                _ if word.starts_with('!') && !word.starts_with("!!") => Err(word.to_owned()),
+                _ => Ok(None),
+            };
+        }
+    }
+}
+
+/// Puts the YAML library's error into our words.
+fn translate(file: &str, error: &YamlError) -> Error {
+    let inner = match error {
+        YamlError::AliasError { error, .. } => error,
+        other => other,
+    };
+    let at = inner.location().or(error.location()).map_or(Mark::start(0), |location| Mark {
+        file: 0,
+        line: location.line().max(1),
+        column: location.column().max(1),
+    });
+    let (key, message, hint) = match inner {
+        YamlError::DuplicateMappingKey { key, .. } => {
+            let key = key.clone().unwrap_or_default();
+            let message = format!("key `{key}` stands here a second time");
+            (key, message, "keep one of them")
+        }
+        YamlError::MultipleDocuments { .. } => {
+            (String::new(), "a second YAML document begins".to_owned(), "keep one, without a line `---` between")
+        }
+        YamlError::UnknownAnchor { .. } => {
+            (String::new(), "the alias names no anchor above it".to_owned(), "define it first, as in `&name`")
+        }
+        YamlError::RecursiveReferencesRequireWeakTypes { .. } => {
+            (String::new(), "the alias stands inside its own anchor".to_owned(), "write out what is meant")
+        }
+        YamlError::MergeValueNotMapOrSeqOfMaps { .. } => {
+            (String::new(), "`<<` does not name a mapping".to_owned(), "give it an alias such as `*name` of a mapping")
+        }
+        YamlError::Budget { .. }
+        | YamlError::AliasReplayLimitExceeded { .. }
+        | YamlError::AliasExpansionLimitExceeded { .. }
+        | YamlError::AliasReplayStackDepthExceeded { .. } => (
+            String::new(),
+            "the file is too large, too deeply nested, or its aliases unfold to too much".to_owned(),
+            "a compose file has at most 100000 nodes, 40 deep",
+        ),
+        other => {
+            let message = serde_saphyr::UserMessageFormatter.format_message(other).into_owned();
+            let hint = advice(&message);
+            (String::new(), format!("not valid YAML: {message}"), hint)
+        }
+    };
+    Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(file, &key))
+}
+
+/// What is usually behind a message of the YAML parser.
+fn advice(message: &str) -> &'static str {
+    let has = |text| message.contains(text);
+    if has("mapping values are not allowed") {
+        "look for a missing `:` or a wrong indentation here or one line above; quote a text that contains `: `"
+    } else if has("tabs") {
+        "indent with spaces"
+    } else if has("unexpected character") {
+        "quote the text that begins with this character"
+    } else if has("quoted scalar") {
+        "look for a quote that is not closed, or for one within the text"
+    } else if has("did not find expected") {
+        "indent this line like its neighbours"
+    } else if has("':' indicator") {
+        "look for a `[` or `{` that is not closed"
+    } else {
+        "look at this line and the one above"
+    }
+}
