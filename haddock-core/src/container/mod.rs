@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::time::Timestamp;
 
-pub use options::{Bytes, ContainerOptions, Cpus, Device, Limits, Logging, Reservations, Resources, Ulimit};
+pub use options::{
+    Bytes, ContainerOptions, Cpus, Device, DeviceRequest, Limits, Logging, Reservations, Resources, Ulimit,
+};
 pub use spec::{
     Attachment, BindOptions, ContainerSpec, Endpoint, HealthCheck, ImageOptions, InjectedFile, Mount, MountKind,
     NetworkMode, NetworkSpec, Protocol, PublishedPort, RestartPolicy, TmpfsOptions, VolumeOptions, VolumeSpec,

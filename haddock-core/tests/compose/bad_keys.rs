@@ -6,7 +6,7 @@ use super::{check, component, environment, settings, table};
 
 /// Every key of a service that the Compose Specification has and that is not read, from its page `05-services.md` and
 /// the pages on building, deploying and developing.
-const PLANNED: &str = "blkio_config cpu_count cpu_percent credential_spec driver_opts gpus isolation label_file models \
+const PLANNED: &str = "blkio_config cpu_count cpu_percent credential_spec driver_opts isolation label_file models \
     post_start post_stop pre_start pre_stop provider pull_refresh_after use_api_socket volumes_from";
 
 #[test]
@@ -30,7 +30,7 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("models", top("models: {}")),
         ("an external secret", component("secrets: [s]") + "secrets: { s: { external: true } }\n"),
         ("build ssh", component("build: { context: ., ssh: [default] }")),
-        ("reserved devices", component("deploy: { resources: { reservations: { devices: [] } } }")),
+        ("reserved resources", component("deploy: { resources: { reservations: { generic_resources: [] } } }")),
         ("a drive of Windows", component("volumes: [\"c:/data\"]")),
         ("a pipe of Windows", component("volumes: [{ type: npipe, source: a, target: /b }]")),
         ("pull policy", component("pull_policy: daily")),

@@ -7,6 +7,7 @@ use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOp
 use haddock_core::environment::{EnvironmentSpec, Hook, HookCommand, Queue};
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, ErrorKind, Share};
+use serde_json::json;
 
 use super::{component, environment, release, resolve, settings};
 
@@ -322,13 +323,30 @@ fn what_is_empty_says_nothing_but_for_an_entry_point() {
 }
 
 #[test]
+fn devices_are_asked_of_their_drivers() {
+    let text = "
+services:
+  all: { image: a, gpus: all }
+  some: { image: a, gpus: [{ driver: nvidia, count: 2 }, { device_ids: ['0'], capabilities: [utility], options: [x=y] }] }
+  reserved: { image: a, deploy: { resources: { reservations: { devices: [{ capabilities: [gpu], count: all }, { capabilities: [tpu] }] } } } }
+";
+    let spec = resolve(text, &environment()).spec;
+    let of = |name: &str| serde_json::to_value(&spec.components[name].options).expect("plain data");
+    assert_eq!(of("all"), json!({ "gpus": [{ "count": -1 }] }));
+    let request = json!({ "capabilities": ["utility"], "device_ids": ["0"], "options": { "x": "y" } });
+    assert_eq!(of("some"), json!({ "gpus": [{ "driver": "nvidia", "count": 2 }, request] }));
+    let devices = json!([{ "capabilities": ["gpu"], "count": -1 }, { "capabilities": ["tpu"], "count": -1 }]);
+    assert_eq!(of("reserved"), json!({ "resources": { "reservations": { "devices": devices } } }));
+}
+
+#[test]
 fn a_port_of_the_host_that_is_zero_or_empty_is_any() {
-    let text = "services:\n  web: { image: a, ports: ['0:80', '127.0.0.1:0:81', { target: 82, published: 0 }, { target: 83, published: '' }] }\n";
+    let text = "services:\n  web: { image: a, ports: ['0:80', '127.0.0.1:0:81', { target: 82, published: 0 }, { target: 83, published: '' }, ':84'] }\n";
     let spec = resolve(text, &environment()).spec;
     let ports = &spec.components["web"].ports;
     assert_eq!(
         ports.iter().map(|port| (port.container, port.host)).collect::<Vec<_>>(),
-        [80, 81, 82, 83].map(|it| (it, None))
+        [80, 81, 82, 83, 84].map(|it| (it, None))
     );
 }
 

@@ -76,6 +76,7 @@ pub(super) static SERVICE: Keys = Keys {
         "extends",
         "external_links",
         "extra_hosts",
+        "gpus",
         "group_add",
         "healthcheck",
         "hostname",
@@ -127,7 +128,6 @@ pub(super) static SERVICE: Keys = Keys {
         ("cpu_percent", WINDOWS),
         ("credential_spec", WINDOWS),
         ("driver_opts", LATER),
-        ("gpus", LATER),
         ("isolation", WINDOWS),
         ("label_file", "write the labels under `labels`"),
         ("log_driver", "write `logging: { driver: … }`"),
@@ -234,8 +234,15 @@ pub(super) static LIMITS: Keys =
 
 pub(super) static RESERVATIONS: Keys = Keys {
     what: "`reservations`",
-    supported: &["cpus", "memory"],
-    planned: &[("devices", LATER), ("generic_resources", LATER)],
+    supported: &["cpus", "memory", "devices"],
+    planned: &[("generic_resources", LATER)],
+    extensible: true,
+};
+
+pub(super) static DEVICE_REQUEST: Keys = Keys {
+    what: "a request for devices",
+    supported: &["capabilities", "count", "device_ids", "driver", "options"],
+    planned: &[],
     extensible: true,
 };
 

@@ -40,6 +40,7 @@ mod dotenv;
 mod file;
 mod fill;
 mod fit;
+mod gpus;
 mod haddock;
 mod health;
 mod hooks;

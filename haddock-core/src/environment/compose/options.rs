@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::gpus;
 use super::keys;
 use super::reader::{Cursor, Reader};
 use super::tree::Value;
@@ -28,6 +29,7 @@ enum Kind {
     Pairs,
     Hosts,
     Devices,
+    Gpus,
     Ulimits,
     Logging,
 }
@@ -52,6 +54,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("dns_search", Kind::TextOrTexts),
     ("domainname", Kind::Text),
     ("extra_hosts", Kind::Hosts),
+    ("gpus", Kind::Gpus),
     ("group_add", Kind::Distinct),
     ("hostname", Kind::Text),
     ("init", Kind::Flag),
@@ -132,6 +135,7 @@ impl Kind {
             Self::Pairs => Some(json!(reader.pairs(cursor))),
             Self::Hosts => Some(json!(hosts(reader, cursor))),
             Self::Devices => Some(devices(reader, cursor)),
+            Self::Gpus => Some(gpus::gpus(reader, cursor)),
             Self::Ulimits => Some(ulimits(reader, cursor)),
             Self::Logging => logging(reader, cursor),
         }
@@ -305,6 +309,7 @@ pub(super) fn resources<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Jso
             let read = match part.key.text.as_str() {
                 "cpus" => cpus(reader, &part.value),
                 "memory" => size(reader, &part.value).map(|size| json!(size)),
+                "devices" => Some(gpus::reserved(reader, &part.value)),
                 _ => whole(reader, &part.value).map(Json::from),
             };
             if let Some(read) = read {

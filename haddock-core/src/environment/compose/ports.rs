@@ -70,9 +70,6 @@ fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
     };
     let port = |container, host, host_last| PublishedPort { host_address, host, host_last, ..port(container) };
     if is_any(host) {
-        if host.is_empty() && host_address.is_none() {
-            return Err(invalid(format!("no port of the host stands before the `:` of `{text}`")).with_hint(PORT_FORMS));
-        }
         return Ok((first..=last).map(|container| port(container, None, None)).collect());
     }
     let (host_first, host_last) = range(host)?;

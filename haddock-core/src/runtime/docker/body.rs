@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount as EngineMount, MountBindOptions, MountImageOptions,
-    MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits,
-    RestartPolicy as EnginePolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, DeviceRequest as EngineRequest, EndpointIpamConfig, EndpointSettings,
+    HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount as EngineMount, MountBindOptions,
+    MountImageOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding,
+    ResourcesUlimits, RestartPolicy as EnginePolicy, RestartPolicyNameEnum,
 };
 
 use super::Reach;
 use crate::container::{
-    Attachment, ContainerOptions, ContainerSpec, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort,
-    RestartPolicy, Ulimit,
+    Attachment, ContainerOptions, ContainerSpec, DeviceRequest, HealthCheck, Mount, MountKind, NetworkMode,
+    PublishedPort, RestartPolicy, Ulimit,
 };
 
 pub(super) fn body(spec: &ContainerSpec, reach: Reach) -> ContainerCreateBody {
@@ -81,6 +81,7 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         cpuset_cpus: options.cpuset.clone(),
         nano_cpus: limits.cpus.or(options.cpus).map(|cpus| cpus.0),
         device_cgroup_rules: list(&options.device_cgroup_rules),
+        device_requests: Some(device_requests(&options.gpus, &reserved.devices)).filter(|all| !all.is_empty()),
         devices: (!options.devices.is_empty()).then(|| {
             let mapping = |device: &crate::container::Device| DeviceMapping {
                 path_on_host: Some(device.source.clone()),
@@ -129,6 +130,23 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         uts_mode: options.uts.clone(),
         ..Default::default()
     }
+}
+
+/// What is asked for under `gpus` is capable of being one.
+fn device_requests(gpus: &[DeviceRequest], reserved: &[DeviceRequest]) -> Vec<EngineRequest> {
+    let gpus = gpus.iter().map(|it| {
+        let gpu = ["gpu".to_owned()].into_iter().filter(|gpu| !it.capabilities.contains(gpu));
+        DeviceRequest { capabilities: gpu.chain(it.capabilities.iter().cloned()).collect(), ..it.clone() }
+    });
+    let request = |it: DeviceRequest| EngineRequest {
+        driver: it.driver,
+        count: it.count,
+        device_ids: Some(it.device_ids).filter(|ids| !ids.is_empty()),
+        // A list of alternatives, each of which has all that it lists.
+        capabilities: Some(vec![it.capabilities]),
+        options: Some(it.options.into_iter().collect()),
+    };
+    gpus.chain(reserved.iter().cloned()).map(request).collect()
 }
 
 fn exposed(spec: &ContainerSpec) -> Vec<String> {
@@ -247,5 +265,21 @@ fn health_check(check: &HealthCheck) -> HealthConfig {
         retries: check.retries.map(i64::from),
         start_period: check.start_period.map(nanos),
         start_interval: check.start_interval.map(nanos),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_as_a_gpu_is_capable_of_being_one() {
+        let capable = |of: &[&str]| DeviceRequest {
+            capabilities: of.iter().map(|it| (*it).to_owned()).collect(),
+            ..DeviceRequest::default()
+        };
+        let asked = device_requests(&[capable(&[]), capable(&["gpu", "utility"])], &[capable(&["tpu"])]);
+        let capabilities: Vec<_> = asked.into_iter().map(|it| it.capabilities.unwrap_or_default().concat()).collect();
+        assert_eq!(capabilities, [vec!["gpu"], vec!["gpu", "utility"], vec!["tpu"]]);
     }
 }
