@@ -199,7 +199,7 @@ impl House {
         }
         for instance in &instances {
             let torn = teardown(&*self.runtime, journal, instance).await;
-            outcome = outcome.and(torn.map_err(told));
+            outcome = outcome.and(torn.map(drop).map_err(told));
         }
         if self.arguments.docker {
             outcome = outcome.and(remove_images(self.arguments.versions).await);

@@ -274,14 +274,12 @@ impl Environments {
         self.refuse_what_serves(name).await?;
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
-        let there =
-            !self.runtime.list(&selector).await?.is_empty() || !self.runtime.networks(&selector).await?.is_empty();
         let record = self.record(name).unwrap_or_default();
         let gone = teardown(&*self.runtime, &self.journal, &uid).await;
-        if there {
+        if gone.as_ref().map_or(record.is_some(), |there| *there) {
             self.tell(name, Deed::Down, record.as_ref(), Vec::new(), gone.as_ref().err());
         }
-        gone?;
+        let there = gone?;
         self.forget(name);
         let kept = self.runtime.volumes(&selector).await?;
         if volumes {
@@ -439,7 +437,7 @@ impl Environments {
         let undone = async {
             if kept.is_empty() {
                 self.specs.remove_note(&record::note(name));
-                return teardown(&*self.runtime, &self.journal, uid).await;
+                return teardown(&*self.runtime, &self.journal, uid).await.map(drop);
             }
             let mut made = self.runtime.list(&selector).await?;
             made.retain(|container| !kept.contains(&container.id));

@@ -4,17 +4,19 @@
 //! a component is healthy when it passes once. Asked by us as soon as it runs, it passes when it is ready.
 //!
 //! A command within a container costs the engine some fifty times what a connection costs. So it is run once the ports
-//! that the component exposes take connections, and only a few at a time. On an engine that has too much to do its own checks
-//! end by their time limit, so that it takes for unhealthy what is not: before that is believed, the check is run once more.
+//! that the component exposes take connections, and only a few at a time; while it waits for its turn, the engine may have found
+//! out by itself. On an engine that has too much to do its own checks end by their time limit, so that it takes for unhealthy
+//! what is not: before that is believed, the check is run once more.
 
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::container::{Container, ExecSpec};
+use crate::container::{Container, ContainerId, ExecSpec, Health};
 use crate::environment::Component;
 use crate::environment::probe::Probe;
 use crate::runtime::ContainerRuntime;
+use crate::time::sleep;
 
 /// The Compose Specification's limit of one check.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -22,10 +24,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 const ENGINE: Duration = Duration::from_secs(10);
 /// How long a port may take to answer.
 const CONNECT: Duration = Duration::from_millis(500);
+/// Between two looks at what the engine has found out meanwhile.
+const LOOK: Duration = Duration::from_millis(500);
 /// Checks that this process runs at a time: beyond that they only keep each other waiting.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// Whether the check that the file gives the component passes now. `false` where it gives none, or the runtime runs no
+/// Whether the check that the file gives the component passes now, run by us or by the engine meanwhile. `false` where it gives none, or the runtime runs no
 /// commands: then the engine's verdict is waited for.
 pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component, container: &Container) -> bool {
     let Some(check) = component.health_check.as_ref().filter(|_| runtime.capabilities().exec) else { return false };
@@ -39,7 +43,67 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
             return false;
         }
     }
-    let _turn = TURNS.acquire().await;
-    let ran = runtime.exec(&container.id, &ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE)).await;
-    ran.is_ok_and(|ran| ran.code == 0)
+    let ours = async {
+        let _turn = TURNS.acquire().await;
+        let ran = runtime.exec(&container.id, &ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE)).await;
+        ran.is_ok_and(|ran| ran.code == 0)
+    };
+    tokio::select! {
+        passes = ours => passes,
+        () = found_healthy(runtime, &container.id) => true,
+    }
+}
+
+/// Waits until the engine itself has found the container healthy.
+async fn found_healthy(runtime: &dyn ContainerRuntime, id: &ContainerId) {
+    loop {
+        sleep(LOOK).await;
+        if let Ok(Some(Container { health: Health::Healthy, .. })) = runtime.inspect(id).await {
+            return;
+        }
+    }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::container::{ContainerState, HealthCheck};
+    use crate::image::ImageReference;
+    use crate::runtime::RuntimeCapabilities;
+    use crate::testing::{MockContainerRuntime, VirtualTime};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn what_the_engine_finds_out_while_a_check_waits_for_its_turn_counts() {
+        let container = |health| Container {
+            id: ContainerId("db".to_owned()),
+            name: "db".to_owned(),
+            labels: BTreeMap::new(),
+            state: ContainerState::Running,
+            started: 1,
+            health,
+            addresses: BTreeMap::new(),
+            published: BTreeMap::new(),
+            image: String::new(),
+            networks: Vec::new(),
+        };
+        let mut runtime = MockContainerRuntime::new();
+        runtime.expect_capabilities().return_const(RuntimeCapabilities { exec: true, ..Default::default() });
+        runtime.expect_exec().never();
+        let answers = [Health::Starting, Health::Unhealthy, Health::Healthy];
+        let mut answers = answers.into_iter().map(container);
+        runtime.expect_inspect().times(3).returning(move |_| Ok(answers.next()));
+        let mut component = Component::new(ImageReference::parse("db").expect("valid"));
+        let test = ["CMD", "ready"].map(str::to_owned).to_vec();
+        component.health_check = Some(HealthCheck { test, ..HealthCheck::default() });
+        let time = VirtualTime::new(Timestamp::from_millis(0)).expect("a runtime");
+        let passes = time.block_on(async {
+            let _all = TURNS.acquire_many(4).await;
+            passes(&runtime, &component, &container(Health::Starting)).await
+        });
+        assert!(passes);
+        assert_eq!(time.clock().now(), Timestamp::from_millis(1_500));
+    }
 }

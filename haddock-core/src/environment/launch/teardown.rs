@@ -14,24 +14,26 @@ use crate::runtime::ContainerRuntime;
 /// `stop_grace_period`).
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// Stops and removes everything of the environment, and its network. What is not there any more is no error; what does
+/// Stops and removes everything of the environment, and its networks, and says whether there was anything. What is not there any more is no error; what does
 /// not carry the labels of this journal and this environment is never touched.
 ///
 /// Components stop after those that need them, each with its own grace, or [`DEFAULT_GRACE`], as their labels say.
 ///
 /// # Errors
 /// The first of the runtime's; all that can be removed is removed all the same.
-pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, instance: &InstanceId) -> Result<()> {
+pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, instance: &InstanceId) -> Result<bool> {
     let ours = Selector::environment(journal, instance);
     let containers = runtime.list(&ours).await?;
     let containers: Vec<Container> = containers.into_iter().filter(|it| ours.matches(&it.labels)).collect();
     remove(runtime, &containers).await?;
-    if runtime.capabilities().networks {
-        let networks = runtime.networks(&ours).await?;
-        let networks = networks.iter().filter(|it| ours.matches(&it.labels));
-        join_all(networks.map(|it| runtime.remove_network(&it.id))).await.into_iter().collect::<Result<()>>()?;
-    }
-    Ok(())
+    let mut networks = match runtime.capabilities().networks {
+        true => runtime.networks(&ours).await?,
+        false => Vec::new(),
+    };
+    networks.retain(|it| ours.matches(&it.labels));
+    let removals = networks.iter().map(|it| runtime.remove_network(&it.id));
+    join_all(removals).await.into_iter().collect::<Result<()>>()?;
+    Ok(!containers.is_empty() || !networks.is_empty())
 }
 
 /// Stops and removes these containers, those first that need others.

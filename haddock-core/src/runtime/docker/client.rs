@@ -29,8 +29,9 @@ const PING: Duration = Duration::from_secs(3);
 const CHANGE: Duration = Duration::from_secs(60);
 /// Docker 20.10, the oldest that Debian, Ubuntu and RHEL still ship.
 const OLDEST_API: (u32, u32) = (1, 41);
-/// An engine saturates at about four creations or starts in parallel.
-const CHANGES_AT_ONCE: usize = 4;
+/// An engine is busy with about four creations or starts in parallel; with more, they get their part of it beside the health
+/// checks of what runs already. Without a limit, hundreds would wait for each other beyond [`CHANGE`].
+const CHANGES_AT_ONCE: usize = 16;
 
 /// A connection to an engine. Cheap to clone.
 #[derive(Clone)]
