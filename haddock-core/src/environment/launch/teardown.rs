@@ -14,8 +14,8 @@ use crate::runtime::ContainerRuntime;
 /// `stop_grace_period`).
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// Stops and removes everything of the environment, and its networks, and says whether there was anything. What is not there any more is no error; what does
-/// not carry the labels of this journal and this environment is never touched.
+/// Stops and removes everything of the environment, and its networks, and says whether there was anything. What is not
+/// there any more is no error; what does not carry the labels of this journal and this environment is never touched.
 ///
 /// Components stop after those that need them, each with its own grace, or [`DEFAULT_GRACE`], as their labels say.
 ///
