@@ -54,6 +54,13 @@ fn values_of_components() {
             ("expose, a text", component("expose: 80")),
             ("expose, too large", component("expose: [65536]")),
             ("gpus, some", component("gpus: some")),
+            (
+                "external, a driver",
+                format!(
+                    "{}volumes: {{ data: {{ external: {{ name: d, driver: e }} }} }}\n",
+                    component("volumes: [data:/data]")
+                ),
+            ),
             ("gpus, a count and ids", component("gpus: [{ count: 1, device_ids: [a] }]")),
             (
                 "devices, no capabilities",

@@ -299,6 +299,8 @@ pub(super) static DECLARED_VOLUME: Keys = Keys {
     extensible: true,
 };
 
+pub(super) static EXTERNAL: Keys = Keys { what: "`external`", supported: &["name"], planned: &[], extensible: true };
+
 pub(super) static DECLARED_NETWORK: Keys = Keys {
     what: "a network",
     supported: &[

@@ -289,7 +289,10 @@ pub(super) fn external<'t>(
     name: Option<String>,
 ) -> (bool, Option<String>) {
     match cursor.child("name") {
-        Some(own) => (true, reader.text(&own).or(name)),
+        Some(own) => {
+            reader.known_entries(cursor, &keys::EXTERNAL);
+            (true, reader.text(&own).or(name))
+        }
         None => (reader.boolean(cursor).unwrap_or(false), name),
     }
 }
