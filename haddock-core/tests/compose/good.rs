@@ -306,7 +306,11 @@ fn the_service_is_named_by_setting_file_or_directory() {
         named("a/shop/compose.yaml", &with("name: store\nx-haddock: { service: till }")).expect("valid"),
         "till"
     );
-    // A name that Compose takes and a service cannot have.
+    // A name that Compose takes and a service cannot have, overridden or not.
+    assert_eq!(
+        named("a/shop/compose.yaml", &with("name: my_store\nx-haddock: { service: till }")).expect("valid"),
+        "till"
+    );
     assert_eq!(named("a/shop/compose.yaml", &with("name: my_store")).expect("valid"), "my-store");
     assert!(named("compose.yaml", services).is_err());
     assert!(named("/ß/compose.yaml", services).is_err());

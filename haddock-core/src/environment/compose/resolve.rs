@@ -109,7 +109,7 @@ impl ComposeFile {
         let name = match &options.environment {
             Some(name) => Some(name.to_string()),
             // What is wrong with it is said below.
-            None => self.service_name(options).ok().map(|name| name.to_string()),
+            None => self.name_given(&outer).ok().map(|name| name.to_string()),
         };
         if let Some(name) = name {
             outer.variables.set(PROJECT_NAME, name);
@@ -133,7 +133,10 @@ impl ComposeFile {
     /// # Errors
     /// [`InvalidName`](ErrorKind::InvalidName) and the like, with the place.
     pub fn service_name(&self, options: &ResolveOptions) -> Result<ServiceName> {
-        let outer = self.outer(options)?;
+        self.name_given(&self.outer(options)?)
+    }
+
+    fn name_given(&self, outer: &Outer) -> Result<ServiceName> {
         let loaded = load(self, &outer.variables)?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
         let root = Cursor { node: &loaded.tree, path: String::new() };
@@ -142,7 +145,7 @@ impl ComposeFile {
             Some(service) => reader.value(&service, |text| ServiceName::new(text)),
             None => {
                 let name = root.child("name").and_then(|name| Some((reader.filled(&name)?, name)));
-                self.derived_name(&mut reader, &root, name, &outer)
+                self.derived_name(&mut reader, &root, name, outer)
             }
         };
         let (mut errors, _) = reader.finish();
