@@ -50,7 +50,8 @@ impl Site {
         let (noted, answer) = (Arc::clone(&ran), Arc::clone(&code));
         runtime.run_commands(move |container: &Container, exec: &ExecSpec| {
             noted.lock().expect("no panic").push((container.name.clone(), exec.clone()));
-            Executed { code: *answer.lock().expect("no panic"), output: "one\ntwo".to_owned() }
+            let exit_code = *answer.lock().expect("no panic");
+            Executed { exit_code, stdout: b"one\n".to_vec(), stderr: b"two".to_vec() }
         });
         Self { service, runtime, ran, code }
     }

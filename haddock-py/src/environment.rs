@@ -15,6 +15,7 @@ use haddock_core::environment::idle::IdlePolicy;
 use haddock_core::environment::{Difference, EnvironmentSpec, Target};
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName, VersionId};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use serde_json::{Value, json};
 
 use crate::call::Call;
@@ -162,7 +163,13 @@ impl Environments {
         let within = crate::convert::seconds(within)?;
         let driver = house.driver.clone();
         let work = async move { house.controller().environments().exec(&name, &component, &command, within).await };
-        driver.call(work, |py, ran: Executed| to_python(py, &ran))
+        driver.call(work, |py, ran: Executed| {
+            let plain = PyDict::new(py);
+            plain.set_item("exit_code", ran.exit_code)?;
+            plain.set_item("stdout", String::from_utf8_lossy(&ran.stdout))?;
+            plain.set_item("stderr", String::from_utf8_lossy(&ran.stderr))?;
+            Ok(plain.into_any().unbind())
+        })
     }
 
     /// Ends environments that nobody uses; what became of each.

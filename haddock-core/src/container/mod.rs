@@ -1,12 +1,12 @@
 //! Containers and networks as a runtime describes them, and the labels that say whose they are.
 
+mod exec;
 mod options;
 mod spec;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::time::Timestamp;
 
+pub use exec::{ExecSpec, Executed};
 pub use options::{
     Bytes, ContainerOptions, Cpus, Device, DeviceRequest, Limits, Logging, Reservations, Resources, Ulimit,
 };
@@ -253,34 +254,6 @@ pub struct Volume {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-}
-
-/// How a command within a container ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Executed {
-    /// Its exit code.
-    pub code: i64,
-    /// What it wrote, to standard output and error.
-    pub output: String,
-}
-
-/// A command to run within a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecSpec {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// Environment variables that it has besides those of the container.
-    pub environment: BTreeMap<String, Sensitive>,
-    /// How long it may last.
-    pub within: Duration,
-}
-
-impl ExecSpec {
-    /// A command without variables of its own.
-    #[must_use]
-    pub fn new(command: &[String], within: Duration) -> Self {
-        Self { command: command.to_vec(), environment: BTreeMap::new(), within }
-    }
 }
 
 /// What a container has used since it was started.

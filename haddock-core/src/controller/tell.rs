@@ -49,11 +49,12 @@ pub(crate) async fn hook(
         command: command.command.iter().map(|word| word.expose().to_owned()).collect(),
         environment: variables.map(|(name, value)| (name.to_owned(), Sensitive::new(value))).into(),
         within: command.within,
+        keep: Some(ExecSpec::FOR_PEOPLE),
     };
     let ran = ports.runtime.exec(&container.id, &exec).await?;
-    let said: Vec<String> = ran.output.lines().map(str::to_owned).collect();
+    let said = ran.lines();
     let said = said[said.len().saturating_sub(SAID)..].to_vec();
-    match ran.code {
+    match ran.exit_code {
         0 => Ok(said),
         code => {
             let message = format!("the {} hook ended in `{component}` with exit code {code}", hook.name());

@@ -60,10 +60,12 @@ class EnvironmentPlan(Result):
 class Executed(Result):
     """How a command within a component's container ended."""
 
-    code: int
+    exit_code: int
     """Its exit code."""
-    output: str
-    """What it wrote, to standard output and error."""
+    stdout: str
+    """What it wrote to standard output. What is no UTF-8 is replaced."""
+    stderr: str
+    """What it wrote to standard error."""
 
 
 @dataclass(frozen=True)

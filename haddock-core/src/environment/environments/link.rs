@@ -301,10 +301,10 @@ impl Environments {
             return None;
         }
         let command = ["getent", "ahosts", name].map(str::to_owned);
-        let ran = self.runtime.exec(container, &ExecSpec::new(&command, LOOK_UP)).await.ok()?;
+        let ran = self.runtime.exec(container, &ExecSpec::new(&command, LOOK_UP).for_people()).await.ok()?;
         // 2: the name is not found. What is not there or cannot be run is 126 or 127.
-        match ran.code {
-            0 => Some(ran.output.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()),
+        match ran.exit_code {
+            0 => Some(ran.stdout_text().lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()),
             2 => Some(BTreeSet::new()),
             _ => None,
         }

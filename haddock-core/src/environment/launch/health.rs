@@ -45,8 +45,8 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
     }
     let ours = async {
         let _turn = TURNS.acquire().await;
-        let ran = runtime.exec(&container.id, &ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE)).await;
-        ran.is_ok_and(|ran| ran.code == 0)
+        let exec = ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE).for_people();
+        runtime.exec(&container.id, &exec).await.is_ok_and(|ran| ran.exit_code == 0)
     };
     tokio::select! {
         passes = ours => passes,

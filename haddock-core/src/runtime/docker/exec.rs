@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use bollard::container::LogOutput;
 use bollard::exec::StartExecResults;
 use bollard::models::{BollardDate, ExecConfig, HealthcheckResult};
 use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
@@ -12,12 +13,8 @@ use tokio::time::timeout;
 
 use super::DockerRuntime;
 use super::error::{translate, unavailable};
-use super::logs::Lines;
 use crate::container::{ContainerId, ExecSpec, Executed, Usage};
 use crate::error::{Error, ErrorKind, Result};
-
-/// Lines of output that are kept: what a person reads, or a check says.
-const OUTPUT: usize = 10_000;
 
 /// Who has opened connections to the container whose first process is this one, here on the engine's machine; `None` if
 /// that cannot be seen.
@@ -48,6 +45,15 @@ fn checking(log: &[HealthcheckResult]) -> Option<u64> {
     u64::try_from(ran * 1000 / whole.max(1)).ok()
 }
 
+/// Adds to what was written, of which the last `keep` bytes count.
+fn push(written: &mut Vec<u8>, more: &[u8], keep: Option<usize>) {
+    written.extend_from_slice(more);
+    // Cut now and then, not at each byte.
+    if let Some(keep) = keep.filter(|keep| written.len() > 2 * keep) {
+        written.drain(..written.len() - keep);
+    }
+}
+
 impl DockerRuntime {
     pub(super) async fn run(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
         let what = format!("run a command in container `{container}`");
@@ -62,14 +68,21 @@ impl DockerRuntime {
         let ended = async {
             let started = self.client.docker.start_exec(&created.id, None).await;
             let started = started.map_err(|error| translate(&what, &error))?;
-            let mut lines = Lines::default();
+            let mut ran = Executed::default();
             if let StartExecResults::Attached { mut output, .. } = started {
                 while let Some(frame) = output.next().await {
-                    lines.push(&frame.map_err(|error| translate(&what, &error))?);
+                    match frame.map_err(|error| translate(&what, &error))? {
+                        LogOutput::StdErr { message } => push(&mut ran.stderr, &message, exec.keep),
+                        LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                            push(&mut ran.stdout, &message, exec.keep);
+                        }
+                        LogOutput::StdIn { .. } => {}
+                    }
                 }
             }
             let ended = self.client.read(&what, self.client.docker.inspect_exec(&created.id)).await?;
-            Ok(Executed { code: ended.exit_code.unwrap_or(-1), output: lines.last(OUTPUT).join("\n") })
+            ran.exit_code = ended.exit_code.unwrap_or(-1);
+            Ok(ran)
         };
         let within = exec.within;
         match timeout(within, ended).await {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -183,9 +184,10 @@ def exec_(settings: Settings, component: str, command: tuple[str, ...], within: 
         ran = controller.environment(name, file=settings.file).exec(component, command, within=within)
     if settings.json:
         _output.json_line(ran.to_dict())
-    elif ran.output:
-        _output.line(ran.output)
-    return ran.code
+    else:
+        sys.stdout.write(ran.stdout)
+        sys.stderr.write(ran.stderr)
+    return ran.exit_code
 
 
 @click.command(cls=_common.Command)

@@ -1,0 +1,67 @@
+//! Commands within containers.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Sensitive;
+
+/// A command to run within a container until it has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Environment variables that it has besides those of the container.
+    pub environment: BTreeMap<String, Sensitive>,
+    /// How long it may last.
+    pub within: Duration,
+    /// How many bytes of each of its streams are kept: the last ones. `None`: all.
+    pub keep: Option<usize>,
+}
+
+impl ExecSpec {
+    /// Enough of the output for people to read, and for a message: a command that prints without end must not fill the
+    /// memory of the program that runs it.
+    pub const FOR_PEOPLE: usize = 1 << 20;
+
+    /// A command without variables of its own, all of whose output is kept.
+    #[must_use]
+    pub fn new(command: &[String], within: Duration) -> Self {
+        Self { command: command.to_vec(), environment: BTreeMap::new(), within, keep: None }
+    }
+
+    /// Only the last bytes of its output are kept: [`FOR_PEOPLE`](Self::FOR_PEOPLE).
+    #[must_use]
+    pub fn for_people(mut self) -> Self {
+        self.keep = Some(Self::FOR_PEOPLE);
+        self
+    }
+}
+
+/// How a command within a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Executed {
+    /// Its exit code.
+    pub exit_code: i64,
+    /// What it wrote to standard output, byte for byte.
+    pub stdout: Vec<u8>,
+    /// What it wrote to standard error, byte for byte.
+    pub stderr: Vec<u8>,
+}
+
+impl Executed {
+    /// Standard output as text. What is no UTF-8 is replaced.
+    #[must_use]
+    pub fn stdout_text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.stdout)
+    }
+
+    /// The lines of standard output, and after them those of standard error.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let lines = |bytes: &[u8]| String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect::<Vec<_>>();
+        [lines(&self.stdout), lines(&self.stderr)].concat()
+    }
+}
