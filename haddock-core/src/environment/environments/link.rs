@@ -304,7 +304,9 @@ impl Environments {
         let ran = self.runtime.exec(container, &ExecSpec::new(&command, LOOK_UP).for_people()).await.ok()?;
         // 2: the name is not found. What is not there or cannot be run is 126 or 127.
         match ran.exit_code {
-            0 => Some(ran.stdout_text().lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()),
+            0 => Some(
+                ran.stdout_text().lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect(),
+            ),
             2 => Some(BTreeSet::new()),
             _ => None,
         }
