@@ -180,6 +180,28 @@ async fn the_client_is_introduced_and_strangers_are_not_believed() {
     assert_eq!(value(&seen, "x-forwarded-proto"), "http");
     assert_eq!(value(&seen, "x-forwarded-host"), "shop.example:8080");
     assert_eq!(value(&seen, "forwarded"), "for=127.0.0.1;host=\"shop.example:8080\";proto=http");
+    // Nor is anything else passed on by which proxies speak of clients.
+    let lies = [
+        "X-Real-IP",
+        "X-Forwarded-Port",
+        "X-Forwarded-Server",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Method",
+        "X-Forwarded-Prefix",
+        "X-Forwarded-Ssl",
+        "X-Forwarded",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+        "Front-End-Https",
+        "X-Original-URL",
+        "X-Rewrite-URL",
+    ];
+    let lines: String = lies.iter().map(|name| format!("{name}: evil\r\n")).collect();
+    raw(world.address(), format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{lines}\r\n").as_bytes()).await;
+    let seen = last(&instance);
+    for name in lies {
+        assert!(!seen.headers.contains_key(name), "{name} of a stranger was passed on");
+    }
 }
 
 #[tokio::test]
@@ -194,7 +216,14 @@ async fn a_trusted_proxy_is_believed_and_added_to() {
     assert_eq!(value(&seen, "x-forwarded-for"), "6.6.6.6, 7.7.7.7, 127.0.0.1");
     assert_eq!(value(&seen, "x-forwarded-proto"), "https");
     assert_eq!(value(&seen, "x-forwarded-host"), "shop.example");
-    assert!(value(&seen, "forwarded").starts_with("for=6.6.6.6;proto=https, for=127.0.0.1"));
+    let forwarded = "for=6.6.6.6;host=\"shop.example\";proto=https, for=7.7.7.7, for=127.0.0.1";
+    assert_eq!(value(&seen, "forwarded"), forwarded, "the same in the other family");
+    // One that knows the other family only is believed just so.
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nForwarded: for=6.6.6.6;proto=https\r\nConnection: close\r\n\r\n";
+    let answer = raw(world.address(), request.as_bytes()).await;
+    assert!(answer.contains("; Secure"), "the client came by https: {answer}");
+    let seen = last(&instance);
+    assert_eq!((value(&seen, "x-forwarded-for"), value(&seen, "x-forwarded-proto")), ("6.6.6.6, 127.0.0.1", "https"));
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The gateway, with real sockets.
 
 mod adopted;
+mod bodies;
 mod hygiene;
 mod traffic;
 mod world;

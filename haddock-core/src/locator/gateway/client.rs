@@ -8,11 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::time::{Clock, Timestamp};
 
@@ -28,12 +26,16 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     /// Since when we wait for more of a request's body.
     body_since: AtomicU64,
+    /// Bytes of the client's may come, or have come, that nobody reads: the rest of a body, or of what is no request.
+    unread: AtomicBool,
     /// Since when the client takes nothing of what we have to send.
     write_since: AtomicU64,
     /// A head came by that has both a content length and a transfer encoding. The HTTP library keeps one of them only.
     both_lengths: AtomicBool,
     /// Upgraded: no longer ours to judge.
     upgraded: AtomicBool,
+    /// The connection is cut: nothing is waited for any more.
+    cut: AtomicBool,
 }
 
 impl Watch {
@@ -44,17 +46,66 @@ impl Watch {
             idle_since: AtomicU64::new(now),
             head_since: AtomicU64::new(0),
             body_since: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
             write_since: AtomicU64::new(0),
             both_lengths: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
         }
     }
 
-    /// A request's head has been read.
+    /// A request's head has been read, and whether a body follows.
     #[inline]
-    pub(super) fn serve(&self) {
+    pub(super) fn serve(&self, has_body: bool) {
         self.idle_since.store(0, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
+        self.unread.store(has_body, Ordering::Relaxed);
+    }
+
+    /// We wait for more of the body.
+    pub(super) fn wait_for_body(&self) {
+        if self.body_since.load(Ordering::Relaxed) == 0 {
+            self.body_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// A piece of the body has come; the last one?
+    pub(super) fn read_body(&self, last: bool) {
+        self.body_since.store(0, Ordering::Relaxed);
+        if last {
+            self.unread.store(false, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn stop_waiting_for_body(&self) {
+        self.body_since.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_waiting_for_body(&self) -> bool {
+        self.body_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// What follows on this connection is not read.
+    pub(super) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether bytes of the client's may be left that nobody reads.
+    #[inline]
+    pub(super) fn has_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// The connection is about to be cut.
+    pub(super) fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether closing now could take from the client what we have written for it: it still sends.
+    fn is_sending(&self) -> bool {
+        let head = self.head_since.load(Ordering::Relaxed) != 0;
+        let over = self.upgraded.load(Ordering::Relaxed) || self.cut.load(Ordering::Relaxed);
+        !over && (head || self.has_unread())
     }
 
     /// The request has been answered, as far as we have it.
@@ -94,17 +145,24 @@ impl Watch {
     }
 }
 
-/// The client's stream.
+/// The client's stream, with its place among those that are served at once.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    stream: TcpStream,
+    open: Option<(TcpStream, OwnedSemaphorePermit)>,
     watch: Arc<Watch>,
     scan: Scan,
+    /// The client has closed its side.
+    ended: bool,
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
-        Self { stream, watch, scan: Scan::default() }
+    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, watch: Arc<Watch>) -> Self {
+        Self { open: Some((stream, place)), watch, scan: Scan::default(), ended: false }
+    }
+
+    #[inline]
+    fn stream(&mut self) -> &mut TcpStream {
+        &mut self.open.as_mut().expect("taken when it is dropped").0
     }
 
     #[inline]
@@ -121,14 +179,46 @@ impl ClientStream {
     }
 }
 
+impl Drop for ClientStream {
+    fn drop(&mut self) {
+        let Some((stream, place)) = self.open.take() else { return };
+        if !self.ended
+            && self.watch.is_sending()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                linger(stream).await;
+                drop(place);
+            });
+        }
+    }
+}
+
+/// How long a client that still sends when its answer is complete is listened to, and how long it may be silent. As nginx
+/// does it (`lingering_time`, `lingering_timeout`).
+const LINGER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+
+/// Closes a connection whose client still sends. Closed at once, the kernel would answer its bytes with a reset, and that
+/// takes from the client what it has not read of our answer (RFC 9112, 9.6).
+async fn linger(mut stream: TcpStream) {
+    let _ = stream.shutdown().await;
+    let discard = async {
+        let mut bytes = vec![0; 16 * 1024];
+        while let Ok(Ok(1..)) = tokio::time::timeout(LINGER.1, stream.read(&mut bytes)).await {}
+    };
+    let _ = tokio::time::timeout(LINGER.0, discard).await;
+}
+
 impl AsyncRead for ClientStream {
     #[inline]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        ready!(Pin::new(this.stream()).poll_read(cx, buf))?;
         let new = &buf.filled()[before..];
-        if !new.is_empty() {
+        if new.is_empty() {
+            this.ended = buf.remaining() > 0;
+        } else {
             let watch = &this.watch;
             if watch.idle_since.load(Ordering::Relaxed) != 0 && watch.head_since.load(Ordering::Relaxed) == 0 {
                 watch.head_since.store(watch.now(), Ordering::Relaxed);
@@ -144,7 +234,7 @@ impl AsyncRead for ClientStream {
 impl AsyncWrite for ClientStream {
     #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        let result = Pin::new(self.stream()).poll_write(cx, buf);
         self.wrote(result)
     }
 
@@ -154,21 +244,21 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = write_together(&mut self.stream, cx, bufs);
+        let result = write_together(self.stream(), cx, bufs);
         self.wrote(result)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     #[inline]
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(self.stream()).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(self.stream()).poll_shutdown(cx)
     }
 }
 
@@ -253,52 +343,6 @@ fn starts_with(line: &[u8], name: &[u8]) -> bool {
     line.len() > name.len()
         && line[..name.len()].eq_ignore_ascii_case(name)
         && matches!(line[name.len()], b':' | b' ' | b'\t')
-}
-
-/// A request's body on its way to an instance.
-#[derive(Debug)]
-pub(super) struct ClientBody(Option<(Incoming, Arc<Watch>)>);
-
-impl ClientBody {
-    pub(super) fn new(incoming: Incoming, watch: &Arc<Watch>) -> Self {
-        Self((!incoming.is_end_stream()).then(|| (incoming, Arc::clone(watch))))
-    }
-
-    pub(super) fn empty() -> Self {
-        Self(None)
-    }
-}
-
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let Some((incoming, watch)) = &mut self.0 else { return Poll::Ready(None) };
-        let polled = Pin::new(incoming).poll_frame(cx);
-        if polled.is_ready() {
-            watch.body_since.store(0, Ordering::Relaxed);
-        } else if watch.body_since.load(Ordering::Relaxed) == 0 {
-            watch.body_since.store(watch.now(), Ordering::Relaxed);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(incoming, _)| incoming.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(incoming, _)| incoming.size_hint())
-    }
-}
-
-impl Drop for ClientBody {
-    fn drop(&mut self) {
-        if let Some((_, watch)) = &self.0 {
-            watch.body_since.store(0, Ordering::Relaxed);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -33,7 +33,8 @@ pub struct Limits {
     pub connect_within: Duration,
     /// How long a request of a session is tried on its instance when that refuses connections.
     pub retry_within: Duration,
-    /// How long an instance may take to begin its response; then 504.
+    /// How long nothing may go over the connection to an instance before its response begins, neither of the request nor of
+    /// an answer; then 504. An upload that flows takes as long as it takes, and waiting for a client does not count.
     pub answer_within: Duration,
     /// How long an idle connection to an instance is kept.
     pub pool_idle: Duration,

@@ -13,13 +13,13 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use super::client::ClientBody;
+use super::body::{ClientBody, wait_for_continue};
 use super::cookie::{self, Claim};
 use super::headers::{self, Refusal, Seen};
 use super::passage::{Answer, Passage, ResponseBody};
 use super::routing::{Outcome, Placement};
 use super::service::Service;
-use super::upstream::{self, Upstream};
+use super::upstream::{self, Moved, Upstream};
 use super::worker::Connection;
 
 /// A pooled connection that has been idle for longer may be closed by the instance at this very moment. A request that
@@ -31,14 +31,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// Serves a request.
 pub(super) async fn serve(connection: Arc<Connection>, request: Request<Incoming>) -> Answer {
-    connection.watch.serve();
-    let response = match exchange(&connection, request).await {
+    connection.watch.serve(!request.body().is_end_stream());
+    let mut response = match exchange(&connection, request).await {
         Ok(response) => response,
         Err(refusal) => {
             connection.watch.rest(connection.now());
+            if refusal.is_unreadable() {
+                connection.watch.leave_unread();
+            }
             refuse(refusal)
         }
     };
+    // What the client still sends is no request: it has to know that this connection takes none.
+    if connection.watch.has_unread() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response)
 }
 
@@ -49,10 +56,6 @@ fn refuse(Refusal(status, why): Refusal) -> Response<ResponseBody> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if status == StatusCode::BAD_REQUEST || status == StatusCode::METHOD_NOT_ALLOWED {
-        // Where the next request begins on this connection is anybody's guess.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -69,18 +72,23 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let seen = headers::check(&parts, connection.watch.both_lengths())?;
     headers::to_origin_form(&mut parts)?;
     let service = connection.service(parts.headers.get(header::HOST)).ok_or(NOWHERE)?;
-    let https = connection.came_by_https(&parts.headers);
+    let https = connection.came_by_https(&parts.headers, &seen);
 
     let (passage, ours) = enter(connection, &service, &parts, &seen).await?;
     if seen.cookie && ours {
         strip_cookie(&mut parts.headers, &service.cookie);
     }
     let upgrade = headers::wanted_upgrade(&parts, &seen);
+    let asks_first = headers::asks_first(&parts, &seen) && !incoming.is_end_stream();
     let client_side = if upgrade.is_some() { parts.extensions.remove::<OnUpgrade>() } else { None };
     connection.pass_request(&mut parts, &seen, upgrade);
 
-    let body = ClientBody::new(incoming, &connection.watch);
-    let (response, mut passage) = send(connection, passage, Request::from_parts(parts, body)).await?;
+    let mut request = Request::from_parts(parts, ClientBody::new(incoming, &connection.watch));
+    if asks_first {
+        request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+        wait_for_continue(&mut request);
+    }
+    let (response, mut passage) = send(connection, passage, request).await?;
     let (mut parts, incoming) = response.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgraded && client_side.is_none() {
@@ -283,20 +291,15 @@ async fn try_send(
 ) -> Sent {
     let reused = upstream.idle_since.is_some();
     let address = upstream.address;
-    // One that was put back an instant ago may have its last words to read.
-    if reused && !upstream.sender.is_ready() && upstream.sender.ready().await.is_err() {
-        return Sent::Again(passage, request);
-    }
     let long_idle = upstream.idle_since.is_some_and(|since| connection.now().since(since) > SURELY_OPEN);
     let copy = (long_idle && replay).then(|| head_of(&request));
-    let answer =
-        tokio::time::timeout(connection.limits().answer_within, upstream.sender.try_send_request(request)).await;
-    match answer {
-        Ok(Ok(response)) => {
+    let moved = upstream.moved();
+    match unless_silent(connection, &moved, upstream.sender.try_send_request(request)).await {
+        Some(Ok(response)) => {
             passage.upstream = Some(upstream);
             Sent::Answered(response, passage)
         }
-        Ok(Err(mut error)) => {
+        Some(Err(mut error)) => {
             if reused {
                 connection.worker.pool.forget(address);
             }
@@ -317,10 +320,32 @@ async fn try_send(
                 }
             }
         }
-        Err(_) => {
+        None => {
             passage.outcome = Outcome::Failed;
             Sent::Refused(Refusal(StatusCode::GATEWAY_TIMEOUT, "the instance took too long"))
         }
+    }
+}
+
+/// Into how many parts the time is divided in which an instance may be silent; so exact is its end.
+const LOOKS: u32 = 16;
+
+/// Waits for an answer; `None` if nothing has gone over the instance's connection for as long as it may be silent, either
+/// way. While the client is waited for, it is not the instance that is silent.
+async fn unless_silent<A>(connection: &Connection, moved: &Moved, answer: impl Future<Output = A>) -> Option<A> {
+    let part = connection.limits().answer_within / LOOKS;
+    let mut answer = pin!(answer);
+    let (mut before, mut silent) = (moved.so_far(), 0);
+    loop {
+        if let Ok(answer) = tokio::time::timeout(part, answer.as_mut()).await {
+            return Some(answer);
+        }
+        let so_far = moved.so_far();
+        silent = if so_far != before || connection.watch.is_waiting_for_body() { 0 } else { silent + 1 };
+        if silent == LOOKS {
+            return None;
+        }
+        before = so_far;
     }
 }
 

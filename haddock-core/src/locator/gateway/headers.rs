@@ -1,21 +1,24 @@
-//! What a proxy does to headers: refuses what is ambiguous, takes out what is meant for one hop, and says for whom it
-//! asks (RFC 9110 section 7.6, RFC 9112, RFC 7239).
-
-use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+//! What a proxy does to headers: refuses what is ambiguous, and takes out what is meant for one hop (RFC 9110 section 7.6,
+//! RFC 9112). For whom it asks is said in `forwarded`.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri, Version, request, response};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+use super::forwarded::{Peer, speaks_of_client};
+
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// A request that is not passed on, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str);
+
+impl Refusal {
+    /// Whether it is anybody's guess where the next request begins on this connection.
+    pub(super) fn is_unreadable(&self) -> bool {
+        matches!(self.0, StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED)
+    }
+}
 
 /// What one look over the headers of a request has found.
 #[derive(Debug, Default)]
@@ -29,8 +32,8 @@ pub(super) struct Seen {
     transfer_encoding: bool,
     expect: bool,
     upgrade: bool,
-    forwarded: bool,
-    x_forwarded: bool,
+    /// There is a header that speaks of the client.
+    pub(super) speaks_of_client: bool,
     /// There is a `Cookie` header.
     pub(super) cookie: bool,
 }
@@ -47,7 +50,7 @@ pub(super) fn check(parts: &request::Parts, both_lengths: bool) -> Result<Seen, 
             header::TRAILER => seen.trailer = true,
             header::EXPECT => seen.expect = true,
             header::UPGRADE => seen.upgrade = true,
-            header::FORWARDED => seen.forwarded = true,
+            header::FORWARDED => seen.speaks_of_client = true,
             header::COOKIE => seen.cookie = true,
             header::TRANSFER_ENCODING => {
                 if seen.transfer_encoding || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
@@ -58,8 +61,7 @@ pub(super) fn check(parts: &request::Parts, both_lengths: bool) -> Result<Seen, 
             _ => match name.as_str() {
                 "keep-alive" => seen.keep_alive = true,
                 "proxy-connection" => seen.proxy_connection = true,
-                "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" => seen.x_forwarded = true,
-                _ => {}
+                name => seen.speaks_of_client |= speaks_of_client(name),
             },
         }
     }
@@ -82,7 +84,7 @@ pub(super) fn check(parts: &request::Parts, both_lengths: bool) -> Result<Seen, 
 }
 
 /// Whether it can be the content of a `Host` header: what would be misread somewhere behind us is refused here.
-fn is_host(host: &[u8]) -> bool {
+pub(super) fn is_host(host: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
     host.iter().all(plain)
 }
@@ -113,6 +115,12 @@ pub(super) fn wanted_upgrade(parts: &request::Parts, seen: &Seen) -> Option<Head
     let wanted = parts.headers.get(header::UPGRADE)?;
     // HTTP/2 in the clear would carry requests past us.
     (!wanted.as_bytes().to_ascii_lowercase().starts_with(b"h2")).then(|| wanted.clone())
+}
+
+/// Whether the client asks before it sends the body.
+pub(super) fn asks_first(parts: &request::Parts, seen: &Seen) -> bool {
+    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    seen.expect && parts.version > Version::HTTP_10 && parts.headers.get(header::EXPECT).is_some_and(expects)
 }
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
@@ -150,7 +158,7 @@ fn remove_named(headers: &mut HeaderMap) {
 }
 
 /// Takes out of a request what was meant for us alone, and adds what the instance is to know.
-pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Option<HeaderValue>, client: &mut Client) {
+pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Option<HeaderValue>, peer: &mut Peer) {
     let headers = &mut parts.headers;
     if seen.connection {
         remove_named(headers);
@@ -163,7 +171,7 @@ pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Opt
         (seen.trailer, header::TRAILER),
         (seen.transfer_encoding, header::TRANSFER_ENCODING),
         (seen.upgrade, header::UPGRADE),
-        // Answered by us as soon as the instance reads the body.
+        // Said again by who sends the body.
         (seen.expect, header::EXPECT),
     ] {
         if there {
@@ -174,7 +182,7 @@ pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Opt
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, upgrade);
     }
-    client.introduce(headers, seen);
+    peer.introduce(headers, seen.speaks_of_client);
     parts.version = Version::HTTP_11;
 }
 
@@ -223,103 +231,4 @@ pub(super) fn pass_response(parts: &mut response::Parts) {
         headers.insert(header::UPGRADE, upgrade);
     }
     parts.version = Version::HTTP_11;
-}
-
-/// Who asks, in the words of the forwarding headers; made once for a connection.
-#[derive(Debug)]
-pub(super) struct Client {
-    address: HeaderValue,
-    trusted: bool,
-    /// `Forwarded` for the host that was asked for last.
-    forwarded: Option<(HeaderValue, HeaderValue)>,
-}
-
-impl Client {
-    pub(super) fn new(peer: SocketAddr, trusted: bool) -> Self {
-        let address = peer.ip().to_canonical().to_string();
-        Self {
-            address: HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown")),
-            trusted,
-            forwarded: None,
-        }
-    }
-
-    /// Whether the client came by https, as a peer that is trusted says.
-    pub(super) fn came_by_https(&self, headers: &HeaderMap) -> bool {
-        self.trusted
-            && headers.get(&X_FORWARDED_PROTO).is_some_and(|proto| {
-                let first = proto.as_bytes().split(|byte| *byte == b',').next().unwrap_or_default();
-                first.trim_ascii().eq_ignore_ascii_case(b"https")
-            })
-    }
-
-    fn introduce(&mut self, headers: &mut HeaderMap, seen: &Seen) {
-        let host = headers.get(header::HOST).cloned();
-        let told = self.trusted && (seen.x_forwarded || seen.forwarded);
-        if !told && seen.forwarded {
-            headers.remove(header::FORWARDED);
-        }
-        if told {
-            append(headers, X_FORWARDED_FOR, &self.address);
-            if !headers.contains_key(&X_FORWARDED_PROTO) {
-                headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-            }
-            if let Some(host) = &host
-                && !headers.contains_key(&X_FORWARDED_HOST)
-            {
-                headers.insert(X_FORWARDED_HOST, host.clone());
-            }
-        } else {
-            headers.insert(X_FORWARDED_FOR, self.address.clone());
-            headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
-            match &host {
-                Some(host) => {
-                    headers.insert(X_FORWARDED_HOST, host.clone());
-                }
-                None => {
-                    headers.remove(&X_FORWARDED_HOST);
-                }
-            }
-        }
-        let ours = self.element(host);
-        append(headers, header::FORWARDED, &ours);
-    }
-
-    fn element(&mut self, host: Option<HeaderValue>) -> HeaderValue {
-        let host = host.unwrap_or(HeaderValue::from_static(""));
-        if let Some((for_host, element)) = &self.forwarded
-            && *for_host == host
-        {
-            return element.clone();
-        }
-        let mut text = String::from("for=");
-        let address = self.address.to_str().unwrap_or("unknown");
-        match address.parse() {
-            Ok(IpAddr::V6(_)) => write!(text, "\"[{address}]\""),
-            _ => write!(text, "{address}"),
-        }
-        .expect("a string takes all");
-        if let Ok(host) = host.to_str()
-            && !host.is_empty()
-        {
-            // A host with a port, or any other character that is not a token's, has to be quoted.
-            write!(text, ";host=\"{host}\"").expect("a string takes all");
-        }
-        text.push_str(";proto=http");
-        let element = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("for=unknown"));
-        self.forwarded = Some((host, element.clone()));
-        element
-    }
-}
-
-/// Adds to a list that may be spread over several lines, and makes it one.
-fn append(headers: &mut HeaderMap, name: HeaderName, ours: &HeaderValue) {
-    let before: Vec<&[u8]> = headers.get_all(&name).iter().map(HeaderValue::as_bytes).collect();
-    let value = if before.is_empty() {
-        ours.clone()
-    } else {
-        let bytes = [&before.join(b", ".as_slice()), b", ".as_slice(), ours.as_bytes()].concat();
-        HeaderValue::from_bytes(&bytes).unwrap_or_else(|_| ours.clone())
-    };
-    headers.insert(name, value);
 }

@@ -13,17 +13,19 @@
 //!   robin, `cookie` what a client is given.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
 //!   restart.
-//! - `worker`, `client`, `exchange`, `headers`, `upstream` and `passage` are the proxy.
+//! - `worker`, `client`, `exchange`, `headers`, `forwarded`, `body`, `upstream` and `passage` are the proxy.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
 
 mod admin;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod bench;
+mod body;
 mod client;
 mod config;
 mod cookie;
 mod exchange;
+mod forwarded;
 mod headers;
 mod key;
 mod locator;

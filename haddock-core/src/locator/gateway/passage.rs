@@ -70,10 +70,12 @@ impl Passage {
         }
         if state == State::InFlight {
             self.connection.watch.rest(now);
+            // The request may still be on its way, if it was answered early.
             if let Some(upstream) = self.upstream.take()
                 && reusable
+                && !self.connection.watch.has_unread()
             {
-                self.connection.worker.pool.put(upstream, now);
+                self.connection.worker.take_back(upstream, now);
             }
         }
     }

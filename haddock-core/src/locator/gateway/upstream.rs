@@ -4,18 +4,21 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::time::Timestamp;
 
-use super::client::{ClientBody, write_together};
+use super::body::ClientBody;
+use super::client::write_together;
 
 /// A connection that takes one request at a time.
 #[derive(Debug)]
@@ -24,6 +27,27 @@ pub(super) struct Upstream {
     pub(super) address: SocketAddr,
     /// When its last response ended; `None`: it is new.
     pub(super) idle_since: Option<Timestamp>,
+    /// Grows with each piece that goes over it, either way.
+    moved: Arc<AtomicU64>,
+    /// What reads and writes. Ends with it: a connection that is not used any more is closed.
+    _driver: AbortOnDropHandle<()>,
+}
+
+impl Upstream {
+    /// Grows with each piece that goes over the connection, either way.
+    pub(super) fn moved(&self) -> Moved {
+        Moved(Arc::clone(&self.moved))
+    }
+}
+
+/// Tells whether anything has gone over a connection.
+#[derive(Debug)]
+pub(super) struct Moved(Arc<AtomicU64>);
+
+impl Moved {
+    pub(super) fn so_far(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The idle connections of one worker, by address. The last one that came is the first to go, so that what is not
@@ -54,18 +78,16 @@ impl Pool {
                 connections.push(connection);
                 return None;
             }
-            if !connection.sender.is_closed() {
+            // One that was closed meanwhile is not ready either.
+            if connection.sender.is_ready() {
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Takes a connection back whose response has been read to its end.
+    /// Takes a connection back that is ready for another request.
     pub(super) fn put(&self, mut connection: Upstream, now: Timestamp) {
-        if connection.sender.is_closed() {
-            return;
-        }
         connection.idle_since = Some(now);
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.entry(connection.address).or_default().push(connection);
@@ -90,19 +112,46 @@ impl Pool {
 
 /// An instance's stream.
 #[derive(Debug)]
-struct InstanceStream(TcpStream);
+struct InstanceStream {
+    stream: TcpStream,
+    moved: Arc<AtomicU64>,
+    /// The instance takes no more. It may have answered before: the answer is still to be read.
+    deaf: bool,
+}
+
+impl InstanceStream {
+    #[inline]
+    fn wrote(&mut self, result: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        match ready!(result) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
+                self.deaf = true;
+                Poll::Ready(Ok(all))
+            }
+            result => {
+                self.moved.fetch_add(1, Ordering::Relaxed);
+                Poll::Ready(result)
+            }
+        }
+    }
+}
 
 impl AsyncRead for InstanceStream {
     #[inline]
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, buf)
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.moved.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for InstanceStream {
     #[inline]
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
+        if self.deaf {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(result, buf.len())
     }
 
     #[inline]
@@ -111,7 +160,12 @@ impl AsyncWrite for InstanceStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        write_together(&mut self.0, cx, bufs)
+        let all = || bufs.iter().map(|piece| piece.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(all()));
+        }
+        let result = write_together(&mut self.stream, cx, bufs);
+        self.wrote(result, all())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -124,7 +178,7 @@ impl AsyncWrite for InstanceStream {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 
@@ -142,15 +196,16 @@ pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Ups
         }
     };
     let _ = stream.set_nodelay(true);
-    let (sender, connection) =
-        http1::Builder::new().handshake(TokioIo::new(InstanceStream(stream))).await.map_err(|error| {
-            tracing::debug!(%address, %error, "cannot speak HTTP");
-            AT_ONCE
-        })?;
-    tokio::spawn(async move {
+    let moved = Arc::new(AtomicU64::new(0));
+    let stream = InstanceStream { stream, moved: Arc::clone(&moved), deaf: false };
+    let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| {
+        tracing::debug!(%address, %error, "cannot speak HTTP");
+        AT_ONCE
+    })?;
+    let driver = tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%address, %error, "a connection to an instance broke");
         }
     });
-    Ok(Upstream { sender, address, idle_since: None })
+    Ok(Upstream { sender, address, idle_since: None, moved, _driver: AbortOnDropHandle::new(driver) })
 }

@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -24,9 +24,10 @@ use crate::time::{Clock, Timestamp};
 use super::client::{ClientStream, Watch};
 use super::config::Limits;
 use super::exchange;
-use super::headers::{Client, Seen};
+use super::forwarded::Peer;
+use super::headers::Seen;
 use super::service::{Directory, Service, Services};
-use super::upstream::Pool;
+use super::upstream::{Pool, Upstream};
 
 /// How often slow clients are looked for, old connections dropped and sessions let expire.
 const ROUND: Duration = Duration::from_millis(250);
@@ -57,7 +58,25 @@ pub(super) struct Worker {
     clients: Mutex<Clients>,
 }
 
+/// How long a connection may take, after the end of a response, to be ready for another request.
+const READY_AGAIN: Duration = Duration::from_secs(1);
+
 impl Worker {
+    /// Takes a connection back whose response has been read to its end, as soon as it is ready for another request: nobody
+    /// is to wait for the one before.
+    pub(super) fn take_back(self: &Arc<Self>, mut upstream: Upstream, now: Timestamp) {
+        if upstream.sender.is_ready() {
+            self.pool.put(upstream, now);
+        } else if !upstream.sender.is_closed() {
+            let worker = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(READY_AGAIN, upstream.sender.ready()).await {
+                    worker.pool.put(upstream, worker.shared.clock.now());
+                }
+            });
+        }
+    }
+
     fn clients(&self) -> MutexGuard<'_, Clients> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,7 +93,7 @@ pub(super) struct Connection {
 /// What need not be looked up for each request.
 #[derive(Debug)]
 struct Kept {
-    client: Client,
+    peer: Peer,
     generation: u64,
     directory: Arc<Directory>,
 }
@@ -102,12 +121,12 @@ impl Connection {
         kept.directory.of_host(host).cloned()
     }
 
-    pub(super) fn came_by_https(&self, headers: &HeaderMap) -> bool {
-        self.kept().client.came_by_https(headers)
+    pub(super) fn came_by_https(&self, headers: &HeaderMap, seen: &Seen) -> bool {
+        self.kept().peer.came_by_https(headers, seen.speaks_of_client)
     }
 
     pub(super) fn pass_request(&self, parts: &mut request::Parts, seen: &Seen, upgrade: Option<HeaderValue>) {
-        super::headers::pass_request(parts, seen, upgrade, &mut self.kept().client);
+        super::headers::pass_request(parts, seen, upgrade, &mut self.kept().peer);
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -151,8 +170,8 @@ async fn accept(worker: &Arc<Worker>, listener: TcpListener) {
         let task = tokio::spawn({
             let registered = Registered { worker: Arc::clone(worker), key };
             async move {
-                serve(connection, stream).await;
-                drop((registered, place));
+                serve(connection, stream, place).await;
+                drop(registered);
             }
         });
         worker.clients().enter(key, watch, task.abort_handle());
@@ -197,10 +216,7 @@ impl Drop for Registered {
     }
 }
 
-async fn next_client(
-    shared: &Shared,
-    listener: &TcpListener,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+async fn next_client(shared: &Shared, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     let place = Arc::clone(&shared.places).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => Some((stream, peer, place)),
@@ -216,15 +232,15 @@ async fn next_client(
 fn connection(worker: &Arc<Worker>, watch: &Arc<Watch>, peer: SocketAddr) -> Arc<Connection> {
     let shared = &worker.shared;
     let address = peer.ip().to_canonical();
-    let client = Client::new(peer, shared.trusted.iter().any(|net| net.contains(&address)));
+    let peer = Peer::new(peer, shared.trusted.iter().any(|net| net.contains(&address)));
     let generation = shared.services.generation();
-    let kept = Kept { client, generation, directory: shared.services.directory() };
+    let kept = Kept { peer, generation, directory: shared.services.directory() };
     Arc::new(Connection { worker: Arc::clone(worker), watch: Arc::clone(watch), kept: Mutex::new(kept) })
 }
 
-async fn serve(connection: Arc<Connection>, stream: TcpStream) {
+async fn serve(connection: Arc<Connection>, stream: TcpStream, place: OwnedSemaphorePermit) {
     let shared = Arc::clone(&connection.worker.shared);
-    let stream = ClientStream::new(stream, Arc::clone(&connection.watch));
+    let stream = ClientStream::new(stream, place, Arc::clone(&connection.watch));
     let service = service_fn(move |request| exchange::serve(Arc::clone(&connection), request));
     let mut builder = http1::Builder::new();
     builder
@@ -262,6 +278,7 @@ async fn keep_tidy(worker: Arc<Worker>, first: bool) {
         let now = shared.clock.now();
         for (watch, task) in worker.clients().places.iter().flatten() {
             if watch.is_too_slow(&shared.limits, now) {
+                watch.cut();
                 task.abort();
             }
         }
