@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use haddock_core::container::{
-    Container, ContainerId, ContainerSpec, HealthCheck, Network, NetworkSpec, RuntimeEvent, Selector,
+    Container, ContainerId, ContainerSpec, HealthCheck, Incarnation, Network, NetworkSpec, RuntimeEvent, Selector,
 };
 use haddock_core::environment::probe::{Probe, ProbeFailure, Probing};
 use haddock_core::image::ImageReference;
@@ -67,9 +67,17 @@ impl fmt::Debug for Port {
 
 /// A runtime written in Python, with what calls it, what it can do, and whether it probes by itself.
 #[pyfunction]
-pub(crate) fn python_runtime(name: String, call: Py<PyAny>, networks: bool, pull: bool, probes: bool) -> Runtime {
+pub(crate) fn python_runtime(
+    name: String,
+    call: Py<PyAny>,
+    networks: bool,
+    pull: bool,
+    probes: bool,
+    start_again: bool,
+    unpause: bool,
+) -> Runtime {
     let port = Port { name, call: Arc::new(call), refusal: ErrorKind::RuntimeRefused };
-    let capabilities = RuntimeCapabilities { networks, pull, ..RuntimeCapabilities::default() };
+    let capabilities = RuntimeCapabilities { networks, pull, start_again, unpause, ..RuntimeCapabilities::default() };
     let runtime = Arc::new(PythonRuntime { port, capabilities });
     let probing = probes.then(|| Arc::clone(&runtime) as Arc<dyn Probing>);
     Runtime::new(runtime, probing)
@@ -144,6 +152,20 @@ impl ContainerRuntime for PythonRuntime {
 
     async fn start(&self, container: &ContainerId) -> Result<()> {
         self.port.call("start", json!([container.0])).await
+    }
+
+    async fn start_again(&self, life: &Incarnation) -> Result<()> {
+        match self.capabilities.start_again {
+            true => self.port.call("start_again", json!([life.container.0, life.started])).await,
+            false => Err(self.cannot("start containers again")),
+        }
+    }
+
+    async fn unpause(&self, container: &ContainerId) -> Result<()> {
+        match self.capabilities.unpause {
+            true => self.port.call("unpause", json!([container.0])).await,
+            false => Err(self.cannot("let paused containers go on")),
+        }
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {

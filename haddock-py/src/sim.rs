@@ -66,6 +66,12 @@ impl SimRuntime {
         Ok(())
     }
 
+    /// Pauses a container.
+    fn pause(&self, container: String) -> PyResult<()> {
+        self.runtime.get()?.with(|engine, now| engine.pause(&ContainerId(container), now));
+        Ok(())
+    }
+
     /// Keeps a container from answering for that many seconds.
     fn hang(&self, container: String, lasts: f64) -> PyResult<()> {
         let lasts = seconds(lasts)?;

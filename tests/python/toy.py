@@ -74,12 +74,26 @@ class ToyRuntime(haddock.ContainerRuntime):
 
     def start(self, container: str) -> None:
         with self.lock:
+            if self.found(container).state == "created":
+                self.live(container)
+
+    def live(self, container: str) -> None:
+        life = next(self.numbers)
+        addresses = {port: f"127.1.{life // 250}.{life % 250 + 1}:{port}" for port in self.ports[container]}
+        found, started = self.made[container], self.nanoseconds() + life
+        self.made[container] = replace(found, state="running", exit_code=None, started=started, addresses=addresses)
+
+    def start_again(self, container: str, started: int) -> None:
+        with self.lock:
             found = self.found(container)
-            if found.state == "created":
-                life = next(self.numbers)
-                addresses = {port: f"127.1.{life // 250}.{life % 250 + 1}:{port}" for port in self.ports[container]}
-                started = self.nanoseconds() + life
-                self.made[container] = replace(found, state="running", started=started, addresses=addresses)
+            if found.state == "exited" and found.started == started:
+                self.live(container)
+
+    def unpause(self, container: str) -> None:
+        with self.lock:
+            found = self.found(container)
+            if found.state == "paused":
+                self.made[container] = replace(found, state="running")
 
     def inspect(self, container: str) -> Container | None:
         with self.lock:

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Network, NetworkSpec, RuntimeEvent, Selector,
+    Attachment, Container, ContainerId, ContainerSpec, Incarnation, Network, NetworkSpec, RuntimeEvent, Selector,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
@@ -107,6 +107,14 @@ impl ContainerRuntime for Faulty {
 
     async fn start(&self, container: &ContainerId) -> Result<()> {
         self.call(self.inner.start(container)).await
+    }
+
+    async fn start_again(&self, life: &Incarnation) -> Result<()> {
+        self.call(self.inner.start_again(life)).await
+    }
+
+    async fn unpause(&self, container: &ContainerId) -> Result<()> {
+        self.call(self.inner.unpause(container)).await
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {

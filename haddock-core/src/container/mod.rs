@@ -117,7 +117,22 @@ pub struct Incarnation {
     pub started: u64,
 }
 
-/// What a container is doing.
+/// What a container is doing, in the words of the engines.
+///
+/// What each state means, where an environment or an instance of a service is looked at:
+///
+/// | state | `up` | `down` | `ps`, `diff` | [probes](crate::environment::probe), `address` | idle | an instance of a service |
+/// |---|---|---|---|---|---|---|
+/// | created | starts it | removes it | `diff` tells it | not reached | not in use | is not there yet |
+/// | running | keeps it | stops and removes it | as it should be | reached | looked at | runs |
+/// | paused | lets it go on | stops and removes it | `diff` tells it | does not answer; `address` says why | not in use, and stopped when its time has come | is unresponsive |
+/// | restarting | waits for it | stops and removes it | `diff` tells it | not reached | not in use, and stopped when its time has come | has failed: restarts within an instance are ours |
+/// | removing | waits, and makes it anew | waits | `diff` tells it | not reached | not in use | has failed |
+/// | exited | starts the same container again, unless it has done its work | removes it | `diff` tells it, unless it has done its work | not reached | not in use | has failed, unless it has done its work |
+/// | dead | removes it, and makes it anew | removes it | `diff` tells it | not reached | not in use | has failed |
+///
+/// A component has done its work if it ended with exit code 0 and nothing says that it is to run on: it has no ports,
+/// no health check and no restart policy, no component needs it running, and it had ended before the last `up` had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ContainerState {
@@ -125,6 +140,13 @@ pub enum ContainerState {
     Created,
     /// Running.
     Running,
+    /// Its processes are there, and are given no processor time until somebody lets them go on.
+    Paused,
+    /// Its process has ended, and its engine is about to start it again, as its restart policy says.
+    Restarting {
+        /// The exit code with which it ended last.
+        code: i64,
+    },
     /// Its process has ended.
     Exited {
         /// The exit code; 137 for SIGKILL, 143 for SIGTERM.
@@ -134,6 +156,8 @@ pub enum ContainerState {
     },
     /// On its way out: neither startable nor gone.
     Removing,
+    /// Its engine could not remove it, and would have to be told again.
+    Dead,
 }
 
 impl fmt::Display for ContainerState {
@@ -141,9 +165,12 @@ impl fmt::Display for ContainerState {
         match self {
             Self::Created => f.write_str("never started"),
             Self::Running => f.write_str("running"),
+            Self::Paused => f.write_str("paused"),
+            Self::Restarting { code } => write!(f, "restarted again and again, last after exit code {code}"),
             Self::Exited { out_of_memory: true, .. } => f.write_str("killed for want of memory"),
             Self::Exited { code, .. } => write!(f, "ended with exit code {code}"),
             Self::Removing => f.write_str("being removed"),
+            Self::Dead => f.write_str("dead: its engine could not remove it"),
         }
     }
 }
@@ -177,9 +204,10 @@ pub struct Container {
     pub started: u64,
     /// What its health check says.
     pub health: Health,
-    /// For each exposed TCP port of the container, where the locator and our probes reach it. Empty unless running.
+    /// For each exposed TCP port of the container, where the locator and our probes reach it. Empty unless it runs
+    /// or is paused.
     pub addresses: BTreeMap<u16, SocketAddr>,
-    /// For each of its TCP ports that is published on the host, where. Empty unless running.
+    /// For each of its TCP ports that is published on the host, where. Empty unless it runs or is paused.
     #[serde(default)]
     pub published: BTreeMap<u16, SocketAddr>,
     /// The id of the image that it was made from; empty where the runtime does not say.
@@ -225,6 +253,12 @@ impl Container {
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == ContainerState::Running
+    }
+
+    /// Whether it has to be stopped before it is gone: it runs, is paused, or is about to be started again.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting { .. })
     }
 
     /// Whether it has done its work: it ended by itself, with exit code 0.

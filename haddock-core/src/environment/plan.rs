@@ -134,8 +134,11 @@ fn judge(
     match container.state {
         ContainerState::Created => (Change::Start, Cause::NeverStarted),
         ContainerState::Exited { code: 0, .. } if !must_run(wanted, name) => (Change::Keep, Cause::Done),
-        ContainerState::Exited { code, .. } => (Change::Replace, Cause::Ended(code)),
-        ContainerState::Running => match new_need {
+        ContainerState::Exited { code, .. } | ContainerState::Restarting { code } => {
+            (Change::Replace, Cause::Ended(code))
+        }
+        ContainerState::Dead => (Change::Replace, Cause::Missing),
+        ContainerState::Running | ContainerState::Paused => match new_need {
             Some(need) => (Change::Replace, Cause::Needs(need.clone())),
             None => (Change::Keep, Cause::Runs),
         },

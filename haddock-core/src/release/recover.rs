@@ -243,7 +243,7 @@ impl<'a> Ruins<'a> {
         let mut lives = BTreeMap::new();
         let mut address = self.remains.adopted.as_ref().filter(|_| version.external).map(|adopted| adopted.address);
         let entry = &version.new.settings.entry;
-        for container in containers.iter().filter(|container| container.is_running()) {
+        for container in containers.iter().filter(|container| container.is_active()) {
             let Some(component) = container.component() else { continue };
             if component == entry.component {
                 address = container.addresses.get(&entry.port).copied();

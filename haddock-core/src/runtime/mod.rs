@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
-    Selector, Usage, Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
+    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -46,6 +46,11 @@ pub struct RuntimeCapabilities {
     pub exec: bool,
     /// Knows what containers use. Without, [`ContainerRuntime::usage`] is refused.
     pub usage: bool,
+    /// Starts containers that have ended once more. Without, [`ContainerRuntime::start_again`] is refused, and such
+    /// containers are replaced.
+    pub start_again: bool,
+    /// Lets paused containers go on. Without, [`ContainerRuntime::unpause`] is refused, and such containers are replaced.
+    pub unpause: bool,
 }
 
 /// A runtime for containers on one host.
@@ -93,6 +98,25 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// runtime's reason.
     async fn start(&self, container: &ContainerId) -> Result<()>;
 
+    /// Starts a container that has ended once more, with its file system and its volumes. `life` is the life that was
+    /// seen to have ended: a container that is in another one by now, or that has not ended, is left as it is. So it is
+    /// started once, however often this is called.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); [`NotSupported`](crate::ErrorKind::NotSupported) without that capability.
+    async fn start_again(&self, _life: &Incarnation) -> Result<()> {
+        Err(self.cannot("start containers again"))
+    }
+
+    /// Lets a paused container go on. One that is not paused is left as it is.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`NotSupported`](crate::ErrorKind::NotSupported) without that
+    /// capability.
+    async fn unpause(&self, _container: &ContainerId) -> Result<()> {
+        Err(self.cannot("let paused containers go on"))
+    }
+
     /// The container as it is now, or `None` if there is none. A runtime that has names for containers that are not ours
     /// takes those, too.
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>>;
@@ -109,7 +133,7 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// running is left as it is.
     async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()>;
 
-    /// Removes the container, killing it if it runs. When it answers, the name is free.
+    /// Removes the container, killing it if it runs. When it answers, the name is free. Volumes that have a name stay.
     async fn remove(&self, container: &ContainerId) -> Result<()>;
 
     /// The last `tail` lines of standard output and error, oldest first.
@@ -173,6 +197,12 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`NotSupported`](crate::ErrorKind::NotSupported) without volumes.
     async fn remove_volume(&self, _name: &str) -> Result<()> {
         Err(self.cannot("remove volumes"))
+    }
+
+    /// The paths at which an image, by the id that [`pull`](Self::pull) gave, wants volumes: what its Dockerfile says by
+    /// `VOLUME`.
+    async fn image_volumes(&self, _image: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
     }
 
     /// Runs a command within a running container, and answers when it has ended. One that lasts longer than it may is

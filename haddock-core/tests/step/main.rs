@@ -4,5 +4,6 @@
 mod adopt;
 mod recover;
 mod scene;
+mod states;
 mod tell;
 mod unchanged;

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _git, _native
 from ._bridge import wait, wait_async
 from ._errors import HaddockError, NotFound, NotSupported
+from ._ports import ContainerState, state_of
 from ._release import Release
 from ._results import Result, changed
 from ._values import Duration, moment, seconds, who
@@ -191,10 +192,10 @@ class EnvironmentComponent(Result):
     """Its name."""
     container: str
     """Its container's name on the runtime."""
-    state: Literal["created", "running", "exited", "removing"]
+    state: ContainerState
     """What it is doing."""
     exit_code: int | None
-    """The exit code of one that has exited."""
+    """The exit code of one that has exited, or that is restarting."""
     health: Literal["none", "starting", "healthy", "unhealthy"]
     """What its own health check says."""
     addresses: Mapping[int, str]
@@ -204,11 +205,10 @@ class EnvironmentComponent(Result):
 
     @staticmethod
     def _of(data: dict[str, Any]) -> EnvironmentComponent:
-        state: Any = data["state"]
-        exited: dict[str, Any] = {} if isinstance(state, str) else state["exited"]
+        state, ended = state_of(data["state"])
         ports = {key: {int(port): at for port, at in data[key].items()} for key in ("addresses", "published")}
         return EnvironmentComponent(
-            **changed(data, state="exited" if exited else state, exit_code=exited.get("code"), **ports)
+            **changed(data, state=state, exit_code=ended.get("code"), **ports)
         )
 
 
@@ -251,7 +251,9 @@ class Environment(Result):
             known = sorted({*found.addresses, *found.published})
             listed = f"it has {', '.join(map(str, known))}" if known else "it has none"
             what = f"component `{component}` of environment `{self.name}` has no port {port}"
-            if found.state != "running":
+            if found.state == "paused":
+                what, listed = f"component `{component}` of environment `{self.name}` is paused", "bring it up again"
+            elif found.state != "running":
                 what, listed = f"component `{component}` of environment `{self.name}` does not run", "bring it up again"
             raise NotFound(what, hint=f"{listed}; list it under `expose` or `ports`" if known else listed)
         return address

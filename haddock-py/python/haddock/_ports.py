@@ -10,14 +10,23 @@ from typing import Any, Literal, cast
 from ._results import Result, changed
 from ._values import millis, moment, optional_moment
 
-ContainerState = Literal["created", "running", "exited", "removing"]
-"""What a container is doing."""
+ContainerState = Literal["created", "running", "paused", "restarting", "exited", "removing", "dead"]
+"""What a container is doing. `restarting`: it has ended, and its engine is about to start it again; `dead`: its engine could
+not remove it."""
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 """What a container's own health check says."""
 
 
 def _none() -> dict[Any, Any]:
     return {}
+
+
+def state_of(data: Any) -> tuple[Any, dict[str, Any]]:
+    """The word of a state, and what is known of how the container ended."""
+    if isinstance(data, str):
+        return data, {}
+    ((state, ended),) = data.items()
+    return state, ended
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ class Container(Result):
     state: ContainerState = "created"
     """What it is doing."""
     exit_code: int | None = None
-    """The exit code of one that has exited."""
+    """The exit code of one that has exited, or that is restarting."""
     out_of_memory: bool = False
     """Whether it was killed for want of memory."""
     started: int = 0
@@ -156,6 +165,8 @@ class Container(Result):
         state: Any = self.state
         if state == "exited":
             state = {"exited": {"code": self.exit_code or 0, "out_of_memory": self.out_of_memory}}
+        elif state == "restarting":
+            state = {"restarting": {"code": self.exit_code or 0}}
         return {
             "id": self.id,
             "name": self.name,
@@ -171,13 +182,12 @@ class Container(Result):
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Container:
-        state: Any = data["state"]
-        exited: dict[str, Any] = {} if isinstance(state, str) else state["exited"]
+        state, ended = state_of(data["state"])
         fields = changed(
             data,
-            state="exited" if exited else state,
-            exit_code=exited.get("code"),
-            out_of_memory=exited.get("out_of_memory", False),
+            state=state,
+            exit_code=ended.get("code"),
+            out_of_memory=ended.get("out_of_memory", False),
             addresses={int(port): address for port, address in data["addresses"].items()},
             published={int(port): address for port, address in data["published"].items()},
         )

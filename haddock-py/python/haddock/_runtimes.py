@@ -161,6 +161,11 @@ class Sim:
         for container in self.containers(instance):
             self._native.restart(container.id)
 
+    def pause(self, instance: str) -> None:
+        """Somebody pauses an instance's containers behind our back: they answer nothing until they go on."""
+        for container in self.containers(instance):
+            self._native.pause(container.id)
+
     def hang(self, instance: str, lasts: Duration) -> None:
         """Keeps an instance from answering for that long."""
         for container in self.containers(instance):
@@ -219,6 +224,17 @@ class ContainerRuntime(ABC):
     def start(self, container: str) -> Answer[None]:
         """Starts a created container. One that runs or has ended is left as it is."""
 
+    def start_again(self, container: str, started: int) -> Answer[None]:
+        """Starts a container that has ended once more, with its file system. `started` is what `Container.started` was
+        when it was seen to have ended: one that was started at another time, or that has not ended, is left as it is.
+        Where this is not overridden, a container that has ended is replaced by a new one."""
+        raise NotImplementedError
+
+    def unpause(self, container: str) -> Answer[None]:
+        """Lets a paused container go on. One that is not paused is left as it is. Where this is not overridden, a paused
+        container is replaced by a new one."""
+        raise NotImplementedError
+
     @abstractmethod
     def inspect(self, container: str) -> Answer[Container | None]:
         """The container as it is now, or `None` if there is none."""
@@ -271,6 +287,14 @@ class ContainerRuntime(ABC):
         return plain_answer(finished(getattr(self, method)(*arguments)))
 
     def _native_runtime(self) -> _native.Runtime:
-        probes = type(self).probe is not ContainerRuntime.probe
+        own = type(self)
         capabilities = self.capabilities
-        return _native.python_runtime(repr(self), self._call, capabilities.networks, capabilities.pull, probes)
+        return _native.python_runtime(
+            repr(self),
+            self._call,
+            capabilities.networks,
+            capabilities.pull,
+            own.probe is not ContainerRuntime.probe,
+            own.start_again is not ContainerRuntime.start_again,
+            own.unpause is not ContainerRuntime.unpause,
+        )

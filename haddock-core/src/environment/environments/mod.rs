@@ -38,7 +38,7 @@ use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
 use super::{EnvironmentSpec, PullPolicy, Readiness};
-use crate::container::{Container, ContainerId, ExecSpec, Executed, Selector, label};
+use crate::container::{Container, ContainerId, ContainerState, ExecSpec, Executed, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
 use crate::runtime::ContainerRuntime;
@@ -116,7 +116,11 @@ impl Environment {
             return Err(not_found(message, format!("it has `{}`", known.join("`, `"))));
         };
         if !container.is_running() {
-            let message = format!("component `{component}` of environment `{name}` does not run");
+            let why = match container.state {
+                ContainerState::Paused => "is paused",
+                _ => "does not run",
+            };
+            let message = format!("component `{component}` of environment `{name}` {why}");
             return Err(not_found(message, "bring it up again".to_owned()));
         }
         let address = container.published.get(&port).or_else(|| container.addresses.get(&port));

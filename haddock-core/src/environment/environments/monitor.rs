@@ -138,6 +138,8 @@ impl Environments {
         let uid = InstanceId::of_environment(&self.journal, &environment.name);
         let networks = self.runtime.networks(&Selector::environment(&self.journal, &uid)).await.ok()?;
         let running: Vec<&Container> = environment.components.values().filter(|it| it.is_running()).collect();
+        // What is paused or about to be started again uses nothing, and is there to be stopped.
+        let active = environment.components.values().any(Container::is_active);
         let (mut cpu, mut bytes, mut connections, mut checking) = (0, 0, 0, 0);
         let mut sessions = BTreeSet::new();
         for container in &running {
@@ -149,7 +151,7 @@ impl Environments {
             connections += callers?.iter().filter(|caller| is_outside(**caller, &networks)).count();
             sessions.extend(commands);
         }
-        Some(Activity { at: clock.now(), cpu, bytes, connections, sessions, running: !running.is_empty(), checking })
+        Some(Activity { at: clock.now(), cpu, bytes, connections, sessions, running: active, checking })
     }
 
     /// Stops what runs, those first that need others.
@@ -157,7 +159,7 @@ impl Environments {
         let rank = |container: &&Container| {
             std::cmp::Reverse(container.labels.get(label::RANK).and_then(|rank| rank.parse::<u64>().ok()))
         };
-        let mut running: Vec<&Container> = environment.components.values().filter(|it| it.is_running()).collect();
+        let mut running: Vec<&Container> = environment.components.values().filter(|it| it.is_active()).collect();
         running.sort_by_key(rank);
         for container in running {
             let grace = container.labels.get(label::GRACE).and_then(|grace| grace.parse().ok());

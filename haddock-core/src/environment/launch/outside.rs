@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::LaunchPlan;
-use crate::container::{Attachment, Container, ContainerId, ContainerSpec, Selector};
+use crate::container::{Attachment, Container, ContainerId, ContainerSpec, ContainerState, Selector};
 use crate::environment::Target;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, InstanceId, JournalId};
@@ -38,7 +38,8 @@ pub(crate) async fn locate(runtime: &dyn ContainerRuntime, journal: &JournalId, 
     }
     let found = container(runtime, journal, target).await?.ok_or_else(|| missing("is not there"))?;
     if !found.is_running() {
-        let message = format!("`{target}`, to which a link leads, does not run");
+        let why = if found.state == ContainerState::Paused { "is paused" } else { "does not run" };
+        let message = format!("`{target}`, to which a link leads, {why}");
         return Err(Error::new(ErrorKind::ContainerExited, message).with_hint("start it first, or name another target"));
     }
     let network = meeting_network(&found).ok_or_else(|| missing("is on no network that was made for it"))?;

@@ -42,11 +42,11 @@ pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, insta
 /// The first of the runtime's; all that can be removed is removed all the same.
 pub(crate) async fn remove(runtime: &dyn ContainerRuntime, containers: &[Container]) -> Result<()> {
     let mut waves: BTreeMap<u64, Vec<&Container>> = BTreeMap::new();
-    for container in containers.iter().filter(|it| it.is_running()) {
+    for container in containers.iter().filter(|it| it.is_active()) {
         waves.entry(number(container, label::RANK).unwrap_or(0)).or_default().push(container);
     }
     // What has stopped, or never ran, is removed while the next stop.
-    let mut stopped: Vec<&Container> = containers.iter().filter(|it| !it.is_running()).collect();
+    let mut stopped: Vec<&Container> = containers.iter().filter(|it| !it.is_active()).collect();
     let mut removed = Ok(());
     for wave in waves.into_values().rev() {
         let stops = wave.iter().map(|it| {

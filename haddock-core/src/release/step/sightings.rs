@@ -29,7 +29,12 @@ enum Sighting {
     /// One has ended, was restarted, or is being removed.
     Dead(Error),
     /// All run, or have done what they had to.
-    Running { address: Option<SocketAddr>, lives: BTreeMap<ComponentName, Incarnation> },
+    Running {
+        address: Option<SocketAddr>,
+        lives: BTreeMap<ComponentName, Incarnation>,
+        /// A component that somebody has paused: its sessions are there, and get no answer.
+        paused: Option<ComponentName>,
+    },
 }
 
 impl Work<'_> {
@@ -84,6 +89,7 @@ impl Work<'_> {
         let found = all.get(id).unwrap_or(&none);
         let mut lives = BTreeMap::new();
         let mut address = None;
+        let mut paused = None;
         let mut incomplete = false;
         for component in new.images.keys() {
             let container = found.iter().find(|c| c.component().as_ref() == Some(component));
@@ -99,6 +105,9 @@ impl Work<'_> {
                 Look::NotStarted => incomplete = true,
                 Look::Done => {}
                 Look::Runs => {
+                    if container.state == ContainerState::Paused {
+                        paused.get_or_insert_with(|| component.clone());
+                    }
                     if *component == new.settings.entry.component {
                         address = container.addresses.get(&new.settings.entry.port).copied();
                     }
@@ -107,7 +116,7 @@ impl Work<'_> {
             }
         }
         if !incomplete {
-            return Sighting::Running { address, lives };
+            return Sighting::Running { address, lives, paused };
         }
         if !self.absence_counts(id) {
             return Sighting::Unknown;
@@ -136,7 +145,15 @@ impl Work<'_> {
         match self.task(&Task::Launch(id.clone())) {
             Some(TaskReport::Running) => return,
             Some(TaskReport::Ended { result: Ok(_), .. }) => match sighting {
-                Sighting::Running { address: Some(address), lives } => {
+                // It is ready when somebody lets it go on, if that is in time.
+                Sighting::Running { paused: Some(_), .. } => {
+                    if now >= ready_by {
+                        return self.fail(id, never_ready(), false);
+                    }
+                    self.wake(ready_by);
+                    return;
+                }
+                Sighting::Running { address: Some(address), lives, paused: None } => {
                     let instance = self.instance_mut(id);
                     instance.address = Some(address);
                     instance.lives = lives;
@@ -187,8 +204,8 @@ impl Work<'_> {
                 let error = Error::new(ErrorKind::ContainerExited, "its containers were removed by somebody else");
                 return self.fail(id, error, true);
             }
-            Sighting::Running { lives, .. } => {
-                if self.sight_probe(id, &lives) {
+            Sighting::Running { lives, paused, .. } => {
+                if self.sight_answer(id, &lives, paused.as_ref()) {
                     return;
                 }
             }
@@ -199,13 +216,25 @@ impl Work<'_> {
 
     /// Whether it answers its probe; answers whether it failed for not doing so.
     pub(super) fn sight_probe(&mut self, id: &InstanceId, lives: &BTreeMap<ComponentName, Incarnation>) -> bool {
+        self.sight_answer(id, lives, None)
+    }
+
+    /// As [`sight_probe`](Self::sight_probe); one with a paused component is unresponsive, whatever its entry answers.
+    fn sight_answer(
+        &mut self,
+        id: &InstanceId,
+        lives: &BTreeMap<ComponentName, Incarnation>,
+        paused: Option<&ComponentName>,
+    ) -> bool {
         let now = self.now;
         let instance = &self.state.instances[id];
         let settings = &self.version(instance.version).new.settings;
         let (patience, entry) = (settings.release.unresponsive_for, &settings.entry.component);
         // Of an external one neither side knows a life.
         let probed = self.seen.probes.get(id).filter(|probed| probed.life.as_ref() == lives.get(entry));
-        match (probed.map(|probed| &probed.failure), instance.unresponsive_since) {
+        let paused = paused.map(|component| Some(format!("component `{component}` is paused")));
+        let failure = paused.as_ref().or_else(|| probed.map(|probed| &probed.failure));
+        match (failure.cloned().as_ref(), instance.unresponsive_since) {
             (Some(Some(_)), None) => {
                 self.instance_mut(id).unresponsive_since = Some(now);
                 self.events.push(Event::InstanceUnresponsive { instance: id.clone() });
@@ -317,12 +346,19 @@ fn look_at(container: &Container, life: Option<&Incarnation>, one_shot: bool) ->
         ContainerState::Exited { code: 0, .. } if one_shot => Look::Done,
         ContainerState::Exited { out_of_memory: true, .. } => Look::Dead("was killed for want of memory".to_owned()),
         ContainerState::Exited { code, .. } => Look::Dead(format!("exited with code {code}")),
-        ContainerState::Running if life.is_some_and(|life| *life != container.incarnation()) => {
+        ContainerState::Running | ContainerState::Paused
+            if life.is_some_and(|life| *life != container.incarnation()) =>
+        {
             Look::Dead("was restarted by somebody else".to_owned())
         }
-        ContainerState::Running => Look::Runs,
+        ContainerState::Running | ContainerState::Paused => Look::Runs,
+        // Within an instance, what is started again is ours to decide: somebody has given it a policy.
+        ContainerState::Restarting { code } => {
+            Look::Dead(format!("exited with code {code}, and its engine starts it again"))
+        }
         ContainerState::Created => Look::NotStarted,
         ContainerState::Removing => Look::Dead("is being removed by somebody else".to_owned()),
+        ContainerState::Dead => Look::Dead("is dead: its engine could not remove it".to_owned()),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::body::body;
 use super::error::{answer, is_missing, scrubbed, translate, unavailable};
 use super::{DockerRuntime, carries, name_taken};
-use crate::container::{ContainerId, ContainerSpec, ContainerState, InjectedFile, Sensitive};
+use crate::container::{ContainerId, ContainerSpec, ContainerState, Incarnation, InjectedFile, Sensitive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
@@ -100,12 +100,30 @@ impl DockerRuntime {
     pub(super) async fn start_container(&self, container: &ContainerId) -> Result<()> {
         let what = format!("start container `{container}`");
         let Some(existing) = self.inspect_container(&container.0).await? else {
-            return Err(Error::new(ErrorKind::NotFound, format!("cannot {what}: there is none")));
+            return Err(missing(&what));
         };
         if existing.state != ContainerState::Created {
             return Ok(());
         }
-        let what = format!("start container `{}`", existing.name);
+        self.start_existing(container, &existing.name).await
+    }
+
+    /// The engine leaves one that runs as it is, so of two calls at once only one starts it.
+    pub(super) async fn start_container_again(&self, life: &Incarnation) -> Result<()> {
+        let Incarnation { container, .. } = life;
+        let Some(existing) = self.inspect_container(&container.0).await? else {
+            return Err(missing(&format!("start container `{container}` again")));
+        };
+        match existing.state {
+            ContainerState::Exited { .. } if existing.incarnation() == *life => {
+                self.start_existing(container, &existing.name).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn start_existing(&self, container: &ContainerId, name: &str) -> Result<()> {
+        let what = format!("start container `{name}`");
         let _permit = self.client.permit().await;
         let call = self.client.docker.start_container(&container.0, None::<StartContainerOptions>);
         match self.client.change(&what, call).await? {
@@ -115,6 +133,21 @@ impl DockerRuntime {
                 Some((404, message)) if !message.to_lowercase().contains("no such container") => {
                     Err(Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: {}", message.trim())))
                 }
+                _ => Err(translate(&what, &error)),
+            },
+        }
+    }
+
+    pub(super) async fn unpause_container(&self, container: &ContainerId) -> Result<()> {
+        let what = format!("let container `{container}` go on");
+        let _permit = self.client.permit().await;
+        match self.client.change(&what, self.client.docker.unpause_container(&container.0)).await? {
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Err(missing(&what)),
+            Err(error) => match answer(&error) {
+                Some((_, message)) if message.contains("is not paused") => Ok(()),
+                // It does not run at all.
+                Some((409, message)) if message.contains("is not running") => Ok(()),
                 _ => Err(translate(&what, &error)),
             },
         }
@@ -189,6 +222,10 @@ impl DockerRuntime {
             Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what}: its removal is still in progress"))),
         }
     }
+}
+
+fn missing(what: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("cannot {what}: there is none"))
 }
 
 /// The files as the engine takes them.

@@ -44,6 +44,16 @@ impl DockerRuntime {
         }
     }
 
+    /// The paths at which an image wants volumes.
+    pub(super) async fn volumes_of_image(&self, id: &str) -> Result<Vec<String>> {
+        let what = format!("inspect image `{id}`");
+        match self.client.ask(&what, self.client.docker.inspect_image(id)).await? {
+            Ok(image) => Ok(image.config.and_then(|config| config.volumes).unwrap_or_default().into_iter().collect()),
+            Err(error) if is_missing(&error) => Err(missing(id, "it was removed meanwhile")),
+            Err(error) => Err(translate(&what, &error)),
+        }
+    }
+
     async fn fetch(&self, reference: &str) -> Result<()> {
         let (repository, tag) = split(reference);
         let credentials = match &self.credentials {

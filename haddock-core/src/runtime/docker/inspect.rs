@@ -69,7 +69,7 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
     networks.sort();
     let first = found.host_config.and_then(|host| host.network_mode).unwrap_or_default();
     let (addresses, published) = match (&state, found.network_settings) {
-        (ContainerState::Running, Some(settings)) => {
+        (ContainerState::Running | ContainerState::Paused, Some(settings)) => {
             let published = published(&settings, reach);
             (addresses(&exposed, settings, &first, reach), published)
         }
@@ -92,10 +92,12 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
 fn state(inside: &BollardState) -> ContainerState {
     match inside.status {
         Some(Status::CREATED) | None => ContainerState::Created,
-        // A paused one holds its sessions and is unresponsive: the probes say so.
-        Some(Status::RUNNING | Status::PAUSED | Status::STOPPING) => ContainerState::Running,
-        Some(Status::REMOVING | Status::DEAD) => ContainerState::Removing,
-        Some(Status::EXITED | Status::RESTARTING | Status::EMPTY) => ContainerState::Exited {
+        Some(Status::RUNNING | Status::STOPPING) => ContainerState::Running,
+        Some(Status::PAUSED) => ContainerState::Paused,
+        Some(Status::RESTARTING) => ContainerState::Restarting { code: inside.exit_code.unwrap_or_default() },
+        Some(Status::REMOVING) => ContainerState::Removing,
+        Some(Status::DEAD) => ContainerState::Dead,
+        Some(Status::EXITED | Status::EMPTY) => ContainerState::Exited {
             code: inside.exit_code.unwrap_or_default(),
             out_of_memory: inside.oom_killed.unwrap_or(false),
         },

@@ -24,8 +24,8 @@ use ipnet::Ipv4Net;
 
 use super::{ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
-    Selector, Usage, Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
+    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -190,7 +190,16 @@ impl fmt::Debug for DockerRuntime {
 #[async_trait]
 impl ContainerRuntime for DockerRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { networks: true, events: true, pull: true, volumes: true, exec: true, usage: true }
+        RuntimeCapabilities {
+            networks: true,
+            events: true,
+            pull: true,
+            volumes: true,
+            exec: true,
+            usage: true,
+            start_again: true,
+            unpause: true,
+        }
     }
 
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
@@ -203,6 +212,14 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn start(&self, container: &ContainerId) -> Result<()> {
         self.start_container(container).await
+    }
+
+    async fn start_again(&self, life: &Incarnation) -> Result<()> {
+        self.start_container_again(life).await
+    }
+
+    async fn unpause(&self, container: &ContainerId) -> Result<()> {
+        self.unpause_container(container).await
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
@@ -263,6 +280,10 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn remove_volume(&self, name: &str) -> Result<()> {
         self.drop_volume(name).await
+    }
+
+    async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {
+        self.volumes_of_image(image).await
     }
 
     async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {

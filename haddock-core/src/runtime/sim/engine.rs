@@ -5,7 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::container::{
-    Container, ContainerId, ContainerSpec, ContainerState, Health, Network, NetworkSpec, Selector, Volume, VolumeSpec,
+    Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Mount, Network, NetworkSpec, Selector,
+    Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
@@ -44,6 +45,7 @@ struct Made {
     container: Container,
     image: SimImage,
     expose: Vec<u16>,
+    mounts: Vec<Mount>,
     started_at: Timestamp,
     hangs_until: Timestamp,
 }
@@ -71,6 +73,7 @@ impl Made {
 #[derive(Debug, Clone, Default)]
 pub struct SimEngine {
     images: BTreeMap<String, SimImage>,
+    image_volumes: BTreeMap<String, Vec<String>>,
     other_images: Option<SimImage>,
     made: BTreeMap<ContainerId, Made>,
     networks: BTreeMap<String, Network>,
@@ -93,6 +96,17 @@ impl SimEngine {
     /// Lets the registry have every image that it was not given, all alike; or none of them, as at first.
     pub fn set_other_images(&mut self, image: Option<SimImage>) {
         self.other_images = image;
+    }
+
+    /// Lets an image want volumes at these paths.
+    pub fn set_image_volumes(&mut self, name: impl Into<String>, paths: impl IntoIterator<Item = impl Into<String>>) {
+        self.image_volumes.insert(name.into(), paths.into_iter().map(Into::into).collect());
+    }
+
+    /// The paths at which an image wants volumes.
+    #[must_use]
+    pub fn image_volumes(&self, name: &str) -> Vec<String> {
+        self.image_volumes.get(name).cloned().unwrap_or_default()
     }
 
     fn image(&self, name: &str) -> Result<SimImage> {
@@ -136,7 +150,10 @@ impl SimEngine {
         };
         let expose = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container)).collect();
         let (started_at, hangs_until) = (Timestamp::default(), Timestamp::default());
-        self.made.insert(id.clone(), Made { container, image, expose, started_at, hangs_until });
+        self.made.insert(
+            id.clone(),
+            Made { container, image, expose, mounts: spec.mounts.clone(), started_at, hangs_until },
+        );
         Ok(id)
     }
 
@@ -150,6 +167,57 @@ impl SimEngine {
             self.begin_life(id, now);
         }
         Ok(())
+    }
+
+    /// Starts a container that has ended in that life once more; leaves any other as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn start_again(&mut self, life: &Incarnation, now: Timestamp) -> Result<()> {
+        let container = self.inspect(&life.container, now).ok_or_else(|| not_found(&life.container))?;
+        if matches!(container.state, ContainerState::Exited { .. }) && container.incarnation() == *life {
+            self.begin_life(&life.container, now);
+        }
+        Ok(())
+    }
+
+    /// Somebody else pauses it: it holds its sessions, and does not answer. One that does not run is left as it is.
+    pub fn pause(&mut self, id: &ContainerId, now: Timestamp) {
+        if let Some(made) = self.made.get_mut(id) {
+            made.run(now);
+            if made.container.is_running() {
+                made.container.state = ContainerState::Paused;
+            }
+        }
+    }
+
+    /// Lets it go on. One that is not paused is left as it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn unpause(&mut self, id: &ContainerId) -> Result<()> {
+        let made = self.made.get_mut(id).ok_or_else(|| not_found(id))?;
+        if made.container.state == ContainerState::Paused {
+            made.container.state = ContainerState::Running;
+        }
+        Ok(())
+    }
+
+    /// It is found in that state from now on: what an engine reports of one that fails again and again, or that could
+    /// not be removed.
+    pub fn set_state(&mut self, id: &ContainerId, state: ContainerState) {
+        if let Some(made) = self.made.get_mut(id) {
+            made.container.state = state;
+            if !made.container.is_active() {
+                made.container.addresses.clear();
+            }
+        }
+    }
+
+    /// What it mounts.
+    #[must_use]
+    pub fn mounts(&self, id: &ContainerId) -> &[Mount] {
+        self.made.get(id).map_or(&[], |made| &made.mounts)
     }
 
     /// Somebody else starts it anew, whatever it was doing: another incarnation, at other addresses.
@@ -174,7 +242,7 @@ impl SimEngine {
 
     /// Its process ends with `code`.
     pub fn kill(&mut self, id: &ContainerId, code: i64) {
-        if let Some(made) = self.made.get_mut(id).filter(|made| made.container.is_running()) {
+        if let Some(made) = self.made.get_mut(id).filter(|made| made.container.is_active()) {
             made.exit(code);
         }
     }

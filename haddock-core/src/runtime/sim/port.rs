@@ -11,8 +11,8 @@ use futures_util::StreamExt as _;
 
 use super::engine::{SimEngine, SimImage};
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
-    Selector, Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
+    RuntimeEvent, Selector, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
@@ -137,7 +137,15 @@ impl Probing for SimRuntime {
 impl ContainerRuntime for SimRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
         let exec = self.lock().commands.is_some();
-        RuntimeCapabilities { networks: true, pull: true, volumes: true, exec, ..RuntimeCapabilities::default() }
+        RuntimeCapabilities {
+            networks: true,
+            pull: true,
+            volumes: true,
+            exec,
+            start_again: true,
+            unpause: true,
+            ..RuntimeCapabilities::default()
+        }
     }
 
     async fn pull(&self, image: &ImageReference, _refresh: bool) -> Result<String> {
@@ -150,6 +158,14 @@ impl ContainerRuntime for SimRuntime {
 
     async fn start(&self, container: &ContainerId) -> Result<()> {
         self.call(|engine, now| engine.start(container, now))
+    }
+
+    async fn start_again(&self, life: &Incarnation) -> Result<()> {
+        self.call(|engine, now| engine.start_again(life, now))
+    }
+
+    async fn unpause(&self, container: &ContainerId) -> Result<()> {
+        self.call(|engine, _| engine.unpause(container))
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
@@ -220,6 +236,10 @@ impl ContainerRuntime for SimRuntime {
             engine.remove_volume(name);
             Ok(())
         })
+    }
+
+    async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {
+        self.call(|engine, _| Ok(engine.image_volumes(image)))
     }
 
     async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {

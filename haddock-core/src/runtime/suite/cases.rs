@@ -116,6 +116,50 @@ pub async fn start_does_not_revive(bench: &Bench<'_>) {
     assert!(before.addresses.is_empty());
 }
 
+/// One that has ended is started again by whoever saw it end: it is the same container in another life, and a repeated
+/// call does not start it a second time.
+pub async fn start_again_begins_another_life_once(bench: &Bench<'_>) {
+    if !bench.runtime().capabilities().start_again {
+        return;
+    }
+    let first = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
+    serves(bench, &first).await;
+    bench.runtime().stop(&first.id, GRACE).await.expect("stopped");
+    bench.until_exited(&first.id).await;
+    let ended = bench.inspect(&first.id).await.incarnation();
+    let again = join_all((0..3).map(|_| bench.runtime().start_again(&ended))).await;
+    assert!(again.iter().all(Result::is_ok), "{again:?}");
+    let second = bench.inspect(&first.id).await;
+    assert_eq!(second.state, ContainerState::Running);
+    assert_ne!(second.incarnation(), first.incarnation(), "it is another life");
+    serves(bench, &second).await;
+
+    // A late repetition, after that life has ended too.
+    bench.runtime().stop(&first.id, GRACE).await.expect("stopped");
+    bench.until_exited(&first.id).await;
+    let before = bench.inspect(&first.id).await;
+    bench.runtime().start_again(&ended).await.expect("left as it is");
+    assert_eq!(bench.inspect(&first.id).await, before);
+    assert_eq!(bench.runtime().list(&bench.selector()).await.expect("a list"), [before]);
+}
+
+/// What was never started, and what runs, is left as it is.
+pub async fn start_again_leaves_what_has_not_ended(bench: &Bench<'_>) {
+    if !bench.runtime().capabilities().start_again {
+        return;
+    }
+    let id = bench.runtime().create(&bench.spec(bench.harness.serving(), 1).await).await.expect("created");
+    let created = bench.inspect(&id).await;
+    bench.runtime().start_again(&created.incarnation()).await.expect("left as it is");
+    assert_eq!(bench.inspect(&id).await, created);
+    bench.runtime().start(&id).await.expect("started");
+    let running = bench.inspect(&id).await;
+    bench.runtime().start_again(&running.incarnation()).await.expect("left as it is");
+    assert_eq!(bench.inspect(&id).await, running);
+    bench.runtime().remove(&id).await.expect("removed");
+    assert_eq!(kind(bench.runtime().start_again(&running.incarnation()).await), ErrorKind::NotFound);
+}
+
 /// Calls on what does not exist.
 pub async fn a_missing_container_is_told(bench: &Bench<'_>) {
     let id = bench.runtime().create(&bench.spec(bench.harness.serving(), 1).await).await.expect("created");

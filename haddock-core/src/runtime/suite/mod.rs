@@ -219,6 +219,8 @@ macro_rules! runtime_cases {
             a_started_container_runs_and_is_reached
             start_again_is_the_same_incarnation
             start_does_not_revive
+            start_again_begins_another_life_once
+            start_again_leaves_what_has_not_ended
             a_missing_container_is_told
             stop_asks_first
             stop_kills_after_the_grace
