@@ -161,6 +161,10 @@ impl RuntimeHarness for DockerHarness {
         Some(["CMD", "/app", "check", &code.to_string()].map(str::to_owned).to_vec())
     }
 
+    fn copying(&self) -> Option<Vec<String>> {
+        Some(["/app", "copy"].map(str::to_owned).to_vec())
+    }
+
     async fn pause(&self) {
         pause().await;
     }

@@ -65,3 +65,45 @@ impl Executed {
         [lines(&self.stdout), lines(&self.stderr)].concat()
     }
 }
+
+/// A command to run within a container with its streams in the caller's hands.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AttachSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// Environment variables that it has besides those of the container.
+    pub environment: BTreeMap<String, Sensitive>,
+    /// Whether it has a standard input. Without, it reads the end at once.
+    pub stdin: bool,
+    /// The size of the terminal that it runs on; `None`: it runs on none. On a terminal there is no standard error of its
+    /// own, and Ctrl-C, written to its input, is for the program.
+    pub terminal: Option<TerminalSize>,
+}
+
+/// The size of a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
+}
+
+/// Where a command has written something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    /// To its standard output, or to the terminal that it runs on.
+    Stdout,
+    /// To its standard error.
+    Stderr,
+}
+
+/// Something that a command has written: bytes, as they came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Where.
+    pub stream: OutputStream,
+    /// What.
+    pub bytes: Vec<u8>,
+}

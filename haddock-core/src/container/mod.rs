@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::time::Timestamp;
 
-pub use exec::{ExecSpec, Executed};
+pub use exec::{AttachSpec, ExecSpec, Executed, Output, OutputStream, TerminalSize};
 pub use options::{
     Bytes, ContainerOptions, Cpus, Device, DeviceRequest, Limits, Logging, Reservations, Resources, Ulimit,
 };

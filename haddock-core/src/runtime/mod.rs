@@ -16,12 +16,13 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
-    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
+    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 
+mod attach;
 #[cfg(feature = "docker")]
 pub mod docker;
 #[cfg(feature = "process")]
@@ -30,6 +31,8 @@ pub mod process;
 pub mod sim;
 #[cfg(feature = "testing")]
 pub mod suite;
+
+pub use attach::{Attached, CommandControl, CommandInput};
 
 /// What a runtime can do beyond what every runtime must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -44,6 +47,8 @@ pub struct RuntimeCapabilities {
     pub volumes: bool,
     /// Runs commands within containers. Without, [`ContainerRuntime::exec`] is refused.
     pub exec: bool,
+    /// Hands the streams of such commands to the caller. Without, [`ContainerRuntime::attach`] is refused.
+    pub attach: bool,
     /// Knows what containers use. Without, [`ContainerRuntime::usage`] is refused.
     pub usage: bool,
     /// Starts containers that have ended once more. Without, [`ContainerRuntime::start_again`] is refused, and such
@@ -212,6 +217,15 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`TimedOut`](crate::ErrorKind::TimedOut); [`NotSupported`](crate::ErrorKind::NotSupported) without exec.
     async fn exec(&self, _container: &ContainerId, _exec: &ExecSpec) -> Result<Executed> {
         Err(self.cannot("run commands within containers"))
+    }
+
+    /// Starts a command within a running container, and hands its streams to the caller: no limit on bytes or time. A
+    /// command whose caller has gone is left to itself; its input has ended then.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) without attach.
+    async fn attach(&self, _container: &ContainerId, _command: &AttachSpec) -> Result<Attached> {
+        Err(self.cannot("hand over the streams of commands"))
     }
 
     /// What a running container has used since it was started.

@@ -28,8 +28,8 @@ use futures_core::stream::BoxStream;
 use mockall::mock;
 
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec, RuntimeEvent,
-    Selector, Usage, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec,
+    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::Result;
 use crate::image::ImageReference;
@@ -38,7 +38,7 @@ use crate::locator::{LocatorCapabilities, ServiceLocator};
 use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
 use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
-use crate::runtime::{ContainerRuntime, RuntimeCapabilities};
+use crate::runtime::{Attached, ContainerRuntime, RuntimeCapabilities};
 use crate::time::Timestamp;
 
 mock! {
@@ -71,6 +71,7 @@ mock! {
         async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>>;
         async fn remove_volume(&self, name: &str) -> Result<()>;
         async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed>;
+        async fn attach(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached>;
         async fn usage(&self, container: &ContainerId) -> Result<Usage>;
         async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>>;
     }

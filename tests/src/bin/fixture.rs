@@ -6,6 +6,7 @@
 //! fixture stubborn         the same, and ignores SIGTERM
 //! fixture exit CODE        prints five lines and ends
 //! fixture call ALIAS PORT  asks a linked component, prints what it answered, and ends
+//! fixture copy             copies its input to its output, writes `done` to its standard error, and ends with 7
 //! fixture check CODE       prints a word about its health and ends
 //! ```
 
@@ -35,6 +36,12 @@ fn main() -> ExitCode {
         ["exit", code] => {
             say(&(1..=5).map(|line| format!("line {line}\n")).collect::<String>());
             number(code)
+        }
+        ["copy"] => {
+            std::io::copy(&mut std::io::stdin(), &mut std::io::stdout()).expect("it can be copied");
+            std::io::stdout().flush().expect("standard output takes it");
+            std::io::stderr().write_all(b"done").expect("standard error takes it");
+            ExitCode::from(7)
         }
         ["check", code] => {
             say(&format!("the check ended with {code}\n"));

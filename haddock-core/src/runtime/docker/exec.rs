@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use bollard::container::LogOutput;
-use bollard::exec::StartExecResults;
-use bollard::models::{BollardDate, ExecConfig, HealthcheckResult};
+use bollard::models::{BollardDate, HealthcheckResult};
 use bollard::query_parameters::{InspectContainerOptions, StatsOptionsBuilder};
 use futures_util::StreamExt;
 use procfs::net::TcpState;
@@ -13,7 +11,7 @@ use tokio::time::timeout;
 
 use super::DockerRuntime;
 use super::error::{translate, unavailable};
-use crate::container::{ContainerId, ExecSpec, Executed, Usage};
+use crate::container::{AttachSpec, ContainerId, ExecSpec, Executed, Output, OutputStream, Usage};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Who has opened connections to the container whose first process is this one, here on the engine's machine; `None` if
@@ -45,49 +43,43 @@ fn checking(log: &[HealthcheckResult]) -> Option<u64> {
     u64::try_from(ran * 1000 / whole.max(1)).ok()
 }
 
-/// Adds to what was written, of which the last `keep` bytes count.
-fn push(written: &mut Vec<u8>, more: &[u8], keep: Option<usize>) {
-    written.extend_from_slice(more);
-    // Cut now and then, not at each byte.
-    if let Some(keep) = keep.filter(|keep| written.len() > 2 * keep) {
-        written.drain(..written.len() - keep);
-    }
+/// Of what was written, the last `keep` bytes count.
+fn cut(written: &mut Vec<u8>, keep: Option<usize>) {
+    let superfluous = keep.map_or(0, |keep| written.len().saturating_sub(keep));
+    written.drain(..superfluous);
 }
 
 impl DockerRuntime {
     pub(super) async fn run(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
-        let what = format!("run a command in container `{container}`");
-        let config = ExecConfig {
-            cmd: Some(exec.command.clone()),
-            env: Some(exec.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            ..Default::default()
-        };
-        let created = self.client.read(&what, self.client.docker.create_exec(&container.0, config)).await?;
+        let (command, environment) = (exec.command.clone(), exec.environment.clone());
+        let spec = AttachSpec { command, environment, stdin: false, terminal: None };
         let ended = async {
-            let started = self.client.docker.start_exec(&created.id, None).await;
-            let started = started.map_err(|error| translate(&what, &error))?;
+            let mut attached = self.attach_to(container, &spec).await?;
             let mut ran = Executed::default();
-            if let StartExecResults::Attached { mut output, .. } = started {
-                while let Some(frame) = output.next().await {
-                    match frame.map_err(|error| translate(&what, &error))? {
-                        LogOutput::StdErr { message } => push(&mut ran.stderr, &message, exec.keep),
-                        LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                            push(&mut ran.stdout, &message, exec.keep);
-                        }
-                        LogOutput::StdIn { .. } => {}
-                    }
+            while let Some(output) = attached.output.next().await {
+                let Output { stream, bytes } = output?;
+                let written = match stream {
+                    OutputStream::Stdout => &mut ran.stdout,
+                    OutputStream::Stderr => &mut ran.stderr,
+                };
+                written.extend_from_slice(&bytes);
+                // Cut now and then, not at each byte.
+                if exec.keep.is_some_and(|keep| written.len() > 2 * keep) {
+                    cut(written, exec.keep);
                 }
             }
-            let ended = self.client.read(&what, self.client.docker.inspect_exec(&created.id)).await?;
-            ran.exit_code = ended.exit_code.unwrap_or(-1);
+            cut(&mut ran.stdout, exec.keep);
+            cut(&mut ran.stderr, exec.keep);
+            ran.exit_code = attached.control.exit_code(exec.within).await?;
             Ok(ran)
         };
-        let within = exec.within;
-        match timeout(within, ended).await {
+        match timeout(exec.within, ended).await {
             Ok(ended) => ended,
-            Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what} within {} s", within.as_secs_f64()))),
+            Err(_) => {
+                let within = exec.within.as_secs_f64();
+                let message = format!("cannot run a command in container `{container}` within {within} s");
+                Err(Error::new(ErrorKind::TimedOut, message))
+            }
         }
     }
 

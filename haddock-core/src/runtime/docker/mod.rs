@@ -22,14 +22,15 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use ipnet::Ipv4Net;
 
-use super::{ContainerRuntime, RuntimeCapabilities};
+use super::{Attached, ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
-    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
+    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 
+mod attach;
 mod body;
 mod client;
 mod container;
@@ -196,6 +197,7 @@ impl ContainerRuntime for DockerRuntime {
             pull: true,
             volumes: true,
             exec: true,
+            attach: true,
             usage: true,
             start_again: true,
             unpause: true,
@@ -288,6 +290,10 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
         self.run(container, exec).await
+    }
+
+    async fn attach(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached> {
+        self.attach_to(container, command).await
     }
 
     async fn usage(&self, container: &ContainerId) -> Result<Usage> {

@@ -5,6 +5,8 @@
 //! [`ContainerRuntime`](super::ContainerRuntime) and adds faults by script. Addresses are unique loopback addresses on
 //! which nothing listens; ask [`SimRuntime::answers`] instead of connecting.
 
+#[cfg(feature = "controller")]
+mod attach;
 mod engine;
 mod port;
 

@@ -11,13 +11,15 @@ use futures_util::StreamExt as _;
 
 use super::engine::{SimEngine, SimImage};
 use crate::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
-    RuntimeEvent, Selector, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
+    NetworkSpec, RuntimeEvent, Selector, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
+#[cfg(feature = "controller")]
+use crate::runtime::Attached;
 use crate::runtime::{ContainerRuntime, RuntimeCapabilities};
 use crate::time::{Clock, Timestamp};
 
@@ -36,16 +38,20 @@ struct Inner {
     failing: u32,
     losing: u32,
     commands: Option<Commands>,
+    attached: Option<AttachedCommands>,
 }
 
 /// What commands within containers say.
 type Commands = Box<dyn Fn(&Container, &ExecSpec) -> Executed + Send>;
+/// What commands say that were given all of this to read.
+type AttachedCommands = Arc<dyn Fn(&Container, &AttachSpec, &[u8]) -> Executed + Send + Sync>;
 
 impl SimRuntime {
     /// An engine with nothing on it.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let inner = Inner { engine: SimEngine::new(), down: false, failing: 0, losing: 0, commands: None };
+        let inner =
+            Inner { engine: SimEngine::new(), down: false, failing: 0, losing: 0, commands: None, attached: None };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -90,6 +96,19 @@ impl SimRuntime {
     /// From now on it runs commands within containers: this says what they say.
     pub fn run_commands(&self, run: impl Fn(&Container, &ExecSpec) -> Executed + Send + 'static) {
         self.lock().commands = Some(Box::new(run));
+    }
+
+    /// From now on it hands over the streams of commands: this says what they say when they have read all of their input.
+    pub fn run_attached(&self, run: impl Fn(&Container, &AttachSpec, &[u8]) -> Executed + Send + Sync + 'static) {
+        self.lock().attached = Some(Arc::new(run));
+    }
+
+    /// The container, if it runs.
+    fn running(&self, container: &ContainerId) -> Result<Container> {
+        self.call(|engine, now| {
+            let running = engine.inspect(container, now).filter(|container| container.is_running()).cloned();
+            running.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("container `{container}` does not run")))
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -137,11 +156,13 @@ impl Probing for SimRuntime {
 impl ContainerRuntime for SimRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
         let exec = self.lock().commands.is_some();
+        let attach = cfg!(feature = "controller") && self.lock().attached.is_some();
         RuntimeCapabilities {
             networks: true,
             pull: true,
             volumes: true,
             exec,
+            attach,
             start_again: true,
             unpause: true,
             ..RuntimeCapabilities::default()
@@ -246,13 +267,18 @@ impl ContainerRuntime for SimRuntime {
         if self.lock().commands.is_none() {
             return Err(self.cannot("run commands within containers"));
         }
-        let running = self.call(|engine, now| {
-            let running = engine.inspect(container, now).filter(|container| container.is_running()).cloned();
-            running.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("container `{container}` does not run")))
-        })?;
+        let running = self.running(container)?;
         let inner = self.lock();
         let run = inner.commands.as_ref().expect("seen above, and never taken away");
         Ok(run(&running, exec))
+    }
+
+    #[cfg(feature = "controller")]
+    async fn attach(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached> {
+        let attached = self.lock().attached.clone();
+        let run = attached.ok_or_else(|| self.cannot("hand over the streams of commands"))?;
+        let (running, command) = (self.running(container)?, command.clone());
+        Ok(super::attach::attach(command.stdin, move |input| run(&running, &command, input)))
     }
 
     async fn events(&self, _selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use futures_util::future::join_all;
 
 use super::*;
-use crate::container::{Health, HealthCheck, PublishedPort};
+use crate::container::{AttachSpec, Health, HealthCheck, Output, OutputStream, PublishedPort};
+use crate::runtime::Attached;
 use crate::time::{Clock, SystemClock};
 
 const GRACE: Duration = Duration::from_secs(30);
@@ -453,6 +454,55 @@ pub async fn errors_keep_values_to_themselves(bench: &Bench<'_>) {
     for error in errors {
         assert!(!format!("{error:#} {error:?}").contains(secret), "{error:?}");
     }
+}
+
+/// Input goes in until its end, whatever bytes it is made of, output comes out byte for byte while it still goes in, the two
+/// outputs stay apart, and the exit code is the command's.
+pub async fn commands_have_streams_of_their_own(bench: &Bench<'_>) {
+    let (true, Some(command)) = (bench.runtime().capabilities().attach, bench.harness.copying()) else { return };
+    let container = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
+    let spec = AttachSpec { command, stdin: true, ..AttachSpec::default() };
+    // More than any buffer on the way holds: who writes all of it before reading waits for ever.
+    let sent: Vec<u8> = (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let Attached { mut input, mut output, control } =
+        bench.runtime().attach(&container.id, &spec).await.expect("it is started");
+    let write = async {
+        for part in sent.chunks(100_000) {
+            assert!(input.write(part).await.expect("written"), "it reads all");
+        }
+        input.close().await.expect("closed");
+        input.close().await.expect("closed again");
+    };
+    let read = async {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        while let Some(written) = output.next().await {
+            let Output { stream, bytes } = written.expect("read");
+            match stream {
+                OutputStream::Stdout => out.extend(bytes),
+                OutputStream::Stderr => err.extend(bytes),
+            }
+        }
+        (out, err)
+    };
+    let ((), (out, err)) = futures_util::join!(write, read);
+    assert!(out == sent, "{} bytes went in, and {} others came out", sent.len(), out.len());
+    assert_eq!(String::from_utf8_lossy(&err), "done");
+    assert_eq!(control.exit_code(Duration::from_secs(10)).await.expect("a code"), 7);
+}
+
+/// A command without an input reads the end at once; one that has ended takes nothing more, which is no error.
+pub async fn what_a_command_does_not_read_is_no_error(bench: &Bench<'_>) {
+    let (true, Some(command)) = (bench.runtime().capabilities().attach, bench.harness.copying()) else { return };
+    let container = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
+    let spec = AttachSpec { command, ..AttachSpec::default() };
+    let Attached { mut input, mut output, control } =
+        bench.runtime().attach(&container.id, &spec).await.expect("it is started");
+    while let Some(written) = output.next().await {
+        assert_eq!(written.expect("read").stream, OutputStream::Stderr, "nothing was copied");
+    }
+    assert_eq!(control.exit_code(Duration::from_secs(10)).await.expect("a code"), 7);
+    assert!(!input.write(b"more").await.expect("no error"), "nobody reads it");
+    input.close().await.expect("no error");
 }
 
 /// Where there are real programs: waits until this one serves, so that it has told how it takes signals.

@@ -64,6 +64,12 @@ pub trait RuntimeHarness: Send + Sync {
     /// are not run.
     fn checking(&self, code: u8) -> Option<Vec<String>>;
 
+    /// A command that copies its standard input to its standard output until the end of it, then writes `done` to its
+    /// standard error, and ends with code 7. `None` where the streams of commands are not handed over.
+    fn copying(&self) -> Option<Vec<String>> {
+        None
+    }
+
     /// Lets about ten milliseconds of the runtime's time pass.
     async fn pause(&self);
 }
@@ -234,6 +240,8 @@ macro_rules! runtime_cases {
             links_lead_to_the_component
             a_taken_port_is_told
             health_checks_decide_health
+            commands_have_streams_of_their_own
+            what_a_command_does_not_read_is_no_error
             networks_are_taken_over_and_apart
             a_network_of_others_is_left_alone
             remove_network_again_is_fine
