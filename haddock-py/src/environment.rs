@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use haddock_core::container::Executed;
 use haddock_core::controller::PromoteOptions;
 use haddock_core::environment::compose::Purpose;
 use haddock_core::environment::environments::{
@@ -15,9 +14,9 @@ use haddock_core::environment::idle::IdlePolicy;
 use haddock_core::environment::{Difference, EnvironmentSpec, Target};
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName, VersionId};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use serde_json::{Value, json};
 
+use crate::attach::{self, Command, Place};
 use crate::call::Call;
 use crate::compose::{self, Options};
 use crate::convert::to_python;
@@ -157,19 +156,9 @@ impl Environments {
         driver.call(work, |py, all: Value| to_python(py, &all))
     }
 
-    /// Runs a command within a component's container; its exit code and output.
-    fn exec(&self, name: &str, component: String, command: Vec<String>, within: f64) -> PyResult<Call> {
-        let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
-        let within = crate::convert::seconds(within)?;
-        let driver = house.driver.clone();
-        let work = async move { house.controller().environments().exec(&name, &component, &command, within).await };
-        driver.call(work, |py, ran: Executed| {
-            let plain = PyDict::new(py);
-            plain.set_item("exit_code", ran.exit_code)?;
-            plain.set_item("stdout", String::from_utf8_lossy(&ran.stdout))?;
-            plain.set_item("stderr", String::from_utf8_lossy(&ran.stderr))?;
-            Ok(plain.into_any().unbind())
-        })
+    /// Starts a command within a container; its streams.
+    fn attach(&self, place: Place, command: Command) -> PyResult<Call> {
+        attach::start(&self.house()?, place, command)
     }
 
     /// Ends environments that nobody uses; what became of each.

@@ -12,11 +12,13 @@
 //! | `compose` | the compose file |
 //! | `controller`, `release` | the verbs |
 //! | `environment` | environments by name |
+//! | `attach` | commands within containers, and their streams |
 //! | `house` | what a controller and its releases share |
 //! | `runtime`, `locator`, `sim` | the ports of haddock-core |
 //! | `python` | the ports, written in Python |
 //! | `suite` | the conformance suites |
 
+mod attach;
 mod call;
 mod compose;
 mod controller;
@@ -36,6 +38,8 @@ mod suite;
 /// The native half of the package; private.
 #[pyo3::pymodule(name = "_native", gil_used = false)]
 mod native {
+    #[pymodule_export]
+    use crate::attach::Attached;
     #[pymodule_export]
     use crate::call::Call;
     #[pymodule_export]

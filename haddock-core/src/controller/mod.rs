@@ -19,6 +19,7 @@
 //! | `front` | environments that were adopted as instances: their links are switched while clients wait, and they stay |
 //! | `promote` | a test environment becomes a version |
 //! | `follow` | the events of one release, told until it has ended |
+//! | `inside` | the containers of an instance, for logs and commands |
 //! | `summary` | a service at one glance |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
@@ -32,6 +33,7 @@ mod actor;
 mod adopt;
 mod follow;
 mod front;
+mod inside;
 mod launch;
 mod observe;
 mod promote;

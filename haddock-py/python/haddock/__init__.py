@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         StaleNumber,
         TimedOut,
     )
+    from ._exec import RunningCommand
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._ports import (
         Adopted,
@@ -159,6 +160,7 @@ __all__ = [
     "ResolvedFile",
     "Route",
     "RoutingTable",
+    "RunningCommand",
     "RuntimeCapabilities",
     "RuntimeRefused",
     "RuntimeUnavailable",
@@ -188,6 +190,7 @@ _HOMES = {
         "NeverReady", "NotFound", "NotSupported", "NothingToDo", "Place", "PortTaken", "RegistryRefused",
         "RegistryUnavailable", "ReleaseAborted", "RuntimeRefused", "RuntimeUnavailable", "StaleNumber", "TimedOut",
     ),
+    "_exec": ("RunningCommand",),
     "_locators": ("Gateway", "RemoteGateway", "ServiceLocator", "SimLocator"),
     "_ports": (
         "Adopted", "Attachment", "Container", "ContainerSpec", "HealthCheck", "InstanceFigures",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from . import _native
 from ._bridge import wait, wait_async
 from ._environment_verbs import EnvironmentVerbs, options_of, path_of
+from ._instance_verbs import InstanceVerbs
 from ._errors import InvalidValue, IoError, NotFound
 from ._release import Release
 from ._results import Event, Plan, ResolvedFile, ServiceStatus
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _ANY_TAG = "adopted"
 
 
-class Controller(EnvironmentVerbs):
+class Controller(EnvironmentVerbs, InstanceVerbs):
     """Releases services: a container runtime, a service locator and a journal put together.
 
     Each verb blocks, and can be interrupted by Ctrl-C; `verb_async()` is the same as a coroutine. Use it as a context

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import _git, _native
 from ._bridge import wait, wait_async
 from ._errors import HaddockError, NotFound, NotSupported
+from ._exec import RunningCommand, how, place, run, run_async
 from ._ports import ContainerState, state_of
 from ._release import Release
 from ._results import Result, changed
-from ._values import Duration, moment, seconds, who
+from ._values import Duration, moment, who
 
 if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from ._exec import Input, Writable
 
 _claims: dict[str, _native.Claim] = {}
 """What this process says that it uses."""
@@ -286,18 +289,56 @@ class Environment(Result):
         """As `history`, in the running loop."""
         return [EnvironmentEvent._of(each) for each in await wait_async(self._environments().history(which(self.name)))]
 
-    def exec(self, component: str, command: Sequence[str], *, within: Duration = 60.0) -> Executed:
+    def exec(
+        self,
+        component: str,
+        command: str | Sequence[str],
+        *,
+        stdin: Input | None = None,
+        stdout: Writable | None = None,
+        stderr: Writable | None = None,
+        timeout: Duration | None = None,
+    ) -> Executed:
         """Runs a command within a component's container, and returns when it has ended.
 
-        Raises `TimedOut` if it takes longer than `within`; it then goes on by itself.
+        What it reads is `stdin`; without, it reads the end at once. What it writes goes to the files `stdout` and `stderr`,
+        opened as binary, byte for byte and without a limit; what has no file is in the result, as text. A text as command is
+        split as a shell does it; no shell is run. Raises `TimedOut` if it takes longer than `timeout`; it then goes on by
+        itself.
         """
-        ran = self._environments().exec(self.name, component, list(command), seconds(within))
-        return Executed(**wait(ran))
+        started = self._environments().attach(place(self.name, component), how(command, stdin is not None))
+        return Executed(**run(started, stdin, stdout, stderr, timeout))
 
-    async def exec_async(self, component: str, command: Sequence[str], *, within: Duration = 60.0) -> Executed:
+    async def exec_async(
+        self,
+        component: str,
+        command: str | Sequence[str],
+        *,
+        stdin: Input | None = None,
+        stdout: Writable | None = None,
+        stderr: Writable | None = None,
+        timeout: Duration | None = None,
+    ) -> Executed:
         """As `exec`, in the running loop."""
-        ran = self._environments().exec(self.name, component, list(command), seconds(within))
-        return Executed(**await wait_async(ran))
+        started = self._environments().attach(place(self.name, component), how(command, stdin is not None))
+        return Executed(**await run_async(started, stdin, stdout, stderr, timeout))
+
+    def attach(
+        self, component: str, command: str | Sequence[str], *, stdin: bool = True, terminal: tuple[int, int] | None = None
+    ) -> RunningCommand:
+        """Starts a command within a component's container, and hands its streams over.
+
+        With `terminal`, a number of columns and rows, it runs on a terminal of that size.
+        """
+        command_ = how(command, stdin, terminal)
+        return RunningCommand(wait(self._environments().attach(place(self.name, component), command_)))
+
+    async def attach_async(
+        self, component: str, command: str | Sequence[str], *, stdin: bool = True, terminal: tuple[int, int] | None = None
+    ) -> RunningCommand:
+        """As `attach`, in the running loop."""
+        command_ = how(command, stdin, terminal)
+        return RunningCommand(await wait_async(self._environments().attach(place(self.name, component), command_)))
 
     def promote(self, service: str | None = None, *, by: str | None = None, force: bool = False) -> Release:
         """Releases what runs here as a version of its service, with the production settings of its file.

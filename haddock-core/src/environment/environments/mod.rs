@@ -12,6 +12,7 @@
 
 mod compare;
 mod history;
+mod inside;
 mod link;
 mod lock;
 mod monitor;

@@ -40,7 +40,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "ls": Entry("environment", "ls", "List environments."),
         "port": Entry("ports", "port", "Show where a component's port, or each port, is reached."),
         "logs": Entry("environment", "logs", "Show the end of a component's log, or follow it."),
-        "exec": Entry("environment", "exec_", "Run a command within a component's container."),
+        "exec": Entry("inside", "exec_", "Run a command within a component's container."),
         "keep": Entry("environment", "keep", "Keep an environment, although nobody uses it."),
         "link": Entry("promote", "link", "Let a running environment use another database, or the like."),
         "prune": Entry("environment", "prune", "End environments that nobody uses."),

@@ -1,8 +1,7 @@
-"""`haddock up`, `down`, `ls`, `logs`, `exec`, `keep`, `prune`: environments by name."""
+"""`haddock up`, `down`, `ls`, `logs`, `keep`, `prune`: environments by name."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -166,28 +165,6 @@ def logs(settings: Settings, component: str, tail: int, follow: bool, name: str 
     for line in lines:
         _output.line(line)
     return 0
-
-
-@click.command("exec", cls=_common.FileCommand, context_settings={"ignore_unknown_options": True})
-@click.argument("component")
-@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--within", default="60s", show_default=True, metavar="TIME", help="How long it may take.")
-@name_option
-@_common.options
-@settings_of
-def exec_(settings: Settings, component: str, command: tuple[str, ...], within: str, name: str | None) -> int:
-    """Run a command within a component's container, and exit with its exit code.
-
-    Options of the command come after `--`.
-    """
-    with settings.connect() as controller:
-        ran = controller.environment(name, file=settings.file).exec(component, command, within=within)
-    if settings.json:
-        _output.json_line(ran.to_dict())
-    else:
-        sys.stdout.write(ran.stdout)
-        sys.stderr.write(ran.stderr)
-    return ran.exit_code
 
 
 @click.command(cls=_common.Command)

@@ -1,0 +1,91 @@
+//! Into an instance of a service: its containers, for their logs and for commands within them.
+
+use super::act::specification;
+use super::service::Service;
+use crate::container::{AttachSpec, Container, Selector};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, InstanceId};
+use crate::release::{Phase, ServiceState};
+use crate::runtime::Attached;
+
+impl Service {
+    /// The instance that is meant if none is named: the newest of the newest version that serves.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if none serves; the hint lists those that there are.
+    pub async fn serving_instance(&self) -> Result<InstanceId> {
+        let state = self.known().await?;
+        let serving = state.instances.iter().filter(|(_, it)| it.phase == Phase::Serving && it.external.is_none());
+        let newest = serving.max_by_key(|(id, instance)| (instance.version, instance.since, (*id).clone()));
+        newest.map(|(id, _)| id.clone()).ok_or_else(|| {
+            let error = Error::new(ErrorKind::NotFound, format!("no instance of `{}` serves", self.name()));
+            error.with_hint(instances(&state))
+        })
+    }
+
+    /// The containers of an instance, entry component first; of those that the service shares, see
+    /// [`Environments`](crate::environment::environments::Environments).
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the service has no such instance, or it has no containers; the runtime's.
+    pub async fn containers(&self, instance: &InstanceId) -> Result<Vec<Container>> {
+        let state = self.known().await?;
+        let Some(known) = state.instances.get(instance) else {
+            let message = format!("`{}` has no instance `{instance}`", self.name());
+            return Err(Error::new(ErrorKind::NotFound, message).with_hint(instances(&state)));
+        };
+        let ours = Selector::environment(self.ports.journal.id(), instance);
+        let mut containers = self.ports.runtime.list(&ours).await?;
+        if containers.is_empty() {
+            let what = if known.external.is_some() { "it was adopted from outside" } else { "it is gone, or not made yet" };
+            let message = format!("instance `{instance}` has no containers: {what}");
+            return Err(Error::new(ErrorKind::NotFound, message));
+        }
+        let entry = specification(&self.ports, &state, known.version).ok();
+        let entry = entry.and_then(|spec| spec.service().ok().map(|settings| settings.entry.component.clone()));
+        let rank = |container: &Container| (container.component() != entry, container.name.clone());
+        containers.sort_by_key(rank);
+        Ok(containers)
+    }
+
+    /// The container of an instance's component; without a name, of its entry component.
+    ///
+    /// # Errors
+    /// As [`containers`](Self::containers).
+    pub async fn container(&self, instance: &InstanceId, component: Option<&str>) -> Result<Container> {
+        let containers = self.containers(instance).await?;
+        let name = |it: &Container| it.component().map(|name: ComponentName| name.to_string());
+        let known: Vec<String> = containers.iter().filter_map(name).collect();
+        let found = containers.into_iter().find(|it| component.is_none_or(|wanted| name(it).as_deref() == Some(wanted)));
+        found.ok_or_else(|| {
+            let message = format!("instance `{instance}` has no component `{}`", component.unwrap_or_default());
+            Error::new(ErrorKind::NotFound, message).with_hint(format!("it has `{}`", known.join("`, `")))
+        })
+    }
+
+    /// Starts a command within an instance's component, and hands its streams to the caller; without a component, within
+    /// the entry.
+    ///
+    /// # Errors
+    /// As [`containers`](Self::containers); [`NotSupported`](ErrorKind::NotSupported).
+    pub async fn attach(
+        &self,
+        instance: &InstanceId,
+        component: Option<&str>,
+        command: &AttachSpec,
+    ) -> Result<Attached> {
+        let container = self.container(instance, component).await?;
+        self.ports.runtime.attach(&container.id, command).await
+    }
+
+    async fn known(&self) -> Result<ServiceState> {
+        let loaded = self.ports.journal.load(self.name()).await?;
+        loaded.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no service `{}`", self.name())))
+    }
+}
+
+/// A hint: which instances there are.
+fn instances(state: &ServiceState) -> String {
+    let there: Vec<&str> = state.instances.keys().map(InstanceId::as_str).collect();
+    if there.is_empty() { "release it first".to_owned() } else { format!("it has `{}`", there.join("`, `")) }
+}

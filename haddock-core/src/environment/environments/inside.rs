@@ -1,0 +1,17 @@
+//! Commands within an environment's components, with their streams in the caller's hands.
+
+use super::Environments;
+use crate::container::AttachSpec;
+use crate::error::Result;
+use crate::name::EnvironmentName;
+use crate::runtime::Attached;
+
+impl Environments {
+    /// Starts a command within a component's container, and hands its streams to the caller.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), [`NotSupported`](crate::ErrorKind::NotSupported), and the runtime's.
+    pub async fn attach(&self, name: &EnvironmentName, component: &str, command: &AttachSpec) -> Result<Attached> {
+        self.runtime.attach(&self.container(name, component).await?, command).await
+    }
+}

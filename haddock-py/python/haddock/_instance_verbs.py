@@ -1,0 +1,92 @@
+"""The verbs of a controller that look into the instances of a service."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._bridge import wait, wait_async
+from ._environments import Executed
+from ._exec import RunningCommand, how, place, run, run_async
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from . import _native
+    from ._exec import Input, Writable
+    from ._values import Duration
+
+
+class InstanceVerbs:
+    """What a controller can do within the instances of a service."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        _native: _native.Controller
+
+    def exec(
+        self,
+        service: str,
+        command: str | Sequence[str],
+        *,
+        instance: str | None = None,
+        component: str | None = None,
+        stdin: Input | None = None,
+        stdout: Writable | None = None,
+        stderr: Writable | None = None,
+        timeout: Duration | None = None,
+    ) -> Executed:
+        """Runs a command within an instance of a service, and returns when it has ended.
+
+        Without `instance` it is the newest one that serves; without `component` it is the one that takes the traffic. The
+        rest is as in `Environment.exec`.
+        """
+        where, what = place(None, component, service, instance), how(command, stdin is not None)
+        return Executed(**run(self._native.environments().attach(where, what), stdin, stdout, stderr, timeout))
+
+    async def exec_async(
+        self,
+        service: str,
+        command: str | Sequence[str],
+        *,
+        instance: str | None = None,
+        component: str | None = None,
+        stdin: Input | None = None,
+        stdout: Writable | None = None,
+        stderr: Writable | None = None,
+        timeout: Duration | None = None,
+    ) -> Executed:
+        """As `exec`, in the running loop."""
+        where, what = place(None, component, service, instance), how(command, stdin is not None)
+        started = self._native.environments().attach(where, what)
+        return Executed(**await run_async(started, stdin, stdout, stderr, timeout))
+
+    def attach(
+        self,
+        service: str,
+        command: str | Sequence[str],
+        *,
+        instance: str | None = None,
+        component: str | None = None,
+        stdin: bool = True,
+        terminal: tuple[int, int] | None = None,
+    ) -> RunningCommand:
+        """Starts a command within an instance of a service, and hands its streams over; see `exec` and
+        `Environment.attach`.
+        """
+        where, what = place(None, component, service, instance), how(command, stdin, terminal)
+        return RunningCommand(wait(self._native.environments().attach(where, what)))
+
+    async def attach_async(
+        self,
+        service: str,
+        command: str | Sequence[str],
+        *,
+        instance: str | None = None,
+        component: str | None = None,
+        stdin: bool = True,
+        terminal: tuple[int, int] | None = None,
+    ) -> RunningCommand:
+        """As `attach`, in the running loop."""
+        where, what = place(None, component, service, instance), how(command, stdin, terminal)
+        return RunningCommand(await wait_async(self._native.environments().attach(where, what)))
