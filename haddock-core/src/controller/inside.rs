@@ -37,7 +37,8 @@ impl Service {
         let ours = Selector::environment(self.ports.journal.id(), instance);
         let mut containers = self.ports.runtime.list(&ours).await?;
         if containers.is_empty() {
-            let what = if known.external.is_some() { "it was adopted from outside" } else { "it is gone, or not made yet" };
+            let what =
+                if known.external.is_some() { "it was adopted from outside" } else { "it is gone, or not made yet" };
             let message = format!("instance `{instance}` has no containers: {what}");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
@@ -56,7 +57,8 @@ impl Service {
         let containers = self.containers(instance).await?;
         let name = |it: &Container| it.component().map(|name: ComponentName| name.to_string());
         let known: Vec<String> = containers.iter().filter_map(name).collect();
-        let found = containers.into_iter().find(|it| component.is_none_or(|wanted| name(it).as_deref() == Some(wanted)));
+        let found =
+            containers.into_iter().find(|it| component.is_none_or(|wanted| name(it).as_deref() == Some(wanted)));
         found.ok_or_else(|| {
             let message = format!("instance `{instance}` has no component `{}`", component.unwrap_or_default());
             Error::new(ErrorKind::NotFound, message).with_hint(format!("it has `{}`", known.join("`, `")))
