@@ -262,6 +262,9 @@ pub struct LocatorReport {
     pub table: Option<Number>,
     /// Its figures for each instance that it lists or has closed.
     pub instances: BTreeMap<InstanceId, InstanceFigures>,
+    /// The hosts under which clients ask for the service; empty: under any.
+    #[serde(default)]
+    pub hosts: Vec<String>,
 }
 
 /// The answer to a close.

@@ -220,6 +220,22 @@ def test_rollback(site: Site) -> None:
     assert site.get()[0]["version"] == "c1"
 
 
+def test_an_application_that_answers_its_own_host_only_is_probed_under_it(site: Site) -> None:
+    """As Django or Rails: whoever asks for another host gets 400. The gateway knows the host; a file may say it, too."""
+    compose = (site.directory / "compose.yaml").read_text().replace("VERSION:", "ONLY_HOST: demo.example\n      VERSION:")
+    (site.directory / "compose.yaml").write_text(compose.replace("within: 30s", "within: 3s"))
+    serve = site.start("serve")
+    serve.says("controller: ")
+    failed = site.run("release", "--tag", "c1")
+    assert failed.returncode == 1 and "status 400" in failed.stdout + failed.stderr, failed
+    (site.directory / "compose.yaml").write_text(compose.replace("within: 30s", "host: demo.example, within: 30s"))
+    site.ok("release", "--tag", "c1")
+    serve.close()
+    site.start("serve", "--service", "demo=demo.example").says("controller: ")
+    (site.directory / "compose.yaml").write_text(compose)
+    site.ok("release", "--tag", "c2")
+
+
 def test_a_release_that_fails_says_why(site: Site) -> None:
     site.start("serve").says("controller: ")
     site.ok("release", "--tag", "c1")

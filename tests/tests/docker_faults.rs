@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, StreamExt};
 use haddock_core::container::{ContainerId, ContainerSpec, NetworkSpec, Selector};
+use haddock_core::environment::probe::Probe;
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::{AddressPool, DockerRuntime, Reach};
@@ -205,7 +206,7 @@ async fn a_published_port_is_the_address_where_the_containers_own_cannot_be_reac
     let launched = haddock_core::environment::launch::launch(corner.runtime(), &plan).await;
     let entry = launched.as_ref().ok().and_then(|launched| launched.entry);
     let outcome = async {
-        let probe = haddock_core::environment::probe::Probe { address: entry?, http: Some("/".to_owned()) };
+        let probe = Probe { http: Some("/".to_owned()), ..Probe::tcp(entry?) };
         for _ in 0..500 {
             if probe.once(Duration::from_secs(1)).await.is_ok() {
                 return Some(());

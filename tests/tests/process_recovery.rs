@@ -68,7 +68,7 @@ async fn a_killed_controllers_processes_are_found_again() {
 
     let [_, serve] = look(&next).await;
     assert_eq!(serve.state, ContainerState::Running);
-    let probe = Probe { address: serve.addresses[&8080], http: Some("/".to_owned()) };
+    let probe = Probe { http: Some("/".to_owned()), ..Probe::tcp(serve.addresses[&8080]) };
     assert_eq!(probe.once(Duration::from_secs(5)).await, Ok(()), "it serves on");
     next.start(&serve.id).await.expect("left as it is");
     let another = ProcessRuntime::builder(folder.path()).build().expect("a runtime");
@@ -155,7 +155,7 @@ async fn a_port_that_was_lost_before_the_start_is_replaced() {
     corner.runtime().start(&id).await.expect("started");
     let address = corner.runtime().inspect(&id).await.expect("an answer").expect("it runs").addresses[&8080];
     assert_ne!(address.port(), chosen);
-    let probe = Probe { address, http: Some("/".to_owned()) };
+    let probe = Probe { http: Some("/".to_owned()), ..Probe::tcp(address) };
     for _ in 0..500 {
         if probe.once(Duration::from_secs(1)).await.is_ok() {
             return corner.clean().await;

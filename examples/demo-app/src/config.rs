@@ -30,6 +30,8 @@ pub struct Config {
     pub store: Option<String>,
     /// The file of its own rows.
     pub rows: PathBuf,
+    /// The only host that it answers.
+    pub only_host: Option<String>,
 }
 
 impl Default for Config {
@@ -46,6 +48,7 @@ impl Default for Config {
             calls: Vec::new(),
             store: None,
             rows: PathBuf::from("/rows"),
+            only_host: None,
         }
     }
 }
@@ -83,6 +86,7 @@ impl Config {
         config.calls = get("CALLS").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
         config.store = get("STORE");
         read(&get, "ROWS", &mut config.rows)?;
+        config.only_host = get("ONLY_HOST");
         Ok(config)
     }
 }

@@ -28,6 +28,7 @@
 //! | `INSTANCE` | what the answers say | random |
 //! | `START_DELAY_MS` | how long every path answers 503 after the start | 0 |
 //! | `ERROR_RATE` | part of the sessions' requests that is answered 500, from 0 to 1 | 0 |
+//! | `ONLY_HOST` | the only host that it answers; 400 to any other, as with Django's `ALLOWED_HOSTS` | any |
 //! | `EXIT_AT_START` | ends at once with this exit code | does not |
 //! | `CALLS` | whom to ask for `/call`: `host:port`, several with blanks between | nobody |
 //! | `STORE` | whom to ask for rows, `host:port`; without it the rows are in the file `ROWS` | none |

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Query, State};
+use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Json, Router};
@@ -38,6 +39,7 @@ struct Answer<'a> {
 }
 
 pub(crate) fn router(config: Config) -> Router {
+    let only_host = config.only_host;
     let app = App {
         version: config.version,
         instance: config.instance,
@@ -59,6 +61,18 @@ pub(crate) fn router(config: Config) -> Router {
         .route("/rows", get(rows).post(add_row))
         .route("/stats", get(stats))
         .with_state(app)
+        .layer(middleware::from_fn_with_state(only_host, check_host))
+}
+
+/// Refuses every host but one, if there is one.
+async fn check_host(State(only): State<Option<String>>, request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match only {
+        Some(only) if host.split(':').next() != Some(&only) => {
+            (StatusCode::BAD_REQUEST, format!("host {host} is not allowed")).into_response()
+        }
+        _ => next.run(request).await,
+    }
 }
 
 async fn count(State(app): State<App>, headers: HeaderMap) -> Response {

@@ -142,6 +142,7 @@ impl Actor {
         self.keep_lease().await?;
         self.probers.follow(&self.state, &self.ports);
         let observation = observe(&self.ports, &self.service, &self.probers, self.tasks.reports()).await?;
+        self.probers.learn(&observation);
         let step = step(&self.state, &observation, self.ports.clock.now());
         let turn = Turn { wake_at: step.wake_at, committed: step.must_commit() };
         if turn.committed {

@@ -8,9 +8,10 @@ use tokio::time::timeout;
 
 use super::Ports;
 use super::act::specification;
+use super::observe::{asked_as, probe_of};
 use crate::container::{ContainerState, Sensitive};
 use crate::environment::launch::{LaunchPlan, exited, launch};
-use crate::environment::probe::{Probe, Prober};
+use crate::environment::probe::Prober;
 use crate::environment::{EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, VersionId};
@@ -104,11 +105,12 @@ pub(crate) async fn until_ready(
     let mut launched = launch(&*ports.runtime, &plan).await?;
     let settings = spec.service()?;
     let readiness = &settings.ready;
+    // A file that names a host need not ask anybody.
+    let host = if readiness.host.is_some() { None } else { asked_as(ports, &state.service).await };
     let mut prober: Option<Prober> = None;
     loop {
         if let (None, Some(address)) = (&prober, launched.entry) {
-            let probe = Probe { address, http: readiness.http.clone() };
-            prober = Some(ports.prober(probe));
+            prober = Some(ports.prober(probe_of(readiness, address, host.as_deref())));
         }
         let answered = async {
             match &prober {

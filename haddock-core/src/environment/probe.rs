@@ -39,6 +39,9 @@ pub struct Probe {
     pub address: SocketAddr,
     /// The path that has to answer 2xx or 3xx; `None`: the port takes a TCP connection.
     pub http: Option<String>,
+    /// The host that is asked for, by HTTP; `None`: the address. Many frameworks answer 400 to a host that they do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// Why a probe failed.
@@ -69,6 +72,12 @@ impl fmt::Display for ProbeFailure {
 impl std::error::Error for ProbeFailure {}
 
 impl Probe {
+    /// Whether the port takes a TCP connection.
+    #[must_use]
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self { address, http: None, host: None }
+    }
+
     /// Probes once, for at most `limit`.
     ///
     /// # Errors
@@ -77,7 +86,7 @@ impl Probe {
         let probed = async {
             let stream = TcpStream::connect(self.address).await.map_err(|_| ProbeFailure::Refused)?;
             match &self.http {
-                Some(path) => get(stream, self.address, path).await,
+                Some(path) => get(stream, self.host.as_deref().unwrap_or(&self.address.to_string()), path).await,
                 None => lasts(stream).await,
             }
         };
@@ -92,13 +101,13 @@ async fn lasts(mut stream: TcpStream) -> Result<(), ProbeFailure> {
     }
 }
 
-async fn get(stream: TcpStream, address: SocketAddr, path: &str) -> Result<(), ProbeFailure> {
+async fn get(stream: TcpStream, host: &str, path: &str) -> Result<(), ProbeFailure> {
     let broken = |error: hyper::Error| {
         // Closed or reset before there was an answer: as if nobody listened.
         if error.is_parse() { ProbeFailure::Broken(error.to_string()) } else { ProbeFailure::Refused }
     };
     let request = http::Request::get(path)
-        .header(http::header::HOST, address.to_string())
+        .header(http::header::HOST, host)
         .header(http::header::USER_AGENT, "haddock-probe")
         .header(http::header::CONNECTION, "close")
         .body(Empty::<Bytes>::new())
@@ -267,19 +276,38 @@ mod tests {
             ("HTTP/1.1 503 Unavailable\r\ncontent-length: 0\r\n\r\n", Err(ProbeFailure::Status(503))),
             ("", Err(ProbeFailure::Refused)),
         ] {
-            let probe = Probe { address: server(answer).await, http: Some("/health".into()) };
+            let probe = Probe { http: Some("/health".into()), ..Probe::tcp(server(answer).await) };
             assert_eq!(probe.once(LIMIT).await, expected, "{answer:?}");
         }
-        let probe = Probe { address: server("SSH-2.0-OpenSSH\r\n").await, http: Some("/".into()) };
+        let probe = Probe { http: Some("/".into()), ..Probe::tcp(server("SSH-2.0-OpenSSH\r\n").await) };
         assert!(matches!(probe.once(LIMIT).await, Err(ProbeFailure::Broken(_))));
     }
 
     #[tokio::test]
+    async fn an_application_that_knows_its_host_is_asked_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = [0; 1024];
+                let read = stream.read(&mut request).await.unwrap_or_default();
+                let text = String::from_utf8_lossy(&request[..read]).to_ascii_lowercase();
+                let status = if text.contains("\r\nhost: shop.example\r\n") { "200 OK" } else { "400 Bad Request" };
+                let _ = stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()).await;
+            }
+        });
+        let probe = Probe { http: Some("/".into()), ..Probe::tcp(address) };
+        assert_eq!(probe.once(LIMIT).await, Err(ProbeFailure::Status(400)));
+        let probe = Probe { host: Some("shop.example".into()), ..probe };
+        assert_eq!(probe.once(LIMIT).await, Ok(()));
+    }
+
+    #[tokio::test]
     async fn a_connection_counts_only_if_it_lasts() {
-        let closing = Probe { address: server("").await, http: None };
+        let closing = Probe::tcp(server("").await);
         assert_eq!(closing.once(LIMIT).await, Err(ProbeFailure::Refused));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let open = Probe { address: listener.local_addr().expect("an address"), http: None };
+        let open = Probe::tcp(listener.local_addr().expect("an address"));
         assert_eq!(open.once(LIMIT).await, Ok(()), "the backlog takes it");
         let silent = Probe { http: Some("/".into()), ..open.clone() };
         assert_eq!(silent.once(Duration::from_millis(50)).await, Err(ProbeFailure::TimedOut));
@@ -292,7 +320,7 @@ mod tests {
         let reserved = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = reserved.local_addr().expect("an address");
         drop(reserved);
-        let prober = Prober::start(Probe { address, http: None }, Arc::new(SystemClock::new()));
+        let prober = Prober::start(Probe::tcp(address), Arc::new(SystemClock::new()));
         let mut verdicts = prober.subscribe();
         let mut until = async |healthy: bool| {
             let told = verdicts.wait_for(|it| it.as_ref().is_some_and(|it| it.is_healthy() == healthy));

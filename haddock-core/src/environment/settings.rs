@@ -43,7 +43,7 @@ impl ServiceSettings {
             service,
             entry: Entry { component, port: address.port() },
             // It runs already: it answers now, or the address is wrong.
-            ready: Readiness { http: None, within: Duration::from_secs(30) },
+            ready: Readiness { within: Duration::from_secs(30), ..Readiness::default() },
             session: SessionPolicy::default(),
             release: ReleaseSettings::default(),
             notify: 0,
@@ -65,6 +65,10 @@ pub struct Entry {
 pub struct Readiness {
     /// The path that has to answer 2xx or 3xx; `None`: the entry's port takes a TCP connection.
     pub http: Option<String>,
+    /// The host that is asked for, where the application answers no other. `None`: the first of those under which the gateway
+    /// serves the service, else the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// How long it may take from the start.
     #[serde(with = "millis")]
     pub within: Duration,
@@ -73,7 +77,7 @@ pub struct Readiness {
 impl Default for Readiness {
     /// A TCP connection within 2 minutes.
     fn default() -> Self {
-        Self { http: None, within: Duration::from_secs(120) }
+        Self { http: None, host: None, within: Duration::from_secs(120) }
     }
 }
 

@@ -313,6 +313,8 @@ async fn services_are_told_apart_by_host() {
         assert_eq!(ask(host).await.body.as_ref(), b"bank-1 /", "{host}");
     }
     assert_eq!(ask("other.example").await.status, 503);
+    let hosts = gateway.locator().observe(&name("bank")).await.expect("an answer").hosts;
+    assert_eq!(hosts, ["bank.example", "money.example"], "an application may answer no other");
     other.service = name("pub");
     let error = gateway.locator().apply(&other).await.expect_err("not named");
     assert_eq!(error.kind(), ErrorKind::NotFound);

@@ -258,7 +258,7 @@ fn settings() -> ServiceSettings {
     ServiceSettings {
         service: ServiceName::new("shop").expect("valid"),
         entry: Entry { component: ComponentName::new("app").expect("valid"), port: 8080 },
-        ready: Readiness { http: None, within: Duration::from_secs(20) },
+        ready: Readiness { within: Duration::from_secs(20), ..Readiness::default() },
         session: SessionPolicy { idle: IDLE, ignore: Vec::new() },
         release: ReleaseSettings {
             ramp: vec![stage(50), stage(100)],

@@ -14,7 +14,7 @@ use haddock_tests::environment::{component, name};
 use crate::place::{Place, changed, renewed};
 
 async fn answers(address: SocketAddr) {
-    let probe = Probe { address, http: Some("/".to_owned()) };
+    let probe = Probe { http: Some("/".to_owned()), ..Probe::tcp(address) };
     probe.once(PROBE_LIMIT).await.expect("what is up answers at once");
 }
 

@@ -124,7 +124,19 @@ fn path(text: &str) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
-/// `/health`, or `{ http, within }`.
+/// What may stand in a `Host` header.
+fn host(text: &str) -> Result<String, Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    match text.chars().find(|c| !plain(*c)) {
+        Some(bad) => {
+            Err(invalid(format!("host `{text}` contains {bad:?}"), "write the host alone, such as `shop.example`"))
+        }
+        None if text.is_empty() => Err(invalid("the host is empty".to_owned(), "write a host, such as `shop.example`")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+/// `/health`, or `{ http, host, within }`.
 fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readiness> {
     let mut ready = Readiness::default();
     if let Value::Scalar(_) = cursor.node.value {
@@ -134,6 +146,7 @@ fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readin
     for entry in reader.known_entries(cursor, &keys::READY)? {
         match entry.key.text.as_str() {
             "http" => ready.http = reader.value(&entry.value, path),
+            "host" => ready.host = reader.value(&entry.value, host),
             _ => ready.within = reader.value(&entry.value, more_than_zero).unwrap_or(ready.within),
         }
     }

@@ -394,7 +394,7 @@ pub(super) static PRODUCTION: Keys = Keys {
 };
 
 pub(super) static READY: Keys =
-    Keys { what: "`ready`", supported: &["http", "within"], planned: &[], extensible: false };
+    Keys { what: "`ready`", supported: &["http", "host", "within"], planned: &[], extensible: false };
 
 pub(super) static SESSION: Keys = Keys {
     what: "`session`",

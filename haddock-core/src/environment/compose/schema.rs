@@ -90,6 +90,11 @@ fn number(description: &str, least: u32) -> Value {
 fn ready() -> Value {
     object(&keys::READY, |key| match key {
         "http" => path("The path that answers 2xx or 3xx."),
+        "host" => json!({
+            "description": "The host that the probe asks for. Default: the first under which the gateway serves the service.",
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9._:\[\]-]+$|\$",
+        }),
         "within" => duration("How long it may take from the start. Default: 2m."),
         other => unreachable!("`{other}` is in the list of keys"),
     })

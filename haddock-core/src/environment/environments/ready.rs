@@ -101,7 +101,8 @@ impl One<'_> {
         for port in &self.plan.spec.components[self.name].expose {
             let Some(address) = container.addresses.get(port) else { continue };
             let entry = settings.filter(|it| it.entry.component == *self.name && it.entry.port == *port);
-            let probe = Probe { address: *address, http: entry.and_then(|settings| settings.ready.http.clone()) };
+            let ready = entry.map(|settings| settings.ready.clone()).unwrap_or_default();
+            let probe = Probe { address: *address, http: ready.http, host: ready.host };
             self.probing.probe(&probe, PROBE_LIMIT).await.map_err(|failure| (*port, failure))?;
         }
         Ok(())

@@ -36,7 +36,7 @@ impl Environments {
             }
         };
         for address in addresses {
-            let probe = Probe { address, http: None };
+            let probe = Probe::tcp(address);
             if let Err(failure) = self.probing.probe(&probe, PROBE_LIMIT).await {
                 let message =
                     format!("`{target}`, to which a link is to lead, does not answer at `{address}`: {failure}");

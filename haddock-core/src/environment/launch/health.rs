@@ -39,7 +39,7 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
         _ => return false,
     };
     for address in component.expose.iter().filter_map(|port| container.addresses.get(port)) {
-        if (Probe { address: *address, http: None }).once(CONNECT).await.is_err() {
+        if Probe::tcp(*address).once(CONNECT).await.is_err() {
             return false;
         }
     }

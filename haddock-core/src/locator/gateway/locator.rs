@@ -85,6 +85,7 @@ impl ServiceLocator for GatewayLocator {
                 newest: Number::default(),
                 table: None,
                 instances: std::collections::BTreeMap::new(),
+                hosts: Vec::new(),
             },
             |service| service.report(),
         ))

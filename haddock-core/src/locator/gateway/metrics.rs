@@ -80,6 +80,7 @@ mod tests {
             newest: Number { epoch: 1, revision: 7 },
             table: Some(Number { epoch: 1, revision: 6 }),
             instances: BTreeMap::from([(id("shop-1"), known), (id("shop-2"), unknown)]),
+            hosts: Vec::new(),
         };
         let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5);
         for line in [

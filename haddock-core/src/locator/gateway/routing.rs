@@ -248,6 +248,7 @@ impl Routing {
             newest: self.newest,
             table: self.table.as_ref().map(|table| table.number),
             instances,
+            hosts: Vec::new(),
         }
     }
 

@@ -27,6 +27,8 @@ const LONGEST_HOLD: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: ServiceName,
+    /// The hosts under which clients ask for it, without ports; empty: all that no other has.
+    hosts: Vec<String>,
     /// The name of its cookie.
     pub(super) cookie: Box<[u8]>,
     pub(super) sealer: Sealer,
@@ -109,7 +111,8 @@ impl Service {
 
     pub(super) fn report(&self) -> LocatorReport {
         self.sweep();
-        self.routing().report(self.clock.now())
+        let report = self.routing().report(self.clock.now());
+        LocatorReport { hosts: self.hosts.clone(), ..report }
     }
 
     /// Lets sessions expire that are due.
@@ -227,7 +230,7 @@ pub(super) struct Maker {
 }
 
 impl Maker {
-    fn make(&self, name: &ServiceName) -> Result<Arc<Service>> {
+    fn make(&self, name: &ServiceName, hosts: &[String]) -> Result<Arc<Service>> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no random session ids: {error}")))?;
@@ -239,6 +242,7 @@ impl Maker {
         }
         Ok(Arc::new(Service {
             name: name.clone(),
+            hosts: hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect(),
             cookie: cookie::name(name).into_bytes().into(),
             sealer: Sealer::new(&self.keys, name),
             routing: Mutex::new(routing),
@@ -259,11 +263,11 @@ impl Services {
         let open = named.is_empty();
         if open {
             for name in maker.store.services()? {
-                add(&mut directory, maker.make(&name)?, &[])?;
+                add(&mut directory, maker.make(&name, &[])?)?;
             }
         }
         for (name, hosts) in named {
-            add(&mut directory, maker.make(name)?, hosts)?;
+            add(&mut directory, maker.make(name, hosts)?)?;
         }
         Ok(Self { directory: RwLock::new(Arc::new(directory)), generation: AtomicU64::new(1), open, maker })
     }
@@ -300,15 +304,15 @@ impl Services {
             by_host: directory.by_host.clone(),
             default: directory.default.clone(),
         };
-        let service = self.maker.make(name)?;
-        add(&mut new, Arc::clone(&service), &[])?;
+        let service = self.maker.make(name, &[])?;
+        add(&mut new, Arc::clone(&service))?;
         *directory = Arc::new(new);
         self.generation.fetch_add(1, Ordering::Release);
         Ok(service)
     }
 }
 
-fn add(directory: &mut Directory, service: Arc<Service>, hosts: &[String]) -> Result<()> {
+fn add(directory: &mut Directory, service: Arc<Service>) -> Result<()> {
     let taken = |what: &str, other: &Service| {
         Error::new(ErrorKind::InvalidValue, format!("`{}` cannot have {what}: `{}` has", service.name, other.name))
             .with_hint("give each service its hosts; one may be without and takes the rest")
@@ -316,15 +320,14 @@ fn add(directory: &mut Directory, service: Arc<Service>, hosts: &[String]) -> Re
     if let Some(other) = directory.named(&service.name) {
         return Err(taken("a second entry", other));
     }
-    if hosts.is_empty() {
+    if service.hosts.is_empty() {
         if let Some(other) = &directory.default {
             return Err(taken("all hosts", other));
         }
         directory.default = Some(Arc::clone(&service));
     }
-    for host in hosts {
-        let host = host_name(host).to_ascii_lowercase();
-        if let Some(other) = directory.by_host.insert(host.clone().into(), Arc::clone(&service)) {
+    for host in &service.hosts {
+        if let Some(other) = directory.by_host.insert(host.as_str().into(), Arc::clone(&service)) {
             return Err(taken(&format!("host `{host}`"), &other));
         }
     }

@@ -137,6 +137,7 @@ impl SimLocatorCore {
             newest: site.newest,
             table: site.table.as_ref().map(|table| table.number),
             instances: site.figures(&self.rules, anew_since, now),
+            hosts: Vec::new(),
         }
     }
 

@@ -150,7 +150,7 @@ impl Plan {
         let settings = ServiceSettings {
             service: ServiceName::new("shop").expect("valid"),
             entry: Entry { component: app, port: 8080 },
-            ready: Readiness { http: None, within: Duration::from_millis(within) },
+            ready: Readiness { within: Duration::from_millis(within), ..Readiness::default() },
             session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ignore: Vec::new() },
             release: self.release(tuning, dice),
             notify: 0,
