@@ -267,7 +267,7 @@ impl Floor<'_> {
         let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         let ip = networks.into_values().find_map(|endpoint| endpoint.ip_address?.parse().ok());
         let ip = ip.ok_or_else(|| io::Error::other(format!("`{id}` has no address")))?;
-        let probe = Probe { address: SocketAddr::new(ip, image::PORT), http: Some("/health".into()) };
+        let probe = Probe { http: Some("/health".into()), ..Probe::tcp(SocketAddr::new(ip, image::PORT)) };
         while probe.once(Duration::from_secs(1)).await.is_err() {
             tokio::task::yield_now().await;
         }

@@ -42,7 +42,8 @@ pub(crate) async fn an_environment_comes_up_in_order_and_goes_down(corner: &Corn
     assert_eq!(launched.containers[&name("migrate")].state, migrated);
 
     let address = launched.entry.expect("the entry has an address");
-    let prober = Prober::start(Probe { address, http: Some("/".to_owned()) }, Arc::new(SystemClock::new()));
+    let prober =
+        Prober::start(Probe { http: Some("/".to_owned()), ..Probe::tcp(address) }, Arc::new(SystemClock::new()));
     let mut verdicts = prober.subscribe();
     let ready = verdicts.wait_for(|verdict| verdict.as_ref().is_some_and(|verdict| verdict.is_healthy()));
     timeout(Duration::from_secs(10), ready).await.expect("ready in time").expect("the prober lives");
