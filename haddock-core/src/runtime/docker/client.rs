@@ -1,7 +1,6 @@
 //! The connection: time limits, and how many changes at once.
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use futures_util::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::Reach;
+use super::context::Located;
 use super::error::{answer, translate, unavailable};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -20,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 pub(super) type Answer<T> = std::result::Result<T, bollard::errors::Error>;
 
 /// How long the engine may take to answer a question, from the contract.
-const READ: Duration = Duration::from_secs(8);
+pub(super) const READ: Duration = Duration::from_secs(8);
 /// After that long without an answer to a change, and again each time, the engine is asked whether it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to say so. With `PATIENCE` it is within the contract's 10 s.
@@ -33,6 +32,14 @@ const OLDEST_API: (u32, u32) = (1, 41);
 /// checks of what runs already. Without a limit, hundreds would wait for each other beyond [`CHANGE`].
 const CHANGES_AT_ONCE: usize = 16;
 
+/// What an engine says of itself.
+#[derive(Debug, Clone)]
+pub(super) struct EngineVersion {
+    pub(super) version: String,
+    pub(super) api: (u32, u32),
+    pub(super) podman: bool,
+}
+
 /// A connection to an engine. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Client {
@@ -41,37 +48,45 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Takes the address without calling anybody, but for a look at the socket's file.
-    pub(super) fn connect(host: &str) -> Result<Self> {
+    /// Takes the address without calling anybody, but for a look at the socket's file, or the certificates.
+    pub(super) fn connect(located: &Located) -> Result<Self> {
         let what = "connect";
-        if host.starts_with("tcp://") && std::env::var("DOCKER_TLS_VERIFY").is_ok_and(|verify| !verify.is_empty()) {
-            let message = format!("`DOCKER_TLS_VERIFY` is set, and `{host}` cannot be reached with TLS yet");
-            return Err(Error::new(ErrorKind::NotSupported, message)
-                .with_hint("forward the engine's socket with `ssh -L`, and name that socket"));
-        }
+        let host = located.host.as_str();
         let seconds = CHANGE.as_secs();
-        let docker = if host.starts_with("unix://") {
-            Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION)
-        } else if host.starts_with("tcp://") || host.starts_with("http://") {
-            Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION)
-        } else {
-            return Err(Error::new(ErrorKind::NotSupported, format!("`{host}` is not an address we can connect to"))
-                .with_hint("use `unix:///path/to/docker.sock` or `tcp://host:port`"));
+        let docker = match (&located.certificates, host.split_once("://").map(|(scheme, _)| scheme)) {
+            (_, Some("unix")) => Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION),
+            (Some(folder), Some("tcp" | "https")) => {
+                let [key, certificate, authority] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
+                if let Some(none) = [&key, &certificate, &authority].into_iter().find(|path| !path.is_file()) {
+                    let message = format!("`{host}` is reached with TLS, and there is no `{}`", none.display());
+                    return Err(Error::new(ErrorKind::NotSupported, message).with_hint(
+                        "put `ca.pem`, `cert.pem` and `key.pem` there, or name their folder: DOCKER_CERT_PATH",
+                    ));
+                }
+                Docker::connect_with_ssl(host, &key, &certificate, &authority, seconds, API_DEFAULT_VERSION)
+            }
+            (None, Some("tcp" | "http")) => Docker::connect_with_http(host, seconds, API_DEFAULT_VERSION),
+            _ => {
+                return Err(Error::new(ErrorKind::NotSupported, format!("`{host}` is not an address we can connect to"))
+                    .with_hint("use `unix:///path/to/docker.sock` or `tcp://host:port`; for `ssh://`, forward the socket with `ssh -L`"));
+            }
         };
         let docker = docker.map_err(|error| translate(what, &error))?;
         Ok(Self { docker, changes: Arc::new(Semaphore::new(CHANGES_AT_ONCE)) })
     }
 
-    /// The engine must speak an API that we know.
-    pub(super) async fn check_version(&self) -> Result<()> {
+    /// What the engine is. It must speak an API that we know.
+    pub(super) async fn engine(&self) -> Result<EngineVersion> {
         let version = self.read("ask for the engine's version", self.docker.version()).await?;
         let api = version.api_version.unwrap_or_default();
         let parsed = api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
-        if parsed.is_none_or(|api: (u32, u32)| api < OLDEST_API) {
+        let Some(api) = parsed.filter(|api: &(u32, u32)| *api >= OLDEST_API) else {
             let message = format!("the Docker Engine speaks API `{api}`, and the oldest we know is 1.41");
             return Err(Error::new(ErrorKind::NotSupported, message).with_hint("use Docker 20.10 or newer"));
-        }
-        Ok(())
+        };
+        let components = version.components.unwrap_or_default();
+        let podman = components.iter().any(|component| component.name.starts_with("Podman"));
+        Ok(EngineVersion { version: version.version.unwrap_or_default(), api, podman })
     }
 
     /// A question: answered within 10 s, or the engine is not there.
@@ -155,22 +170,4 @@ impl Client {
     pub(super) fn waiting(&self, limit: Duration) -> Docker {
         self.docker.clone().with_timeout(limit)
     }
-}
-
-/// Direct where the engine runs on this machine, else published on the engine's address.
-pub(super) async fn default_reach(host: &str) -> Result<Reach> {
-    if host.starts_with("unix://") {
-        return Ok(Reach::Direct);
-    }
-    let authority = host.split("://").nth(1).unwrap_or(host).trim_end_matches('/');
-    let name = authority.rsplit_once(':').map_or(authority, |(name, _)| name).trim_matches(['[', ']']);
-    let address = match name.parse::<IpAddr>() {
-        Ok(address) => address,
-        Err(_) => {
-            let lookup = timeout(READ, tokio::net::lookup_host((name, 0))).await;
-            let unknown = || unavailable("connect", &format!("no address is known for `{name}`"));
-            lookup.map_err(|_| unknown())?.map_err(|_| unknown())?.next().ok_or_else(unknown)?.ip()
-        }
-    };
-    Ok(if address.is_loopback() { Reach::Direct } else { Reach::Published(address) })
 }

@@ -42,7 +42,7 @@ impl DockerRuntime {
         let what = format!("create container `{name}`");
         let options = CreateContainerOptionsBuilder::default().name(name).build();
         loop {
-            let body = body(spec, self.reach);
+            let body = body(spec, self.reach().await?);
             let answered = {
                 let _permit = self.client.permit().await;
                 self.client.change(&what, self.client.docker.create_container(Some(options.clone()), body)).await?

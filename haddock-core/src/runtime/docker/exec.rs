@@ -102,7 +102,8 @@ impl DockerRuntime {
         usage.commands = inspected.exec_ids.unwrap_or_default();
         let health = inspected.state.as_ref().and_then(|state| state.health.as_ref()?.log.as_ref());
         usage.checking = health.and_then(|log| checking(log)).unwrap_or(0);
-        let pid = inspected.state.and_then(|state| state.pid).filter(|pid| self.local && *pid > 0);
+        let pid =
+            inspected.state.and_then(|state| state.pid).filter(|pid| self.host.starts_with("unix://") && *pid > 0);
         usage.callers = pid.and_then(|pid| callers(i32::try_from(pid).ok()?, &container.0));
         Ok(usage)
     }

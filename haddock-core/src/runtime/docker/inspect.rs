@@ -20,8 +20,8 @@ const INSPECTIONS: usize = 8;
 
 impl DockerRuntime {
     pub(super) async fn inspect_container(&self, id_or_name: &str) -> Result<Option<Container>> {
-        let found = self.inspect_raw(id_or_name).await?;
-        Ok(found.map(|found| container(found, self.reach)))
+        let Some(found) = self.inspect_raw(id_or_name).await? else { return Ok(None) };
+        Ok(Some(container(found, self.reach().await?)))
     }
 
     async fn inspect_raw(&self, id_or_name: &str) -> Result<Option<ContainerInspectResponse>> {
@@ -114,25 +114,19 @@ fn health(inside: &BollardState) -> Health {
 }
 
 fn addresses(exposed: &[u16], settings: NetworkSettings, first: &str, reach: Reach) -> BTreeMap<u16, SocketAddr> {
+    let here = |address: IpAddr| exposed.iter().map(|port| (*port, SocketAddr::new(address, *port))).collect();
     match reach {
+        // The host's own network has no address of its own.
+        Reach::Direct if first == "host" => here(IpAddr::from([127, 0, 0, 1])),
+        Reach::Published(address) if first == "host" => here(address),
         Reach::Direct => {
             let networks = settings.networks.unwrap_or_default();
-            // The first that it was told to join; the host's own has no address of its own.
+            // The first that it was told to join.
             let address = networks.get(first).or_else(|| networks.values().next());
             let address = address.and_then(|network| network.ip_address.as_deref()?.parse::<IpAddr>().ok());
-            let address = address.or_else(|| (first == "host").then(|| IpAddr::from([127, 0, 0, 1])));
-            address.map_or_else(BTreeMap::new, |address| {
-                exposed.iter().map(|port| (*port, SocketAddr::new(address, *port))).collect()
-            })
+            address.map_or_else(BTreeMap::new, here)
         }
-        Reach::Published(address) => {
-            let bindings = settings.ports.unwrap_or_default();
-            let published = bindings.into_iter().filter_map(|(port, bindings)| {
-                let host = bindings?.into_iter().find_map(|binding| binding.host_port?.parse::<u16>().ok())?;
-                Some((tcp_port(&port)?, SocketAddr::new(address, host)))
-            });
-            published.collect()
-        }
+        Reach::Published(_) => published(&settings, reach),
     }
 }
 

@@ -1,26 +1,29 @@
 //! Containers on a Docker Engine, API 1.41 and newer.
 //!
 //! ```text
-//!   connect ── client ── error     the wire: time limits, and bollard's errors translated
+//!   context ── client ── error     the wire: which engine, time limits, and bollard's errors translated
 //!                  │
-//!   image   container ── body   network ── pool   volume   exec
+//!   image   container ── body   network ── pool ── routes   volume   exec
+//!                  │
+//!                reach             whether the engine's networks are on this machine
 //! ```
 //!
-//! This room is the only one that knows bollard. Changes go to the engine at most four at a time: it gets no faster
+//! This room is the only one that knows bollard. Changes go to the engine at most sixteen at a time: it gets no faster
 //! with more (it is bound by its own processor time), and each would only wait longer.
 //!
-//! An exposed port is reached at the container's own address where the engine runs on this machine, and at an ephemeral
-//! published port where it does not ([`Reach`]).
+//! An exposed port is reached at the container's own address where the engine's networks are on this machine, and at an
+//! ephemeral published port where they are not ([`Reach`]).
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use ipnet::Ipv4Net;
+use tokio::sync::OnceCell;
 
 use super::{Attached, ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
@@ -34,6 +37,7 @@ mod attach;
 mod body;
 mod client;
 mod container;
+mod context;
 mod credentials;
 mod error;
 mod events;
@@ -43,36 +47,40 @@ mod inspect;
 mod logs;
 mod network;
 mod pool;
+mod reach;
+mod routes;
 mod volume;
 
-use client::Client;
+use client::{Client, EngineVersion};
+pub use context::EngineSource;
 pub use pool::AddressPool;
-
-/// Where the locator and our probes reach an exposed port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// At the container's address on its network: the engine runs on this machine.
-    Direct,
-    /// At an ephemeral port that the engine publishes on this address of its machine.
-    Published(IpAddr),
-}
+pub use reach::{Reach, ReachChoice};
 
 /// How to connect, for [`DockerRuntime::builder`].
 #[derive(Debug, Clone)]
 pub struct DockerRuntimeBuilder {
     host: Option<String>,
+    context: Option<String>,
     name: Option<String>,
     pool: AddressPool,
-    reach: Option<Reach>,
+    reach: ReachChoice,
     credentials: Option<PathBuf>,
 }
 
 impl DockerRuntimeBuilder {
-    /// The engine's address: `unix:///path`, `tcp://host:port` or `http://host:port`. Without it `DOCKER_HOST` says,
-    /// else it is `/var/run/docker.sock`.
+    /// The engine's address: `unix:///path`, `tcp://host:port` or `http://host:port`. Without it the engine is that of
+    /// the `docker` command: by `DOCKER_HOST`, else by the context that `DOCKER_CONTEXT` or `currentContext` of its
+    /// `config.json` names, else at `/var/run/docker.sock`.
     #[must_use]
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.host = Some(host.into());
+        self
+    }
+
+    /// The Docker context whose engine it is, whatever `DOCKER_HOST` says.
+    #[must_use]
+    pub fn context(mut self, name: impl Into<String>) -> Self {
+        self.context = Some(name.into());
         self
     }
 
@@ -88,16 +96,22 @@ impl DockerRuntimeBuilder {
     ///
     /// # Errors
     /// [`InvalidValue`](ErrorKind::InvalidValue) if there is no block, or a block is smaller than a subnet.
-    pub fn address_pool(mut self, blocks: impl IntoIterator<Item = Ipv4Net>, prefix: u8) -> Result<Self> {
-        self.pool = AddressPool::new(blocks, prefix)?;
-        Ok(self)
+    pub fn address_pool(self, blocks: impl IntoIterator<Item = Ipv4Net>, prefix: u8) -> Result<Self> {
+        Ok(self.pool(AddressPool::new(blocks, prefix)?))
     }
 
-    /// Where exposed ports are reached. By default [`Reach::Direct`] on a local socket or a loopback address, and
-    /// [`Reach::Published`] on the engine's host otherwise.
+    /// Where subnets come from.
     #[must_use]
-    pub fn reach(mut self, reach: Reach) -> Self {
-        self.reach = Some(reach);
+    pub fn pool(mut self, pool: AddressPool) -> Self {
+        self.pool = pool;
+        self
+    }
+
+    /// Where exposed ports are reached. By default the engine is asked: [`Reach::Direct`] if its networks are on this
+    /// machine, and else [`Reach::Published`] on its host. Engines without root and those in virtual machines publish.
+    #[must_use]
+    pub fn reach(mut self, reach: impl Into<ReachChoice>) -> Self {
+        self.reach = reach.into();
         self
     }
 
@@ -113,28 +127,47 @@ impl DockerRuntimeBuilder {
     ///
     /// # Errors
     /// [`RuntimeUnavailable`](ErrorKind::RuntimeUnavailable) if nothing answers,
-    /// [`NotSupported`](ErrorKind::NotSupported) if it is too old or the address is of a kind that we cannot reach.
+    /// [`NotSupported`](ErrorKind::NotSupported) if it is too old or the address is of a kind that we cannot reach,
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such context.
     pub async fn connect(self) -> Result<DockerRuntime> {
-        let host = self
-            .host
-            .or_else(|| std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()))
-            .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned());
-        let client = Client::connect(&host)?;
-        let reach = match self.reach {
-            Some(reach) => reach,
-            None => client::default_reach(&host).await?,
-        };
-        let runtime = DockerRuntime {
-            name: self.name.unwrap_or_else(|| host.clone()),
+        let located = context::locate(self.host, self.context, context::variable)?;
+        let client = Client::connect(&located)?;
+        let engine = client.engine().await?;
+        Ok(DockerRuntime {
+            name: self.name.unwrap_or_else(|| located.host.clone()),
+            host: located.host,
+            source: located.source,
+            engine: Arc::new(engine),
             pool: self.pool,
-            local: host.starts_with("unix://"),
-            reach,
+            reach_choice: self.reach,
+            reach: Arc::default(),
             credentials: self.credentials,
             client,
-        };
-        runtime.client.check_version().await?;
-        Ok(runtime)
+        })
     }
+}
+
+/// What [`DockerRuntime::report`] says of an engine, for whoever looks for what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineReport {
+    /// Its address.
+    pub address: String,
+    /// Who named that address.
+    pub source: EngineSource,
+    /// Its version, such as `28.5.2`.
+    pub version: String,
+    /// The newest API that it speaks, such as `1.51`.
+    pub api: String,
+    /// Where exposed ports are reached.
+    pub reach: Reach,
+    /// Why there.
+    pub why: String,
+    /// Where subnets come from.
+    pub pool: AddressPool,
+    /// How many of them are free.
+    pub free: u64,
+    /// The routes of this machine and the like that keep subnets from being used.
+    pub in_the_way: Vec<String>,
 }
 
 /// A Docker Engine. Cheap to clone.
@@ -142,9 +175,13 @@ impl DockerRuntimeBuilder {
 pub struct DockerRuntime {
     client: Client,
     name: String,
+    host: String,
+    source: EngineSource,
+    engine: Arc<EngineVersion>,
     pool: AddressPool,
-    local: bool,
-    reach: Reach,
+    reach_choice: ReachChoice,
+    /// With why. Whoever needs it first finds it out.
+    reach: Arc<OnceCell<(Reach, String)>>,
     credentials: Option<PathBuf>,
 }
 
@@ -154,14 +191,15 @@ impl DockerRuntime {
     pub fn builder() -> DockerRuntimeBuilder {
         DockerRuntimeBuilder {
             host: None,
+            context: None,
             name: None,
             pool: AddressPool::default(),
-            reach: None,
+            reach: ReachChoice::Auto,
             credentials: credentials::default_file(),
         }
     }
 
-    /// Connects to the engine at `host`, else where `DOCKER_HOST` says, else at `/var/run/docker.sock`.
+    /// Connects to the engine at `host`, else to that of the `docker` command.
     ///
     /// # Errors
     /// As [`DockerRuntimeBuilder::connect`].
@@ -174,6 +212,27 @@ impl DockerRuntime {
         .connect()
         .await
     }
+
+    /// What the engine is, how its containers are reached, and what keeps subnets of the pool from being used.
+    ///
+    /// # Errors
+    /// [`RuntimeUnavailable`](ErrorKind::RuntimeUnavailable).
+    pub async fn report(&self) -> Result<EngineReport> {
+        let (reach, why) = self.reach_and_why().await?.clone();
+        let (free, in_the_way) = self.look_at_pool().await?;
+        let EngineVersion { version, api: (major, minor), podman: _ } = &*self.engine;
+        Ok(EngineReport {
+            address: self.host.clone(),
+            source: self.source.clone(),
+            version: version.clone(),
+            api: format!("{major}.{minor}"),
+            reach,
+            why,
+            pool: self.pool.clone(),
+            free,
+            in_the_way,
+        })
+    }
 }
 
 impl fmt::Display for DockerRuntime {
@@ -184,7 +243,10 @@ impl fmt::Display for DockerRuntime {
 
 impl fmt::Debug for DockerRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DockerRuntime").field("name", &self.name).field("reach", &self.reach).finish_non_exhaustive()
+        f.debug_struct("DockerRuntime")
+            .field("name", &self.name)
+            .field("reach", &self.reach.get())
+            .finish_non_exhaustive()
     }
 }
 

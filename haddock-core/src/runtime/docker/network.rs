@@ -8,7 +8,9 @@ use bollard::query_parameters::ListNetworksOptionsBuilder;
 use ipnet::{IpNet, Ipv4Net};
 
 use super::error::{answer, is_missing, translate};
-use super::{DockerRuntime, carries, label_filter, name_taken, pool};
+use super::pool::Used;
+use super::routes::{self, Route};
+use super::{AddressPool, DockerRuntime, Reach, carries, label_filter, name_taken};
 use crate::container::{Network, NetworkSpec, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
@@ -37,9 +39,6 @@ impl DockerRuntime {
             if !same_name.is_empty() {
                 return self.adopt_network(spec, same_name).await;
             }
-            let mut used: Vec<Ipv4Net> = others.iter().flat_map(subnets).collect();
-            let (bridges, routes): (Vec<_>, Vec<_>) = self.routes().into_iter().partition(pool::Route::may_be_new);
-            used.extend(routes.into_iter().map(|route| route.subnet));
             // Its own subnets, or another driver's addresses, are not ours to find.
             if spec.driver.as_deref().is_some_and(|driver| driver != "bridge") || !spec.subnets.is_empty() {
                 let _permit = self.client.permit().await;
@@ -53,16 +52,22 @@ impl DockerRuntime {
                     _ => continue,
                 }
             }
-            let Some(mut subnet) = self.pool.free(name, &used).next() else { return Err(exhausted(&what)) };
+            let networks: Vec<Ipv4Net> = others.iter().flat_map(subnets).collect();
+            let all_routes = self.routes().await?;
+            let (bridges, routes): (Vec<_>, Vec<_>) = all_routes.iter().partition(|route| route.may_be_new());
+            let of = |routes: Vec<&Route>| routes.into_iter().map(|route| route.subnet).collect::<Vec<_>>();
+            let mut used = Used { networks, routes: of(routes) };
+            let full = |used: &Used| exhausted(&what, &self.pool, used, &all_routes);
+            let mut subnet = self.pool.free(name, &used).next().ok_or_else(|| full(&used))?;
             // The bridge of a network that is being made is there before the engine lists the network, and it may be
             // this very one, asked for by somebody who died since. If it is never listed it is another engine's.
-            let bridges: Vec<Ipv4Net> = bridges.into_iter().map(|bridge| bridge.subnet).collect();
+            let bridges = Used { routes: of(bridges), ..Used::default() };
             if !self.pool.free(name, &bridges).any(|free| free == subnet) {
                 if look < IN_THE_MAKING {
                     continue;
                 }
-                used.extend(bridges);
-                subnet = self.pool.free(name, &used).next().ok_or_else(|| exhausted(&what))?;
+                used.routes.extend(bridges.routes);
+                subnet = self.pool.free(name, &used).next().ok_or_else(|| full(&used))?;
             }
             let _permit = self.client.permit().await;
             let call = self.client.docker.create_network(request(spec, Some(subnet)));
@@ -82,9 +87,21 @@ impl DockerRuntime {
             .with_hint("give the runtime an address pool that nobody else uses"))
     }
 
-    /// The subnets that are in use where the engine runs, as far as we can see that.
-    fn routes(&self) -> Vec<pool::Route> {
-        if self.local { pool::of_this_machine() } else { Vec::new() }
+    /// The subnets that are in use where the engine's networks are, as far as we can see that.
+    async fn routes(&self) -> Result<Vec<Route>> {
+        Ok(if self.reach().await? == Reach::Direct { routes::of_this_machine() } else { Vec::new() })
+    }
+
+    /// The pool's subnets that are free, and the engine's networks and this machine's routes that take the others away.
+    pub(super) async fn look_at_pool(&self) -> Result<(u64, Vec<String>)> {
+        let networks = self.all_networks(&HashMap::new()).await?;
+        let all = self.routes().await?;
+        let used = Used {
+            networks: networks.iter().flat_map(subnets).collect(),
+            routes: all.iter().map(|route| route.subnet).collect(),
+        };
+        let free = self.pool.free("", &used).count() as u64;
+        Ok((free, in_the_way(&self.pool, &all, &used).into_iter().map(|(_, route)| route.to_string()).collect()))
     }
 
     /// Takes the network of that name, if it is the one that was asked for. The engine lets two have one name: then
@@ -103,7 +120,7 @@ impl DockerRuntime {
         Ok(first)
     }
 
-    async fn all_networks(&self, filters: &HashMap<String, Vec<String>>) -> Result<Vec<BollardNetwork>> {
+    pub(super) async fn all_networks(&self, filters: &HashMap<String, Vec<String>>) -> Result<Vec<BollardNetwork>> {
         let options = ListNetworksOptionsBuilder::default().filters(filters).build();
         self.client.read("list networks", self.client.docker.list_networks(Some(options))).await
     }
@@ -137,9 +154,25 @@ impl DockerRuntime {
     }
 }
 
-fn exhausted(what: &str) -> Error {
-    Error::new(ErrorKind::AddressPoolExhausted, format!("cannot {what}: every subnet of the address pool is in use"))
-        .with_hint("remove environments that nobody needs, or give the runtime a larger address pool")
+fn exhausted(what: &str, pool: &AddressPool, used: &Used, routes: &[Route]) -> Error {
+    let error = |why: &str| Error::new(ErrorKind::AddressPoolExhausted, format!("cannot {what}: {why}"));
+    match in_the_way(pool, routes, used).first() {
+        Some((taken, route)) if *taken * 2 > pool.len() => {
+            let why = format!("{route} is in the way of {taken} of the {} subnets of the pool `{pool}`", pool.len());
+            error(&why).with_hint("choose addresses that nothing else uses, such as `HADDOCK_ADDRESS_POOL=172.28.0.0/14`")
+        }
+        _ => error(&format!("all {} subnets of the pool `{pool}` are in use", pool.len())).with_hint(
+            "remove environments that nobody needs, or choose a larger pool, such as `HADDOCK_ADDRESS_POOL=172.28.0.0/14`",
+        ),
+    }
+}
+
+/// The routes that take subnets away which no network of the engine has, with how many: the most first.
+fn in_the_way<'r>(pool: &AddressPool, routes: &'r [Route], used: &Used) -> Vec<(u64, &'r Route)> {
+    let others = routes.iter().filter(|route| !used.networks.iter().any(|network| network.contains(&route.subnet)));
+    let mut found: Vec<_> = others.map(|route| (pool.taken_by(route.subnet), route)).filter(|it| it.0 > 0).collect();
+    found.sort_by_key(|(taken, _)| std::cmp::Reverse(*taken));
+    found
 }
 
 fn request(spec: &NetworkSpec, free: Option<Ipv4Net>) -> NetworkCreateRequest {
