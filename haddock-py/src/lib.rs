@@ -59,7 +59,7 @@ mod native {
     #[pymodule_export]
     use crate::release::{Following, Release};
     #[pymodule_export]
-    use crate::runtime::{Runtime, docker, process};
+    use crate::runtime::{Runtime, docker, docker_report, process};
     #[pymodule_export]
     use crate::sim::{SimLocator, SimRequest, SimRuntime};
     #[pymodule_export]

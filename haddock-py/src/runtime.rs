@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use haddock_core::environment::probe::Probing;
 use haddock_core::runtime::ContainerRuntime;
-use haddock_core::runtime::docker::DockerRuntime;
+use haddock_core::runtime::docker::{DockerRuntime, DockerRuntimeBuilder, ReachChoice};
 use haddock_core::runtime::process::ProcessRuntime;
 use pyo3::prelude::*;
+use serde_json::json;
 
 use crate::call::Call;
+use crate::convert::to_python;
 use crate::driver::Driver;
 use crate::error::Raised;
 use crate::home::Home;
@@ -41,16 +43,64 @@ impl Runtime {
     }
 }
 
+/// Where an engine is, and how its containers are reached.
+fn builder(
+    host: Option<String>,
+    context: Option<String>,
+    reach: Option<&str>,
+    address_pool: Option<&str>,
+) -> haddock_core::Result<DockerRuntimeBuilder> {
+    let mut builder = host.into_iter().fold(DockerRuntime::builder(), DockerRuntimeBuilder::host);
+    builder = context.into_iter().fold(builder, DockerRuntimeBuilder::context);
+    if let Some(reach) = reach {
+        builder = builder.reach(reach.parse::<ReachChoice>()?);
+    }
+    if let Some(pool) = address_pool {
+        builder = builder.pool(pool.parse()?);
+    }
+    Ok(builder)
+}
+
 /// Connects to a Docker Engine.
 #[pyfunction]
-pub(crate) fn docker(host: Option<String>) -> PyResult<Call> {
-    Driver::Real.call(
-        async move {
-            let builder = host.into_iter().fold(DockerRuntime::builder(), |builder, host| builder.host(host));
-            builder.connect().await
-        },
-        |py, runtime| Ok(Py::new(py, Runtime::new(Arc::new(runtime), None))?.into_any()),
-    )
+#[pyo3(signature = (host, context, reach, address_pool))]
+pub(crate) fn docker(
+    host: Option<String>,
+    context: Option<String>,
+    reach: Option<&str>,
+    address_pool: Option<&str>,
+) -> PyResult<Call> {
+    let builder = builder(host, context, reach, address_pool).raised()?;
+    Driver::Real.call(async move { builder.connect().await }, |py, runtime| {
+        Ok(Py::new(py, Runtime::new(Arc::new(runtime), None))?.into_any())
+    })
+}
+
+/// What a Docker Engine is, and how its containers are reached.
+#[pyfunction]
+#[pyo3(signature = (host, context, reach, address_pool))]
+pub(crate) fn docker_report(
+    host: Option<String>,
+    context: Option<String>,
+    reach: Option<&str>,
+    address_pool: Option<&str>,
+) -> PyResult<Call> {
+    let builder = builder(host, context, reach, address_pool).raised()?;
+    Driver::Real.call(async move { builder.connect().await?.report().await }, |py, report| {
+        let told = json!({
+            "address": report.address,
+            "source": report.source.to_string(),
+            "version": report.version,
+            "api": report.api,
+            "reach": report.reach.to_string(),
+            "why": report.why,
+            "pool": report.pool.to_string(),
+            "subnets": report.pool.len(),
+            "free": report.free,
+            "in_the_way": report.in_the_way,
+        });
+        to_python(py, &told)
+    })
 }
 
 /// Opens a directory of child processes.

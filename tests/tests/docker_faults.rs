@@ -252,6 +252,56 @@ async fn a_pool_that_is_used_up_is_told_and_what_is_removed_is_free_again() {
     assert_eq!(AddressPool::default().len(), 1024);
 }
 
+/// A route of this machine, as a VPN has it; gone when dropped.
+struct VpnRoute(&'static str);
+
+impl VpnRoute {
+    /// `None` where this user may not, or the engine has no bridge that it could lead to.
+    fn new(subnet: &'static str) -> Option<Self> {
+        let ip =
+            |words: &[&str]| std::process::Command::new("ip").args(words).output().is_ok_and(|it| it.status.success());
+        ip(&["route", "add", subnet, "dev", "docker0"]).then_some(Self(subnet))
+    }
+}
+
+impl Drop for VpnRoute {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ip").args(["route", "del", self.0]).status();
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_covers_the_pool_is_no_hindrance_and_one_that_is_in_the_way_is_named() {
+    let Some(_) = engine().await else { return };
+    // A corner of the address space that no other test uses.
+    let block = "10.214.79.0/28".parse().expect("a block");
+    let runtime = DockerRuntime::builder().address_pool([block], 29).expect("valid").connect().await.expect("answers");
+    let harness = DockerHarness::on(runtime.clone()).await;
+    let corner = Corner::new(&harness);
+    let spec = |number: u64| NetworkSpec {
+        name: corner.instance(number).to_string(),
+        labels: Selector::environment(&corner.journal, &corner.instance(number)).0,
+        ..NetworkSpec::default()
+    };
+    let Some(wide) = VpnRoute::new("10.214.78.0/23") else {
+        return haddock_tests::skip("root, and the bridge `docker0`");
+    };
+    let under_it = corner.runtime().create_network(&spec(1)).await;
+    drop(wide);
+    corner.clean().await;
+    let narrow = VpnRoute::new("10.214.79.0/28").expect("as before");
+    let refused = corner.runtime().create_network(&spec(2)).await;
+    let report = runtime.report().await;
+    drop(narrow);
+    corner.clean().await;
+    assert!(under_it.is_ok(), "{under_it:?}");
+    let error = refused.expect_err("every subnet is somebody else's");
+    assert_eq!(error.kind(), ErrorKind::AddressPoolExhausted);
+    assert!(error.message().contains("the route 10.214.79.0/28 to `docker0` is in the way of 2"), "{error}");
+    let report = report.expect("it answers");
+    assert_eq!((report.free, report.in_the_way.len()), (0, 1), "{report:?}");
+}
+
 #[tokio::test]
 async fn there_is_no_limit_near_thirty_networks() {
     let Some(harness) = DockerHarness::new().await else { return };

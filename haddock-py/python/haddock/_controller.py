@@ -416,6 +416,8 @@ def connect(
     *,
     state: Path | None = None,
     docker_host: str | None = None,
+    reach: str | None = None,
+    address_pool: str | None = None,
     gateway: str | None = None,
     gateway_token_file: Path | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
@@ -426,7 +428,9 @@ def connect(
     | argument | variable | default |
     |---|---|---|
     | `state` | `HADDOCK_STATE` | `/var/lib/haddock` as root, else `~/.local/state/haddock` |
-    | `docker_host` | `HADDOCK_DOCKER_HOST`, `DOCKER_HOST` | `/var/run/docker.sock` |
+    | `docker_host` | `HADDOCK_DOCKER_HOST` | the engine of the `docker` command: `DOCKER_HOST`, else the context |
+    | `reach` | `HADDOCK_REACH` | `auto`: the engine is asked where ports of containers are reached |
+    | `address_pool` | `HADDOCK_ADDRESS_POOL` | `10.213.0.0/16,size=26` |
     | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
     | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
@@ -451,7 +455,11 @@ def connect(
         what = f"the state directory `{directory}` cannot be made: {error.strerror}"
         raise IoError(what, hint="name another: `state`, or `HADDOCK_STATE`") from None
     if kind == "docker":
-        ours: Docker | Process = Docker(docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None)
+        ours: Docker | Process = Docker(
+            docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None,
+            reach=reach or os.environ.get("HADDOCK_REACH") or None,
+            address_pool=address_pool or os.environ.get("HADDOCK_ADDRESS_POOL") or None,
+        )
     else:
         ours = Process(os.path.join(directory, "process"))
     token_file = gateway_token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None

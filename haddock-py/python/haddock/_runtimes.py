@@ -28,12 +28,25 @@ class Docker:
 
     __slots__ = ("_native",)
 
-    def __init__(self, host: str | None = None) -> None:
-        """Connects to `host`: `unix:///path`, `tcp://host:port`; by default to `DOCKER_HOST`, else to the local socket.
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        context: str | None = None,
+        reach: str | None = None,
+        address_pool: str | None = None,
+    ) -> None:
+        """Connects to `host`: `unix:///path`, `tcp://host:port`; else to the engine of the Docker context `context`; else to
+        that of the `docker` command: by `DOCKER_HOST`, by the context that is current, or at the local socket.
 
-        Raises `RuntimeUnavailable` if nothing answers there.
+        `reach` says where ports of containers are reached: `direct` (at the containers' addresses), `published` (at
+        ports that the engine publishes, `published:ADDRESS` if its host has another address for us), or `auto`, the
+        default: the engine is asked. `address_pool` says where networks get their subnets from: blocks, and the length
+        of a subnet's prefix, such as `172.28.0.0/14,size=26`; by default `10.213.0.0/16,size=26`.
+
+        Raises `RuntimeUnavailable` if nothing answers there, `NotFound` if there is no such context.
         """
-        self._native: _native.Runtime = wait(_native.docker(host))
+        self._native: _native.Runtime = wait(_native.docker(host, context, reach, address_pool))
 
     def __repr__(self) -> str:
         return f"<haddock.Docker at {self._native!r}>"

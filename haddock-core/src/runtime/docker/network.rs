@@ -204,7 +204,7 @@ fn network(found: BollardNetwork) -> Network {
     }
 }
 
-fn subnets(network: &BollardNetwork) -> impl Iterator<Item = Ipv4Net> {
+pub(super) fn subnets(network: &BollardNetwork) -> impl Iterator<Item = Ipv4Net> {
     let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
     configs.filter_map(|config| config.subnet.as_deref()?.parse().ok())
 }

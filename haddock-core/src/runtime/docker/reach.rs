@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use super::client::READ;
 use super::error::unavailable;
+use super::network::subnets;
 use super::{DockerRuntime, routes};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -172,10 +173,10 @@ fn are_here(info: &SystemInfo, networks: &[BollardNetwork], machine: &Machine, p
         return not("the engine's machine has another name, or another kernel");
     }
     match default.first().filter(|_| !podman) {
-        Some(network) if !gateways(network).any(|gateway| machine.addresses.contains(&gateway)) => {
-            not("the gateway of its bridge is not an address of this machine")
+        Some(network) if !subnets(network).any(|it| machine.addresses.iter().any(|address| it.contains(address))) => {
+            not("this machine has no address on its bridge")
         }
-        Some(_) => (true, "the gateway of its bridge is an address of this machine".to_owned()),
+        Some(_) => (true, "this machine has an address on its bridge".to_owned()),
         None => (true, "the engine's machine has the name and the kernel of this one".to_owned()),
     }
 }
@@ -184,11 +185,6 @@ fn are_here(info: &SystemInfo, networks: &[BollardNetwork], machine: &Machine, p
 fn interface(network: &BollardNetwork) -> Option<String> {
     let named = network.options.as_ref().and_then(|options| options.get("com.docker.network.bridge.name").cloned());
     named.or_else(|| Some(format!("br-{}", network.id.as_deref()?.get(..12)?)))
-}
-
-fn gateways(network: &BollardNetwork) -> impl Iterator<Item = Ipv4Addr> {
-    let configs = network.ipam.iter().flat_map(|ipam| ipam.config.iter().flatten());
-    configs.filter_map(|config| config.gateway.as_deref()?.parse().ok())
 }
 
 /// The address of the engine's machine.
@@ -212,8 +208,8 @@ mod tests {
 
     use super::*;
 
-    fn network(name: &str, gateway: &str) -> BollardNetwork {
-        let config = IpamConfig { gateway: Some(gateway.to_owned()), ..IpamConfig::default() };
+    fn network(name: &str, subnet: &str) -> BollardNetwork {
+        let config = IpamConfig { subnet: Some(subnet.to_owned()), ..IpamConfig::default() };
         BollardNetwork {
             name: Some(name.to_owned()),
             id: Some(format!("{name:0>12}c0ffee")),
@@ -246,14 +242,14 @@ mod tests {
 
     #[test]
     fn networks_are_here_or_not() {
-        let bridge = || network("bridge", "172.17.0.1");
-        let elsewhere = || network("other", "10.213.0.1");
+        let bridge = || network("bridge", "172.17.0.0/16");
+        let elsewhere = || network("other", "10.213.0.0/26");
         let here = |info: SystemInfo, networks: &[BollardNetwork]| are_here(&info, networks, &machine(), false).0;
         assert!(here(info(), &[bridge()]));
-        assert!(here(info(), &[bridge(), elsewhere(), network("shop", "10.213.0.65")]));
+        assert!(here(info(), &[bridge(), elsewhere(), network("shop", "10.213.0.64/26")]));
         // An engine in another network namespace, beside one whose `docker0` has the same address.
         assert!(!here(info(), &[bridge(), elsewhere()]));
-        assert!(!here(info(), &[network("bridge", "172.18.0.1")]));
+        assert!(!here(info(), &[network("bridge", "172.18.0.0/16")]));
         assert!(!here(SystemInfo { name: Some("colima".to_owned()), ..info() }, &[bridge()]));
         assert!(!here(SystemInfo { operating_system: Some("Docker Desktop".to_owned()), ..info() }, &[bridge()]));
         let rootless = Some(vec!["name=seccomp".to_owned(), "name=rootless".to_owned()]);

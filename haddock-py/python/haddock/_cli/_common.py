@@ -41,6 +41,8 @@ class Settings:
     profiles: list[str] = field(default_factory=list[str])
     state: str | None = None
     docker_host: str | None = None
+    reach: str | None = None
+    address_pool: str | None = None
     gateway: str | None = None
     token_file: str | None = None
     by: str | None = None
@@ -75,6 +77,8 @@ class Settings:
         controller = haddock.connect(
             state=self.state,
             docker_host=self.docker_host,
+            reach=self.reach,
+            address_pool=self.address_pool,
             gateway=self.gateway,
             gateway_token_file=self.token_file,
             runtime=runtime,
@@ -186,7 +190,7 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
             before = getattr(settings, parameter.name)
             if told is ParameterSource.COMMANDLINE or (value and not before):
                 setattr(settings, parameter.name, value)
-                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "gateway", "token_file"):
+                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "gateway", "token_file"):
                     settings.places += [parameter.opts[-1], value]
 
     return callback
@@ -213,7 +217,12 @@ PLACES: list[Callable[[Any], Any]] = [
     _option("--state", "state", metavar="PATH", envvar="HADDOCK_STATE", show_envvar=True,
             help="Where the journal is kept. Default: /var/lib/haddock for root, else ~/.local/state/haddock."),
     _option("--docker-host", "docker_host", metavar="URL", envvar="HADDOCK_DOCKER_HOST", show_envvar=True,
-            help="The engine. Default: DOCKER_HOST, else the local socket."),
+            help="The engine. Default: that of the `docker` command: DOCKER_HOST, else the current context."),
+    _option("--reach", "reach", metavar="HOW", envvar="HADDOCK_REACH", show_envvar=True,
+            help="Where ports of containers are reached: `direct`, `published` or `published:ADDRESS`. Default: `auto`, the "
+            "engine is asked."),
+    _option("--address-pool", "address_pool", metavar="BLOCKS", envvar="HADDOCK_ADDRESS_POOL", show_envvar=True,
+            help="Where networks get subnets from. Default: 10.213.0.0/16,size=26."),
     _option("--gateway", "gateway", metavar="URL", envvar="HADDOCK_GATEWAY", show_envvar=True,
             help="The gateway's admin API. Default: http://127.0.0.1:8081."),
     _option("--gateway-token-file", "token_file", metavar="FILE", envvar="HADDOCK_GATEWAY_TOKEN_FILE",
@@ -260,6 +269,8 @@ class Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
+RARE = ("reach", "address_pool")
+"""What all commands have too; the page of `haddock` itself alone names them."""
 COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "verbose")
 
 
@@ -271,6 +282,8 @@ def _format_options(
     for parameter in command.get_params(ctx):
         record = parameter.get_help_record(ctx)
         if record is None or isinstance(parameter, click.Argument):
+            continue
+        if parameter.name in RARE and ctx.parent is not None:
             continue
         if parameter.name in COMMON and parameter.name not in explained:
             common.append(max(parameter.opts, key=len))

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from haddock._cli._common import Settings
 
-SOCKET = "unix:///var/run/docker.sock"
 PATIENCE = 5.0
 """Seconds for an answer."""
 RESTART = 2.0
@@ -25,34 +24,17 @@ class Unreachable(Exception):
     """It does not answer, and why."""
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
-        self.path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
-        self.sock.connect(self.path)
-
-
-def engine_host(named: str | None) -> str:
-    """Where the engine is, as `haddock.connect` finds it."""
-    return named or os.environ.get("HADDOCK_DOCKER_HOST") or os.environ.get("DOCKER_HOST") or SOCKET
-
-
-def engine_version(host: str) -> dict[str, Any] | None:
-    """The engine's answer to `GET /version`; `None` for a host that only the runtime itself can reach (TLS, ssh).
+def engine_report(settings: Settings) -> dict[str, Any]:
+    """What the engine that `haddock.connect` finds says of itself, how its containers are reached, and which subnets are left.
 
     Raises:
-        Unreachable: it does not answer.
+        HaddockError: nothing answers, or not as an engine does.
     """
-    parts = urlsplit(host)
-    if parts.scheme == "unix":
-        return get(_UnixConnection(parts.path), "/version")
-    if parts.scheme in ("tcp", "http") and parts.hostname and not os.environ.get("DOCKER_TLS_VERIFY"):
-        return get(http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=PATIENCE), "/version")
-    return None
+    from haddock import _native
+    from haddock._bridge import wait
+
+    host = settings.docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None
+    return cast("dict[str, Any]", wait(_native.docker_report(host, None, settings.reach, settings.address_pool)))
 
 
 def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:

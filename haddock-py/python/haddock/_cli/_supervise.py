@@ -173,7 +173,13 @@ async def _both(settings: Settings, wanted: Wanted, listener: socket.socket) -> 
     def controller_words() -> list[str]:
         words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
         words += ["--monitor", f"{wanted.monitor:g}s"]
-        return words + (["--docker-host", settings.docker_host] if settings.docker_host else [])
+        for option, value in (
+            ("--docker-host", settings.docker_host),
+            ("--reach", settings.reach),
+            ("--address-pool", settings.address_pool),
+        ):
+            words += [option, value] if value else []
+        return words
 
     gateway = Child("gateway", gateway_words, wanted.grace + 5, listener)
     controller = Child("controller", controller_words, 15)

@@ -19,7 +19,6 @@ from haddock._cli._errors import DONE, FAILED
 if TYPE_CHECKING:
     from haddock import ResolvedFile
 
-OLDEST_API = (1, 41)
 LOW_DISK, NO_DISK = 1 << 30, 100 << 20
 """Bytes. A journal of years has some 10 MB; images take far more, but are the engine's."""
 
@@ -70,7 +69,7 @@ def _show(finding: Finding) -> None:
 
 def look(settings: Settings, listen: str) -> Iterator[Finding]:
     """Looks at one thing after the other."""
-    yield _engine_found(settings)
+    yield from _engine_found(settings)
     yield from _gateway_found(settings, listen)
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
@@ -79,25 +78,35 @@ def look(settings: Settings, listen: str) -> Iterator[Finding]:
         yield from _settings_found(environment.settings)
 
 
-def _engine_found(settings: Settings) -> Finding:
+def _engine_found(settings: Settings) -> Iterator[Finding]:
     runtime = os.environ.get("HADDOCK_RUNTIME", "docker")
     if runtime != "docker":
-        return Finding("engine", "ok", f"none is needed: the runtime is `{runtime}`")
-    host = _engine.engine_host(settings.docker_host)
+        yield Finding("engine", "ok", f"none is needed: the runtime is `{runtime}`")
+        return
+    import haddock
+
     try:
-        version = _engine.engine_version(host)
-    except _engine.Unreachable as error:
-        fix = "start it, or name another with `--docker-host` or DOCKER_HOST"
-        if "ermission" in str(error):
+        report = _engine.engine_report(settings)
+    except haddock.HaddockError as error:
+        fix = error.hint
+        if "ermission" in error.message:
             fix = "add yourself to the group of its socket, such as `docker`, and log in anew"
-        return Finding("engine", "problem", f"nothing answers at `{host}`: {error}", fix)
-    if version is None:
-        return Finding("engine", "ok", f"`{host}` is used; its version is not asked over TLS or ssh")
-    api = str(version.get("ApiVersion", "0"))
-    text = f"{version.get('Version', '?')}, API {api}, at `{host}`"
-    if tuple(int(part) for part in api.split(".") if part.isdigit()) < OLDEST_API:
-        return Finding("engine", "problem", f"version {text} is too old", "update it: API 1.41 (Docker 20.10) or newer")
-    return Finding("engine", "ok", f"version {text}")
+        yield Finding("engine", "problem", error.message, fix)
+        return
+    yield Finding("engine", "ok", f"version {report['version']}, API {report['api']}, at `{report['address']}`, {report['source']}")
+    yield Finding("reach", "ok", f"ports of containers are reached {report['reach']}: {report['why']}")
+    yield _pool_found(report)
+
+
+def _pool_found(report: dict[str, Any]) -> Finding:
+    """The subnets that are left."""
+    text = f"{report['free']} of {_words.many(report['subnets'], 'subnet')} of `{report['pool']}` are free"
+    if report["in_the_way"]:
+        text += f"; in the way: {', '.join(report['in_the_way'])}"
+    if report["free"] * 10 > report["subnets"]:
+        return Finding("pool", "ok", text)
+    fix = "choose addresses that nothing else uses, such as `--address-pool 172.28.0.0/14`, or remove environments"
+    return Finding("pool", "warning" if report["free"] else "problem", text, fix)
 
 
 def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:
