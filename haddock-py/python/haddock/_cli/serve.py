@@ -29,7 +29,7 @@ def gateway_options(function: Any) -> Any:
         click.option("--grace", type=click.FloatRange(min=0), default=10, metavar="SECONDS", show_default=True,
                      help="How long the requests at hand may take at the end."),
         click.option("--trust-proxy", metavar="CIDR", multiple=True,
-                     help="Peers whose `X-Forwarded-*` headers are believed. May be repeated."),
+                     help="Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. May be repeated."),
         click.option("--service", "services", metavar="NAME[=HOST,…]", multiple=True, callback=_service,
                      help="A service, and the hosts it is asked for under. Default: the first that is released has all."),
         click.option("--admin", default=ADMIN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_ADMIN",
