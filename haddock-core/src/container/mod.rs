@@ -47,10 +47,6 @@ pub mod label {
     pub const COMMIT: &str = "haddock.commit";
     /// The compose file it was made from.
     pub const FILE: &str = "haddock.file";
-    /// After how many idle milliseconds the environment is stopped, where its file says so.
-    pub const STOP_AFTER: &str = "haddock.idle.stop";
-    /// After how many idle milliseconds the environment is removed, where its file says so.
-    pub const REMOVE_AFTER: &str = "haddock.idle.remove";
 }
 
 /// A text that must not be seen: the value of an environment variable, a secret.

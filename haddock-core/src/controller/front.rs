@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{Controller, Ports};
 use crate::environment::Target;
-use crate::environment::environments::{Door, Environment, Pruned, Switch, Switched};
+use crate::environment::environments::{Door, Environment, Pruned, Switch, Switched, Users};
 use crate::environment::idle::IdlePolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
@@ -73,11 +73,7 @@ impl Controller {
     /// # Errors
     /// Those of [`Environments::prune`](crate::environment::environments::Environments::prune), and the journal's.
     pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
-        let adopted = self.adopted().await?;
-        let serves = |environment: &Environment| {
-            adopted_as(&adopted, environment).map(|(service, _)| format!("it is an instance of `{service}`"))
-        };
-        self.environments().prune_but(policy, dry_run, &serves).await
+        self.environments().prune_but(policy, dry_run, self).await
     }
 
     /// The locators' side of an environment: of the service as whose instance it was adopted.
@@ -97,6 +93,15 @@ impl Controller {
             }
         }
         Ok(adopted)
+    }
+}
+
+#[async_trait]
+impl Users for Controller {
+    async fn why_used(&self, environment: &Environment) -> Result<Option<String>> {
+        // Read anew for each: one may have been adopted while others were being stopped.
+        let adopted = self.adopted().await?;
+        Ok(adopted_as(&adopted, environment).map(|(service, _)| format!("it is an instance of `{service}`")))
     }
 }
 

@@ -307,8 +307,10 @@ class EnvironmentVerbs:
         """Stops, and later removes, environments that nobody uses; what became of each.
 
         For how long one may be idle its file says, under `x-haddock.idle`; the arguments are for the others. One is idle
-        when two looks in a row say so: call it at intervals. One whose `with` block was killed is removed at once.
-        Volumes are kept; instances of services and what they share are never touched.
+        when two looks in a row say so, and the time between two looks counts for half of a limit at most: call it at
+        intervals. A dry run is no look. One whose `with` block was killed is removed at once. What fails for one is in its
+        `why`, and the others are looked at all the same. Volumes are kept; instances of services and what they share are
+        never touched.
         """
         times = (optional_seconds(stop_after), optional_seconds(remove_after))
         return [Pruned._of(each) for each in wait(self._native.environments().prune(*times, dry_run))]

@@ -78,16 +78,17 @@ class Pruned(Result):
 
     name: str
     """The environment."""
-    verdict: Literal["used", "idle", "stop", "remove"]
-    """What became of it, or would."""
+    verdict: Literal["used", "idle", "stop", "remove", "failed"]
+    """What became of it, or would; `failed`: it could not be looked at, stopped or removed, and is tried again."""
     idle_for: float
     """For how many seconds it has been idle; 0 if it is in use."""
     why: str
-    """Why it counts as in use; empty if it does not."""
+    """Why it counts as in use, or why it failed; empty for others."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Pruned:
-        return Pruned(data["name"], data["verdict"], data.get("for_ms", 0) / 1000, data.get("why", ""))
+        why = data.get("why") or data.get("error", {}).get("message", "")
+        return Pruned(data["name"], data["verdict"], data.get("for_ms", 0) / 1000, why)
 
 
 @dataclass(frozen=True)

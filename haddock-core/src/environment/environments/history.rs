@@ -6,7 +6,7 @@ use super::{Environments, Record};
 use crate::environment::plan::{Change, Plan};
 use crate::error::{Error, Result};
 use crate::name::EnvironmentName;
-use crate::time::{Clock, SystemClock, Timestamp};
+use crate::time::Timestamp;
 
 /// So many deeds are kept of one name.
 const KEPT: usize = 200;
@@ -73,7 +73,7 @@ impl Environments {
     ) {
         let by = record.filter(|_| deed == Deed::Up).map(|record| &record.by).filter(|by| !by.is_empty());
         let event = EnvironmentEvent {
-            at: SystemClock::new().now(),
+            at: self.now(),
             deed,
             by: by.unwrap_or(&self.holder).clone(),
             commit: record.and_then(|record| record.commit.clone()),

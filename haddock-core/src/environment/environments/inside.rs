@@ -12,6 +12,7 @@ impl Environments {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), [`NotSupported`](crate::ErrorKind::NotSupported), and the runtime's.
     pub async fn attach(&self, name: &EnvironmentName, component: &str, command: &AttachSpec) -> Result<Attached> {
+        self.mark_used(name);
         self.runtime.attach(&self.container(name, component).await?, command).await
     }
 }

@@ -89,6 +89,7 @@ impl Environments {
         door: Option<&dyn Door>,
     ) -> Result<Switched> {
         let _turn = self.locks.take(name).await?;
+        self.mark_used(name);
         let environment = self.get(name).await?;
         let leads = target.as_ref().map_or_else(|| component.to_string(), Target::to_string);
         let (record, links, wanted) = self.wanted_link(name, &environment, component, target).await?;

@@ -1,7 +1,8 @@
 //! One at a time for each environment: within this process, and among those that share a state directory.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,21 +28,43 @@ impl Locks {
         Self { folder: folder.map(Path::to_path_buf), local: Mutex::default() }
     }
 
+    /// The turn, if nobody has it now.
+    pub(super) fn try_take(&self, name: &EnvironmentName) -> Result<Option<Turn>> {
+        let Ok(local) = self.local(name).try_lock_owned() else { return Ok(None) };
+        let Some(folder) = &self.folder else { return Ok(Some(Turn { _file: None, _local: local })) };
+        let path = folder.join(format!("{name}.lock"));
+        let file = open(&path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Turn { _file: Some(file), _local: local })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
+        }
+    }
+
+    fn local(&self, name: &EnvironmentName) -> Arc<tokio::sync::Mutex<()>> {
+        let mut local = self.local.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(local.entry(name.clone()).or_default())
+    }
+
     /// Waits for the turn.
     pub(super) async fn take(&self, name: &EnvironmentName) -> Result<Turn> {
-        let local = {
-            let mut local = self.local.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(local.entry(name.clone()).or_default())
-        };
-        let local = local.lock_owned().await;
+        let local = self.local(name).lock_owned().await;
         let Some(folder) = &self.folder else { return Ok(Turn { _file: None, _local: local }) };
         let path = folder.join(format!("{name}.lock"));
-        let failed =
-            |error: std::io::Error| Error::new(ErrorKind::Io, format!("cannot lock `{}`: {error}", path.display()));
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
+        let file = open(&path)?;
         // Whoever has it may take minutes: not on a thread that others need.
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
-        let file = locked.map_err(std::io::Error::other).and_then(|locked| locked).map_err(failed)?;
+        let file = locked.map_err(std::io::Error::other).and_then(|locked| locked);
+        let file = file.map_err(|error| failed(&path, &error))?;
         Ok(Turn { _file: Some(file), _local: local })
     }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.map_err(|error| failed(path, &error))
+}
+
+fn failed(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot lock `{}`: {error}", path.display()))
 }

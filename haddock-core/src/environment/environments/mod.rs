@@ -31,6 +31,7 @@ use futures_util::future::try_join_all;
 pub use self::history::{Deed, EnvironmentEvent};
 pub use self::link::{Door, Switch, Switched};
 use self::lock::Locks;
+pub(crate) use self::monitor::Users;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
 pub use self::record::TriedOut;
@@ -43,6 +44,7 @@ use crate::container::{Container, ContainerId, ContainerState, ExecSpec, Execute
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
 use crate::runtime::ContainerRuntime;
+use crate::time::{Clock, SystemClock, Timestamp};
 
 /// The environments of a journal on a runtime. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -54,6 +56,8 @@ pub struct Environments {
     locks: Arc<Locks>,
     /// Who acts here, for the history.
     holder: String,
+    /// Instead of the machine's clock.
+    clock: Option<Arc<dyn Clock>>,
 }
 
 /// What can be said about an [`up`](Environments::up).
@@ -154,7 +158,7 @@ impl Environments {
         probing: Arc<dyn Probing>,
     ) -> Self {
         let locks = Arc::new(Locks::new(specs.folder()));
-        Self { runtime, journal, specs, probing, locks, holder: String::new() }
+        Self { runtime, journal, specs, probing, locks, holder: String::new(), clock: None }
     }
 
     /// The same, and in their history it says that it was this one who did things with them.
@@ -162,6 +166,19 @@ impl Environments {
     pub fn by(mut self, holder: impl Into<String>) -> Self {
         self.holder = holder.into();
         self
+    }
+
+    /// The same, by another clock than the machine's: for simulations.
+    #[must_use]
+    pub fn at(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// The machine's clock is read anew each time, since other processes write times down, too, and since one that was
+    /// read before a laptop slept would be late.
+    fn now(&self) -> Timestamp {
+        self.clock.as_ref().map_or_else(|| SystemClock::new().now(), |clock| clock.now())
     }
 
     /// What [`up`](Self::up) would do. Images that are not on the host are pulled, and nothing else is done.
@@ -187,6 +204,7 @@ impl Environments {
     pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
         let (spec, options) = &expanded(spec, options)?;
         let _turn = self.locks.take(name).await?;
+        self.mark_up(name)?;
         let prepared = self.prepare(name, spec, options).await?;
         let before = prepared.record.clone();
         let UpOptions { only, images, by, commit, file, .. } = options.clone();
@@ -276,6 +294,11 @@ impl Environments {
     /// all the same.
     pub async fn down(&self, name: &EnvironmentName, volumes: bool) -> Result<bool> {
         let _turn = self.locks.take(name).await?;
+        self.down_in_turn(name, volumes).await
+    }
+
+    /// Who calls this has the turn.
+    async fn down_in_turn(&self, name: &EnvironmentName, volumes: bool) -> Result<bool> {
         self.refuse_what_serves(name).await?;
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
@@ -351,6 +374,7 @@ impl Environments {
         command: &[String],
         within: Duration,
     ) -> Result<Executed> {
+        self.mark_used(name);
         self.runtime.exec(&self.container(name, component).await?, &ExecSpec::new(command, within)).await
     }
 
@@ -417,7 +441,6 @@ impl Environments {
             (label::FILE, options.file.as_ref()),
         ];
         let labels = told.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?.clone())));
-        let labels = labels.chain(spec.idle.iter().flat_map(monitor::labels));
         let within = spec.settings.as_ref().map_or_else(Readiness::default, |settings| settings.ready.clone()).within;
         let wanted = LaunchPlan {
             journal: self.journal.clone(),

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+
 use super::history::Deed;
 use super::{Environment, Environments};
-use crate::container::{Container, Network, Selector, Usage, label};
-use crate::environment::idle::{Activity, IdlePolicy, IdleVerdict, Memory};
+use crate::container::{Container, ContainerState, Network, Selector, Usage, label};
+use crate::environment::idle::{Activity, IdlePolicy, IdleVerdict, Life, Memory};
 use crate::environment::launch::DEFAULT_GRACE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId};
-use crate::time::{Clock, SystemClock, sleep};
+use crate::time::sleep;
 
 /// Before it is ended it is looked at once more, after that long.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -42,6 +47,22 @@ impl Claim {
     }
 }
 
+/// Who knows of uses of an environment that no look at it shows.
+#[async_trait]
+pub(crate) trait Users: Send + Sync {
+    /// Why it is in use now, for people; `None`: for no such reason.
+    async fn why_used(&self, environment: &Environment) -> Result<Option<String>>;
+}
+
+struct NobodyElse;
+
+#[async_trait]
+impl Users for NobodyElse {
+    async fn why_used(&self, _environment: &Environment) -> Result<Option<String>> {
+        Ok(None)
+    }
+}
+
 impl Environments {
     /// Says that this process uses the environment.
     ///
@@ -49,109 +70,185 @@ impl Environments {
     /// [`Io`](ErrorKind::Io) if that cannot be written down; [`NotSupported`](ErrorKind::NotSupported) if
     /// specifications, and with them this, are in memory only.
     pub fn claim(&self, name: &EnvironmentName) -> Result<Claim> {
-        let path = self.note(name, "claim")?;
+        let path = self.path(name, "claim")?;
         let failed = |error: std::io::Error| unwritten(&path, &error);
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(failed)?;
-        file.lock_shared().map_err(failed)?;
-        Ok(Claim { path, _file: file })
+        loop {
+            let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+            file.lock_shared().map_err(failed)?;
+            // Whoever found it before it was locked may have removed it.
+            let is_there = std::fs::metadata(&path).is_ok_and(|there| {
+                file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
+            });
+            if is_there {
+                return Ok(Claim { path, _file: file });
+            }
+        }
     }
 
     /// Keeps an environment for that long, whether or not anybody uses it.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is none, and those of [`claim`](Self::claim).
+    /// [`NotFound`](ErrorKind::NotFound) if there is none, [`Io`](ErrorKind::Io) if that cannot be written down.
     pub async fn keep(&self, name: &EnvironmentName, time: Duration) -> Result<()> {
         self.get(name).await?;
-        let now = SystemClock::new().now();
-        let mut memory = self.recall(name)?.unwrap_or_else(|| Memory::new(now));
-        memory.keep_until = Some(now + time);
-        self.remember(name, &memory)
+        let until = self.now() + time;
+        let text = serde_json::to_vec(&until).expect("plain data can be written as JSON");
+        self.specs.put_note(&format!("{name}.keep"), text)
     }
 
     /// Looks at each environment, and ends those that nobody has used for as long as their files say, or, where these
     /// say nothing, `policy`: it stops them, and later removes them, volumes kept. One whose claim's owner was killed is
-    /// removed at once. Instances of services and what they share are never touched. With `dry_run` nothing is done.
+    /// removed at once. Instances of services and what they share are never touched. With `dry_run` nothing is done, and
+    /// it does not count as a look.
     ///
-    /// It takes two looks in a row to find one idle: call it at intervals.
+    /// It takes two looks in a row to find one idle, and the time between two looks counts for half of a limit at most:
+    /// call it at intervals. What cannot be looked at, stopped or removed is [`IdleVerdict::Failed`], and the others are
+    /// looked at all the same.
     ///
     /// # Errors
-    /// The runtime's, and those of [`claim`](Self::claim).
+    /// The runtime's, if it does not say which environments there are.
     pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
-        self.prune_but(policy, dry_run, &|_| None).await
+        self.prune_but(policy, dry_run, &NobodyElse).await
     }
 
-    /// As [`prune`](Self::prune), but for those of which `used` says why they are in use, which no look at them shows.
-    pub(crate) async fn prune_but(
-        &self,
-        policy: &IdlePolicy,
-        dry_run: bool,
-        used: &(dyn Fn(&Environment) -> Option<String> + Sync),
-    ) -> Result<Vec<Pruned>> {
+    /// As [`prune`](Self::prune), but for those that are in use for a reason that no look at them shows.
+    pub(crate) async fn prune_but(&self, policy: &IdlePolicy, dry_run: bool, users: &dyn Users) -> Result<Vec<Pruned>> {
         let mut all = Vec::new();
         for environment in self.list().await? {
             if environment.name.as_str().ends_with("-shared") {
                 continue;
             }
             let name = environment.name.clone();
-            if let Some(why) = used(&environment) {
-                all.push(Pruned { name, verdict: IdleVerdict::Used { why } });
-                continue;
+            let pruned = if dry_run {
+                self.decide(&environment, policy, users).await.map(|(verdict, _)| Some(verdict))
+            } else {
+                self.end_idle(&name, policy, users).await
+            };
+            match pruned {
+                Ok(Some(verdict)) => all.push(Pruned { name, verdict }),
+                // Somebody else has removed it.
+                Ok(None) => {}
+                Err(error) => all.push(Pruned { name, verdict: IdleVerdict::Failed { error } }),
             }
-            let verdict = self.look_at(&environment, policy, dry_run).await?;
-            if !dry_run {
-                match &verdict {
-                    IdleVerdict::Stop { .. } => {
-                        self.stop(&environment).await?;
-                        self.tell(&name, Deed::Stop, self.record(&name)?.as_ref(), Vec::new(), None);
-                    }
-                    IdleVerdict::Remove { .. } => _ = self.down(&name, false).await?,
-                    IdleVerdict::Used { .. } | IdleVerdict::Idle { .. } => {}
-                }
-            }
-            all.push(Pruned { name, verdict });
         }
         Ok(all)
     }
 
-    async fn look_at(&self, environment: &Environment, policy: &IdlePolicy, dry_run: bool) -> Result<IdleVerdict> {
+    /// Looks at one, and ends it if it is idle: while nobody else can do anything with it. `None`: it is gone.
+    async fn end_idle(
+        &self,
+        name: &EnvironmentName,
+        policy: &IdlePolicy,
+        users: &dyn Users,
+    ) -> Result<Option<IdleVerdict>> {
+        let used = |why: &str| Ok(Some(IdleVerdict::Used { why: why.to_owned() }));
+        let Some(_turn) = self.locks.try_take(name)? else { return used("something is being done with it") };
+        let mut ends = false;
+        loop {
+            let environment = match self.get(name).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                environment => environment?,
+            };
+            let (verdict, memory) = self.decide(&environment, policy, users).await?;
+            match memory {
+                Some(memory) => self.remember(name, &memory)?,
+                None => self.mark_used(name),
+            }
+            let is_over = matches!(verdict, IdleVerdict::Stop { .. } | IdleVerdict::Remove { .. });
+            if is_over && !ends {
+                // Somebody may have come just now.
+                ends = true;
+                sleep(AGAIN).await;
+                continue;
+            }
+            match &verdict {
+                IdleVerdict::Stop { .. } => {
+                    let stopped = self.stop(&environment).await;
+                    self.tell(name, Deed::Stop, self.record(name)?.as_ref(), Vec::new(), stopped.as_ref().err());
+                    stopped?;
+                }
+                IdleVerdict::Remove { .. } => match self.down_in_turn(name, false).await {
+                    // What others need is in use.
+                    Err(error) if error.kind() == ErrorKind::Busy => return used(error.message()),
+                    removed => _ = removed?,
+                },
+                IdleVerdict::Used { .. } | IdleVerdict::Idle { .. } | IdleVerdict::Failed { .. } => {}
+            }
+            return Ok(Some(verdict));
+        }
+    }
+
+    /// What is to become of it, and what is to be remembered of this look; `None`: that it is in use.
+    async fn decide(
+        &self,
+        environment: &Environment,
+        policy: &IdlePolicy,
+        users: &dyn Users,
+    ) -> Result<(IdleVerdict, Option<Memory>)> {
         let name = &environment.name;
+        if let Some(why) = users.why_used(environment).await? {
+            return Ok((IdleVerdict::Used { why }, None));
+        }
         match self.claimed(name)? {
-            Some(true) => return Ok(IdleVerdict::Used { why: "a process claims it".to_owned() }),
-            Some(false) => return Ok(IdleVerdict::Remove { idle: Duration::ZERO }),
+            Some(true) => return Ok((IdleVerdict::Used { why: "a process claims it".to_owned() }, None)),
+            Some(false) => return Ok((IdleVerdict::Remove { idle: Duration::ZERO }, None)),
             None => {}
         }
-        let policy = of_file(environment).unwrap_or(*policy);
-        let clock = SystemClock::new();
-        let mut memory = self.recall(name)?.unwrap_or_else(|| Memory::new(clock.now()));
-        let mut verdict = memory.judge(self.activity(environment, &clock).await, clock.now(), &policy);
-        if !dry_run && matches!(verdict, IdleVerdict::Stop { .. } | IdleVerdict::Remove { .. }) {
-            // Somebody may have come just now.
-            sleep(AGAIN).await;
-            verdict = memory.judge(self.activity(environment, &clock).await, clock.now(), &policy);
+        let policy = self.policy(name)?.unwrap_or(*policy);
+        let mut memory: Memory = self.recall(name, "idle")?.unwrap_or_default();
+        let kept = self.recall(name, "keep")?;
+        let activity = self.activity(environment).await;
+        let verdict = memory.judge(activity, self.now(), &policy, kept);
+        Ok((verdict, Some(memory)))
+    }
+
+    /// What its file said when it was brought up last. Of one of which that is not known, nothing.
+    fn policy(&self, name: &EnvironmentName) -> Result<Option<IdlePolicy>> {
+        let Some(record) = self.record(name)? else { return Ok(None) };
+        let policy = self.specs.get(&record.spec)?.and_then(|spec| spec.idle);
+        Ok(policy.filter(|policy| *policy != IdlePolicy::default()))
+    }
+
+    /// Lets its idle time begin anew.
+    pub(super) fn mark_used(&self, name: &EnvironmentName) {
+        self.specs.remove_note(&format!("{name}.idle"));
+    }
+
+    /// Somebody brings it up: its idle time begins anew, and who was killed before that has left nothing behind.
+    pub(super) fn mark_up(&self, name: &EnvironmentName) -> Result<()> {
+        self.mark_used(name);
+        if self.claimed(name)? == Some(false) {
+            self.specs.remove_note(&format!("{name}.claim"));
         }
-        self.remember(name, &memory)?;
-        Ok(verdict)
+        Ok(())
     }
 
     /// What it does; `None` if that cannot be known.
-    async fn activity(&self, environment: &Environment, clock: &SystemClock) -> Option<Activity> {
+    async fn activity(&self, environment: &Environment) -> Option<Activity> {
         let uid = InstanceId::of_environment(&self.journal, &environment.name);
         let networks = self.runtime.networks(&Selector::environment(&self.journal, &uid)).await.ok()?;
-        let running: Vec<&Container> = environment.components.values().filter(|it| it.is_running()).collect();
-        // What is paused or about to be started again uses nothing, and is there to be stopped.
-        let active = environment.components.values().any(Container::is_active);
-        let (mut cpu, mut bytes, mut connections, mut checking) = (0, 0, 0, 0);
-        let mut sessions = BTreeSet::new();
-        for container in &running {
-            let Usage { cpu: used, received, sent, callers, commands, checking: checks } =
+        let running = environment.components.values().filter(|it| it.is_running());
+        let mut seen = Activity {
+            at: self.now(),
+            lives: Vec::new(),
+            // What is paused or about to be started again uses nothing, and is there to be stopped.
+            running: environment.components.values().any(Container::is_active),
+            restarting: environment.components.values().any(is_restarting),
+            connections: 0,
+            sessions: BTreeSet::new(),
+            checking: 0,
+        };
+        for container in running {
+            let Usage { cpu, received, sent, callers, commands, checking } =
                 self.runtime.usage(&container.id).await.ok()?;
-            cpu += used;
-            checking += checks;
-            bytes += received + sent;
-            connections += callers?.iter().filter(|caller| is_outside(**caller, &networks)).count();
-            sessions.extend(commands);
+            let incarnation = container.incarnation();
+            seen.lives.push(Life { incarnation, cpu, bytes: received.saturating_add(sent) });
+            seen.checking += checking;
+            seen.connections += callers?.iter().filter(|caller| is_outside(**caller, &networks)).count();
+            seen.sessions.extend(commands);
         }
-        Some(Activity { at: clock.now(), cpu, bytes, connections, sessions, running: active, checking })
+        seen.at = self.now();
+        Some(seen)
     }
 
     /// Stops what runs, those first that need others.
@@ -170,7 +267,7 @@ impl Environments {
 
     /// Whether somebody claims it; `Some(false)`: somebody did, and was killed.
     fn claimed(&self, name: &EnvironmentName) -> Result<Option<bool>> {
-        let Ok(path) = self.note(name, "claim") else { return Ok(None) };
+        let Ok(path) = self.path(name, "claim") else { return Ok(None) };
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -185,31 +282,32 @@ impl Environments {
 
     /// Forgets what was noted of it.
     pub(super) fn forget(&self, name: &EnvironmentName) {
-        for kind in ["claim", "idle", "up"] {
+        for kind in ["claim", "idle", "keep", "up"] {
             self.specs.remove_note(&format!("{name}.{kind}"));
         }
     }
 
-    fn recall(&self, name: &EnvironmentName) -> Result<Option<Memory>> {
-        let path = self.note(name, "idle")?;
-        match std::fs::read(&path) {
-            // What cannot be read is forgotten: it is then looked at as if for the first time.
-            Ok(text) => Ok(serde_json::from_slice(&text).ok()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(unwritten(&path, &error)),
-        }
+    /// What is noted of it. What cannot be read is as if it had not been noted.
+    fn recall<T: DeserializeOwned>(&self, name: &EnvironmentName, kind: &str) -> Result<Option<T>> {
+        let text = self.specs.note(&format!("{name}.{kind}"))?;
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
     fn remember(&self, name: &EnvironmentName, memory: &Memory) -> Result<()> {
-        let path = self.note(name, "idle")?;
         let text = serde_json::to_vec(memory).expect("plain data can be written as JSON");
-        std::fs::write(&path, text).map_err(|error| unwritten(&path, &error))
+        let Ok(path) = self.path(name, "idle") else {
+            return self.specs.put_note(&format!("{name}.idle"), text);
+        };
+        // What a crash spoils is as if it was never looked at: that is not worth a wait for the disk at each look.
+        let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path);
+        let written = file.and_then(|mut file| file.write_all(&text));
+        written.map_err(|error| unwritten(&path, &error))
     }
 
     /// Where something about an environment is written down.
-    fn note(&self, name: &EnvironmentName, kind: &str) -> Result<PathBuf> {
+    fn path(&self, name: &EnvironmentName, kind: &str) -> Result<PathBuf> {
         let folder = self.specs.folder().ok_or_else(|| {
-            Error::new(ErrorKind::NotSupported, "with specifications in memory nothing is noted of environments")
+            Error::new(ErrorKind::NotSupported, "with specifications in memory nobody can claim an environment")
                 .with_hint("open the specifications in a folder")
         })?;
         Ok(folder.join(format!("{name}.{kind}")))
@@ -218,16 +316,6 @@ impl Environments {
 
 fn unwritten(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot read or write `{}`: {error}", path.display()))
-}
-
-/// What its file said when it was brought up.
-fn of_file(environment: &Environment) -> Option<IdlePolicy> {
-    let said = |label: &str| {
-        let mut labels = environment.components.values().filter_map(|container| container.labels.get(label));
-        labels.find_map(|text| text.parse().ok()).map(Duration::from_millis)
-    };
-    let policy = IdlePolicy { stop_after: said(label::STOP_AFTER), remove_after: said(label::REMOVE_AFTER) };
-    (policy != IdlePolicy::default()).then_some(policy)
 }
 
 /// Whether a caller is none of the environment's own: on its networks, only the engine's host, by which come those that
@@ -240,8 +328,6 @@ fn is_outside(caller: std::net::IpAddr, networks: &[Network]) -> bool {
         })
 }
 
-/// The labels that say what the file says of it.
-pub(super) fn labels(policy: &IdlePolicy) -> impl Iterator<Item = (String, String)> {
-    let said = [(label::STOP_AFTER, policy.stop_after), (label::REMOVE_AFTER, policy.remove_after)];
-    said.into_iter().filter_map(|(label, time)| Some((label.to_owned(), time?.as_millis().to_string())))
+fn is_restarting(container: &Container) -> bool {
+    matches!(container.state, ContainerState::Restarting { .. })
 }

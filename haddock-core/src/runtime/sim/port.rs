@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use super::engine::{SimEngine, SimImage};
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, RuntimeEvent, Selector, Volume, VolumeSpec,
+    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
@@ -39,19 +39,29 @@ struct Inner {
     losing: u32,
     commands: Option<Commands>,
     attached: Option<AttachedCommands>,
+    usages: Option<Usages>,
 }
 
 /// What commands within containers say.
 type Commands = Box<dyn Fn(&Container, &ExecSpec) -> Executed + Send>;
 /// What commands say that were given all of this to read.
 type AttachedCommands = Arc<dyn Fn(&Container, &AttachSpec, &[u8]) -> Executed + Send + Sync>;
+/// What running containers have used.
+type Usages = Box<dyn Fn(&Container) -> Usage + Send>;
 
 impl SimRuntime {
     /// An engine with nothing on it.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let inner =
-            Inner { engine: SimEngine::new(), down: false, failing: 0, losing: 0, commands: None, attached: None };
+        let inner = Inner {
+            engine: SimEngine::new(),
+            down: false,
+            failing: 0,
+            losing: 0,
+            commands: None,
+            attached: None,
+            usages: None,
+        };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
@@ -111,6 +121,11 @@ impl SimRuntime {
         })
     }
 
+    /// From now on it knows what running containers have used: this says it.
+    pub fn tell_usage(&self, usage: impl Fn(&Container) -> Usage + Send + 'static) {
+        self.lock().usages = Some(Box::new(usage));
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,14 +170,16 @@ impl Probing for SimRuntime {
 #[async_trait]
 impl ContainerRuntime for SimRuntime {
     fn capabilities(&self) -> RuntimeCapabilities {
-        let exec = self.lock().commands.is_some();
-        let attach = cfg!(feature = "controller") && self.lock().attached.is_some();
+        let inner = self.lock();
+        let (exec, usage) = (inner.commands.is_some(), inner.usages.is_some());
+        let attach = cfg!(feature = "controller") && inner.attached.is_some();
         RuntimeCapabilities {
             networks: true,
             pull: true,
             volumes: true,
             exec,
             attach,
+            usage,
             start_again: true,
             unpause: true,
             ..RuntimeCapabilities::default()
@@ -279,6 +296,16 @@ impl ContainerRuntime for SimRuntime {
         let run = attached.ok_or_else(|| self.cannot("hand over the streams of commands"))?;
         let (running, command) = (self.running(container)?, command.clone());
         Ok(super::attach::attach(command.stdin, move |input| run(&running, &command, input)))
+    }
+
+    async fn usage(&self, container: &ContainerId) -> Result<Usage> {
+        if self.lock().usages.is_none() {
+            return Err(self.cannot("tell what containers use"));
+        }
+        let running = self.running(container)?;
+        let inner = self.lock();
+        let usage = inner.usages.as_ref().expect("seen above, and never taken away");
+        Ok(usage(&running))
     }
 
     async fn events(&self, _selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {

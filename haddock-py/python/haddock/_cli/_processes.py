@@ -96,15 +96,23 @@ async def _monitor(controller: Controller, settings: Settings, every: float) -> 
     """Ends test environments that nobody uses, where their files say so."""
     import haddock
 
+    failed: dict[str, str] = {}
     while True:
         await asyncio.sleep(every)
         # An engine that does not answer is looked at again.
         with suppress(haddock.HaddockError):
-            for pruned in await controller.prune_async():
-                if pruned.verdict not in ("stop", "remove"):
+            all_pruned = await controller.prune_async()
+            failed_before = failed
+            failed = {pruned.name: pruned.why for pruned in all_pruned if pruned.verdict == "failed"}
+            for pruned in all_pruned:
+                # What fails at each look is told once.
+                is_news = pruned.verdict == "failed" and failed_before.get(pruned.name) != pruned.why
+                if pruned.verdict not in ("stop", "remove") and not is_news:
                     continue
                 if settings.json:
                     _output.json_line({"kind": "pruned", **pruned.to_dict()})
+                elif pruned.verdict == "failed":
+                    _output.line(f"environment `{pruned.name}` cannot be looked at or ended: {pruned.why}")
                 else:
                     done = "stopped" if pruned.verdict == "stop" else "removed"
                     _output.line(f"environment `{pruned.name}` is {done}: nobody used it for {pruned.idle_for:.0f} s")

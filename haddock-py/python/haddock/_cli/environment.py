@@ -180,16 +180,19 @@ def prune(
     """Stop, and later remove, environments that nobody uses. Their volumes stay.
 
     In use is one with a connection from outside, a command within it, a claim of a process that lives, or more work than
-    such programs do by themselves; and what cannot be looked at. It takes two looks in a row to find one idle: run this at
-    intervals. One whose CI job was killed is removed at once. Instances of services and what they share are never touched.
+    such programs do by themselves; and what cannot be looked at. It takes two looks in a row to find one idle, and the time
+    between two looks counts for half of a limit at most: run this at intervals. A dry run is no look. One whose CI job was
+    killed is removed at once. Instances of services and what they share are never touched.
     """
     with settings.connect() as controller:
         pruned = controller.prune(stop_after=stop_after, remove_after=remove_after, dry_run=dry_run)
+    # What fails for one does not end the pass for the others, and is not passed over in silence.
+    code = 1 if any(each.verdict == "failed" for each in pruned) else 0
     if settings.json:
         _output.json_line({"environments": [each.to_dict() for each in pruned]})
-        return 0
+        return code
     _output.table(["environment", "verdict", "because"], [[each.name, each.verdict, _because(each)] for each in pruned])
-    return 0
+    return code
 
 
 @click.command(cls=_common.FileCommand)
