@@ -1,6 +1,6 @@
 //! Environments of the fixture, for tests of launch and teardown.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -109,6 +109,8 @@ impl<'a> Corner<'a> {
             members: components.keys().cloned().collect(),
             digests: BTreeMap::new(),
             labels: BTreeMap::new(),
+            again: BTreeMap::new(),
+            unpause: BTreeSet::new(),
             images: components.keys().map(|key| (key.clone(), image.clone())).collect(),
             spec: Arc::new(EnvironmentSpec {
                 settings: Some(ServiceSettings {

@@ -42,6 +42,8 @@ fn plan(
         spec_digest: version.new.spec.clone(),
         digests: BTreeMap::new(),
         labels: BTreeMap::new(),
+        again: BTreeMap::new(),
+        unpause: BTreeSet::new(),
         members,
         shared: spec.shared_by().map(EnvironmentName::shared_by),
         images: version.pins.clone().expect("the step launches what is pinned"),

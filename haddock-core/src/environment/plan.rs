@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Dependency, DependencyCondition, EnvironmentSpec};
-use crate::container::{Container, ContainerState, label};
+use super::{Component, Dependency, DependencyCondition, EnvironmentSpec};
+use crate::container::{Container, ContainerId, ContainerState, NetworkMode, RestartPolicy, label};
 use crate::name::ComponentName;
 
 /// An environment as it is wanted.
@@ -22,6 +22,12 @@ pub struct Wanted<'a> {
     pub relinked: &'a BTreeSet<ComponentName>,
     /// Whether these are all: what else is there goes.
     pub complete: bool,
+    /// Containers that ran when the last `up` had ended: one of them that has ended since was stopped.
+    pub ran: &'a BTreeSet<ContainerId>,
+    /// Whether what has ended can be started again. Without, it is replaced.
+    pub start_again: bool,
+    /// Whether what is paused can be told to go on. Without, it is replaced.
+    pub unpause: bool,
 }
 
 /// What becomes of a component.
@@ -32,6 +38,10 @@ pub enum Change {
     Create,
     /// It is there, and is started for the first time.
     Start,
+    /// Its container is started again, with its file system and its volumes.
+    Restart,
+    /// It is paused, and goes on.
+    Unpause,
     /// Its container is removed, and another made and started.
     Replace,
     /// It stays as it is.
@@ -54,8 +64,16 @@ pub enum Cause {
     Relinked,
     /// It should run, and has ended with this exit code.
     Ended(i64),
+    /// Somebody has paused it.
+    Paused,
+    /// Its engine could not remove it.
+    Dead,
+    /// Its engine starts it again and again, as its restart policy says. It is waited for.
+    Restarting,
     /// A component that it needs is new.
     Needs(ComponentName),
+    /// A component whose network or other namespace it has joined was started again, and left it with the old one.
+    Joined(ComponentName),
     /// It runs, and is as the file says.
     Runs,
     /// It has done its work: it ended with exit code 0, and is not needed any longer.
@@ -89,12 +107,22 @@ impl Plan {
         let order = order(wanted.spec, wanted.members);
         let mut plan: Vec<Planned> = Vec::new();
         let mut renewed: BTreeSet<&ComponentName> = BTreeSet::new();
+        let mut restarted: BTreeSet<&ComponentName> = BTreeSet::new();
         for name in &order {
             let needs = needs(wanted.spec, wanted.members, name);
             let new_need = needs.keys().copied().find(|need| renewed.contains(*need));
-            let (change, cause) = judge(wanted, name, find(found, name), new_need);
-            if matches!(change, Change::Create | Change::Replace) {
-                renewed.insert(name);
+            let container = find(found, name);
+            // A namespace is joined at the start: it has to be younger than what it has joined.
+            let joined = joins(&wanted.spec.components[*name]);
+            let left = wanted.members.iter().filter(|other| joined.contains(other.as_str())).find(|other| {
+                let older = |other: &Container| container.is_some_and(|own| own.started < other.started);
+                restarted.contains(other) || find(found, other).is_some_and(older)
+            });
+            let (change, cause) = judge(wanted, name, container, new_need, left);
+            match change {
+                Change::Create | Change::Replace => _ = renewed.insert(name),
+                Change::Start | Change::Restart => _ = restarted.insert(name),
+                Change::Unpause | Change::Keep | Change::Remove => {}
             }
             plan.push(Planned { component: (*name).clone(), change, cause });
         }
@@ -118,11 +146,14 @@ impl Plan {
     }
 }
 
+/// `new_need`: a component that it needs and that is new. `left`: one whose namespace it has joined, and that was or is
+/// started again.
 fn judge(
     wanted: &Wanted<'_>,
     name: &ComponentName,
     found: Option<&Container>,
     new_need: Option<&ComponentName>,
+    left: Option<&ComponentName>,
 ) -> (Change, Cause) {
     let Some(container) = found else { return (Change::Create, Cause::Missing) };
     if container.labels.get(label::SPEC) != wanted.digests.get(name) {
@@ -131,27 +162,56 @@ fn judge(
     if wanted.relinked.contains(name) {
         return (Change::Replace, Cause::Relinked);
     }
+    let again = |can: bool, change: Change, cause: Cause| (if can { change } else { Change::Replace }, cause);
     match container.state {
         ContainerState::Created => (Change::Start, Cause::NeverStarted),
-        ContainerState::Exited { code: 0, .. } if !must_run(wanted, name) => (Change::Keep, Cause::Done),
-        ContainerState::Exited { code, .. } | ContainerState::Restarting { code } => {
-            (Change::Replace, Cause::Ended(code))
-        }
-        ContainerState::Dead => (Change::Replace, Cause::Missing),
-        ContainerState::Running | ContainerState::Paused => match new_need {
-            Some(need) => (Change::Replace, Cause::Needs(need.clone())),
-            None => (Change::Keep, Cause::Runs),
-        },
         ContainerState::Removing => (Change::Create, Cause::Missing),
+        ContainerState::Dead => (Change::Replace, Cause::Dead),
+        ContainerState::Exited { .. } if is_done(wanted.spec, wanted.members, wanted.ran, name, container) => {
+            (Change::Keep, Cause::Done)
+        }
+        _ if new_need.is_some() => (Change::Replace, Cause::Needs(new_need.expect("seen").clone())),
+        ContainerState::Exited { code, .. } => again(wanted.start_again, Change::Restart, Cause::Ended(code)),
+        _ if left.is_some() => again(wanted.start_again, Change::Restart, Cause::Joined(left.expect("seen").clone())),
+        ContainerState::Paused => again(wanted.unpause, Change::Unpause, Cause::Paused),
+        ContainerState::Restarting { .. } => (Change::Keep, Cause::Restarting),
+        ContainerState::Running => (Change::Keep, Cause::Runs),
     }
 }
 
-/// Whether a component that has ended with 0 is amiss: it takes the traffic or has ports, or another needs it running.
-fn must_run(wanted: &Wanted<'_>, name: &ComponentName) -> bool {
-    let component = &wanted.spec.components[name];
-    let needed = wanted.members.iter().filter_map(|other| needs(wanted.spec, wanted.members, other).remove(name));
-    !component.expose.is_empty()
-        || needed.into_iter().any(|need| need.condition != DependencyCondition::CompletedSuccessfully)
+/// Whether a component has ended because its work is done: with 0, and nothing says that it is to run on. `ran`:
+/// containers that ran when the last `up` had ended.
+pub(crate) fn is_done(
+    spec: &EnvironmentSpec,
+    members: &BTreeSet<ComponentName>,
+    ran: &BTreeSet<ContainerId>,
+    name: &ComponentName,
+    container: &Container,
+) -> bool {
+    if !container.has_succeeded() {
+        return false;
+    }
+    let component = &spec.components[name];
+    let needed: Vec<Dependency> = members.iter().filter_map(|other| needs(spec, members, other).remove(name)).collect();
+    let completes = |need: &Dependency| need.condition == DependencyCondition::CompletedSuccessfully;
+    if !component.expose.is_empty() || needed.iter().any(|need| !completes(need)) {
+        return false;
+    }
+    let checked = component.health_check.as_ref().is_some_and(|check| check.test.first().is_none_or(|it| it != "NONE"));
+    let policy = matches!(component.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped));
+    // Somebody waits for it to end; else it is there to run on if it did, or if the file says so.
+    !needed.is_empty() || !(checked || policy || ran.contains(&container.id))
+}
+
+/// The components whose namespaces a component joins.
+pub(crate) fn joins(component: &Component) -> BTreeSet<&str> {
+    let network = match &component.network_mode {
+        Some(NetworkMode::Service(other)) => Some(other.as_str()),
+        _ => None,
+    };
+    let options = &component.options;
+    let spaces = [&options.ipc, &options.pid, &options.uts].into_iter().flatten();
+    network.into_iter().chain(spaces.filter_map(|space| space.strip_prefix("service:"))).collect()
 }
 
 fn find<'c>(found: &'c [Container], name: &ComponentName) -> Option<&'c Container> {
@@ -166,8 +226,11 @@ pub(crate) fn needs<'a>(
     name: &ComponentName,
 ) -> BTreeMap<&'a ComponentName, Dependency> {
     let component = &spec.components[name];
+    let joined = joins(component);
+    let joined = spec.components.keys().filter(move |other| joined.contains(other.as_str()));
+    let joined = joined.map(|other| (other, DependencyCondition::Started.into()));
     let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started.into()));
-    let all = links.chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));
+    let all = joined.chain(links).chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));
     // What a release runs before it launches a version, an environment runs before what a version consists of.
     let before = spec.before().filter(|_| component.versioned || spec.entry().is_some_and(|it| it.component == *name));
     let before = before.map(|before| (&before.component, DependencyCondition::CompletedSuccessfully.into()));
@@ -210,6 +273,8 @@ impl fmt::Display for Change {
         f.write_str(match self {
             Self::Create => "create",
             Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Unpause => "unpause",
             Self::Replace => "replace",
             Self::Keep => "keep",
             Self::Remove => "remove",
@@ -225,7 +290,11 @@ impl fmt::Display for Cause {
             Self::Changed => f.write_str("its image or its part of the file has changed"),
             Self::Relinked => f.write_str("its links were switched while it ran"),
             Self::Ended(code) => write!(f, "it has ended with exit code {code}"),
+            Self::Paused => f.write_str("it is paused"),
+            Self::Dead => f.write_str("its engine could not remove it"),
+            Self::Restarting => f.write_str("its engine starts it again and again"),
             Self::Needs(need) => write!(f, "`{need}`, which it needs, is new"),
+            Self::Joined(other) => write!(f, "`{other}`, whose namespace it has joined, was started again"),
             Self::Runs => f.write_str("it runs and is as the file says"),
             Self::Done => f.write_str("it has done its work"),
             Self::NotInFile => f.write_str("the file does not have it"),

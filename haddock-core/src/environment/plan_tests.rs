@@ -18,6 +18,8 @@ struct Scene {
     members: BTreeSet<ComponentName>,
     digests: BTreeMap<ComponentName, String>,
     complete: bool,
+    ran: BTreeSet<ContainerId>,
+    can: bool,
     found: Vec<Container>,
 }
 
@@ -27,16 +29,24 @@ fn name(name: &str) -> ComponentName {
 
 impl Scene {
     fn new() -> Self {
-        let spec = ComposeFile::parse("compose.yaml", FILE).expect("read").resolve(&ResolveOptions::default());
+        Self::empty(FILE)
+    }
+
+    fn empty(file: &str) -> Self {
+        let spec = ComposeFile::parse("compose.yaml", file).expect("read").resolve(&ResolveOptions::default());
         let spec = spec.expect("resolved").spec;
         let members = with_needs(&spec, &BTreeSet::new());
         let digests = members.iter().map(|name| (name.clone(), format!("{name}-1"))).collect();
-        Self { spec, members, digests, complete: true, found: Vec::new() }
+        Self { spec, members, digests, complete: true, ran: BTreeSet::new(), can: true, found: Vec::new() }
     }
 
     /// Everything is there, as it should be.
     fn whole() -> Self {
-        let mut scene = Self::new();
+        Self::of(FILE)
+    }
+
+    fn of(file: &str) -> Self {
+        let mut scene = Self::empty(file);
         for component in ["app", "db", "mail"] {
             scene.find(component, ContainerState::Running);
         }
@@ -69,9 +79,14 @@ impl Scene {
         self.digests.insert(name(component), "other".to_owned());
     }
 
+    fn change_of(&self, component: &str) -> Change {
+        self.plan().0.into_iter().find(|planned| planned.component == name(component)).expect("planned").change
+    }
+
     fn plan(&self) -> Plan {
-        let Self { spec, members, digests, complete, .. } = self;
-        Plan::new(&Wanted { spec, members, digests, relinked: &BTreeSet::new(), complete: *complete }, &self.found)
+        let Self { spec, members, digests, complete, ran, .. } = self;
+        let (relinked, complete, start_again, unpause) = (&BTreeSet::new(), *complete, self.can, self.can);
+        Plan::new(&Wanted { spec, members, digests, relinked, complete, ran, start_again, unpause }, &self.found)
     }
 }
 
@@ -127,17 +142,94 @@ fn what_others_need_and_is_gone_is_made_anew_with_them() {
 }
 
 #[test]
-fn what_has_ended_is_replaced_unless_its_work_is_done() {
+fn what_has_ended_is_started_again_unless_its_work_is_done() {
     let mut scene = Scene::whole();
     scene.find("db", ended(0));
     scene.find("mail", ended(0));
     scene.find("migrate", ended(3));
     insta::assert_snapshot!(scene.plan(), @r"
+    restart  db: it has ended with exit code 0
+    keep     mail: it has done its work
+    restart  migrate: it has ended with exit code 3
+    keep     app: it runs and is as the file says
+    ");
+    scene.can = false;
+    insta::assert_snapshot!(scene.plan(), @r"
     replace  db: it has ended with exit code 0
     keep     mail: it has done its work
-    replace  migrate: it has ended with exit code 3
+    replace  migrate: `db`, which it needs, is new
     replace  app: `db`, which it needs, is new
     ");
+}
+
+#[test]
+fn what_ran_on_when_the_last_up_had_ended_was_stopped() {
+    let mut scene = Scene::whole();
+    // A worker without ports that ends well when it is asked to.
+    scene.find("mail", ended(0));
+    scene.ran = ["mail", "migrate"].map(|id| ContainerId(id.to_owned())).into();
+    insta::assert_snapshot!(scene.plan(), @r"
+    keep     db: it runs and is as the file says
+    restart  mail: it has ended with exit code 0
+    keep     migrate: it has done its work
+    keep     app: it runs and is as the file says
+    ");
+    for says in ["restart: always", "restart: unless-stopped", "healthcheck: { test: 'true' }"] {
+        let mut scene = Scene::of(&FILE.replace("image: mail", &format!("image: mail, {says}")));
+        scene.find("mail", ended(0));
+        assert_eq!(scene.change_of("mail"), Change::Restart, "{says}");
+    }
+    for says in ["restart: 'no'", "restart: on-failure", "healthcheck: { disable: true }"] {
+        let mut scene = Scene::of(&FILE.replace("image: mail", &format!("image: mail, {says}")));
+        scene.find("mail", ended(0));
+        assert_eq!(scene.change_of("mail"), Change::Keep, "{says}");
+    }
+}
+
+#[test]
+fn each_state_that_engines_report_has_its_change() {
+    let states = [
+        (ContainerState::Created, Change::Start, Cause::NeverStarted),
+        (ContainerState::Running, Change::Keep, Cause::Runs),
+        (ContainerState::Paused, Change::Unpause, Cause::Paused),
+        (ContainerState::Restarting { code: 1 }, Change::Keep, Cause::Restarting),
+        (ContainerState::Removing, Change::Create, Cause::Missing),
+        (ended(255), Change::Restart, Cause::Ended(255)),
+        (ContainerState::Dead, Change::Replace, Cause::Dead),
+    ];
+    for (state, change, cause) in states {
+        let mut scene = Scene::whole();
+        scene.find("app", state.clone());
+        let plan = scene.plan();
+        let app = plan.0.iter().find(|planned| planned.component == name("app")).expect("it is in the file");
+        assert_eq!((app.change, &app.cause), (change, &cause), "{state:?}");
+        scene.changed("app");
+        let changed = if matches!(state, ContainerState::Removing) { change } else { Change::Replace };
+        assert!(matches!(scene.change_of("app"), Change::Replace) || scene.change_of("app") == changed, "{state:?}");
+    }
+    let mut scene = Scene::whole();
+    scene.can = false;
+    scene.find("app", ContainerState::Paused);
+    assert_eq!(scene.change_of("app"), Change::Replace);
+}
+
+#[test]
+fn what_has_joined_another_goes_with_it() {
+    let joins = ["network_mode: 'service:db'", "pid: 'service:db'", "ipc: 'service:db'"];
+    for joins in joins {
+        let file = FILE.replace("image: mail", &format!("image: mail, {joins}"));
+        let mut scene = Scene::of(&file);
+        assert_eq!(scene.change_of("mail"), Change::Keep, "{joins}");
+        // Somebody has restarted it: `mail` has still the namespace of the former life.
+        scene.found.iter_mut().find(|it| it.id.0 == "db").expect("found").started = 9;
+        assert_eq!(scene.change_of("mail"), Change::Restart, "{joins}");
+        scene.found.iter_mut().find(|it| it.id.0 == "mail").expect("found").started = 10;
+        assert_eq!(scene.change_of("mail"), Change::Keep, "{joins}");
+        scene.find("db", ended(137));
+        assert_eq!(scene.change_of("mail"), Change::Restart, "{joins}");
+        scene.changed("db");
+        assert_eq!(scene.change_of("mail"), Change::Replace, "{joins}");
+    }
 }
 
 #[test]
@@ -174,7 +266,9 @@ fn a_plan_is_plain_data() {
     let mut scene = Scene::whole();
     scene.find("migrate", ended(3));
     let json = serde_json::to_value(scene.plan()).expect("plain");
-    assert_eq!(json[2], serde_json::json!({"component": "migrate", "change": "replace", "cause": {"ended": 3}}));
+    assert_eq!(json[2], serde_json::json!({"component": "migrate", "change": "restart", "cause": {"ended": 3}}));
+    scene.lose("migrate");
+    let json = serde_json::to_value(scene.plan()).expect("plain");
     assert_eq!(json[3]["cause"], serde_json::json!({"needs": "migrate"}));
     assert_eq!(serde_json::from_value::<Plan>(json).expect("read back"), scene.plan());
 }

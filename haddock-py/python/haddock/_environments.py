@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _claims: dict[str, _native.Claim] = {}
 """What this process says that it uses."""
 
-Change = Literal["create", "start", "replace", "keep", "remove"]
+Change = Literal["create", "start", "restart", "unpause", "replace", "keep", "remove"]
 """What becomes of a component."""
 
 

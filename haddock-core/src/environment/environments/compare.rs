@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Environments;
 use super::record::with_links;
 use crate::environment::launch::networks_of;
+use crate::environment::plan::is_done;
 use crate::environment::{Component, Difference, EnvironmentSpec, Target, differences, with_needs};
 use crate::error::Result;
 use crate::name::{ComponentName, EnvironmentName};
@@ -51,9 +52,7 @@ impl Environments {
                 found.push(tell("container", "there".to_owned(), "gone".to_owned()));
                 continue;
             };
-            // What has ports is there to run; what has none may have done its work.
-            let is_done = container.has_succeeded() && now.components[component].expose.is_empty();
-            if !(container.is_running() || is_done) {
+            if !(container.is_running() || is_done(&now, &wanted, &record.ran(), component, container)) {
                 found.push(tell("state", "running".to_owned(), container.state.to_string()));
             }
             if record.live.contains(component) || !self.is_from(&now, component, container) {

@@ -35,7 +35,7 @@ pub(crate) use self::monitor::Users;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
 pub use self::record::TriedOut;
-use super::launch::{LaunchPlan, launch, remove, teardown};
+use super::launch::{LaunchPlan, launch, remove, stop, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
@@ -228,7 +228,8 @@ impl Environments {
             self.tell(name, Deed::Up, Some(&record), changes, up.as_ref().err());
         }
         let up = up?;
-        let ready = up.environment.components.values().map(Container::incarnation).collect();
+        let running = up.environment.components.values().filter(|container| container.is_running());
+        let ready = running.map(Container::incarnation).collect();
         self.put_record(name, &record, &Record { live: BTreeSet::new(), ready, ..record.clone() })?;
         Ok(up)
     }
@@ -240,6 +241,7 @@ impl Environments {
         let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
         let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
         remove(&*self.runtime, &gone).await?;
+        stop(&*self.runtime, &restarting(&plan, &kept)).await?;
         let launched = async {
             let launched = launch(&*self.runtime, &wanted).await?;
             ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &record.ready).await
@@ -433,8 +435,21 @@ impl Environments {
             images.iter().map(|(name, image)| (name.clone(), self.specs.fingerprint(spec, name, image))).collect();
         let complete = options.only.is_empty();
         let record = self.record(name)?.unwrap_or_default();
-        let wanted = Wanted { spec, members: &members, digests: &digests, relinked: &record.live, complete };
+        let can = self.runtime.capabilities();
+        let wanted = Wanted {
+            spec,
+            members: &members,
+            digests: &digests,
+            relinked: &record.live,
+            complete,
+            ran: &record.ran(),
+            start_again: can.start_again,
+            unpause: can.unpause,
+        };
         let plan = Plan::new(&wanted, &found);
+        let again = restarting(&plan, &found).into_iter();
+        let again = again.filter_map(|container| Some((container.component()?, container.incarnation()))).collect();
+        let unpause = plan.all(Change::Unpause).cloned().collect();
         let told = [
             (label::BY, Some(&options.by)),
             (label::COMMIT, options.commit.as_ref()),
@@ -454,6 +469,8 @@ impl Environments {
             spec_digest: NETWORK.to_owned(),
             digests,
             labels: labels.collect(),
+            again,
+            unpause,
             within,
         };
         Ok(Prepared { wanted, found, plan, record })
@@ -475,6 +492,12 @@ impl Environments {
             tracing::warn!(environment = %uid, %error, "what was made could not all be removed");
         }
     }
+}
+
+/// The containers that are started again.
+fn restarting<'c>(plan: &Plan, found: &'c [Container]) -> Vec<&'c Container> {
+    let names: BTreeSet<&ComponentName> = plan.all(Change::Restart).collect();
+    found.iter().filter(|container| container.component().is_some_and(|name| names.contains(&name))).collect()
 }
 
 /// Refuses what a file may say of a network and is not carried out yet.

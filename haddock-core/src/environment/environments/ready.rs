@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::container::{Container, ContainerState, Health, Incarnation};
 use crate::environment::launch::{LaunchPlan, Launched, exited, passes, unhealthy, with_logs};
+use crate::environment::plan::is_done;
 use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
@@ -17,6 +18,8 @@ use crate::time::sleep;
 /// Between two looks: quick at first, because a program listens a few milliseconds after its start.
 const FIRST: Duration = Duration::from_millis(5);
 const LAST: Duration = Duration::from_millis(250);
+/// How long one that its engine has started again has to run on, where nothing else says that it is ready.
+const STEADY: Duration = Duration::from_secs(2);
 
 /// Waits until each member that runs is ready, for at most as long as the plan says. `known`: those that were found ready
 /// by an earlier call, and run on.
@@ -27,10 +30,11 @@ pub(super) async fn wait(
     launched: &Launched,
     known: &BTreeSet<Incarnation>,
 ) -> Result<()> {
-    let is_known =
-        |container: &Container| container.health != Health::Unhealthy && known.contains(&container.incarnation());
+    let is_known = |container: &Container| {
+        container.is_running() && container.health != Health::Unhealthy && known.contains(&container.incarnation())
+    };
     let waiting = |(name, container): &(&ComponentName, &Container)| {
-        container.is_running() && !launched.healthy.contains(*name) && !is_known(container)
+        container.is_active() && !launched.healthy.contains(*name) && !is_known(container)
     };
     let waits = launched.containers.iter().filter(waiting).map(|(name, container)| {
         let one = One { runtime, probing, plan, name };
@@ -67,6 +71,8 @@ impl One<'_> {
 
     async fn until_ready(&self, mut container: Container, last: &mut Option<String>) -> Result<()> {
         let mut pause = FIRST;
+        // For how long it has run in this life; `None`: its engine has not started it again.
+        let mut steady: Option<Duration> = None;
         loop {
             match (&container.state, container.health) {
                 (ContainerState::Running, Health::Healthy) => return Ok(()),
@@ -79,20 +85,39 @@ impl One<'_> {
                     }
                 }
                 (ContainerState::Running, Health::None) => match self.probe(&container).await {
-                    Ok(()) => return Ok(()),
+                    Ok(()) if steady.is_none_or(|ran| ran >= STEADY) => return Ok(()),
+                    Ok(()) => {}
                     Err((port, failure)) => *last = Some(format!("probing port {port}: {failure}")),
                 },
+                // It may be waiting for another in its way, and its restart policy says that it may.
+                (ContainerState::Restarting { code }, _) => {
+                    *last = Some(format!("it ends again and again, last with exit code {code}"));
+                    steady = Some(Duration::ZERO);
+                }
+                (ContainerState::Paused, _) => *last = Some("it is paused".to_owned()),
+                _ if self.is_done(&container) => return Ok(()),
                 _ => return Err(exited(self.runtime, self.name, &container).await),
             }
             sleep(pause).await;
-            pause = (pause * 3 / 2).min(LAST);
             if let Some(now) = self.runtime.inspect(&container.id).await? {
+                let same = now.is_running() && now.incarnation() == container.incarnation();
+                steady = match steady {
+                    Some(ran) if same => Some(ran + pause),
+                    None if now.incarnation() == container.incarnation() => None,
+                    _ => Some(Duration::ZERO),
+                };
                 container = now;
+                pause = (pause * 3 / 2).min(LAST);
             } else {
                 let message = format!("the container of component `{}` was removed meanwhile", self.name);
                 return Err(Error::new(ErrorKind::ContainerExited, message));
             }
         }
+    }
+
+    /// Whether it has ended because its work is done.
+    fn is_done(&self, container: &Container) -> bool {
+        is_done(&self.plan.spec, &self.plan.members, &BTreeSet::new(), self.name, container)
     }
 
     /// Probes each port that the file names.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{Environments, UpOptions};
-use crate::container::{Container, Incarnation, label};
+use crate::container::{Container, ContainerId, Incarnation, label};
 use crate::environment::{EnvironmentSpec, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
@@ -31,7 +31,7 @@ pub(super) struct Record {
     pub(super) commit: Option<String>,
     /// From which compose file.
     pub(super) file: Option<String>,
-    /// The containers that were found ready, each in that life of its.
+    /// The containers that were found ready and ran on, each in that life of its.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) ready: BTreeSet<Incarnation>,
     /// Links that were switched since.
@@ -44,6 +44,11 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// The containers that ran when the last `up` had ended.
+    pub(super) fn ran(&self) -> BTreeSet<ContainerId> {
+        self.ready.iter().map(|life| life.container.clone()).collect()
+    }
+
     pub(super) fn options(&self) -> UpOptions {
         UpOptions {
             only: self.only.clone(),

@@ -29,8 +29,8 @@ pub(crate) use outside::{Place, container, locate, meeting_network};
 pub use plan::LaunchPlan;
 use plan::Order;
 pub(crate) use plan::networks_of;
-pub(crate) use teardown::remove;
 pub use teardown::{DEFAULT_GRACE, teardown};
+pub(crate) use teardown::{remove, stop};
 
 use super::DependencyCondition;
 use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Selector};
@@ -129,6 +129,14 @@ async fn create(
         let mut spec = plan.container(name, &plan.spec.components[name])?;
         // One that is on its way out is waited for by `create`.
         let existing = there.iter().find(|it| it.name == spec.name && it.state != ContainerState::Removing);
+        let existing = match existing {
+            // Its engine could not remove it, and is told again.
+            Some(dead) if dead.state == ContainerState::Dead => {
+                runtime.remove(&dead.id).await?;
+                None
+            }
+            existing => existing,
+        };
         let id = match existing {
             Some(existing) if !plan.made(&existing.labels, Some(name)) => {
                 return Err(other_specification("container", &spec.name));
@@ -191,7 +199,7 @@ impl Launch<'_> {
                         waited => waited?,
                     }
                 }
-                self.runtime.start(&self.ids[name]).await?;
+                self.begin(name).await?;
                 started.send_modify(|started| {
                     started.insert(name.clone());
                 });
@@ -201,6 +209,16 @@ impl Launch<'_> {
         try_join_all(starts).await.map(|_: Vec<()>| ())
     }
 
+    /// Starts what was never started; and again, or lets go on, what the plan names. All else runs, or has done its work.
+    async fn begin(&self, name: &ComponentName) -> Result<()> {
+        let id = &self.ids[name];
+        match self.plan.again.get(name).filter(|life| life.container == *id) {
+            Some(life) => self.runtime.start_again(life).await,
+            None if self.plan.unpause.contains(name) => self.runtime.unpause(id).await,
+            None => self.runtime.start(id).await,
+        }
+    }
+
     /// Waits until a component that was started meets the condition.
     async fn wait_for(&self, name: &ComponentName, need: &ComponentName, condition: DependencyCondition) -> Result<()> {
         let wanted = match condition {
@@ -208,7 +226,8 @@ impl Launch<'_> {
             DependencyCondition::Healthy => "healthy",
             DependencyCondition::CompletedSuccessfully => "done",
         };
-        self.doing.send_replace(format!("component `{name}` waits for `{need}` to be {wanted}"));
+        let doing = format!("component `{name}` waits for `{need}` to be {wanted}");
+        self.doing.send_replace(doing.clone());
         let mut pause = FIRST_LOOK;
         loop {
             let container = self.inspect(need).await?;
@@ -231,6 +250,13 @@ impl Launch<'_> {
                     Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
                     Health::Starting => {}
                 },
+                // Its restart policy says so: it may be waiting for another in its way.
+                (ContainerState::Restarting { code }, _) => {
+                    self.doing.send_replace(format!("{doing}, which ends with exit code {code} again and again"));
+                }
+                (ContainerState::Paused, _) => {
+                    self.doing.send_replace(format!("{doing}, which is paused"));
+                }
                 _ => {}
             }
             sleep(pause).await;

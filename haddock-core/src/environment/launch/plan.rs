@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::container::{
-    Attachment, BindOptions, ContainerSpec, Endpoint, InjectedFile, Mount, MountKind, NetworkMode, NetworkSpec,
-    Selector, Sensitive, VolumeSpec, label,
+    Attachment, BindOptions, ContainerSpec, Endpoint, Incarnation, InjectedFile, Mount, MountKind, NetworkMode,
+    NetworkSpec, Selector, Sensitive, VolumeSpec, label,
 };
 use crate::environment::plan::needs;
 use crate::environment::{Component, DEFAULT_NETWORK, DeclaredFile, Dependency, EnvironmentSpec, FileSource, FileUse};
@@ -39,6 +39,10 @@ pub struct LaunchPlan {
     pub digests: BTreeMap<ComponentName, String>,
     /// Labels that everything gets besides.
     pub labels: BTreeMap<String, String>,
+    /// Members whose containers have ended, each in the life that was seen, and are started again.
+    pub again: BTreeMap<ComponentName, Incarnation>,
+    /// Members whose containers are paused, and are told to go on.
+    pub unpause: BTreeSet<ComponentName>,
     /// How long the launch may take.
     pub within: Duration,
 }
@@ -416,6 +420,8 @@ x-haddock: { link_variables: [app] }
             spec_digest: String::new(),
             digests: BTreeMap::new(),
             labels: BTreeMap::new(),
+            again: BTreeMap::new(),
+            unpause: BTreeSet::new(),
             within: Duration::from_secs(1),
         };
         let told = |name: &str| {

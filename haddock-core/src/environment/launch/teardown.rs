@@ -41,20 +41,12 @@ pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, insta
 /// # Errors
 /// The first of the runtime's; all that can be removed is removed all the same.
 pub(crate) async fn remove(runtime: &dyn ContainerRuntime, containers: &[Container]) -> Result<()> {
-    let mut waves: BTreeMap<u64, Vec<&Container>> = BTreeMap::new();
-    for container in containers.iter().filter(|it| it.is_active()) {
-        waves.entry(number(container, label::RANK).unwrap_or(0)).or_default().push(container);
-    }
     // What has stopped, or never ran, is removed while the next stop.
     let mut stopped: Vec<&Container> = containers.iter().filter(|it| !it.is_active()).collect();
     let mut removed = Ok(());
-    for wave in waves.into_values().rev() {
-        let stops = wave.iter().map(|it| {
-            let grace = number(it, label::GRACE).map_or(DEFAULT_GRACE, Duration::from_millis);
-            runtime.stop(&it.id, grace)
-        });
-        let (stops, removals) = join(join_all(stops), remove_all(runtime, &stopped)).await;
-        for error in stops.into_iter().filter_map(Result::err) {
+    for wave in waves(containers.iter()) {
+        let (stops, removals) = join(stop_all(runtime, &wave), remove_all(runtime, &stopped)).await;
+        if let Err(error) = stops {
             // A removal kills what a stop could not.
             tracing::warn!(%error, "a container did not stop");
         }
@@ -62,6 +54,34 @@ pub(crate) async fn remove(runtime: &dyn ContainerRuntime, containers: &[Contain
         stopped = wave;
     }
     removed.and(remove_all(runtime, &stopped).await)
+}
+
+/// Stops those of these containers that run, those first that need others.
+///
+/// # Errors
+/// The runtime's.
+pub(crate) async fn stop(runtime: &dyn ContainerRuntime, containers: &[&Container]) -> Result<()> {
+    for wave in waves(containers.iter().copied()) {
+        stop_all(runtime, &wave).await?;
+    }
+    Ok(())
+}
+
+/// Those that have to be stopped, in the order in which that is done.
+fn waves<'c>(containers: impl Iterator<Item = &'c Container>) -> impl Iterator<Item = Vec<&'c Container>> {
+    let mut waves: BTreeMap<u64, Vec<&Container>> = BTreeMap::new();
+    for container in containers.filter(|it| it.is_active()) {
+        waves.entry(number(container, label::RANK).unwrap_or(0)).or_default().push(container);
+    }
+    waves.into_values().rev()
+}
+
+async fn stop_all(runtime: &dyn ContainerRuntime, containers: &[&Container]) -> Result<()> {
+    let stops = containers.iter().map(|it| {
+        let grace = number(it, label::GRACE).map_or(DEFAULT_GRACE, Duration::from_millis);
+        runtime.stop(&it.id, grace)
+    });
+    join_all(stops).await.into_iter().collect()
 }
 
 async fn remove_all(runtime: &dyn ContainerRuntime, containers: &[&Container]) -> Result<()> {
