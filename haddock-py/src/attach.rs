@@ -14,9 +14,8 @@ use tokio::sync::Mutex;
 
 use crate::call::Call;
 use crate::convert::to_python;
-use crate::driver::Driver;
 use crate::home::Home;
-use crate::house::House;
+use crate::house::{Calls, House};
 
 /// Where: in an environment, or in an instance of a service.
 #[derive(FromPyObject, Clone)]
@@ -67,7 +66,7 @@ fn size((columns, rows): (u16, u16)) -> TerminalSize {
 
 /// Starts it.
 pub(crate) fn start(house: &Arc<House>, place: Place, command: Command) -> PyResult<Call> {
-    let (driver, house) = (house.driver.clone(), Arc::clone(house));
+    let (calls, house) = (house.calls(), Arc::clone(house));
     let work = async move {
         let Command { command, stdin, terminal } = command;
         let spec = AttachSpec { command, stdin, terminal: terminal.map(size), ..AttachSpec::default() };
@@ -79,8 +78,8 @@ pub(crate) fn start(house: &Arc<House>, place: Place, command: Command) -> PyRes
             }
         }
     };
-    let within = driver.clone();
-    driver.call(work, move |py, running: Running| Ok(Py::new(py, Attached::of(running, within))?.into_any()))
+    let within = calls.clone();
+    calls.call(work, move |py, running: Running| Ok(Py::new(py, Attached::of(running, within))?.into_any()))
 }
 
 struct Parts {
@@ -92,15 +91,15 @@ struct Parts {
 /// A running command. Its input may be written while its output is read.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Attached {
-    driver: Driver,
+    calls: Calls,
     parts: Home<Arc<Parts>>,
 }
 
 impl Attached {
-    fn of(running: Running, driver: Driver) -> Self {
+    fn of(running: Running, calls: Calls) -> Self {
         let Running { input, output, control } = running;
         let parts = Parts { input: Mutex::new(input), output: Mutex::new(output), control };
-        Self { driver, parts: Home::new(Arc::new(parts)) }
+        Self { calls, parts: Home::new(Arc::new(parts)) }
     }
 }
 
@@ -121,7 +120,7 @@ impl Attached {
             let next = async { parts.output.lock().await.next().await };
             tokio::time::timeout(limit, next).await.map_err(|_| late(within))?.transpose()
         };
-        self.driver.call(work, |py, output: Option<Output>| {
+        self.calls.call(work, |py, output: Option<Output>| {
             let Some(Output { stream, bytes }) = output else { return Ok(py.None()) };
             let error = stream == OutputStream::Stderr;
             let pair = PyTuple::new(py, [to_python(py, &error)?, PyBytes::new(py, &bytes).into_any().unbind()])?;
@@ -133,25 +132,25 @@ impl Attached {
     fn write(&self, bytes: &[u8]) -> PyResult<Call> {
         let (parts, bytes) = (Arc::clone(self.parts.get()?), bytes.to_vec());
         let work = async move { parts.input.lock().await.write(&bytes).await };
-        self.driver.call(work, |py, reads: bool| to_python(py, &reads))
+        self.calls.call(work, |py, reads: bool| to_python(py, &reads))
     }
 
     /// Ends its standard input.
     fn close_input(&self) -> PyResult<Call> {
         let parts = Arc::clone(self.parts.get()?);
-        self.driver.done(async move { parts.input.lock().await.close().await })
+        self.calls.done(async move { parts.input.lock().await.close().await })
     }
 
     /// Its terminal has another size.
     fn resize(&self, columns: u16, rows: u16) -> PyResult<Call> {
         let parts = Arc::clone(self.parts.get()?);
-        self.driver.done(async move { parts.control.resize(size((columns, rows))).await })
+        self.calls.done(async move { parts.control.resize(size((columns, rows))).await })
     }
 
     /// Its exit code, once it has closed its streams.
     fn exit_code(&self, within: f64) -> PyResult<Call> {
         let (parts, within) = (Arc::clone(self.parts.get()?), crate::convert::seconds(within)?);
         let work = async move { parts.control.exit_code(within).await };
-        self.driver.call(work, |py, code: i64| to_python(py, &code))
+        self.calls.call(work, |py, code: i64| to_python(py, &code))
     }
 }

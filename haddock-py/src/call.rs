@@ -1,5 +1,6 @@
-//! Something under way. A verb starts a future and answers with a [`Call`]; blocking code waits for it, async code is
-//! told by a callback. Dropped or cancelled, the future is dropped.
+//! Something under way. A verb answers with a [`Call`], which begins when it is started: blocking code then waits for it,
+//! async code is told by a callback. Dropped or cancelled, the future is dropped. One that can be *given up* is told so
+//! first, and has the time to undo what it has made.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -8,11 +9,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use haddock_core::{Error, ErrorKind};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use tokio_util::sync::CancellationToken;
 
+use crate::convert::seconds;
+use crate::error::Failure;
 use crate::home::Home;
 
 /// How long Ctrl-C may go unseen.
@@ -31,7 +36,18 @@ struct Slot {
     stage: Mutex<Stage>,
     ended: Condvar,
     cancel: CancellationToken,
+    /// Tells it that it is given up, if it can undo what it has made.
+    given_up: Option<CancellationToken>,
 }
+
+/// A time limit, and what for, in words.
+struct Limit {
+    after: Duration,
+    what: String,
+}
+
+/// Begins what a call does.
+type Begin = Box<dyn FnOnce(Option<Limit>) -> PyResult<()> + Send>;
 
 impl Slot {
     fn lock(&self) -> MutexGuard<'_, Stage> {
@@ -103,36 +119,67 @@ impl Drop for End {
     }
 }
 
-/// Something under way.
+/// Something that begins when it is started.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Call {
-    slot: Home<Arc<Slot>>,
+    inner: Home<Inner>,
+}
+
+struct Inner {
+    slot: Arc<Slot>,
+    begin: Mutex<Option<Begin>>,
 }
 
 impl Call {
-    /// Makes a call of a future, and what has to be run for it.
+    /// Makes a call of a future, and of what runs it. `given_up` is heard by the future, if it is.
     pub(crate) fn of<T: Send + 'static>(
-        future: impl Future<Output = PyResult<T>> + Send + 'static,
+        future: impl Future<Output = Result<T, Failure>> + Send + 'static,
+        given_up: Option<CancellationToken>,
         convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
-    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        run: impl FnOnce(BoxFuture<'static, ()>) -> PyResult<()> + Send + 'static,
+    ) -> Self {
         let cancel = CancellationToken::new();
         let stage = Mutex::new(Stage::Running { then: None });
-        let slot = Arc::new(Slot { stage, ended: Condvar::new(), cancel: cancel.clone() });
+        let (ended, given_up_by, cancelled) = (Condvar::new(), given_up.clone(), cancel.clone());
+        let slot = Arc::new(Slot { stage, ended, cancel, given_up });
         let end = End(Arc::clone(&slot));
-        let work = async move {
-            let outcome: Outcome = tokio::select! {
-                biased;
-                () = cancel.cancelled() => Box::new(|_| Err(PyRuntimeError::new_err("the call was cancelled"))),
-                ended = AssertUnwindSafe(future).catch_unwind() => match ended {
-                    Ok(Ok(value)) => Box::new(|py| convert(py, value)),
-                    Ok(Err(error)) => Box::new(|_| Err(error)),
-                    Err(panic) => Box::new(move |_| Err(PanicException::new_err(panic_message(&*panic)))),
-                },
+        let begin: Begin = Box::new(move |limit| {
+            let work = async move {
+                let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind());
+                // What is made of an error here must not need the interpreter: this thread is not to wait for it.
+                let outcome: Outcome = tokio::select! {
+                    biased;
+                    () = cancelled.cancelled() => Box::new(|_| Err(PyRuntimeError::new_err("the call was cancelled"))),
+                    late = late(limit) => {
+                        if let Some(given_up) = given_up_by {
+                            given_up.cancel();
+                            tokio::select! {
+                                () = cancelled.cancelled() => {}
+                                _ = &mut future => {}
+                            }
+                        }
+                        Box::new(|py| Err(Failure::Ours(late).raise(py)))
+                    }
+                    ended = &mut future => match ended {
+                        Ok(Ok(value)) => Box::new(|py| convert(py, value)),
+                        Ok(Err(failure)) => Box::new(|py| Err(failure.raise(py))),
+                        Err(panic) => Box::new(move |_| Err(PanicException::new_err(panic_message(&*panic)))),
+                    },
+                };
+                end.0.end(outcome);
             };
-            end.0.end(outcome);
-        };
-        (Self { slot: Home::new(slot) }, work)
+            run(Box::pin(work))
+        });
+        Self { inner: Home::new(Inner { slot, begin: Mutex::new(Some(begin)) }) }
     }
+}
+
+/// Waits until time is up, by the time of whoever runs it.
+async fn late(limit: Option<Limit>) -> Error {
+    let Some(Limit { after, what }) = limit else { return std::future::pending().await };
+    crate::driver::pause(after).await;
+    Error::new(ErrorKind::TimedOut, format!("`{what}` did not end within {} s", after.as_secs_f64()))
+        .with_hint("give it a longer `timeout`, or look what it waits for")
 }
 
 /// The text of a panic.
@@ -143,22 +190,38 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 #[pymethods]
 impl Call {
-    /// Waits for the end and answers with the result. A signal's handler that raises ends the call.
+    /// Begins. After that many seconds it ends with `timed_out`, which says `what` did not end. A second time: nothing.
+    fn start(&self, limit: Option<f64>, what: String) -> PyResult<()> {
+        let limit = limit.map(|limit| Ok::<_, PyErr>(Limit { after: seconds(limit)?, what })).transpose()?;
+        let begin = self.inner.get()?.begin.lock().unwrap_or_else(PoisonError::into_inner).take();
+        begin.map_or(Ok(()), |begin| begin(limit))
+    }
+
+    /// Waits for the end and answers with the result. A signal's handler that raises ends the call: one that can be
+    /// given up undoes what it has made, unless there is another signal meanwhile.
     #[pyo3(signature = () -> "typing.Any")]
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let slot = self.slot.get()?;
+        let slot = &self.inner.get()?.slot;
+        let mut interrupted = None;
         while !py.detach(|| slot.wait()) {
-            if let Err(interrupt) = py.check_signals() {
-                slot.cancel.cancel();
-                return Err(interrupt);
+            let Err(interrupt) = py.check_signals() else { continue };
+            match &slot.given_up {
+                Some(given_up) if interrupted.is_none() => {
+                    given_up.cancel();
+                    interrupted = Some(interrupt);
+                }
+                _ => {
+                    slot.cancel.cancel();
+                    return Err(interrupt);
+                }
             }
         }
-        self.result(py)
+        interrupted.map_or_else(|| self.result(py), Err)
     }
 
     /// Calls back, once, from whatever thread, when it has ended.
     fn then(&self, callback: Py<PyAny>) -> PyResult<()> {
-        let slot = self.slot.get()?;
+        let slot = &self.inner.get()?.slot;
         {
             let mut stage = slot.lock();
             if let Stage::Running { then } = &mut *stage {
@@ -170,9 +233,18 @@ impl Call {
         Ok(())
     }
 
+    /// Tells it to undo what it has made. Whether it can: else it is to be cancelled.
+    fn give_up(&self) -> PyResult<bool> {
+        let given_up = &self.inner.get()?.slot.given_up;
+        if let Some(given_up) = given_up {
+            given_up.cancel();
+        }
+        Ok(given_up.is_some())
+    }
+
     /// Drops what is under way.
     fn cancel(&self) -> PyResult<()> {
-        self.slot.get()?.cancel.cancel();
+        self.inner.get()?.slot.cancel.cancel();
         Ok(())
     }
 
@@ -180,7 +252,7 @@ impl Call {
     #[pyo3(signature = () -> "typing.Any")]
     fn result(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let taken = {
-            let mut stage = self.slot.get()?.lock();
+            let mut stage = self.inner.get()?.slot.lock();
             match *stage {
                 Stage::Ended(_) => std::mem::replace(&mut *stage, Stage::Taken),
                 Stage::Running { .. } | Stage::Taken => return Err(PyRuntimeError::new_err("there is no result")),
@@ -195,8 +267,8 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if let Ok(slot) = self.slot.get() {
-            slot.cancel.cancel();
+        if let Ok(inner) = self.inner.get() {
+            inner.slot.cancel.cancel();
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The compose file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use haddock_core::environment::compose::{
-    ComposeFile, Purpose, ResolveOptions, Resolved, Values, Variables, canonical,
+    ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical,
 };
+use haddock_core::environment::EnvironmentSpec;
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
@@ -19,6 +20,7 @@ pub(crate) struct Options {
     images: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
     env_files: Vec<PathBuf>,
+    profiles: BTreeSet<String>,
 }
 
 /// A compose file that was read and resolved.
@@ -46,6 +48,7 @@ fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Resul
         release_variables: options.variables.clone(),
         images: BTreeMap::new(),
         env_files: options.env_files.clone(),
+        profiles: options.profiles.clone(),
         purpose,
         ..ResolveOptions::default()
     };
@@ -105,15 +108,30 @@ fn retagged(
 pub(crate) fn plain(found: &Found) -> Value {
     let Found { file, resolved } = found;
     let spec = &resolved.spec;
-    let components: Vec<Value> = spec
-        .components
+    json!({
+        "service": resolved.name,
+        "file": file,
+        "components": components(spec, &resolved.reasons),
+        "notes": resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "settings": spec.settings,
+        "canonical": canonical(&resolved.name, spec, Values::Hidden),
+    })
+}
+
+/// The components of a file, and why each is versioned or shared, where that is known.
+pub(crate) fn components(spec: &EnvironmentSpec, reasons: &BTreeMap<ComponentName, Reason>) -> Vec<Value> {
+    let why = |name, versioned: bool| {
+        let known = reasons.get(name).map(ToString::to_string);
+        known.unwrap_or_else(|| if versioned { "a release brings its own" } else { "it runs once per service" }.to_owned())
+    };
+    spec.components
         .iter()
         .map(|(name, component)| {
             json!({
                 "name": name,
                 "image": component.image.to_string(),
                 "versioned": component.versioned,
-                "reason": resolved.reasons.get(name).map(ToString::to_string),
+                "reason": why(name, component.versioned),
                 "expose": component.expose,
                 "ports": component.ports,
                 "links": component.links.iter().map(|l| (l.alias.to_string(), &l.component)).collect::<BTreeMap<_, _>>(),
@@ -122,13 +140,5 @@ pub(crate) fn plain(found: &Found) -> Value {
                 "command": component.command,
             })
         })
-        .collect();
-    json!({
-        "service": resolved.name,
-        "file": file,
-        "components": components,
-        "notes": resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "settings": spec.settings,
-        "canonical": canonical(&resolved.name, spec, Values::Hidden),
-    })
+        .collect()
 }

@@ -77,8 +77,8 @@ impl Controller {
 
     fn ask(&self, service: &str, verb: Verb, by: String) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
-        let driver = house.driver.clone();
-        driver.done(async move { house.ask(&name, verb, &by).await })
+        let calls = house.calls();
+        calls.done(async move { house.ask(&name, verb, &by).await })
     }
 }
 
@@ -99,7 +99,7 @@ impl Controller {
         force: bool,
     ) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = {
             let house = Arc::clone(&house);
             async move {
@@ -111,19 +111,20 @@ impl Controller {
                     ..UpOptions::default()
                 };
                 let found = found.resolved;
+                house.require_locator(&found.name).await?;
                 // What was never there is brought up; what is there is changed by `up` alone.
                 house.controller().environments().up_shared(&found.spec, &asked, true).await?;
                 let release = house.release(&found.spec, &by, ReleaseOptions { commit, force }).await?;
                 Ok((release, found.name))
             }
         };
-        driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+        calls.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
     }
 
     /// Goes back to the version that was good before.
     fn rollback(&self, service: &str, by: String) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = {
             let house = Arc::clone(&house);
             async move {
@@ -132,7 +133,7 @@ impl Controller {
                 Ok((release, name))
             }
         };
-        driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+        calls.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
     }
 
     /// Takes over a server that runs already, with its sessions. Without a file the settings are the defaults.
@@ -150,8 +151,8 @@ impl Controller {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let address = crate::locator::address(address).raised()?;
         let idle = idle.map(seconds).transpose()?;
-        let driver = house.driver.clone();
-        driver.done(async move {
+        let calls = house.calls();
+        calls.done(async move {
             let mut settings = match files {
                 Some(files) => {
                     compose::resolve(Some(&files), &options, Purpose::Release)?.resolved.spec.service()?.clone()
@@ -170,8 +171,8 @@ impl Controller {
     /// Rebuilds what a lost journal knew of a service, from the labels of its containers and the locator's table.
     fn recover(&self, service: &str, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
-        let driver = house.driver.clone();
-        driver.done(async move {
+        let calls = house.calls();
+        calls.done(async move {
             let spec = match files {
                 Some(files) => Some(compose::resolve(Some(&files), &options, Purpose::Release)?.resolved.spec),
                 None => None,
@@ -203,54 +204,54 @@ impl Controller {
     /// The service at one glance, as plain data.
     fn status(&self, service: &str) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let service = house.service(&name);
             let (status, acting) = (service.status().await?, service.acting().await?);
             Ok(status.map(|status| json!({ "summary": status.summary(), "acting": acting })))
         };
-        driver.call(work, |py, status| to_python(py, &status))
+        calls.call(work, |py, status| to_python(py, &status))
     }
 
     /// The services of the journal.
     fn services(&self) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
-        driver.call(async move { house.services().await }, |py, services| to_python(py, &services))
+        let calls = house.calls();
+        calls.call(async move { house.services().await }, |py, services| to_python(py, &services))
     }
 
     /// Events, told, as plain data.
     fn history(&self, service: &str, since: u64, limit: Option<usize>) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move { house.history(&name, since, limit.unwrap_or(usize::MAX)).await };
-        driver.call(work, |py, told| to_python(py, &told))
+        calls.call(work, |py, told| to_python(py, &told))
     }
 
     /// The resolved compose file, as plain data.
     fn resolve(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
-        let driver = self.house()?.driver.clone();
+        let calls = self.house()?.calls();
         let work = async move { compose::resolve(files.as_deref(), &options, Purpose::Release) };
-        driver.call(work, |py, found| to_python(py, &compose::plain(&found)))
+        calls.call(work, |py, found| to_python(py, &compose::plain(&found)))
     }
 
     /// What a release would do, as plain data.
     fn plan(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let found = compose::resolve(files.as_deref(), &options, Purpose::Release)?;
             let service = house.service(&found.resolved.name);
             let steps = service.plan(&found.resolved.spec).await?;
             Ok(json!({ "environment": compose::plain(&found), "steps": steps }))
         };
-        driver.call(work, |py, plan| to_python(py, &plan))
+        calls.call(work, |py, plan| to_python(py, &plan))
     }
 
     /// Acts for every service of the journal, or for these, until it is cancelled.
     fn serve(&self, services: Option<Vec<String>>) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let services: Option<Vec<ServiceName>> = services
             .map(|names| names.into_iter().map(ServiceName::new).collect::<Result<_>>())
             .transpose()
@@ -265,13 +266,18 @@ impl Controller {
             let _stop = stop.drop_guard();
             tokio::spawn(serving).await.unwrap_or(Ok(()))
         };
-        driver.done(work)
+        calls.done(work)
+    }
+
+    /// What is fine, and what is wrong with the fix; as plain data.
+    fn check(&self) -> PyResult<Call> {
+        let house = self.house()?;
+        house.calls().call(async move { Ok(house.check().await) }, |py, findings| to_python(py, &findings))
     }
 
     /// Ends what this controller does; another may go on with it.
     fn close(&self) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
-        driver.done(async move { house.close().await })
+        Ok(house.driver.clone().done(async move { house.close().await }))
     }
 }

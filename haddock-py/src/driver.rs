@@ -3,14 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use haddock_core::testing::VirtualTime as CoreTime;
 use haddock_core::{Clock, Error, ErrorKind, Result, SystemClock, Timestamp};
 use pyo3::prelude::*;
 use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
 
 use crate::call::{Call, let_callbacks_end};
 use crate::convert::none;
-use crate::error::{Raised, raise};
+use crate::error::{Failure, Raised, raise};
 use crate::home::Home;
 
 /// The process's runtime, and the process: a child after a fork makes its own.
@@ -99,42 +101,47 @@ impl Driver {
         matches!(self, Self::Virtual(_))
     }
 
-    /// Starts a call that answers with what `convert` makes of its result.
+    /// A call that answers with what `convert` makes of its result.
     pub(crate) fn call<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T>> + Send + 'static,
         convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
-    ) -> PyResult<Call> {
-        self.start(async { future.await.raised() }, convert)
+    ) -> Call {
+        self.start(async { future.await.map_err(Failure::from) }, None, convert)
     }
 
-    /// Starts a call that answers with nothing.
-    pub(crate) fn done(&self, future: impl Future<Output = Result<()>> + Send + 'static) -> PyResult<Call> {
+    /// A call that answers with nothing.
+    pub(crate) fn done(&self, future: impl Future<Output = Result<()>> + Send + 'static) -> Call {
         self.call(future, |py, ()| Ok(none(py)))
     }
 
-    /// Starts a call that answers with nothing, and may raise what is no error of ours.
-    pub(crate) fn raising(&self, future: impl Future<Output = PyResult<()>> + Send + 'static) -> PyResult<Call> {
-        self.start(future, |py, ()| Ok(none(py)))
+    /// A call that answers with nothing, and may raise what is no error of ours.
+    pub(crate) fn raising(&self, future: impl Future<Output = PyResult<()>> + Send + 'static) -> Call {
+        self.start(async { future.await.map_err(Failure::from) }, None, |py, ()| Ok(none(py)))
     }
 
-    fn start<T: Send + 'static>(
+    /// A call of a future that hears of it when it is given up, if it does.
+    pub(crate) fn start<T: Send + 'static>(
         &self,
-        future: impl Future<Output = PyResult<T>> + Send + 'static,
+        future: impl Future<Output = Result<T, Failure>> + Send + 'static,
+        given_up: Option<CancellationToken>,
         convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
-    ) -> PyResult<Call> {
-        let (call, work) = Call::of(future, convert);
+    ) -> Call {
+        let driver = self.clone();
+        Call::of(future, given_up, convert, move |work| driver.run(work))
+    }
+
+    fn run(self, work: BoxFuture<'static, ()>) -> PyResult<()> {
         match self {
             Self::Real => drop(runtime()?.spawn(work)),
             Self::Virtual(time) => {
-                let time = Arc::clone(time);
                 let thread = std::thread::Builder::new().name("haddock-virtual".to_owned());
                 thread
                     .spawn(move || time.get().block_on(work))
                     .map_err(|error| raise(&Error::new(ErrorKind::Io, format!("cannot start a thread: {error}"))))?;
             }
         }
-        Ok(call)
+        Ok(())
     }
 }
 
@@ -161,10 +168,10 @@ impl VirtualTime {
     fn advance(&self, seconds: f64) -> PyResult<Call> {
         let driver = Driver::of(Some(self))?;
         let duration = crate::convert::seconds(seconds)?;
-        driver.done(async move {
+        Ok(driver.done(async move {
             pause(duration).await;
             Ok(())
-        })
+        }))
     }
 }
 

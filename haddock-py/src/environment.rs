@@ -1,5 +1,6 @@
 //! Environments by name.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +16,7 @@ use haddock_core::environment::{Difference, EnvironmentSpec, Target};
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName, VersionId};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::attach::{self, Command, Place};
 use crate::call::Call;
@@ -94,7 +96,9 @@ impl Environments {
     /// Brings an environment up; its name, what was or would be done, and how it is then.
     fn up(&self, which: Which, how: How) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
+        let given_up = CancellationToken::new();
+        let stop = given_up.clone();
         let work = async move {
             let mut file_options = which.options.clone();
             let purpose = if how.shared { Purpose::Release } else { Purpose::Environment };
@@ -117,43 +121,63 @@ impl Environments {
                 }
                 None => shared(&found.resolved.spec)?,
             };
-            bring_up(&house, &name, &spec, &options, how.dry_run, &notes).await
+            bring_up(&house, &name, &spec, &options, how.dry_run, &notes, stop).await
         };
-        driver.call(work, |py, up: Value| to_python(py, &up))
+        calls.undoing(given_up, work, |py, up: Value| to_python(py, &up))
     }
 
     /// Takes an environment down; whether there was one.
     fn down(&self, which: Which, volumes: bool) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let name = which.name()?;
             let there = house.controller().down(&name, volumes).await?;
             Ok(json!({ "name": name, "was_there": there }))
         };
-        driver.call(work, |py, down: Value| to_python(py, &down))
+        calls.call(work, |py, down: Value| to_python(py, &down))
+    }
+
+    /// What taking an environment down would do.
+    fn plan_down(&self, which: Which, volumes: bool) -> PyResult<Call> {
+        let house = self.house()?;
+        let calls = house.calls();
+        let work = async move {
+            let name = which.name()?;
+            let components = match house.controller().environments().get(&name).await {
+                Ok(environment) => environment.components.into_keys().collect(),
+                Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+                Err(error) => return Err(error),
+            };
+            let remove =
+                |component| json!({ "component": component, "change": "remove", "cause": "the environment goes" });
+            let steps: Vec<Value> = components.into_iter().map(remove).collect();
+            let kept = if volumes { "its volumes go with it, and what is in them" } else { "its volumes stay" };
+            Ok(json!({ "name": name, "steps": steps, "notes": [kept] }))
+        };
+        calls.call(work, |py, plan: Value| to_python(py, &plan))
     }
 
     /// The environment as it is.
     fn get(&self, which: Which) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let environment = house.controller().environments().get(&which.name()?).await?;
             Ok(plain(&environment))
         };
-        driver.call(work, |py, environment: Value| to_python(py, &environment))
+        calls.call(work, |py, environment: Value| to_python(py, &environment))
     }
 
     /// All environments of the journal.
     fn list(&self) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let all = house.controller().environments().list().await?;
             Ok(Value::from(all.iter().map(plain).collect::<Vec<_>>()))
         };
-        driver.call(work, |py, all: Value| to_python(py, &all))
+        calls.call(work, |py, all: Value| to_python(py, &all))
     }
 
     /// Starts a command within a container; its streams.
@@ -168,7 +192,7 @@ impl Environments {
             stop_after: stop_after.map(crate::convert::seconds).transpose()?,
             remove_after: remove_after.map(crate::convert::seconds).transpose()?,
         };
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let pruned = house.controller().prune(&policy, dry_run).await?;
             let plain = |it: Pruned| {
@@ -178,26 +202,26 @@ impl Environments {
             };
             Ok(pruned.into_iter().map(plain).collect::<Vec<_>>())
         };
-        driver.call(work, |py, pruned: Vec<Value>| to_python(py, &pruned))
+        calls.call(work, |py, pruned: Vec<Value>| to_python(py, &pruned))
     }
 
     /// Keeps an environment for that many seconds, whether or not anybody uses it.
     fn keep(&self, which: Which, time: f64) -> PyResult<Call> {
         let (house, time) = (self.house()?, crate::convert::seconds(time)?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let name = which.name()?;
             house.controller().environments().keep(&name, time).await?;
             Ok(json!({ "name": name }))
         };
-        driver.call(work, |py, kept: Value| to_python(py, &kept))
+        calls.call(work, |py, kept: Value| to_python(py, &kept))
     }
 
     /// Lets what uses a component use something else in its place.
     fn link(&self, which: Which, component: &str, target: Option<&str>, live: bool, dry_run: bool) -> PyResult<Call> {
         let (house, component) = (self.house()?, ComponentName::new(component).raised()?);
         let target: Option<Target> = target.map(str::parse).transpose().raised()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let (name, controller) = (which.name()?, house.controller());
             if dry_run {
@@ -208,18 +232,19 @@ impl Environments {
             let Switched { plan, users, verified } = controller.link(&name, &component, target, how).await?;
             Ok(json!({ "name": name, "steps": plan_json(&plan), "users": users, "verified": verified }))
         };
-        driver.call(work, |py, switched: Value| to_python(py, &switched))
+        calls.call(work, |py, switched: Value| to_python(py, &switched))
     }
 
     /// Releases what runs in an environment, as it is in production.
     fn promote(&self, which: Which, service: Option<String>, by: String, force: bool) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = {
             let house = Arc::clone(&house);
             async move {
                 let name = which.name()?;
                 let (tried_out, service) = find(&house, &name, service).await?;
+                house.require_locator(&service).await?;
                 let asked = UpOptions {
                     by: by.clone(),
                     commit: tried_out.commit.clone(),
@@ -234,26 +259,30 @@ impl Environments {
                 Ok((release, service))
             }
         };
-        driver.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+        calls.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
     }
 
     /// What a promotion would do, step by step.
     fn plan_promote(&self, which: Which, service: Option<String>) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let (tried_out, service) = find(&house, &which.name()?, service).await?;
             tried_out.spec.check_side_by_side()?;
             let steps = house.service(&service).plan(&tried_out.spec).await?;
-            Ok(json!({ "service": service, "steps": steps }))
+            let components = compose::components(&tried_out.spec, &BTreeMap::new());
+            let environment = json!({ "service": service, "components": components, "notes": [] });
+            Ok(json!({ "environment": environment, "steps": steps }))
         };
-        driver.call(work, |py, plan: Value| to_python(py, &plan))
+        calls.call(work, |py, plan: Value| to_python(py, &plan))
     }
 
     /// Brings an environment up that is like a version of a service.
     fn up_like(&self, which: Which, how: How, service: &str, version: Option<u64>) -> PyResult<Call> {
         let (house, service) = (self.house()?, ServiceName::new(service).raised()?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
+        let given_up = CancellationToken::new();
+        let stop = given_up.clone();
         let work = async move {
             let like = house.service(&service).like(version.map(VersionId)).await?;
             let name = match &which.name {
@@ -261,37 +290,37 @@ impl Environments {
                 None => EnvironmentName::of_branch(&service, Some("like")),
             };
             let options = UpOptions { images: like.images, commit: like.commit, file: like.file, ..how.options()? };
-            bring_up(&house, &name, &like.spec, &options, how.dry_run, &[]).await
+            bring_up(&house, &name, &like.spec, &options, how.dry_run, &[], stop).await
         };
-        driver.call(work, |py, up: Value| to_python(py, &up))
+        calls.undoing(given_up, work, |py, up: Value| to_python(py, &up))
     }
 
     /// How what runs differs from what the file says.
     fn diff(&self, which: Which) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move {
             let name = which.name()?;
             let found = compose::resolve_as(which.files.as_deref(), &which.options, Purpose::Environment, Some(&name))?;
             house.controller().environments().diff(&name, &found.resolved.spec).await
         };
-        driver.call(work, |py, found: Vec<Difference>| to_python(py, &found))
+        calls.call(work, |py, found: Vec<Difference>| to_python(py, &found))
     }
 
     /// What was done with environments of that name, oldest first.
     fn history(&self, which: Which) -> PyResult<Call> {
         let house = self.house()?;
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move { house.controller().environments().history(&which.name()?) };
-        driver.call(work, |py, all: Vec<EnvironmentEvent>| to_python(py, &all))
+        calls.call(work, |py, all: Vec<EnvironmentEvent>| to_python(py, &all))
     }
 
     /// Where the links of each component lead, by alias.
     fn links(&self, name: &str) -> PyResult<Call> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move { house.controller().environments().links(&name) };
-        driver.call(work, |py, links| to_python(py, &links))
+        calls.call(work, |py, links| to_python(py, &links))
     }
 
     /// A component's log as it grows.
@@ -311,9 +340,9 @@ impl Environments {
     /// The last lines of a component's log.
     fn logs(&self, name: &str, component: String, tail: usize) -> PyResult<Call> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
-        let driver = house.driver.clone();
+        let calls = house.calls();
         let work = async move { house.controller().environments().logs(&name, &component, tail).await };
-        driver.call(work, |py, lines: Vec<String>| to_python(py, &lines))
+        calls.call(work, |py, lines: Vec<String>| to_python(py, &lines))
     }
 }
 
@@ -325,13 +354,18 @@ async fn bring_up(
     options: &UpOptions,
     dry_run: bool,
     notes: &[String],
+    stop: CancellationToken,
 ) -> Result<Value> {
     let environments = house.controller().environments();
     if dry_run {
         let plan = environments.plan(name, spec, options).await?;
         return Ok(json!({ "name": name, "steps": plan_json(&plan), "notes": notes }));
     }
-    let up = environments.up(name, spec, options).await?;
+    let given_up = async {
+        stop.cancelled().await;
+        Error::new(ErrorKind::TimedOut, format!("`up` of environment `{name}` was given up before it was ready"))
+    };
+    let up = environments.up_unless(name, spec, options, given_up).await?;
     Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
 }
 
@@ -395,7 +429,7 @@ impl LogLines {
     fn next(&self) -> PyResult<Call> {
         let lines = Arc::clone(self.lines.get()?);
         let work = async move { lines.lock().await.next().await };
-        self.house.get()?.driver.call(work, |py, line: Option<String>| to_python(py, &line))
+        self.house.get()?.calls().call(work, |py, line: Option<String>| to_python(py, &line))
     }
 }
 

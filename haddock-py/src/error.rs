@@ -27,6 +27,40 @@ pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'
     base(py)?.call_method1("_from_dict", (to_python(py, error)?,))
 }
 
+/// Why a call failed. It becomes an exception where somebody asks for the result, who has the interpreter already.
+pub(crate) enum Failure {
+    /// An error of the library's.
+    Ours(Error),
+    /// An exception of another kind.
+    Raised(PyErr),
+    /// The controller was closed.
+    Closed,
+}
+
+impl Failure {
+    /// As an exception.
+    pub(crate) fn raise(self, py: Python<'_>) -> PyErr {
+        let raised = match self {
+            Self::Ours(error) => exception(py, &error),
+            Self::Raised(raised) => return raised,
+            Self::Closed => base(py).and_then(|base| base.call_method0("_closed")),
+        };
+        raised.map_or_else(|failed| failed, PyErr::from_value)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Ours(error)
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(raised: PyErr) -> Self {
+        Self::Raised(raised)
+    }
+}
+
 /// Results whose errors are raised.
 pub(crate) trait Raised<T> {
     fn raised(self) -> PyResult<T>;

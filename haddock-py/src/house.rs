@@ -8,6 +8,7 @@ use std::time::Duration;
 use haddock_core::controller::{
     Acting, Controller as CoreController, FoundJournal, RecoverOptions, ReleaseOptions, Service, find_journals,
 };
+use haddock_core::container::Selector;
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::journal::Journal;
@@ -16,11 +17,21 @@ use haddock_core::journal::sqlite::SqliteJournal;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Story, Telling, Verb};
 use haddock_core::{Error, ErrorKind, JournalId, Result, ServiceName};
+use pyo3::prelude::*;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
-use crate::driver::Driver;
+use crate::call::Call;
+use crate::convert::none;
+use crate::driver::{Driver, pause};
+use crate::error::Failure;
 use crate::runtime::Inner as Runtime;
 
+/// A gateway that is being replaced, or that `haddock serve` starts anew, is there again within that time.
+const GATEWAY_TRIES: u32 = 20;
+const GATEWAY_RETRY: Duration = Duration::from_millis(100);
+const GATEWAY_HINT: &str = "start one with `haddock serve`, or name another with `gateway`, `--gateway` or HADDOCK_GATEWAY";
 /// Events that are read at a time.
 const PAGE: usize = 256;
 /// In virtual time nothing else happens meanwhile, so there is no need to look often, nor to renew a lease.
@@ -87,12 +98,89 @@ pub(crate) struct House {
     parts: Parts,
     now: RwLock<Now>,
     acting: Mutex<BTreeMap<ServiceName, Acting>>,
+    closed: CancellationToken,
+}
+
+/// Makes calls of a controller: they end when it is closed.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    driver: Driver,
+    closed: CancellationToken,
+}
+
+impl Calls {
+    /// A call that answers with what `convert` makes of its result.
+    ///
+    /// # Errors
+    /// The controller was closed.
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+        convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> PyResult<Call> {
+        let closed = self.open()?;
+        let work = async move {
+            tokio::select! {
+                biased;
+                () = closed.cancelled_owned() => Err(Failure::Closed),
+                ended = future => ended.map_err(Failure::from),
+            }
+        };
+        Ok(self.driver.start(work, None, convert))
+    }
+
+    /// A call that answers with nothing.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub(crate) fn done(&self, future: impl Future<Output = Result<()>> + Send + 'static) -> PyResult<Call> {
+        self.call(future, |py, ()| Ok(none(py)))
+    }
+
+    /// A call of a future that undoes what it has made when the token is cancelled, and then ends.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub(crate) fn undoing<T: Send + 'static>(
+        &self,
+        given_up: CancellationToken,
+        future: impl Future<Output = Result<T>> + Send + 'static,
+        convert: impl FnOnce(Python<'_>, T) -> PyResult<Py<PyAny>> + Send + 'static,
+    ) -> PyResult<Call> {
+        let (closed, stop) = (self.open()?, given_up.clone());
+        let work = async move {
+            let mut future = std::pin::pin!(future);
+            tokio::select! {
+                biased;
+                () = closed.cancelled_owned() => {
+                    stop.cancel();
+                    let _ = future.await;
+                    Err(Failure::Closed)
+                }
+                ended = &mut future => ended.map_err(Failure::from),
+            }
+        };
+        Ok(self.driver.start(work, Some(given_up), convert))
+    }
+
+    fn open(&self) -> PyResult<CancellationToken> {
+        if self.closed.is_cancelled() {
+            return Err(Python::attach(|py| Failure::Closed.raise(py)));
+        }
+        Ok(self.closed.clone())
+    }
 }
 
 impl House {
     pub(crate) fn new(parts: Parts) -> Result<Self> {
         let now = RwLock::new(parts.put_together(parts.open()?));
-        Ok(Self { driver: parts.driver.clone(), parts, now, acting: Mutex::default() })
+        let (driver, closed) = (parts.driver.clone(), CancellationToken::new());
+        Ok(Self { driver, parts, now, acting: Mutex::default(), closed })
+    }
+
+    /// Makes calls of it.
+    pub(crate) fn calls(&self) -> Calls {
+        Calls { driver: self.driver.clone(), closed: self.closed.clone() }
     }
 
     fn now(&self) -> Now {
@@ -129,6 +217,64 @@ impl House {
         self.service(name).ask(verb, by).await
     }
 
+    /// Waits a moment for the locator to answer: without one a release would start instances and wait for ever.
+    ///
+    /// # Errors
+    /// `LocatorUnavailable` if it does not.
+    pub(crate) async fn require_locator(&self, name: &ServiceName) -> Result<()> {
+        let mut tries = 1;
+        loop {
+            match self.parts.locator.observe(name).await {
+                Err(error) if error.kind() == ErrorKind::LocatorUnavailable && tries < GATEWAY_TRIES => {
+                    tries += 1;
+                    pause(GATEWAY_RETRY).await;
+                }
+                Err(error) if error.kind() == ErrorKind::LocatorUnavailable => {
+                    let message = format!("`{name}` cannot be released without its gateway: {}", error.message());
+                    return Err(Error::new(ErrorKind::LocatorUnavailable, message).with_hint(GATEWAY_HINT));
+                }
+                // Whatever else is wrong with it, the release will say.
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// What is fine, and what is wrong with the fix.
+    pub(crate) async fn check(&self) -> Vec<Value> {
+        let Now { journal, .. } = self.now();
+        let (runtime, locator) = (&self.parts.runtime.runtime, &self.parts.locator);
+        let finding = |name: &str, what: String, found: Result<String>, fix: &str| match found {
+            Ok(says) => json!({ "name": name, "state": "ok", "says": format!("{what}: {says}"), "fix": null }),
+            Err(error) => {
+                let fix = error.hint().unwrap_or(fix);
+                json!({ "name": name, "state": "problem", "says": format!("{what}: {}", error.message()), "fix": fix })
+            }
+        };
+        let services = journal.services().await;
+        let asked = services.as_ref().ok().and_then(|names| names.first().cloned());
+        let asked = asked.or_else(|| ServiceName::new("check").ok());
+        let containers = runtime.list(&Selector::journal(journal.id())).await;
+        let report = match asked {
+            Some(asked) => locator.observe(&asked).await.map(|_| "it answers".to_owned()),
+            None => Ok("it was not asked".to_owned()),
+        };
+        vec![
+            finding(
+                "engine",
+                runtime.to_string(),
+                containers.map(|all| format!("it answers, with {} containers of this journal", all.len())),
+                "start it, or name another",
+            ),
+            finding("gateway", locator.to_string(), report, GATEWAY_HINT),
+            finding(
+                "journal",
+                self.parts.journal.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
+                services.map(|names| format!("it can be read, with {} services", names.len())),
+                "look at its disk and its permissions",
+            ),
+        ]
+    }
+
     /// Asks for a release, or finds the one that was asked for before.
     pub(crate) async fn release(
         &self,
@@ -148,7 +294,13 @@ impl House {
         self.service(&name).adopt_with(adoption, by).await.map(|_| ())
     }
 
+    /// Ends what it does. It is of no use from then on.
     pub(crate) async fn close(&self) -> Result<()> {
+        self.closed.cancel();
+        self.stop_acting().await
+    }
+
+    async fn stop_acting(&self) -> Result<()> {
         let acting = std::mem::take(&mut *self.acting.lock().await);
         let mut result = Ok(());
         for (_, acting) in acting {
@@ -205,7 +357,7 @@ impl House {
                     .with_hint("remove the instances that are not to be recovered"));
             }
         };
-        self.close().await?;
+        self.stop_acting().await?;
         let journal: Arc<dyn Journal> = match &self.parts.journal {
             Some(path) => {
                 remove_empty(path)?;

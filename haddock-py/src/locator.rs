@@ -52,7 +52,7 @@ impl Locator {
     fn shutdown(&self, grace: f64) -> PyResult<Call> {
         let grace = seconds(grace)?;
         let gateway = self.inner.get()?.gateway.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Driver::Real.call(
+        Ok(Driver::Real.call(
             async move {
                 if let Some(gateway) = gateway {
                     gateway.shutdown(grace).await;
@@ -60,7 +60,7 @@ impl Locator {
                 Ok(())
             },
             |py, ()| Ok(none(py)),
-        )
+        ))
     }
 }
 
@@ -122,14 +122,14 @@ pub(crate) fn gateway(
     if let Some(sessions) = sessions {
         builder = builder.limits(Limits { sessions, ..Limits::default() });
     }
-    Driver::Real.call(builder.start(), |py, gateway| {
+    Ok(Driver::Real.call(builder.start(), |py, gateway| {
         let inner = Inner {
             locator: gateway.locator(),
             addresses: Some((gateway.local_addr(), gateway.admin_addr())),
             gateway: Mutex::new(Some(gateway)),
         };
         Ok(Py::new(py, Locator { inner: Home::new(inner) })?.into_any())
-    })
+    }))
 }
 
 /// The gateway whose admin API is at this address.

@@ -76,7 +76,12 @@ impl Release {
     fn status(&self) -> PyResult<Call> {
         let inner = self.inner.get()?;
         let release = Arc::clone(&inner.release);
-        inner.house.driver.call(async move { release.summary().await }, |py, summary| to_python(py, &summary))
+        inner.house.calls().call(async move { release.summary().await }, |py, summary| to_python(py, &summary))
+    }
+
+    /// The seconds of the clock by which it goes.
+    fn now(&self) -> PyResult<f64> {
+        Ok(Duration::from_millis(self.inner.get()?.house.driver.clock().now().as_millis()).as_secs_f64())
     }
 
     /// Its events until it is `settled` or `gone`, or for ever.
@@ -98,7 +103,7 @@ impl Release {
                 Some(limit) => tokio::time::timeout(limit, follower.end()).await.map_or(Ok(None), |end| end.map(Some)),
             }
         };
-        inner.house.driver.call(work, |py, end| to_python(py, &end))
+        inner.house.calls().call(work, |py, end| to_python(py, &end))
     }
 
     /// Asks for something while the release goes on: pause, resume, advance, abort.
@@ -112,7 +117,7 @@ impl Release {
             other => return Err(PyValueError::new_err(format!("there is no verb {other:?}"))),
         };
         let (house, service) = (Arc::clone(&inner.house), inner.service.clone());
-        inner.house.driver.done(async move { house.ask(&service, verb, &by).await })
+        inner.house.calls().done(async move { house.ask(&service, verb, &by).await })
     }
 }
 
@@ -223,6 +228,6 @@ impl Following {
     fn next(&self) -> PyResult<Call> {
         let follower = Arc::clone(self.follower.get()?);
         let work = async move { follower.lock().await.page().await };
-        self.house.get()?.driver.call(work, |py, page| to_python(py, &page))
+        self.house.get()?.calls().call(work, |py, page| to_python(py, &page))
     }
 }

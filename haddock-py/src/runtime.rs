@@ -71,9 +71,9 @@ pub(crate) fn docker(
     address_pool: Option<&str>,
 ) -> PyResult<Call> {
     let builder = builder(host, context, reach, address_pool).raised()?;
-    Driver::Real.call(async move { builder.connect().await }, |py, runtime| {
+    Ok(Driver::Real.call(async move { builder.connect().await }, |py, runtime| {
         Ok(Py::new(py, Runtime::new(Arc::new(runtime), None))?.into_any())
-    })
+    }))
 }
 
 /// What a Docker Engine is, and how its containers are reached.
@@ -86,7 +86,7 @@ pub(crate) fn docker_report(
     address_pool: Option<&str>,
 ) -> PyResult<Call> {
     let builder = builder(host, context, reach, address_pool).raised()?;
-    Driver::Real.call(async move { builder.connect().await?.report().await }, |py, report| {
+    Ok(Driver::Real.call(async move { builder.connect().await?.report().await }, |py, report| {
         let told = json!({
             "address": report.address,
             "source": report.source.to_string(),
@@ -100,7 +100,7 @@ pub(crate) fn docker_report(
             "in_the_way": report.in_the_way,
         });
         to_python(py, &told)
-    })
+    }))
 }
 
 /// Opens a directory of child processes.

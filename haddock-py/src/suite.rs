@@ -52,7 +52,7 @@ impl Stage {
 }
 
 /// Runs a case. A broken promise is an `AssertionError`.
-fn run(case: impl Future<Output = ()> + Send + 'static) -> PyResult<Call> {
+fn run(case: impl Future<Output = ()> + Send + 'static) -> Call {
     Driver::Real.raising(async move {
         let outcome = AssertUnwindSafe(case).catch_unwind().await;
         outcome.map_err(|panic| PyAssertionError::new_err(panic_message(&*panic)))
@@ -151,7 +151,7 @@ pub(crate) fn runtime_case(
         images: [image(serving)?, image(exiting)?, image(stubborn)?, image(missing)?],
         connects,
     };
-    run(async move { run_runtime_case(name, &harness).await })
+    Ok(run(async move { run_runtime_case(name, &harness).await }))
 }
 
 struct LocatorStage {
@@ -277,5 +277,5 @@ pub(crate) fn locator_case(case: &str, harness: Py<PyAny>, service: &str, idle: 
         idle: crate::convert::seconds(idle)?,
         late: crate::convert::seconds(late)?,
     };
-    run(run_locator_case(name, harness))
+    Ok(run(run_locator_case(name, harness)))
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import signal
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,6 @@ class Sync:
     """Verbs that block."""
 
     def __call__(self, of: Any, verb: str, *given: Any, **named: Any) -> Any:
-        if isinstance(inspect.getattr_static(type(of), verb), property):
-            return getattr(of, verb)
         return getattr(of, verb)(*given, **named)
 
     def events(self, release: Any, **named: Any) -> list[Any]:
@@ -56,6 +53,12 @@ class Async:
 def do(request: pytest.FixtureRequest) -> Any:
     """Carries out a verb: `do(controller, "release", file, tag="v1")`."""
     return request.param
+
+
+@pytest.fixture
+def sim(haddock_sim: Any) -> Any:
+    """The plugin's fixture, for short."""
+    return haddock_sim
 
 
 @pytest.fixture

@@ -98,8 +98,8 @@ class Broken(toy.ToyRuntime):
 @pytest.mark.parametrize(
     ("raises", "kind", "text"),
     [
-        (ValueError("there is no tiger here"), haddock.RuntimeRefused, "`ValueError`: there is no tiger here"),
-        (haddock.NameTaken("the name is taken", hint="take another"), haddock.NameTaken, "the name is taken"),
+        (ValueError("there is no tiger here"), haddock.RuntimeRefusedError, "`ValueError`: there is no tiger here"),
+        (haddock.NameTakenError("the name is taken", hint="take another"), haddock.NameTakenError, "the name is taken"),
     ],
 )
 def test_what_a_runtime_raises_is_what_aborts(
@@ -109,7 +109,7 @@ def test_what_a_runtime_raises_is_what_aborts(
     runtime = Broken(world.time.now)
     runtime.raises = raises
     with world.another_controller(runtime=runtime) as controller:
-        with pytest.raises(haddock.ReleaseAborted) as aborted:
+        with pytest.raises(haddock.ReleaseAbortedError) as aborted:
             controller.release(compose, tag="v1").wait()
     assert type(aborted.value.cause) is kind and text in str(aborted.value)
 
@@ -121,7 +121,7 @@ def test_a_runtime_that_answers_nonsense_is_refused(compose: Path) -> None:
 
     world = World()
     with world.another_controller(runtime=Odd(world.time.now)) as controller:
-        with pytest.raises(haddock.ReleaseAborted, match="is no plain data"):
+        with pytest.raises(haddock.ReleaseAbortedError, match="is no plain data"):
             controller.release(compose, tag="v1").wait()
 
 

@@ -45,9 +45,9 @@ def test_a_context_that_is_not_there_is_told_with_those_that_are(tmp_path: Path)
 
 
 def test_reach_and_pool_are_read_before_anybody_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(haddock.InvalidValue, match="sideways"):
+    with pytest.raises(haddock.InvalidValueError, match="sideways"):
         haddock.Docker(f"unix://{tmp_path}/no.sock", reach="sideways")
-    with pytest.raises(haddock.InvalidValue, match="10.0.0.0/33"):
+    with pytest.raises(haddock.InvalidValueError, match="10.0.0.0/33"):
         haddock.Docker(f"unix://{tmp_path}/no.sock", address_pool="10.0.0.0/33")
     found = engine_found(tmp_path, HADDOCK_REACH="sideways")
     assert "sideways" in found["says"]

@@ -62,7 +62,7 @@ def test_each_of_many_answers_across_all_its_links_with_its_own_name(site: Site)
         try:
             assert len({environment.name for environment in environments}) == MANY
             for environment in environments:
-                answer = call(environment.address("web", 8080), "/call", timeout=20)
+                answer = call(str(environment.address("web", 8080)), "/call", timeout=20)
                 assert list(answer["calls"]) == ["app"] and list(answer["calls"]["app"]["calls"]) == ["mq", "store"]
                 assert names(answer) == [environment.name] * 4
         finally:

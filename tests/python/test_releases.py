@@ -71,14 +71,14 @@ def test_a_candidate_that_dies_at_ten_percent(do: Any, world: World, compose: Pa
     world.image("shop:v2", 300, 3)
     second = release(do, world, compose, "v2")
     shares = []
-    with pytest.raises(haddock.ReleaseAborted) as aborted:
+    with pytest.raises(haddock.ReleaseAbortedError) as aborted:
         for event in second.events():
             shares.append(event.share)
     assert max(shares) == 0.1
-    assert isinstance(aborted.value.cause, haddock.ContainerExited)
+    assert isinstance(aborted.value.cause, haddock.ContainerExitedError)
     assert "code 3" in str(aborted.value)
     assert (aborted.value.version, aborted.value.release) == (2, second)
-    with pytest.raises(haddock.ReleaseAborted):
+    with pytest.raises(haddock.ReleaseAbortedError):
         do(second, "wait")
     status = do(world.controller, "status", "shop")
     assert (status.known_good, status.release) == (1, None)
@@ -96,7 +96,7 @@ def test_an_abort_in_every_phase(do: Any, world: World, compose: Path, phase: st
         if event.phase == phase:
             break
     do(second, "abort")
-    with pytest.raises(haddock.ReleaseAborted, match="asked for it"):
+    with pytest.raises(haddock.ReleaseAbortedError, match="asked for it"):
         do(second, "wait")
     do(world, "advance", "5m")
     status = do(world.controller, "status", "shop")
@@ -115,7 +115,7 @@ def test_an_abort_while_preparing(do: Any, compose: Path) -> None:
         next(event for event in second.events() if event.phase == "preparing")
         do(second, "abort")
         world.runtime.up()
-        with pytest.raises(haddock.ReleaseAborted):
+        with pytest.raises(haddock.ReleaseAbortedError):
             do(second, "wait")
         assert [it.version for it in do(world.controller, "status", "shop").instances] == [1]
 

@@ -28,7 +28,7 @@ from datetime import datetime, timezone
 
 class Silent(toy.ToyRuntime):
     def pull(self, image, refresh):
-        raise haddock.RegistryUnavailable("the registry does not answer")
+        raise haddock.RegistryUnavailableError("the registry does not answer")
 
 runtime = Silent(lambda: datetime.now(timezone.utc))
 controller = haddock.Controller(runtime=runtime, locator=toy.ToyLocator(runtime.clock))
@@ -129,12 +129,12 @@ def test_a_child_makes_its_own_and_is_told_so(sim: World, compose: Path) -> None
     def real() -> str:
         try:
             haddock.Docker("unix:///nowhere")
-        except haddock.RuntimeUnavailable:
+        except haddock.RuntimeUnavailableError:
             return "its own threads answered"
         return "somebody answered"
 
     assert real() == "its own threads answered", "the parent's threads run"
-    assert in_child(old).startswith("NotSupported: this object was made before a fork")
+    assert in_child(old).startswith("NotSupportedError: this object was made before a fork")
     assert in_child(new) == "version 1"
     assert in_child(real) == "its own threads answered"
     assert sim.controller.status("shop") is not None, "the parent's go on"
@@ -184,7 +184,7 @@ def test_a_loop_that_is_closed_early_is_no_harm(compose: Path, capfd: pytest.Cap
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     deadline = time.monotonic() + 30
-    while release.status.phase != "settled":
+    while release.status().phase != "settled":
         assert time.monotonic() < deadline
         world.advance("1m")
     del waiting

@@ -105,7 +105,7 @@ def test_pause_resume_and_advance(do: Any, shop: World, compose: Path) -> None:
 
 def test_what_makes_no_sense_is_refused(do: Any, shop: World) -> None:
     for verb in ["pause", "resume", "advance", "abort"]:
-        with pytest.raises(haddock.NothingToDo) as refused:
+        with pytest.raises(haddock.NothingToDoError) as refused:
             do(shop.controller, verb, "shop")
         assert refused.value.kind == "nothing_to_do" and not refused.value.retryable
 
@@ -123,7 +123,7 @@ def test_rollback_goes_back(do: Any, shop: World, compose: Path) -> None:
 
 def test_a_rollback_of_nothing_is_refused(do: Any, shop: World) -> None:
     back = do(shop.controller, "rollback", "shop")
-    with pytest.raises(haddock.NothingToDo):
+    with pytest.raises(haddock.NothingToDoError):
         do(back, "wait")
     assert do(back, "status").phase == "refused"
 
@@ -143,7 +143,7 @@ def test_a_newer_release_overtakes_one_that_waits(do: Any, shop: World, compose:
     third = do(shop.controller, "release", compose, tag="v3")
     assert do(third, "status").phase == "waiting"
     fourth = do(shop.controller, "release", compose, tag="v4")
-    with pytest.raises(haddock.ReleaseAborted, match="a newer release took its place"):
+    with pytest.raises(haddock.ReleaseAbortedError, match="a newer release took its place"):
         do(third, "wait")
     assert do(third, "status").phase == "skipped"
     do(fourth, "wait")
@@ -155,7 +155,7 @@ def test_waiting_has_a_limit_in_the_time_of_the_world(do: Any, shop: World, comp
     begun = shop.time.now()
     with pytest.raises(TimeoutError) as limit:
         do(second, "wait", timeout="5m")
-    assert isinstance(limit.value, haddock.TimedOut)
+    assert isinstance(limit.value, haddock.TimedOutError)
     assert shop.time.now() - begun == timedelta(minutes=5)
     for enough in [1800, timedelta(hours=1)]:
         assert do(second, "wait", timeout=enough).version == 2
@@ -185,7 +185,7 @@ def test_resolve_says_what_is_versioned_and_why(do: Any, sim: World, tmp_path: P
     assert next(it.image for it in given.components if it.name == "web") == "shop:v9"
     other = do(sim.controller, "resolve", path, tag="v1", images={"db": "other:2"})
     assert next(it for it in other.components if it.name == "db").versioned
-    with pytest.raises(haddock.NotFound):
+    with pytest.raises(haddock.NotFoundError):
         do(sim.controller, "resolve", path, tag="v1", images={"cache": ":v9"})
 
 
@@ -212,7 +212,7 @@ def test_a_service_that_was_never_released_is_nothing(do: Any, sim: World) -> No
     assert do(sim.controller, "status", "nothing") is None
     assert do(sim.controller, "services") == []
     assert do(sim.controller, "history", "nothing") == []
-    with pytest.raises(haddock.InvalidName):
+    with pytest.raises(haddock.InvalidNameError):
         do(sim.controller, "status", "No Name")
 
 
@@ -309,7 +309,7 @@ def test_virtual_time_passes_only_while_something_waits(do: Any, sim: World) -> 
     assert sim.time.now() == before == datetime(2030, 1, 1, tzinfo=timezone.utc)
     do(sim, "advance", "8h30m")
     assert sim.time.now() - before == timedelta(hours=8, minutes=30)
-    with pytest.raises(haddock.InvalidValue):
+    with pytest.raises(haddock.InvalidValueError):
         do(sim, "advance", "8 hours")
 
 
@@ -334,11 +334,11 @@ def test_a_server_is_adopted_and_drained(do: Any, compose: Path, tmp_path: Path)
         assert (instance.external, instance.address, status.known_good) == (True, address, 1)
         kinds = {event.kind: event for event in do(controller, "history", "shop")}
         assert kinds["external_adopted"].message == f"the server at `{address}` is being adopted as version 1"
-        with pytest.raises(haddock.NothingToDo):
+        with pytest.raises(haddock.NothingToDoError):
             do(controller, "adopt", "shop", address)
-        with pytest.raises(haddock.InvalidValue, match="is not an address"):
+        with pytest.raises(haddock.InvalidValueError, match="is not an address"):
             do(controller, "adopt", "shop", "nowhere")
-        with pytest.raises(haddock.InvalidName, match="describes service `shop`, not `other`"):
+        with pytest.raises(haddock.InvalidNameError, match="describes service `shop`, not `other`"):
             do(controller, "adopt", "other", address, file=compose)
 
 
@@ -349,13 +349,13 @@ def test_a_lost_journal_is_recovered(do: Any, sim: World, compose: Path, tmp_pat
         do(do(first, "release", compose, tag="v1"), "wait")
     person = sim.open_session("shop")
     with sim.another_controller(journal=tmp_path / "two" / "journal.db") as second:
-        with pytest.raises(haddock.NotFound):
+        with pytest.raises(haddock.NotFoundError):
             do(second, "recover", "other")
-        with pytest.raises(haddock.NotFound, match="specification"):
+        with pytest.raises(haddock.NotFoundError, match="specification"):
             do(second, "recover", "shop")
         status = do(second, "recover", "shop", file=compose, tag="v1")
         assert [it.instance for it in status.instances] == [person.instance]
-        with pytest.raises(haddock.NothingToDo):
+        with pytest.raises(haddock.NothingToDoError):
             do(second, "recover", "shop")
         do(do(second, "release", compose, tag="v2"), "wait", "gone")
         assert do(second, "history", "shop")[0].message == "the journal was lost; 1 instance found again"

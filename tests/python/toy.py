@@ -45,7 +45,7 @@ class ToyRuntime(haddock.ContainerRuntime):
 
     def pull(self, image: str, refresh: bool) -> str:
         if "missing" in image:
-            raise haddock.ImageMissing(f"image `{image}` is nowhere")
+            raise haddock.ImageMissingError(f"image `{image}` is nowhere")
         return f"sha256:{image}"
 
     def create(self, spec: ContainerSpec) -> str:
@@ -53,10 +53,10 @@ class ToyRuntime(haddock.ContainerRuntime):
             for container in self.made.values():
                 if container.name == spec.name:
                     if not carries(container.labels, spec.labels):
-                        raise haddock.NameTaken(f"the name `{spec.name}` is taken")
+                        raise haddock.NameTakenError(f"the name `{spec.name}` is taken")
                     return container.id
             if not spec.image.startswith("sha256:"):
-                raise haddock.ImageMissing(f"image `{spec.image}` is not here")
+                raise haddock.ImageMissingError(f"image `{spec.image}` is not here")
             id = f"toy{next(self.numbers):09}"
             self.images[id] = spec.image.removeprefix("sha256:")
             self.made[id] = Container(id=id, name=spec.name, labels=dict(spec.labels))
@@ -70,7 +70,7 @@ class ToyRuntime(haddock.ContainerRuntime):
         try:
             return self.made[container]
         except KeyError:
-            raise haddock.NotFound(f"container `{container}` does not exist") from None
+            raise haddock.NotFoundError(f"container `{container}` does not exist") from None
 
     def start(self, container: str) -> None:
         with self.lock:
@@ -123,7 +123,7 @@ class ToyRuntime(haddock.ContainerRuntime):
         with self.lock:
             network = self.known.setdefault(name, Network(id=name, name=name, labels=dict(labels)))
             if not carries(network.labels, labels):
-                raise haddock.NameTaken(f"the network `{name}` is another's")
+                raise haddock.NameTakenError(f"the network `{name}` is another's")
             return network
 
     def networks(self, labels: Mapping[str, str]) -> Sequence[Network]:
@@ -132,7 +132,7 @@ class ToyRuntime(haddock.ContainerRuntime):
     def remove_network(self, network: str) -> None:
         with self.lock:
             if any(self.joined.get(container) == network for container in self.made):
-                raise haddock.RuntimeRefused(f"network `{network}` has containers")
+                raise haddock.RuntimeRefusedError(f"network `{network}` has containers")
             self.known.pop(network, None)
 
     def probe(self, address: str, path: str | None) -> bool:
@@ -207,7 +207,7 @@ class ToyLocator(haddock.ServiceLocator):
 
     def take(self, site: Site, number: Number) -> None:
         if number < site.newest:
-            raise haddock.StaleNumber(f"{number} is older than {site.newest}")
+            raise haddock.StaleNumberError(f"{number} is older than {site.newest}")
         site.newest = number
 
     def tally(self, site: Site, instance: str) -> dict[str, Any]:

@@ -23,43 +23,54 @@ if TYPE_CHECKING:
     __version__: str
     from . import testing as testing
     from ._controller import Controller, connect
-    from ._environments import Environment, EnvironmentComponent, EnvironmentEvent, EnvironmentPlan, Executed, PlannedChange, Pruned, Switched
-    from ._environments import Difference, LogLines
+    from ._environment_results import (
+        Difference,
+        EnvironmentComponent,
+        EnvironmentEvent,
+        EnvironmentPlan,
+        Executed,
+        PlannedChange,
+        Pruned,
+        Switched,
+    )
+    from ._environments import Environment
     from ._errors import (
-        AddressPoolExhausted,
-        Busy,
+        AddressPoolExhaustedError,
+        BusyError,
+        ClosedError,
         ComposeFileError,
-        ContainerExited,
-        Fenced,
+        ContainerExitedError,
+        FencedError,
         HaddockError,
-        HookFailed,
-        ImageMissing,
-        InvalidImageReference,
-        InvalidName,
-        InvalidValue,
+        HookFailedError,
+        ImageMissingError,
+        InvalidImageReferenceError,
+        InvalidNameError,
+        InvalidValueError,
         IoError,
-        JournalCorrupt,
-        JournalFull,
-        JournalTooNew,
-        JournalUnavailable,
-        LocatorRefused,
-        LocatorUnavailable,
-        NameTaken,
-        NeverReady,
-        NotFound,
-        NothingToDo,
-        NotSupported,
+        JournalCorruptError,
+        JournalFullError,
+        JournalTooNewError,
+        JournalUnavailableError,
+        LocatorRefusedError,
+        LocatorUnavailableError,
+        NameTakenError,
+        NeverReadyError,
+        NotFoundError,
+        NothingToDoError,
+        NotSupportedError,
         Place,
-        PortTaken,
-        RegistryRefused,
-        RegistryUnavailable,
-        ReleaseAborted,
-        RuntimeRefused,
-        RuntimeUnavailable,
-        StaleNumber,
-        TimedOut,
+        PortTakenError,
+        RegistryRefusedError,
+        RegistryUnavailableError,
+        ReleaseAbortedError,
+        RuntimeRefusedError,
+        RuntimeUnavailableError,
+        StaleNumberError,
+        TimedOutError,
     )
     from ._exec import RunningCommand
+    from ._logs import LogLines
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._ports import (
         Adopted,
@@ -81,6 +92,7 @@ if TYPE_CHECKING:
     from ._results import (
         ComponentInfo,
         Event,
+        Finding,
         InstanceStatus,
         Plan,
         ReleaseResult,
@@ -91,17 +103,19 @@ if TYPE_CHECKING:
     )
     from ._runtimes import ContainerRuntime, Docker, Process, Sim, SimImage
     from ._time import VirtualTime
-    from ._values import Duration
+    from ._values import Address, Duration
 
 __all__ = [
-    "AddressPoolExhausted",
+    "Address",
+    "AddressPoolExhaustedError",
     "Adopted",
     "Attachment",
-    "Busy",
+    "BusyError",
+    "ClosedError",
     "ComponentInfo",
     "ComposeFileError",
     "Container",
-    "ContainerExited",
+    "ContainerExitedError",
     "ContainerRuntime",
     "ContainerSpec",
     "Controller",
@@ -115,45 +129,46 @@ __all__ = [
     "Executed",
     "Event",
     "Events",
-    "Fenced",
+    "FencedError",
+    "Finding",
     "Gateway",
     "HaddockError",
     "HealthCheck",
-    "HookFailed",
-    "ImageMissing",
+    "HookFailedError",
+    "ImageMissingError",
     "InstanceFigures",
     "InstanceStatus",
-    "InvalidImageReference",
-    "InvalidName",
-    "InvalidValue",
+    "InvalidImageReferenceError",
+    "InvalidNameError",
+    "InvalidValueError",
     "IoError",
-    "JournalCorrupt",
-    "JournalFull",
-    "JournalTooNew",
-    "JournalUnavailable",
+    "JournalCorruptError",
+    "JournalFullError",
+    "JournalTooNewError",
+    "JournalUnavailableError",
     "LocatorCapabilities",
-    "LocatorRefused",
+    "LocatorRefusedError",
     "LocatorReport",
-    "LocatorUnavailable",
+    "LocatorUnavailableError",
     "LogLines",
-    "NameTaken",
+    "NameTakenError",
     "Network",
-    "NeverReady",
-    "NotFound",
-    "NotSupported",
-    "NothingToDo",
+    "NeverReadyError",
+    "NotFoundError",
+    "NotSupportedError",
+    "NothingToDoError",
     "Number",
     "Place",
     "Plan",
     "PlannedChange",
-    "PortTaken",
+    "PortTakenError",
     "Process",
     "Pruned",
     "PublishedPort",
-    "RegistryRefused",
-    "RegistryUnavailable",
+    "RegistryRefusedError",
+    "RegistryUnavailableError",
     "Release",
-    "ReleaseAborted",
+    "ReleaseAbortedError",
     "ReleaseResult",
     "ReleaseStatus",
     "RemoteGateway",
@@ -162,16 +177,16 @@ __all__ = [
     "RoutingTable",
     "RunningCommand",
     "RuntimeCapabilities",
-    "RuntimeRefused",
-    "RuntimeUnavailable",
+    "RuntimeRefusedError",
+    "RuntimeUnavailableError",
     "ServiceLocator",
     "ServiceStatus",
     "Sim",
     "SimImage",
     "SimLocator",
-    "StaleNumber",
+    "StaleNumberError",
     "Switched",
-    "TimedOut",
+    "TimedOutError",
     "VersionStatus",
     "VirtualTime",
     "__version__",
@@ -181,16 +196,22 @@ __all__ = [
 # Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
 _HOMES = {
     "_controller": ("Controller", "connect"),
-    "_environments": ("Environment", "EnvironmentComponent", "EnvironmentEvent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned", "Switched",
-                      "Difference", "LogLines"),
+    "_environment_results": (
+        "Difference", "EnvironmentComponent", "EnvironmentEvent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned",
+        "Switched",
+    ),
+    "_environments": ("Environment",),
     "_errors": (
-        "AddressPoolExhausted", "Busy", "ComposeFileError", "ContainerExited", "Fenced", "HaddockError", "HookFailed",
-        "ImageMissing", "InvalidImageReference", "InvalidName", "InvalidValue", "IoError", "JournalCorrupt",
-        "JournalFull", "JournalTooNew", "JournalUnavailable", "LocatorRefused", "LocatorUnavailable", "NameTaken",
-        "NeverReady", "NotFound", "NotSupported", "NothingToDo", "Place", "PortTaken", "RegistryRefused",
-        "RegistryUnavailable", "ReleaseAborted", "RuntimeRefused", "RuntimeUnavailable", "StaleNumber", "TimedOut",
+        "AddressPoolExhaustedError", "BusyError", "ClosedError", "ComposeFileError", "ContainerExitedError", "FencedError",
+        "HaddockError", "HookFailedError", "ImageMissingError", "InvalidImageReferenceError", "InvalidNameError",
+        "InvalidValueError", "IoError", "JournalCorruptError", "JournalFullError", "JournalTooNewError",
+        "JournalUnavailableError", "LocatorRefusedError", "LocatorUnavailableError", "NameTakenError",
+        "NeverReadyError", "NotFoundError", "NotSupportedError", "NothingToDoError", "Place", "PortTakenError",
+        "RegistryRefusedError", "RegistryUnavailableError", "ReleaseAbortedError", "RuntimeRefusedError",
+        "RuntimeUnavailableError", "StaleNumberError", "TimedOutError",
     ),
     "_exec": ("RunningCommand",),
+    "_logs": ("LogLines",),
     "_locators": ("Gateway", "RemoteGateway", "ServiceLocator", "SimLocator"),
     "_ports": (
         "Adopted", "Attachment", "Container", "ContainerSpec", "HealthCheck", "InstanceFigures",
@@ -199,14 +220,16 @@ _HOMES = {
     ),
     "_release": ("Events", "Release"),
     "_results": (
-        "ComponentInfo", "Event", "InstanceStatus", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",
+        "ComponentInfo", "Event", "Finding", "InstanceStatus", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",
         "ServiceStatus", "VersionStatus",
     ),
     "_runtimes": ("ContainerRuntime", "Docker", "Process", "Sim", "SimImage"),
     "_time": ("VirtualTime",),
-    "_values": ("Duration",),
+    "_values": ("Address", "Duration"),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
+# The exceptions that had no `Error` at the end of their names before 0.2, and are found by those names for a while.
+_RENAMED = {name.removesuffix("Error") for name in _HOMES["_errors"]} - {"Closed", "ComposeFile", "Haddock", "Io", "Place"}
 
 
 def __getattr__(name: str) -> Any:
@@ -222,6 +245,12 @@ def __getattr__(name: str) -> Any:
         from importlib import import_module
 
         value = getattr(import_module(f"haddock.{_HOME[name]}"), name)
+    elif name in _RENAMED:
+        import warnings
+        from importlib import import_module
+
+        warnings.warn(f"`haddock.{name}` is called `haddock.{name}Error` now", DeprecationWarning, stacklevel=2)
+        return getattr(import_module("haddock._errors"), f"{name}Error")
     else:
         raise AttributeError(f"module 'haddock' has no attribute {name!r}")
     globals()[name] = value

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import atexit
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _native
+from ._values import optional_seconds
 
 if TYPE_CHECKING:
     from ._native import Call
+    from ._values import Duration
+
+T = TypeVar("T")
 
 atexit.register(_native.shut_down)
 
 
-def wait(call: Call) -> Any:
-    """Blocks until the call has ended. Ctrl-C drops what is under way."""
+def wait(call: Call, timeout: Duration | None = None, what: str = "the call") -> Any:
+    """Blocks until the call has ended. Ctrl-C drops what is under way, or lets it undo what it has made.
+
+    After `timeout` it raises `TimedOutError`, which says that `what` did not end.
+    """
+    call.start(optional_seconds(timeout, "timeout"), what)
     return call.wait()
 
 
-async def wait_async(call: Call) -> Any:
-    """Waits in the running loop until the call has ended. A cancellation drops what is under way."""
-    from asyncio import get_running_loop
+async def wait_async(call: Call, timeout: Duration | None = None, what: str = "the call") -> Any:
+    """As `wait`, in the running loop. A cancellation drops what is under way, or lets it undo what it has made."""
+    from asyncio import get_running_loop, shield
 
     loop = get_running_loop()
     ended = loop.create_future()
@@ -35,10 +45,38 @@ async def wait_async(call: Call) -> Any:
         except RuntimeError:
             pass  # the loop has been closed: nobody waits any more
 
+    call.start(optional_seconds(timeout, "timeout"), what)
     call.then(tell)
     try:
-        await ended
+        # Shielded: after a cancellation the end of what is given up is waited for.
+        await shield(ended)
     except BaseException:
-        call.cancel()
+        try:
+            if call.give_up():
+                await ended
+        finally:
+            call.cancel()
         raise
     return call.result()
+
+
+def as_it_is(answer: Any) -> Any:
+    """What the call answered with."""
+    return answer
+
+
+@dataclass(frozen=True)
+class Asked(Generic[T]):
+    """Something that is asked for: a call, what it is called in messages, and what is made of its answer."""
+
+    what: str
+    call: Call
+    made: Callable[[Any], T] = as_it_is
+
+    def wait(self, timeout: Duration | None = None) -> T:
+        """Blocks until it has ended."""
+        return self.made(wait(self.call, timeout, self.what))
+
+    async def wait_async(self, timeout: Duration | None = None) -> T:
+        """As `wait`, in the running loop."""
+        return self.made(await wait_async(self.call, timeout, self.what))

@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _native
-from ._bridge import wait, wait_async
-from ._environment_verbs import EnvironmentVerbs, options_of, path_of
+from ._bridge import Asked, wait, wait_async
+from ._environment_verbs import EnvironmentVerbs
+from ._errors import InvalidValueError, IoError, NotFoundError
+from ._given import flag, names, optional_path, options_of, path, path_of, text
 from ._instance_verbs import InstanceVerbs
-from ._errors import InvalidValue, IoError, NotFound
 from ._release import Release
-from ._results import Event, Plan, ResolvedFile, ServiceStatus
+from ._results import Event, Finding, Plan, ResolvedFile, ServiceStatus
+from ._steering import SteeringVerbs
 from ._values import optional_seconds, who
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from os import PathLike
+    from collections.abc import Mapping
     from types import TracebackType
-    from typing import Union
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from ._arguments import ReleaseArguments
+    from ._given import Files, Path, Texts
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._runtimes import ContainerRuntime, Docker, Process, Sim
     from ._time import VirtualTime
     from ._values import Duration
 
-    Path = Union[str, PathLike[str]]
-    Files = Union[str, PathLike[str], "Sequence[Path]"]
-
 # Of the file of an adopted server no image is used, but its variables have to be filled in.
 _ANY_TAG = "adopted"
 
 
-class Controller(EnvironmentVerbs, InstanceVerbs):
+class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     """Releases services: a container runtime, a service locator and a journal put together.
 
     Each verb blocks, and can be interrupted by Ctrl-C; `verb_async()` is the same as a coroutine. Use it as a context
@@ -71,7 +71,7 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         time is real. `tick` is the longest time between two looks, `lease` how long others wait for a controller that
         has vanished.
         """
-        self._by = by or who()
+        self._by = text(by, "by") if by else who()
         if time is None:
             time = getattr(runtime, "time", None) or getattr(locator, "time", None)
         if specs is None and journal is not None:
@@ -81,12 +81,12 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         self._native = _native.controller(
             runtime._native_runtime(),
             locator._native_locator(),
-            None if journal is None else os.fspath(journal),
-            None if specs is None else os.fspath(specs),
+            optional_path(journal, "journal"),
+            optional_path(specs, "specs"),
             f"{self._by}, pid {os.getpid()}",
             None if time is None else time._native,
-            optional_seconds(tick),
-            optional_seconds(lease),
+            optional_seconds(tick, "tick"),
+            optional_seconds(lease, "lease"),
         )
 
     def __repr__(self) -> str:
@@ -110,7 +110,10 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         await self.close_async()
 
     def close(self) -> None:
-        """Ends what this controller does. Releases in progress stay as they are, for the next that acts."""
+        """Ends what this controller does. Releases in progress stay as they are, for the next that acts.
+
+        A second time it does nothing. Whatever else is asked of it, or of what it gave, raises `ClosedError` from then on.
+        """
         wait(self._native.close())
 
     async def close_async(self) -> None:
@@ -119,32 +122,16 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
 
     @overload
     def release(
-        self,
-        file: Files | None = None,
-        *,
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
-        commit: str | None = None,
-        by: str | None = None,
-        force: bool = False,
-        dry_run: Literal[False] = False,
+        self, file: Files | None = None, *, dry_run: Literal[False] = False, **how: Unpack[ReleaseArguments]
     ) -> Release: ...
     @overload
     def release(
-        self,
-        file: Files | None = None,
-        *,
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
-        commit: str | None = None,
-        by: str | None = None,
-        force: bool = False,
-        dry_run: Literal[True],
+        self, file: Files | None = None, *, dry_run: Literal[True], **how: Unpack[ReleaseArguments]
     ) -> Plan: ...
+    @overload
+    def release(
+        self, file: Files | None = None, *, dry_run: bool, **how: Unpack[ReleaseArguments]
+    ) -> Release | Plan: ...
     def release(
         self,
         file: Files | None = None,
@@ -152,21 +139,24 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
         commit: str | None = None,
         by: str | None = None,
         force: bool = False,
         dry_run: bool = False,
+        timeout: Duration | None = None,
     ) -> Release | Plan:
         """Releases what the compose file describes.
 
         Without `file` it is found as Compose finds it. `tag` is the value of `${TAG}`; `images` names images by
         component: a reference, or `":tag"` for the file's repository with that tag; `variables` are further ones that
-        the release names, `env_files` are read instead of `.env`.
+        the release names, `env_files` are read instead of `.env`, `profiles` are active beside those of
+        `COMPOSE_PROFILES`. `timeout` is for the request: how long the release may take is for `Release.wait`.
 
         It acts by itself, unless another controller does. Releasing what is being released already attaches to that
-        release, so a script that was killed is just run again; `force` begins anew. With `dry_run` nothing is done and
-        the answer is the plan:
+        release, so a script that was killed is just run again; `force` begins anew. Raises `LocatorUnavailableError` if
+        the gateway does not answer: nothing is started then. With `dry_run` nothing is done and the answer is the plan:
 
         >>> with haddock.connect(runtime="sim") as h:
         ...     print(*h.release("compose.yaml", tag="v1", dry_run=True).steps, sep="\\n")
@@ -175,40 +165,22 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         give it all new sessions at once: nothing else serves
         hold that for 10m; then it has settled
         """
-        options = options_of(tag, images, variables, env_files)
-        if dry_run:
-            return Plan._of(wait(self._native.plan(path_of(file), options)))
-        call = self._native.release(path_of(file), options, commit, by or self._by, force)
-        return Release(wait(call), by or self._by)
+        return self._release(
+            file, options_of(tag, images, variables, env_files, profiles), commit, by or self._by, force, dry_run
+        ).wait(timeout)
 
     @overload
     async def release_async(
-        self,
-        file: Files | None = None,
-        *,
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
-        commit: str | None = None,
-        by: str | None = None,
-        force: bool = False,
-        dry_run: Literal[False] = False,
+        self, file: Files | None = None, *, dry_run: Literal[False] = False, **how: Unpack[ReleaseArguments]
     ) -> Release: ...
     @overload
     async def release_async(
-        self,
-        file: Files | None = None,
-        *,
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
-        commit: str | None = None,
-        by: str | None = None,
-        force: bool = False,
-        dry_run: Literal[True],
+        self, file: Files | None = None, *, dry_run: Literal[True], **how: Unpack[ReleaseArguments]
     ) -> Plan: ...
+    @overload
+    async def release_async(
+        self, file: Files | None = None, *, dry_run: bool, **how: Unpack[ReleaseArguments]
+    ) -> Release | Plan: ...
     async def release_async(
         self,
         file: Files | None = None,
@@ -216,26 +188,26 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
         commit: str | None = None,
         by: str | None = None,
         force: bool = False,
         dry_run: bool = False,
+        timeout: Duration | None = None,
     ) -> Release | Plan:
         """As `release`, in the running loop."""
-        options = options_of(tag, images, variables, env_files)
-        if dry_run:
-            return Plan._of(await wait_async(self._native.plan(path_of(file), options)))
-        call = self._native.release(path_of(file), options, commit, by or self._by, force)
-        return Release(await wait_async(call), by or self._by)
+        return await self._release(
+            file, options_of(tag, images, variables, env_files, profiles), commit, by or self._by, force, dry_run
+        ).wait_async(timeout)
 
-    def rollback(self, service: str, *, by: str | None = None) -> Release:
-        """Goes back: an abort while a release goes on, else a release of the version that was good before."""
-        return Release(wait(self._native.rollback(service, by or self._by)), by or self._by)
-
-    async def rollback_async(self, service: str, *, by: str | None = None) -> Release:
-        """As `rollback`, in the running loop."""
-        return Release(await wait_async(self._native.rollback(service, by or self._by)), by or self._by)
+    def _release(
+        self, file: Files | None, options: dict[str, Any], commit: str | None, by: str, force: bool, dry_run: bool
+    ) -> Asked[Any]:
+        if flag(dry_run, "dry_run"):
+            return Asked("release", self._native.plan(path_of(file), options), Plan._of)
+        call = self._native.release(path_of(file), options, commit, text(by, "by"), force)
+        return Asked("release", call, partial(Release, by=by))
 
     def adopt(
         self,
@@ -247,6 +219,7 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         idle: Duration | None = None,
         cookie: str | None = None,
         by: str | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         """Takes over a server that runs already at `address`, with the sessions that it has, as the first version.
 
@@ -255,12 +228,7 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         they are the defaults. `idle` is when its sessions expire, `cookie` the name of the cookie by which it knows
         them. Returns once it has answered its probe.
         """
-        options = options_of(tag or _ANY_TAG, None, None, ())
-        wait(
-            self._native.adopt(
-                service, address, path_of(file), options, optional_seconds(idle), cookie, by or self._by
-            )
-        )
+        return self._adopt(service, address, file, tag, idle, cookie, by or self._by).wait(timeout)
 
     async def adopt_async(
         self,
@@ -272,89 +240,75 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         idle: Duration | None = None,
         cookie: str | None = None,
         by: str | None = None,
+        timeout: Duration | None = None,
     ) -> None:
         """As `adopt`, in the running loop."""
-        options = options_of(tag or _ANY_TAG, None, None, ())
-        await wait_async(
-            self._native.adopt(
-                service, address, path_of(file), options, optional_seconds(idle), cookie, by or self._by
-            )
-        )
+        return await self._adopt(service, address, file, tag, idle, cookie, by or self._by).wait_async(timeout)
 
-    def recover(self, service: str, *, file: Files | None = None, tag: str | None = None) -> ServiceStatus:
+    def _adopt(
+        self,
+        service: str,
+        address: str,
+        file: Files | None,
+        tag: str | None,
+        idle: Duration | None,
+        cookie: str | None,
+        by: str,
+    ) -> Asked[None]:
+        options, limit = options_of(tag or _ANY_TAG), optional_seconds(idle, "idle")
+        # An `Address` is one, too.
+        return Asked("adopt", self._native.adopt(service, str(address), path_of(file), options, limit, cookie, by))
+
+    def recover(
+        self, service: str, *, file: Files | None = None, tag: str | None = None, timeout: Duration | None = None
+    ) -> ServiceStatus:
         """Rebuilds what a lost journal knew of a service, from the labels of its containers and the gateway's table.
 
         The journal of this controller has to be empty: it takes the lost one's id. `file` with the `tag` that runs
         stands for specifications that were lost, too. History is lost; a release that was in progress is not gone on
         with, its version drains.
         """
-        wait(self._native.recover(service, path_of(file), options_of(tag, None, None, ())))
+        wait(self._native.recover(service, path_of(file), options_of(tag)), timeout, "recover")
         return _known(service, self.status(service))
 
     async def recover_async(
-        self, service: str, *, file: Files | None = None, tag: str | None = None
+        self, service: str, *, file: Files | None = None, tag: str | None = None, timeout: Duration | None = None
     ) -> ServiceStatus:
         """As `recover`, in the running loop."""
-        await wait_async(self._native.recover(service, path_of(file), options_of(tag, None, None, ())))
+        await wait_async(self._native.recover(service, path_of(file), options_of(tag)), timeout, "recover")
         return _known(service, await self.status_async(service))
 
-    def pause(self, service: str, *, by: str | None = None) -> None:
-        """Holds the ramp of the release in progress where it is."""
-        wait(self._native.pause(service, by or self._by))
-
-    async def pause_async(self, service: str, *, by: str | None = None) -> None:
-        """As `pause`, in the running loop."""
-        await wait_async(self._native.pause(service, by or self._by))
-
-    def resume(self, service: str, *, by: str | None = None) -> None:
-        """Goes on with the ramp."""
-        wait(self._native.resume(service, by or self._by))
-
-    async def resume_async(self, service: str, *, by: str | None = None) -> None:
-        """As `resume`, in the running loop."""
-        await wait_async(self._native.resume(service, by or self._by))
-
-    def advance(self, service: str, *, by: str | None = None) -> None:
-        """Does not wait for the end of this stage, or of the settling."""
-        wait(self._native.advance(service, by or self._by))
-
-    async def advance_async(self, service: str, *, by: str | None = None) -> None:
-        """As `advance`, in the running loop."""
-        await wait_async(self._native.advance(service, by or self._by))
-
-    def abort(self, service: str, *, by: str | None = None) -> None:
-        """Ends the release in progress and gives its share back."""
-        wait(self._native.abort(service, by or self._by))
-
-    async def abort_async(self, service: str, *, by: str | None = None) -> None:
-        """As `abort`, in the running loop."""
-        await wait_async(self._native.abort(service, by or self._by))
-
-    def status(self, service: str) -> ServiceStatus | None:
+    def status(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
         """The service as it is; `None` if it was never released."""
-        return _status(wait(self._native.status(service)))
+        return Asked("status", self._native.status(service), _status).wait(timeout)
 
-    async def status_async(self, service: str) -> ServiceStatus | None:
+    async def status_async(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
         """As `status`, in the running loop."""
-        return _status(await wait_async(self._native.status(service)))
+        return await Asked("status", self._native.status(service), _status).wait_async(timeout)
 
-    def services(self) -> list[str]:
+    def services(self, *, timeout: Duration | None = None) -> list[str]:
         """The services of the journal."""
-        return wait(self._native.services())
+        return Asked[list[str]]("services", self._native.services()).wait(timeout)
 
-    async def services_async(self) -> list[str]:
+    async def services_async(self, *, timeout: Duration | None = None) -> list[str]:
         """As `services`, in the running loop."""
-        return await wait_async(self._native.services())
+        return await Asked[list[str]]("services", self._native.services()).wait_async(timeout)
 
-    def history(self, service: str, *, since: int = 0, limit: int | None = None) -> list[Event]:
+    def history(
+        self, service: str, *, since: int = 0, limit: int | None = None, timeout: Duration | None = None
+    ) -> list[Event]:
         """What happened, oldest first: up to `limit` events after the one with sequence `since`."""
-        told = wait(self._native.history(service, since, limit))
-        return [Event._of(service, this) for this in told]
+        return self._history_of(service, since, limit).wait(timeout)
 
-    async def history_async(self, service: str, *, since: int = 0, limit: int | None = None) -> list[Event]:
+    async def history_async(
+        self, service: str, *, since: int = 0, limit: int | None = None, timeout: Duration | None = None
+    ) -> list[Event]:
         """As `history`, in the running loop."""
-        told = await wait_async(self._native.history(service, since, limit))
-        return [Event._of(service, this) for this in told]
+        return await self._history_of(service, since, limit).wait_async(timeout)
+
+    def _history_of(self, service: str, since: int, limit: int | None) -> Asked[list[Event]]:
+        told = self._native.history(service, since, limit)
+        return Asked("history", told, lambda data: [Event._of(service, this) for this in data])
 
     def resolve(
         self,
@@ -363,11 +317,14 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
+        timeout: Duration | None = None,
     ) -> ResolvedFile:
         """The resolved compose file: what is versioned, what is shared, and why. Nothing is done."""
-        options = options_of(tag, images, variables, env_files)
-        return ResolvedFile._of(wait(self._native.resolve(path_of(file), options)))
+        return self._resolve(
+            path_of(file), options_of(tag, images, variables, env_files, profiles)
+        ).wait(timeout)
 
     async def resolve_async(
         self,
@@ -376,24 +333,47 @@ class Controller(EnvironmentVerbs, InstanceVerbs):
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
+        timeout: Duration | None = None,
     ) -> ResolvedFile:
         """As `resolve`, in the running loop."""
-        options = options_of(tag, images, variables, env_files)
-        return ResolvedFile._of(await wait_async(self._native.resolve(path_of(file), options)))
+        return await self._resolve(
+            path_of(file), options_of(tag, images, variables, env_files, profiles)
+        ).wait_async(timeout)
 
-    def serve(self, *, services: Sequence[str] | None = None) -> None:
-        """Acts for these services, or for every service of the journal, until it is interrupted."""
-        wait(self._native.serve(None if services is None else list(services)))
+    def _resolve(self, paths: list[str] | None, options: dict[str, Any]) -> Asked[ResolvedFile]:
+        return Asked("resolve", self._native.resolve(paths, options), ResolvedFile._of)
 
-    async def serve_async(self, *, services: Sequence[str] | None = None) -> None:
+    def check(self, *, timeout: Duration | None = None) -> list[Finding]:
+        """Looks at engine, gateway and journal: what is fine, and what is wrong with the fix. Nothing is changed.
+
+        >>> with haddock.connect(runtime="sim") as h:
+        ...     [(it.name, it.state) for it in h.check()]
+        [('engine', 'ok'), ('gateway', 'ok'), ('journal', 'ok')]
+        """
+        return Asked("check", self._native.check(), Finding._all).wait(timeout)
+
+    async def check_async(self, *, timeout: Duration | None = None) -> list[Finding]:
+        """As `check`, in the running loop."""
+        return await Asked("check", self._native.check(), Finding._all).wait_async(timeout)
+
+    def serve(self, *, services: Texts | None = None, timeout: Duration | None = None) -> None:
+        """Acts for these services, or for every service of the journal, until it is interrupted.
+
+        After `timeout` it raises `TimedOutError`; it has stopped in good order then.
+        """
+        wait(self._native.serve(None if services is None else names(services, "services")), timeout, "serve")
+
+    async def serve_async(self, *, services: Texts | None = None, timeout: Duration | None = None) -> None:
         """As `serve`, in the running loop, until it is cancelled."""
-        await wait_async(self._native.serve(None if services is None else list(services)))
+        served = self._native.serve(None if services is None else names(services, "services"))
+        await wait_async(served, timeout, "serve")
 
 
 def _known(service: str, status: ServiceStatus | None) -> ServiceStatus:
     if status is None:
-        raise NotFound(f"nothing is known of service `{service}`")
+        raise NotFoundError(f"nothing is known of service `{service}`")
     return status
 
 
@@ -403,7 +383,7 @@ def _status(data: dict[str, Any] | None) -> ServiceStatus | None:
 
 def state_directory(state: Path | None) -> str:
     """Where journal, specifications and the gateway's files are kept."""
-    given = os.fspath(state) if state is not None else os.environ.get("HADDOCK_STATE")
+    given = path(state, "state") if state is not None else os.environ.get("HADDOCK_STATE")
     if given:
         return given
     if os.geteuid() == 0:
@@ -447,7 +427,7 @@ def connect(
         sim = Sim()
         return Controller(runtime=sim, locator=SimLocator(time=sim.time), by=by)
     if kind not in ("docker", "process"):
-        raise InvalidValue(f"`{kind}` is no runtime", hint="it is `docker`, `process` or `sim`")
+        raise InvalidValueError(f"`{kind}` is no runtime", hint="it is `docker`, `process` or `sim`")
     directory = state_directory(state)
     try:
         os.makedirs(directory, mode=0o700, exist_ok=True)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import _git, _native
-from ._bridge import wait, wait_async
-from ._environments import Difference, Environment, EnvironmentEvent, EnvironmentPlan, Pruned, Switched, which
+from . import _git
+from ._bridge import Asked
+from ._environment_results import Difference, EnvironmentEvent, EnvironmentPlan, Pruned, Switched
+from ._environments import Environment, promoting, taking_down, which
+from ._given import flag, names, options_of, path_of, text
 from ._release import Release
+from ._results import Plan
 from ._values import Duration, optional_seconds, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from os import PathLike
-    from typing import Union
+    from collections.abc import Callable, Mapping
 
-    Path = Union[str, PathLike[str]]
-    Files = Union[str, PathLike[str], "Sequence[Path]"]
+    from typing_extensions import Unpack
+
+    from . import _native
+    from ._arguments import PromoteArguments, UpArguments, UpLikeArguments
+    from ._given import Files, Texts
 
 
 class EnvironmentVerbs:
@@ -29,129 +33,166 @@ class EnvironmentVerbs:
         _native: _native.Controller
         _by: str
 
+    @overload
+    def up(
+        self, file: Files | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpArguments]
+    ) -> Environment: ...
+    @overload
+    def up(
+        self, file: Files | None = None, *, dry_run: Literal[True], **how: Unpack[UpArguments]
+    ) -> EnvironmentPlan: ...
+    @overload
+    def up(
+        self, file: Files | None = None, *, dry_run: bool, **how: Unpack[UpArguments]
+    ) -> Environment | EnvironmentPlan: ...
     def up(
         self,
         file: Files | None = None,
         *,
         name: str | None = None,
-        only: Iterable[str] = (),
+        only: Texts = (),
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
         shared: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         commit: str | None = None,
         by: str | None = None,
-    ) -> Environment:
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Environment | EnvironmentPlan:
         """Brings an environment up as its compose file says, and returns when all of it is ready.
 
         `name` tells copies apart; by default it is the file's name and the branch. `only` are the components that are
-        wanted, with what they need; by default all. What is there already and as it should be stays; what is changed is
-        replaced, with what stands on it. If it fails, what was made is removed again, unless `keep_on_failure`. `pull`
-        asks registries for newer images. `shared` brings up, or changes, what the instances of the file's service share,
-        and nothing else. `commit` is for people; by default it is what git says.
+        wanted, with what they need; by default all. `profiles` are active beside those of `COMPOSE_PROFILES`. What is
+        there already and as it should be stays; what is changed is replaced, with what stands on it. If it fails, takes
+        longer than `timeout` or is interrupted, what was made is removed again, unless `keep_on_failure`. `pull` asks
+        registries for newer images. `shared` brings up, or changes, what the instances of the file's service share, and
+        nothing else. `commit` is for people; by default it is what git says.
 
-        Raises `NeverReady` and `ContainerExited` with the end of the log, `NameTaken`, `ImageMissing`.
+        With `dry_run` images that are missing are pulled, nothing else is done, and the answer is the plan.
+
+        Raises `NeverReadyError` and `ContainerExitedError` with the end of the log in `log_tail`, `NameTakenError`,
+        `ImageMissingError`, `TimedOutError`.
         """
-        environments = self._native.environments()
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, keep_on_failure, commit, by or self._by, shared=shared)
-        return Environment._of(wait(environments.up(meant, how)), environments)
+        return self._up(
+            which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
+            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared),
+        ).wait(timeout)
 
+    @overload
+    async def up_async(
+        self, file: Files | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpArguments]
+    ) -> Environment: ...
+    @overload
+    async def up_async(
+        self, file: Files | None = None, *, dry_run: Literal[True], **how: Unpack[UpArguments]
+    ) -> EnvironmentPlan: ...
+    @overload
+    async def up_async(
+        self, file: Files | None = None, *, dry_run: bool, **how: Unpack[UpArguments]
+    ) -> Environment | EnvironmentPlan: ...
     async def up_async(
         self,
         file: Files | None = None,
         *,
         name: str | None = None,
-        only: Iterable[str] = (),
+        only: Texts = (),
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
         shared: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         commit: str | None = None,
         by: str | None = None,
-    ) -> Environment:
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Environment | EnvironmentPlan:
         """As `up`, in the running loop."""
+        return await self._up(
+            which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
+            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared),
+        ).wait_async(timeout)
+
+    def _up(self, meant: dict[str, Any], how: dict[str, Any]) -> Asked[Any]:
         environments = self._native.environments()
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, keep_on_failure, commit, by or self._by, shared=shared)
-        return Environment._of(await wait_async(environments.up(meant, how)), environments)
+        return Asked("up", environments.up(meant, how), _brought_up(environments, how))
 
-    def plan_up(
-        self,
-        file: Files | None = None,
-        *,
-        name: str | None = None,
-        only: Iterable[str] = (),
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
-        shared: bool = False,
-        pull: bool = False,
-    ) -> EnvironmentPlan:
-        """What `up` would do. Images that are missing are pulled; nothing else is done."""
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, False, None, self._by, dry_run=True, shared=shared)
-        return EnvironmentPlan._of(wait(self._native.environments().up(meant, how)))
-
-    async def plan_up_async(
-        self,
-        file: Files | None = None,
-        *,
-        name: str | None = None,
-        only: Iterable[str] = (),
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
-        shared: bool = False,
-        pull: bool = False,
-    ) -> EnvironmentPlan:
-        """As `plan_up`, in the running loop."""
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        how = _how(file, only, pull, False, None, self._by, dry_run=True, shared=shared)
-        return EnvironmentPlan._of(await wait_async(self._native.environments().up(meant, how)))
-
+    @overload
+    def up_like(
+        self, service: str, version: int | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpLikeArguments]
+    ) -> Environment: ...
+    @overload
+    def up_like(
+        self, service: str, version: int | None = None, *, dry_run: Literal[True], **how: Unpack[UpLikeArguments]
+    ) -> EnvironmentPlan: ...
+    @overload
+    def up_like(
+        self, service: str, version: int | None = None, *, dry_run: bool, **how: Unpack[UpLikeArguments]
+    ) -> Environment | EnvironmentPlan: ...
     def up_like(
         self,
         service: str,
         version: int | None = None,
         *,
         name: str | None = None,
-        only: Iterable[str] = (),
+        only: Texts = (),
         keep_on_failure: bool = False,
         by: str | None = None,
-    ) -> Environment:
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Environment | EnvironmentPlan:
         """Brings up an environment like a version of a service, to look into what is wrong with it.
 
         The same images by digest and the same file, with the links that the file has for tests: its database is its own.
-        By default it is the version that is known good, and `name` the service's with `-like`. Raises `NotFound`.
+        By default it is the version that is known good, and `name` the service's with `-like`. With `dry_run` nothing is
+        done, and the answer is the plan. Raises `NotFoundError`.
         """
-        how = _how(None, only, False, keep_on_failure, None, by or self._by)
-        environments = self._native.environments()
-        return Environment._of(wait(environments.up_like(which(name), how, service, version)), environments)
+        return self._up_like(
+            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version
+        ).wait(timeout)
 
+    @overload
+    async def up_like_async(
+        self, service: str, version: int | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpLikeArguments]
+    ) -> Environment: ...
+    @overload
+    async def up_like_async(
+        self, service: str, version: int | None = None, *, dry_run: Literal[True], **how: Unpack[UpLikeArguments]
+    ) -> EnvironmentPlan: ...
+    @overload
+    async def up_like_async(
+        self, service: str, version: int | None = None, *, dry_run: bool, **how: Unpack[UpLikeArguments]
+    ) -> Environment | EnvironmentPlan: ...
     async def up_like_async(
         self,
         service: str,
         version: int | None = None,
         *,
         name: str | None = None,
-        only: Iterable[str] = (),
+        only: Texts = (),
         keep_on_failure: bool = False,
         by: str | None = None,
-    ) -> Environment:
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Environment | EnvironmentPlan:
         """As `up_like`, in the running loop."""
-        how = _how(None, only, False, keep_on_failure, None, by or self._by)
+        return await self._up_like(
+            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version
+        ).wait_async(timeout)
+
+    def _up_like(
+        self, meant: dict[str, Any], how: dict[str, Any], service: str, version: int | None
+    ) -> Asked[Any]:
         environments = self._native.environments()
-        like = environments.up_like(which(name), how, service, version)
-        return Environment._of(await wait_async(like), environments)
+        like = environments.up_like(meant, how, service, version)
+        return Asked("up_like", like, _brought_up(environments, how))
 
     def diff(
         self,
@@ -161,11 +202,14 @@ class EnvironmentVerbs:
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
+        timeout: Duration | None = None,
     ) -> list[Difference]:
         """How an environment that runs differs from what the file says, and containers that are not as they were made."""
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        return [Difference._of(each) for each in wait(self._native.environments().diff(meant))]
+        return self._diff(
+            which(name, path_of(file), options_of(tag, images, variables, env_files, profiles))
+        ).wait(timeout)
 
     async def diff_async(
         self,
@@ -175,36 +219,85 @@ class EnvironmentVerbs:
         tag: str | None = None,
         images: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
-        env_files: Iterable[Path] = (),
+        env_files: Files = (),
+        profiles: Texts = (),
+        timeout: Duration | None = None,
     ) -> list[Difference]:
         """As `diff`, in the running loop."""
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files))
-        return [Difference._of(each) for each in await wait_async(self._native.environments().diff(meant))]
+        return await self._diff(
+            which(name, path_of(file), options_of(tag, images, variables, env_files, profiles))
+        ).wait_async(timeout)
 
-    def environment_history(self, name: str | None = None, *, file: Files | None = None) -> list[EnvironmentEvent]:
+    def _diff(self, meant: dict[str, Any]) -> Asked[list[Difference]]:
+        return Asked("diff", self._native.environments().diff(meant), Difference._all)
+
+    def environment_history(
+        self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None
+    ) -> list[EnvironmentEvent]:
         """What was done with environments of that name, oldest first: the last 200, whether or not there is one now."""
-        found = wait(self._native.environments().history(which(name, path_of(file))))
-        return [EnvironmentEvent._of(each) for each in found]
+        return self._history(which(name, path_of(file))).wait(timeout)
 
     async def environment_history_async(
-        self, name: str | None = None, *, file: Files | None = None
+        self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None
     ) -> list[EnvironmentEvent]:
         """As `environment_history`, in the running loop."""
-        found = await wait_async(self._native.environments().history(which(name, path_of(file))))
-        return [EnvironmentEvent._of(each) for each in found]
+        return await self._history(which(name, path_of(file))).wait_async(timeout)
 
-    def down(self, name: str | None = None, *, file: Files | None = None, volumes: bool = False) -> bool:
+    def _history(self, meant: dict[str, Any]) -> Asked[list[EnvironmentEvent]]:
+        return Asked("environment_history", self._native.environments().history(meant), EnvironmentEvent._all)
+
+    @overload
+    def down(
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None
+    ) -> bool: ...
+    @overload
+    def down(
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None
+    ) -> EnvironmentPlan: ...
+    @overload
+    def down(
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: bool, timeout: Duration | None = None
+    ) -> bool | EnvironmentPlan: ...
+    def down(
+        self,
+        name: str | None = None,
+        *,
+        file: Files | None = None,
+        volumes: bool = False,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> bool | EnvironmentPlan:
         """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one.
 
-        `volumes` removes its volumes, too, with all that is in them. Raises `Busy` if instances of a service share it.
+        `volumes` removes its volumes, too, with all that is in them. With `dry_run` nothing is done, and the answer is the
+        plan. Raises `BusyError` if instances of a service share it.
         """
-        return wait(self._native.environments().down(which(name, path_of(file)), volumes))["was_there"]
+        return taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run).wait(timeout)
 
+    @overload
     async def down_async(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False
-    ) -> bool:
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None
+    ) -> bool: ...
+    @overload
+    async def down_async(
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None
+    ) -> EnvironmentPlan: ...
+    @overload
+    async def down_async(
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: bool, timeout: Duration | None = None
+    ) -> bool | EnvironmentPlan: ...
+    async def down_async(
+        self,
+        name: str | None = None,
+        *,
+        file: Files | None = None,
+        volumes: bool = False,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> bool | EnvironmentPlan:
         """As `down`, in the running loop."""
-        return (await wait_async(self._native.environments().down(which(name, path_of(file)), volumes)))["was_there"]
+        asked = taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run)
+        return await asked.wait_async(timeout)
 
     def link(
         self,
@@ -215,18 +308,18 @@ class EnvironmentVerbs:
         file: Files | None = None,
         live: bool = False,
         dry_run: bool = False,
+        timeout: Duration | None = None,
     ) -> Switched:
         """Lets what uses `component` use something else in its place; without a target, the component itself again.
 
         `target` is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT` or `container:NAME`. It is tried first; then what uses the
         component is started anew with it, or, with `live`, goes on running and finds it at its next look-up. If that does
         not become ready, the old link is back. Clients that a gateway sends to the environment wait meanwhile. The next
-        `up` brings back what the file says.
+        `up` brings back what the file says. With `dry_run` nothing is done, and the answer is what would be.
 
-        Raises `NotFound`, and `NeverReady` if the target does not answer.
+        Raises `NotFoundError`, and `NeverReadyError` if the target does not answer.
         """
-        environments = self._native.environments()
-        return Switched._of(wait(environments.link(which(name, path_of(file)), component, target, live, dry_run)))
+        return self._link(which(name, path_of(file)), component, target, live, dry_run).wait(timeout)
 
     async def link_async(
         self,
@@ -237,11 +330,29 @@ class EnvironmentVerbs:
         file: Files | None = None,
         live: bool = False,
         dry_run: bool = False,
+        timeout: Duration | None = None,
     ) -> Switched:
         """As `link`, in the running loop."""
-        switched = self._native.environments().link(which(name, path_of(file)), component, target, live, dry_run)
-        return Switched._of(await wait_async(switched))
+        return await self._link(which(name, path_of(file)), component, target, live, dry_run).wait_async(timeout)
 
+    def _link(
+        self, meant: dict[str, Any], component: str, target: str | None, live: bool, dry_run: bool
+    ) -> Asked[Switched]:
+        call = self._native.environments().link(meant, component, target, live, dry_run)
+        return Asked("link", call, Switched._of)
+
+    @overload
+    def promote(
+        self, name: str | None = None, service: str | None = None, *, dry_run: Literal[False] = False, file: Files | None = None, **how: Unpack[PromoteArguments]
+    ) -> Release: ...
+    @overload
+    def promote(
+        self, name: str | None = None, service: str | None = None, *, dry_run: Literal[True], file: Files | None = None, **how: Unpack[PromoteArguments]
+    ) -> Plan: ...
+    @overload
+    def promote(
+        self, name: str | None = None, service: str | None = None, *, dry_run: bool, file: Files | None = None, **how: Unpack[PromoteArguments]
+    ) -> Release | Plan: ...
     def promote(
         self,
         name: str | None = None,
@@ -250,20 +361,35 @@ class EnvironmentVerbs:
         file: Files | None = None,
         by: str | None = None,
         force: bool = False,
-    ) -> Release:
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Release | Plan:
         """Releases what runs in a test environment as a version of its service: the same images, the same file.
 
         The file's `x-haddock.production` is applied, so that its links lead to production's database; what instances share
         is brought up if it is missing. Each version is launched anew; the environment stays as it is, its own database with
-        it, until it is taken down. From there on it is a release as any other.
+        it, until it is taken down. From there on it is a release as any other. With `dry_run` nothing is done, and the
+        answer is the plan.
 
-        Raises `Busy` if the environment is not as its file says, `ComposeFile` if versions of it cannot run side by side,
-        `NeverReady` if what a link is to lead to does not answer. Then nothing has changed.
+        Raises `BusyError` if the environment is not as its file says, `ComposeFileError` if versions of it cannot run side
+        by side, `NeverReadyError` if what a link is to lead to does not answer. Then nothing has changed.
         """
-        who = by or self._by
-        promoted = self._native.environments().promote(which(name, path_of(file)), service, who, force)
-        return Release(wait(promoted), who)
+        return promoting(
+            self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run
+        ).wait(timeout)
 
+    @overload
+    async def promote_async(
+        self, name: str | None = None, service: str | None = None, *, dry_run: Literal[False] = False, file: Files | None = None, **how: Unpack[PromoteArguments]
+    ) -> Release: ...
+    @overload
+    async def promote_async(
+        self, name: str | None = None, service: str | None = None, *, dry_run: Literal[True], file: Files | None = None, **how: Unpack[PromoteArguments]
+    ) -> Plan: ...
+    @overload
+    async def promote_async(
+        self, name: str | None = None, service: str | None = None, *, dry_run: bool, file: Files | None = None, **how: Unpack[PromoteArguments]
+    ) -> Release | Plan: ...
     async def promote_async(
         self,
         name: str | None = None,
@@ -272,39 +398,49 @@ class EnvironmentVerbs:
         file: Files | None = None,
         by: str | None = None,
         force: bool = False,
-    ) -> Release:
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Release | Plan:
         """As `promote`, in the running loop."""
-        who = by or self._by
-        promoted = self._native.environments().promote(which(name, path_of(file)), service, who, force)
-        return Release(await wait_async(promoted), who)
+        return await promoting(
+            self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run
+        ).wait_async(timeout)
 
-    def plan_promote(
-        self, name: str | None = None, service: str | None = None, *, file: Files | None = None
-    ) -> list[str]:
-        """What `promote` would do, step by step, for people."""
-        return wait(self._native.environments().plan_promote(which(name, path_of(file)), service))["steps"]
-
-    async def plan_promote_async(
-        self, name: str | None = None, service: str | None = None, *, file: Files | None = None
-    ) -> list[str]:
-        """As `plan_promote`, in the running loop."""
-        planned = self._native.environments().plan_promote(which(name, path_of(file)), service)
-        return (await wait_async(planned))["steps"]
-
-    def keep(self, name: str | None = None, *, file: Files | None = None, time: Duration) -> str:
+    def keep(
+        self,
+        name: str | None = None,
+        *,
+        file: Files | None = None,
+        time: Duration,
+        timeout: Duration | None = None,
+    ) -> str:
         """Keeps an environment for that long, whether or not anybody uses it; its name. See `prune`."""
-        kept = self._native.environments().keep(which(name, path_of(file)), seconds(time))
-        return wait(kept)["name"]
+        return self._keep(which(name, path_of(file)), time).wait(timeout)
 
-    async def keep_async(self, name: str | None = None, *, file: Files | None = None, time: Duration) -> str:
+    async def keep_async(
+        self,
+        name: str | None = None,
+        *,
+        file: Files | None = None,
+        time: Duration,
+        timeout: Duration | None = None,
+    ) -> str:
         """As `keep`, in the running loop."""
-        kept = self._native.environments().keep(which(name, path_of(file)), seconds(time))
-        return (await wait_async(kept))["name"]
+        return await self._keep(which(name, path_of(file)), time).wait_async(timeout)
+
+    def _keep(self, meant: dict[str, Any], time: Duration) -> Asked[str]:
+        kept = self._native.environments().keep(meant, seconds(time, "time"))
+        return Asked("keep", kept, lambda data: data["name"])
 
     def prune(
-        self, *, stop_after: Duration | None = None, remove_after: Duration | None = None, dry_run: bool = False
+        self,
+        *,
+        stop_after: Duration | None = None,
+        remove_after: Duration | None = None,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
     ) -> list[Pruned]:
-        """Stops, and later removes, environments that nobody uses; what became of each.
+        """Stops, and later removes, environments that nobody uses; what became of each, or would with `dry_run`.
 
         For how long one may be idle its file says, under `x-haddock.idle`; the arguments are for the others. One is idle
         when two looks in a row say so, and the time between two looks counts for half of a limit at most: call it at
@@ -312,78 +448,81 @@ class EnvironmentVerbs:
         `why`, and the others are looked at all the same. Volumes are kept; instances of services and what they share are
         never touched.
         """
-        times = (optional_seconds(stop_after), optional_seconds(remove_after))
-        return [Pruned._of(each) for each in wait(self._native.environments().prune(*times, dry_run))]
+        return self._prune(stop_after, remove_after, dry_run).wait(timeout)
 
     async def prune_async(
-        self, *, stop_after: Duration | None = None, remove_after: Duration | None = None, dry_run: bool = False
+        self,
+        *,
+        stop_after: Duration | None = None,
+        remove_after: Duration | None = None,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
     ) -> list[Pruned]:
         """As `prune`, in the running loop."""
-        times = (optional_seconds(stop_after), optional_seconds(remove_after))
-        return [Pruned._of(each) for each in await wait_async(self._native.environments().prune(*times, dry_run))]
+        return await self._prune(stop_after, remove_after, dry_run).wait_async(timeout)
 
-    def environment(self, name: str | None = None, *, file: Files | None = None) -> Environment:
-        """An environment as it is: the one named, or that of `file` and its branch. Raises `NotFound`."""
-        environments = self._native.environments()
-        return Environment._of(wait(environments.get(which(name, path_of(file)))), environments)
+    def _prune(
+        self, stop_after: Duration | None, remove_after: Duration | None, dry_run: bool
+    ) -> Asked[list[Pruned]]:
+        times = optional_seconds(stop_after, "stop_after"), optional_seconds(remove_after, "remove_after")
+        return Asked("prune", self._native.environments().prune(*times, dry_run), Pruned._all)
 
-    async def environment_async(self, name: str | None = None, *, file: Files | None = None) -> Environment:
+    def environment(
+        self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None
+    ) -> Environment:
+        """An environment as it is: the one named, or that of `file` and its branch. Raises `NotFoundError`."""
+        return self._environment(which(name, path_of(file))).wait(timeout)
+
+    async def environment_async(
+        self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None
+    ) -> Environment:
         """As `environment`, in the running loop."""
-        environments = self._native.environments()
-        return Environment._of(await wait_async(environments.get(which(name, path_of(file)))), environments)
+        return await self._environment(which(name, path_of(file))).wait_async(timeout)
 
-    def environments(self) -> list[Environment]:
+    def _environment(self, meant: dict[str, Any]) -> Asked[Environment]:
+        environments = self._native.environments()
+        return Asked("environment", environments.get(meant), lambda data: Environment._of(data, environments))
+
+    def environments(self, *, timeout: Duration | None = None) -> list[Environment]:
         """The environments that there are, by name."""
-        environments = self._native.environments()
-        return [Environment._of(each, environments) for each in wait(environments.list())]
+        return self._all_environments().wait(timeout)
 
-    async def environments_async(self) -> list[Environment]:
+    async def environments_async(self, *, timeout: Duration | None = None) -> list[Environment]:
         """As `environments`, in the running loop."""
+        return await self._all_environments().wait_async(timeout)
+
+    def _all_environments(self) -> Asked[list[Environment]]:
         environments = self._native.environments()
-        return [Environment._of(each, environments) for each in await wait_async(environments.list())]
+        return Asked(
+            "environments", environments.list(), lambda data: [Environment._of(each, environments) for each in data]
+        )
+
+
+def _brought_up(environments: _native.Environments, how: dict[str, Any]) -> Callable[[Any], Environment | EnvironmentPlan]:
+    """What is made of the answer of an `up`."""
+    if how["dry_run"]:
+        return EnvironmentPlan._of
+    return lambda data: Environment._of(data, environments)
 
 
 def _how(
     file: Files | None,
-    only: Iterable[str],
-    pull: bool,
-    keep_on_failure: bool,
+    only: Texts,
     commit: str | None,
     by: str,
-    *,
-    dry_run: bool = False,
+    pull: bool,
+    keep_on_failure: bool,
+    dry_run: bool,
     shared: bool = False,
 ) -> dict[str, Any]:
     paths = path_of(file)
     directory = os.path.dirname(os.path.abspath(paths[0])) if paths else os.getcwd()
     return {
-        "only": list(only),
-        "pull": pull,
-        "keep_on_failure": keep_on_failure,
-        "commit": commit or _git.commit(directory),
-        "by": by,
-        "dry_run": dry_run,
-        "shared": shared,
-    }
-
-
-def path_of(file: Files | None) -> list[str] | None:
-    """The path, or the paths, as texts."""
-    if file is None:
-        return None
-    return [os.fspath(file)] if isinstance(file, (str, os.PathLike)) else [os.fspath(each) for each in file]
-
-
-def options_of(
-    tag: str | None,
-    images: Mapping[str, str] | None,
-    variables: Mapping[str, str] | None,
-    env_files: Iterable[Path],
-) -> dict[str, Any]:
-    """What fills a compose file in."""
-    return {
-        "tag": tag,
-        "images": dict(images or {}),
-        "variables": dict(variables or {}),
-        "env_files": [os.fspath(path) for path in env_files],
+        "only": names(only, "only"),
+        "pull": flag(pull, "pull"),
+        "keep_on_failure": flag(keep_on_failure, "keep_on_failure"),
+        "commit": _git.commit(directory) if commit is None else text(commit, "commit"),
+        "by": text(by, "by"),
+        "dry_run": flag(dry_run, "dry_run"),
+        "shared": flag(shared, "shared"),
     }

@@ -3,217 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _git, _native
-from ._bridge import wait, wait_async
-from ._errors import HaddockError, NotFound, NotSupported
+from ._bridge import Asked, wait, wait_async
+from ._environment_results import (
+    EnvironmentComponent,
+    EnvironmentEvent,
+    EnvironmentPlan,
+    Executed,
+    PlannedChange,
+    Switched,
+    changes_of,
+)
+from ._errors import NotFoundError, NotSupportedError, TimedOutError
 from ._exec import RunningCommand, how, place, run, run_async
-from ._ports import ContainerState, state_of
+from ._given import flag, options_of, text
+from ._logs import LogLines, Search
 from ._release import Release
-from ._results import Result, changed
-from ._values import Duration, moment, who
+from ._results import Plan, Result, changed
+from ._values import Address, Duration, port_number, who
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from types import TracebackType
 
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
+    from ._arguments import PromoteArguments
     from ._exec import Input, Writable
+    from ._given import Texts
+    from ._logs import Wanted
+
 
 _claims: dict[str, _native.Claim] = {}
 """What this process says that it uses."""
 
-Change = Literal["create", "start", "restart", "unpause", "replace", "keep", "remove"]
-"""What becomes of a component."""
-
-
-@dataclass(frozen=True)
-class PlannedChange(Result):
-    """What becomes of a component when its environment is brought up."""
-
-    component: str
-    """The component."""
-    change: Change
-    """What becomes of it."""
-    cause: str
-    """Why, for people."""
-
-
-@dataclass(frozen=True)
-class EnvironmentPlan(Result):
-    """What bringing an environment up would do."""
-
-    name: str
-    """The environment's name."""
-    changes: list[PlannedChange]
-    """What becomes of each component; what others need comes first."""
-    notes: list[str]
-    """What the file has that has no effect, and variables that are not set."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> EnvironmentPlan:
-        return EnvironmentPlan(data["name"], _changes(data), data["notes"])
-
-
-@dataclass(frozen=True)
-class Executed(Result):
-    """How a command within a component's container ended."""
-
-    exit_code: int
-    """Its exit code."""
-    stdout: str
-    """What it wrote to standard output. What is no UTF-8 is replaced."""
-    stderr: str
-    """What it wrote to standard error."""
-
-
-@dataclass(frozen=True)
-class Pruned(Result):
-    """What became of an environment when it was looked at."""
-
-    name: str
-    """The environment."""
-    verdict: Literal["used", "idle", "stop", "remove", "failed"]
-    """What became of it, or would; `failed`: it could not be looked at, stopped or removed, and is tried again."""
-    idle_for: float
-    """For how many seconds it has been idle; 0 if it is in use."""
-    why: str
-    """Why it counts as in use, or why it failed; empty for others."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> Pruned:
-        why = data.get("why") or data.get("error", {}).get("message", "")
-        return Pruned(data["name"], data["verdict"], data.get("for_ms", 0) / 1000, why)
-
-
-@dataclass(frozen=True)
-class Switched(Result):
-    """What came of switching a link, or would."""
-
-    name: str
-    """The environment."""
-    changes: list[PlannedChange]
-    """What became of its components; empty if they went on running."""
-    users: list[str]
-    """The components that use the link."""
-    verified: list[str]
-    """Those of them within which the alias was looked up, and found to be the target's alone."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> Switched:
-        return Switched(data["name"], _changes(data), data["users"], data["verified"])
-
-
-@dataclass(frozen=True)
-class Difference(Result):
-    """One thing that is not as the file says."""
-
-    path: str
-    """Which, by its keys in the file, such as `services.web.image`; `live.…`: a container that is not as it was made."""
-    was: str | None
-    """What it is in what runs; `None`: it is not there. Values of environment variables are `***`."""
-    now: str | None
-    """What the file says; `None`: it is not there."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> Difference:
-        return Difference(data["path"], data["was"], data["is"])
-
-
-@dataclass(frozen=True)
-class EnvironmentEvent(Result):
-    """Something that was done with an environment."""
-
-    at: datetime
-    """When it ended, in UTC."""
-    deed: Literal["up", "link", "stop", "down"]
-    """What: `stop` is by the monitor, because nobody used it."""
-    by: str
-    """By whom."""
-    commit: str | None
-    """From which commit it was, with `-dirty` if there were changes."""
-    file: str | None
-    """From which compose file."""
-    spec: str | None
-    """The digest of its specification."""
-    changes: list[str]
-    """What changed, for people."""
-    error: HaddockError | None
-    """Why it failed, if it did."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> EnvironmentEvent:
-        error = data.get("error")
-        return EnvironmentEvent(
-            at=moment(data["at"]),
-            deed=data["deed"],
-            by=data["by"],
-            commit=data.get("commit"),
-            file=data.get("file"),
-            spec=data.get("spec"),
-            changes=data.get("changes", []),
-            error=None if error is None else HaddockError._from_dict(error),
-        )
-
-
-class LogLines:
-    """A log as it grows, line by line, until the container ends. Iterate with `for` or `async for`, once."""
-
-    __slots__ = ("_native",)
-
-    def __init__(self, native: _native.LogLines) -> None:
-        self._native = native
-
-    def __iter__(self) -> LogLines:
-        return self
-
-    def __next__(self) -> str:
-        line = wait(self._native.next())
-        if line is None:
-            raise StopIteration
-        return line
-
-    def __aiter__(self) -> LogLines:
-        return self
-
-    async def __anext__(self) -> str:
-        line = await wait_async(self._native.next())
-        if line is None:
-            raise StopAsyncIteration
-        return line
-
-
-@dataclass(frozen=True)
-class EnvironmentComponent(Result):
-    """A component of an environment, as its container is."""
-
-    name: str
-    """Its name."""
-    container: str
-    """Its container's name on the runtime."""
-    state: ContainerState
-    """What it is doing."""
-    exit_code: int | None
-    """The exit code of one that has exited, or that is restarting."""
-    health: Literal["none", "starting", "healthy", "unhealthy"]
-    """What its own health check says."""
-    addresses: Mapping[int, str]
-    """For each port that the file exposes, where it is reached from this machine."""
-    published: Mapping[int, str]
-    """For each port that is published on the host, where."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> EnvironmentComponent:
-        state, ended = state_of(data["state"])
-        ports = {key: {int(port): at for port, at in data[key].items()} for key in ("addresses", "published")}
-        return EnvironmentComponent(
-            **changed(data, state=state, exit_code=ended.get("code"), **ports)
-        )
+_WHOLE_LOG = 1_000_000
+"""Lines from which a line that is waited for is looked for: all that an engine keeps."""
 
 
 @dataclass(frozen=True)
@@ -244,56 +73,107 @@ class Environment(Result):
     """What the file has that has no effect, and variables that are not set."""
     _native: _native.Environments | None = field(default=None, repr=False, compare=False)
 
-    def address(self, component: str, port: int) -> str:
-        """Where a port of a component is reached from this machine, as `host:port`.
+    def address(self, component: str, port: int | str | None = None) -> Address:
+        """Where a port of a component is reached from this machine; without `port`, the only one that it has.
 
-        Raises `NotFound` if there is no such component or port, or it does not run.
+        The answer has `host` and `port`, is `host:port` as a text, and can be unpacked: `host, port = …`. Raises
+        `NotFoundError` if there is no such component or port, or the component does not run.
         """
         found = self._component(component)
-        address = found.published.get(port) or found.addresses.get(port)
-        if address is None:
-            known = sorted({*found.addresses, *found.published})
-            listed = f"it has {', '.join(map(str, known))}" if known else "it has none"
-            what = f"component `{component}` of environment `{self.name}` has no port {port}"
-            if found.state == "paused":
-                what, listed = f"component `{component}` of environment `{self.name}` is paused", "bring it up again"
-            elif found.state != "running":
-                what, listed = f"component `{component}` of environment `{self.name}` does not run", "bring it up again"
-            raise NotFound(what, hint=f"{listed}; list it under `expose` or `ports`" if known else listed)
-        return address
+        of_component = f"component `{component}` of environment `{self.name}`"
+        if found.state != "running":
+            what = f"{of_component} does not run: it is {found.state}"
+            raise NotFoundError(what, hint="look at its log, or bring the environment up again")
+        known = {**found.addresses, **found.published}
+        listed = ", ".join(map(str, sorted(known)))
+        if port is None:
+            if len(known) == 1:
+                return next(iter(known.values()))
+            what = f"{of_component} has {'several ports' if known else 'no ports'}"
+            raise NotFoundError(what, hint=f"name one: {listed}" if known else "list one under `expose` or `ports`")
+        number = port_number(port)
+        if number not in known:
+            has = f"its ports are {listed}" if known else "it has no ports"
+            what = f"{of_component} has no port {number}"
+            raise NotFoundError(what, hint=f"{has}; list others under `expose` or `ports` in the compose file")
+        return known[number]
 
-    def logs(self, component: str, tail: int = 100) -> list[str]:
+    def url(self, component: str, port: int | str | None = None, path: str = "/", *, scheme: str = "http") -> str:
+        """The URL of a path at a component's port, such as `http://127.0.0.1:49153/health`; see `address`."""
+        return f"{scheme}://{self.address(component, port)}/{path.removeprefix('/')}"
+
+    def logs(self, component: str, tail: int = 100, *, timeout: Duration | None = None) -> list[str]:
         """The last lines of a component's log, oldest first."""
-        return wait(self._environments().logs(self.name, component, tail))
+        return self._logs(component, tail).wait(timeout)
 
-    async def logs_async(self, component: str, tail: int = 100) -> list[str]:
+    async def logs_async(self, component: str, tail: int = 100, *, timeout: Duration | None = None) -> list[str]:
         """As `logs`, in the running loop."""
-        return await wait_async(self._environments().logs(self.name, component, tail))
+        return await self._logs(component, tail).wait_async(timeout)
 
-    def follow_logs(self, component: str, tail: int = 100) -> LogLines:
-        """The last lines of a component's log, and then each as it is written: for `for` or `async for`."""
-        return LogLines(self._environments().follow_logs(self.name, component, tail))
+    def _logs(self, component: str, tail: int) -> Asked[list[str]]:
+        return Asked("logs", self._environments().logs(self.name, component, tail))
 
-    def links(self) -> dict[str, dict[str, str]]:
+    def follow_logs(self, component: str, tail: int = 100, *, timeout: Duration | None = None) -> LogLines:
+        """The last lines of a component's log, and then each as it is written: for `for` or `async for`.
+
+        After `timeout` the next line is not waited for: that raises `TimedOutError`.
+        """
+        return LogLines(self._environments().follow_logs(self.name, component, tail), timeout)
+
+    def wait_for_log(self, component: str, wanted: Wanted, *, timeout: Duration = 60.0) -> str:
+        """The first line of a component's log that is like `wanted`; if there is none yet, it is waited for.
+
+        `wanted` is a regular expression that is to be found in the line, or a function that is given the line and answers
+        whether it is the one. Raises `TimedOutError` after `timeout` and `ContainerExitedError` if the component ends
+        before; both have the last lines in `log_tail`.
+        """
+        search = self._search(component, wanted, timeout)
+        try:
+            for line in search.lines:
+                if search.found(line):
+                    return line
+        except TimedOutError:
+            raise search.late() from None
+        raise search.ended()
+
+    async def wait_for_log_async(self, component: str, wanted: Wanted, *, timeout: Duration = 60.0) -> str:
+        """As `wait_for_log`, in the running loop."""
+        search = self._search(component, wanted, timeout)
+        try:
+            async for line in search.lines:
+                if search.found(line):
+                    return line
+        except TimedOutError:
+            raise search.late() from None
+        raise search.ended()
+
+    def _search(self, component: str, wanted: Wanted, timeout: Duration) -> Search:
+        lines = self.follow_logs(component, _WHOLE_LOG, timeout=timeout)
+        return Search(lines, wanted, component, timeout)
+
+    def links(self, *, timeout: Duration | None = None) -> dict[str, dict[str, str]]:
         """For each component, where its links lead, by alias: another component, or what takes its place."""
-        return wait(self._environments().links(self.name))
+        return wait(self._environments().links(self.name), timeout, "links")
 
-    async def links_async(self) -> dict[str, dict[str, str]]:
+    async def links_async(self, *, timeout: Duration | None = None) -> dict[str, dict[str, str]]:
         """As `links`, in the running loop."""
-        return await wait_async(self._environments().links(self.name))
+        return await wait_async(self._environments().links(self.name), timeout, "links")
 
-    def history(self) -> list[EnvironmentEvent]:
+    def history(self, *, timeout: Duration | None = None) -> list[EnvironmentEvent]:
         """What was done with environments of this name, oldest first; see `Controller.environment_history`."""
-        return [EnvironmentEvent._of(each) for each in wait(self._environments().history(which(self.name)))]
+        return self._history().wait(timeout)
 
-    async def history_async(self) -> list[EnvironmentEvent]:
+    async def history_async(self, *, timeout: Duration | None = None) -> list[EnvironmentEvent]:
         """As `history`, in the running loop."""
-        return [EnvironmentEvent._of(each) for each in await wait_async(self._environments().history(which(self.name)))]
+        return await self._history().wait_async(timeout)
+
+    def _history(self) -> Asked[list[EnvironmentEvent]]:
+        return Asked("history", self._environments().history(which(self.name)), EnvironmentEvent._all)
 
     def exec(
         self,
         component: str,
-        command: str | Sequence[str],
+        command: Texts,
         *,
         stdin: Input | None = None,
         stdout: Writable | None = None,
@@ -303,9 +183,10 @@ class Environment(Result):
         """Runs a command within a component's container, and returns when it has ended.
 
         What it reads is `stdin`; without, it reads the end at once. What it writes goes to the files `stdout` and `stderr`,
-        opened as binary, byte for byte and without a limit; what has no file is in the result, as text. A text as command is
-        split as a shell does it; no shell is run. Raises `TimedOut` if it takes longer than `timeout`; it then goes on by
-        itself.
+        opened as binary, byte for byte and without a limit; what has no file is in the result, as text. `command` is a list of
+        words, or a command line, which is split into words as a shell does it; no shell is run: for pipes and variables write
+        `["sh", "-c", "…"]`. A failure raises nothing: look at `exit_code`. Raises `TimedOutError` if it takes longer than
+        `timeout`; it then goes on by itself.
         """
         started = self._environments().attach(place(self.name, component), how(command, stdin is not None))
         return Executed(**run(started, stdin, stdout, stderr, timeout))
@@ -313,7 +194,7 @@ class Environment(Result):
     async def exec_async(
         self,
         component: str,
-        command: str | Sequence[str],
+        command: Texts,
         *,
         stdin: Input | None = None,
         stdout: Writable | None = None,
@@ -325,7 +206,7 @@ class Environment(Result):
         return Executed(**await run_async(started, stdin, stdout, stderr, timeout))
 
     def attach(
-        self, component: str, command: str | Sequence[str], *, stdin: bool = True, terminal: tuple[int, int] | None = None
+        self, component: str, command: Texts, *, stdin: bool = True, terminal: tuple[int, int] | None = None
     ) -> RunningCommand:
         """Starts a command within a component's container, and hands its streams over.
 
@@ -335,46 +216,108 @@ class Environment(Result):
         return RunningCommand(wait(self._environments().attach(place(self.name, component), command_)))
 
     async def attach_async(
-        self, component: str, command: str | Sequence[str], *, stdin: bool = True, terminal: tuple[int, int] | None = None
+        self, component: str, command: Texts, *, stdin: bool = True, terminal: tuple[int, int] | None = None
     ) -> RunningCommand:
         """As `attach`, in the running loop."""
         command_ = how(command, stdin, terminal)
         return RunningCommand(await wait_async(self._environments().attach(place(self.name, component), command_)))
 
-    def promote(self, service: str | None = None, *, by: str | None = None, force: bool = False) -> Release:
+    @overload
+    def promote(self, service: str | None = None, *, dry_run: Literal[False] = False, **how: Unpack[PromoteArguments]) -> Release: ...
+    @overload
+    def promote(self, service: str | None = None, *, dry_run: Literal[True], **how: Unpack[PromoteArguments]) -> Plan: ...
+    @overload
+    def promote(self, service: str | None = None, *, dry_run: bool, **how: Unpack[PromoteArguments]) -> Release | Plan: ...
+    def promote(
+        self,
+        service: str | None = None,
+        *,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Release | Plan:
         """Releases what runs here as a version of its service, with the production settings of its file.
 
         The same images by digest, and the same file; each version is launched anew, beside this environment, which stays
-        as it is with its own database until it is taken down. Without `by` it is who is asking here. See
-        `Controller.promote`.
+        as it is with its own database until it is taken down. Without `by` it is who is asking here. With `dry_run`
+        nothing is done, and the answer is the plan. See `Controller.promote`.
         """
-        asking = by or who()
-        return Release(wait(self._environments().promote(which(self.name), service, asking, force)), asking)
+        return promoting(self._environments(), which(self.name), service, by or who(), force, dry_run).wait(timeout)
 
+    @overload
+    async def promote_async(self, service: str | None = None, *, dry_run: Literal[False] = False, **how: Unpack[PromoteArguments]) -> Release: ...
+    @overload
+    async def promote_async(self, service: str | None = None, *, dry_run: Literal[True], **how: Unpack[PromoteArguments]) -> Plan: ...
+    @overload
+    async def promote_async(self, service: str | None = None, *, dry_run: bool, **how: Unpack[PromoteArguments]) -> Release | Plan: ...
     async def promote_async(
-        self, service: str | None = None, *, by: str | None = None, force: bool = False
-    ) -> Release:
+        self,
+        service: str | None = None,
+        *,
+        by: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Release | Plan:
         """As `promote`, in the running loop."""
-        asking = by or who()
-        promoted = self._environments().promote(which(self.name), service, asking, force)
-        return Release(await wait_async(promoted), asking)
+        asked = promoting(self._environments(), which(self.name), service, by or who(), force, dry_run)
+        return await asked.wait_async(timeout)
 
-    def link(self, component: str, target: str | None, *, live: bool = False) -> Switched:
+    def link(
+        self,
+        component: str,
+        target: str | None,
+        *,
+        live: bool = False,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Switched:
         """Lets what uses a component use something else in its place; see `Controller.link`."""
-        return Switched._of(wait(self._environments().link(which(self.name), component, target, live, False)))
+        return self._link(component, target, live, dry_run).wait(timeout)
 
-    async def link_async(self, component: str, target: str | None, *, live: bool = False) -> Switched:
+    async def link_async(
+        self,
+        component: str,
+        target: str | None,
+        *,
+        live: bool = False,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> Switched:
         """As `link`, in the running loop."""
-        switched = self._environments().link(which(self.name), component, target, live, False)
-        return Switched._of(await wait_async(switched))
+        return await self._link(component, target, live, dry_run).wait_async(timeout)
 
-    def down(self, *, volumes: bool = False) -> None:
-        """Stops and removes it; `volumes` its volumes, too. It is no error if that has been done."""
-        wait(self._environments().down(which(self.name), volumes))
+    def _link(self, component: str, target: str | None, live: bool, dry_run: bool) -> Asked[Switched]:
+        call = self._environments().link(which(self.name), component, target, live, dry_run)
+        return Asked("link", call, Switched._of)
 
-    async def down_async(self, *, volumes: bool = False) -> None:
+    @overload
+    def down(self, *, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None) -> bool: ...
+    @overload
+    def down(self, *, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None) -> EnvironmentPlan: ...
+    @overload
+    def down(self, *, volumes: bool = False, dry_run: bool, timeout: Duration | None = None) -> bool | EnvironmentPlan: ...
+    def down(
+        self, *, volumes: bool = False, dry_run: bool = False, timeout: Duration | None = None
+    ) -> bool | EnvironmentPlan:
+        """Stops and removes it; `volumes` its volumes, too. It is no error if that has been done: the answer says so.
+
+        With `dry_run` nothing is done, and the answer is the plan.
+        """
+        return taking_down(self._environments(), which(self.name), volumes, dry_run).wait(timeout)
+
+    @overload
+    async def down_async(self, *, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None) -> bool: ...
+    @overload
+    async def down_async(self, *, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None) -> EnvironmentPlan: ...
+    @overload
+    async def down_async(self, *, volumes: bool = False, dry_run: bool, timeout: Duration | None = None) -> bool | EnvironmentPlan: ...
+    async def down_async(
+        self, *, volumes: bool = False, dry_run: bool = False, timeout: Duration | None = None
+    ) -> bool | EnvironmentPlan:
         """As `down`, in the running loop."""
-        await wait_async(self._environments().down(which(self.name), volumes))
+        return await taking_down(self._environments(), which(self.name), volumes, dry_run).wait_async(timeout)
 
     def __enter__(self) -> Self:
         self._claim()
@@ -404,13 +347,13 @@ class Environment(Result):
 
     def _claim(self) -> None:
         """Says, for as long as this process lives, that it is in use: `prune` ends what a killed one has left."""
-        with suppress(NotSupported):
+        with suppress(NotSupportedError):
             _claims[self.name] = self._environments().claim(self.name)
 
     def _component(self, name: str) -> EnvironmentComponent:
         if name not in self.components:
             known = "`, `".join(self.components)
-            raise NotFound(f"environment `{self.name}` has no component `{name}`", hint=f"it has `{known}`")
+            raise NotFoundError(f"environment `{self.name}` has no component `{name}`", hint=f"it has `{known}`")
         return self.components[name]
 
     def _environments(self) -> _native.Environments:
@@ -421,7 +364,7 @@ class Environment(Result):
     def _of(data: dict[str, Any], native: _native.Environments) -> Environment:
         up: dict[str, Any] = data.get("environment", data)
         components = {each["name"]: EnvironmentComponent._of(each) for each in up["components"]}
-        told = _changes(data) if "steps" in data else []
+        told = changes_of(data) if "steps" in data else []
         fields = changed(up, components=components, changes=told, notes=data.get("notes", []))
         return Environment(**fields, _native=native)
 
@@ -433,15 +376,30 @@ def _released(name: str) -> None:
         claim.release()
 
 
+def promoting(
+    environments: _native.Environments, which: dict[str, Any], service: str | None, by: str, force: bool, dry_run: bool
+) -> Asked[Any]:
+    """A promotion, or what it would do."""
+    if flag(dry_run, "dry_run"):
+        return Asked("promote", environments.plan_promote(which, service), Plan._of)
+    return Asked("promote", environments.promote(which, service, text(by, "by"), force), partial(Release, by=by))
+
+
+def taking_down(
+    environments: _native.Environments, which: dict[str, Any], volumes: bool, dry_run: bool
+) -> Asked[Any]:
+    """The end of an environment, or what it would be."""
+    if flag(dry_run, "dry_run"):
+        return Asked("down", environments.plan_down(which, volumes), EnvironmentPlan._of)
+    return Asked("down", environments.down(which, volumes), lambda data: data["was_there"])
+
+
 def which(
     name: str | None, files: list[str] | None = None, options: dict[str, Any] | None = None
 ) -> dict[str, Any]:
     """Which environment is meant: the one named, or that of the file and the branch its directory is on."""
-    nothing: dict[str, Any] = {"tag": None, "images": {}, "variables": {}, "env_files": []}
+    if name is not None:
+        text(name, "name")
     directory = os.path.dirname(os.path.abspath(files[0])) if files else os.getcwd()
     branch = _git.branch(directory) if name is None else None
-    return {"name": name, "files": files, "branch": branch, "options": options or nothing}
-
-
-def _changes(data: dict[str, Any]) -> list[PlannedChange]:
-    return [PlannedChange(**step) for step in data["steps"]]
+    return {"name": name, "files": files, "branch": branch, "options": options or options_of()}

@@ -27,7 +27,7 @@ class HaddockError(Exception):
 
     A runtime or locator written in Python raises a subclass of it, to say what happened:
 
-    >>> error = ImageMissing("image `shop:v2` is not in the registry", hint="push it")
+    >>> error = ImageMissingError("image `shop:v2` is not in the registry", hint="push it")
     >>> error.kind, error.retryable, error.hint
     ('image_missing', False, 'push it')
     """
@@ -60,7 +60,14 @@ class HaddockError(Exception):
         self.message = message
         self.hint = hint
         self.place = place
-        self.log_tail = list(log_tail)
+        self.log_tail = [log_tail] if isinstance(log_tail, str) else list(log_tail)
+        # Python 3.11 and newer, and pytest, show them below a traceback.
+        hints = [] if hint is None else [f"hint: {hint}"]
+        self.__notes__ = hints + [f"log: {line}" for line in self.log_tail]
+
+    @staticmethod
+    def _closed() -> HaddockError:
+        return ClosedError("the controller is closed", hint="make another with `haddock.connect()`, and use it within its `with`")
 
     def __str__(self) -> str:
         return self.message if self.place is None else f"{self.place}: {self.message}"
@@ -97,19 +104,19 @@ class HaddockError(Exception):
         return error
 
 
-class InvalidName(HaddockError, ValueError):
+class InvalidNameError(HaddockError, ValueError):
     """A name that breaks the rules for names."""
 
     kind = "invalid_name"
 
 
-class InvalidImageReference(HaddockError, ValueError):
+class InvalidImageReferenceError(HaddockError, ValueError):
     """An image reference that breaks the grammar."""
 
     kind = "invalid_image_reference"
 
 
-class InvalidValue(HaddockError, ValueError):
+class InvalidValueError(HaddockError, ValueError):
     """A duration, size, percentage, port or other value that cannot be read."""
 
     kind = "invalid_value"
@@ -121,155 +128,161 @@ class ComposeFileError(HaddockError):
     kind = "compose_file"
 
 
-class NotSupported(HaddockError):
+class NotSupportedError(HaddockError):
     """Something standard or planned that Haddock does not do yet."""
 
     kind = "not_supported"
 
 
-class ImageMissing(HaddockError):
+class ImageMissingError(HaddockError):
     """The image is neither on the host nor in its registry."""
 
     kind = "image_missing"
 
 
-class RegistryRefused(HaddockError):
+class RegistryRefusedError(HaddockError):
     """The registry wants other credentials, or none would do."""
 
     kind = "registry_refused"
 
 
-class RegistryUnavailable(HaddockError):
+class RegistryUnavailableError(HaddockError):
     """The registry cannot be reached."""
 
     kind = "registry_unavailable"
     retryable = True
 
 
-class RuntimeUnavailable(HaddockError):
+class RuntimeUnavailableError(HaddockError):
     """The container runtime does not answer."""
 
     kind = "runtime_unavailable"
     retryable = True
 
 
-class RuntimeRefused(HaddockError):
+class RuntimeRefusedError(HaddockError):
     """The container runtime answered with a refusal that no other kind names."""
 
     kind = "runtime_refused"
 
 
-class ContainerExited(HaddockError):
+class ContainerExitedError(HaddockError):
     """A component's process ended although it should run."""
 
     kind = "container_exited"
 
 
-class NeverReady(HaddockError):
+class NeverReadyError(HaddockError):
     """An instance did not become ready within its deadline; `log_tail` has its last lines."""
 
     kind = "never_ready"
 
 
-class HookFailed(HaddockError):
+class HookFailedError(HaddockError):
     """A hook, or somebody who was to be notified, did not do what was wanted."""
 
     kind = "hook_failed"
 
 
-class NameTaken(HaddockError):
+class NameTakenError(HaddockError):
     """A container or network of our name exists and is not ours."""
 
     kind = "name_taken"
 
 
-class PortTaken(HaddockError):
+class PortTakenError(HaddockError):
     """A host port is used by something else."""
 
     kind = "port_taken"
 
 
-class AddressPoolExhausted(HaddockError):
+class AddressPoolExhaustedError(HaddockError):
     """Every subnet of the address pool is in use."""
 
     kind = "address_pool_exhausted"
 
 
-class NotFound(HaddockError, LookupError):
+class NotFoundError(HaddockError, LookupError):
     """What was asked for does not exist."""
 
     kind = "not_found"
 
 
-class LocatorUnavailable(HaddockError):
+class LocatorUnavailableError(HaddockError):
     """A locator does not answer."""
 
     kind = "locator_unavailable"
     retryable = True
 
 
-class StaleNumber(HaddockError):
+class StaleNumberError(HaddockError):
     """A locator has seen a newer number than that of the call."""
 
     kind = "stale_number"
 
 
-class LocatorRefused(HaddockError):
+class LocatorRefusedError(HaddockError):
     """A locator's answer or a request to it breaks its contract."""
 
     kind = "locator_refused"
 
 
-class JournalUnavailable(HaddockError):
+class JournalUnavailableError(HaddockError):
     """The journal cannot be read or written for now."""
 
     kind = "journal_unavailable"
     retryable = True
 
 
-class JournalFull(HaddockError):
+class JournalFullError(HaddockError):
     """The journal's disk is full; nothing was committed."""
 
     kind = "journal_full"
     retryable = True
 
 
-class JournalTooNew(HaddockError):
+class JournalTooNewError(HaddockError):
     """The journal was written by a newer Haddock."""
 
     kind = "journal_too_new"
 
 
-class JournalCorrupt(HaddockError):
+class JournalCorruptError(HaddockError):
     """The journal's content cannot be understood."""
 
     kind = "journal_corrupt"
 
 
-class Busy(HaddockError):
+class BusyError(HaddockError):
     """Another controller acts for this service."""
 
     kind = "busy"
     retryable = True
 
 
-class Fenced(HaddockError):
+class FencedError(HaddockError):
     """Another controller has taken over."""
 
     kind = "fenced"
 
 
-class TimedOut(HaddockError, TimeoutError):
+class TimedOutError(HaddockError, TimeoutError):
     """It took longer than its time limit. Whatever was waited for goes on."""
 
     kind = "timed_out"
     retryable = True
 
 
-class NothingToDo(HaddockError):
+class NothingToDoError(HaddockError):
     """A request that makes no sense in the present state, such as an abort with nothing in progress."""
 
     kind = "nothing_to_do"
+
+
+class ClosedError(HaddockError):
+    """The controller was closed, so neither it nor what it gave can be used any more."""
+
+    kind = "closed"
 
 
 class IoError(HaddockError, OSError):
@@ -278,7 +291,7 @@ class IoError(HaddockError, OSError):
     kind = "io"
 
 
-class ReleaseAborted(HaddockError):
+class ReleaseAbortedError(HaddockError):
     """A release that was waited for gave its share back. `cause` is what failed, if something did."""
 
     kind = "release_aborted"

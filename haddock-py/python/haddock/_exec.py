@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import shlex
 import threading
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from ._bridge import wait, wait_async
 from ._errors import HaddockError
+from ._given import command as words
 from ._values import Duration, optional_seconds
 
 if TYPE_CHECKING:
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from . import _native
+    from ._given import Texts
 
 CHUNK = 64 * 1024
 """Bytes of standard input that are read and sent at a time."""
@@ -42,11 +42,6 @@ Input = Union[bytes, str, Readable]
 """What a command reads: bytes, a text, or a file opened as binary, which is read as fast as the command reads."""
 
 
-def words(command: str | Sequence[str]) -> list[str]:
-    """A command as a list: a text is split as a shell does it, and no shell is run."""
-    return shlex.split(command) if isinstance(command, str) else list(command)
-
-
 def place(
     name: str | None, component: str | None, service: str | None = None, instance: str | None = None
 ) -> dict[str, Any]:
@@ -54,9 +49,9 @@ def place(
     return {"name": name, "component": component, "service": service, "instance": instance}
 
 
-def how(command: str | Sequence[str], stdin: bool, terminal: tuple[int, int] | None = None) -> dict[str, Any]:
+def how(command: Texts, stdin: bool, terminal: tuple[int, int] | None = None) -> dict[str, Any]:
     """What is run."""
-    return {"command": words(command), "stdin": stdin, "terminal": terminal}
+    return {"command": words(command, "command"), "stdin": stdin, "terminal": terminal}
 
 
 class RunningCommand:
@@ -97,12 +92,12 @@ class RunningCommand:
         await wait_async(self._native.resize(columns, rows))
 
     def exit_code(self, timeout: Duration = AFTER) -> int:
-        """Its exit code, once it has closed its streams. Raises `TimedOut` if it runs on for longer."""
-        return wait(self._native.exit_code(optional_seconds(timeout)))
+        """Its exit code, once it has closed its streams. Raises `TimedOutError` if it runs on for longer."""
+        return wait(self._native.exit_code(optional_seconds(timeout, "timeout")))
 
     async def exit_code_async(self, timeout: Duration = AFTER) -> int:
         """As `exit_code`, in the running loop."""
-        return await wait_async(self._native.exit_code(optional_seconds(timeout)))
+        return await wait_async(self._native.exit_code(optional_seconds(timeout, "timeout")))
 
     def __iter__(self) -> Self:
         return self
@@ -146,7 +141,7 @@ class _Run:
             self.source = stdin
         self.kept = (io.BytesIO(), io.BytesIO())
         self.sinks: tuple[Writable, Writable] = (stdout or self.kept[0], stderr or self.kept[1])
-        limit = optional_seconds(timeout)
+        limit = optional_seconds(timeout, "timeout")
         self.end = None if limit is None else time.monotonic() + limit
 
     def left(self) -> float | None:

@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
-from ._errors import NotFound
+from ._errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,13 +30,13 @@ def branch(directory: str | PathLike[str]) -> str | None:
 def files_at(revision: str, files: Sequence[str], folder: str) -> list[str]:
     """Puts the repository as it was at that revision into a folder, and answers where these files are there.
 
-    Raises `NotFound` if git has no such revision, or the files are in no repository.
+    Raises `NotFoundError` if git has no such revision, or the files are in no repository.
     """
     first = os.path.dirname(os.path.abspath(files[0]))
     root = _ask(first, "rev-parse", "--show-toplevel")
     found = root and _ask(first, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if not (root and found):
-        raise NotFound(f"git has no revision `{revision}` of `{files[0]}`", hint="name a commit, a tag or a branch")
+        raise NotFoundError(f"git has no revision `{revision}` of `{files[0]}`", hint="name a commit, a tag or a branch")
     packed = subprocess.run(["git", "-C", root, "archive", found], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")

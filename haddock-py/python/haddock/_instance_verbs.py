@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._bridge import wait, wait_async
-from ._environments import Executed
+from ._environment_results import Executed
 from ._exec import RunningCommand, how, place, run, run_async
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from . import _native
     from ._exec import Input, Writable
+    from ._given import Texts
     from ._values import Duration
 
 
@@ -27,7 +26,7 @@ class InstanceVerbs:
     def exec(
         self,
         service: str,
-        command: str | Sequence[str],
+        command: Texts,
         *,
         instance: str | None = None,
         component: str | None = None,
@@ -47,7 +46,7 @@ class InstanceVerbs:
     async def exec_async(
         self,
         service: str,
-        command: str | Sequence[str],
+        command: Texts,
         *,
         instance: str | None = None,
         component: str | None = None,
@@ -64,7 +63,7 @@ class InstanceVerbs:
     def attach(
         self,
         service: str,
-        command: str | Sequence[str],
+        command: Texts,
         *,
         instance: str | None = None,
         component: str | None = None,
@@ -80,7 +79,7 @@ class InstanceVerbs:
     async def attach_async(
         self,
         service: str,
-        command: str | Sequence[str],
+        command: Texts,
         *,
         instance: str | None = None,
         component: str | None = None,

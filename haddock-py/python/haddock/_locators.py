@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
 from ._bridge import wait, wait_async
 from ._errors import IoError
+from ._given import mapping, names, optional_path, path
 from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, Number, RoutingTable, plain_answer
 from ._time import VirtualTime
 from ._values import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
-    from os import PathLike
+    from collections.abc import Awaitable, Mapping
     from types import TracebackType
     from typing import TypeVar
 
     from typing_extensions import Self
 
+    from ._given import Path, Texts
     from ._values import Duration
 
     T = TypeVar("T")
     Answer = Union[T, Awaitable[T]]
-    Path = Union[str, PathLike[str]]
 
 
 class Gateway:
@@ -44,10 +43,10 @@ class Gateway:
         state: Path,
         listen: str = "127.0.0.1:8080",
         admin: str | None = "127.0.0.1:0",
-        services: Mapping[str, Sequence[str]] | None = None,
+        services: Mapping[str, Texts] | None = None,
         token_file: Path | None = None,
         key_file: Path | None = None,
-        trust_proxy: Sequence[str] = (),
+        trust_proxy: Texts = (),
         worker_threads: int | None = None,
         sessions: int | None = None,
         handed_over: bool = False,
@@ -61,18 +60,21 @@ class Gateway:
         With `handed_over` it takes the listening socket that this process was started with, if there is one, in place of
         `listen`: that of a systemd socket unit, for instance. Whoever connects while no gateway runs waits for the next.
 
-        Raises `PortTaken`.
+        Raises `PortTakenError`.
         """
         self._native: _native.Locator = wait(
             _native.gateway(
                 listen,
                 handed_over,
                 admin,
-                os.fspath(state),
-                {name: list(hosts) for name, hosts in (services or {}).items()},
-                None if token_file is None else os.fspath(token_file),
-                None if key_file is None else os.fspath(key_file),
-                list(trust_proxy),
+                path(state, "state"),
+                {
+                    name: names(hosts, f'services["{name}"]')
+                    for name, hosts in mapping(services or {}, "services").items()
+                },
+                optional_path(token_file, "token_file"),
+                optional_path(key_file, "key_file"),
+                names(trust_proxy, "trust_proxy"),
                 worker_threads,
                 sessions,
             )
@@ -93,11 +95,11 @@ class Gateway:
 
     def shutdown(self, grace: Duration = 10) -> None:
         """Takes no more connections, gives the requests at hand `grace` to end, and then cuts what is left."""
-        wait(self._native.shutdown(seconds(grace)))
+        wait(self._native.shutdown(seconds(grace, "grace")))
 
     async def shutdown_async(self, grace: Duration = 10) -> None:
         """As `shutdown`, in the running loop."""
-        await wait_async(self._native.shutdown(seconds(grace)))
+        await wait_async(self._native.shutdown(seconds(grace, "grace")))
 
     def _native_locator(self) -> _native.Locator:
         return self._native
@@ -116,10 +118,10 @@ class RemoteGateway:
         token = None
         if token_file is not None:
             try:
-                with open(token_file, encoding="utf-8") as file:
+                with open(path(token_file, "token_file"), encoding="utf-8") as file:
                     token = file.read().strip()
             except OSError as error:
-                what = f"token file `{os.fspath(token_file)}` cannot be read: {error.strerror}"
+                what = f"token file `{path(token_file, 'token_file')}` cannot be read: {error.strerror}"
                 raise IoError(what, hint="check the path and its permissions") from None
         self._native = _native.remote_gateway(url, token)
         self.url = url
@@ -178,15 +180,15 @@ class ServiceLocator(ABC):
     threads at once. The contract, which `haddock.testing.locator_suite` checks:
 
     - `apply`, `close` and `evict` carry a number. One older than the newest that was seen for that service raises
-      `StaleNumber` and changes nothing. The newest number, the table and the closed marks outlive a restart.
+      `StaleNumberError` and changes nothing. The newest number, the table and the closed marks outlive a restart.
     - A new session goes to a listed instance in proportion to the shares; a request of a session to its instance for
       as long as that is listed and not closed.
     - A closed instance gets nothing, for ever.
     - A request that has a cookie of the application's and none of the locator's goes to the instance that was `adopted`,
       until the sessions from before have come or expired.
-    - One that does not answer raises `LocatorUnavailable`, within 5 seconds.
+    - One that does not answer raises `LocatorUnavailableError`, within 5 seconds.
 
-    Any exception other than a `HaddockError` counts as `LocatorRefused`, with its type and text.
+    Any exception other than a `HaddockError` counts as `LocatorRefusedError`, with its type and text.
     """
 
     capabilities: LocatorCapabilities = LocatorCapabilities()

@@ -177,7 +177,7 @@ class Container(Result):
             "addresses": {str(port): address for port, address in self.addresses.items()},
             "published": {str(port): address for port, address in self.published.items()},
             "image": self.image,
-            "networks": list(self.networks),
+            "networks": [self.networks] if isinstance(self.networks, str) else list(self.networks),
         }
 
     @staticmethod

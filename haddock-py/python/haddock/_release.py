@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._bridge import wait, wait_async
-from ._errors import HaddockError, ReleaseAborted, TimedOut
+from ._bridge import Asked, wait, wait_async
+from ._errors import HaddockError, ReleaseAbortedError, TimedOutError
 from ._results import Event, ReleaseResult, ReleaseStatus
 from ._values import optional_seconds
 
@@ -36,22 +36,29 @@ class Release:
         self.service = native.service()
         self.request = native.request()
 
+    def _now(self) -> float:
+        """The seconds of the clock by which the release goes: real, or virtual."""
+        return self._native.now()
+
     def __repr__(self) -> str:
         return f"<haddock.Release {self.request!r} of {self.service!r}>"
 
-    def events(self, *, until: Until | None = "settled", since: int = 0) -> Events:
+    def events(
+        self, *, until: Until | None = "settled", since: int = 0, timeout: Duration | None = None
+    ) -> Events:
         """What happens, from the request on, until the release has settled or is gone; `None`: for ever.
 
         Iterate with `for` or `async for`. Events with a sequence up to `since` are passed over. Raises
-        `ReleaseAborted` when the release was aborted or overtaken, and the refusal if it was refused.
+        `ReleaseAbortedError` when the release was aborted or overtaken, the refusal if it was refused, and
+        `TimedOutError` when `timeout` has passed since this call; the release goes on then.
         """
-        return Events(self, self._native.follow(until, since))
+        return Events(self, self._native.follow(until, since), timeout)
 
     def wait(self, until: Until = "settled", timeout: Duration | None = None) -> ReleaseResult:
         """Waits until the release has settled or is gone.
 
-        Raises `ReleaseAborted` when it was aborted or overtaken, the refusal if it was refused, and `TimedOut` after
-        `timeout`; the release goes on then.
+        Raises `ReleaseAbortedError` when it was aborted or overtaken, the refusal if it was refused, and `TimedOutError`
+        after `timeout`; the release goes on then.
         """
         return _Waiting(self, until, timeout).result_of(wait(self._waited(until, timeout)))
 
@@ -60,48 +67,53 @@ class Release:
         return _Waiting(self, until, timeout).result_of(await wait_async(self._waited(until, timeout)))
 
     def _waited(self, until: Until, timeout: Duration | None) -> _native.Call:
-        return self._native.wait(until, optional_seconds(timeout))
+        return self._native.wait(until, optional_seconds(timeout, "timeout"))
 
-    @property
-    def status(self) -> ReleaseStatus:
-        """How far the release is. Each use looks anew."""
-        return ReleaseStatus._of(wait(self._native.status()))
+    def status(self, *, timeout: Duration | None = None) -> ReleaseStatus:
+        """How far the release is now."""
+        return self._status().wait(timeout)
 
-    async def status_async(self) -> ReleaseStatus:
+    async def status_async(self, *, timeout: Duration | None = None) -> ReleaseStatus:
         """As `status`, in the running loop."""
-        return ReleaseStatus._of(await wait_async(self._native.status()))
+        return await self._status().wait_async(timeout)
 
-    def pause(self) -> None:
+    def _status(self) -> Asked[ReleaseStatus]:
+        return Asked("status", self._native.status(), ReleaseStatus._of)
+
+    def pause(self, *, timeout: Duration | None = None) -> None:
         """Holds the ramp where it is."""
-        wait(self._native.ask("pause", self._by))
+        self._ask("pause").wait(timeout)
 
-    async def pause_async(self) -> None:
+    async def pause_async(self, *, timeout: Duration | None = None) -> None:
         """As `pause`, in the running loop."""
-        await wait_async(self._native.ask("pause", self._by))
+        await self._ask("pause").wait_async(timeout)
 
-    def resume(self) -> None:
+    def resume(self, *, timeout: Duration | None = None) -> None:
         """Goes on with the ramp."""
-        wait(self._native.ask("resume", self._by))
+        self._ask("resume").wait(timeout)
 
-    async def resume_async(self) -> None:
+    async def resume_async(self, *, timeout: Duration | None = None) -> None:
         """As `resume`, in the running loop."""
-        await wait_async(self._native.ask("resume", self._by))
+        await self._ask("resume").wait_async(timeout)
 
-    def advance(self) -> None:
+    def advance(self, *, timeout: Duration | None = None) -> None:
         """Does not wait for the end of this stage, or of the settling."""
-        wait(self._native.ask("advance", self._by))
+        self._ask("advance").wait(timeout)
 
-    async def advance_async(self) -> None:
+    async def advance_async(self, *, timeout: Duration | None = None) -> None:
         """As `advance`, in the running loop."""
-        await wait_async(self._native.ask("advance", self._by))
+        await self._ask("advance").wait_async(timeout)
 
-    def abort(self) -> None:
+    def abort(self, *, timeout: Duration | None = None) -> None:
         """Ends the release and gives its share back. Returns once that is decided; its sessions drain."""
-        wait(self._native.ask("abort", self._by))
+        self._ask("abort").wait(timeout)
 
-    async def abort_async(self) -> None:
+    async def abort_async(self, *, timeout: Duration | None = None) -> None:
         """As `abort`, in the running loop."""
-        await wait_async(self._native.ask("abort", self._by))
+        await self._ask("abort").wait_async(timeout)
+
+    def _ask(self, verb: str) -> Asked[None]:
+        return Asked(verb, self._native.ask(verb, self._by))
 
 
 def _raised(release: Release, end: dict[str, Any]) -> HaddockError:
@@ -112,7 +124,7 @@ def _raised(release: Release, end: dict[str, Any]) -> HaddockError:
         return cause
     version = end["version"]
     what = f"the release of `{release.service}`" if version is None else f"version {version} of `{release.service}`"
-    aborted = ReleaseAborted(
+    aborted = ReleaseAbortedError(
         f"{what} did not settle: {end['reason']}",
         hint=None if cause is None else cause.hint,
         log_tail=() if cause is None else cause.log_tail,
@@ -132,8 +144,8 @@ class _Waiting:
 
     def result_of(self, waited: dict[str, Any] | None) -> ReleaseResult:
         if waited is None:
-            raise TimedOut(
-                f"the release of `{self.release.service}` was not {self.until} within {optional_seconds(self.timeout)} s",
+            raise TimedOutError(
+                f"the release of `{self.release.service}` was not {self.until} within {optional_seconds(self.timeout, 'timeout'):g} s",
                 hint="it goes on: wait for longer, or abort it",
             )
         end = waited["end"]
@@ -145,9 +157,11 @@ class _Waiting:
 class Events:
     """The events of a release, one after the other. Iterate with `for` or `async for`, once."""
 
-    __slots__ = ("_end", "_native", "_ready", "_release")
+    __slots__ = ("_deadline", "_end", "_native", "_ready", "_release")
 
-    def __init__(self, release: Release, native: _native.Following) -> None:
+    def __init__(self, release: Release, native: _native.Following, timeout: Duration | None = None) -> None:
+        limit = optional_seconds(timeout, "timeout")
+        self._deadline = None if limit is None else release._now() + limit
         self._release = release
         self._native = native
         self._ready: deque[Event] = deque()
@@ -155,6 +169,9 @@ class Events:
 
     def __repr__(self) -> str:
         return f"<haddock.Events of {self._release!r}>"
+
+    def _left(self) -> float | None:
+        return None if self._deadline is None else max(0.0, self._deadline - self._release._now())
 
     def _take(self, page: dict[str, Any]) -> None:
         service = self._release.service
@@ -179,7 +196,7 @@ class Events:
             event = self._next()
             if event is not None:
                 return event
-            self._take(wait(self._native.next()))
+            self._take(wait(self._native.next(), self._left(), "events"))
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -192,4 +209,4 @@ class Events:
                 raise StopAsyncIteration from None
             if event is not None:
                 return event
-            self._take(await wait_async(self._native.next()))
+            self._take(await wait_async(self._native.next(), self._left(), "events"))

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 
 from ._errors import HaddockError
-from ._values import moment, optional_moment
+from ._values import Address, moment, optional_moment
 
 ReleasePhase = Literal[
     "waiting",
@@ -31,6 +31,8 @@ Verdict = Literal["open", "settled", "aborted", "bad", "unchanged"]
 
 def plain(value: Any) -> Any:
     """Plain data of whatever results hold."""
+    if isinstance(value, Address):
+        return str(value)
     if isinstance(value, HaddockError):
         return value.to_dict()
     if isinstance(value, datetime):
@@ -325,8 +327,26 @@ class ResolvedFile(Result):
 
 
 @dataclass(frozen=True)
+class Finding(Result):
+    """One thing that `Controller.check` looked at."""
+
+    name: str
+    """What was looked at."""
+    state: Literal["ok", "warning", "problem"]
+    """Whether it is as it should be."""
+    says: str
+    """What was found, for people."""
+    fix: str | None
+    """What to do about it; `None` if there is nothing to do."""
+
+    @staticmethod
+    def _all(data: list[dict[str, Any]]) -> list[Finding]:
+        return [Finding(**each) for each in data]
+
+
+@dataclass(frozen=True)
 class Plan(Result):
-    """What a release would do."""
+    """What a verb of a release would do."""
 
     service: str
     """The service."""
@@ -341,6 +361,7 @@ class Plan(Result):
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Plan:
-        environment = ResolvedFile._of(data["environment"])
-        images = {component.name: component.image for component in environment.components if component.versioned}
-        return Plan(environment.service, images, environment.components, environment.notes, data["steps"])
+        found = data["environment"]
+        components = [ComponentInfo(**component) for component in found["components"]]
+        images = {component.name: component.image for component in components if component.versioned}
+        return Plan(found["service"], images, components, found["notes"], data["steps"])

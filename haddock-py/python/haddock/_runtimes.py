@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
 from ._bridge import wait
+from ._given import command, mapping, path
 from ._ports import Container, ContainerSpec, Network, RuntimeCapabilities, plain_answer
 from ._time import VirtualTime
 from ._values import seconds
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from typing import TypeVar
 
+    from ._given import Texts
     from ._values import Duration
 
     T = TypeVar("T")
@@ -44,7 +46,7 @@ class Docker:
         default: the engine is asked. `address_pool` says where networks get their subnets from: blocks, and the length
         of a subnet's prefix, such as `172.28.0.0/14,size=26`; by default `10.213.0.0/16,size=26`.
 
-        Raises `RuntimeUnavailable` if nothing answers there, `NotFound` if there is no such context.
+        Raises `RuntimeUnavailableError` if nothing answers there, `NotFoundError` if there is no such context.
         """
         self._native: _native.Runtime = wait(_native.docker(host, context, reach, address_pool))
 
@@ -61,12 +63,13 @@ class Process:
     __slots__ = ("_native",)
 
     def __init__(
-        self, directory: str | PathLike[str], *, images: Mapping[str, Sequence[str]] | None = None
+        self, directory: str | PathLike[str], *, images: Mapping[str, Texts] | None = None
     ) -> None:
-        """Keeps its containers in `directory`. `images` are command lines by image reference; those that were given
-        before, by whatever process, are there again."""
-        folder = os.fspath(directory)
-        lines = {image: list(line) for image, line in (images or {}).items()}
+        """Keeps its containers in `directory`. `images` are commands by image reference, each a list of words or a
+        command line; those that were given before, by whatever process, are there again."""
+        folder = path(directory, "directory")
+        given = mapping(images or {}, "images").items()
+        lines = {image: command(line, f'images["{image}"]') for image, line in given}
         self._native = _native.process(folder, _remembered(folder, lines))
 
     def __repr__(self) -> str:
@@ -81,9 +84,9 @@ def _remembered(folder: str, images: dict[str, list[str]]) -> dict[str, list[str
     import json
     import tempfile
 
-    path = os.path.join(folder, "images.json")
+    store = os.path.join(folder, "images.json")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(store, encoding="utf-8") as file:
             known: dict[str, list[str]] = json.load(file)
     except FileNotFoundError:
         known = {}
@@ -93,7 +96,7 @@ def _remembered(folder: str, images: dict[str, list[str]]) -> dict[str, list[str
         # A reader finds it whole: it comes by a rename. Only its owner may read it.
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump(every, file)
-        os.replace(file.name, path)
+        os.replace(file.name, store)
     return every
 
 
@@ -110,8 +113,8 @@ class SimImage:
     """The exit code with which it ends."""
 
     def __init__(self, *, boot: Duration | None = "2s", ends: Duration | None = None, code: int = 0) -> None:
-        self.boot = None if boot is None else seconds(boot)
-        self.ends = None if ends is None else seconds(ends)
+        self.boot = None if boot is None else seconds(boot, "boot")
+        self.ends = None if ends is None else seconds(ends, "ends")
         self.code = code
 
     def __repr__(self) -> str:
@@ -182,7 +185,7 @@ class Sim:
     def hang(self, instance: str, lasts: Duration) -> None:
         """Keeps an instance from answering for that long."""
         for container in self.containers(instance):
-            self._native.hang(container.id, seconds(lasts))
+            self._native.hang(container.id, seconds(lasts, "lasts"))
 
     def down(self) -> None:
         """From now on the engine does not answer. Its containers go on."""
@@ -208,11 +211,11 @@ class ContainerRuntime(ABC):
     threads at once. The contract, which `haddock.testing.runtime_suite` checks:
 
     - Every call may be made twice, with the same effect as once.
-    - A call on something that does not exist: `stop` and `remove` do nothing, the rest raise `NotFound`.
-    - A runtime that does not answer raises `RuntimeUnavailable`, within 10 seconds.
+    - A call on something that does not exist: `stop` and `remove` do nothing, the rest raise `NotFoundError`.
+    - A runtime that does not answer raises `RuntimeUnavailableError`, within 10 seconds.
     - No message holds the value of an environment variable.
 
-    Any exception other than a `HaddockError` counts as `RuntimeRefused`, with its type and text.
+    Any exception other than a `HaddockError` counts as `RuntimeRefusedError`, with its type and text.
     """
 
     capabilities: RuntimeCapabilities = RuntimeCapabilities()
@@ -222,7 +225,7 @@ class ContainerRuntime(ABC):
     def pull(self, image: str, refresh: bool) -> Answer[str]:
         """Makes sure that the image is there, and answers with an id that will mean the same image for ever.
 
-        Raises `ImageMissing`, `RegistryRefused` or `RegistryUnavailable`.
+        Raises `ImageMissingError`, `RegistryRefusedError` or `RegistryUnavailableError`.
         """
 
     @abstractmethod
@@ -230,7 +233,7 @@ class ContainerRuntime(ABC):
         """Creates the container without starting it, and answers with its id.
 
         If one of that name exists and carries all the labels of `spec`, that one is taken; if it is another's, raises
-        `NameTaken`. Raises `ImageMissing`.
+        `NameTakenError`. Raises `ImageMissingError`.
         """
 
     @abstractmethod
@@ -273,7 +276,7 @@ class ContainerRuntime(ABC):
         return None
 
     def create_network(self, name: str, labels: Mapping[str, str]) -> Answer[Network]:
-        """Creates a network; takes one of that name that carries all the labels. Raises `NameTaken`."""
+        """Creates a network; takes one of that name that carries all the labels. Raises `NameTakenError`."""
         return Network(id=name, name=name, labels=labels)
 
     def networks(self, labels: Mapping[str, str]) -> Answer[Sequence[Network]]:

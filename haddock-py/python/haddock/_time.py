@@ -38,8 +38,8 @@ class VirtualTime:
 
     def advance(self, duration: Duration) -> None:
         """Lets that much time pass, and whatever is due in it happen."""
-        wait(self._native.advance(seconds(duration)))
+        wait(self._native.advance(seconds(duration, "duration")))
 
     async def advance_async(self, duration: Duration) -> None:
         """As `advance`, in the running loop."""
-        await wait_async(self._native.advance(seconds(duration)))
+        await wait_async(self._native.advance(seconds(duration, "duration")))

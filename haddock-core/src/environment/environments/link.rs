@@ -171,7 +171,7 @@ impl Environments {
         let switched = async {
             let prepared = self.prepare(name, &wanted.new, &before.options()).await?;
             self.put_record(name, before, &next)?;
-            let up = self.carry_out(name, prepared, true).await?;
+            let up = self.carry_out(name, prepared, true, std::future::pending()).await?;
             // Whatever was switched live was made anew, and is what its labels say again.
             self.put_record(name, &next, &Record { live: BTreeSet::new(), ..next.clone() })?;
             let verified = self.verify(&up.environment.components, wanted).await?;
@@ -183,7 +183,7 @@ impl Environments {
         };
         let back = async {
             let prepared = self.prepare(name, &wanted.old, &before.options()).await?;
-            self.carry_out(name, prepared, true).await?;
+            self.carry_out(name, prepared, true, std::future::pending()).await?;
             self.put_record(name, &next, &Record { live: BTreeSet::new(), ..before.clone() })
         };
         Err(and_back(error, back.await))

@@ -202,10 +202,33 @@ impl Environments {
     /// of the log and what the health check said; [`NameTaken`](ErrorKind::NameTaken) if somebody else has one of that
     /// name on this engine; [`PortTaken`](ErrorKind::PortTaken).
     pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
+        self.up_unless(name, spec, options, std::future::pending()).await
+    }
+
+    /// As [`up`](Self::up), unless it is given up: when `given_up` ends, what this call has made is removed as after a
+    /// failure, and the answer is the error that it ended with.
+    ///
+    /// # Errors
+    /// As [`up`](Self::up), and the error of `given_up`.
+    pub async fn up_unless(
+        &self,
+        name: &EnvironmentName,
+        spec: &EnvironmentSpec,
+        options: &UpOptions,
+        given_up: impl Future<Output = Error> + Send,
+    ) -> Result<Up> {
+        let mut given_up = std::pin::pin!(given_up);
         let (spec, options) = &expanded(spec, options)?;
-        let _turn = self.locks.take(name).await?;
-        self.mark_up(name)?;
-        let prepared = self.prepare(name, spec, options).await?;
+        let begun = async {
+            let turn = self.locks.take(name).await?;
+            self.mark_up(name)?;
+            Ok((turn, self.prepare(name, spec, options).await?))
+        };
+        let (_turn, prepared) = tokio::select! {
+            biased;
+            error = given_up.as_mut() => return Err(error),
+            begun = begun => begun?,
+        };
         let before = prepared.record.clone();
         let UpOptions { only, images, by, commit, file, .. } = options.clone();
         let record = Record {
@@ -222,7 +245,7 @@ impl Environments {
         };
         self.put_record(name, &before, &record)?;
         let changes = history::lines(&prepared.plan);
-        let up = self.carry_out(name, prepared, options.keep_on_failure).await;
+        let up = self.carry_out(name, prepared, options.keep_on_failure, given_up).await;
         // What changes nothing is nothing to tell.
         if !changes.is_empty() || up.is_err() {
             self.tell(name, Deed::Up, Some(&record), changes, up.as_ref().err());
@@ -235,7 +258,13 @@ impl Environments {
     }
 
     /// Brings an environment to what was prepared.
-    async fn carry_out(&self, name: &EnvironmentName, prepared: Prepared, keep_on_failure: bool) -> Result<Up> {
+    async fn carry_out(
+        &self,
+        name: &EnvironmentName,
+        prepared: Prepared,
+        keep_on_failure: bool,
+        given_up: impl Future<Output = Error> + Send,
+    ) -> Result<Up> {
         let Prepared { wanted, found, plan, record } = prepared;
         let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
         let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
@@ -246,7 +275,12 @@ impl Environments {
             let launched = launch(&*self.runtime, &wanted).await?;
             ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &record.ready).await
         };
-        match launched.await {
+        let launched = tokio::select! {
+            biased;
+            error = given_up => Err(error),
+            launched = launched => launched,
+        };
+        match launched {
             Ok(()) => Ok(Up { plan, environment: self.get(name).await? }),
             Err(error) => {
                 if !keep_on_failure {

@@ -66,7 +66,7 @@ class Settings:
 
         try:
             return self._connect(None)
-        except haddock.RuntimeUnavailable as error:
+        except haddock.RuntimeUnavailableError as error:
             _output.note(f"warning: {error.message}")
             # Nothing is asked of this runtime.
             return self._connect("process")
@@ -147,7 +147,7 @@ class Settings:
             return self.file[0]
         try:
             return self.resolve(tag="unnamed").file
-        except haddock.NotFound:
+        except haddock.NotFoundError:
             return None
 
 

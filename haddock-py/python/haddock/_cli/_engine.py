@@ -60,7 +60,7 @@ def require_gateway(settings: Settings) -> None:
     """Waits a moment for the gateway to answer: without one a release would wait for ever.
 
     Raises:
-        LocatorUnavailable: it does not.
+        LocatorUnavailableError: it does not.
     """
     import haddock
 
@@ -75,7 +75,7 @@ def require_gateway(settings: Settings) -> None:
         except Unreachable as error:
             if time.monotonic() > deadline:
                 hint = f"start one: {settings.again('serve')}; or name another with `--gateway`"
-                raise haddock.LocatorUnavailable(f"no gateway answers at `{url}`: {error}", hint=hint) from None
+                raise haddock.LocatorUnavailableError(f"no gateway answers at `{url}`: {error}", hint=hint) from None
         time.sleep(0.1)
 
 

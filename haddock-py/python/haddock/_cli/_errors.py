@@ -75,7 +75,7 @@ def code_of(error: HaddockError) -> int:
     """The exit code of an error."""
     import haddock
 
-    if isinstance(error, haddock.ReleaseAborted):
+    if isinstance(error, haddock.ReleaseAbortedError):
         return FAILED
     return CODES.get(error.kind, FAILED)
 

@@ -152,7 +152,7 @@ def _listen(address: str) -> socket.socket:
     except OSError as error:
         import haddock
 
-        kind = haddock.PortTaken if error.errno == errno.EADDRINUSE else haddock.IoError
+        kind = haddock.PortTakenError if error.errno == errno.EADDRINUSE else haddock.IoError
         reason = os.strerror(error.errno or 0)
         raise kind(f"cannot listen on `{address}`: {reason}", hint="name another with `--listen`") from None
 

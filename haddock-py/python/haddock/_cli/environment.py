@@ -57,8 +57,8 @@ def up(
             environment = controller.up_like(service, version, name=name, only=only, keep_on_failure=keep_on_failure)
             return _up(settings, environment)
         if dry_run:
-            plan = controller.plan_up(
-                settings.file, name=name, only=only, shared=shared, pull=pull, **settings.file_options()
+            plan = controller.up(
+                settings.file, dry_run=True, name=name, only=only, shared=shared, pull=pull, **settings.file_options()
             )
             if settings.json:
                 _output.json_line(plan.to_dict())
@@ -243,7 +243,7 @@ def _ports(component: EnvironmentComponent) -> str:
 
 def ports_of(component: EnvironmentComponent) -> list[tuple[int, str]]:
     """Its ports, and where each is reached: on the host, if it is published there."""
-    return sorted({**component.addresses, **component.published}.items())
+    return sorted((port, str(at)) for port, at in {**component.addresses, **component.published}.items())
 
 
 def plan_of(changes: Sequence[PlannedChange]) -> None:

@@ -38,7 +38,7 @@ def history(
         name = settings.service(controller, service)
         events = controller.history(name, since=since)
         if not events and not follow and controller.status(name) is None:
-            raise haddock.NothingToDo(f"service `{name}` was never released")
+            raise haddock.NothingToDoError(f"service `{name}` was never released")
         shown: _follow.Show = _follow.Json() if settings.json else Lines()
         for event in events[-limit:] if limit else events:
             shown.event(event)
@@ -58,14 +58,14 @@ def _environment(settings: Settings, name: str, limit: int | None) -> int:
     with settings.look() as controller:
         events = controller.environment_history(name)
     if not events:
-        raise haddock.NothingToDo(f"there never was an environment `{name}`")
+        raise haddock.NothingToDoError(f"there never was an environment `{name}`")
     for event in events[-limit:] if limit else events:
         if settings.json:
             _output.json_line({"name": name, **event.to_dict()})
             continue
         commit = f", commit {event.commit[:18]}" if event.commit else ""
         failed = f": failed: {event.error}" if event.error else ""
-        _output.line(f"{_words.stamp(event.at)}  {event.deed} by {event.by or 'somebody'}{commit}{failed}")
+        _output.line(f"{_words.stamp(event.at)}  {event.action} by {event.by or 'somebody'}{commit}{failed}")
         for change in event.changes:
             _output.line(f"    {change}")
     return 0

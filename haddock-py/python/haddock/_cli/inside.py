@@ -100,7 +100,7 @@ def _pump(started: RunningCommand, stdin: bool, limit: float | None) -> int:
     if limit is not None:
 
         def late(_number: int, _frame: Any) -> None:
-            error = haddock.TimedOut(f"the command has not ended within {_words.exactly(limit)}")
+            error = haddock.TimedOutError(f"the command has not ended within {_words.exactly(limit)}")
             error.hint = "it goes on by itself in its container"
             raise error
 

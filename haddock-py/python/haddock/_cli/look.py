@@ -28,7 +28,7 @@ def status(settings: Settings, service: str | None) -> int:
         name = settings.service(controller, service)
         found = controller.status(name)
     if found is None:
-        error = haddock.NothingToDo(f"service `{name}` was never released")
+        error = haddock.NothingToDoError(f"service `{name}` was never released")
         error.hint = f"release it with {settings.again('release')}"
         raise error
     if settings.json:

@@ -33,7 +33,7 @@ def port(settings: Settings, component: str | None, port: int | None, form: str 
     with settings.connect() as controller:
         environment = controller.environment(name, file=settings.file)
     if component is not None and port is not None:
-        found = [(component, port, environment.address(component, port))]
+        found = [(component, port, str(environment.address(component, port)))]
     else:
         found = _all(environment)
     if form is not None:

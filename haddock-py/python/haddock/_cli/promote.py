@@ -46,7 +46,7 @@ def promote(
         _engine.require_gateway(settings)
     with settings.look() if dry_run else settings.connect() as controller:
         if dry_run:
-            steps = controller.plan_promote(name, service, file=settings.file)
+            steps = controller.promote(name, service, file=settings.file, dry_run=True).steps
             if settings.json:
                 _output.json_line({"dry_run": True, "verb": "promote", "steps": steps})
                 return 0

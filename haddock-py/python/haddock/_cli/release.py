@@ -112,7 +112,7 @@ def follow(controller: Controller, handle: Release, settings: Settings, wait: st
     except Stopped as stopped:
         raise Stopped(stopped.number, _how_to_go_on(controller, service, settings)) from None
     except TimeoutError:
-        error = haddock.TimedOut(f"`{service}` was not {wait} within {_words.length(limit or 0)}")
+        error = haddock.TimedOutError(f"`{service}` was not {wait} within {_words.length(limit or 0)}")
         error.hint = "; ".join(_how_to_go_on(controller, service, settings))
         raise error from None
     status = controller.status(service)

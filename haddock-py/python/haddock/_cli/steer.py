@@ -103,7 +103,7 @@ def would(settings: Settings, named: str | None, verb: str) -> int:
     """Says what a verb would do.
 
     Raises:
-        NothingToDo: there is no release in progress, and the verb needs one.
+        NothingToDoError: there is no release in progress, and the verb needs one.
     """
     import haddock
 
@@ -112,7 +112,7 @@ def would(settings: Settings, named: str | None, verb: str) -> int:
         status = controller.status(service)
     under_way = status is not None and status.release is not None and status.release.phase not in ENDED
     if status is None or (verb != "rollback" and not under_way):
-        raise haddock.NothingToDo(f"no release of `{service}` is in progress")
+        raise haddock.NothingToDoError(f"no release of `{service}` is in progress")
     if settings.json:
         _output.json_line({"dry_run": True, "service": service, "verb": verb, "release": _release(status)})
     elif under_way:

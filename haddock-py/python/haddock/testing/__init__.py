@@ -1,13 +1,13 @@
 """For tests of scripts that release, and of runtimes and locators written in Python.
 
 A `World` is the real controller on a simulated engine and locator, in virtual time: a release that takes eight hours
-is tested in milliseconds. As a pytest fixture it is called `sim`:
+is tested in milliseconds. As a pytest fixture it is called `haddock_sim`:
 
-    def test_a_bad_version_is_given_up(sim):
-        sim.runtime.image("shop:bad", ends="1m", code=3)
-        sim.controller.release("compose.yaml", tag="good").wait()
-        with pytest.raises(haddock.ReleaseAborted):
-            sim.controller.release("compose.yaml", tag="bad").wait()
+    def test_a_bad_version_is_given_up(haddock_sim):
+        haddock_sim.runtime.image("shop:bad", ends="1m", code=3)
+        haddock_sim.controller.release("compose.yaml", tag="good").wait()
+        with pytest.raises(haddock.ReleaseAbortedError):
+            haddock_sim.controller.release("compose.yaml", tag="bad").wait()
 
 `environment_fixture` makes a fixture of an environment on a real engine: up before the tests, down after them.
 

@@ -55,7 +55,7 @@ def environment_fixture(
         with haddock.connect(**(connect or {})) as h:
             called = name
             if worker is not None:
-                called = f"{name or h.plan_up(file, tag=tag, images=images, variables=variables).name}-{worker}"
+                called = f"{name or h.up(file, tag=tag, images=images, variables=variables, dry_run=True).name}-{worker}"
             environment = h.up(file, name=called, only=only, tag=tag, images=images, variables=variables)
             with environment:
                 _up.append(environment)

@@ -1,9 +1,9 @@
-"""The pytest plugin: the fixture `sim`, and logs of environments in the reports of tests that fail."""
+"""The pytest plugin: the fixture `haddock_sim`, and logs of environments in the reports of tests that fail."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def sim() -> Iterator[World]:
+def haddock_sim() -> Iterator[World]:
     """A simulated world: engine, locator and controller in virtual time."""
     # Loaded when it is first used: pytest loads this file in every project.
     from ._world import World
@@ -24,10 +24,15 @@ def sim() -> Iterator[World]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    # Nobody has an environment who has not made a fixture of it.
-    environments = sys.modules.get("haddock.testing._environments")
-    if report.failed and environments is not None:
+    # Nobody has an environment, or an error of ours, who has not loaded these.
+    errors, environments = (sys.modules.get(f"haddock.{name}") for name in ("_errors", "testing._environments"))
+    if not report.failed:
+        return report
+    raised = None if call.excinfo is None else call.excinfo.value
+    # An environment that did not come up is to blame, and not those that did: the end of its log is told with the error.
+    not_up = errors is not None and isinstance(raised, errors.HaddockError) and call.when == "setup"
+    if environments is not None and not not_up:
         environments.report_logs(report)
     return report

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .._controller import Controller
-from .._errors import NotFound
+from .._errors import NotFoundError
 from .._locators import SimLocator
 from .._runtimes import ContainerRuntime, Sim
 from .._time import VirtualTime
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class World:
     """The real controller on a simulated engine and locator, in virtual time, which passes only while something waits.
 
-    Use it as a context manager, or take the pytest fixture `sim`.
+    Use it as a context manager, or take the pytest fixture `haddock_sim`.
 
     >>> with World() as world:
     ...     _ = world.controller.release("compose.yaml", tag="v1").wait()
@@ -116,7 +116,7 @@ class World:
     def open_session(self, service: str) -> Session:
         """A new client comes, and gets a session on the instance that the shares give it.
 
-        Raises `NotFound` if no instance has a share, or the locator is down: the client is answered with 503.
+        Raises `NotFoundError` if no instance has a share, or the locator is down: the client is answered with 503.
         """
         return Session(self, service)
 
@@ -179,7 +179,7 @@ class Session:
     def _begin(self, *, upgraded: bool) -> _native.SimRequest:
         request = self._world.locator._native.begin(self.service, self._cookie, upgraded)
         if request is None:
-            raise NotFound(f"no instance of `{self.service}` takes a new session")
+            raise NotFoundError(f"no instance of `{self.service}` takes a new session")
         self.opened += request.opened()
         if request.instance() != self.instance:
             self.instance = request.instance()

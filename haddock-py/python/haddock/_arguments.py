@@ -1,0 +1,59 @@
+"""The named arguments that several verbs take. For type checkers alone: nothing here is loaded when a program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from ._given import Files, Texts
+from ._values import Duration
+
+
+class FileArguments(TypedDict, total=False):
+    """What fills a compose file in."""
+
+    tag: str | None
+    images: Mapping[str, str] | None
+    variables: Mapping[str, str] | None
+    env_files: Files
+    profiles: Texts
+
+
+class ReleaseArguments(FileArguments, total=False):
+    """What is said about a release."""
+
+    commit: str | None
+    by: str | None
+    force: bool
+    timeout: Duration | None
+
+
+class UpArguments(FileArguments, total=False):
+    """What is said about an environment that is brought up."""
+
+    name: str | None
+    only: Texts
+    shared: bool
+    pull: bool
+    keep_on_failure: bool
+    commit: str | None
+    by: str | None
+    timeout: Duration | None
+
+
+class UpLikeArguments(TypedDict, total=False):
+    """What is said about an environment like a version."""
+
+    name: str | None
+    only: Texts
+    keep_on_failure: bool
+    by: str | None
+    timeout: Duration | None
+
+
+class PromoteArguments(TypedDict, total=False):
+    """What is said about a promotion."""
+
+    by: str | None
+    force: bool
+    timeout: Duration | None
