@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 from ._bridge import wait, wait_async
 from ._errors import HaddockError
 from ._given import command as words
-from ._values import Duration, optional_seconds
+from ._values import Duration, optional_seconds, seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -93,11 +93,11 @@ class RunningCommand:
 
     def exit_code(self, timeout: Duration = AFTER) -> int:
         """Its exit code, once it has closed its streams. Raises `TimedOutError` if it runs on for longer."""
-        return wait(self._native.exit_code(optional_seconds(timeout, "timeout")))
+        return wait(self._native.exit_code(seconds(timeout, "timeout")))
 
     async def exit_code_async(self, timeout: Duration = AFTER) -> int:
         """As `exit_code`, in the running loop."""
-        return await wait_async(self._native.exit_code(optional_seconds(timeout, "timeout")))
+        return await wait_async(self._native.exit_code(seconds(timeout, "timeout")))
 
     def __iter__(self) -> Self:
         return self
@@ -148,6 +148,11 @@ class _Run:
         """The seconds that are left."""
         return None if self.end is None else max(0.0, self.end - time.monotonic())
 
+    def left_at_the_end(self) -> float:
+        """The seconds that it may run on after it has closed its streams."""
+        left = self.left()
+        return AFTER if left is None else left
+
     def take(self, read: tuple[bool, bytes]) -> None:
         self.sinks[read[0]].write(read[1])
 
@@ -190,7 +195,7 @@ def run(
         ran.take(read)
     if failed:
         raise failed[0]
-    return ran.done(wait(native.exit_code(AFTER if ran.end is None else ran.left())))
+    return ran.done(wait(native.exit_code(ran.left_at_the_end())))
 
 
 async def run_async(
@@ -212,4 +217,4 @@ async def run_async(
         ran.take(read)
     if failed:
         raise failed[0]
-    return ran.done(await wait_async(native.exit_code(AFTER if ran.end is None else ran.left())))
+    return ran.done(await wait_async(native.exit_code(ran.left_at_the_end())))

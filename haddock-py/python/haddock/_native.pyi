@@ -20,6 +20,7 @@ __all__ = [
     "VirtualTime",
     "controller",
     "docker",
+    "docker_report",
     "duration",
     "error_kinds",
     "gateway",
