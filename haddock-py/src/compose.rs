@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{
     ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical,
 };
-use haddock_core::environment::EnvironmentSpec;
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
@@ -122,7 +122,9 @@ pub(crate) fn plain(found: &Found) -> Value {
 pub(crate) fn components(spec: &EnvironmentSpec, reasons: &BTreeMap<ComponentName, Reason>) -> Vec<Value> {
     let why = |name, versioned: bool| {
         let known = reasons.get(name).map(ToString::to_string);
-        known.unwrap_or_else(|| if versioned { "a release brings its own" } else { "it runs once per service" }.to_owned())
+        known.unwrap_or_else(|| {
+            if versioned { "a release brings its own" } else { "it runs once per service" }.to_owned()
+        })
     };
     spec.components
         .iter()

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use haddock_core::container::Selector;
 use haddock_core::controller::{
     Acting, Controller as CoreController, FoundJournal, RecoverOptions, ReleaseOptions, Service, find_journals,
 };
-use haddock_core::container::Selector;
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::journal::Journal;
@@ -31,7 +31,8 @@ use crate::runtime::Inner as Runtime;
 /// A gateway that is being replaced, or that `haddock serve` starts anew, is there again within that time.
 const GATEWAY_TRIES: u32 = 20;
 const GATEWAY_RETRY: Duration = Duration::from_millis(100);
-const GATEWAY_HINT: &str = "start one with `haddock serve`, or name another with `gateway`, `--gateway` or HADDOCK_GATEWAY";
+const GATEWAY_HINT: &str =
+    "start one with `haddock serve`, or name another with `gateway`, `--gateway` or HADDOCK_GATEWAY";
 /// Events that are read at a time.
 const PAGE: usize = 256;
 /// In virtual time nothing else happens meanwhile, so there is no need to look often, nor to renew a lease.
