@@ -1,22 +1,28 @@
 //! Other people's compose files: does Haddock understand them as Docker Compose does?
 //!
 //! ```text
-//! cargo run --example compose_compat -- FOLDER [--json] [--compose PROGRAM]
+//! cargo run --example compose_compat -- FOLDER [--each] [--json] [--compose PROGRAM]
 //! ```
 //!
-//! Each YAML file below the folder is read by both. What Haddock makes of it is put into the form of Compose's
-//! `config --format json` and compared with it, key by key. A file is
+//! Where a folder below it has an `invocations.json`, each call that it lists is compared: a list of
+//! `{ sub, files, profiles, env, envfiles }`. Elsewhere each YAML file stands for itself; with `--each` everywhere, too.
+//! A folder with a `note.md` that has lines `Run:` and `Judgement:` is a minimal case, which has to come out as judged.
+//!
+//! What Haddock makes of a call is put into the form of Compose's `config --format json` and compared with it, key by
+//! key. It is
 //!
 //! - *same*: both say the same of all keys that Haddock takes;
-//! - *refused*: Haddock says which key it does not take, with line and column, and Compose takes the file;
-//! - *different*: they do not say the same, or Haddock takes what Compose refuses;
+//! - *refused*: Haddock says what it does not take, with line and column, and Compose takes it. Some refusals are meant
+//!   (*keep*), since something would be lost without a word;
+//! - *different*: they do not say the same;
+//! - *taken*: Haddock takes what Compose refuses;
 //! - *neither*: both refuse it.
 //!
-//! It exits with 0 if nothing is different.
+//! It exits with 0 if nothing is different or taken, each refusal is meant, and each minimal case is as judged.
 
 #![allow(clippy::print_stdout, reason = "its output is what it is for")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -24,17 +30,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use comfy_table::Table;
 use haddock_core::Error;
-use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Values, Variables, canonical};
-use haddock_core::image::ImageReference;
-use haddock_examples::compose::Compose;
+use haddock_core::environment::compose::{Values, canonical};
+use haddock_examples::compose::{Compose, Invocation, Judgement, differ, of_note, of_refusal, plain};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 #[derive(Debug, Parser)]
 #[command(about = "Compares what Haddock and Docker Compose make of compose files")]
 struct Options {
     /// The folder, and all below it.
     folder: PathBuf,
+    /// Each file by itself, too, where a folder lists its invocations.
+    #[arg(long)]
+    each: bool,
     /// One JSON object in place of text.
     #[arg(long)]
     json: bool,
@@ -49,17 +57,31 @@ enum Verdict {
     Same,
     Refused,
     Different,
+    Taken,
     Neither,
 }
 
-/// What came of a file.
+/// A call, and what is thought of it beforehand.
+struct Case {
+    call: Invocation,
+    /// The folder that it is counted under.
+    group: String,
+    judgement: Option<Judgement>,
+}
+
+/// What came of a call.
 #[derive(Debug, Serialize)]
 struct Outcome {
-    file: PathBuf,
+    group: String,
+    folder: PathBuf,
+    call: String,
     verdict: Verdict,
-    /// Haddock's refusal.
+    /// What a minimal case is to come out as.
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Refusal>,
+    judgement: Option<Judgement>,
+    /// Haddock's refusals.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Refusal>,
     /// Compose's refusal.
     #[serde(skip_serializing_if = "Option::is_none")]
     compose: Option<String>,
@@ -68,22 +90,44 @@ struct Outcome {
     differences: Vec<String>,
 }
 
+impl Outcome {
+    /// Whether each of the refusals is meant.
+    fn is_kept(&self) -> bool {
+        self.verdict == Verdict::Refused && self.errors.iter().all(|error| error.keep.is_some())
+    }
+
+    /// Whether it came out as it should.
+    fn is_right(&self) -> bool {
+        match self.judgement {
+            Some(Judgement::Follow | Judgement::Apart) => self.verdict == Verdict::Same,
+            Some(Judgement::Keep) => self.verdict == Verdict::Refused,
+            Some(Judgement::Refuse) => self.verdict == Verdict::Neither,
+            None => matches!(self.verdict, Verdict::Same | Verdict::Neither) || self.is_kept(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Refusal {
+    file: String,
     key: String,
     line: u64,
     column: u64,
     message: String,
+    /// What would be lost, if the refusal is meant.
+    keep: Option<&'static str>,
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         let place = error.place();
         Self {
+            file: place.map(|place| place.file.clone()).unwrap_or_default(),
             key: place.map(|place| place.key.clone()).unwrap_or_default(),
             line: place.map_or(0, |place| place.line),
             column: place.map_or(0, |place| place.column),
             message: error.message().to_owned(),
+            keep: of_refusal(&error),
         }
     }
 }
@@ -91,239 +135,184 @@ impl From<Error> for Refusal {
 fn main() -> io::Result<ExitCode> {
     let options = Options::parse();
     let compose = Compose::find(options.compose.as_deref())?;
-    let mut files = Vec::new();
-    find(&options.folder, &mut files)?;
-    files.sort();
-    let outcomes = files.iter().map(|file| compare(&compose, &options.folder, file)).collect::<io::Result<Vec<_>>>()?;
-
-    let count = |verdict: Verdict| outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
-    let accepted = outcomes.iter().filter(|outcome| outcome.compose.is_none()).count();
-    let mut keys: BTreeMap<&str, usize> = BTreeMap::new();
-    for refusal in outcomes.iter().filter(|outcome| outcome.compose.is_none()).filter_map(|it| it.error.as_ref()) {
-        *keys.entry(refusal.key.rsplit('.').next().unwrap_or_default()).or_default() += 1;
+    let folder = std::path::absolute(&options.folder)?;
+    let mut cases = Vec::new();
+    find(&options, &folder, &folder, true, &mut cases)?;
+    cases.sort_by(|one, other| (&one.group, &one.call.folder).cmp(&(&other.group, &other.call.folder)));
+    let outcomes =
+        cases.into_iter().map(|case| compare(&compose, &folder, case)).collect::<io::Result<Vec<_>>>()?;
+    let right = outcomes.iter().all(Outcome::is_right);
+    match options.json {
+        true => show_json(&compose, &outcomes)?,
+        false => show_text(&compose, &outcomes)?,
     }
-    #[allow(clippy::cast_precision_loss, reason = "a number of files")]
-    let part = count(Verdict::Same) as f64 / accepted.max(1) as f64;
-    if options.json {
-        let totals = json!({
-            "files": outcomes.len(),
-            "accepted_by_compose": accepted,
-            "same": count(Verdict::Same),
-            "refused": count(Verdict::Refused),
-            "different": count(Verdict::Different),
-            "neither": count(Verdict::Neither),
-            "same_of_accepted": part,
-        });
-        println!(
-            "{}",
-            json!({ "compose": compose.version()?, "files": outcomes, "totals": totals, "refused_keys": keys })
-        );
-    } else {
-        for outcome in &outcomes {
-            tell(outcome);
-        }
-        let mut table = Table::new();
-        table.set_header(["", "files"]);
-        for (what, number) in [
-            ("same", count(Verdict::Same)),
-            ("refused", count(Verdict::Refused)),
-            ("different", count(Verdict::Different)),
-            ("neither takes it", count(Verdict::Neither)),
-        ] {
-            table.add_row([what.to_owned(), number.to_string()]);
-        }
-        println!("\n{table}");
-        println!("{}: same {:.1} % of what it takes ({accepted} files)", compose.version()?, part * 100.0);
-        let mut table = Table::new();
-        table.set_header(["refused for", "files"]);
-        keys.iter().for_each(|(key, number)| _ = table.add_row([(*key).to_owned(), number.to_string()]));
-        println!("{table}");
-    }
-    Ok(if count(Verdict::Different) == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn find(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
+/// The calls below a folder; files by themselves only if they are to stand `alone`.
+fn find(options: &Options, top: &Path, folder: &Path, alone: bool, cases: &mut Vec<Case>) -> io::Result<()> {
+    let below = folder.strip_prefix(top).unwrap_or(folder);
+    let group = below.iter().next().map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned());
+    let case = |call, judgement| Case { call, group: group.clone(), judgement };
+    let note = match std::fs::read_to_string(folder.join("note.md")) {
+        Ok(note) => note,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    if let Some(line) = note.lines().find_map(|line| line.strip_prefix("Run:")) {
+        cases.push(case(Invocation::of_line(folder, &line.replace('`', "")), of_note(&note)));
+        return Ok(());
+    }
+    let listed = Invocation::of_folder(folder)?;
+    let alone = alone && (options.each || listed.is_none());
+    cases.extend(listed.into_iter().flatten().map(|call| case(call, None)));
+    let mut inner: Vec<PathBuf> = std::fs::read_dir(folder)?.map(|it| Ok(it?.path())).collect::<io::Result<_>>()?;
+    inner.sort();
+    for path in inner {
         if path.is_dir() {
-            find(&path, files)?;
-        } else if path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") {
-            files.push(path);
+            find(options, top, &path, alone, cases)?;
+        } else if alone && path.extension().is_some_and(|kind| kind == "yaml" || kind == "yml") {
+            cases.push(case(Invocation::of_file(&path), None));
         }
+    }
+    Ok(())
+}
+
+fn compare(compose: &Compose, top: &Path, case: Case) -> io::Result<Outcome> {
+    let Case { call, group, judgement } = case;
+    let theirs = compose.config(&call)?;
+    let ours = call.resolve();
+    let folder = call.folder.strip_prefix(top).unwrap_or(&call.folder).to_path_buf();
+    let outcome = |verdict, errors: Vec<Error>, compose, differences| Outcome {
+        group,
+        folder,
+        call: call.shown(),
+        verdict,
+        judgement,
+        errors: errors.into_iter().map(Refusal::from).collect(),
+        compose,
+        differences,
+    };
+    Ok(match (ours, theirs) {
+        (Err(errors), Ok(_)) => outcome(Verdict::Refused, errors, None, Vec::new()),
+        (Err(errors), Err(said)) => outcome(Verdict::Neither, errors, Some(said), Vec::new()),
+        (Ok(_), Err(said)) => outcome(Verdict::Taken, Vec::new(), Some(said), Vec::new()),
+        (Ok(resolved), Ok(theirs)) => {
+            let ours = canonical(&resolved.name, &resolved.spec, Values::Shown);
+            let mut differences = Vec::new();
+            differ("", &plain(ours), &plain(theirs), &mut differences);
+            let verdict = if differences.is_empty() { Verdict::Same } else { Verdict::Different };
+            outcome(verdict, Vec::new(), None, differences)
+        }
+    })
+}
+
+/// How many came out how.
+struct Counts<'o>(Vec<&'o Outcome>);
+
+impl Counts<'_> {
+    fn of(&self, verdict: Verdict) -> usize {
+        self.0.iter().filter(|outcome| outcome.verdict == verdict).count()
+    }
+
+    fn kept(&self) -> usize {
+        self.0.iter().filter(|outcome| outcome.is_kept()).count()
+    }
+
+    fn right(&self) -> usize {
+        self.0.iter().filter(|outcome| outcome.is_right()).count()
+    }
+
+    /// Those that Compose takes.
+    fn accepted(&self) -> usize {
+        self.0.iter().filter(|outcome| outcome.compose.is_none()).count()
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "a number of files")]
+    fn same_of_accepted(&self) -> f64 {
+        self.of(Verdict::Same) as f64 / self.accepted().max(1) as f64
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "calls": self.0.len(),
+            "accepted_by_compose": self.accepted(),
+            "same": self.of(Verdict::Same),
+            "refused": self.of(Verdict::Refused),
+            "kept": self.kept(),
+            "different": self.of(Verdict::Different),
+            "taken": self.of(Verdict::Taken),
+            "neither": self.of(Verdict::Neither),
+            "right": self.right(),
+            "same_of_accepted": self.same_of_accepted(),
+        })
+    }
+}
+
+fn grouped(outcomes: &[Outcome]) -> BTreeMap<&str, Counts<'_>> {
+    let mut groups: BTreeMap<&str, Counts<'_>> = BTreeMap::new();
+    for outcome in outcomes {
+        groups.entry(&outcome.group).or_insert_with(|| Counts(Vec::new())).0.push(outcome);
+    }
+    groups
+}
+
+fn show_json(compose: &Compose, outcomes: &[Outcome]) -> io::Result<()> {
+    let folders: BTreeMap<&str, _> =
+        grouped(outcomes).into_iter().map(|(name, counts)| (name, counts.to_json())).collect();
+    let totals = Counts(outcomes.iter().collect()).to_json();
+    println!(
+        "{}",
+        json!({ "compose": compose.version()?, "calls": outcomes, "folders": folders, "totals": totals })
+    );
+    Ok(())
+}
+
+fn show_text(compose: &Compose, outcomes: &[Outcome]) -> io::Result<()> {
+    outcomes.iter().for_each(tell);
+    println!();
+    let mut table = Table::new();
+    table.set_header(["folder", "same", "refused: keep", "refused", "different", "taken", "neither takes it"]);
+    let row = |name: &str, counts: &Counts<'_>| {
+        let refused = counts.of(Verdict::Refused) - counts.kept();
+        let numbers = [
+            counts.of(Verdict::Same),
+            counts.kept(),
+            refused,
+            counts.of(Verdict::Different),
+            counts.of(Verdict::Taken),
+            counts.of(Verdict::Neither),
+        ];
+        [vec![name.to_owned()], numbers.iter().map(usize::to_string).collect()].concat()
+    };
+    for (name, counts) in grouped(outcomes) {
+        table.add_row(row(name, &counts));
+    }
+    let all = Counts(outcomes.iter().collect());
+    table.add_row(row("all", &all));
+    println!("{table}");
+    let (accepted, same) = (all.accepted(), all.same_of_accepted() * 100.0);
+    println!("{}: same {same:.1} % of the {accepted} that it takes", compose.version()?);
+    if outcomes.iter().any(|outcome| outcome.judgement.is_some()) {
+        println!("{} of {} are as judged", all.right(), outcomes.len());
     }
     Ok(())
 }
 
 fn tell(outcome: &Outcome) {
     let verdict = json!(outcome.verdict);
-    print!("{:<10} {}", verdict.as_str().unwrap_or_default(), outcome.file.display());
-    match (&outcome.error, outcome.verdict) {
-        (Some(error), Verdict::Refused) => {
-            println!(":{}:{}: {} ({})", error.line, error.column, error.message, error.key);
-        }
-        _ => println!(),
-    }
-    if outcome.verdict == Verdict::Different {
-        outcome.compose.iter().for_each(|said| println!("           Compose refuses it: {said}"));
-        outcome.differences.iter().for_each(|difference| println!("           {difference}"));
-    }
-}
-
-fn compare(compose: &Compose, folder: &Path, path: &Path) -> io::Result<Outcome> {
-    let theirs = compose.config(path)?;
-    let options = ResolveOptions { variables: Variables::of_process(), ..ResolveOptions::default() };
-    let ours = ComposeFile::read(path).and_then(|file| file.resolve(&options));
-    let file = path.strip_prefix(folder).unwrap_or(path).to_path_buf();
-    let outcome = |verdict, error: Option<Error>, compose, differences| Outcome {
-        file,
-        verdict,
-        error: error.map(Refusal::from),
-        compose,
-        differences,
-    };
-    Ok(match (ours, theirs) {
-        (Err(error), Ok(_)) => outcome(Verdict::Refused, Some(error), None, Vec::new()),
-        (Err(error), Err(said)) => outcome(Verdict::Neither, Some(error), Some(said), Vec::new()),
-        (Ok(_), Err(said)) => outcome(Verdict::Different, None, Some(said), Vec::new()),
-        (Ok(resolved), Ok(theirs)) => {
-            let ours = canonical(&resolved.name, &resolved.spec, Values::Shown);
-            let mut differences = Vec::new();
-            differ("", &plain(ours), &plain(theirs), &mut differences);
-            let verdict = if differences.is_empty() { Verdict::Same } else { Verdict::Different };
-            outcome(verdict, None, None, differences)
-        }
-    })
-}
-
-/// Keys of a component that Haddock reads and says of that they have no effect.
-const WITHOUT_EFFECT: [&str; 3] = ["attach", "develop", "profiles"];
-/// Those of `deploy`.
-const OF_SWARMS: [&str; 7] =
-    ["endpoint_mode", "labels", "mode", "placement", "restart_policy", "rollback_config", "update_config"];
-
-/// Without what says nothing, in both the same way.
-fn plain(mut model: Value) -> Value {
-    let project = model["name"].as_str().unwrap_or_default().to_owned();
-    // A service's name has no `_`, and at most 40 letters.
-    let short: String = project.replace('_', "-").chars().take(40).collect();
-    model["name"] = json!(short.trim_end_matches('-'));
-    for section in ["networks", "volumes", "secrets", "configs"] {
-        let Some(members) = model.get_mut(section).and_then(Value::as_object_mut) else { continue };
-        for (key, member) in members {
-            // The name that Compose gives it by itself.
-            if member["name"] == json!(format!("{project}_{key}"))
-                && let Some(member) = member.as_object_mut()
-            {
-                member.remove("name");
-            }
+    let mark = if outcome.is_right() { ' ' } else { '!' };
+    let at = outcome.folder.display();
+    println!("{mark} {:<10} {at}: {}", verdict.as_str().unwrap_or_default(), outcome.call);
+    if outcome.verdict == Verdict::Refused {
+        for error in &outcome.errors {
+            let keep = error.keep.map_or("not meant".to_owned(), |lost| format!("keep: {lost}"));
+            let Refusal { file, key, line, column, message, .. } = error;
+            println!("             {file}:{line}:{column}: {message} ({key}) [{keep}]");
         }
     }
-    if let Some(services) = model.get_mut("services").and_then(Value::as_object_mut) {
-        for (name, service) in services.iter_mut() {
-            if let Some(service) = service.as_object_mut() {
-                plain_component(&project, name, service);
-            }
-        }
+    if outcome.verdict == Verdict::Taken {
+        outcome.compose.iter().for_each(|said| println!("             Compose refuses it: {said}"));
     }
-    let model = without_empty(model).unwrap_or_default();
-    match model {
-        Value::Object(members) => {
-            Value::Object(members.into_iter().filter(|(key, _)| !key.starts_with("x-")).collect())
-        }
-        other => other,
-    }
-}
-
-fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) {
-    service.retain(|key, _| !key.starts_with("x-") && !WITHOUT_EFFECT.contains(&key.as_str()));
-    if let Some(deploy) = service.get_mut("deploy").and_then(Value::as_object_mut) {
-        deploy.retain(|key, _| !OF_SWARMS.contains(&key.as_str()));
-    }
-    if let Some(scale) = service.remove("scale")
-        && let Some(deploy) = service.entry("deploy").or_insert_with(|| json!({})).as_object_mut()
-    {
-        deploy.insert("replicas".to_owned(), scale);
-    }
-    // Each image, and each link, has two spellings: with and without `docker.io/` and `:latest`, `db:db` and `db`.
-    if let Some(image) = service.get_mut("image")
-        && let Some(Ok(reference)) = image.as_str().map(ImageReference::parse)
-    {
-        let tagged = if reference.tag().is_none() && reference.digest().is_none() { ":latest" } else { "" };
-        *image = json!(format!("{reference}{tagged}"));
-    }
-    for link in service.get_mut("links").and_then(Value::as_array_mut).into_iter().flatten() {
-        if let Some((to, alias)) = link.as_str().and_then(|link| link.split_once(':'))
-            && to == alias
-        {
-            *link = json!(to);
-        }
-    }
-    // What is built has the name that Compose gives it.
-    let project: String = project.replace('_', "-").chars().take(40).collect();
-    let built = format!("{}-{name}:latest", project.trim_end_matches('-')).to_lowercase();
-    if service.contains_key("build") && service.get("image") == Some(&json!(built)) {
-        service.remove("image");
-    }
-    let mut exposed: BTreeSet<u64> = BTreeSet::new();
-    for port in service.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        if port["protocol"] == "tcp" {
-            exposed.extend(port["target"].as_u64());
-        }
-        if let Some(port) = port.as_object_mut() {
-            ["mode", "name", "app_protocol"].iter().for_each(|key| _ = port.remove(*key));
-            // Any that is free.
-            if port.get("published") == Some(&json!("0")) {
-                port.remove("published");
-            }
-        }
-    }
-    // Each TCP port that others may reach.
-    for text in service.get("expose").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-        if let (Ok(first), Ok(last), "tcp") = (first.parse::<u64>(), last.parse::<u64>(), protocol) {
-            exposed.extend(first..=last);
-        }
-    }
-    service.insert("expose".to_owned(), json!(exposed));
-    if let Some(networks) = service.get_mut("networks").and_then(Value::as_object_mut) {
-        // To be on a network says something, although nothing is said of how.
-        networks.values_mut().filter(|it| it.is_null() || **it == json!({})).for_each(|it| *it = json!({ "": true }));
-    }
-}
-
-fn without_empty(value: Value) -> Option<Value> {
-    match value {
-        Value::Null => None,
-        Value::Array(items) if items.is_empty() => None,
-        Value::Array(items) => {
-            Some(Value::Array(items.into_iter().map(|it| without_empty(it).unwrap_or_default()).collect()))
-        }
-        Value::Object(members) => {
-            let kept: Map<String, Value> =
-                members.into_iter().filter_map(|(key, value)| Some((key, without_empty(value)?))).collect();
-            (!kept.is_empty()).then_some(Value::Object(kept))
-        }
-        other => Some(other),
-    }
-}
-
-fn differ(path: &str, ours: &Value, theirs: &Value, differences: &mut Vec<String>) {
-    match (ours, theirs) {
-        (Value::Object(one), Value::Object(other)) => {
-            let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-            for key in keys {
-                let at = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                differ(&at, one.get(key).unwrap_or(&Value::Null), other.get(key).unwrap_or(&Value::Null), differences);
-            }
-        }
-        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
-            for (index, (one, other)) in one.iter().zip(other).enumerate() {
-                differ(&format!("{path}[{index}]"), one, other, differences);
-            }
-        }
-        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => {}
-        _ if ours == theirs => {}
-        _ => differences.push(format!("{path}: {ours}, and Compose says {theirs}")),
-    }
+    outcome.differences.iter().for_each(|difference| println!("             {difference}"));
 }

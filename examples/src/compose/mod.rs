@@ -1,8 +1,16 @@
 //! Docker Compose, where it is and what it says of a file.
 
+mod invocation;
+mod judgement;
+mod plain;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+pub use self::invocation::Invocation;
+pub use self::judgement::{Judgement, of_note, of_refusal};
+pub use self::plain::{differ, plain};
 
 /// A program of Docker Compose, version 2 or newer.
 #[derive(Debug, Clone)]
@@ -57,15 +65,16 @@ impl Compose {
         Ok(format!("Docker Compose {}", String::from_utf8_lossy(&output.stdout).trim()))
     }
 
-    /// The file as it understands it, or why it refuses it.
+    /// What it makes of a call, or why it refuses it.
     ///
     /// # Errors
     /// If it cannot be run.
-    pub fn config(&self, file: &Path) -> io::Result<Result<serde_json::Value, String>> {
-        let file = std::path::absolute(file)?;
+    pub fn config(&self, call: &Invocation) -> io::Result<Result<serde_json::Value, String>> {
         let mut command = self.command();
-        command.arg("-f").arg(&file).args(["config", "--format", "json"]);
-        let output = command.current_dir(file.parent().unwrap_or(Path::new("/"))).output()?;
+        command.args(call.arguments()).args(["config", "--format", "json"]);
+        // Compose looks for its working folder in `PWD` first.
+        command.current_dir(&call.folder).env_remove("PWD").envs(&call.env);
+        let output = command.output()?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Ok(Err(said.trim().lines().last().unwrap_or_default().to_owned()));
