@@ -99,7 +99,8 @@ impl Outcome {
     /// Whether it came out as it should.
     fn is_right(&self) -> bool {
         match self.judgement {
-            Some(Judgement::Follow | Judgement::Apart) => self.verdict == Verdict::Same,
+            Some(Judgement::Follow) => self.verdict == Verdict::Same,
+            Some(Judgement::Apart) => matches!(self.verdict, Verdict::Same | Verdict::Different),
             Some(Judgement::Keep) => self.verdict == Verdict::Refused,
             Some(Judgement::Refuse) => self.verdict == Verdict::Neither,
             None => matches!(self.verdict, Verdict::Same | Verdict::Neither) || self.is_kept(),
@@ -139,8 +140,7 @@ fn main() -> io::Result<ExitCode> {
     let mut cases = Vec::new();
     find(&options, &folder, &folder, true, &mut cases)?;
     cases.sort_by(|one, other| (&one.group, &one.call.folder).cmp(&(&other.group, &other.call.folder)));
-    let outcomes =
-        cases.into_iter().map(|case| compare(&compose, &folder, case)).collect::<io::Result<Vec<_>>>()?;
+    let outcomes = cases.into_iter().map(|case| compare(&compose, &folder, case)).collect::<io::Result<Vec<_>>>()?;
     let right = outcomes.iter().all(Outcome::is_right);
     match options.json {
         true => show_json(&compose, &outcomes)?,
@@ -261,10 +261,7 @@ fn show_json(compose: &Compose, outcomes: &[Outcome]) -> io::Result<()> {
     let folders: BTreeMap<&str, _> =
         grouped(outcomes).into_iter().map(|(name, counts)| (name, counts.to_json())).collect();
     let totals = Counts(outcomes.iter().collect()).to_json();
-    println!(
-        "{}",
-        json!({ "compose": compose.version()?, "calls": outcomes, "folders": folders, "totals": totals })
-    );
+    println!("{}", json!({ "compose": compose.version()?, "calls": outcomes, "folders": folders, "totals": totals }));
     Ok(())
 }
 

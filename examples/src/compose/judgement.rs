@@ -28,7 +28,20 @@ const KEPT: &[(&str, &str)] = &[
     ("its `name` is empty", "another volume or network would be taken"),
     ("is not an absolute path", "the engine refuses it"),
     ("is in two included files", "one of the two declarations"),
-    ("variable's name", "the engine refuses it"),
+    ("has the alias of link", "one of the two components"),
+    ("of Windows", "the volume: Compose takes its name for a drive"),
+    ("is published twice", "the engine refuses it"),
+    ("is not a port", "the engine refuses it"),
+    ("is not a range of ports", "the engine refuses it"),
+    (" is empty: ", "Compose takes the comment behind it for its value"),
+    ("the `device` is empty", "the folder: Compose mounts the whole project"),
+    ("of type `bind` has no `source`", "the folder: Compose mounts the whole project"),
+    ("something follows the closing quote", "what follows"),
+    ("is a number or a boolean, where a text is expected", "Compose drops it without a word"),
+    ("is not a number of processors", "the engine refuses it"),
+    ("is not a whole number", "what stands behind the point"),
+    ("names itself", "nothing would start"),
+    ("wait for each other", "nothing would start"),
 ];
 
 /// Why a refusal is meant; `None` if it is not.

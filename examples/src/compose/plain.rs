@@ -77,9 +77,15 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
         hosts.sort_by_key(|host| host.as_str().map(str::to_owned));
     }
     if let Some(check) = service.get_mut("healthcheck")
-        && check["test"] == json!(["NONE"])
+        && (check["disable"] == json!(true) || check["test"][0] == json!("NONE"))
     {
         *check = json!({ "disable": true });
+    }
+    if let Some(limits) = service.get_mut("ulimits").and_then(Value::as_object_mut) {
+        limits.retain(|_, limit| *limit != json!(0));
+    }
+    if let Some(links) = service.get_mut("links").and_then(Value::as_array_mut) {
+        once(links);
     }
     // What is built has the name that Compose gives it.
     let project: String = project.replace('_', "-").chars().take(40).collect();
@@ -100,6 +106,10 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
             }
         }
     }
+    // Compose keeps a port that is said twice if it was a number once and a text once.
+    if let Some(ports) = service.get_mut("ports").and_then(Value::as_array_mut) {
+        once(ports);
+    }
     // Each TCP port that others may reach.
     for text in service.get("expose").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
         let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
@@ -111,8 +121,50 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
     service.insert("expose".to_owned(), json!(exposed));
     if let Some(networks) = service.get_mut("networks").and_then(Value::as_object_mut) {
         // To be on a network says something, although nothing is said of how.
-        networks.values_mut().filter(|it| it.is_null() || **it == json!({})).for_each(|it| *it = json!({ "": true }));
+        let says_nothing = |it: &Value| without_empty(it.clone()).is_none();
+        networks.values_mut().filter(|it| says_nothing(it)).for_each(|it| *it = json!({ "": true }));
     }
+}
+
+/// Takes away what stands there before.
+fn once(items: &mut Vec<Value>) {
+    let mut seen: Vec<Value> = Vec::new();
+    items.retain(|item| {
+        let new = !seen.contains(item);
+        seen.push(item.clone());
+        new
+    });
+}
+
+/// Keys of which Compose writes no zero, which says nothing.
+const NOT_ZERO: &[&str] = &[
+    "cpu_count",
+    "cpu_percent",
+    "cpu_period",
+    "cpu_quota",
+    "cpu_rt_period",
+    "cpu_rt_runtime",
+    "cpu_shares",
+    "cpus",
+    "gw_priority",
+    "hard",
+    "mem_limit",
+    "mem_reservation",
+    "mem_swappiness",
+    "memory",
+    "memswap_limit",
+    "mode",
+    "oom_score_adj",
+    "pids",
+    "pids_limit",
+    "priority",
+    "shm_size",
+    "size",
+    "soft",
+];
+
+fn is_zero(key: &str, value: &Value) -> bool {
+    NOT_ZERO.contains(&key) && (value == "0" || value.as_f64() == Some(0.0))
 }
 
 fn without_empty(value: Value) -> Option<Value> {
@@ -123,8 +175,11 @@ fn without_empty(value: Value) -> Option<Value> {
             Some(Value::Array(items.into_iter().map(|it| without_empty(it).unwrap_or_default()).collect()))
         }
         Value::Object(members) => {
-            let kept: Map<String, Value> =
-                members.into_iter().filter_map(|(key, value)| Some((key, without_empty(value)?))).collect();
+            let kept: Map<String, Value> = members
+                .into_iter()
+                .filter(|(key, value)| !is_zero(key, value))
+                .filter_map(|(key, value)| Some((key, without_empty(value)?)))
+                .collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         other => Some(other),
@@ -134,7 +189,6 @@ fn without_empty(value: Value) -> Option<Value> {
 /// Where they differ, by path.
 pub fn differ(path: &str, ours: &Value, theirs: &Value, differences: &mut Vec<String>) {
     match (ours, theirs) {
-        (Value::String(one), Value::String(other)) if path.contains(".environment.") && is_number_as_written(one, other) => {}
         (Value::Object(one), Value::Object(other)) => {
             let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
             for key in keys {
@@ -148,23 +202,34 @@ pub fn differ(path: &str, ours: &Value, theirs: &Value, differences: &mut Vec<St
             }
         }
         (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => {}
+        (Value::String(ours), Value::String(theirs)) if is_apart(path, ours, theirs) => {}
         _ if ours == theirs => {}
         _ => differences.push(format!("{path}: {ours}, and Compose says {theirs}")),
     }
 }
 
-/// Whether Compose made a number or a boolean of what Haddock keeps as it is written: `022` is its `18`.
-fn is_number_as_written(ours: &str, theirs: &str) -> bool {
+/// Whether both are meant to be what they are. The reasons are in docs/decisions/011-where-compose-is-not-followed.md.
+fn is_apart(path: &str, ours: &str, theirs: &str) -> bool {
+    // A path that Compose does not complete.
+    let completed = path.ends_with(".driver_opts.device") && !theirs.starts_with(['/', ':', '~']);
+    is_as_written(ours, theirs)
+        || (ours.is_empty() && theirs.starts_with('#'))
+        || (completed && ours.ends_with(theirs.trim_start_matches("./")))
+}
+
+/// Whether Compose made a number, a boolean or a date of what Haddock keeps as it is written: `022` is its `18`.
+fn is_as_written(ours: &str, theirs: &str) -> bool {
     let bare = ours.replace('_', "");
-    let whole = match bare.strip_prefix("0x").or_else(|| bare.strip_prefix("0X")) {
-        Some(digits) => i64::from_str_radix(digits, 16).ok(),
-        None => match bare.strip_prefix("0o").or_else(|| bare.strip_prefix('0')) {
-            Some(digits) if !digits.is_empty() => i64::from_str_radix(digits, 8).ok(),
-            _ => bare.parse().ok(),
-        },
+    let based = |leads: [&str; 2], base| {
+        let digits = leads.iter().find_map(|lead| bare.strip_prefix(lead))?;
+        i64::from_str_radix(digits, base).ok()
     };
-    let is_whole = whole.is_some_and(|number| number.to_string() == theirs);
+    let whole = based(["0x", "0X"], 16).or_else(|| based(["0o", "0O"], 8)).or_else(|| based(["0b", "0B"], 2));
+    let octal = || bare.strip_prefix('0').and_then(|digits| i64::from_str_radix(digits, 8).ok());
+    let is_whole = whole.or_else(octal).is_some_and(|number| number.to_string() == theirs);
     let part = |text: &str| text.parse::<f64>().ok();
-    let is_part = part(&bare).is_some_and(|number| Some(number) == part(theirs)) && !theirs.starts_with('0');
-    is_whole || is_part || (matches!(theirs, "true" | "false") && ours.eq_ignore_ascii_case(theirs))
+    let is_part = part(&bare).is_some_and(|number| Some(number) == part(theirs));
+    let is_date = theirs.strip_suffix(" +0000 UTC").is_some_and(|date| date.starts_with(&ours[..ours.len().min(10)]));
+    let is_boolean = matches!(theirs, "true" | "false") && ours.eq_ignore_ascii_case(theirs);
+    is_whole || is_part || is_date || is_boolean
 }

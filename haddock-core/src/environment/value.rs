@@ -14,13 +14,24 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use jiff::fmt::friendly::SpanParser;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::routing::Share;
 
-/// The units of the Compose Specification.
-const DURATION_UNITS: [&str; 5] = ["us", "ms", "s", "m", "h"];
+/// The units of the Compose Specification, in nanoseconds.
+const DURATION_UNITS: [(&str, u128); 10] = [
+    ("ns", 1),
+    ("us", 1_000),
+    // The micro sign, and the Greek letter.
+    ("µs", 1_000),
+    ("μs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 24 * 3_600_000_000_000),
+    ("w", 7 * 24 * 3_600_000_000_000),
+];
 /// Nothing that we time lasts longer, and any engine can hold it.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -28,19 +39,23 @@ fn invalid(message: String, hint: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidValue, message).with_hint(hint)
 }
 
-/// Reads a duration as the Compose Specification has it: numbers with the units `us`, `ms`, `s`, `m`, `h`, from large
-/// to small, such as `1m30s`. At most ten years.
+/// Reads a duration as the Compose Specification has it: numbers with the units `w`, `d`, `h`, `m`, `s`, `ms`, `us`, `ns`,
+/// such as `1m30s` or `1.5h`. At most ten years; what is below a nanosecond is dropped.
 ///
 /// # Errors
 /// [`InvalidValue`](ErrorKind::InvalidValue) with the reason.
 pub fn duration(text: &str) -> Result<Duration> {
-    let form = "write a number and a unit, such as `30s`, `1m30s` or `2h`; the units are `us`, `ms`, `s`, `m`, `h`";
+    let form = "write a number and a unit, such as `30s`, `1m30s` or `2h`; the units are `w`, `d`, `h`, `m`, `s`, `ms`, `us`, `ns`";
     if text.is_empty() {
         return Err(invalid("the duration is empty".into(), form));
     }
     if text.contains(char::is_whitespace) {
         return Err(invalid(format!("duration `{text}` contains a space"), form));
     }
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut nanos = 0_u128;
     let mut rest = text;
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
@@ -52,23 +67,35 @@ pub fn duration(text: &str) -> Result<Duration> {
         if name.is_empty() && rest.len() == number {
             return Err(invalid(format!("duration `{text}` has no unit after `{value}`"), missing_unit(value)));
         }
-        if name == "d" || name == "w" {
-            let hint = "write hours: `24h` for a day, `168h` for a week";
-            return Err(invalid(format!("duration `{text}` has the unit `{name}`"), hint));
-        }
-        if !DURATION_UNITS.contains(&name) {
+        let Some((_, unit_nanos)) = DURATION_UNITS.iter().find(|(unit, _)| *unit == name) else {
             let unit = rest[number..].split(|c: char| c.is_ascii_digit()).next().unwrap_or_default();
             return Err(invalid(format!("duration `{text}` has the unknown unit `{unit}`"), form));
-        }
+        };
+        let part = times(value, *unit_nanos);
+        let part =
+            part.ok_or_else(|| invalid(format!("duration `{text}` has `{value}`, which is not a number"), form))?;
+        nanos = nanos.saturating_add(part);
         rest = &rest[number + unit..];
     }
-    let duration = SpanParser::new()
-        .parse_unsigned_duration(text)
-        .map_err(|_| invalid(format!("duration `{text}` cannot be read"), form.to_owned() + ", from large to small"))?;
-    if duration > LONGEST {
-        return Err(invalid(format!("duration `{text}` is longer than ten years"), "write a shorter one"));
+    match u64::try_from(nanos).map(Duration::from_nanos) {
+        Ok(duration) if duration <= LONGEST => Ok(duration),
+        _ => Err(invalid(format!("duration `{text}` is longer than ten years"), "write a shorter one")),
     }
-    Ok(duration)
+}
+
+/// A decimal number times a unit, without what is below one; `None` if it is no number.
+fn times(number: &str, unit: u128) -> Option<u128> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || (whole.is_empty() && part.is_empty()) {
+        return None;
+    }
+    // More digits than a nanosecond of a week has say nothing.
+    let part = &part[..part.len().min(15)];
+    let scale = 10_u128.pow(u32::try_from(part.len()).ok()?);
+    let read = |text: &str| if text.is_empty() { Some(0) } else { text.parse::<u128>().ok() };
+    let whole = read(whole).unwrap_or(u128::MAX).saturating_mul(unit);
+    Some(whole.saturating_add(read(part)?.checked_mul(unit)? / scale))
 }
 
 fn missing_unit(value: &str) -> String {
@@ -155,29 +182,19 @@ mod tests {
             ("1m30s", 90_000_000),
             ("2h", 7_200_000_000),
             ("1h1m1s1ms1us", 3_661_001_001),
+            ("1d", 86_400_000_000),
+            ("1.5d", 129_600_000_000),
+            ("1w2d", 777_600_000_000),
+            ("1µs", 1),
+            ("1500ns", 1),
+            ("1s2m", 121_000_000),
+            ("0", 0),
         ] {
             assert_eq!(duration(text).expect(text), Duration::from_micros(micros), "{text}");
         }
         let shown = errors(
             duration,
-            &[
-                "",
-                "30",
-                "1m30",
-                "30 s",
-                "30sec",
-                "-30s",
-                "s",
-                "1d",
-                "1w",
-                "1µs",
-                "1s2m",
-                "1.2.3s",
-                "99999999h",
-                "soon",
-                "1m 30s",
-                "ten",
-            ],
+            &["", "30", "1m30", "30 s", "30sec", "-30s", "s", "1y", "1.2.3s", "99999999h", "soon", "1m 30s", "ten"],
         );
         insta::assert_snapshot!(shown);
     }

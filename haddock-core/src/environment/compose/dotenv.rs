@@ -138,8 +138,9 @@ impl<'t> Reader<'t> {
         if rest.is_empty() {
             return Ok(None);
         }
-        let end =
-            rest.find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-')).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-' | '[' | ']'))
+            .unwrap_or(rest.len());
         if end == 0 {
             return Err(self.error("", "the line begins with no variable's name".into(), "write `NAME=value`"));
         }
@@ -163,14 +164,18 @@ impl<'t> Reader<'t> {
                 return Err(self.error(name, message, "write `NAME=value`"));
             }
         }
+        let before = self.position;
         self.skip(|c| c == ' ' || c == '\t');
+        let spaced = self.position > before;
         match self.rest().chars().next() {
             Some(quote @ ('"' | '\'')) => self.quoted(name, quote).map(Some),
             _ => {
                 let rest = self.rest();
                 let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
                 self.position += line.len();
-                Ok(Some(RawValue::Template(without_comment(line).to_owned())))
+                // `KEY=#1976d2` is a value, `KEY= # text` none. Compose takes the latter for `# text`.
+                let value = if spaced && line.starts_with('#') { "" } else { without_comment(line) };
+                Ok(Some(RawValue::Template(value.to_owned())))
             }
         }
     }
@@ -226,16 +231,9 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The line without a comment and spaces at its end.
+/// The line without a comment, which begins with a space and `#`, and without spaces at its end.
 fn without_comment(line: &str) -> &str {
-    let mut before = ' ';
-    for (index, c) in line.char_indices() {
-        if c == '#' && before.is_whitespace() {
-            return line[..index].trim();
-        }
-        before = c;
-    }
-    line.trim()
+    line.split(" #").next().unwrap_or_default().trim()
 }
 
 #[cfg(test)]

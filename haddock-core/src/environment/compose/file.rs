@@ -24,6 +24,8 @@ const LARGEST: u64 = 4 * 1024 * 1024;
 pub struct ComposeFile {
     pub(super) sources: Vec<Source>,
     pub(super) directory: PathBuf,
+    /// The `.env` files that are read if no others are named; later ones win.
+    pub(super) dot_env: Vec<PathBuf>,
     pub(super) files: Arc<dyn Files>,
 }
 
@@ -31,7 +33,8 @@ pub struct ComposeFile {
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) name: String,
-    pub(super) tree: Node,
+    /// Its documents.
+    pub(super) trees: Vec<Node>,
 }
 
 /// Where files come from.
@@ -84,12 +87,32 @@ impl ComposeFile {
     /// `.env`; else `compose.yaml`, `compose.yml`, `docker-compose.yml` or `docker-compose.yaml` in the directory, or in
     /// the nearest parent that has one, and over it `compose.override.yaml` and the like beside it.
     ///
+    /// Its variables are those of the directory's `.env`, over those of the `.env` beside the file.
+    ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none; and those of [`read`](Self::read).
     pub fn find(directory: &Path, variables: &Variables) -> Result<Self> {
+        Self::find_with(directory, variables, &[])
+    }
+
+    /// As [`find`](Self::find), with files of variables instead of the directory's `.env`. Relative paths of theirs start at
+    /// the directory.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find); [`NotFound`](ErrorKind::NotFound) if one of the files of variables does not exist.
+    pub fn find_with(directory: &Path, variables: &Variables, env_files: &[PathBuf]) -> Result<Self> {
         let directory = absolute(directory)?;
-        if let Some(names) = compose_file_variable(&directory, variables)? {
-            let separator = variables.get("COMPOSE_PATH_SEPARATOR").filter(|text| !text.is_empty()).unwrap_or(":");
+        let found = Self::find_there(&directory, variables, env_files)?;
+        let here = directory.join(".env");
+        let dot_env = found.dot_env.into_iter().filter(|path| *path != here).chain([here.clone()]).collect();
+        Ok(Self { dot_env, ..found })
+    }
+
+    fn find_there(directory: &Path, variables: &Variables, env_files: &[PathBuf]) -> Result<Self> {
+        let outer = variables_of(directory, variables, env_files)?;
+        let set = |name| outer.get(name).filter(|value| !value.is_empty());
+        if let Some(names) = set("COMPOSE_FILE") {
+            let separator = set("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
             let paths: Vec<PathBuf> = names.split(separator).map(|name| directory.join(name)).collect();
             return Self::read_all(&paths);
         }
@@ -129,11 +152,12 @@ impl ComposeFile {
                 let error = Error::new(ErrorKind::NotFound, format!("there is no file `{name}`"));
                 return Err(error.with_hint("check the path"));
             };
-            let tree = yaml::parse(index, &name, &text)?;
-            Ok(Source { name, tree })
+            let trees = yaml::parse(index, &name, &text)?;
+            Ok(Source { name, trees })
         };
         let sources = paths.iter().enumerate().map(read).collect::<Result<_>>()?;
-        Ok(Self { sources, directory, files: Arc::new(Disk) })
+        let dot_env = vec![directory.join(".env")];
+        Ok(Self { sources, directory, dot_env, files: Arc::new(Disk) })
     }
 
     /// Takes the text of a compose file. Nothing is read from disk, then or later: there is no `.env`, and `env_file`
@@ -143,8 +167,9 @@ impl ComposeFile {
     /// [`ComposeFile`](ErrorKind::ComposeFile) with the place if the text is not YAML or has a key twice.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let directory = Path::new(name).parent().map(Path::to_path_buf).unwrap_or_default();
-        let tree = yaml::parse(0, name, text)?;
-        Ok(Self { sources: vec![Source { name: name.to_owned(), tree }], directory, files: Arc::new(Nowhere) })
+        let trees = yaml::parse(0, name, text)?;
+        let sources = vec![Source { name: name.to_owned(), trees }];
+        Ok(Self { sources, directory, dot_env: Vec::new(), files: Arc::new(Nowhere) })
     }
 
     /// The file's name, as messages show it; of several, the first one's.
@@ -187,13 +212,22 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// `COMPOSE_FILE`, of the caller or of the directory's `.env`.
-fn compose_file_variable(directory: &Path, variables: &Variables) -> Result<Option<String>> {
-    let set = |value: &&str| !value.is_empty();
-    if let Some(value) = variables.get("COMPOSE_FILE").filter(set) {
-        return Ok(Some(value.to_owned()));
+/// The caller's variables, over those of these files, or else of the directory's `.env`.
+fn variables_of(directory: &Path, variables: &Variables, env_files: &[PathBuf]) -> Result<Variables> {
+    let dot_env = [PathBuf::from(".env")];
+    let mut all = Variables::default();
+    for path in if env_files.is_empty() { &dot_env[..] } else { env_files } {
+        let Some(text) = Disk.read(&directory.join(path))? else {
+            if env_files.is_empty() {
+                continue;
+            }
+            let message = format!("file `{}` of variables does not exist", path.display());
+            return Err(Error::new(ErrorKind::NotFound, message).with_hint("check the path"));
+        };
+        let outer = |name: &str| variables.get(name).or_else(|| all.get(name)).map(str::to_owned);
+        let file = dotenv::parse(&path.display().to_string(), &text, &outer, &|_| None)?;
+        file.iter().for_each(|(name, value)| all.set(name, value.expose()));
     }
-    let Some(text) = Disk.read(&directory.join(".env"))? else { return Ok(None) };
-    let file = dotenv::parse(".env", &text, &|name| variables.get(name).map(str::to_owned), &|_| None)?;
-    Ok(file.get("COMPOSE_FILE").filter(set).map(str::to_owned))
+    variables.iter().for_each(|(name, value)| all.set(name, value.expose()));
+    Ok(all)
 }

@@ -20,7 +20,7 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
             "timeout" => check.timeout = reader.word(at, engine_duration),
             "start_interval" => check.start_interval = reader.word(at, engine_duration),
             "start_period" => check.start_period = reader.word(at, engine_duration_or_zero),
-            "retries" => check.retries = reader.number(at, 1),
+            "retries" => check.retries = reader.number(at, 0),
             _ => disable = reader.boolean(at).unwrap_or(false),
         }
     }
@@ -29,10 +29,7 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
     }
     let none = || vec!["NONE".to_owned()];
     check.test = match (test, disable) {
-        (Some(test), true) if test != none() => {
-            reader.wrong(cursor, "the health check has a `test` and is disabled", "remove one of them");
-            return None;
-        }
+        // As an override has it that switches the check off.
         (_, true) => none(),
         (Some(test), false) => test,
         // The image's own.
@@ -75,6 +72,20 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
     let words = read_words(reader, cursor)?;
     match (words.first().map_or("", String::as_str), words.len()) {
         ("NONE", 1) | ("CMD-SHELL", 2) | ("CMD", 2..) => Some(words),
+        // The image's own.
+        ("", 0) => Some(Vec::new()),
+        // The engine hands them to the shell as what it calls `$0`, `$1` and so on.
+        ("CMD-SHELL", 3..) => {
+            let what = if words.len() == 3 { "word has" } else { "words have" };
+            let message =
+                format!("the {} {what} no effect: only the line behind `CMD-SHELL` is run", further(words.len()));
+            reader.note(cursor, message);
+            Some(words)
+        }
+        ("NONE", 2..) => {
+            reader.note(cursor, "the words behind `NONE` have no effect");
+            Some(vec!["NONE".to_owned()])
+        }
         ("NONE" | "CMD-SHELL" | "CMD", _) => {
             let message = format!("`{}` is followed by the wrong number of words", words[0]);
             reader.wrong(
@@ -89,5 +100,13 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
             reader.wrong(cursor, message, "put `CMD` first, or write one text, which a shell runs");
             None
         }
+    }
+}
+
+/// How many words follow the line of a `CMD-SHELL`, for a message.
+fn further(words: usize) -> String {
+    match words {
+        3 => "third".to_owned(),
+        _ => format!("last {}", words - 2),
     }
 }

@@ -1,7 +1,7 @@
 //! From the files that are named to one tree: variables, `extends`, `include`, several files over each other.
 //!
-//! As Compose does it: each file is filled in, then what its components extend is put under them, then the file is put
-//! over those before it, and what it includes is added.
+//! As Compose does it: each file is filled in, then what its components extend is put under them, and then what it includes,
+//! then the file is put over those before it. A file of several documents is as many files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(super) fn load(file: &ComposeFile, variables: &Variables) -> Result<Loaded> 
     };
     let origins = file.sources.iter().map(|source| origin(&source.name)).collect();
     let mut loader = Loader { files: &*file.files, origins, depth: 0 };
-    let trees = file.sources.iter().map(|source| source.tree.clone()).collect();
+    let trees = file.sources.iter().flat_map(|source| source.trees.iter().cloned()).collect();
     let tree = loader.model(trees)?;
     Ok(Loaded { tree, origins: loader.origins })
 }
@@ -67,11 +67,14 @@ impl Loader<'_> {
             let variables = Arc::clone(&self.origins[tree.at.file].variables);
             let mut tree = self.extended(fill(tree, &variables))?;
             let included = self.included(&mut tree)?;
-            let over = match merged {
-                Some(base) => self.put_over(base, tree, &mut Vec::new())?,
+            let tree = match self.together(included)? {
+                Some(included) => self.put_over(included, tree, &mut Vec::new())?,
                 None => tree,
             };
-            merged = Some(self.add(over, included)?);
+            merged = Some(match merged {
+                Some(base) => self.put_over(base, tree, &mut Vec::new())?,
+                None => tree,
+            });
         }
         Ok(without_resets(merged.expect("there is at least one file")))
     }
@@ -100,7 +103,7 @@ impl Loader<'_> {
         path: &Path,
         directory: Option<PathBuf>,
         variables: Arc<Variables>,
-    ) -> Result<Node> {
+    ) -> Result<Vec<Node>> {
         let at = |error: Error| if error.place().is_none() { self.error(from, key, error) } else { error };
         let Some(text) = self.files.read(path).map_err(at)? else {
             let message = format!("file `{}` does not exist", self.shown(path));
@@ -109,9 +112,9 @@ impl Loader<'_> {
         };
         let name = self.shown(path);
         let directory = directory.or_else(|| path.parent().map(Path::to_path_buf)).unwrap_or_default();
-        let tree = yaml::parse(self.origins.len(), &name, &text)?;
+        let trees = yaml::parse(self.origins.len(), &name, &text)?;
         self.origins.push(Origin { name, directory, variables });
-        Ok(tree)
+        Ok(trees)
     }
 
     /// A path as messages call it: from the directory of the first file, if it is in there.
@@ -178,8 +181,10 @@ impl Loader<'_> {
             Some(file) => {
                 let origin = loader.origins[extends.at.file].clone();
                 let path = origin.directory.join(file);
-                let read = loader.read(extends.at, &key, &path, None, Arc::clone(&origin.variables))?;
-                let read = fill(read, &origin.variables);
+                let trees = loader.read(extends.at, &key, &path, None, Arc::clone(&origin.variables))?;
+                let mut trees = trees.into_iter().map(|tree| fill(tree, &origin.variables));
+                let first = trees.next().expect("there is at least one document");
+                let read = trees.try_fold(first, |base, over| loader.put_over(base, over, &mut Vec::new()))?;
                 let nothing = Node::new(read.at, Value::Map(Vec::new()));
                 let services = read.get("services").unwrap_or(&nothing);
                 loader.component(services, base_name, extends.at)
@@ -239,7 +244,7 @@ impl Loader<'_> {
         let mut trees = Vec::new();
         for path in &paths {
             let path = origin.directory.join(path);
-            trees.push(self.read(item.at, key, &path, Some(directory.clone()), Arc::clone(&variables))?);
+            trees.append(&mut self.read(item.at, key, &path, Some(directory.clone()), Arc::clone(&variables))?);
         }
         let mut model = self.model(trees)?;
         // The name of the whole is the including file's.
@@ -277,9 +282,12 @@ impl Loader<'_> {
         Ok(variables)
     }
 
-    /// Adds what was included. A name that both have is a mistake, unless they say the same of it.
-    fn add(&self, mut tree: Node, included: Vec<Node>) -> Result<Node> {
-        for model in included {
+    /// What was included, in one tree, under what includes it. A name that two have is a mistake, unless they say the same of
+    /// it: in Compose the first one would win, which surprises.
+    fn together(&self, included: Vec<Node>) -> Result<Option<Node>> {
+        let mut models = included.into_iter();
+        let Some(mut tree) = models.next() else { return Ok(None) };
+        for model in models {
             let Value::Map(sections) = model.value else { continue };
             for (section, node) in sections {
                 let Some(mine) = tree.get_mut(&section.text) else {
@@ -296,13 +304,14 @@ impl Loader<'_> {
                         Some(existing) if existing.same(&entry) => {}
                         Some(_) => {
                             let path = format!("{}.{}", section.text, name.text);
-                            let message = format!("`{}` is in an included file and in another, and differs", name.text);
-                            return Err(self.wrong(name.at, &path, message, "give one of them another name"));
+                            let message = format!("`{}` is in two included files, and differs", name.text);
+                            let hint = "give one of them another name, or say it in the file that includes both";
+                            return Err(self.wrong(name.at, &path, message, hint));
                         }
                     }
                 }
             }
         }
-        Ok(tree)
+        Ok(Some(tree))
     }
 }

@@ -21,6 +21,12 @@ enum Rule {
     Build,
     /// By key, if the driver is the same.
     Logging,
+    /// `host=address` or a mapping: one after the other, several addresses for a host being possible.
+    Hosts,
+    /// `all`, or a list.
+    Gpus,
+    /// A list of subnets, by subnet.
+    Subnets,
 }
 
 fn rule(path: &[String]) -> Rule {
@@ -35,9 +41,12 @@ fn rule(path: &[String]) -> Rule {
             ["dns" | "dns_opt" | "dns_search" | "tmpfs" | "env_file" | "label_file"] => Rule::Sequence,
             ["build"] => Rule::Build,
             ["logging"] => Rule::Logging,
+            ["extra_hosts"] | ["build", "extra_hosts"] => Rule::Hosts,
+            ["gpus"] => Rule::Gpus,
             _ => Rule::Plain,
         },
         ["networks" | "volumes", _, "labels"] => Rule::Pairs,
+        ["networks", _, "ipam", "config"] => Rule::Subnets,
         _ => Rule::Plain,
     }
 }
@@ -70,6 +79,9 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
                 _ => (base, over),
             }
         }
+        Rule::Hosts => (hosts(base), hosts(over)),
+        Rule::Gpus => (all(base), all(over)),
+        Rule::Subnets => return subnets(base, over, path),
         Rule::Plain => (base, over),
     };
     // An empty value says nothing.
@@ -79,19 +91,14 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
     let at = over.at;
     let value = match (base.value, over.value) {
         (Value::Map(base), Value::Map(over)) => Value::Map(mappings(base, over, path)?),
-        // `extra_hosts` and the like: a mapping over a list is a list, too.
-        (Value::List(mut base), Value::List(mut over)) => {
-            base.append(&mut over);
+        // What the base says already is not said again.
+        (Value::List(mut base), Value::List(over)) => {
+            for item in over {
+                if !base.iter().any(|before| before.same(&item)) {
+                    base.push(item);
+                }
+            }
             Value::List(base)
-        }
-        (Value::List(mut base), Value::Map(over)) if is_hosts(path) => {
-            base.extend(over.into_iter().map(|(key, node)| pair_text(&key, &node)));
-            Value::List(base)
-        }
-        (Value::Map(base), Value::List(mut over)) if is_hosts(path) => {
-            let mut items: Vec<Node> = base.iter().map(|(key, node)| pair_text(key, node)).collect();
-            items.append(&mut over);
-            Value::List(items)
         }
         (Value::Scalar(_), Value::Scalar(over)) => Value::Scalar(over),
         _ => return Err(Mismatch { at, path: path.join(".") }),
@@ -99,12 +106,51 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
     Ok(Node::new(at, value))
 }
 
-fn is_hosts(path: &[String]) -> bool {
-    path.last().is_some_and(|key| key == "extra_hosts")
+/// A list of `host=address` from a mapping, of which an address may be a list.
+fn hosts(node: Node) -> Node {
+    let Value::Map(entries) = node.value else { return node };
+    let pair =
+        |key: &Key, node: &Node| Node::text(key.at, format!("{}={}", key.text, node.scalar().unwrap_or_default()));
+    let items = entries.iter().flat_map(|(key, node)| match &node.value {
+        Value::List(addresses) => addresses.iter().map(|address| pair(key, address)).collect(),
+        _ => vec![pair(key, node)],
+    });
+    Node::new(node.at, Value::List(items.collect()))
 }
 
-fn pair_text(key: &Key, node: &Node) -> Node {
-    Node::text(key.at, format!("{}={}", key.text, node.scalar().unwrap_or_default()))
+/// A list of requests from `all`.
+fn all(node: Node) -> Node {
+    let Value::Scalar(_) = node.value else { return node };
+    let at = node.at;
+    let request = Node::new(at, Value::Map(vec![(Key { at, text: "count".to_owned() }, node)]));
+    Node::new(at, Value::List(vec![request]))
+}
+
+/// Subnets that are said again are completed; if others are said, they take the place of the earlier ones. This is step by
+/// step what Compose does.
+fn subnets(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Mismatch> {
+    let at = over.at;
+    let (Value::List(bases), Value::List(overs)) = (&base.value, &over.value) else {
+        return Err(Mismatch { at, path: path.join(".") });
+    };
+    let subnet = |node: &Node| node.get("subnet").and_then(Node::scalar).map(str::to_owned);
+    let mut merged: Vec<Node> = Vec::new();
+    for base in bases {
+        for over in overs {
+            if subnet(over) != subnet(base) && !merged.iter().any(|other| subnet(other) == subnet(over)) {
+                merged.push(over.clone());
+                continue;
+            }
+            path.push("*".to_owned());
+            let both = merge(base.clone(), over.clone(), path)?;
+            path.pop();
+            match merged.iter_mut().find(|other| subnet(other) == subnet(&both)) {
+                Some(before) => *before = both,
+                None => merged.push(both),
+            }
+        }
+    }
+    Ok(Node::new(at, Value::List(merged)))
 }
 
 fn mappings(

@@ -50,6 +50,7 @@ mod load;
 mod merge;
 mod mounts;
 mod networks;
+mod number;
 mod options;
 mod pairs;
 mod ports;

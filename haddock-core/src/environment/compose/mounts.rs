@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::keys;
+use super::keys::{self, nearest};
 use super::options::size;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, Reader, listed};
 use super::tree::Value;
 use crate::container::{BindOptions, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 use crate::environment::DeclaredVolume;
@@ -19,7 +19,12 @@ pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
     for item in reader.items(cursor).unwrap_or_default() {
         let mount = match item.node.value {
             Value::Map(_) => read_long(reader, &item),
-            _ => reader.word(&item, short),
+            _ => reader.word(&item, short).map(|(mount, unknown)| {
+                for option in unknown {
+                    reader.note(&item, without_effect(&option));
+                }
+                mount
+            }),
         };
         let Some(mut mount) = mount else { continue };
         if mount.kind == MountKind::Bind
@@ -79,8 +84,40 @@ fn is_path(source: &str) -> bool {
     source.starts_with(['.', '/', '~'])
 }
 
-/// `[source:]target[:options]`.
-fn short(text: &str) -> Result<Mount, Error> {
+/// Options of a mount in its short form.
+const OPTIONS: [&str; 15] = [
+    "ro",
+    "rw",
+    "nocopy",
+    "z",
+    "Z",
+    "cached",
+    "delegated",
+    "consistent",
+    "shared",
+    "rshared",
+    "slave",
+    "rslave",
+    "private",
+    "rprivate",
+    "U",
+];
+
+/// What is said of an option that Compose passes over.
+fn without_effect(option: &str) -> String {
+    // Two that lack their comma.
+    let halves = (1..option.len()).filter_map(|at| option.split_at_checked(at));
+    let two = |(one, other): &(&str, &str)| OPTIONS.contains(one) && OPTIONS.contains(other);
+    let meant = match halves.into_iter().find(two) {
+        Some((one, other)) => format!("; `{one},{other}` was probably meant"),
+        None if option == "U" => "; it is podman's".to_owned(),
+        None => nearest(option, OPTIONS).map(|meant| format!("; `{meant}` was probably meant")).unwrap_or_default(),
+    };
+    format!("`{option}` is not an option of a mount and has no effect{meant}")
+}
+
+/// `[source:]target[:options]`, and the options that have no effect.
+fn short(text: &str) -> Result<(Mount, Vec<String>), Error> {
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
         return Err(invalid(format!("`{text}` has nothing before, between or behind its colons")));
@@ -101,6 +138,7 @@ fn short(text: &str) -> Result<Mount, Error> {
     }
     let kind = if source.is_some_and(is_path) { MountKind::Bind } else { MountKind::Volume };
     let mut mount = plain(kind, source.map(str::to_owned), target);
+    let mut unknown = Vec::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "ro" => mount.read_only = true,
@@ -111,10 +149,10 @@ fn short(text: &str) -> Result<Mount, Error> {
             "shared" | "rshared" | "slave" | "rslave" | "private" | "rprivate" => {
                 mount.bind.get_or_insert_default().propagation = Some(option.to_owned());
             }
-            _ => return Err(invalid(format!("`{option}` is not an option of a mount"))),
+            _ => unknown.push(option.to_owned()),
         }
     }
-    Ok(mount)
+    Ok((mount, unknown))
 }
 
 fn plain(kind: MountKind, source: Option<String>, target: &str) -> Mount {
@@ -213,7 +251,7 @@ fn read_tmpfs<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<TmpfsO
     for entry in reader.known_entries(cursor, &keys::MOUNT_TMPFS)? {
         match entry.key.text.as_str() {
             "size" => tmpfs.size = size(reader, &entry.value),
-            _ => tmpfs.mode = reader.value(&entry.value, mode),
+            _ => tmpfs.mode = reader.unquoted(&entry.value).and_then(|()| reader.numeric(&entry.value, mode)),
         }
     }
     Some(tmpfs).filter(|tmpfs| *tmpfs != TmpfsOptions::default())
@@ -251,18 +289,27 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
                 }
             }
         }
-        if let Some(device) = volume.driver_opts.get_mut("device")
-            && volume.driver.as_deref().is_none_or(|driver| driver == "local")
-            && !device.starts_with('/')
-            && let Some(path) = host_path(reader, &entry.value, device)
-        {
-            // A folder of the host under a volume's name: as with mounts, it may be relative.
-            *device = path;
-        }
+        complete_device(reader, &entry.value, &mut volume);
         named(reader, &entry.value, volume.external, &mut volume.name, &entry.key.text);
         volumes.insert(entry.key.text.clone(), volume);
     }
     volumes
+}
+
+/// A folder of the host under a volume's name may be relative, as with mounts. Without `bind` among the options the device
+/// is another thing, such as `:/export` of a file server.
+fn complete_device(reader: &mut Reader<'_>, cursor: &Cursor<'_>, volume: &mut DeclaredVolume) {
+    let binds = volume.driver_opts.get("o").is_some_and(|options| options.split(',').any(|it| it.trim() == "bind"));
+    let local = volume.driver.as_deref().is_none_or(|driver| driver == "local");
+    let Some(device) = volume.driver_opts.get_mut("device").filter(|_| binds && local) else { return };
+    if device.is_empty() {
+        let at = cursor.child("driver_opts").and_then(|options| options.child("device"));
+        let hint =
+            "name a folder of the host, or set the variable: else the compose file's own folder would be mounted";
+        reader.wrong(at.as_ref().unwrap_or(cursor), "the `device` is empty", hint);
+    } else if let Some(path) = host_path(reader, cursor, device) {
+        *device = path;
+    }
 }
 
 /// Gives what is external and says no other name the one that it has in the file.
@@ -277,9 +324,18 @@ pub(super) fn named(
         return;
     }
     if cursor.node.get("name").is_some() && name.is_none() {
-        reader.wrong(cursor, "its `name` is empty", "name the one that is meant, or remove `name`");
+        let hint = cursor.child("name").map(|name| name_of_external(&name)).unwrap_or_default();
+        reader.wrong(cursor, "its `name` is empty", hint);
     }
     name.get_or_insert_with(|| key.to_owned());
+}
+
+/// What to do about the empty name of something outside.
+fn name_of_external(name: &Cursor<'_>) -> String {
+    match name.mentions() {
+        names if names.is_empty() => "name the one that is meant, or remove `name`".to_owned(),
+        names => format!("set {}", listed(names)),
+    }
 }
 
 /// `external: true`, or, as it was once written, `external: { name: … }`.
@@ -291,7 +347,11 @@ pub(super) fn external<'t>(
     match cursor.child("name") {
         Some(own) => {
             reader.known_entries(cursor, &keys::EXTERNAL);
-            (true, reader.text(&own).or(name))
+            let read = reader.text(&own).or(name);
+            if read.as_deref() == Some("") {
+                reader.wrong(cursor, "its `name` is empty", name_of_external(&own));
+            }
+            (true, read)
         }
         None => (reader.boolean(cursor).unwrap_or(false), name),
     }

@@ -52,7 +52,7 @@ fn read_endpoint<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<End
         let read: Option<Json> = match key {
             "aliases" | "link_local_ips" => Some(json!(reader.unique_texts(at))),
             "driver_opts" => Some(json!(reader.options(at))),
-            "gw_priority" | "priority" => whole(reader, at).map(Json::from),
+            "gw_priority" | "priority" => reader.unquoted(at).and_then(|()| whole(reader, at)).map(Json::from),
             "ipv4_address" => address::<std::net::Ipv4Addr>(reader, at).map(|it| json!(it)),
             "ipv6_address" => address::<std::net::Ipv6Addr>(reader, at).map(|it| json!(it)),
             _ => reader.text(at).map(Json::from),

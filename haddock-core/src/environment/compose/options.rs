@@ -147,25 +147,26 @@ fn invalid(message: String, hint: &str) -> Error {
 }
 
 pub(super) fn whole(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<i64> {
-    reader.value(cursor, |text| {
+    reader.numeric(cursor, |text| {
         text.parse::<i64>().map_err(|_| invalid(format!("`{text}` is not a whole number"), "write a whole number"))
     })
 }
 
 /// A size; `-1` is without limit.
 pub(super) fn size(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Bytes> {
-    if cursor.node.scalar().is_some_and(|text| text.contains('.')) {
-        reader.quoted(cursor)?;
-    }
-    reader.value(cursor, |text| match text {
+    reader.not_fraction(cursor)?;
+    reader.numeric(cursor, |text| match text {
         "-1" => Ok(Bytes(-1)),
-        _ => value::size(text).map(|size| Bytes(i64::try_from(size.as_u64()).unwrap_or(i64::MAX))),
+        // As Docker has it, there may be a space before the unit.
+        _ if text.starts_with(' ') => Err(invalid("the size begins with a space".to_owned(), "remove it")),
+        _ => value::size(&text.strip_prefix('+').unwrap_or(text).replacen(' ', "", 1))
+            .map(|size| Bytes(i64::try_from(size.as_u64()).unwrap_or(i64::MAX))),
     })
 }
 
 /// A number of processors, such as `0.5`.
 pub(super) fn cpus(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Json> {
-    reader.value(cursor, |text| match text.parse::<f64>() {
+    reader.numeric(cursor, |text| match text.parse::<f64>() {
         Ok(number) if number.is_finite() && (0.0..=1e6).contains(&number) => Ok(json!(number)),
         _ => Err(invalid(format!("`{text}` is not a number of processors"), "write a number such as `0.5` or `2`")),
     })
@@ -213,6 +214,11 @@ pub(super) fn hosts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Str
 /// `source[:target[:permissions]]`, or a mapping.
 fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
     let mut devices: Vec<Json> = Vec::new();
+    // Of two at one path the later counts.
+    let mut add = |device: Json| match devices.iter_mut().find(|other| other["target"] == device["target"]) {
+        Some(before) => *before = device,
+        None => devices.push(device),
+    };
     for item in reader.items(cursor).unwrap_or_default() {
         let device = match item.node.value {
             Value::Map(_) => {
@@ -250,7 +256,7 @@ fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
                 }
             }),
         };
-        devices.extend(device.filter(|device| !devices.contains(device)));
+        device.into_iter().for_each(&mut add);
     }
     Json::Array(devices)
 }
@@ -266,7 +272,7 @@ pub(super) fn ulimits<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json 
             Value::Map(_) => {
                 let mut pair = Map::new();
                 for part in reader.known_entries(&entry.value, &keys::ULIMIT).unwrap_or_default() {
-                    if let Some(number) = whole(reader, &part.value) {
+                    if let Some(number) = reader.not_fraction(&part.value).and_then(|()| whole(reader, &part.value)) {
                         pair.insert(part.key.text.clone(), json!(number));
                     }
                 }
@@ -276,7 +282,7 @@ pub(super) fn ulimits<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json 
                 }
                 Some(Json::Object(pair))
             }
-            _ => whole(reader, &entry.value).map(Json::from),
+            _ => reader.not_fraction(&entry.value).and_then(|()| whole(reader, &entry.value)).map(Json::from),
         };
         if let Some(limit) = limit {
             limits.insert(entry.key.text.clone(), limit);
@@ -308,7 +314,7 @@ pub(super) fn resources<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Jso
         for part in reader.known_entries(&entry.value, known).unwrap_or_default() {
             let read = match part.key.text.as_str() {
                 "cpus" => cpus(reader, &part.value),
-                "memory" => size(reader, &part.value).map(|size| json!(size)),
+                "memory" => reader.quoted(&part.value).and_then(|()| size(reader, &part.value)).map(|size| json!(size)),
                 "devices" => Some(gpus::reserved(reader, &part.value)),
                 _ => whole(reader, &part.value).map(Json::from),
             };

@@ -1,6 +1,6 @@
 //! `ports` and `expose`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::keys;
 use super::reader::{Cursor, Reader};
@@ -46,6 +46,11 @@ fn inside(text: &str) -> Result<(u16, u16, Protocol), Error> {
     Ok((first, last, protocol))
 }
 
+/// An address of the host; an empty one is any.
+fn any_or_address(text: &str) -> Result<Option<IpAddr>, Error> {
+    if text.is_empty() { Ok(None) } else { host_address(text).map(Some) }
+}
+
 fn host_address(text: &str) -> Result<IpAddr, Error> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| {
@@ -65,7 +70,7 @@ fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
     let Some(before) = before else { return Ok((first..=last).map(port).collect()) };
     // An IPv6 address has colons itself, and is in brackets.
     let (host_address, host) = match before.rsplit_once(':') {
-        Some((address, host)) => (Some(host_address(address)?), host),
+        Some((address, host)) => (any_or_address(address)?, host),
         None => (None, before),
     };
     let port = |container, host, host_last| PublishedPort { host_address, host, host_last, ..port(container) };
@@ -86,7 +91,10 @@ fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
 pub(super) fn read_expose<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<u16> {
     let items = reader.items(cursor).unwrap_or_default();
     let mut ports = Vec::new();
-    for (first, last, protocol) in items.iter().filter_map(|item| reader.value(item, inside)) {
+    for (first, last, protocol) in items.iter().filter_map(|item| {
+        reader.not_fraction(item)?;
+        reader.numeric(item, inside)
+    }) {
         if protocol.is_tcp() {
             ports.extend(first..=last);
         }
@@ -97,22 +105,19 @@ pub(super) fn read_expose<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
 pub(super) fn read_ports<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<PublishedPort> {
     let items = reader.items(cursor).unwrap_or_default();
     let mut ports: Vec<PublishedPort> = Vec::new();
-    for (index, item) in items.iter().enumerate() {
-        // The same text twice, as a merge leaves it, is one.
-        if items[..index].iter().any(|before| before.node.scalar().is_some() && before.node.same(item.node)) {
-            continue;
-        }
+    for item in &items {
         let read = match item.node.value {
             Value::Map(_) => read_long(reader, item).map(|port| vec![port]),
-            _ => reader.value(item, published),
+            _ => reader.not_fraction(item).and_then(|()| reader.numeric(item, published)),
         };
         for port in read.unwrap_or_default() {
-            let same = |other: &PublishedPort| {
-                let claim = |port: &PublishedPort| (port.host, port.host_address, port.protocol);
-                other.host.is_some() && other.host_last.is_none() && claim(other) == claim(&port)
-            };
-            match ports.iter().find(|other| same(other)) {
-                Some(before) if before.container != port.container => {
+            // As Compose has it: none is `0.0.0.0`.
+            let address = |port: &PublishedPort| port.host_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            let claim = |port: &PublishedPort| (port.host, port.host_last, address(port), port.protocol);
+            match ports.iter_mut().find(|other| claim(other) == claim(&port)) {
+                // Said again, perhaps in another form: the later counts.
+                Some(before) if before.container == port.container => *before = port,
+                Some(_) if port.host.is_some() && port.host_last.is_none() => {
                     let host = port.host.unwrap_or_default();
                     reader.wrong(item, format!("port {host} of the host is published twice"), "remove one of them");
                 }
@@ -129,10 +134,11 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Publish
     for entry in reader.known_entries(cursor, &keys::PORT)? {
         let value = &entry.value;
         match entry.key.text.as_str() {
-            "target" => target = reader.value(value, port),
+            "target" => target = reader.numeric(value, port),
             "published" => {
                 let read = |text: &str| if is_any(text) { Ok(None) } else { range(text).map(Some) };
-                if let Some((first, last)) = reader.value(value, read).flatten() {
+                let read = reader.not_fraction(value).and_then(|()| reader.numeric(value, read));
+                if let Some((first, last)) = read.flatten() {
                     published.host = Some(first);
                     published.host_last = Some(last).filter(|last| *last > first);
                 }

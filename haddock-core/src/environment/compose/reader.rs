@@ -8,6 +8,7 @@ use super::dotenv;
 use super::file::Files;
 use super::keys::{Keys, Verdict};
 use super::load::Origin;
+use super::number;
 use super::template::Filled;
 use super::tree::{Key, Mark, Node, Value};
 use super::variables::{Lookup, Variables};
@@ -328,19 +329,49 @@ impl<'t> Reader<'t> {
         self.fail_with(cursor, error);
     }
 
+    /// A boolean, also in the words of YAML 1.1, as Compose has it.
     pub(super) fn boolean(&mut self, cursor: &Cursor<'_>) -> Option<bool> {
-        self.value(cursor, |text| match text {
-            "true" | "True" | "TRUE" => Ok(true),
-            "false" | "False" | "FALSE" => Ok(false),
+        self.value(cursor, |text| match text.to_ascii_lowercase().as_str() {
+            "true" | "yes" | "y" | "on" => Ok(true),
+            "false" | "no" | "n" | "off" => Ok(false),
             _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is neither `true` nor `false`"))
                 .with_hint("write `true` or `false`")),
         })
     }
 
+    /// As [`value`](Self::value), of what may stand there as a number: YAML's other spellings of it are read as such.
+    pub(super) fn numeric<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
+        let spelled = match &cursor.node.value {
+            Value::Scalar(scalar) if scalar.bare => number::plain(&scalar.text),
+            _ => None,
+        };
+        self.value(cursor, |text| read(spelled.as_deref().unwrap_or(text)))
+    }
+
+    /// Fails at a number with a point or an exponent, where Compose takes whole ones alone, or drops it.
+    pub(super) fn not_fraction(&mut self, cursor: &Cursor<'_>) -> Option<()> {
+        match &cursor.node.value {
+            Value::Scalar(scalar) if scalar.bare && number::is_fraction(&scalar.text) => self.quoted(cursor),
+            _ => Some(()),
+        }
+    }
+
+    /// Fails at a text, where a number without quotes is expected.
+    pub(super) fn unquoted(&mut self, cursor: &Cursor<'_>) -> Option<()> {
+        match &cursor.node.value {
+            Value::Scalar(scalar) if !scalar.bare => {
+                let hint = "write the number without quotes, and without a variable";
+                self.wrong(cursor, format!("`{}` is a text, where a number is expected", cursor.name()), hint);
+                None
+            }
+            _ => Some(()),
+        }
+    }
+
     /// A whole number of at least `least`.
     pub(super) fn number(&mut self, cursor: &Cursor<'_>, least: u32) -> Option<u32> {
-        self.value(cursor, |text| match text.parse::<u32>() {
-            Ok(number) if number >= least && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(number),
+        self.numeric(cursor, |text| match text.parse::<u32>() {
+            Ok(number) if number >= least => Ok(number),
             _ => {
                 Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a whole number of at least {least}"))
                     .with_hint(format!("write a whole number, such as `{}`", least.max(1))))
@@ -378,12 +409,14 @@ impl<'t> Reader<'t> {
         items.iter().filter_map(|item| self.text(item)).collect()
     }
 
-    /// The texts of a list, each once, where it stands first.
+    /// The texts of a list, each once, where it stands first; of those that are the same up to a `=`, the last.
     pub(super) fn unique_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
+        let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
         let mut unique: Vec<String> = Vec::new();
         for text in self.texts(cursor) {
-            if !unique.contains(&text) {
-                unique.push(text);
+            match unique.iter_mut().find(|before| name(before) == name(&text)) {
+                Some(before) => *before = text,
+                None => unique.push(text),
             }
         }
         unique

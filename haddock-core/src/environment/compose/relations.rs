@@ -77,6 +77,9 @@ pub(super) fn read_links<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
         };
         let Some((to, alias)) = reader.word(&item, read) else { continue };
         if let Some(other) = links.iter().find(|other| other.alias == alias) {
+            if other.to == to {
+                continue;
+            }
             let message = format!("link `{}` has the alias of link `{}`", item.written(), other.cursor.written());
             reader.wrong(&item, message, "give each link an alias of its own: `component:alias`");
             continue;

@@ -55,8 +55,8 @@ pub struct ResolveOptions {
     /// Files of variables instead of the `.env` next to the compose file; later ones win. Relative paths start at the
     /// compose file's directory.
     pub env_files: Vec<PathBuf>,
-    /// The profiles that are active, beside those of the variable `COMPOSE_PROFILES`; `*`: all. A component with
-    /// `profiles` is there only if one of them is.
+    /// The profiles that are active; if none is named here, those of the variable `COMPOSE_PROFILES`; `*`: all. A component
+    /// with `profiles` is there only if one of them is.
     pub profiles: BTreeSet<String>,
     /// What for.
     pub purpose: Purpose,
@@ -109,7 +109,10 @@ impl ComposeFile {
         let name = match &options.environment {
             Some(name) => Some(name.to_string()),
             // What is wrong with it is said below.
-            None => self.name_given(&outer).ok().map(|name| name.to_string()),
+            None => self.name_given(&outer).ok().map(|(name, project)| match options.purpose {
+                Purpose::Environment => project,
+                Purpose::Release => name.to_string(),
+            }),
         };
         if let Some(name) = name {
             outer.variables.set(PROJECT_NAME, name);
@@ -133,23 +136,24 @@ impl ComposeFile {
     /// # Errors
     /// [`InvalidName`](ErrorKind::InvalidName) and the like, with the place.
     pub fn service_name(&self, options: &ResolveOptions) -> Result<ServiceName> {
-        self.name_given(&self.outer(options)?)
+        self.name_given(&self.outer(options)?).map(|(name, _)| name)
     }
 
-    fn name_given(&self, outer: &Outer) -> Result<ServiceName> {
+    /// The service's name, and the project's as Compose has it.
+    fn name_given(&self, outer: &Outer) -> Result<(ServiceName, String)> {
         let loaded = load(self, &outer.variables)?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
         let root = Cursor { node: &loaded.tree, path: String::new() };
         let set = root.child("x-haddock").and_then(|ours| ours.child("service"));
         let name = match set {
-            Some(service) => reader.value(&service, |text| ServiceName::new(text)),
+            Some(service) => reader.value(&service, |text| ServiceName::new(text)).map(|name| (name.to_string(), name)),
             None => {
                 let name = root.child("name").and_then(|name| Some((reader.filled(&name)?, name)));
                 self.derived_name(&mut reader, &root, name, outer)
             }
         };
         let (mut errors, _) = reader.finish();
-        name.ok_or_else(|| errors.swap_remove(0))
+        name.map(|(project, name)| (name, project)).ok_or_else(|| errors.swap_remove(0))
     }
 
     /// What the file is given from outside.
@@ -169,8 +173,7 @@ impl ComposeFile {
             own.set(TAG, tag);
         }
         let mut files = Variables::default();
-        let dot_env = [PathBuf::from(".env")];
-        let paths = if options.env_files.is_empty() { &dot_env[..] } else { &options.env_files };
+        let paths = if options.env_files.is_empty() { &self.dot_env[..] } else { &options.env_files };
         for path in paths {
             let outer = |name: &str| own.get(name).or_else(|| files.get(name)).map(str::to_owned);
             match self.variables_file(path, &outer, &|_| None)? {
@@ -215,7 +218,8 @@ impl ComposeFile {
             return None;
         };
         let drafts = read_services(reader, &services, &outer.variables, options);
-        let service = settings.service.clone().or_else(|| self.derived_name(reader, &root, name, outer));
+        let service =
+            settings.service.clone().or_else(|| self.derived_name(reader, &root, name, outer).map(|(_, name)| name));
         let reasons = relate(reader, &drafts, &settings, options);
         drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
@@ -263,45 +267,53 @@ impl ComposeFile {
         Some((service, declared.of(spec), reasons))
     }
 
-    /// As `.env` says, else the file's `name`, else the directory's; each as Compose has it, but for `_`, which a service's
-    /// name cannot have.
+    /// As `.env` says, else the file's `name`, else the directory's: the project's name, as Compose has it, and the service's.
     fn derived_name(
         &self,
         reader: &mut Reader<'_>,
         root: &Cursor<'_>,
         name: Option<(Filled, Cursor<'_>)>,
         outer: &Outer,
-    ) -> Option<ServiceName> {
+    ) -> Option<(String, ServiceName)> {
         const HINT: &str = "set `x-haddock.service` to a name of lower-case letters, digits and `-`, at most 40";
         if let Some(project) = &outer.project {
             let name = ServiceName::new(project.replace('_', "-")).ok();
             if name.is_none() {
                 reader.wrong(root, format!("`{PROJECT_NAME}` of `.env` is no name for a service"), HINT);
             }
-            return name;
+            return name.map(|name| (project.clone(), name));
         }
-        if let Some((filled, cursor)) = name {
-            let name = ServiceName::new(filled.text.replace('_', "-"));
-            return match name.or_else(|_| ServiceName::new(&filled.text)) {
-                Ok(name) => Some(name),
-                Err(error) => {
-                    reader.refuse(&cursor, &filled, error.with_hint(HINT));
-                    None
-                }
-            };
-        }
-        let directory =
-            self.directory.file_name().unwrap_or_default().to_string_lossy().to_lowercase().replace('_', "-");
-        let kept: String = directory.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        let kept: String = kept.trim_start_matches('-').chars().take(40).collect();
-        match ServiceName::new(kept.trim_end_matches('-')) {
-            Ok(name) => Some(name),
-            Err(_) => {
-                reader.wrong(root, "the service has no name, and the directory's cannot be one", HINT);
-                None
+        if let Some((filled, cursor)) = name.filter(|(filled, _)| !filled.text.is_empty()) {
+            reader.quoted(&cursor)?;
+            let project = project_name(&filled.text);
+            let named = service_name(&project);
+            if named.is_none() {
+                let error = ServiceName::new(&filled.text).err();
+                let error = error.unwrap_or_else(|| Error::new(ErrorKind::InvalidName, "the name has no letter"));
+                reader.refuse(&cursor, &filled, error.with_hint(HINT));
             }
+            return named.map(|name| (project, name));
         }
+        let project = project_name(&self.directory.file_name().unwrap_or_default().to_string_lossy());
+        let named = service_name(&project);
+        if named.is_none() {
+            reader.wrong(root, "the service has no name, and the directory's cannot be one", HINT);
+        }
+        named.map(|name| (project, name))
     }
+}
+
+/// As Compose makes a name of a project: small, and of letters, digits, `-` and `_` alone.
+fn project_name(text: &str) -> String {
+    let kept = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name: String = text.chars().filter(kept).collect::<String>().to_ascii_lowercase();
+    name.trim_start_matches(['-', '_']).to_owned()
+}
+
+/// A service's name cannot have `_`, nor more than 40 letters.
+fn service_name(project: &str) -> Option<ServiceName> {
+    let kept: String = project.replace('_', "-").chars().take(40).collect();
+    ServiceName::new(kept.trim_end_matches('-')).ok()
 }
 
 /// The components that are there: those without profiles, and those of which one is active.
@@ -312,8 +324,10 @@ fn read_services<'t>(
     options: &ResolveOptions,
 ) -> BTreeMap<ComponentName, service::Draft<'t>> {
     let mut profiles = options.profiles.clone();
-    let named = outer.get("COMPOSE_PROFILES").unwrap_or_default().split(',').map(str::trim);
-    profiles.extend(named.filter(|name| !name.is_empty()).map(str::to_owned));
+    if profiles.is_empty() {
+        let named = outer.get("COMPOSE_PROFILES").unwrap_or_default().split(',').map(str::trim);
+        profiles.extend(named.filter(|name| !name.is_empty()).map(str::to_owned));
+    }
     let mut drafts = BTreeMap::new();
     let Some(entries) = reader.entries(services) else { return drafts };
     if entries.is_empty() {
@@ -321,7 +335,9 @@ fn read_services<'t>(
     }
     for entry in entries {
         let of = entry.value.child("profiles").map(|profiles| reader.texts(&profiles)).unwrap_or_default();
-        if !of.is_empty() && !profiles.contains("*") && !of.iter().any(|profile| profiles.contains(profile)) {
+        // An empty name, as of a variable that is not set, is always active.
+        let active = |profile: &String| profile.is_empty() || profiles.contains(profile);
+        if !of.is_empty() && !profiles.contains("*") && !of.iter().any(active) {
             continue;
         }
         match ComponentName::new(&entry.key.text) {

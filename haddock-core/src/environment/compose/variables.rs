@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use crate::container::Sensitive;
 
@@ -21,12 +22,22 @@ pub(super) type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
 pub struct Variables(BTreeMap<String, Sensitive>);
 
 impl Variables {
-    /// The variables of this process, but those that are not UTF-8.
+    /// The variables of this process, but those that are not UTF-8. `PWD` is its working directory, as Compose has it, also
+    /// where the environment has none or another's: under systemd and cron, or after a change of directory.
     #[must_use]
     pub fn of_process() -> Self {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+        let pairs = std::env::vars_os();
+        let mut variables: Self =
+            pairs.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let same =
+            |told: &Path, here: &Path| told.is_absolute() && told.canonicalize().ok() == here.canonicalize().ok();
+        if let Ok(here) = std::env::current_dir()
+            && !variables.get("PWD").is_some_and(|told| same(Path::new(told), &here))
+            && let Some(here) = here.to_str()
+        {
+            variables.set("PWD", here);
+        }
+        variables
     }
 
     /// The value of a variable.

@@ -1,30 +1,67 @@
 //! From the YAML of a compose file to its tree.
 
 use serde::{Deserialize, Deserializer, de};
-use serde_saphyr::{DuplicateKeyPolicy, Error as YamlError, MessageFormatter, NonFiniteFloatPolicy, Spanned};
+use serde_saphyr::{
+    DuplicateKeyPolicy, Error as YamlError, MergeKeyPolicy, MessageFormatter, NonFiniteFloatPolicy, Spanned,
+};
 
 use super::tree::{Key, Mark, Node, Scalar, Tag, Value};
 use crate::error::{Error, ErrorKind};
 
-/// Reads one YAML document, which is the file of that number and is called `name`.
-pub(super) fn parse(file: usize, name: &str, text: &str) -> Result<Node, Error> {
-    let options = serde_saphyr::options! {
-        with_snippet: false,
-        strict_booleans: true,
-        duplicate_keys: DuplicateKeyPolicy::Error,
-        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-        // `!reset` and `!override` are not the parser's; see `tag`.
-        reject_unsupported_tags: false,
-        // Large files of an organisation have a few thousand nodes; this is far beyond, and still soon read. The depth
-        // bounds the recursion below.
-        budget: serde_saphyr::budget! { max_nodes: 100_000, max_depth: 40 },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
+/// Reads the YAML documents of the file of that number, which is called `name`. There is at least one; each is to be merged
+/// over those before it.
+pub(super) fn parse(file: usize, name: &str, text: &str) -> Result<Vec<Node>, Error> {
+    let options = || {
+        serde_saphyr::options! {
+            with_snippet: false,
+            strict_booleans: true,
+            duplicate_keys: DuplicateKeyPolicy::Error,
+            non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+            // Done below, where more is known of the value.
+            merge_keys: MergeKeyPolicy::AsOrdinary,
+            // `!reset` and `!override` are not the parser's; see `tag`.
+            reject_unsupported_tags: false,
+            // Large files of an organisation have a few thousand nodes; this is far beyond, and still soon read. The depth
+            // bounds the recursion below. Files with many aliases of few anchors are usual.
+            budget: serde_saphyr::budget! { max_nodes: 100_000, max_depth: 40, enforce_alias_anchor_ratio: false },
+            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
+        }
     };
-    let raw: Spanned<Raw> =
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| translate(name, &error))?;
+    let failed = |error: &YamlError| translate(name, error);
+    let raws: Vec<Spanned<Raw>> = match serde_saphyr::from_str_with_options(text, options()) {
+        Ok(raw) => vec![raw],
+        Err(error) if is_second_document(&error) => {
+            let read: Vec<Spanned<Raw>> =
+                serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| failed(&error))?;
+            // The parser passes over documents with nothing in them, which Compose refuses.
+            if read.len() < 2 || text.trim_end().ends_with("\n---") {
+                return Err(failed(&error));
+            }
+            read
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    raws.into_iter().map(|raw| document(file, name, text, raw)).collect()
+}
+
+fn is_second_document(error: &YamlError) -> bool {
+    match error {
+        YamlError::AliasError { error, .. } => is_second_document(error),
+        error => matches!(error, YamlError::MultipleDocuments { .. }),
+    }
+}
+
+fn document(file: usize, name: &str, text: &str, raw: Spanned<Raw>) -> Result<Node, Error> {
     let root = Source { file, text, tags: true }.node(raw).map_err(|(at, refusal)| {
         let (message, hint) = match refusal {
             Refusal::Key => ("a key is a list or a mapping".to_owned(), "write a plain text before the `:`"),
+            Refusal::KeyKind(key) => (
+                format!("the key `{key}` is a number, a boolean or nothing, where a text is expected"),
+                "put it in quotes",
+            ),
+            Refusal::Merge => {
+                ("`<<` does not name a mapping".to_owned(), "give it an alias such as `*name` of a mapping")
+            }
             Refusal::Tag(tag) => (format!("the tag `{tag}` is not supported"), "write `!reset`, `!override` or no tag"),
         };
         Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(name, ""))
@@ -105,6 +142,8 @@ impl<'de> de::Visitor<'de> for RawVisitor {
 /// Why a value cannot be taken.
 enum Refusal {
     Key,
+    KeyKind(String),
+    Merge,
     Tag(String),
 }
 
@@ -136,20 +175,39 @@ impl Source<'_> {
                 Value::Scalar(Scalar { text, bare: true, written: None })
             }
             Raw::List(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect::<Result<_, _>>()?),
-            Raw::Map(entries) => {
-                let entry = |(name, value)| {
-                    let name = Source { tags: false, ..*self }.node(name)?;
-                    let text = match name.value {
-                        Value::Scalar(scalar) => scalar.text,
-                        Value::Null => String::new(),
-                        Value::List(_) | Value::Map(_) => return Err((name.at, Refusal::Key)),
-                    };
-                    Ok((Key { at: name.at, text }, self.node(value)?))
-                };
-                Value::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
-            }
+            Raw::Map(entries) => Value::Map(self.entries(entries)?),
         };
         Ok(Node { at, value, tag })
+    }
+
+    /// The entries of a mapping, with what `<<` brings in where the mapping itself says nothing.
+    fn entries(&self, entries: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Result<Vec<(Key, Node)>, (Mark, Refusal)> {
+        let (mut own, mut brought): (Vec<(Key, Node)>, Vec<Node>) = (Vec::new(), Vec::new());
+        for (name, value) in entries {
+            let merges = self.span(&name.defined).is_some_and(|(start, end)| self.text[start..end].trim() == "<<");
+            let name = Source { tags: false, ..*self }.node(name)?;
+            let text = match name.value {
+                Value::Scalar(Scalar { text, bare: false, .. }) => text,
+                Value::Scalar(scalar) => return Err((name.at, Refusal::KeyKind(scalar.text))),
+                Value::Null => return Err((name.at, Refusal::KeyKind(String::new()))),
+                Value::List(_) | Value::Map(_) => return Err((name.at, Refusal::Key)),
+            };
+            let value = self.node(value)?;
+            match value.value {
+                Value::List(items) if merges => brought.extend(items),
+                _ if merges => brought.push(value),
+                _ => own.push((Key { at: name.at, text }, value)),
+            }
+        }
+        for node in brought {
+            let Value::Map(entries) = node.value else { return Err((node.at, Refusal::Merge)) };
+            for (key, value) in entries {
+                if !own.iter().any(|(name, _)| name.text == key.text) {
+                    own.push((key, value));
+                }
+            }
+        }
+        Ok(own)
     }
 
     /// The text of a value, as far as the parser says where it stands.
@@ -226,7 +284,7 @@ fn translate(file: &str, error: &YamlError) -> Error {
             (key, message, "keep one of them")
         }
         YamlError::MultipleDocuments { .. } => {
-            (String::new(), "a second YAML document begins".to_owned(), "keep one, without a line `---` between")
+            (String::new(), "a YAML document has nothing in it".to_owned(), "remove its line `---`")
         }
         YamlError::UnknownAnchor { .. } => {
             (String::new(), "the alias names no anchor above it".to_owned(), "define it first, as in `&name`")
