@@ -40,6 +40,10 @@ const KEPT: &[(&str, &str)] = &[
     ("is a number or a boolean, where a text is expected", "Compose drops it without a word"),
     ("is not a number of processors", "the engine refuses it"),
     ("is not a whole number", "what stands behind the point"),
+    ("home of somebody else", "whose home it is: Compose takes one's own"),
+    ("the `test` is empty", "the check: an empty one always succeeds"),
+    ("the wrong number of words", "the check: there is nothing to run"),
+    ("is neither `ro` nor `rw`", "the option"),
     ("names itself", "nothing would start"),
     ("wait for each other", "nothing would start"),
 ];

@@ -95,7 +95,9 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
     }
     let mut exposed: BTreeSet<u64> = BTreeSet::new();
     for port in service.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        if port["protocol"] == "tcp" {
+        let protocol = port["protocol"].as_str().unwrap_or("tcp").to_ascii_lowercase();
+        port["protocol"] = json!(protocol);
+        if protocol == "tcp" {
             exposed.extend(port["target"].as_u64());
         }
         if let Some(port) = port.as_object_mut() {

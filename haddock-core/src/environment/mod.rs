@@ -31,5 +31,5 @@ pub use hooks::{HookCommand, Receiver};
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
 pub use production::Production;
 pub use settings::{Before, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
-pub use spec::{Component, DEFAULT_NETWORK, Dependency, DependencyCondition, EnvironmentSpec, Link};
+pub use spec::{Component, DEFAULT_NETWORK, Dependency, DependencyCondition, EnvironmentSpec, Link, VolumesFrom};
 pub use target::Target;

@@ -1,6 +1,7 @@
 //! An environment as a compose file describes it, all variables filled in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use super::production::Production;
 use super::settings::{Before, Entry, Hook, ServiceSettings};
 use super::target::Target;
 use crate::container::{
-    ContainerOptions, Endpoint, HealthCheck, Mount, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
+    ContainerOptions, Endpoint, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -96,6 +97,38 @@ impl EnvironmentSpec {
         let links = links.filter(|link| link.component == *target).map(|link| link.alias.to_string());
         let all: BTreeSet<String> = links.chain([target.to_string()]).collect();
         all.into_iter().collect()
+    }
+
+    /// All mounts of a component: its own, and those that it has from others, who may have them from others again. Of two at
+    /// one path its own counts. What has no name, such as a volume that the image declares, stays the other's alone.
+    #[must_use]
+    pub fn mounts(&self, component: &Component) -> Vec<Mount> {
+        let mut mounts = component.mounts.clone();
+        let mut seen = BTreeSet::new();
+        self.mounts_from(component, false, &mut seen, &mut mounts);
+        mounts
+    }
+
+    fn mounts_from<'s>(
+        &'s self,
+        component: &'s Component,
+        read_only: bool,
+        seen: &mut BTreeSet<&'s ComponentName>,
+        mounts: &mut Vec<Mount>,
+    ) {
+        for from in &component.volumes_from {
+            let Some(other) = self.components.get(&from.component).filter(|_| seen.insert(&from.component)) else {
+                continue;
+            };
+            let read_only = read_only || from.mode.as_deref() == Some("ro");
+            for mount in &other.mounts {
+                let named = mount.source.is_some() && matches!(mount.kind, MountKind::Bind | MountKind::Volume);
+                if named && !mounts.iter().any(|own| own.target == mount.target) {
+                    mounts.push(Mount { read_only: mount.read_only || read_only, ..mount.clone() });
+                }
+            }
+            self.mounts_from(other, read_only, seen, mounts);
+        }
     }
 
     /// What is outside the environment and a component reaches, each with the names under which it does.
@@ -198,6 +231,8 @@ pub struct Component {
     pub external_links: Vec<String>,
     /// Volumes, folders of the host, and memory. The source of a volume is its name in [`EnvironmentSpec::volumes`].
     pub mounts: Vec<Mount>,
+    /// Others whose volumes and folders it has, too, at the same paths.
+    pub volumes_from: Vec<VolumesFrom>,
     /// The secrets that it is given as files.
     pub secrets: Vec<FileUse>,
     /// The configs that it is given as files.
@@ -234,6 +269,7 @@ impl Component {
             network_mode: None,
             external_links: Vec::new(),
             mounts: Vec::new(),
+            volumes_from: Vec::new(),
             secrets: Vec::new(),
             configs: Vec::new(),
             options: ContainerOptions::default(),
@@ -251,6 +287,25 @@ impl Component {
             reached.entry(other).or_default().insert(name);
         }
         reached
+    }
+}
+
+/// An entry of `volumes_from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumesFrom {
+    /// Whose.
+    pub component: ComponentName,
+    /// `ro`: to read only; `rw`; `None`: as the other has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+impl fmt::Display for VolumesFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.mode {
+            Some(mode) => write!(f, "{}:{mode}", self.component),
+            None => write!(f, "{}", self.component),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{check, component, environment, settings, table};
 /// Every key of a service that the Compose Specification has and that is not read, from its page `05-services.md` and
 /// the pages on building, deploying and developing.
 const PLANNED: &str = "blkio_config cpu_count cpu_percent credential_spec driver_opts isolation label_file models \
-    post_start post_stop pre_start pre_stop provider pull_refresh_after use_api_socket volumes_from";
+    post_start post_stop pre_start pre_stop provider pull_refresh_after use_api_socket";
 
 #[test]
 fn every_other_key_of_a_service_is_not_supported_yet() {

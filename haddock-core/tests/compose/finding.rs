@@ -167,7 +167,8 @@ fn the_project_s_name_is_that_of_the_environment_and_env_files_may_name_the_serv
     write(&directory, ".env", "COMPOSE_PROJECT_NAME=\n");
     assert_eq!(found(&options), "shop shop");
     write(&directory, ".env", "COMPOSE_PROJECT_NAME=my_till\n");
-    assert_eq!(found(&options), "my-till my-till");
+    // As Compose has it; a service's name has no `_`.
+    assert_eq!(found(&options), "my-till my_till");
     options.environment = Some(EnvironmentName::new("pr-42").expect("valid"));
     assert_eq!(found(&options), "my-till pr-42");
     write(&directory, ".env", "COMPOSE_PROJECT_NAME=My till\n");

@@ -37,7 +37,6 @@ fn no_error_shows_the_value_of_a_variable() {
     }
     for text in [
         "services: { web: { image: \"Shop:$S\", expose: [80] } }",
-        "name: \"$S\"\nservices: { web: { image: a, expose: [80] } }",
         "services: { web: { image: a } }\nx-haddock: { service: $S, entry: $S, ready: $S, shared: [$S] }",
         "services: { web: { image: a } }\nx-haddock: { entry: \"$S:80\", ready: { http: $S, within: $S } }",
         "services: { web: { image: a } }\nx-haddock: { entry: \"web:80\", session: { idle: $S, ignore: [$S] } }",

@@ -93,6 +93,7 @@ fn component(component: &Component, values: Values) -> Value {
     put(&mut map, "stop_grace_period", json!(component.stop_grace_period.map(duration)));
     put(&mut map, "stop_signal", json!(component.stop_signal));
     put(&mut map, "volumes", json!(component.mounts));
+    put(&mut map, "volumes_from", json!(component.volumes_from.iter().map(ToString::to_string).collect::<Vec<_>>()));
     put(&mut map, "secrets", json!(component.secrets));
     put(&mut map, "configs", json!(component.configs));
     put(&mut map, "expose", json!(component.expose.iter().map(u16::to_string).collect::<Vec<_>>()));

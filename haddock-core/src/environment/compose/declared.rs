@@ -19,6 +19,14 @@ pub(super) struct Declared {
 impl Declared {
     /// Reads that section of the file.
     pub(super) fn read<'t>(&mut self, reader: &mut Reader<'t>, section: &str, cursor: &Cursor<'t>) {
+        let Some(entries) = reader.entries(cursor) else { return };
+        for entry in entries {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            if entry.key.text.is_empty() || !entry.key.text.chars().all(allowed) {
+                let hint = "use letters, digits, `.`, `_` and `-`; `name` beside it may have others";
+                reader.wrong(&entry.value, format!("`{}` cannot be a name here", entry.key.text), hint);
+            }
+        }
         match section {
             "networks" => self.networks = networks::read_declared(reader, cursor),
             "volumes" => self.volumes = mounts::read_declared(reader, cursor),

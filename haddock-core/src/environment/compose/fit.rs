@@ -208,6 +208,14 @@ pub(super) fn check_release(
     let versioned = |name: &ComponentName| reasons.get(name).is_some_and(Reason::is_versioned);
     for (name, draft) in drafts.iter().filter(|(name, _)| versioned(name)) {
         check_side_by_side(reader, name, draft);
+        for from in &draft.volumes_from {
+            let writable = drafts.get(from.of.as_str()).filter(|_| from.mode.as_deref() != Some("ro"));
+            let conflict =
+                writable.and_then(|other| other.mounts.iter().find_map(|(it, _)| side_by_side::of_mount(name, it)));
+            if let Some((message, hint)) = conflict {
+                reader.wrong(&from.cursor, message, hint);
+            }
+        }
     }
     if let Some(entry) = entry.filter(|entry| !versioned(&entry.component)) {
         let name = &entry.component;

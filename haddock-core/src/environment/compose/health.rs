@@ -19,7 +19,7 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
             "interval" => check.interval = reader.word(at, engine_duration),
             "timeout" => check.timeout = reader.word(at, engine_duration),
             "start_interval" => check.start_interval = reader.word(at, engine_duration),
-            "start_period" => check.start_period = reader.word(at, engine_duration_or_zero),
+            "start_period" => check.start_period = reader.word(at, engine_duration),
             "retries" => check.retries = reader.number(at, 0),
             _ => disable = reader.boolean(at).unwrap_or(false),
         }
@@ -38,17 +38,10 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
     Some(check)
 }
 
-fn engine_duration_or_zero(text: &str) -> Result<std::time::Duration, Error> {
-    match value::duration(text)? {
-        zero if zero.is_zero() => Ok(zero),
-        _ => engine_duration(text),
-    }
-}
-
-/// Engines refuse what is below a millisecond, and take zero for their default.
+/// Engines refuse what is below a millisecond; zero is their default.
 fn engine_duration(text: &str) -> Result<std::time::Duration, Error> {
     match value::duration(text)? {
-        short if short.as_micros() < 1000 => {
+        short if !short.is_zero() && short.as_micros() < 1000 => {
             Err(Error::new(ErrorKind::InvalidValue, format!("duration `{text}` is shorter than 1ms"))
                 .with_hint("write `1ms` or more"))
         }

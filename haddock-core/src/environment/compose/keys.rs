@@ -120,6 +120,7 @@ pub(super) static SERVICE: Keys = Keys {
         "userns_mode",
         "uts",
         "volumes",
+        "volumes_from",
         "working_dir",
     ],
     planned: &[
@@ -142,7 +143,6 @@ pub(super) static SERVICE: Keys = Keys {
         ("pull_refresh_after", LATER),
         ("use_api_socket", LATER),
         ("volume_driver", "write the driver under the file's `volumes`"),
-        ("volumes_from", "name the volume under `volumes` of both components"),
     ],
     extensible: true,
 };

@@ -51,6 +51,11 @@ pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str
             };
             PathBuf::from(format!("{home}{rest}"))
         }
+        Some(_) => {
+            let name = path.split('/').next().unwrap_or(path);
+            reader.wrong(cursor, format!("`{name}` is the home of somebody else"), "write the path out");
+            return None;
+        }
         _ if path.chars().nth(1) == Some(':') && path.starts_with(|c: char| c.is_ascii_alphabetic()) => {
             let message = format!("`{}` is a path of Windows", &path[..2]);
             reader.fail(cursor, ErrorKind::NotSupported, message, "write a path of the host that containers run on");
@@ -202,15 +207,16 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Mount> 
         reader.wrong(cursor, "the mount of type `bind` has no `source`", "set `source` to the path on the host");
         return None;
     }
+    if !target.starts_with('/') {
+        reader.fail_with(cursor, invalid(format!("`{target}` is not an absolute path")));
+        return None;
+    }
     mount.kind = kind;
     mount.target = clean(Path::new(&target)).display().to_string();
     Some(mount)
 }
 
 fn read_bind<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<BindOptions> {
-    if cursor.is_null() {
-        return None;
-    }
     let mut bind = BindOptions::default();
     for entry in reader.known_entries(cursor, &keys::MOUNT_BIND)? {
         let at = &entry.value;

@@ -39,7 +39,7 @@ fn is_any(host: &str) -> bool {
 /// Reads ports inside with an optional protocol.
 fn inside(text: &str) -> Result<(u16, u16, Protocol), Error> {
     let (ports, protocol) = match text.split_once('/') {
-        Some((ports, protocol)) => (ports, protocol.parse()?),
+        Some((ports, protocol)) => (ports, protocol.to_ascii_lowercase().parse()?),
         None => (text, Protocol::Tcp),
     };
     let (first, last) = range(ports)?;
@@ -143,8 +143,22 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Publish
                     published.host_last = Some(last).filter(|last| *last > first);
                 }
             }
-            "host_ip" => published.host_address = reader.word(value, host_address),
-            "protocol" => published.protocol = reader.word(value, str::parse).unwrap_or_default(),
+            "host_ip" => {
+                let read = |text: &str| match text.starts_with('[') {
+                    true => {
+                        Err(invalid(format!("`{text}` is in brackets")).with_hint("write the address without them"))
+                    }
+                    false => any_or_address(text),
+                };
+                published.host_address = reader.word(value, read).flatten();
+            }
+            "protocol" => {
+                let read = |text: &str| match text {
+                    "" => Ok(Protocol::default()),
+                    text => text.to_ascii_lowercase().parse(),
+                };
+                published.protocol = reader.word(value, read).unwrap_or_default();
+            }
             // These say something to people, and to swarms.
             _ => _ = reader.text(value),
         }

@@ -21,6 +21,38 @@ pub(super) struct DraftLink<'t> {
     pub(super) cursor: Cursor<'t>,
 }
 
+/// An entry of `volumes_from`.
+pub(super) struct DraftVolumes<'t> {
+    pub(super) of: String,
+    pub(super) mode: Option<String>,
+    pub(super) cursor: Cursor<'t>,
+}
+
+/// A list of `component` or `component:ro`.
+pub(super) fn read_volumes_from<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<DraftVolumes<'t>> {
+    let mut volumes: Vec<DraftVolumes<'t>> = Vec::new();
+    for item in reader.items(cursor).unwrap_or_default() {
+        let read = |text: &str| {
+            let (of, mode) = text.split_once(':').map_or((text, None), |(of, mode)| (of, Some(mode)));
+            match mode {
+                _ if of == "container" => {
+                    let error =
+                        Error::new(ErrorKind::NotSupported, "volumes of a container outside are not supported yet");
+                    Err(error
+                        .with_hint("name the volume under `volumes`, and under the file's `volumes` as `external`"))
+                }
+                None | Some("ro" | "rw") => Ok((of.to_owned(), mode.map(str::to_owned))),
+                Some(mode) => Err(Error::new(ErrorKind::InvalidValue, format!("`{mode}` is neither `ro` nor `rw`"))
+                    .with_hint("write `component` or `component:ro`")),
+            }
+        };
+        if let Some((of, mode)) = reader.word(&item, read) {
+            volumes.push(DraftVolumes { of, mode, cursor: item });
+        }
+    }
+    volumes
+}
+
 /// A list of components, or a mapping with conditions.
 pub(super) fn read_depends_on<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Dependency<'t>> {
     let mut dependencies: Vec<Dependency<'t>> = Vec::new();

@@ -17,7 +17,7 @@ use super::template::Filled;
 use super::tree::{Mark, Node};
 use super::variables::Variables;
 use crate::environment::{
-    Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ReleaseSettings, ServiceSettings,
+    Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ReleaseSettings, ServiceSettings, VolumesFrom,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -207,7 +207,11 @@ impl ComposeFile {
         for entry in reader.known_entries(&root, &keys::FILE)? {
             match entry.key.text.as_str() {
                 "name" => name = reader.filled(&entry.value).map(|filled| (filled, entry.value)),
-                "version" => reader.note(&entry.value, "`version` is obsolete and has no effect"),
+                "version" => {
+                    if reader.text(&entry.value).is_some() {
+                        reader.note(&entry.value, "`version` is obsolete and has no effect");
+                    }
+                }
                 "services" => services = Some(entry.value),
                 "x-haddock" => settings = haddock::read(reader, &entry.value),
                 section => declared.read(reader, section, &entry.value),
@@ -379,6 +383,11 @@ fn component(draft: service::Draft<'_>, entry_port: Option<u16>) -> Component {
     for to in draft.links.iter().map(|link| &link.to).chain(joins) {
         body.depends_on.entry(name(to)).or_insert(implied);
     }
+    for from in &draft.volumes_from {
+        body.depends_on.entry(name(&from.of)).or_insert_with(|| DependencyCondition::Started.into());
+    }
+    let volumes = draft.volumes_from.into_iter().map(|from| VolumesFrom { component: name(&from.of), mode: from.mode });
+    body.volumes_from = volumes.collect();
     body.links = draft.links.into_iter().map(|link| Link { component: name(&link.to), alias: link.alias }).collect();
     body.networks = draft.networks.into_iter().map(|(name, (endpoint, _))| (name, endpoint)).collect();
     body.mounts = draft.mounts.into_iter().map(|(mount, _)| mount).collect();

@@ -12,7 +12,7 @@ use super::options::{Options, resources};
 use super::pairs::{read_env_files, read_environment, read_labels};
 use super::ports::{read_expose, read_ports};
 use super::reader::{Cursor, Reader, listed};
-use super::relations::{Dependency, DraftLink, read_depends_on, read_links};
+use super::relations::{Dependency, DraftLink, DraftVolumes, read_depends_on, read_links, read_volumes_from};
 use super::tree::Value;
 use super::words;
 use crate::container::{Endpoint, Mount};
@@ -38,6 +38,7 @@ pub(super) struct Draft<'t> {
     pub(super) links: Vec<DraftLink<'t>>,
     pub(super) networks: BTreeMap<String, (Endpoint, Cursor<'t>)>,
     pub(super) mounts: Vec<(Mount, Cursor<'t>)>,
+    pub(super) volumes_from: Vec<DraftVolumes<'t>>,
     pub(super) secrets: Vec<(FileUse, Cursor<'t>)>,
     pub(super) configs: Vec<(FileUse, Cursor<'t>)>,
     /// The components whose namespaces it joins.
@@ -50,7 +51,8 @@ impl<'t> Draft<'t> {
     pub(super) fn others(&self) -> impl Iterator<Item = (&str, &Cursor<'t>)> {
         let depends = self.depends_on.iter().map(|other| (other.on.as_str(), &other.cursor));
         let links = self.links.iter().map(|link| (link.to.as_str(), &link.cursor));
-        depends.chain(links).chain(self.joins.iter().map(|(to, cursor)| (to.as_str(), cursor)))
+        let volumes = self.volumes_from.iter().map(|from| (from.of.as_str(), &from.cursor));
+        depends.chain(links).chain(self.joins.iter().map(|(to, cursor)| (to.as_str(), cursor))).chain(volumes)
     }
 
     /// Whether it cannot do without that component.
@@ -82,6 +84,7 @@ pub(super) fn read<'t>(
         links: Vec::new(),
         networks: BTreeMap::new(),
         mounts: Vec::new(),
+        volumes_from: Vec::new(),
         secrets: Vec::new(),
         configs: Vec::new(),
         joins: Vec::new(),
@@ -152,6 +155,7 @@ pub(super) fn read<'t>(
             "stop_grace_period" => body.stop_grace_period = reader.word(at, value::duration),
             "stop_signal" => body.stop_signal = reader.word(at, signal),
             "volumes" => draft.mounts = read_mounts(reader, at),
+            "volumes_from" => draft.volumes_from = read_volumes_from(reader, at),
             // Whether all that is written comes to the terminal, and what is watched for: nothing of ours.
             "attach" => _ = reader.boolean(at).map(|_| reader.note(at, "`attach` has no effect")),
             "develop" => {
@@ -175,6 +179,13 @@ pub(super) fn read<'t>(
             }
         };
     }
+    let replicas =
+        cursor.child("deploy").and_then(|deploy| deploy.child("replicas")).and_then(|it| reader.number(&it, 0));
+    if let (Some(scale), Some(replicas)) = (cursor.child("scale").and_then(|it| reader.number(&it, 0)), replicas)
+        && scale != replicas
+    {
+        reader.wrong(cursor, "`scale` and `deploy.replicas` are not the same", "remove one of them");
+    }
     draft.body.options = options.finish();
     check_platform(reader, cursor, &draft.body);
     // Values in the files may mention what `environment` says.
@@ -188,6 +199,11 @@ pub(super) fn read<'t>(
     }
     let tmpfs = draft.body.options.tmpfs.iter().map(|it| it.split(':').next().unwrap_or(it));
     let tmpfs: Vec<&str> = tmpfs.collect();
+    if let Some(index) = (1..tmpfs.len()).find(|index| tmpfs[..*index].contains(&tmpfs[*index]))
+        && let Some(at) = cursor.child("tmpfs")
+    {
+        reader.wrong(&at, format!("`{}` is a `tmpfs` twice", tmpfs[index]), "keep one of them");
+    }
     if let Some((mount, at)) = draft.mounts.iter().find(|(mount, _)| tmpfs.contains(&mount.target.as_str())) {
         let message = format!("`{}` is a mount and a `tmpfs`", mount.target);
         reader.wrong(at, message, "keep one of them");

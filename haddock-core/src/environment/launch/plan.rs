@@ -200,9 +200,10 @@ impl LaunchPlan {
     /// The volumes that members name and that are not somebody else's.
     pub(super) fn volumes(&self) -> Vec<VolumeSpec> {
         let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
-        let mounts = members.flat_map(|component| &component.mounts).filter(|mount| mount.kind == MountKind::Volume);
-        let named: BTreeSet<&str> = mounts.filter_map(|mount| mount.source.as_deref()).collect();
-        let ours = named.into_iter().filter_map(|key| {
+        let mounts = members.flat_map(|component| self.spec.mounts(component));
+        let volumes = mounts.filter(|mount| mount.kind == MountKind::Volume);
+        let named: BTreeSet<String> = volumes.filter_map(|mount| mount.source).collect();
+        let ours = named.iter().filter_map(|key| {
             let declared = self.spec.volumes.get(key).cloned().unwrap_or_default();
             (!declared.external).then(|| VolumeSpec {
                 name: self.volume_name(key),
@@ -228,7 +229,7 @@ impl LaunchPlan {
     }
 
     fn mounts<'m>(&'m self, component: &'m Component) -> impl Iterator<Item = Mount> + 'm {
-        component.mounts.iter().cloned().map(|mut mount| {
+        self.spec.mounts(component).into_iter().map(|mut mount| {
             if mount.kind == MountKind::Volume {
                 mount.source = mount.source.map(|key| self.volume_name(&key));
             }

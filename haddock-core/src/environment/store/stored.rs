@@ -13,6 +13,7 @@ use crate::environment::idle::IdlePolicy;
 use crate::environment::{
     Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition, EnvironmentSpec,
     FileSource, FileUse, Hook, HookCommand, Link, Production, PullPolicy, Receiver, ServiceSettings, Target,
+    VolumesFrom,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
@@ -104,6 +105,8 @@ struct StoredComponent {
     external_links: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     mounts: Vec<Mount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    volumes_from: Vec<VolumesFrom>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     secrets: Vec<FileUse>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -272,6 +275,7 @@ impl From<Component> for StoredComponent {
             network_mode,
             external_links,
             mounts,
+            volumes_from,
             secrets,
             configs,
             options,
@@ -300,6 +304,7 @@ impl From<Component> for StoredComponent {
             network_mode,
             external_links,
             mounts,
+            volumes_from,
             secrets,
             configs,
             options,
@@ -336,6 +341,7 @@ impl TryFrom<StoredComponent> for Component {
             network_mode: stored.network_mode,
             external_links: stored.external_links,
             mounts: stored.mounts,
+            volumes_from: stored.volumes_from,
             secrets: stored.secrets,
             configs: stored.configs,
             options: stored.options,
