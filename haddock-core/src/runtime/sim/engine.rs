@@ -1,84 +1,25 @@
 //! The engine as data.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use crate::container::{
-    Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Mount, Network, NetworkSpec, Selector,
-    Volume, VolumeSpec,
-};
+use super::image::{Images, SimImage};
+use super::made::{Made, Phase};
+use super::storage::SimVolume;
+use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Network, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
-
-/// How containers of an image behave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SimImage {
-    /// From its start until it answers; `None`: it never does.
-    pub boot: Option<Duration>,
-    /// How long after its start it ends, and with which code; `None`: it runs until it is stopped.
-    pub end: Option<(Duration, i64)>,
-}
-
-impl SimImage {
-    /// It answers after `boot` and runs until it is stopped.
-    #[must_use]
-    pub const fn good(boot: Duration) -> Self {
-        Self { boot: Some(boot), end: None }
-    }
-
-    /// It runs and never answers.
-    #[must_use]
-    pub const fn never_ready() -> Self {
-        Self { boot: None, end: None }
-    }
-
-    /// It ends with `code` that long after its start, having answered from `boot` on if that comes first.
-    #[must_use]
-    pub const fn ending(boot: Duration, after: Duration, code: i64) -> Self {
-        Self { boot: Some(boot), end: Some((after, code)) }
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Made {
-    container: Container,
-    image: SimImage,
-    expose: Vec<u16>,
-    mounts: Vec<Mount>,
-    started_at: Timestamp,
-    hangs_until: Timestamp,
-}
-
-impl Made {
-    fn run(&mut self, now: Timestamp) {
-        let Some((after, code)) = self.image.end else { return };
-        if self.container.is_running() && self.started_at + after <= now {
-            self.exit(code);
-        }
-    }
-
-    fn exit(&mut self, code: i64) {
-        self.container.state = ContainerState::Exited { code, out_of_memory: false };
-        self.container.addresses.clear();
-    }
-
-    fn answers(&self, now: Timestamp) -> bool {
-        let booted = self.image.boot.is_some_and(|boot| self.started_at + boot <= now);
-        self.container.is_running() && booted && self.hangs_until <= now
-    }
-}
 
 /// An engine without I/O. The time is an argument and must not run backwards.
 #[derive(Debug, Clone, Default)]
 pub struct SimEngine {
-    images: BTreeMap<String, SimImage>,
-    image_volumes: BTreeMap<String, Vec<String>>,
-    other_images: Option<SimImage>,
-    made: BTreeMap<ContainerId, Made>,
-    networks: BTreeMap<String, Network>,
-    volumes: BTreeMap<String, Volume>,
-    counter: u32,
+    pub(super) images: Images,
+    pub(super) made: BTreeMap<ContainerId, Made>,
+    pub(super) networks: BTreeMap<String, Network>,
+    pub(super) volumes: BTreeMap<String, SimVolume>,
+    /// Until when all has happened that happens by itself.
+    pub(super) now: Timestamp,
+    pub(super) counter: u32,
 }
 
 impl SimEngine {
@@ -90,35 +31,44 @@ impl SimEngine {
 
     /// Puts an image into the registry.
     pub fn add_image(&mut self, name: impl Into<String>, image: SimImage) {
-        self.images.insert(name.into(), image);
+        self.images.add(name.into(), image);
     }
 
     /// Lets the registry have every image that it was not given, all alike; or none of them, as at first.
     pub fn set_other_images(&mut self, image: Option<SimImage>) {
-        self.other_images = image;
+        self.images.set_others(image);
     }
 
-    /// Lets an image want volumes at these paths.
+    /// From now on the registry has another image under that name, which behaves alike and has another id.
+    pub fn push_image(&mut self, name: &str, version: &str) {
+        self.images.push(name, version);
+    }
+
+    /// The paths for which containers of an image get a volume even if nobody names one (`VOLUME` in its Dockerfile).
     pub fn set_image_volumes(&mut self, name: impl Into<String>, paths: impl IntoIterator<Item = impl Into<String>>) {
-        self.image_volumes.insert(name.into(), paths.into_iter().map(Into::into).collect());
+        self.images.set_volumes(name.into(), paths.into_iter().map(Into::into).collect());
     }
 
-    /// The paths at which an image wants volumes.
+    /// The paths for which containers of an image get a volume.
     #[must_use]
     pub fn image_volumes(&self, name: &str) -> Vec<String> {
-        self.image_volumes.get(name).cloned().unwrap_or_default()
+        self.images.volumes(name).to_vec()
     }
 
-    fn image(&self, name: &str) -> Result<SimImage> {
-        self.images.get(name).copied().or(self.other_images).ok_or_else(|| missing(name))
-    }
-
-    /// Pulls an image; its id is its name.
+    /// The id of what the registry has under that name: the name itself, unless another was pushed.
     ///
     /// # Errors
     /// [`ErrorKind::ImageMissing`].
     pub fn pull(&self, name: &str) -> Result<String> {
-        self.image(name).map(|_| name.to_owned())
+        self.images.id(name)
+    }
+
+    /// The id of what the host has under that name; asks the registry first if it has none, or is told to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::ImageMissing`].
+    pub fn fetch(&mut self, name: &str, refresh: bool) -> Result<String> {
+        self.images.fetch(name, refresh)
     }
 
     /// Creates a container; takes one of the same name that has all the labels.
@@ -133,7 +83,7 @@ impl SimEngine {
             let message = format!("the name `{}` is taken by a container of somebody else", spec.name);
             return Err(Error::new(ErrorKind::NameTaken, message));
         }
-        let image = self.image(&spec.image)?;
+        let behaviour = self.images.behaviour(&spec.image)?;
         self.counter += 1;
         let id = ContainerId(format!("{:012x}", self.counter));
         let container = Container {
@@ -148,137 +98,120 @@ impl SimEngine {
             image: spec.image.clone(),
             networks: spec.networks.iter().map(|attachment| attachment.network.clone()).collect(),
         };
-        let expose = spec.expose.iter().copied().chain(spec.publish.iter().map(|port| port.container)).collect();
-        let (started_at, hangs_until) = (Timestamp::default(), Timestamp::default());
-        self.made.insert(
-            id.clone(),
-            Made { container, image, expose, mounts: spec.mounts.clone(), started_at, hangs_until },
-        );
+        let mut made = Made::new(container, spec.clone(), behaviour);
+        made.mounts = self.mount(spec);
+        made.networks = spec.networks.iter().map(|it| (it.network.clone(), self.network_id(&it.network))).collect();
+        self.made.insert(id.clone(), made);
         Ok(id)
     }
 
     /// Starts a created container; leaves any other as it is.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`].
+    /// [`ErrorKind::NotFound`]; [`ErrorKind::PortTaken`] if another has one of its ports on the host;
+    /// [`ErrorKind::RuntimeRefused`] if a network of its own has gone.
     pub fn start(&mut self, id: &ContainerId, now: Timestamp) -> Result<()> {
-        let made = self.made.get(id).ok_or_else(|| not_found(id))?;
-        if made.container.state == ContainerState::Created {
-            self.begin_life(id, now);
+        self.settle(now);
+        match self.made.get(id).ok_or_else(|| not_found(id))?.phase {
+            Phase::Created => self.start_anew(id, now),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Starts a container that has ended in that life once more; leaves any other as it is.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`].
+    /// As [`start`](Self::start).
     pub fn start_again(&mut self, life: &Incarnation, now: Timestamp) -> Result<()> {
-        let container = self.inspect(&life.container, now).ok_or_else(|| not_found(&life.container))?;
-        if matches!(container.state, ContainerState::Exited { .. }) && container.incarnation() == *life {
-            self.begin_life(&life.container, now);
-        }
-        Ok(())
-    }
-
-    /// Somebody else pauses it: it holds its sessions, and does not answer. One that does not run is left as it is.
-    pub fn pause(&mut self, id: &ContainerId, now: Timestamp) {
-        if let Some(made) = self.made.get_mut(id) {
-            made.run(now);
-            if made.container.is_running() {
-                made.container.state = ContainerState::Paused;
-            }
+        self.settle(now);
+        let made = self.made.get(&life.container).ok_or_else(|| not_found(&life.container))?;
+        match made.phase {
+            Phase::Exited(_) if made.container.incarnation() == *life => self.start_anew(&life.container, now),
+            _ => Ok(()),
         }
     }
 
-    /// Lets it go on. One that is not paused is left as it is.
+    /// Starts a container that does not run, for the first time or again.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`].
-    pub fn unpause(&mut self, id: &ContainerId) -> Result<()> {
-        let made = self.made.get_mut(id).ok_or_else(|| not_found(id))?;
-        if made.container.state == ContainerState::Paused {
-            made.container.state = ContainerState::Running;
+    /// As [`start`](Self::start).
+    pub fn start_anew(&mut self, id: &ContainerId, now: Timestamp) -> Result<()> {
+        self.settle(now);
+        let made = self.made.get(id).ok_or_else(|| not_found(id))?;
+        if made.is_alive() {
+            return Ok(());
         }
+        let ports: Vec<u16> = made.spec.publish.iter().filter_map(|port| port.host).filter(|port| *port != 0).collect();
+        let has = |other: &Made, port: &u16| other.container.published.values().any(|it| it.port() == *port);
+        let taken = ports.iter().find(|port| self.made.values().any(|other| other.is_alive() && has(other, port)));
+        if let Some(port) = taken {
+            let message = format!("cannot start container `{}`: port {port} of the host is taken", made.container.name);
+            return Err(Error::new(ErrorKind::PortTaken, message));
+        }
+        let mut joined = made.networks.clone();
+        for (name, network) in &mut joined {
+            *network = network.take().or_else(|| self.network_id(name));
+            if !network.as_ref().is_some_and(|id| self.networks.contains_key(id)) {
+                let message = format!("cannot start container `{}`: network `{name}` not found", made.container.name);
+                return Err(Error::new(ErrorKind::RuntimeRefused, message));
+            }
+        }
+        let made = self.made.get_mut(id).expect("seen above");
+        made.networks = joined;
+        made.stopped_by_hand = false;
+        made.begin_life(now, &mut self.counter);
         Ok(())
     }
 
-    /// It is found in that state from now on: what an engine reports of one that fails again and again, or that could
-    /// not be removed.
-    pub fn set_state(&mut self, id: &ContainerId, state: ContainerState) {
-        if let Some(made) = self.made.get_mut(id) {
-            made.container.state = state;
-            if !made.container.is_active() {
-                made.container.addresses.clear();
-            }
-        }
-    }
-
-    /// What it mounts.
-    #[must_use]
-    pub fn mounts(&self, id: &ContainerId) -> &[Mount] {
-        self.made.get(id).map_or(&[], |made| &made.mounts)
-    }
-
-    /// Somebody else starts it anew, whatever it was doing: another incarnation, at other addresses.
-    pub fn restart(&mut self, id: &ContainerId, now: Timestamp) {
-        if self.made.contains_key(id) {
-            self.begin_life(id, now);
-        }
-    }
-
-    fn begin_life(&mut self, id: &ContainerId, now: Timestamp) {
-        self.counter += 1;
-        let life = self.counter;
-        let Some(made) = self.made.get_mut(id) else { return };
-        made.started_at = now;
-        made.hangs_until = now;
-        made.container.state = ContainerState::Running;
-        // Unique even if two lives begin in one millisecond.
-        made.container.started = now.as_millis() * 1_000_000 + u64::from(life % 1_000_000);
-        let host = Ipv4Addr::from_bits(0x7f00_0000 | (life % 0x00ff_fffe + 1));
-        made.container.addresses = made.expose.iter().map(|port| (*port, SocketAddr::from((host, *port)))).collect();
-    }
-
-    /// Its process ends with `code`.
-    pub fn kill(&mut self, id: &ContainerId, code: i64) {
-        if let Some(made) = self.made.get_mut(id).filter(|made| made.container.is_active()) {
-            made.exit(code);
-        }
-    }
-
-    /// It runs, and does not answer before `until`.
-    pub fn hang(&mut self, id: &ContainerId, until: Timestamp) {
-        if let Some(made) = self.made.get_mut(id) {
-            made.hangs_until = made.hangs_until.max(until);
-        }
-    }
-
-    /// Asks it to stop: it does, with code 143. One that is not running is left as it is.
+    /// Asks it to stop: it does, with code 143, and its restart policy leaves it so. One that is not running is left as
+    /// it is.
     pub fn stop(&mut self, id: &ContainerId) {
-        self.kill(id, 143);
+        let now = self.now;
+        let Some(made) = self.made.get_mut(id) else { return };
+        match made.phase {
+            Phase::Running | Phase::Paused => {
+                made.stopped_by_hand = true;
+                made.end(143, now);
+            }
+            Phase::Restarting(_, code) => {
+                made.stopped_by_hand = true;
+                made.enter(Phase::Exited(code));
+            }
+            Phase::Created | Phase::Exited(_) | Phase::Removing | Phase::Dead => {}
+        }
     }
 
-    /// Removes it, running or not. Answers whether it was there.
+    /// Removes it, running or not; its volumes stay. Answers whether it was there.
     pub fn remove(&mut self, id: &ContainerId) -> bool {
         self.made.remove(id).is_some()
+    }
+
+    /// Removes it, running or not, and the volumes that were made for it alone. Answers whether it was there.
+    pub fn remove_with_volumes(&mut self, id: &ContainerId) -> bool {
+        let mounts = self.mount_points(id).to_vec();
+        let there = self.remove(id);
+        self.drop_anonymous(&mounts);
+        there
     }
 
     /// The container of that id, or of that name, as it is at `now`.
     #[must_use]
     pub fn inspect(&mut self, id: &ContainerId, now: Timestamp) -> Option<&Container> {
+        self.settle(now);
         let named = self.made.values().find(|made| made.container.name == id.0).map(|made| made.container.id.clone());
-        let made = self.made.get_mut(named.as_ref().unwrap_or(id))?;
-        made.run(now);
-        Some(&made.container)
+        self.made.get(named.as_ref().unwrap_or(id)).map(|made| &made.container)
     }
 
     /// Every container as it is at `now`, in the order of their ids.
     pub fn containers(&mut self, now: Timestamp) -> impl Iterator<Item = &Container> {
-        self.made.values_mut().map(move |made| {
-            made.run(now);
-            &made.container
-        })
+        self.settle(now);
+        self.made.values().map(|made| &made.container)
+    }
+
+    /// What a container was made from.
+    #[must_use]
+    pub fn made_from(&self, id: &ContainerId) -> Option<&ContainerSpec> {
+        self.made.get(id).map(|made| &made.spec)
     }
 
     /// The containers that the selector matches.
@@ -290,99 +223,28 @@ impl SimEngine {
     /// Whether a probe of it succeeds.
     #[must_use]
     pub fn answers(&mut self, id: &ContainerId, now: Timestamp) -> bool {
-        let Some(made) = self.made.get_mut(id) else { return false };
-        made.run(now);
-        made.answers(now)
+        self.settle(now);
+        self.made.get(id).is_some_and(|made| made.answers(now))
     }
 
-    /// The container that has this address now.
+    /// The container that has this address now: its own, or one on the host.
     #[must_use]
     pub fn at(&mut self, address: SocketAddr, now: Timestamp) -> Option<ContainerId> {
-        let here = |container: &&Container| container.addresses.values().any(|own| *own == address);
+        let here = |container: &&Container| {
+            container.addresses.values().chain(container.published.values()).any(|own| *own == address)
+        };
         self.containers(now).find(here).map(|container| container.id.clone())
     }
 
-    /// Creates a network; takes one of the same name that has all the labels.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NameTaken`].
-    pub fn create_network(&mut self, spec: &NetworkSpec) -> Result<Network> {
-        if let Some(network) = self.networks.values().find(|network| network.name == spec.name) {
-            if spec.labels.iter().all(|(key, value)| network.labels.get(key) == Some(value)) {
-                return Ok(network.clone());
-            }
-            let message = format!("the name `{}` is taken by a network of somebody else", spec.name);
-            return Err(Error::new(ErrorKind::NameTaken, message));
+    /// Lets all happen that happens by itself until now.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        self.now = now;
+        for made in self.made.values_mut() {
+            made.run(now, &mut self.counter);
         }
-        self.counter += 1;
-        let id = format!("n{:011x}", self.counter);
-        let network = Network { id: id.clone(), name: spec.name.clone(), labels: spec.labels.clone(), subnet: None };
-        self.networks.insert(id, network.clone());
-        Ok(network)
-    }
-
-    /// Makes a container join a network.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NotFound`].
-    pub fn connect(&mut self, id: &ContainerId, network: &str) -> Result<()> {
-        let made = self.made.get_mut(id).ok_or_else(|| not_found(id))?;
-        if !made.container.networks.iter().any(|joined| joined == network) {
-            made.container.networks.push(network.to_owned());
-        }
-        Ok(())
-    }
-
-    /// Makes a container leave a network.
-    pub fn disconnect(&mut self, id: &ContainerId, network: &str) {
-        if let Some(made) = self.made.get_mut(id) {
-            made.container.networks.retain(|joined| joined != network);
-        }
-    }
-
-    /// Creates a volume; takes one of the same name that has all the labels.
-    ///
-    /// # Errors
-    /// [`ErrorKind::NameTaken`].
-    pub fn create_volume(&mut self, spec: &VolumeSpec) -> Result<()> {
-        let new = || Volume { name: spec.name.clone(), labels: spec.labels.clone() };
-        let volume = self.volumes.entry(spec.name.clone()).or_insert_with(new);
-        match spec.labels.iter().all(|(key, value)| volume.labels.get(key) == Some(value)) {
-            true => Ok(()),
-            false => {
-                let message = format!("the name `{}` is taken by a volume of somebody else", spec.name);
-                Err(Error::new(ErrorKind::NameTaken, message))
-            }
-        }
-    }
-
-    /// The volumes that the selector matches.
-    #[must_use]
-    pub fn list_volumes(&self, selector: &Selector) -> Vec<Volume> {
-        self.volumes.values().filter(|volume| selector.matches(&volume.labels)).cloned().collect()
-    }
-
-    /// Removes a volume. Answers whether it was there.
-    pub fn remove_volume(&mut self, name: &str) -> bool {
-        self.volumes.remove(name).is_some()
-    }
-
-    /// The networks that the selector matches.
-    #[must_use]
-    pub fn list_networks(&self, selector: &Selector) -> Vec<Network> {
-        self.networks.values().filter(|network| selector.matches(&network.labels)).cloned().collect()
-    }
-
-    /// Removes a network. Answers whether it was there.
-    pub fn remove_network(&mut self, id: &str) -> bool {
-        self.networks.remove(id).is_some()
     }
 }
 
-fn missing(image: &str) -> Error {
-    Error::new(ErrorKind::ImageMissing, format!("image `{image}` is not in the registry"))
-}
-
-fn not_found(id: &ContainerId) -> Error {
+pub(super) fn not_found(id: &ContainerId) -> Error {
     Error::new(ErrorKind::NotFound, format!("container `{id}` does not exist"))
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt as _;
 
-use super::engine::{SimEngine, SimImage};
+use super::{SimEngine, SimImage};
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
     NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
@@ -186,8 +186,8 @@ impl ContainerRuntime for SimRuntime {
         }
     }
 
-    async fn pull(&self, image: &ImageReference, _refresh: bool) -> Result<String> {
-        self.call(|engine, _| engine.pull(&image.to_string()))
+    async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
+        self.call(|engine, _| engine.fetch(&image.to_string(), refresh))
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
@@ -223,7 +223,7 @@ impl ContainerRuntime for SimRuntime {
 
     async fn remove(&self, container: &ContainerId) -> Result<()> {
         self.call(|engine, _| {
-            engine.remove(container);
+            engine.remove_with_volumes(container);
             Ok(())
         })
     }
@@ -244,10 +244,7 @@ impl ContainerRuntime for SimRuntime {
     }
 
     async fn remove_network(&self, id: &str) -> Result<()> {
-        self.call(|engine, _| {
-            engine.remove_network(id);
-            Ok(())
-        })
+        self.call(|engine, _| engine.remove_network(id).map(drop))
     }
 
     async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()> {
@@ -270,10 +267,7 @@ impl ContainerRuntime for SimRuntime {
     }
 
     async fn remove_volume(&self, name: &str) -> Result<()> {
-        self.call(|engine, _| {
-            engine.remove_volume(name);
-            Ok(())
-        })
+        self.call(|engine, _| engine.remove_volume(name).map(drop))
     }
 
     async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {

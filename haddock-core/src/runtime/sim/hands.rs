@@ -1,0 +1,113 @@
+//! What somebody else does with containers, past whoever made them.
+
+use super::SimEngine;
+use super::made::Phase;
+use super::engine::not_found;
+use crate::container::{ContainerId, ContainerState, RestartPolicy};
+use crate::error::Result;
+use crate::time::Timestamp;
+
+impl SimEngine {
+    /// Somebody else starts it anew, whatever it was doing: another incarnation, at other addresses.
+    pub fn restart(&mut self, id: &ContainerId, now: Timestamp) {
+        self.settle(now);
+        if let Some(made) = self.made.get_mut(id) {
+            made.stopped_by_hand = false;
+            made.begin_life(now, &mut self.counter);
+        }
+    }
+
+    /// Its process ends with `code`. Its restart policy may start it again.
+    pub fn kill(&mut self, id: &ContainerId, code: i64) {
+        let now = self.now;
+        if let Some(made) = self.made.get_mut(id).filter(|made| made.is_alive()) {
+            made.end(code, now);
+        }
+    }
+
+    /// It runs, and does not answer before `until`.
+    pub fn hang(&mut self, id: &ContainerId, until: Timestamp) {
+        if let Some(made) = self.made.get_mut(id) {
+            made.hangs_until = made.hangs_until.max(until);
+        }
+    }
+
+    /// Freezes it: its process is there, and does nothing until it is thawed. One that does not run is left as it is.
+    pub fn pause(&mut self, id: &ContainerId, now: Timestamp) {
+        self.settle(now);
+        if let Some(made) = self.made.get_mut(id).filter(|made| made.phase == Phase::Running) {
+            made.enter(Phase::Paused);
+        }
+    }
+
+    /// Lets it go on. One that is not paused is left as it is.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub fn unpause(&mut self, id: &ContainerId) -> Result<()> {
+        let made = self.made.get_mut(id).ok_or_else(|| not_found(id))?;
+        if made.phase == Phase::Paused {
+            made.enter(Phase::Running);
+        }
+        Ok(())
+    }
+
+    /// Whether it is frozen.
+    #[must_use]
+    pub fn is_paused(&self, id: &ContainerId) -> bool {
+        self.made.get(id).is_some_and(|made| made.phase == Phase::Paused)
+    }
+
+    /// It is found in that state from now on: what an engine reports of one that fails again and again, or that could
+    /// not be removed.
+    pub fn set_state(&mut self, id: &ContainerId, state: ContainerState) {
+        let Some(made) = self.made.get_mut(id) else { return };
+        made.enter(match state {
+            ContainerState::Created => Phase::Created,
+            ContainerState::Running => Phase::Running,
+            ContainerState::Paused => Phase::Paused,
+            ContainerState::Restarting { code } => Phase::Restarting(Timestamp::from_millis(u64::MAX), code),
+            ContainerState::Exited { code, .. } => Phase::Exited(code),
+            ContainerState::Removing => Phase::Removing,
+            ContainerState::Dead => Phase::Dead,
+        });
+        made.container.state = state;
+        if !made.is_alive() {
+            made.container.addresses.clear();
+            made.container.published.clear();
+        }
+    }
+
+    /// Gives it another name. Answers whether that was free.
+    pub fn rename(&mut self, id: &ContainerId, name: &str) -> bool {
+        let free = !self.made.values().any(|made| made.container.name == name);
+        if let Some(made) = self.made.get_mut(id).filter(|_| free) {
+            name.clone_into(&mut made.container.name);
+            name.clone_into(&mut made.spec.name);
+        }
+        free
+    }
+
+    /// The engine ends, and with it all that runs; it starts again, and with it what its restart policy says.
+    pub fn restart_daemon(&mut self, now: Timestamp) {
+        self.settle(now);
+        for made in self.made.values_mut() {
+            let ended = match made.phase {
+                Phase::Running | Phase::Paused => Some(137),
+                Phase::Restarting(_, code) => Some(code),
+                Phase::Exited(code) if made.spec.restart == Some(RestartPolicy::Always) => Some(code),
+                _ => None,
+            };
+            let Some(code) = ended else { continue };
+            made.container.addresses.clear();
+            made.container.published.clear();
+            made.enter(Phase::Exited(code));
+            // `always` forgets that somebody has stopped it.
+            let stopped = made.stopped_by_hand && made.spec.restart != Some(RestartPolicy::Always);
+            if !stopped && made.is_started_again(code) {
+                made.stopped_by_hand = false;
+                made.begin_life(now, &mut self.counter);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Volumes, and what is written in them and in containers.
+
+use std::collections::BTreeMap;
+
+use super::SimEngine;
+use super::made::Made;
+use crate::container::{ContainerId, ContainerSpec, Mount, MountKind, Selector, Volume, VolumeSpec};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A volume, with what is in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimVolume {
+    /// Its name and labels.
+    pub volume: Volume,
+    /// Whether it was made for a container that asked for no name.
+    pub anonymous: bool,
+    /// What is in it, by path within it.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Where a container has a volume.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountPoint {
+    /// The path inside.
+    pub target: String,
+    /// The volume's name.
+    pub volume: String,
+    /// Whether the container asked for no name: such a volume goes with it, if its removal says so.
+    pub anonymous: bool,
+}
+
+impl SimEngine {
+    /// Creates a volume; takes one of the same name that has all the labels.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NameTaken`].
+    pub fn create_volume(&mut self, spec: &VolumeSpec) -> Result<()> {
+        let volume = self.volumes.entry(spec.name.clone()).or_insert_with(|| {
+            let volume = Volume { name: spec.name.clone(), labels: spec.labels.clone() };
+            SimVolume { volume, anonymous: false, files: BTreeMap::new() }
+        });
+        match spec.labels.iter().all(|(key, value)| volume.volume.labels.get(key) == Some(value)) {
+            true => Ok(()),
+            false => {
+                let message = format!("the name `{}` is taken by a volume of somebody else", spec.name);
+                Err(Error::new(ErrorKind::NameTaken, message))
+            }
+        }
+    }
+
+    /// Every volume, with what is in it.
+    pub fn volumes(&self) -> impl Iterator<Item = &SimVolume> {
+        self.volumes.values()
+    }
+
+    /// The volumes that the selector matches.
+    #[must_use]
+    pub fn list_volumes(&self, selector: &Selector) -> Vec<Volume> {
+        let all = self.volumes.values().map(|it| &it.volume);
+        all.filter(|volume| selector.matches(&volume.labels)).cloned().collect()
+    }
+
+    /// Removes a volume. Answers whether it was there.
+    ///
+    /// # Errors
+    /// [`ErrorKind::RuntimeRefused`] while a container has it.
+    pub fn remove_volume(&mut self, name: &str) -> Result<bool> {
+        if self.made.values().any(|made| made.mounts.iter().any(|mount| mount.volume == name)) {
+            let message = format!("volume `{name}` cannot be removed: a container has it");
+            return Err(Error::new(ErrorKind::RuntimeRefused, message));
+        }
+        Ok(self.volumes.remove(name).is_some())
+    }
+
+    /// What a container was told to mount.
+    #[must_use]
+    pub fn mounts(&self, id: &ContainerId) -> &[Mount] {
+        self.made.get(id).map_or(&[], |made| &made.spec.mounts)
+    }
+
+    /// Where a container has which volume.
+    #[must_use]
+    pub fn mount_points(&self, id: &ContainerId) -> &[MountPoint] {
+        self.made.get(id).map_or(&[], |made| &made.mounts)
+    }
+
+    /// Writes a file within a container: into the volume that is mounted there, else into the container itself.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`].
+    pub fn write(&mut self, id: &ContainerId, path: &str, text: impl Into<String>) -> Result<()> {
+        let made = self.made.get_mut(id).ok_or_else(|| super::engine::not_found(id))?;
+        let files = match mounted(made, path) {
+            Some((volume, within)) => {
+                let volume = volume.to_owned();
+                let volume = self.volumes.get_mut(&volume).expect("a volume stays while a container has it");
+                return Ok(drop(volume.files.insert(within.to_owned(), text.into())));
+            }
+            None => &mut made.files,
+        };
+        files.insert(path.to_owned(), text.into());
+        Ok(())
+    }
+
+    /// A file within a container.
+    #[must_use]
+    pub fn read(&self, id: &ContainerId, path: &str) -> Option<&str> {
+        let made = self.made.get(id)?;
+        match mounted(made, path) {
+            Some((volume, within)) => self.volumes.get(volume)?.files.get(within).map(String::as_str),
+            None => made.files.get(path).map(String::as_str),
+        }
+    }
+
+    /// Gives a new container its volumes, as an engine does: those that it names, which are made if they are not there,
+    /// and one of its own for each path for which it, or its image, asks for any.
+    pub(super) fn mount(&mut self, spec: &ContainerSpec) -> Vec<MountPoint> {
+        let mut wanted: Vec<(String, Option<String>)> = Vec::new();
+        for mount in &spec.mounts {
+            if mount.kind == MountKind::Volume {
+                wanted.push((mount.target.clone(), mount.source.clone()));
+            }
+        }
+        for path in self.images.volumes(&spec.image) {
+            let tmpfs = spec.options.tmpfs.iter().any(|it| it.split(':').next() == Some(path));
+            if !tmpfs && !spec.mounts.iter().any(|mount| mount.target == *path) {
+                wanted.push((path.clone(), None));
+            }
+        }
+        let mut made = Vec::new();
+        for (target, named) in wanted {
+            let anonymous = named.is_none();
+            let volume = named.unwrap_or_else(|| {
+                self.counter += 1;
+                format!("{:064x}", self.counter)
+            });
+            let new = || Volume { name: volume.clone(), labels: BTreeMap::new() };
+            let entry = self.volumes.entry(volume.clone());
+            entry.or_insert_with(|| SimVolume { volume: new(), anonymous, files: BTreeMap::new() });
+            made.push(MountPoint { target, volume, anonymous });
+        }
+        made
+    }
+
+    /// Removes the volumes that were made for a container that has gone, unless another has come to have them.
+    pub(super) fn drop_anonymous(&mut self, mounts: &[MountPoint]) {
+        for mount in mounts.iter().filter(|mount| mount.anonymous) {
+            // One that is in use stays.
+            let _ = self.remove_volume(&mount.volume);
+        }
+    }
+}
+
+/// Which volume a path of a container is in, and where within it.
+fn mounted<'m>(made: &'m Made, path: &'m str) -> Option<(&'m str, &'m str)> {
+    let within = |mount: &'m MountPoint| {
+        let rest = path.strip_prefix(mount.target.trim_end_matches('/'))?.strip_prefix('/')?;
+        Some((mount.target.len(), (mount.volume.as_str(), rest)))
+    };
+    made.mounts.iter().filter_map(within).max_by_key(|(length, _)| *length).map(|(_, found)| found)
+}
