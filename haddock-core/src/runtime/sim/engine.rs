@@ -55,6 +55,16 @@ impl SimEngine {
         self.images.volumes(name).to_vec()
     }
 
+    /// What containers of an image write as soon as they are started.
+    pub fn set_image_output(&mut self, name: impl Into<String>, lines: impl IntoIterator<Item = impl Into<String>>) {
+        self.images.set_output(name.into(), lines.into_iter().map(Into::into).collect());
+    }
+
+    /// Containers of this image run on when they are asked to stop, and are killed.
+    pub fn set_image_stubborn(&mut self, name: impl Into<String>) {
+        self.images.set_stubborn(name.into());
+    }
+
     /// The id of what the registry has under that name: the name itself, unless another was pushed.
     ///
     /// # Errors
@@ -163,7 +173,15 @@ impl SimEngine {
         Ok(())
     }
 
-    /// Asks it to stop: it does, with code 143, and its restart policy leaves it so. One that is not running is left as
+    /// The last lines that a container wrote.
+    #[must_use]
+    pub fn logs(&self, id: &ContainerId, tail: usize) -> Option<Vec<String>> {
+        let made = self.made.get(id)?;
+        let all = if made.container.started == 0 { &[] } else { self.images.output(&made.spec.image) };
+        Some(all[all.len().saturating_sub(tail)..].to_vec())
+    }
+
+    /// Asks it to stop: it does, with code 143, and if it is stubborn, with 137; and its restart policy leaves it so. One that is not running is left as
     /// it is.
     pub fn stop(&mut self, id: &ContainerId) {
         let now = self.now;
@@ -171,7 +189,7 @@ impl SimEngine {
         match made.phase {
             Phase::Running | Phase::Paused => {
                 made.stopped_by_hand = true;
-                made.end(143, now);
+                made.end(if self.images.is_stubborn(&made.spec.image) { 137 } else { 143 }, now);
             }
             Phase::Restarting(_, code) => {
                 made.stopped_by_hand = true;

@@ -1,6 +1,6 @@
 //! What containers are made from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -46,6 +46,8 @@ pub(super) struct Images {
     /// What the host takes a name for.
     local: BTreeMap<String, String>,
     volumes: BTreeMap<String, Vec<String>>,
+    output: BTreeMap<String, Vec<String>>,
+    stubborn: BTreeSet<String>,
 }
 
 impl Images {
@@ -65,6 +67,24 @@ impl Images {
 
     pub(super) fn set_volumes(&mut self, name: String, paths: Vec<String>) {
         self.volumes.insert(name, paths);
+    }
+
+    pub(super) fn set_output(&mut self, name: String, lines: Vec<String>) {
+        self.output.insert(name, lines);
+    }
+
+    pub(super) fn set_stubborn(&mut self, name: String) {
+        self.stubborn.insert(name);
+    }
+
+    /// What it writes as soon as it is started.
+    pub(super) fn output(&self, image: &str) -> &[String] {
+        self.output.get(self.name(image)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether it runs on when it is asked to stop, and has to be killed.
+    pub(super) fn is_stubborn(&self, image: &str) -> bool {
+        self.stubborn.contains(self.name(image))
     }
 
     /// The behaviour of that name, or of that id.

@@ -228,10 +228,10 @@ impl ContainerRuntime for SimRuntime {
         })
     }
 
-    async fn logs(&self, container: &ContainerId, _tail: usize) -> Result<Vec<String>> {
-        self.call(|engine, now| match engine.inspect(container, now) {
-            Some(_) => Ok(Vec::new()),
-            None => Err(Error::new(ErrorKind::NotFound, format!("container `{container}` does not exist"))),
+    async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
+        self.call(|engine, _| {
+            let lines = engine.logs(container, tail);
+            lines.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("container `{container}` does not exist")))
         })
     }
 

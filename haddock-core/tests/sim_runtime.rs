@@ -1,0 +1,88 @@
+//! The simulated runtime keeps the contract of every runtime.
+#![cfg(all(feature = "controller", feature = "testing"))]
+#![allow(missing_docs)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use haddock_core::{Clock, Timestamp};
+use haddock_core::image::ImageReference;
+use haddock_core::runtime::ContainerRuntime;
+use haddock_core::runtime::sim::{SimImage, SimRuntime};
+use haddock_core::runtime::suite::RuntimeHarness;
+
+/// A clock that a pause moves.
+#[derive(Debug, Default)]
+struct ByHand(Mutex<u64>);
+
+impl Clock for ByHand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(1_795_000_000_000 + *self.0.lock().expect("nobody panics while holding it"))
+    }
+}
+
+struct SimHarness {
+    runtime: SimRuntime,
+    clock: Arc<ByHand>,
+}
+
+impl SimHarness {
+    fn new() -> Self {
+        let clock = Arc::new(ByHand::default());
+        let runtime = SimRuntime::new(Arc::clone(&clock) as Arc<dyn Clock>);
+        runtime.add_image("serving", SimImage::good(Duration::ZERO));
+        runtime.add_image("exiting", SimImage::ending(Duration::ZERO, Duration::from_millis(5), 3));
+        runtime.add_image("stubborn", SimImage::good(Duration::ZERO));
+        runtime.with(|engine, _| {
+            engine.set_image_output("exiting", (1..=5).map(|line| format!("line {line}")));
+            engine.set_image_stubborn("stubborn");
+        });
+        Self { runtime, clock }
+    }
+}
+
+fn image(name: &str) -> ImageReference {
+    ImageReference::parse(name).expect("valid")
+}
+
+#[async_trait]
+impl RuntimeHarness for SimHarness {
+    fn runtime(&self) -> &dyn ContainerRuntime {
+        &self.runtime
+    }
+
+    fn serving(&self) -> ImageReference {
+        image("serving")
+    }
+
+    fn exiting(&self) -> ImageReference {
+        image("exiting")
+    }
+
+    fn stubborn(&self) -> ImageReference {
+        image("stubborn")
+    }
+
+    fn missing(&self) -> ImageReference {
+        image("missing")
+    }
+
+    fn connects(&self) -> bool {
+        false
+    }
+
+    fn calling(&self, _alias: &str) -> Option<Vec<String>> {
+        None
+    }
+
+    fn checking(&self, _code: u8) -> Option<Vec<String>> {
+        None
+    }
+
+    async fn pause(&self) {
+        *self.clock.0.lock().expect("nobody panics while holding it") += 10;
+    }
+}
+
+haddock_core::runtime_suite! { #[tokio::test] Some(SimHarness::new()) }
