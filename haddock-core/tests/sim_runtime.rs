@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use haddock_core::{Clock, Timestamp};
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
 use haddock_core::runtime::suite::RuntimeHarness;
+use haddock_core::{Clock, Timestamp};
 
 /// A clock that a pause moves.
 #[derive(Debug, Default)]
@@ -31,12 +31,12 @@ impl SimHarness {
     fn new() -> Self {
         let clock = Arc::new(ByHand::default());
         let runtime = SimRuntime::new(Arc::clone(&clock) as Arc<dyn Clock>);
-        runtime.add_image("serving", SimImage::good(Duration::ZERO));
-        runtime.add_image("exiting", SimImage::ending(Duration::ZERO, Duration::from_millis(5), 3));
-        runtime.add_image("stubborn", SimImage::good(Duration::ZERO));
+        runtime.add_image("serving:1", SimImage::good(Duration::ZERO));
+        runtime.add_image("exiting:1", SimImage::ending(Duration::ZERO, Duration::from_millis(5), 3));
+        runtime.add_image("stubborn:1", SimImage::good(Duration::ZERO));
         runtime.with(|engine, _| {
-            engine.set_image_output("exiting", (1..=5).map(|line| format!("line {line}")));
-            engine.set_image_stubborn("stubborn");
+            engine.set_image_output("exiting:1", (1..=5).map(|line| format!("line {line}")));
+            engine.set_image_stubborn("stubborn:1");
         });
         Self { runtime, clock }
     }
@@ -53,19 +53,19 @@ impl RuntimeHarness for SimHarness {
     }
 
     fn serving(&self) -> ImageReference {
-        image("serving")
+        image("serving:1")
     }
 
     fn exiting(&self) -> ImageReference {
-        image("exiting")
+        image("exiting:1")
     }
 
     fn stubborn(&self) -> ImageReference {
-        image("stubborn")
+        image("stubborn:1")
     }
 
     fn missing(&self) -> ImageReference {
-        image("missing")
+        image("missing:1")
     }
 
     fn connects(&self) -> bool {

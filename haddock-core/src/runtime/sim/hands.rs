@@ -1,8 +1,8 @@
 //! What somebody else does with containers, past whoever made them.
 
 use super::SimEngine;
-use super::made::Phase;
 use super::engine::not_found;
+use super::made::Phase;
 use crate::container::{ContainerId, ContainerState, RestartPolicy};
 use crate::error::Result;
 use crate::time::Timestamp;

@@ -102,6 +102,15 @@ impl SimEngine {
         Ok(())
     }
 
+    /// What was written within a container and outside its volumes, by path.
+    ///
+    /// # Panics
+    /// If there is no such container.
+    #[must_use]
+    pub fn files(&self, id: &ContainerId) -> &BTreeMap<String, String> {
+        &self.made[id].files
+    }
+
     /// A file within a container.
     #[must_use]
     pub fn read(&self, id: &ContainerId, path: &str) -> Option<&str> {

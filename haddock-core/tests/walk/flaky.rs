@@ -1,0 +1,248 @@
+//! A runtime whose calls fail, are late or lost, or are the last that we make; and the faults that mutants plant.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use haddock_core::container::{
+    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
+    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+};
+use haddock_core::image::ImageReference;
+use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
+use haddock_core::{Error, ErrorKind, Result};
+use tokio::sync::Notify;
+
+use super::step::Trouble;
+
+/// What is made wrong, as it once was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Fault {
+    /// Removing a container removes its anonymous volumes.
+    RemovalTakesVolumes,
+    /// A paused container is taken for one that runs.
+    PausedLooksRunning,
+    /// A volume of an earlier commit is not ours.
+    VolumesBelongToACommit,
+    /// A container that has ended is removed, and made anew.
+    StoppedIsGone,
+    /// A list does not look at labels.
+    EverythingIsOurs,
+    /// What the environment is made from does not name its file.
+    NoFile,
+    /// An `up` is no use of an environment.
+    UpIsNoUse,
+    /// A dry run counts as a look.
+    DryRunsCount,
+    /// Components whose profile is not active are not in the file.
+    InactiveIsGone,
+    /// Two at once do not wait for each other.
+    NoTurns,
+    /// `down` leaves what the engine does not list by name.
+    DownLeavesNetworks,
+}
+
+/// The runtime of one life of ours.
+#[derive(Clone)]
+pub(crate) struct Flaky {
+    inner: Arc<dyn ContainerRuntime>,
+    script: Arc<Mutex<Script>>,
+    killed: Arc<Notify>,
+    faults: BTreeSet<Fault>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    calls: u32,
+    trouble: Option<Trouble>,
+    fired: bool,
+}
+
+impl Flaky {
+    pub(crate) fn new(inner: Arc<dyn ContainerRuntime>, faults: BTreeSet<Fault>) -> Self {
+        Self { inner, script: Arc::default(), killed: Arc::default(), faults }
+    }
+
+    /// From now on the calls are counted, and that happens.
+    pub(crate) fn begin(&self, trouble: Trouble) {
+        *self.script() = Script { calls: 0, trouble: Some(trouble), fired: false };
+    }
+
+    /// Ends that. Answers whether it has happened.
+    pub(crate) fn end(&self) -> bool {
+        let mut script = self.script();
+        script.trouble = None;
+        script.fired
+    }
+
+    /// Returns when we are killed.
+    pub(crate) async fn killed(&self) {
+        self.killed.notified().await;
+    }
+
+    fn has(&self, fault: Fault) -> bool {
+        self.faults.contains(&fault)
+    }
+
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trouble(&self) -> Trouble {
+        let mut script = self.script();
+        script.calls += 1;
+        let calls = script.calls;
+        let trouble = script.trouble.filter(|trouble| match trouble {
+            Trouble::None => false,
+            Trouble::KilledBefore(call)
+            | Trouble::KilledAfter(call)
+            | Trouble::Fails(call)
+            | Trouble::Lost(call)
+            | Trouble::Slow(call) => *call == calls,
+        });
+        script.fired |= trouble.is_some();
+        trouble.unwrap_or(Trouble::None)
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        match self.trouble() {
+            Trouble::None => call.await,
+            Trouble::KilledBefore(_) => {
+                self.killed.notify_one();
+                pending().await
+            }
+            Trouble::KilledAfter(_) => {
+                let _ = call.await;
+                self.killed.notify_one();
+                pending().await
+            }
+            Trouble::Fails(_) => Err(Error::new(ErrorKind::RuntimeUnavailable, "the walk's engine does not answer")),
+            Trouble::Lost(_) => {
+                let _ = call.await;
+                Err(Error::new(ErrorKind::TimedOut, "the walk's engine did not answer in time"))
+            }
+            Trouble::Slow(_) => {
+                tokio::time::sleep(Duration::from_secs(30)).await;
+                call.await
+            }
+        }
+    }
+}
+
+impl fmt::Display for Flaky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.inner, f)
+    }
+}
+
+impl fmt::Debug for Flaky {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flaky").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl ContainerRuntime for Flaky {
+    fn capabilities(&self) -> RuntimeCapabilities {
+        self.inner.capabilities()
+    }
+
+    async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
+        self.call(self.inner.pull(image, refresh)).await
+    }
+
+    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        self.call(self.inner.create(spec)).await
+    }
+
+    async fn start(&self, container: &ContainerId) -> Result<()> {
+        self.call(self.inner.start(container)).await
+    }
+
+    async fn start_again(&self, life: &Incarnation) -> Result<()> {
+        self.call(self.inner.start_again(life)).await
+    }
+
+    async fn unpause(&self, container: &ContainerId) -> Result<()> {
+        self.call(self.inner.unpause(container)).await
+    }
+
+    async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {
+        self.call(self.inner.image_volumes(image)).await
+    }
+
+    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
+        self.call(self.inner.inspect(container)).await
+    }
+
+    async fn health_output(&self, container: &ContainerId) -> Result<Option<String>> {
+        self.call(self.inner.health_output(container)).await
+    }
+
+    async fn list(&self, selector: &Selector) -> Result<Vec<Container>> {
+        self.call(self.inner.list(selector)).await
+    }
+
+    async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()> {
+        self.call(self.inner.stop(container, grace)).await
+    }
+
+    async fn remove(&self, container: &ContainerId) -> Result<()> {
+        self.call(self.inner.remove(container)).await
+    }
+
+    async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
+        self.call(self.inner.logs(container, tail)).await
+    }
+
+    async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        self.call(self.inner.create_network(spec)).await
+    }
+
+    async fn networks(&self, selector: &Selector) -> Result<Vec<Network>> {
+        self.call(self.inner.networks(selector)).await
+    }
+
+    async fn remove_network(&self, id: &str) -> Result<()> {
+        if self.has(Fault::DownLeavesNetworks) {
+            return Ok(());
+        }
+        self.call(self.inner.remove_network(id)).await
+    }
+
+    async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()> {
+        self.call(self.inner.connect(container, to)).await
+    }
+
+    async fn disconnect(&self, container: &ContainerId, network: &str) -> Result<()> {
+        self.call(self.inner.disconnect(container, network)).await
+    }
+
+    async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        self.call(self.inner.create_volume(spec)).await
+    }
+
+    async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>> {
+        self.call(self.inner.volumes(selector)).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<()> {
+        self.call(self.inner.remove_volume(name)).await
+    }
+
+    async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
+        self.call(self.inner.exec(container, exec)).await
+    }
+
+    async fn usage(&self, container: &ContainerId) -> Result<Usage> {
+        self.call(self.inner.usage(container)).await
+    }
+
+    async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
+        self.inner.events(selector).await
+    }
+}
