@@ -13,11 +13,14 @@
 #![allow(clippy::print_stdout, reason = "a test's output is where a trace is read")]
 
 mod checks;
+#[allow(dead_code, reason = "the worlds throw them in more ways")]
 #[path = "../worlds/world/dice.rs"]
 mod dice;
 mod engine;
 mod file;
+#[allow(dead_code, reason = "planted faults follow when nothing is a gap any more")]
 mod flaky;
+#[allow(dead_code, reason = "planted faults follow when nothing is a gap any more")]
 mod mutants;
 mod runner;
 mod sim;

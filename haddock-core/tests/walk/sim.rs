@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use haddock_core::Clock;
-use haddock_core::container::{ContainerId, ContainerSpec, ContainerState, NetworkSpec, VolumeSpec, label};
+use haddock_core::container::{ContainerId, ContainerSpec, ContainerState, NetworkSpec, Usage, VolumeSpec, label};
 use haddock_core::environment::probe::Probing;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
@@ -31,6 +31,8 @@ impl Sim {
         runtime.add_image("once:1", SimImage::ending(BOOT, Duration::from_millis(200), 0));
         runtime.add_image("never:1", SimImage::never_ready());
         runtime.add_image("fails:1", SimImage::ending(BOOT * 5, BOOT, 3));
+        // Nobody ever uses anything.
+        runtime.tell_usage(|_| Usage { callers: Some(Vec::new()), ..Usage::default() });
         runtime.with(|engine, _| {
             engine.set_image_volumes("vol:1", ["/image"]);
             engine.set_image_volumes("vol:2", ["/image"]);

@@ -811,7 +811,8 @@ fn environments(
     journal: &JournalId,
     store: &SpecStore,
     engine: &dyn Engine,
-    _clock: &Arc<Shifted>,
+    clock: &Arc<Shifted>,
 ) -> Environments {
-    Environments::new(Arc::new(flaky.clone()), journal.clone(), store.clone(), engine.probing()).by("the walk")
+    let environments = Environments::new(Arc::new(flaky.clone()), journal.clone(), store.clone(), engine.probing());
+    environments.by("the walk").at(Arc::clone(clock) as Arc<dyn Clock>)
 }

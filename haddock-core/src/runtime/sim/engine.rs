@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use super::image::{Images, SimImage};
 use super::made::{Made, Phase};
 use super::storage::SimVolume;
-use crate::container::{
-    Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Network, Selector,
-};
+use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Network, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
 
