@@ -189,3 +189,91 @@ fn what_an_engine_could_not_remove_is_made_anew() {
     place.set_state("worker", ContainerState::Dead);
     assert!(place.time.block_on(place.environments.down(&place.name, false)).expect("it goes"));
 }
+
+/// The volumes that a component's container mounts, by path.
+fn mounted(place: &Place, component: &str) -> BTreeMap<String, String> {
+    let id = place.ids()[component].clone();
+    let mounts = place.runtime.with(|engine, _| engine.mounts(&id).to_vec());
+    mounts.into_iter().map(|mount| (mount.target, mount.source.expect("each has a name"))).collect()
+}
+
+fn volumes(place: &Place) -> Vec<String> {
+    let found = place.time.block_on(place.runtime.volumes(&Default::default())).expect("it answers");
+    found.into_iter().map(|volume| volume.name).collect()
+}
+
+fn with_volumes() -> Place {
+    let mut place = place();
+    let text = FILE.replace("image: worker", "image: worker, volumes: [/cache, '/covered', 'kept:/kept']");
+    let text = format!("{text}volumes: {{ kept: {{}} }}\n");
+    let file = ComposeFile::parse("compose.yaml", &text).expect("a compose file");
+    place.spec = file.resolve(&ResolveOptions::default()).expect("resolved").spec;
+    place.runtime.with(|engine, _| {
+        engine.set_image_volumes("db:latest", ["/var/lib/db"]);
+        engine.set_image_volumes("worker:latest", ["/covered/", "/work"]);
+    });
+    place
+}
+
+fn change(place: &mut Place, components: &[&str]) {
+    for component in components {
+        let component = place.spec.components.get_mut(*component).expect("a component");
+        let said = component.environment.get("STEP").map_or(0, |step| step.expose().len());
+        let next = haddock_core::container::Sensitive::new("x".repeat(said + 1));
+        component.environment.insert("STEP".to_owned(), next);
+    }
+}
+
+#[test]
+fn data_in_volumes_without_a_name_follows_to_the_next_container() {
+    let mut place = with_volumes();
+    place.up().expect("it comes up");
+    let (db, worker) = (mounted(&place, "db"), mounted(&place, "worker"));
+    assert_eq!(db.keys().collect::<Vec<_>>(), ["/var/lib/db"]);
+    assert_eq!(worker.keys().collect::<Vec<_>>(), ["/cache", "/covered", "/kept", "/work"]);
+    for _ in 0..2 {
+        let before = place.ids();
+        change(&mut place, &["db", "worker"]);
+        assert!(place.changes().contains(&"replace worker".to_owned()));
+        assert_ne!(place.ids()["worker"], before["worker"]);
+        assert_eq!((mounted(&place, "db"), mounted(&place, "worker")), (db.clone(), worker.clone()));
+    }
+    // Somebody has removed a container; one that takes its place does not come up.
+    let id = place.ids()["worker"].clone();
+    place.runtime.with(|engine, _| engine.remove(&id));
+    place.runtime.add_image("db:latest", SimImage::never_ready());
+    change(&mut place, &["db"]);
+    place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default())).expect_err("no db");
+    place.runtime.add_image("db:latest", SimImage::good(Duration::ZERO));
+    place.up().expect("it comes up");
+    assert_eq!((mounted(&place, "db"), mounted(&place, "worker")), (db.clone(), worker.clone()));
+
+    // What is to be renewed is, where something is made; what stays keeps what it has.
+    change(&mut place, &["worker"]);
+    let options = UpOptions { renew_anonymous_volumes: true, ..UpOptions::default() };
+    place.time.block_on(place.environments.up(&place.name, &place.spec, &options)).expect("it comes up");
+    let renewed = mounted(&place, "worker");
+    assert_eq!(renewed["/kept"], worker["/kept"]);
+    assert!(["/cache", "/covered", "/work"].iter().all(|path| renewed[*path] != worker[*path]), "{renewed:?}");
+    assert_eq!(mounted(&place, "db"), db);
+    assert!(volumes(&place).contains(&worker["/cache"]), "and what it had is not lost");
+    change(&mut place, &["db", "worker"]);
+    place.up().expect("it comes up");
+    assert_eq!((mounted(&place, "db"), mounted(&place, "worker")), (db.clone(), renewed));
+
+    // As in Compose: `down` keeps them, a new environment begins with empty ones, and `--volumes` removes them all.
+    place.time.block_on(place.environments.down(&place.name, false)).expect("down");
+    assert!(volumes(&place).contains(&db["/var/lib/db"]));
+    place.up().expect("it comes up");
+    assert_ne!(mounted(&place, "db"), db);
+    place.time.block_on(place.environments.down(&place.name, true)).expect("down");
+    assert_eq!(volumes(&place), [""; 0]);
+}
+
+#[test]
+fn a_first_up_that_fails_leaves_no_volume_without_a_name() {
+    let place = with_volumes();
+    place.runtime.add_image("db:latest", SimImage::never_ready());
+    place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default())).expect_err("no db");
+    assert_eq!(volumes(&place), ["pr-1_kept"], "a volume that has a name stays");
+}

@@ -48,6 +48,7 @@ pub(crate) struct How {
     by: String,
     dry_run: bool,
     shared: bool,
+    renew_anonymous_volumes: bool,
 }
 
 impl How {
@@ -57,6 +58,7 @@ impl How {
             only: self.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
             pull: self.pull,
             keep_on_failure: self.keep_on_failure,
+            renew_anonymous_volumes: self.renew_anonymous_volumes,
             by: self.by.clone(),
             ..UpOptions::default()
         })

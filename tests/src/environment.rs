@@ -109,6 +109,7 @@ impl<'a> Corner<'a> {
             members: components.keys().cloned().collect(),
             digests: BTreeMap::new(),
             labels: BTreeMap::new(),
+            generations: BTreeMap::new(),
             again: BTreeMap::new(),
             unpause: BTreeSet::new(),
             images: components.keys().map(|key| (key.clone(), image.clone())).collect(),

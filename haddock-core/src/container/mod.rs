@@ -43,6 +43,8 @@ pub mod label {
     pub const GRACE: &str = "haddock.grace";
     /// Who asked for the environment.
     pub const BY: &str = "haddock.by";
+    /// On volumes that the file or an image wants without naming them: the path at which they are mounted.
+    pub const ANONYMOUS: &str = "haddock.anonymous";
     /// From which VCS commit it was made, with `-dirty` if there were changes.
     pub const COMMIT: &str = "haddock.commit";
     /// The compose file it was made from.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Ports, launch, tell};
 use crate::environment::EnvironmentSpec;
-use crate::environment::launch::teardown;
+use crate::environment::launch::{remove_anonymous, teardown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::VersionId;
 use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
@@ -152,7 +152,11 @@ async fn perform(ports: &Ports, state: &ServiceState, action: &Action) -> Result
             let spec = version.and_then(|version| specification(ports, state, version).ok());
             let graces = spec.iter().flat_map(|spec| spec.components.values()).filter_map(|c| c.stop_grace_period);
             let limit = STOP_LIMIT + graces.max().unwrap_or_default();
-            let stopped = teardown(&*ports.runtime, ports.journal.id(), instance);
+            let stopped = async {
+                teardown(&*ports.runtime, ports.journal.id(), instance).await?;
+                // No other instance takes over what this one kept.
+                remove_anonymous(&*ports.runtime, ports.journal.id(), instance, None).await
+            };
             limited(limit, stopped).await?;
         }
     }

@@ -42,6 +42,7 @@ fn plan(
         spec_digest: version.new.spec.clone(),
         digests: BTreeMap::new(),
         labels: BTreeMap::new(),
+        generations: BTreeMap::new(),
         again: BTreeMap::new(),
         unpause: BTreeSet::new(),
         members,

@@ -36,6 +36,7 @@ class UpArguments(FileArguments, total=False):
     shared: bool
     pull: bool
     keep_on_failure: bool
+    renew_anonymous_volumes: bool
     commit: str | None
     by: str | None
     timeout: Duration | None

@@ -59,6 +59,7 @@ class EnvironmentVerbs:
         shared: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
+        renew_anonymous_volumes: bool = False,
         commit: str | None = None,
         by: str | None = None,
         dry_run: bool = False,
@@ -68,8 +69,9 @@ class EnvironmentVerbs:
 
         `name` tells copies apart; by default it is the file's name and the branch. `only` are the components that are
         wanted, with what they need; by default all. `profiles` are active beside those of `COMPOSE_PROFILES`. What is
-        there already and as it should be stays; what is changed is replaced, with what stands on it. If it fails, takes
-        longer than `timeout` or is interrupted, what was made is removed again, unless `keep_on_failure`. `pull` asks
+        there already and as it should be stays, and is started again if it was stopped; what is changed is replaced, with
+        what stands on it. Data in volumes without a name follows to the new container, unless `renew_anonymous_volumes`.
+        If it fails, takes longer than `timeout` or is interrupted, what was made is removed again, unless `keep_on_failure`. `pull` asks
         registries for newer images. `shared` brings up, or changes, what the instances of the file's service share, and
         nothing else. `commit` is for people; by default it is what git says.
 
@@ -80,7 +82,7 @@ class EnvironmentVerbs:
         """
         return self._up(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
-            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared),
+            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes),
         ).wait(timeout)
 
     @overload
@@ -109,6 +111,7 @@ class EnvironmentVerbs:
         shared: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
+        renew_anonymous_volumes: bool = False,
         commit: str | None = None,
         by: str | None = None,
         dry_run: bool = False,
@@ -117,7 +120,7 @@ class EnvironmentVerbs:
         """As `up`, in the running loop."""
         return await self._up(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
-            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared),
+            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes),
         ).wait_async(timeout)
 
     def _up(self, meant: dict[str, Any], how: dict[str, Any]) -> Asked[Any]:
@@ -514,6 +517,7 @@ def _how(
     keep_on_failure: bool,
     dry_run: bool,
     shared: bool = False,
+    renew_anonymous_volumes: bool = False,
 ) -> dict[str, Any]:
     paths = path_of(file)
     directory = os.path.dirname(os.path.abspath(paths[0])) if paths else os.getcwd()
@@ -525,4 +529,5 @@ def _how(
         "by": text(by, "by"),
         "dry_run": flag(dry_run, "dry_run"),
         "shared": flag(shared, "shared"),
+        "renew_anonymous_volumes": flag(renew_anonymous_volumes, "renew_anonymous_volumes"),
     }

@@ -165,11 +165,12 @@ impl Environments {
         &self,
         name: &EnvironmentName,
         before: &Record,
-        next: Record,
+        mut next: Record,
         wanted: &Wanted<'_>,
     ) -> Result<Switched> {
         let switched = async {
             let prepared = self.prepare(name, &wanted.new, &before.options()).await?;
+            next.generations.clone_from(&prepared.wanted.generations);
             self.put_record(name, before, &next)?;
             let up = self.carry_out(name, prepared, true, std::future::pending()).await?;
             // Whatever was switched live was made anew, and is what its labels say again.
@@ -184,7 +185,8 @@ impl Environments {
         let back = async {
             let prepared = self.prepare(name, &wanted.old, &before.options()).await?;
             self.carry_out(name, prepared, true, std::future::pending()).await?;
-            self.put_record(name, &next, &Record { live: BTreeSet::new(), ..before.clone() })
+            let generations = next.generations.clone();
+            self.put_record(name, &next, &Record { live: BTreeSet::new(), generations, ..before.clone() })
         };
         Err(and_back(error, back.await))
     }

@@ -35,7 +35,7 @@ pub(crate) use self::monitor::Users;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
 pub use self::record::TriedOut;
-use super::launch::{LaunchPlan, launch, remove, stop, teardown};
+use super::launch::{LaunchPlan, launch, remove, remove_anonymous, stop, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
@@ -67,6 +67,9 @@ pub struct UpOptions {
     pub only: BTreeSet<ComponentName>,
     /// Leave what was made, if it fails.
     pub keep_on_failure: bool,
+    /// Give what is created or replaced new volumes in place of those without a name that it had. These stay on the engine
+    /// until the environment goes down with its volumes.
+    pub renew_anonymous_volumes: bool,
     /// Ask registries for newer images, although there is one of that name on the host.
     pub pull: bool,
     /// What the file says for its service, if that is something else than for an environment of this name: what a
@@ -242,6 +245,7 @@ impl Environments {
             ready: before.ready.clone(),
             links: BTreeMap::new(),
             live: before.live.clone(),
+            generations: prepared.wanted.generations.clone(),
         };
         self.put_record(name, &before, &record)?;
         let changes = history::lines(&prepared.plan);
@@ -269,6 +273,7 @@ impl Environments {
         let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
         let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
         let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
+        let first = gone.is_empty() && kept.is_empty() && record.generations.is_empty();
         remove(&*self.runtime, &gone).await?;
         stop(&*self.runtime, &restarting(&plan, &kept)).await?;
         let launched = async {
@@ -284,7 +289,7 @@ impl Environments {
             Ok(()) => Ok(Up { plan, environment: self.get(name).await? }),
             Err(error) => {
                 if !keep_on_failure {
-                    self.undo(name, &wanted.instance, &kept.into_iter().map(|it| it.id).collect()).await;
+                    self.undo(name, &wanted, &kept.into_iter().map(|it| it.id).collect(), first).await;
                 }
                 Err(error)
             }
@@ -503,6 +508,7 @@ impl Environments {
             spec_digest: NETWORK.to_owned(),
             digests,
             labels: labels.collect(),
+            generations: record.generations_for(&plan, options.renew_anonymous_volumes),
             again,
             unpause,
             within,
@@ -510,13 +516,19 @@ impl Environments {
         Ok(Prepared { wanted, found, plan, record })
     }
 
-    /// Removes what is there beyond these containers. The error that led to it is what counts.
-    async fn undo(&self, name: &EnvironmentName, uid: &InstanceId, kept: &BTreeSet<ContainerId>) {
+    /// Removes what is there beyond these containers. The error that led to it is what counts. `first`: there was nothing
+    /// before, so that nobody misses what volumes without a name may hold.
+    async fn undo(&self, name: &EnvironmentName, wanted: &LaunchPlan, kept: &BTreeSet<ContainerId>, first: bool) {
+        let uid = &wanted.instance;
         let selector = Selector::environment(&self.journal, uid);
         let undone = async {
             if kept.is_empty() {
-                self.specs.remove_note(&record::note(name));
-                return teardown(&*self.runtime, &self.journal, uid).await.map(drop);
+                teardown(&*self.runtime, &self.journal, uid).await?;
+                if first {
+                    self.specs.remove_note(&record::note(name));
+                    remove_anonymous(&*self.runtime, &self.journal, uid, Some(&wanted.generations)).await?;
+                }
+                return Ok(());
             }
             let mut made = self.runtime.list(&selector).await?;
             made.retain(|container| !kept.contains(&container.id));

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Environments, UpOptions};
 use crate::container::{Container, ContainerId, Incarnation, label};
+use crate::environment::plan::{Change, Plan};
 use crate::environment::{EnvironmentSpec, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
@@ -41,12 +42,29 @@ pub(super) struct Record {
     /// say that they were made from.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) live: BTreeSet<ComponentName>,
+    /// What the names of each component's volumes without a name have in them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) generations: BTreeMap<ComponentName, String>,
 }
 
 impl Record {
     /// The containers that ran when the last `up` had ended.
     pub(super) fn ran(&self) -> BTreeSet<ContainerId> {
         self.ready.iter().map(|life| life.container.clone()).collect()
+    }
+
+    /// The same with one for each component that the plan has; with `renew` others for all that are made.
+    pub(super) fn generations_for(&self, plan: &Plan, renew: bool) -> BTreeMap<ComponentName, String> {
+        let mut generations = self.generations.clone();
+        for planned in &plan.0 {
+            let made = matches!(planned.change, Change::Create | Change::Replace);
+            match planned.change {
+                Change::Remove => _ = generations.remove(&planned.component),
+                _ if made && renew => _ = generations.insert(planned.component.clone(), unique()),
+                _ => _ = generations.entry(planned.component.clone()).or_insert_with(unique),
+            }
+        }
+        generations
     }
 
     pub(super) fn options(&self) -> UpOptions {
@@ -155,4 +173,11 @@ pub(super) fn with_links(spec: &EnvironmentSpec, links: &BTreeMap<ComponentName,
     let mut spec = spec.clone();
     spec.targets.extend(links.clone());
     spec
+}
+
+/// What no other has: data that was left behind is not taken for that of a new environment of the same name.
+fn unique() -> String {
+    let mut bytes = [0_u8; 4];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

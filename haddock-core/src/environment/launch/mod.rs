@@ -12,6 +12,7 @@ mod health;
 mod outside;
 mod plan;
 mod teardown;
+mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use plan::Order;
 pub(crate) use plan::networks_of;
 pub use teardown::{DEFAULT_GRACE, teardown};
 pub(crate) use teardown::{remove, stop};
+pub(crate) use volumes::remove_anonymous;
 
 use super::DependencyCondition;
 use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Selector};
@@ -144,6 +146,7 @@ async fn create(
             Some(existing) => existing.id.clone(),
             None => {
                 plan.reach(runtime, name, &mut spec).await?;
+                plan.name_volumes(runtime, name, &mut spec).await?;
                 create_one(runtime, plan, name, &spec).await?
             }
         };

@@ -39,6 +39,9 @@ pub struct LaunchPlan {
     pub digests: BTreeMap<ComponentName, String>,
     /// Labels that everything gets besides.
     pub labels: BTreeMap<String, String>,
+    /// For components of an environment by itself, what the names of their volumes without a name have in them: another
+    /// one means other volumes.
+    pub generations: BTreeMap<ComponentName, String>,
     /// Members whose containers have ended, each in the life that was seen, and are started again.
     pub again: BTreeMap<ComponentName, Incarnation>,
     /// Members whose containers are paused, and are told to go on.
@@ -421,6 +424,7 @@ x-haddock: { link_variables: [app] }
             spec_digest: String::new(),
             digests: BTreeMap::new(),
             labels: BTreeMap::new(),
+            generations: BTreeMap::new(),
             again: BTreeMap::new(),
             unpause: BTreeSet::new(),
             within: Duration::from_secs(1),

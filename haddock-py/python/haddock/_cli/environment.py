@@ -25,6 +25,8 @@ name_option = click.option(
 @click.option("--only", metavar="COMPONENT", multiple=True, help="Only this component and what it needs. May be repeated.")
 @click.option("--pull", is_flag=True, help="Ask registries for newer images.")
 @click.option("--keep-on-failure", is_flag=True, help="Leave what was made, if it fails, for a look.")
+@click.option("-V", "--renew-anon-volumes", "renew", is_flag=True,
+              help="What is made anew gets new volumes in place of those without a name that it had.")  # fmt: skip
 @click.option("--commit", metavar="ID", envvar="HADDOCK_COMMIT", show_envvar=True,
               help="The commit that it is brought up from. Default: what git says of the file's directory.")  # fmt: skip
 @click.option("--shared", is_flag=True,
@@ -40,6 +42,7 @@ def up(
     only: tuple[str, ...],
     pull: bool,
     keep_on_failure: bool,
+    renew: bool,
     commit: str | None,
     shared: bool,
     like: str | None,
@@ -48,8 +51,9 @@ def up(
     """Bring an environment up as its compose file says, and wait until all of it is ready.
 
     A component is ready when its health check passes; without one, when each port that the file names takes connections.
-    What is there already and as it should be stays; what has changed is replaced, with what stands on it. If it fails,
-    what was made is removed again. Any number of copies run side by side, each under a name of its own.
+    What is there already and as it should be stays, and is started again if it was stopped; what has changed is replaced,
+    with what stands on it, and data in volumes without a name follows to the new container. If it fails, what was made is
+    removed again. Any number of copies run side by side, each under a name of its own.
     """
     with settings.connect() as controller:
         if like is not None:
@@ -67,6 +71,7 @@ def up(
             return 0
         environment = controller.up(
             settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure, commit=commit,
+            renew_anonymous_volumes=renew,
             **settings.file_options(),
         )  # fmt: skip
     return _up(settings, environment)
