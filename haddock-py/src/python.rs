@@ -3,6 +3,7 @@
 //! Each call is made off the async threads, attached to the interpreter. Virtual time stands still meanwhile, as it
 //! does for everything that blocks.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use haddock_core::container::{
-    Container, ContainerId, ContainerSpec, HealthCheck, Incarnation, Network, NetworkSpec, RuntimeEvent, Selector,
+    Container, ContainerId, ContainerSpec, Endpoint, HealthCheck, Incarnation, Network, NetworkSpec, PublishedPort,
+    RestartPolicy, RuntimeEvent, Selector,
 };
 use haddock_core::environment::probe::{Probe, ProbeFailure, Probing};
 use haddock_core::image::ImageReference;
@@ -72,13 +74,14 @@ pub(crate) fn python_runtime(
     call: Py<PyAny>,
     networks: bool,
     pull: bool,
+    options: BTreeSet<String>,
     probes: bool,
     start_again: bool,
     unpause: bool,
 ) -> Runtime {
     let port = Port { name, call: Arc::new(call), refusal: ErrorKind::RuntimeRefused };
     let capabilities = RuntimeCapabilities { networks, pull, start_again, unpause, ..RuntimeCapabilities::default() };
-    let runtime = Arc::new(PythonRuntime { port, capabilities });
+    let runtime = Arc::new(PythonRuntime { port, capabilities, options });
     let probing = probes.then(|| Arc::clone(&runtime) as Arc<dyn Probing>);
     Runtime::new(runtime, probing)
 }
@@ -87,6 +90,8 @@ pub(crate) fn python_runtime(
 struct PythonRuntime {
     port: Port,
     capabilities: RuntimeCapabilities,
+    /// What it looks at of a container's options.
+    options: BTreeSet<String>,
 }
 
 impl fmt::Display for PythonRuntime {
@@ -110,30 +115,80 @@ impl Probing for PythonRuntime {
 
 /// The specification with the values of its variables: the runtime has to know them.
 fn plain_spec(spec: &ContainerSpec) -> Value {
+    // Taken apart, so that what is new does not compile until it says here, or in `refuse`, what becomes of it.
+    let ContainerSpec {
+        name,
+        image,
+        entrypoint,
+        command,
+        environment,
+        labels,
+        networks,
+        network_mode: _, // refused, as are mounts and files
+        expose,
+        publish,
+        health_check,
+        stop_signal,
+        mounts: _,
+        files: _,
+        restart,
+        options,
+    } = spec;
     let check = |check: &HealthCheck| {
+        let HealthCheck { test, interval, timeout, retries, start_period, start_interval } = check;
         json!({
-            "test": check.test,
-            "interval": check.interval.map(|it| it.as_secs_f64()),
-            "timeout": check.timeout.map(|it| it.as_secs_f64()),
-            "retries": check.retries,
-            "start_period": check.start_period.map(|it| it.as_secs_f64()),
+            "test": test,
+            "interval": interval.map(|it| it.as_secs_f64()),
+            "timeout": timeout.map(|it| it.as_secs_f64()),
+            "retries": retries,
+            "start_period": start_period.map(|it| it.as_secs_f64()),
+            "start_interval": start_interval.map(|it| it.as_secs_f64()),
         })
     };
     let environment: serde_json::Map<String, Value> =
-        spec.environment.iter().map(|(name, value)| (name.clone(), json!(value.expose()))).collect();
+        environment.iter().map(|(name, value)| (name.clone(), json!(value.expose()))).collect();
+    let network = networks.first().map(|it| json!({"network": it.network, "aliases": it.aliases}));
+    let publish: Vec<Value> = publish
+        .iter()
+        .map(|port| json!({"container": port.container, "host_address": port.host_address, "host": port.host}))
+        .collect();
     json!({
-        "name": spec.name,
-        "image": spec.image,
-        "entrypoint": spec.entrypoint,
-        "command": spec.command,
+        "name": name,
+        "image": image,
+        "entrypoint": entrypoint,
+        "command": command,
         "environment": environment,
-        "labels": spec.labels,
-        "network": spec.networks.first(),
-        "expose": spec.expose,
-        "publish": spec.publish,
-        "health_check": spec.health_check.as_ref().map(check),
-        "stop_signal": spec.stop_signal,
+        "labels": labels,
+        "network": network,
+        "expose": expose,
+        "publish": publish,
+        "health_check": health_check.as_ref().map(check),
+        "stop_signal": stop_signal,
+        "restart": restart,
+        "options": options,
     })
+}
+
+/// Refuses by name what a runtime written in Python is not told, or did not say that it looks at.
+fn refuse(spec: &ContainerSpec, can: &BTreeSet<String>, runtime: &dyn fmt::Display) -> Result<()> {
+    let shown = |port: &PublishedPort| port.host_last.is_none() && port.protocol.is_tcp();
+    let asked = |it: &Endpoint| Endpoint { aliases: Vec::new(), priority: None, ..it.clone() } != Endpoint::default();
+    let what = match () {
+        () if !spec.mounts.is_empty() => "`volumes`",
+        () if !spec.files.is_empty() => "`secrets` and `configs`",
+        () if spec.network_mode.is_some() => "`network_mode`",
+        () if spec.networks.len() > 1 => "more than one network",
+        () if spec.networks.iter().any(|it| !it.links.is_empty()) => "`external_links`",
+        () if spec.networks.iter().any(|it| asked(&it.endpoint)) => "settings of a container's network",
+        () if !spec.publish.iter().all(shown) => "`ports` that are a range, or not TCP",
+        () if spec.restart.is_some_and(|policy| policy != RestartPolicy::No) && !can.contains("restart") => "`restart`",
+        () => {
+            let can: Vec<&str> = can.iter().map(String::as_str).collect();
+            return spec.options.only(&can, runtime);
+        }
+    };
+    Err(Error::new(ErrorKind::NotSupported, format!("{runtime} has no {what} for containers"))
+        .with_hint("remove it, or use another runtime"))
 }
 
 #[async_trait]
@@ -147,6 +202,7 @@ impl ContainerRuntime for PythonRuntime {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        refuse(spec, &self.options, self)?;
         self.port.call("create", json!([plain_spec(spec)])).await
     }
 
@@ -193,6 +249,7 @@ impl ContainerRuntime for PythonRuntime {
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
+        spec.only_a_name(self)?;
         self.port.call("create_network", json!([spec.name, spec.labels])).await
     }
 

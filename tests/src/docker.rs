@@ -5,7 +5,7 @@ use std::process::Command;
 
 use async_trait::async_trait;
 use bollard::Docker;
-use bollard::query_parameters::CreateImageOptionsBuilder;
+use bollard::query_parameters::BuildImageOptionsBuilder;
 use futures_util::TryStreamExt;
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
@@ -64,30 +64,45 @@ pub fn static_fixture() -> PathBuf {
 /// # Panics
 /// If the engine refuses it.
 pub async fn image(name: &str, program: &Path, entrypoint: &[&str], command: &[&str]) -> ImageReference {
+    let lines = format!("ENTRYPOINT {}\nCMD {}\n", json(entrypoint), json(command));
+    made(name, program, &lines).await
+}
+
+/// The fixture as an image that serves, and brings this health check.
+///
+/// # Panics
+/// If the engine refuses it.
+pub async fn image_with_check(name: &str, check: &[&str]) -> ImageReference {
+    let lines = format!("ENTRYPOINT [\"/app\"]\nCMD [\"serve\"]\nHEALTHCHECK CMD {}\n", json(check));
+    made(name, &static_fixture(), &lines).await
+}
+
+fn json(words: &[&str]) -> String {
+    serde_json::to_string(words).expect("strings can be written as JSON")
+}
+
+async fn made(name: &str, program: &Path, lines: &str) -> ImageReference {
     let docker = Docker::connect_with_defaults().expect("an engine");
     let bytes = std::fs::read(program).expect("the program is there");
     // The tag follows the content, so that a changed program is another image.
     let mut hash = std::hash::DefaultHasher::new();
-    std::hash::Hash::hash(&(&bytes, entrypoint, command), &mut hash);
+    std::hash::Hash::hash(&(&bytes, lines), &mut hash);
     let repository = format!("{NOWHERE}/haddock-test-{name}");
     let tag = format!("{:016x}", std::hash::Hasher::finish(&hash));
     let reference = format!("{repository}:{tag}");
     let _lock = workshop_lock();
     if docker.inspect_image(&reference).await.is_err() {
-        let folder = program.parent().expect("a program is in a folder");
-        let file = program.file_name().expect("a program has a name");
-        let inside = format!("s,^{},app,", file.to_str().expect("plain ASCII"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let lines = format!("FROM scratch\nCOPY app /app\n{lines}LABEL {IMAGE_LABEL}\n");
+        std::fs::write(folder.path().join("Dockerfile"), lines).expect("written");
+        std::fs::copy(program, folder.path().join("app")).expect("copied");
         let mut tar = Command::new("tar");
-        tar.args(["--create", "--mode=0755", "--transform", &inside, "--directory"]).arg(folder).arg(file);
+        tar.args(["--create", "--mode=0755", "--directory"]).arg(folder.path()).args(["Dockerfile", "app"]);
         let tar = output(&mut tar);
-        let json = |words: &[&str]| serde_json::to_string(words).expect("strings can be written as JSON");
-        let options = CreateImageOptionsBuilder::default().from_src("-").repo(&repository).tag(&tag).changes(vec![
-            format!("ENTRYPOINT {}", json(entrypoint)),
-            format!("CMD {}", json(command)),
-            format!("LABEL {IMAGE_LABEL}"),
-        ]);
-        let imported = docker.create_image(Some(options.build()), Some(bollard::body_full(tar.into())), None);
-        imported.try_collect::<Vec<_>>().await.expect("imported");
+        // Not an import: podman takes one change of that, and the others for a part of it.
+        let options = BuildImageOptionsBuilder::default().t(&reference).rm(true).forcerm(true).build();
+        let built = docker.build_image(options, None, Some(bollard::body_full(tar.into())));
+        built.try_collect::<Vec<_>>().await.expect("built");
     }
     ImageReference::parse(&reference).expect("a reference")
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Incarnation, Network, NetworkSpec, RuntimeEvent, Selector,
+    Attachment, Container, ContainerId, ContainerSpec, Incarnation, Network, NetworkSpec, PullOptions, RuntimeEvent,
+    Selector,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
@@ -99,6 +100,10 @@ impl ContainerRuntime for Faulty {
 
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
         self.call(self.inner.pull(image, refresh)).await
+    }
+
+    async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
+        self.call(self.inner.pull_with(image, how)).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {

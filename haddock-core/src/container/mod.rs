@@ -20,7 +20,8 @@ pub use options::{
 };
 pub use spec::{
     Attachment, BindOptions, ContainerSpec, Endpoint, HealthCheck, ImageOptions, InjectedFile, Mount, MountKind,
-    NetworkMode, NetworkSpec, Protocol, PublishedPort, RestartPolicy, TmpfsOptions, VolumeOptions, VolumeSpec,
+    NetworkMode, NetworkSpec, Protocol, PublishedPort, PullOptions, PullWhen, RestartPolicy, Subnet, TmpfsOptions,
+    VolumeOptions, VolumeSpec,
 };
 
 /// The labels that Haddock puts on what it makes, and nothing else reads as its own.

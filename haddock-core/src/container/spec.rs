@@ -49,6 +49,26 @@ pub struct ContainerSpec {
     pub options: ContainerOptions,
 }
 
+/// How an image is to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullOptions {
+    /// When its registry is asked.
+    pub when: PullWhen,
+    /// For which platform, such as `linux/arm64`; `None`: the host's.
+    pub platform: Option<String>,
+}
+
+/// When an image's registry is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PullWhen {
+    /// Never: the host has it.
+    Never,
+    /// When the host has none.
+    Missing,
+    /// First; if it has none, the host's is taken.
+    Refresh,
+}
+
 /// A network to join.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Attachment {
@@ -441,8 +461,69 @@ pub struct NetworkSpec {
     pub driver_opts: BTreeMap<String, String>,
     /// Whether nothing outside is reached from it.
     pub internal: bool,
-    /// Its subnets, with gateway; empty: one that is free.
-    pub subnets: Vec<(ipnet::IpNet, Option<IpAddr>)>,
+    /// Whether containers by hand may join one that spans engines.
+    pub attachable: bool,
+    /// Whether it has addresses of IPv4; `None`: yes.
+    pub enable_ipv4: Option<bool>,
+    /// Whether it has addresses of IPv6; `None`: no.
+    pub enable_ipv6: Option<bool>,
+    /// What gives out addresses; `None`: the engine.
+    pub ipam_driver: Option<String>,
+    /// Options of that.
+    pub ipam_options: BTreeMap<String, String>,
+    /// Its subnets; without one of IPv4: one that is free.
+    pub subnets: Vec<Subnet>,
+}
+
+impl NetworkSpec {
+    /// Fails if it is to be more than a name under which containers reach each other: for runtimes that have no more.
+    ///
+    /// # Errors
+    /// [`NotSupported`](ErrorKind::NotSupported), with the first such setting.
+    pub fn only_a_name(&self, runtime: &dyn fmt::Display) -> Result<(), Error> {
+        let Self {
+            name,
+            labels: _,
+            driver,
+            driver_opts,
+            internal,
+            attachable: _, // whoever knows the name may join
+            enable_ipv4,
+            enable_ipv6,
+            ipam_driver,
+            ipam_options,
+            subnets,
+        } = self;
+        let asked = [
+            ("driver", driver.as_deref().is_some_and(|driver| driver != "bridge")),
+            ("driver_opts", !driver_opts.is_empty()),
+            ("internal", *internal),
+            ("enable_ipv4", *enable_ipv4 == Some(false)),
+            ("enable_ipv6", *enable_ipv6 == Some(true)),
+            ("ipam", ipam_driver.is_some() || !ipam_options.is_empty() || !subnets.is_empty()),
+        ];
+        match asked.into_iter().find(|(_, asked)| *asked) {
+            Some((what, _)) => {
+                let message = format!("{runtime} has no `{what}` for networks, as `{name}` asks for it");
+                Err(Error::new(ErrorKind::NotSupported, message)
+                    .with_hint(format!("remove `{what}`, or use another runtime")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// A subnet of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subnet {
+    /// Its addresses.
+    pub subnet: ipnet::IpNet,
+    /// Which of them is the gateway; `None`: the first.
+    pub gateway: Option<IpAddr>,
+    /// Which of them containers get; `None`: all.
+    pub ip_range: Option<ipnet::IpNet>,
+    /// Which of them are somebody else's.
+    pub aux_addresses: BTreeMap<String, IpAddr>,
 }
 
 /// What to create a volume from.

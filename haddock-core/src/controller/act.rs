@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::{Ports, launch, tell};
+use crate::container::PullWhen;
 use crate::environment::EnvironmentSpec;
 use crate::environment::launch::{remove_anonymous, teardown};
 use crate::error::{Error, ErrorKind, Result};
@@ -186,7 +187,10 @@ async fn pull(
     let spec = specification(ports, state, version)?;
     let mut pins = BTreeMap::new();
     for (name, component) in spec.components.iter().filter(|(_, component)| component.versioned) {
-        pins.insert(name.clone(), ports.runtime.pull(&component.image, true).await?);
+        pins.insert(
+            name.clone(),
+            ports.runtime.pull_with(&component.image, &component.pull_options(PullWhen::Refresh)).await?,
+        );
     }
     Ok(pins)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Service;
 use super::act::{LOCATOR_LIMIT, limited};
-use crate::container::{Selector, label};
+use crate::container::{PullWhen, Selector, label};
 use crate::environment::EnvironmentSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Commit;
@@ -124,7 +124,10 @@ impl Service {
         let new = self.new_version(spec, None)?;
         let mut pins = BTreeMap::new();
         for (name, component) in spec.components.iter().filter(|(_, component)| component.versioned) {
-            pins.insert(name.clone(), self.ports.runtime.pull(&component.image, false).await?);
+            pins.insert(
+                name.clone(),
+                self.ports.runtime.pull_with(&component.image, &component.pull_options(PullWhen::Missing)).await?,
+            );
         }
         Ok(Some((new, pins)))
     }

@@ -13,7 +13,8 @@ use super::production::Production;
 use super::settings::{Before, Entry, Hook, ServiceSettings};
 use super::target::Target;
 use crate::container::{
-    ContainerOptions, Endpoint, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
+    ContainerOptions, Endpoint, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort, PullOptions, PullWhen,
+    RestartPolicy, Sensitive,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -242,6 +243,17 @@ pub struct Component {
 }
 
 impl Component {
+    /// How its image is fetched; `default` where the file says nothing of it.
+    pub(crate) fn pull_options(&self, default: PullWhen) -> PullOptions {
+        let when = self.pull_policy.map_or(default, |policy| match policy {
+            PullPolicy::Always => PullWhen::Refresh,
+            // What is built has no registry that could have it.
+            PullPolicy::Never | PullPolicy::Build => PullWhen::Never,
+            PullPolicy::Missing => PullWhen::Missing,
+        });
+        PullOptions { when, platform: self.options.platform.clone() }
+    }
+
     /// A component that is nothing but an image.
     #[must_use]
     pub fn new(image: ImageReference) -> Self {

@@ -17,7 +17,7 @@ use futures_core::stream::BoxStream;
 
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -85,6 +85,25 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`ImageMissing`](crate::ErrorKind::ImageMissing), [`RegistryRefused`](crate::ErrorKind::RegistryRefused),
     /// [`RegistryUnavailable`](crate::ErrorKind::RegistryUnavailable).
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String>;
+
+    /// As [`pull`](Self::pull), as a component's `pull_policy` and `platform` say. A runtime without registries has what
+    /// it has: there, one policy is as another.
+    ///
+    /// # Errors
+    /// As `pull`; [`ImageMissing`](crate::ErrorKind::ImageMissing) if the host has none and no registry may be asked;
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) where a platform cannot be chosen, or registries are always asked.
+    async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
+        let PullOptions { when, platform } = how;
+        match (when, platform) {
+            (_, Some(platform)) => {
+                Err(self.cannot(&format!("take images of a platform, as `platform: {platform}` says")))
+            }
+            (PullWhen::Never, None) if self.capabilities().pull => {
+                Err(self.cannot("take an image without asking its registry, as `pull_policy` says"))
+            }
+            (when, None) => self.pull(image, *when == PullWhen::Refresh).await,
+        }
+    }
 
     /// Creates the container without starting it.
     ///

@@ -158,6 +158,7 @@ def python_runtime(
     call: Callable[[str, list[Any]], Any],
     networks: bool,
     pull: bool,
+    options: set[str],
     probes: bool,
     start_again: bool,
     unpause: bool,

@@ -37,6 +37,9 @@ class RuntimeCapabilities(Result):
     """Has networks on which containers reach each other by alias. Without, the network calls do nothing."""
     pull: bool = True
     """Pulls images from registries."""
+    options: frozenset[str] = frozenset()
+    """What it looks at of `ContainerSpec.options`, by the names that a compose file has for them, such as `working_dir`; and
+    `restart`. A component that has others is refused, by that name."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class HealthCheck(Result):
     """Failures in a row until unhealthy."""
     start_period: float | None = None
     """Time in which failures do not count."""
+    start_interval: float | None = None
+    """Time between two checks within that."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +120,10 @@ class ContainerSpec(Result):
     """Its own health check."""
     stop_signal: str | None = None
     """The signal that asks it to stop; `None`: the image's, else SIGTERM."""
+    restart: str | None = None
+    """When it is started again, as the compose file has it; only where `RuntimeCapabilities.options` has `restart`."""
+    options: Mapping[str, Any] = field(default_factory=_none)
+    """What else the compose file says of it, in the form of the compose file: only what `RuntimeCapabilities.options` names."""
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as plain data, with the names of the environment variables alone."""

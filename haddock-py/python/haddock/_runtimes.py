@@ -310,6 +310,7 @@ class ContainerRuntime(ABC):
             self._call,
             capabilities.networks,
             capabilities.pull,
+            set(capabilities.options),
             own.probe is not ContainerRuntime.probe,
             own.start_again is not ContainerRuntime.start_again,
             own.unpause is not ContainerRuntime.unpause,

@@ -39,7 +39,8 @@ use super::launch::{LaunchPlan, launch, remove, remove_anonymous, stop, teardown
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
-use super::{EnvironmentSpec, PullPolicy, Readiness};
+use super::{EnvironmentSpec, IpamConfig, Readiness};
+use crate::container::PullWhen;
 use crate::container::{Container, ContainerId, ContainerState, ExecSpec, Executed, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
@@ -463,8 +464,11 @@ impl Environments {
             if let Some(image) = options.images.get(name) {
                 return Ok((name.clone(), image.clone()));
             }
-            let refresh = options.pull || component.pull_policy == Some(PullPolicy::Always);
-            Ok((name.clone(), self.runtime.pull(&component.image, refresh).await?))
+            let mut how = component.pull_options(PullWhen::Missing);
+            if options.pull {
+                how.when = PullWhen::Refresh;
+            }
+            Ok((name.clone(), self.runtime.pull_with(&component.image, &how).await?))
         });
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
@@ -546,20 +550,14 @@ fn restarting<'c>(plan: &Plan, found: &'c [Container]) -> Vec<&'c Container> {
     found.iter().filter(|container| container.component().is_some_and(|name| names.contains(&name))).collect()
 }
 
-/// Refuses what a file may say of a network and is not carried out yet.
+/// Refuses what a file may say of a network and no engine can do.
 fn check_networks(spec: &EnvironmentSpec) -> Result<()> {
     for (name, network) in &spec.networks {
-        let ranges = network.ipam.config.iter().any(|it| it.ip_range.is_some() || !it.aux_addresses.is_empty());
-        let what = match () {
-            () if network.enable_ipv6 == Some(true) => "enable_ipv6",
-            () if network.enable_ipv4 == Some(false) => "enable_ipv4",
-            () if network.ipam.driver.as_deref().is_some_and(|driver| driver != "default") => "ipam.driver",
-            () if !network.ipam.options.is_empty() => "ipam.options",
-            () if ranges => "ipam.config",
-            () => continue,
-        };
-        let message = format!("network `{name}` has `{what}`, which is not supported yet");
-        return Err(Error::new(ErrorKind::NotSupported, message).with_hint(format!("remove `{what}`")));
+        if network.ipam.config.iter().any(|config| config.subnet.is_none() && *config != IpamConfig::default()) {
+            let message = format!("network `{name}` has an `ipam.config` without `subnet`");
+            return Err(Error::new(ErrorKind::ComposeFile, message)
+                .with_hint("give it the `subnet` that its `gateway`, `ip_range` and `aux_addresses` are in"));
+        }
     }
     Ok(())
 }

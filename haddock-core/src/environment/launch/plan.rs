@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use crate::container::{
     Attachment, BindOptions, ContainerSpec, Endpoint, Incarnation, InjectedFile, Mount, MountKind, NetworkMode,
-    NetworkSpec, Selector, Sensitive, VolumeSpec, label,
+    NetworkSpec, Selector, Sensitive, Subnet, VolumeSpec, label,
 };
 use crate::environment::plan::needs;
-use crate::environment::{Component, DEFAULT_NETWORK, DeclaredFile, Dependency, EnvironmentSpec, FileSource, FileUse};
+use crate::environment::{
+    Component, DEFAULT_NETWORK, DeclaredFile, DeclaredNetwork, Dependency, EnvironmentSpec, FileSource, FileUse, Ipam,
+    IpamConfig,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId};
 
@@ -187,13 +190,32 @@ impl LaunchPlan {
         let joined: BTreeSet<&str> = members.filter(|it| it.network_mode.is_none()).flat_map(keys_of).collect();
         let ours = joined.into_iter().filter_map(|key| {
             let declared = self.spec.networks.get(key).cloned().unwrap_or_default();
-            let subnets = declared.ipam.config.iter().filter_map(|config| Some((config.subnet?, config.gateway)));
-            (!declared.external).then(|| NetworkSpec {
+            let DeclaredNetwork {
+                name: _, // of `network_name`
+                external,
+                driver,
+                driver_opts,
+                internal,
+                attachable,
+                enable_ipv4,
+                enable_ipv6,
+                labels,
+                ipam: Ipam { driver: ipam_driver, config, options: ipam_options },
+            } = declared;
+            let subnets = config.into_iter().filter_map(|IpamConfig { subnet, gateway, ip_range, aux_addresses }| {
+                Some(Subnet { subnet: subnet?, gateway, ip_range, aux_addresses })
+            });
+            (!external).then(|| NetworkSpec {
                 name: self.network_name(key),
-                labels: self.with_ours(declared.labels.clone()),
-                driver: declared.driver.clone(),
-                driver_opts: declared.driver_opts.clone(),
-                internal: declared.internal,
+                labels: self.with_ours(labels),
+                driver,
+                driver_opts,
+                internal,
+                attachable,
+                enable_ipv4,
+                enable_ipv6,
+                ipam_driver,
+                ipam_options,
                 subnets: subnets.collect(),
             })
         });

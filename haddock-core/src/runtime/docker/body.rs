@@ -11,44 +11,131 @@ use bollard::models::{
 };
 
 use super::Reach;
+use super::client::EngineVersion;
 use crate::container::{
-    Attachment, ContainerOptions, ContainerSpec, DeviceRequest, HealthCheck, Mount, MountKind, NetworkMode,
-    PublishedPort, RestartPolicy, Ulimit,
+    Attachment, BindOptions, ContainerOptions, ContainerSpec, DeviceRequest, Endpoint, HealthCheck, ImageOptions,
+    Limits, Logging, Mount, MountKind, NetworkMode, PublishedPort, Reservations, Resources, RestartPolicy,
+    TmpfsOptions, Ulimit, VolumeOptions,
 };
 
-pub(super) fn body(spec: &ContainerSpec, reach: Reach) -> ContainerCreateBody {
-    let options = &spec.options;
-    let first = spec.networks.first();
+/// From Docker 25 on, a hardware address belongs to a network that the container joins.
+const MAC_OF_ENDPOINT: (u32, u32) = (1, 44);
+/// The option of an endpoint for its interface's name within the container.
+const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
+
+pub(super) fn body(spec: &ContainerSpec, reach: Reach, engine: &EngineVersion) -> ContainerCreateBody {
+    let ContainerSpec {
+        name: _, // beside the body
+        image,
+        entrypoint,
+        command,
+        environment,
+        labels,
+        networks,
+        network_mode,
+        expose: _,  // in `exposed` and `bindings`
+        publish: _, // as well
+        health_check,
+        stop_signal,
+        mounts: _,  // in `host`
+        files: _,   // put into it when it has been made
+        restart: _, // in `host`
+        options,
+    } = spec;
     // With another's network, its names are the other's, too.
-    let own_network = !matches!(spec.network_mode, Some(NetworkMode::Container(_) | NetworkMode::Host));
+    let own_network = !matches!(network_mode, Some(NetworkMode::Container(_) | NetworkMode::Host));
+    let mac_address = options.mac_address.as_ref().filter(|_| engine.api >= MAC_OF_ENDPOINT);
+    let first = networks.first().map(|attachment| (attachment.network.clone(), endpoint(attachment)));
+    // Where a container joins no network of its own, the engine's `bridge` is its network.
+    let first = first.or_else(|| mac_address.map(|_| ("bridge".to_owned(), EndpointSettings::default())));
     ContainerCreateBody {
-        image: Some(spec.image.clone()),
+        image: Some(image.clone()),
         hostname: options.hostname.clone().filter(|_| own_network),
         domainname: options.domainname.clone(),
         user: options.user.clone(),
         working_dir: options.working_dir.clone(),
         tty: Some(options.tty),
         open_stdin: Some(options.stdin_open),
-        entrypoint: spec.entrypoint.clone(),
-        cmd: spec.command.clone(),
-        env: Some(spec.environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
-        labels: Some(spec.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
+        entrypoint: entrypoint.clone(),
+        cmd: command.clone(),
+        env: Some(environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
+        labels: Some(labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
         exposed_ports: Some(exposed(spec)),
-        healthcheck: spec.health_check.as_ref().map(health_check),
-        stop_signal: spec.stop_signal.clone(),
+        healthcheck: health_check.as_ref().map(health_config),
+        stop_signal: stop_signal.clone(),
         host_config: Some(host(spec, reach)),
-        networking_config: first.map(|attachment| NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(attachment.network.clone(), endpoint(attachment))])),
+        networking_config: first.map(|(network, mut endpoint)| {
+            endpoint.mac_address = endpoint.mac_address.or_else(|| mac_address.cloned());
+            NetworkingConfig { endpoints_config: Some(HashMap::from([(network, endpoint)])) }
         }),
         ..Default::default()
     }
 }
 
+/// A container's `mac_address` as engines before Docker 25 take it: beside the networks.
+pub(super) fn mac_address_apart(spec: &ContainerSpec, engine: &EngineVersion) -> Option<String> {
+    spec.options.mac_address.clone().filter(|_| engine.api < MAC_OF_ENDPOINT)
+}
+
 fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
-    let ContainerOptions { resources, .. } = &spec.options;
-    let options = &spec.options;
-    let limits = resources.limits.clone().unwrap_or_default();
-    let reserved = resources.reservations.clone().unwrap_or_default();
+    // Taken apart, so that an option that is new does not compile until it says here what becomes of it.
+    let ContainerOptions {
+        annotations,
+        cap_add,
+        cap_drop,
+        cgroup,
+        cgroup_parent,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
+        cpu_shares,
+        cpus,
+        cpuset,
+        resources: Resources { limits, reservations },
+        device_cgroup_rules,
+        devices,
+        dns,
+        dns_opt,
+        dns_search,
+        domainname: _, // in `body`
+        extra_hosts,
+        gpus,
+        group_add,
+        hostname: _, // in `body`
+        init,
+        ipc,
+        logging,
+        mac_address: _, // in `body`
+        mem_limit,
+        mem_reservation,
+        mem_swappiness,
+        memswap_limit,
+        oom_kill_disable,
+        oom_score_adj,
+        pid,
+        pids_limit,
+        platform: _, // beside the body
+        privileged,
+        read_only,
+        runtime,
+        security_opt,
+        shm_size,
+        stdin_open: _, // in `body`
+        storage_opt,
+        sysctls,
+        tmpfs,
+        tty: _, // in `body`
+        ulimits,
+        user: _, // in `body`
+        userns_mode,
+        uts,
+        working_dir: _, // in `body`
+    } = &spec.options;
+    let Limits { cpus: limited_cpus, memory: limited_memory, pids: limited_pids } = limits.clone().unwrap_or_default();
+    // An engine by itself reserves no processors: they are for a swarm's scheduler, and Compose leaves them to it, too.
+    let Reservations { cpus: _, devices: reserved_devices, memory: reserved_memory } =
+        reservations.clone().unwrap_or_default();
     let map = |pairs: &std::collections::BTreeMap<String, String>| {
         (!pairs.is_empty()).then(|| pairs.clone().into_iter().collect::<HashMap<_, _>>())
     };
@@ -60,63 +147,63 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         restart_policy: Some(restart(spec.restart)),
         binds: Some(spec.mounts.iter().filter_map(bind).collect()),
         mounts: Some(spec.mounts.iter().filter(|it| bind(it).is_none()).map(mount).collect()),
-        tmpfs: (!options.tmpfs.is_empty()).then(|| {
-            let split = options.tmpfs.iter().map(|it| it.split_once(':').unwrap_or((it, "")));
+        tmpfs: (!tmpfs.is_empty()).then(|| {
+            let split = tmpfs.iter().map(|it| it.split_once(':').unwrap_or((it, "")));
             split.map(|(path, options)| (path.to_owned(), options.to_owned())).collect()
         }),
-        annotations: map(&options.annotations),
-        cap_add: list(&options.cap_add),
-        cap_drop: list(&options.cap_drop),
-        cgroup_parent: options.cgroup_parent.clone(),
-        cgroupns_mode: options.cgroup.as_deref().and_then(|mode| match mode {
+        annotations: map(annotations),
+        cap_add: list(cap_add),
+        cap_drop: list(cap_drop),
+        cgroup_parent: cgroup_parent.clone(),
+        cgroupns_mode: cgroup.as_deref().and_then(|mode| match mode {
             "host" => Some(HostConfigCgroupnsModeEnum::HOST),
             "private" => Some(HostConfigCgroupnsModeEnum::PRIVATE),
-            _ => None,
+            _ => None, // `needs` refuses it
         }),
-        cpu_period: options.cpu_period,
-        cpu_quota: options.cpu_quota,
-        cpu_realtime_period: options.cpu_rt_period,
-        cpu_realtime_runtime: options.cpu_rt_runtime,
-        cpu_shares: options.cpu_shares,
-        cpuset_cpus: options.cpuset.clone(),
-        nano_cpus: limits.cpus.or(options.cpus).map(|cpus| cpus.0),
-        device_cgroup_rules: list(&options.device_cgroup_rules),
-        device_requests: Some(device_requests(&options.gpus, &reserved.devices)).filter(|all| !all.is_empty()),
-        devices: (!options.devices.is_empty()).then(|| {
+        cpu_period: *cpu_period,
+        cpu_quota: *cpu_quota,
+        cpu_realtime_period: *cpu_rt_period,
+        cpu_realtime_runtime: *cpu_rt_runtime,
+        cpu_shares: *cpu_shares,
+        cpuset_cpus: cpuset.clone(),
+        nano_cpus: limited_cpus.or(*cpus).map(|cpus| cpus.0),
+        device_cgroup_rules: list(device_cgroup_rules),
+        device_requests: Some(device_requests(gpus, &reserved_devices)).filter(|all| !all.is_empty()),
+        devices: (!devices.is_empty()).then(|| {
             let mapping = |device: &crate::container::Device| DeviceMapping {
                 path_on_host: Some(device.source.clone()),
                 path_in_container: Some(device.target.clone()),
                 cgroup_permissions: Some(device.permissions.clone().unwrap_or_else(|| "rwm".to_owned())),
             };
-            options.devices.iter().map(mapping).collect()
+            devices.iter().map(mapping).collect()
         }),
-        dns: list(&options.dns),
-        dns_options: list(&options.dns_opt),
-        dns_search: list(&options.dns_search),
-        extra_hosts: list(&options.extra_hosts.iter().map(|host| host.replacen('=', ":", 1)).collect::<Vec<_>>()),
-        group_add: list(&options.group_add),
-        init: options.init,
-        ipc_mode: options.ipc.clone(),
-        log_config: options.logging.clone().map(|logging| HostConfigLogConfig {
-            typ: logging.driver,
-            config: Some(logging.options.into_iter().collect()),
+        dns: list(dns),
+        dns_options: list(dns_opt),
+        dns_search: list(dns_search),
+        extra_hosts: list(&extra_hosts.iter().map(|host| host.replacen('=', ":", 1)).collect::<Vec<_>>()),
+        group_add: list(group_add),
+        init: *init,
+        ipc_mode: ipc.clone(),
+        log_config: logging.clone().map(|Logging { driver, options }| HostConfigLogConfig {
+            typ: driver,
+            config: Some(options.into_iter().collect()),
         }),
-        memory: limits.memory.or(options.mem_limit).map(|size| size.0),
-        memory_reservation: reserved.memory.or(options.mem_reservation).map(|size| size.0),
-        memory_swap: options.memswap_limit.map(|size| size.0),
-        memory_swappiness: options.mem_swappiness.map(|size| size.0),
-        oom_kill_disable: options.oom_kill_disable.then_some(true),
-        oom_score_adj: options.oom_score_adj,
-        pid_mode: options.pid.clone(),
-        pids_limit: limits.pids.or(options.pids_limit),
-        privileged: Some(options.privileged),
-        readonly_rootfs: Some(options.read_only),
-        runtime: options.runtime.clone(),
-        security_opt: list(&options.security_opt),
-        shm_size: options.shm_size.map(|size| size.0),
-        storage_opt: map(&options.storage_opt),
-        sysctls: map(&options.sysctls),
-        ulimits: (!options.ulimits.is_empty()).then(|| {
+        memory: limited_memory.or(*mem_limit).map(|size| size.0),
+        memory_reservation: reserved_memory.or(*mem_reservation).map(|size| size.0),
+        memory_swap: memswap_limit.map(|size| size.0),
+        memory_swappiness: mem_swappiness.map(|size| size.0),
+        oom_kill_disable: oom_kill_disable.then_some(true),
+        oom_score_adj: *oom_score_adj,
+        pid_mode: pid.clone(),
+        pids_limit: limited_pids.or(*pids_limit),
+        privileged: Some(*privileged),
+        readonly_rootfs: Some(*read_only),
+        runtime: runtime.clone(),
+        security_opt: list(security_opt),
+        shm_size: shm_size.map(|size| size.0),
+        storage_opt: map(storage_opt),
+        sysctls: map(sysctls),
+        ulimits: (!ulimits.is_empty()).then(|| {
             let limit = |(name, limit): (&String, &Ulimit)| {
                 let (soft, hard) = match *limit {
                     Ulimit::Single(both) => (both, both),
@@ -124,10 +211,10 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
                 };
                 ResourcesUlimits { name: Some(name.clone()), soft: Some(soft), hard: Some(hard) }
             };
-            options.ulimits.iter().map(limit).collect()
+            ulimits.iter().map(limit).collect()
         }),
-        userns_mode: options.userns_mode.clone(),
-        uts_mode: options.uts.clone(),
+        userns_mode: userns_mode.clone(),
+        uts_mode: uts.clone(),
         ..Default::default()
     }
 }
@@ -198,39 +285,43 @@ fn restart(policy: Option<RestartPolicy>) -> EnginePolicy {
 
 /// A folder of the host in the old form, which makes it where there is none, as people expect.
 fn bind(mount: &Mount) -> Option<String> {
-    let options = mount.bind.clone().unwrap_or_default();
-    if mount.kind != MountKind::Bind || options.create_host_path == Some(false) {
+    let BindOptions { propagation, create_host_path, selinux } = mount.bind.clone().unwrap_or_default();
+    if mount.kind != MountKind::Bind || create_host_path == Some(false) {
         return None;
     }
     let mut words: Vec<String> = vec![if mount.read_only { "ro" } else { "rw" }.to_owned()];
-    words.extend(options.selinux.into_iter().chain(options.propagation));
+    words.extend(selinux.into_iter().chain(propagation));
     Some(format!("{}:{}:{}", mount.source.as_deref().unwrap_or_default(), mount.target, words.join(",")))
 }
 
 fn mount(mount: &Mount) -> EngineMount {
-    let typ = match mount.kind {
+    // What Docker Desktop took for `consistency` once, it has not taken notice of for years.
+    let Mount { kind, source, target, read_only, consistency: _, bind, volume, tmpfs, image } = mount;
+    let typ = match kind {
         MountKind::Volume => MountType::VOLUME,
         MountKind::Bind => MountType::BIND,
         MountKind::Tmpfs => MountType::TMPFS,
         MountKind::Image => MountType::IMAGE,
     };
     EngineMount {
-        target: Some(mount.target.clone()),
-        source: mount.source.clone(),
+        target: Some(target.clone()),
+        source: source.clone(),
         typ: Some(typ),
-        read_only: Some(mount.read_only),
-        bind_options: mount.bind.as_ref().map(|options| MountBindOptions {
-            propagation: options.propagation.as_deref().and_then(|text| text.parse().ok()),
-            ..Default::default()
+        read_only: Some(*read_only),
+        // `create_host_path` is false here: this form makes none. `needs` refuses `selinux`, which it has not.
+        bind_options: bind.as_ref().map(|BindOptions { propagation, create_host_path: _, selinux: _ }| {
+            MountBindOptions {
+                propagation: propagation.as_deref().and_then(|text| text.parse().ok()),
+                ..Default::default()
+            }
         }),
-        volume_options: mount
-            .volume
+        volume_options: volume
             .as_ref()
-            .map(|options| MountVolumeOptions { no_copy: Some(options.nocopy), ..Default::default() }),
-        image_options: mount.image.as_ref().map(|options| MountImageOptions { subpath: options.subpath.clone() }),
-        tmpfs_options: mount.tmpfs.as_ref().map(|options| MountTmpfsOptions {
-            size_bytes: options.size.map(|size| size.0),
-            mode: options.mode.map(i64::from),
+            .map(|VolumeOptions { nocopy }| MountVolumeOptions { no_copy: Some(*nocopy), ..Default::default() }),
+        image_options: image.as_ref().map(|ImageOptions { subpath }| MountImageOptions { subpath: subpath.clone() }),
+        tmpfs_options: tmpfs.as_ref().map(|TmpfsOptions { size, mode }| MountTmpfsOptions {
+            size_bytes: size.map(|size| size.0),
+            mode: mode.map(i64::from),
             ..Default::default()
         }),
         ..Default::default()
@@ -239,32 +330,46 @@ fn mount(mount: &Mount) -> EngineMount {
 
 /// How a container joins a network.
 pub(super) fn endpoint(attachment: &Attachment) -> EndpointSettings {
-    let asked = &attachment.endpoint;
-    let fixed = asked.ipv4_address.is_some() || asked.ipv6_address.is_some() || !asked.link_local_ips.is_empty();
+    let Attachment { network: _, aliases, links, endpoint } = attachment;
+    let Endpoint {
+        aliases: _, // among those of the attachment
+        driver_opts,
+        gw_priority,
+        interface_name,
+        ipv4_address,
+        ipv6_address,
+        link_local_ips,
+        mac_address,
+        priority: _, // they come in its order
+    } = endpoint;
+    let fixed = ipv4_address.is_some() || ipv6_address.is_some() || !link_local_ips.is_empty();
+    let named = interface_name.iter().map(|name| (INTERFACE_NAME.to_owned(), name.clone()));
+    let driver_opts: HashMap<String, String> = driver_opts.clone().into_iter().chain(named).collect();
     EndpointSettings {
-        aliases: Some(attachment.aliases.clone()),
-        links: (!attachment.links.is_empty()).then(|| attachment.links.clone()),
-        mac_address: asked.mac_address.clone(),
-        driver_opts: (!asked.driver_opts.is_empty()).then(|| asked.driver_opts.clone().into_iter().collect()),
-        gw_priority: asked.gw_priority,
+        aliases: Some(aliases.clone()),
+        links: (!links.is_empty()).then(|| links.clone()),
+        mac_address: mac_address.clone(),
+        driver_opts: (!driver_opts.is_empty()).then_some(driver_opts),
+        gw_priority: *gw_priority,
         ipam_config: fixed.then(|| EndpointIpamConfig {
-            ipv4_address: asked.ipv4_address.map(|address| address.to_string()),
-            ipv6_address: asked.ipv6_address.map(|address| address.to_string()),
-            link_local_ips: (!asked.link_local_ips.is_empty()).then(|| asked.link_local_ips.clone()),
+            ipv4_address: ipv4_address.map(|address| address.to_string()),
+            ipv6_address: ipv6_address.map(|address| address.to_string()),
+            link_local_ips: (!link_local_ips.is_empty()).then(|| link_local_ips.clone()),
         }),
         ..Default::default()
     }
 }
 
-fn health_check(check: &HealthCheck) -> HealthConfig {
+pub(super) fn health_config(check: &HealthCheck) -> HealthConfig {
+    let HealthCheck { test, interval, timeout, retries, start_period, start_interval } = check;
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
     HealthConfig {
-        test: Some(check.test.clone()),
-        interval: check.interval.map(nanos),
-        timeout: check.timeout.map(nanos),
-        retries: check.retries.map(i64::from),
-        start_period: check.start_period.map(nanos),
-        start_interval: check.start_interval.map(nanos),
+        test: Some(test.clone()),
+        interval: interval.map(nanos),
+        timeout: timeout.map(nanos),
+        retries: retries.map(i64::from),
+        start_period: start_period.map(nanos),
+        start_interval: start_interval.map(nanos),
     }
 }
 

@@ -3,15 +3,17 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use bollard::Docker;
+use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder, StartContainerOptions,
     StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
 use tokio::time::timeout;
 
-use super::body::body;
+use super::body::{body, mac_address_apart};
 use super::error::{answer, is_missing, scrubbed, translate, unavailable};
-use super::{DockerRuntime, carries, name_taken};
+use super::{DockerRuntime, carries, name_taken, needs};
 use crate::container::{ContainerId, ContainerSpec, ContainerState, Incarnation, InjectedFile, Sensitive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
@@ -40,12 +42,21 @@ impl DockerRuntime {
     async fn create_or_adopt(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let name = &spec.name;
         let what = format!("create container `{name}`");
-        let options = CreateContainerOptionsBuilder::default().name(name).build();
+        needs::check_container(&self.engine, spec)?;
+        let options = CreateContainerOptionsBuilder::default().name(name);
+        let options = spec.options.platform.iter().fold(options, |options, it| options.platform(it)).build();
+        let mut body = body(spec, self.reach().await?, &self.engine);
+        if let Some(check) = self.start_checks(spec).await? {
+            body.healthcheck = Some(check);
+        }
+        let docker = match mac_address_apart(spec, &self.engine) {
+            Some(mac_address) => with_mac_address(&self.client.docker, &body, mac_address),
+            None => self.client.docker.clone(),
+        };
         loop {
-            let body = body(spec, self.reach().await?);
             let answered = {
                 let _permit = self.client.permit().await;
-                self.client.change(&what, self.client.docker.create_container(Some(options.clone()), body)).await?
+                self.client.change(&what, docker.create_container(Some(options.clone()), body.clone())).await?
             };
             let error = match answered {
                 Ok(created) => return Ok(ContainerId(created.id)),
@@ -57,6 +68,8 @@ impl DockerRuntime {
                         .with_hint("pull the image first"));
                 }
                 Some((409, _)) => {}
+                // So podman says it.
+                Some((500, message)) if message.contains("name is already in use") => {}
                 _ => return Err(translate(&what, &error)),
             }
             if let Some(id) = self.adopt(spec).await? {
@@ -226,6 +239,18 @@ impl DockerRuntime {
 
 fn missing(what: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("cannot {what}: there is none"))
+}
+
+/// A client that creates this container with a hardware address of its own. That field, which engines since Docker 25
+/// have not, is not in the model of the body.
+fn with_mac_address(docker: &Docker, body: &ContainerCreateBody, mac_address: String) -> Docker {
+    let mut body = serde_json::to_value(body).expect("a body can be written as JSON");
+    body["MacAddress"] = mac_address.into();
+    let body = body.to_string();
+    docker.clone().with_request_modifier(move |request| {
+        let (parts, _) = request.into_parts();
+        bollard::BollardRequest::from_parts(parts, bollard::body_full(body.clone().into()))
+    })
 }
 
 /// The files as the engine takes them.

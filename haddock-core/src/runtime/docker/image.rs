@@ -4,28 +4,39 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
+use bollard::models::ImageInspect;
 use bollard::query_parameters::CreateImageOptionsBuilder;
 
 use super::error::{answer, is_missing, translate};
 use super::{DockerRuntime, credentials};
+use crate::container::{PullOptions, PullWhen};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a registry may take until the first layer moves; the transfer itself has no limit.
 const RESOLVE: Duration = Duration::from_secs(600);
 
 impl DockerRuntime {
-    pub(super) async fn pull_image(&self, reference: &str, refresh: bool) -> Result<String> {
-        let ask_the_registry_first = refresh && !reference.contains('@');
-        if !ask_the_registry_first && let Some(id) = self.local_image(reference).await? {
+    pub(super) async fn pull_image(&self, reference: &str, how: &PullOptions) -> Result<String> {
+        let PullOptions { when, platform } = how;
+        let platform = platform.as_deref();
+        let ask_the_registry_first = *when == PullWhen::Refresh && !reference.contains('@');
+        if !ask_the_registry_first && let Some(id) = self.local_image(reference, platform).await? {
             return Ok(id);
         }
-        let Err(error) = self.fetch(reference).await else {
-            return self.local_image(reference).await?.ok_or_else(|| missing(reference, "it was removed at once"));
+        if *when == PullWhen::Never {
+            let of = platform.map(|platform| format!(" for `{platform}`")).unwrap_or_default();
+            let message = format!("image `{reference}`{of} is not on the host, and its `pull_policy` asks no registry");
+            return Err(Error::new(ErrorKind::ImageMissing, message)
+                .with_hint("build or pull it on the host, or let `pull_policy` be `missing`"));
+        }
+        let Err(error) = self.fetch(reference, platform).await else {
+            let found = self.local_image(reference, platform).await?;
+            return found.ok_or_else(|| missing(reference, "it was removed at once, or is for another platform"));
         };
         if error.kind() == ErrorKind::RuntimeUnavailable {
             return Err(error);
         }
-        match self.local_image(reference).await? {
+        match self.local_image(reference, platform).await? {
             Some(id) => {
                 tracing::warn!(image = reference, %error, "the host's own image is taken");
                 Ok(id)
@@ -34,11 +45,16 @@ impl DockerRuntime {
         }
     }
 
-    /// The id of an image on the host.
-    async fn local_image(&self, reference: &str) -> Result<Option<String>> {
+    /// The id of an image on the host, if it is for that platform.
+    async fn local_image(&self, reference: &str, platform: Option<&str>) -> Result<Option<String>> {
+        let Some(image) = self.inspect_image(reference).await? else { return Ok(None) };
+        Ok(image.id.clone().filter(|_| platform.is_none_or(|platform| is_for(&image, platform))))
+    }
+
+    pub(super) async fn inspect_image(&self, reference: &str) -> Result<Option<ImageInspect>> {
         let what = format!("inspect image `{reference}`");
         match self.client.ask(&what, self.client.docker.inspect_image(reference)).await? {
-            Ok(image) => Ok(image.id),
+            Ok(image) => Ok(Some(image)),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(translate(&what, &error)),
         }
@@ -46,21 +62,18 @@ impl DockerRuntime {
 
     /// The paths at which an image wants volumes.
     pub(super) async fn volumes_of_image(&self, id: &str) -> Result<Vec<String>> {
-        let what = format!("inspect image `{id}`");
-        match self.client.ask(&what, self.client.docker.inspect_image(id)).await? {
-            Ok(image) => Ok(image.config.and_then(|config| config.volumes).unwrap_or_default().into_iter().collect()),
-            Err(error) if is_missing(&error) => Err(missing(id, "it was removed meanwhile")),
-            Err(error) => Err(translate(&what, &error)),
-        }
+        let image = self.inspect_image(id).await?.ok_or_else(|| missing(id, "it was removed meanwhile"))?;
+        Ok(image.config.and_then(|config| config.volumes).unwrap_or_default().into_iter().collect())
     }
 
-    async fn fetch(&self, reference: &str) -> Result<()> {
+    async fn fetch(&self, reference: &str, platform: Option<&str>) -> Result<()> {
         let (repository, tag) = split(reference);
         let credentials = match &self.credentials {
             Some(file) => credentials::stored(file, registry(repository)).await,
             None => None,
         };
-        let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag).build();
+        let options = CreateImageOptionsBuilder::default().from_image(repository).tag(tag);
+        let options = platform.into_iter().fold(options, |options, it| options.platform(it)).build();
         let docker = self.client.waiting(RESOLVE);
         let mut progress = pin!(docker.create_image(Some(options), None, credentials));
         // The failure comes after good items: read to the end.
@@ -72,6 +85,19 @@ impl DockerRuntime {
             }
         }
         failed.map_or(Ok(()), |error| Err(refused(reference, &error)))
+    }
+}
+
+/// Whether an image is for `os/architecture[/variant]`, or for `os` or `architecture` alone.
+fn is_for(image: &ImageInspect, platform: &str) -> bool {
+    let os = image.os.as_deref().unwrap_or("linux");
+    let has = [Some(os), image.architecture.as_deref(), image.variant.as_deref()];
+    let platform = platform.to_lowercase();
+    let wanted: Vec<&str> = platform.split('/').collect();
+    match wanted.as_slice() {
+        [one] => has[..2].contains(&Some(*one)),
+        // One that says nothing of its variant may be any.
+        wanted => wanted.iter().zip(has).all(|(wanted, has)| has.is_none_or(|has| has.is_empty() || has == *wanted)),
     }
 }
 
@@ -158,6 +184,28 @@ mod tests {
         ] {
             assert_eq!(split(reference), (repository, tag));
             assert_eq!(registry(repository), host);
+        }
+    }
+
+    #[test]
+    fn an_image_is_for_a_platform_or_not() {
+        let arm = ImageInspect {
+            os: Some("linux".to_owned()),
+            architecture: Some("arm64".to_owned()),
+            variant: Some("v8".to_owned()),
+            ..ImageInspect::default()
+        };
+        for (platform, expected) in [
+            ("linux/arm64", true),
+            ("linux/arm64/v8", true),
+            ("arm64", true),
+            ("linux", true),
+            ("LINUX/ARM64", true),
+            ("linux/amd64", false),
+            ("linux/arm64/v7", false),
+            ("amd64", false),
+        ] {
+            assert_eq!(is_for(&arm, platform), expected, "{platform}");
         }
     }
 

@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 use super::{Attached, ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -42,9 +42,11 @@ mod credentials;
 mod error;
 mod events;
 mod exec;
+mod health;
 mod image;
 mod inspect;
 mod logs;
+mod needs;
 mod network;
 mod pool;
 mod reach;
@@ -267,7 +269,12 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
-        self.pull_image(&image.to_string(), refresh).await
+        let when = if refresh { PullWhen::Refresh } else { PullWhen::Missing };
+        self.pull_with(image, &PullOptions { when, platform: None }).await
+    }
+
+    async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
+        self.pull_image(&image.to_string(), how).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {

@@ -1,17 +1,17 @@
 //! Networks, on subnets of our own pool.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{Ipam, IpamConfig, Network as BollardNetwork, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::error::{answer, is_missing, translate};
 use super::pool::Used;
 use super::routes::{self, Route};
-use super::{AddressPool, DockerRuntime, Reach, carries, label_filter, name_taken};
-use crate::container::{Network, NetworkSpec, Selector};
+use super::{AddressPool, DockerRuntime, Reach, carries, label_filter, name_taken, needs};
+use crate::container::{Network, NetworkSpec, Selector, Subnet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
@@ -27,6 +27,7 @@ impl DockerRuntime {
     pub(super) async fn create_subnet(&self, spec: &NetworkSpec) -> Result<Network> {
         let name = &spec.name;
         let what = format!("create network `{name}`");
+        needs::check_network(&self.engine, spec)?;
         let mut created = false;
         for look in 0..TRIES {
             // One that was created is listed now; what others are about to do takes time.
@@ -40,7 +41,7 @@ impl DockerRuntime {
                 return self.adopt_network(spec, same_name).await;
             }
             // Its own subnets, or another driver's addresses, are not ours to find.
-            if spec.driver.as_deref().is_some_and(|driver| driver != "bridge") || !spec.subnets.is_empty() {
+            if !needs_subnet(spec) {
                 let _permit = self.client.permit().await;
                 let call = self.client.docker.create_network(request(spec, None));
                 let answered = self.client.change(&what, call).await?;
@@ -175,23 +176,69 @@ fn in_the_way<'r>(pool: &AddressPool, routes: &'r [Route], used: &Used) -> Vec<(
     found
 }
 
+/// Whether it is to get a subnet of the pool.
+fn needs_subnet(spec: &NetworkSpec) -> bool {
+    let default = |driver: &Option<String>, name: &str| driver.as_deref().is_none_or(|driver| driver == name);
+    default(&spec.driver, "bridge")
+        && default(&spec.ipam_driver, "default")
+        && spec.enable_ipv4 != Some(false)
+        && !spec.subnets.iter().any(|it| matches!(it.subnet, IpNet::V4(_)))
+}
+
 fn request(spec: &NetworkSpec, free: Option<Ipv4Net>) -> NetworkCreateRequest {
-    let free = free.map(|subnet| IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() });
-    let asked = spec.subnets.iter().map(|(subnet, gateway)| IpamConfig {
+    let NetworkSpec {
+        name,
+        labels,
+        driver,
+        driver_opts,
+        internal,
+        attachable,
+        enable_ipv4,
+        enable_ipv6,
+        ipam_driver,
+        ipam_options,
+        subnets,
+    } = spec;
+    let map = |pairs: &BTreeMap<String, String>| pairs.clone().into_iter().collect::<HashMap<_, _>>();
+    let asked = subnets.iter().map(|Subnet { subnet, gateway, ip_range, aux_addresses }| IpamConfig {
         subnet: Some(subnet.to_string()),
         gateway: gateway.map(|gateway| gateway.to_string()),
-        ..Default::default()
+        ip_range: ip_range.map(|range| range.to_string()),
+        auxiliary_addresses: (!aux_addresses.is_empty())
+            .then(|| aux_addresses.iter().map(|(name, address)| (name.clone(), address.to_string())).collect()),
     });
-    let config: Vec<IpamConfig> = asked.chain(free).collect();
+    let alone = |subnet: IpNet| IpamConfig { subnet: Some(subnet.to_string()), ..IpamConfig::default() };
+    let has_ipv6 = subnets.iter().any(|it| matches!(it.subnet, IpNet::V6(_)));
+    // Engines older than 27 find none by themselves.
+    let own = (*enable_ipv6 == Some(true) && !has_ipv6 && ipam_driver.is_none()).then(|| local_ipv6(name));
+    let config: Vec<IpamConfig> =
+        asked.chain(free.map(|it| alone(IpNet::V4(it)))).chain(own.map(|it| alone(IpNet::V6(it)))).collect();
+    let ipam = Ipam {
+        driver: ipam_driver.clone(),
+        config: (!config.is_empty()).then_some(config),
+        options: (!ipam_options.is_empty()).then(|| map(ipam_options)),
+    };
     NetworkCreateRequest {
-        name: spec.name.clone(),
-        driver: Some(spec.driver.clone().unwrap_or_else(|| "bridge".to_owned())),
-        options: (!spec.driver_opts.is_empty()).then(|| spec.driver_opts.clone().into_iter().collect()),
-        internal: Some(spec.internal),
-        ipam: (!config.is_empty()).then(|| Ipam { config: Some(config), ..Default::default() }),
-        labels: Some(spec.labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
+        name: name.clone(),
+        driver: Some(driver.clone().unwrap_or_else(|| "bridge".to_owned())),
+        options: (!driver_opts.is_empty()).then(|| map(driver_opts)),
+        internal: Some(*internal),
+        attachable: attachable.then_some(true),
+        enable_ipv4: *enable_ipv4,
+        enable_ipv6: *enable_ipv6,
+        ipam: (ipam != Ipam::default()).then_some(ipam),
+        labels: Some(map(labels)),
         ..Default::default()
     }
+}
+
+/// A unique local subnet (RFC 4193) that the name decides: of 2^56, so that two names never meet.
+fn local_ipv6(name: &str) -> Ipv6Net {
+    let hash = blake3::hash(name.as_bytes());
+    let mut octets = [0; 16];
+    octets[0] = 0xfd;
+    octets[1..8].copy_from_slice(&hash.as_bytes()[..7]);
+    Ipv6Net::new_assert(octets.into(), 64)
 }
 
 fn network(found: BollardNetwork) -> Network {

@@ -14,11 +14,12 @@ use crate::error::Result;
 impl DockerRuntime {
     pub(super) async fn make_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let what = format!("create volume `{}`", spec.name);
+        let VolumeSpec { name, labels, driver, driver_opts } = spec;
         let request = VolumeCreateRequest {
-            name: Some(spec.name.clone()),
-            driver: spec.driver.clone(),
-            driver_opts: Some(spec.driver_opts.clone().into_iter().collect()),
-            labels: Some(spec.labels.clone().into_iter().collect()),
+            name: Some(name.clone()),
+            driver: driver.clone(),
+            driver_opts: Some(driver_opts.clone().into_iter().collect()),
+            labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
         let _permit = self.client.permit().await;

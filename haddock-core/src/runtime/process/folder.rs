@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{Life, life};
 use super::ports;
-use crate::container::{ContainerId, ContainerSpec, HealthCheck};
+use crate::container::{Attachment, ContainerId, ContainerSpec, Endpoint, HealthCheck};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How much of a log's end is read at most, in bytes.
@@ -270,11 +270,36 @@ impl Folder {
 
 /// A process shares the machine: what would keep it apart, or give it a place of its own, it cannot have.
 fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
-    let what = match spec {
-        _ if !spec.mounts.is_empty() => "mounts",
-        _ if !spec.files.is_empty() => "secrets and configs",
-        _ if spec.network_mode.is_some() => "network modes",
-        _ => return spec.options.only(&["init", "hostname", "restart"], &"the process runtime"),
+    let ContainerSpec {
+        name: _,
+        image: _,
+        entrypoint: _,
+        command: _,
+        environment: _,
+        labels: _,
+        networks,
+        network_mode,
+        expose: _,
+        publish,
+        health_check: _, // run by us, from the start on: there is no time to begin more quickly than that
+        stop_signal: _,
+        mounts,
+        files,
+        restart: _, // a process that has ended is seen, and what then happens is not the runtime's to decide
+        options,
+    } = spec;
+    // All share the loopback interface: a network is only a name, and its own settings are about its addresses.
+    let endpoints = networks.iter().map(|Attachment { network: _, aliases: _, links: _, endpoint }| endpoint);
+    let addressed =
+        |it: &Endpoint| Endpoint { aliases: Vec::new(), priority: None, ..it.clone() } != Endpoint::default();
+    let what = match () {
+        () if !mounts.is_empty() => "mounts",
+        () if !files.is_empty() => "secrets and configs",
+        () if network_mode.is_some() => "network modes",
+        () if endpoints.clone().any(addressed) => "addresses on networks",
+        () if publish.iter().any(|port| !port.protocol.is_tcp()) => "published ports but of TCP",
+        // Taken for granted: there is no other process number 1, and the machine has its name.
+        () => return options.only(&["init", "hostname"], &"the process runtime"),
     };
     Err(Error::new(ErrorKind::NotSupported, format!("the process runtime has no {what}"))
         .with_hint("use Docker for this component"))

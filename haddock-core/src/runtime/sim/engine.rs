@@ -93,6 +93,26 @@ impl SimEngine {
             let message = format!("the name `{}` is taken by a container of somebody else", spec.name);
             return Err(Error::new(ErrorKind::NameTaken, message));
         }
+        // What it is made from beside these is data that simulated processes do not look at: nothing of it is refused, so
+        // that whatever a file says can be tried.
+        let ContainerSpec {
+            name: _,
+            image: _,
+            labels: _,
+            networks: _,
+            expose: _,
+            publish: _,
+            entrypoint: _,
+            command: _,
+            environment: _,
+            network_mode: _,
+            health_check: _,
+            stop_signal: _,
+            mounts: _,
+            files: _,
+            restart: _,
+            options: _,
+        } = spec;
         let behaviour = self.images.behaviour(&spec.image)?;
         self.counter += 1;
         let id = ContainerId(format!("{:012x}", self.counter));

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use super::{SimEngine, SimImage};
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
@@ -188,6 +188,12 @@ impl ContainerRuntime for SimRuntime {
 
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
         self.call(|engine, _| engine.fetch(&image.to_string(), refresh))
+    }
+
+    async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
+        // The host can have whatever the registry has, and images are for every platform.
+        let PullOptions { when, platform: _ } = how;
+        self.pull(image, *when == PullWhen::Refresh).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {

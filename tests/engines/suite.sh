@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# What has to pass on every engine; `with.sh ENGINE tests/engines/suite.sh` runs it beside one.
+#
+#   suite.sh          the runtime's suite, and environments that come up and go down
+#   suite.sh all      that, the random walk for a minute, and a release under load
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export HADDOCK_TEST_REQUIRE=1
+
+# The engine has no network beyond its own, and what the tests need has been built.
+export CARGO_NET_OFFLINE=true
+cargo nextest run -p haddock-tests --all-features --no-fail-fast \
+    -E 'binary(docker_runtime) | binary(docker_options) | binary(launch) & test(/^docker::/) | binary(environments) & test(/^docker::/)'
+
+if [ "${1:-}" = all ]; then
+    # A walk that is not there passes.
+    HADDOCK_WALK_SECONDS=60 cargo nextest run -p haddock-tests --all-features --no-tests pass \
+        -E 'package(haddock-tests) & test(/walk/)'
+    cargo run -p haddock-examples --example release -- --docker
+fi
