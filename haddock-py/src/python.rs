@@ -69,6 +69,7 @@ impl fmt::Debug for Port {
 
 /// A runtime written in Python, with what calls it, what it can do, and whether it probes by itself.
 #[pyfunction]
+#[allow(clippy::too_many_arguments, reason = "each is something that the class says of itself")]
 pub(crate) fn python_runtime(
     name: String,
     call: Py<PyAny>,
