@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Ports;
 use super::act::{LOCATOR_LIMIT, Tasks};
+use super::forget::forget_when_told;
 use super::observe::{Probers, observe};
 use crate::container::Selector;
 use crate::error::{Error, ErrorKind, Result};
@@ -46,6 +47,7 @@ impl Acting {
         let stop = CancellationToken::new();
         let actor = Actor {
             waker: ports.waker(&service),
+            forget: Arc::new(Notify::new()),
             tasks: Tasks::new(),
             probers: Probers::default(),
             state: Arc::new(state),
@@ -104,6 +106,8 @@ struct Actor {
     tasks: Tasks,
     probers: Probers,
     waker: Arc<Notify>,
+    /// Told when specifications may have become needless.
+    forget: Arc<Notify>,
 }
 
 /// What a turn came to.
@@ -116,6 +120,9 @@ struct Turn {
 impl Actor {
     async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let events = AbortOnDrop(tokio::spawn(wake_on_events(Arc::clone(&self.ports), Arc::clone(&self.waker))));
+        let forgets = AbortOnDrop(tokio::spawn(forget_when_told(Arc::clone(&self.ports), Arc::clone(&self.forget))));
+        // Whoever acted before may have been killed before it did so.
+        self.forget.notify_one();
         let result = loop {
             let turn = match self.turn().await {
                 Ok(turn) => turn,
@@ -130,7 +137,7 @@ impl Actor {
                 break Ok(());
             }
         };
-        drop(events);
+        drop((events, forgets));
         if !matches!(&result, Err(error) if error.kind() == ErrorKind::Fenced) {
             self.ports.journal.give_back(&self.lease).await?;
         }
@@ -168,6 +175,9 @@ impl Actor {
         }
         self.ports.watcher.committed(&step);
         self.ports.commits.send_modify(|commits| *commits += 1);
+        if !self.state.specs(self.ports.rollbacks).is_subset(&step.state.specs(self.ports.rollbacks)) {
+            self.forget.notify_one();
+        }
         self.state = Arc::new(step.state);
         self.tasks.forget(&self.state);
         for action in step.actions {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use super::{Controller, Ports};
 use crate::environment::Target;
 use crate::environment::environments::{Door, Environment, Pruned, Switch, Switched, Users};
-use crate::environment::idle::IdlePolicy;
+use crate::environment::idle::{IdlePolicy, IdleVerdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, ServiceName};
@@ -56,7 +56,11 @@ impl Controller {
             Err(error) => return Err(error),
         };
         match front {
-            None => environments.down(name, volumes).await,
+            None => {
+                let gone = environments.down(name, volumes).await;
+                self.forget_beside().await;
+                gone
+            }
             Some(Front { service, .. }) => {
                 let message =
                     format!("environment `{name}` was adopted as an instance of `{service}`, and may have clients");
@@ -73,7 +77,11 @@ impl Controller {
     /// # Errors
     /// Those of [`Environments::prune`](crate::environment::environments::Environments::prune), and the journal's.
     pub async fn prune(&self, policy: &IdlePolicy, dry_run: bool) -> Result<Vec<Pruned>> {
-        self.environments().prune_but(policy, dry_run, self).await
+        let pruned = self.environments().prune_but(policy, dry_run, self).await?;
+        if !dry_run && pruned.iter().any(|it| matches!(it.verdict, IdleVerdict::Remove { .. })) {
+            self.forget_beside().await;
+        }
+        Ok(pruned)
     }
 
     /// The locators' side of an environment: of the service as whose instance it was adopted.

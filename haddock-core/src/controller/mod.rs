@@ -20,6 +20,7 @@
 //! | `promote` | a test environment becomes a version |
 //! | `follow` | the events of one release, told until it has ended |
 //! | `inside` | the containers of an instance, for logs and commands |
+//! | `forget` | specifications that nothing needs any more are forgotten |
 //! | `summary` | a service at one glance |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
@@ -32,6 +33,7 @@ mod act;
 mod actor;
 mod adopt;
 mod follow;
+mod forget;
 mod front;
 mod inside;
 mod launch;
@@ -46,6 +48,7 @@ mod watcher;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +93,11 @@ pub(crate) struct Ports {
     pub(crate) tick: Duration,
     pub(crate) lease: Duration,
     pub(crate) poll: Duration,
+    /// To how many versions beside the known good one there is a way back.
+    pub(crate) rollbacks: usize,
+    /// Who forgets specifications now, and whether there is anything to do.
+    pub(crate) forgetting: tokio::sync::Mutex<()>,
+    pub(crate) to_forget: AtomicBool,
     /// Counts the commits of this process, so that what follows the history need not wait for its next look.
     pub(crate) commits: watch::Sender<u64>,
     wakers: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
@@ -144,6 +152,9 @@ impl Controller {
                 tick: Duration::from_millis(500),
                 lease: Duration::from_secs(30),
                 poll: Duration::from_millis(100),
+                rollbacks: 5,
+                forgetting: tokio::sync::Mutex::default(),
+                to_forget: AtomicBool::new(false),
                 commits: watch::Sender::default(),
                 wakers: Mutex::default(),
             },
@@ -206,6 +217,14 @@ impl Builder {
     #[must_use]
     pub fn poll(mut self, poll: Duration) -> Self {
         self.ports.poll = poll;
+        self
+    }
+
+    /// For how many versions that settled, beside the known good one, the specification is kept, values of variables
+    /// included, so that there is a way back to them: at most ten. Default: 5.
+    #[must_use]
+    pub fn rollbacks(mut self, versions: usize) -> Self {
+        self.ports.rollbacks = versions;
         self
     }
 

@@ -42,6 +42,7 @@ impl Service {
     ) -> Result<Release> {
         let TriedOut { spec, images, commit, .. } = tried_out;
         spec.check_side_by_side()?;
+        let _putting = self.ports.specs.putting().await?;
         let mut new = self.new_version(&spec, commit)?;
         new.pins = images;
         new.promoted = Some(name.clone());

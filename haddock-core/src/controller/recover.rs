@@ -71,6 +71,7 @@ impl Service {
             let message = format!("the journal knows service `{}`, which is not lost", self.name);
             return Err(Error::new(ErrorKind::NothingToDo, message));
         }
+        let _putting = ports.specs.putting().await?;
         let mut remains = Remains {
             containers: ports.runtime.list(&Selector::journal(ports.journal.id())).await?,
             adopted: options.adopted,

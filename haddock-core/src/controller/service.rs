@@ -93,6 +93,7 @@ impl Service {
     /// # Errors
     /// As [`release`](Self::release).
     pub async fn release_with(&self, spec: &EnvironmentSpec, by: &str, options: ReleaseOptions) -> Result<Release> {
+        let _putting = self.ports.specs.putting().await?;
         let mut new = self.new_version(spec, options.commit)?;
         new.force = options.force;
         self.ask_for(spec, new, by).await
@@ -206,6 +207,7 @@ impl Service {
         Ok(settings)
     }
 
+    /// Who asks has a turn to put specifications until something names the version.
     pub(super) fn new_version(&self, spec: &EnvironmentSpec, commit: Option<String>) -> Result<NewVersion> {
         let file_spec = spec.production.is_some().then(|| self.ports.specs.put(spec)).transpose()?;
         let spec = &spec.in_production()?;

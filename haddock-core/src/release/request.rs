@@ -88,6 +88,13 @@ pub struct NewVersion {
     pub force: bool,
 }
 
+impl NewVersion {
+    /// The digests under which the spec store holds what it is made from.
+    pub fn specs(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.spec), self.file_spec.as_ref()].into_iter().flatten().map(String::as_str)
+    }
+}
+
 /// A server that runs already and is to become an external instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adoption {

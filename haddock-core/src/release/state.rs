@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{AbortReason, Event};
-use super::request::{NewVersion, Request};
+use super::request::{NewVersion, Request, Verb};
 use crate::container::Incarnation;
 use crate::environment::Hook;
 use crate::error::Error;
@@ -82,6 +82,28 @@ impl ServiceState {
         self.instances.contains_key(environment)
             || self.leaving.contains(environment)
             || before.is_some_and(|before| before.instance == *environment)
+    }
+
+    /// The digests of the specifications that may be needed yet: of versions with instances, of the known good one, of
+    /// what is being released or comes next, of what there is news to tell, and of the newest `rollbacks` others that
+    /// settled.
+    #[must_use]
+    pub fn specs(&self, rollbacks: usize) -> BTreeSet<&str> {
+        let mut versions: BTreeSet<VersionId> = self.instances.values().map(|instance| instance.version).collect();
+        versions.extend(self.known_good);
+        versions.extend(self.release.as_ref().map(|release| release.version));
+        let open = self.versions.iter().filter(|(_, version)| version.verdict == Verdict::Open);
+        versions.extend(open.map(|(id, _)| *id));
+        let settled = self.versions.iter().rev().filter(|(_, version)| version.verdict == Verdict::Settled);
+        let others: Vec<VersionId> =
+            settled.map(|(id, _)| *id).filter(|id| !versions.contains(id)).take(rollbacks).collect();
+        versions.extend(others);
+        let queued = self.queued.as_ref().and_then(|request| match &request.verb {
+            Verb::Release(new) => Some(&**new),
+            _ => None,
+        });
+        let new = versions.iter().filter_map(|id| self.versions.get(id)).map(|version| &version.new).chain(queued);
+        new.flat_map(NewVersion::specs).chain(self.news.iter().map(|news| news.spec.as_str())).collect()
     }
 
     /// The instances of a version.

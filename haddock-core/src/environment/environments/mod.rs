@@ -235,6 +235,7 @@ impl Environments {
         };
         let before = prepared.record.clone();
         let UpOptions { only, images, by, commit, file, .. } = options.clone();
+        let putting = self.specs.putting().await?;
         let record = Record {
             spec: self.specs.put(spec)?,
             for_service: options.for_service.as_ref().map(|spec| self.specs.put(spec)).transpose()?,
@@ -249,6 +250,7 @@ impl Environments {
             generations: prepared.wanted.generations.clone(),
         };
         self.put_record(name, &before, &record)?;
+        drop(putting);
         let changes = history::lines(&prepared.plan);
         let up = self.carry_out(name, prepared, options.keep_on_failure, given_up).await;
         // What changes nothing is nothing to tell.

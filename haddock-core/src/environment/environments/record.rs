@@ -147,6 +147,18 @@ impl Environments {
         Ok((record, spec))
     }
 
+    /// The specifications that are written down of environments.
+    pub(crate) fn specs_of_records(&self) -> Result<BTreeSet<String>> {
+        let mut specs = BTreeSet::new();
+        for name in self.specs.notes()?.iter().filter_map(|note| note.strip_suffix(".up")) {
+            let Ok(name) = EnvironmentName::new(name) else { continue };
+            let Some(record) = self.record(&name)? else { continue };
+            specs.insert(record.spec);
+            specs.extend(record.for_service);
+        }
+        Ok(specs)
+    }
+
     pub(super) fn record(&self, name: &EnvironmentName) -> Result<Option<Record>> {
         let text = self.specs.note(&note(name))?;
         // What cannot be read is as if it had not been written: the next `up` writes it anew.

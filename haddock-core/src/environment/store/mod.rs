@@ -3,7 +3,11 @@
 //! The journal never holds the value of an environment variable, so it names a specification by its digest only. A
 //! controller that takes over has to start replacements and to roll back: it finds the specification here. The folder
 //! is for its owner alone, and the digest is keyed, so that nobody who reads the journal can try out values.
+//!
+//! A specification that nothing refers to any more is forgotten, values and all. Who puts one has a turn for as long as
+//! nothing refers to it yet, and nothing is forgotten meanwhile, by whatever process.
 
+mod forget;
 mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +44,8 @@ impl SpecStore {
         Self { key: random(), place: Place::Memory(Arc::default()) }
     }
 
-    /// In a folder, which is made for its owner alone where it does not exist.
+    /// In a folder, which is made for its owner alone where it does not exist. It serves one journal: what that one and
+    /// the labels of containers do not name is forgotten.
     ///
     /// # Errors
     /// [`Io`](ErrorKind::Io) if it cannot be made, read or written, or if others may read it.
@@ -119,6 +124,17 @@ impl SpecStore {
         }
     }
 
+    /// The names under which something is written down.
+    pub(crate) fn notes(&self) -> Result<Vec<String>> {
+        match &self.place {
+            Place::Memory(all) => Ok(lock(all).keys().filter(|name| name.contains('.')).cloned().collect()),
+            Place::Folder(folder) => {
+                let entries = fs::read_dir(folder).map_err(|error| failed("read", folder, &error))?;
+                Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+            }
+        }
+    }
+
     /// Forgets what was written down under that name.
     pub(crate) fn remove_note(&self, name: &str) {
         match &self.place {
@@ -184,14 +200,12 @@ impl SpecStore {
         };
         let entries = fs::read_dir(folder).map_err(|error| failed("read", folder, &error))?;
         for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-            let digest = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".json"));
-            if digest.is_some_and(|digest| !digests.contains(digest)) {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(failed("remove", &path, &error));
-                    }
-                    _ => {}
-                }
+            if !path.file_name().and_then(|name| name.to_str()).is_some_and(|name| is_needless(name, digests)) {
+                continue;
+            }
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("remove", &path, &error)),
+                _ => {}
             }
         }
         Ok(())
@@ -209,6 +223,13 @@ impl fmt::Debug for SpecStore {
             Place::Folder(folder) => write!(f, "SpecStore({})", folder.display()),
         }
     }
+}
+
+/// Whether a file is a specification that is none of these, or the beginning of one whose writer was killed.
+fn is_needless(name: &str, digests: &BTreeSet<String>) -> bool {
+    let Some((digest, rest)) = name.split_once('.') else { return false };
+    let is_spec = digest.len() == 64 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_spec && if rest == "json" { !digests.contains(digest) } else { rest.ends_with(".new") }
 }
 
 fn lock<T>(specs: &Mutex<T>) -> MutexGuard<'_, T> {
