@@ -10,12 +10,23 @@ from . import _native
 from ._bridge import Asked, wait, wait_async
 from ._environment_verbs import EnvironmentVerbs
 from ._errors import InvalidValueError, IoError, NotFoundError
-from ._given import flag, names, optional_path, options_of, path, path_of, text
+from ._given import (
+    flag,
+    names,
+    optional_path,
+    optional_text,
+    optional_whole,
+    options_of,
+    path,
+    path_of,
+    text,
+    whole,
+)
 from ._instance_verbs import InstanceVerbs
 from ._release import Release
 from ._results import Event, Finding, Plan, ResolvedFile, ServiceStatus
 from ._steering import SteeringVerbs
-from ._values import optional_seconds, who
+from ._values import Address, optional_seconds, who
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,13 +217,13 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     ) -> Asked[Any]:
         if flag(dry_run, "dry_run"):
             return Asked("release", self._native.plan(path_of(file), options), Plan._of)
-        call = self._native.release(path_of(file), options, commit, text(by, "by"), force)
+        call = self._native.release(path_of(file), options, optional_text(commit, "commit"), text(by, "by"), flag(force, "force"))
         return Asked("release", call, partial(Release, by=by))
 
     def adopt(
         self,
         service: str,
-        address: str,
+        address: str | Address,
         *,
         file: Files | None = None,
         tag: str | None = None,
@@ -233,7 +244,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     async def adopt_async(
         self,
         service: str,
-        address: str,
+        address: str | Address,
         *,
         file: Files | None = None,
         tag: str | None = None,
@@ -248,16 +259,26 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     def _adopt(
         self,
         service: str,
-        address: str,
+        address: str | Address,
         file: Files | None,
         tag: str | None,
         idle: Duration | None,
         cookie: str | None,
         by: str,
     ) -> Asked[None]:
-        options, limit = options_of(tag or _ANY_TAG), optional_seconds(idle, "idle")
-        # An `Address` is one, too.
-        return Asked("adopt", self._native.adopt(service, str(address), path_of(file), options, limit, cookie, by))
+        options, limit = options_of(_ANY_TAG if tag is None else tag), optional_seconds(idle, "idle")
+        return Asked(
+            "adopt",
+            self._native.adopt(
+                text(service, "service"),
+                str(address) if isinstance(address, Address) else text(address, "address"),
+                path_of(file),
+                options,
+                limit,
+                optional_text(cookie, "cookie"),
+                text(by, "by"),
+            ),
+        )
 
     def recover(
         self, service: str, *, file: Files | None = None, tag: str | None = None, timeout: Duration | None = None
@@ -268,23 +289,23 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         stands for specifications that were lost, too. History is lost; a release that was in progress is not gone on
         with, its version drains.
         """
-        wait(self._native.recover(service, path_of(file), options_of(tag)), timeout, "recover")
+        wait(self._native.recover(text(service, "service"), path_of(file), options_of(tag)), timeout, "recover")
         return _known(service, self.status(service))
 
     async def recover_async(
         self, service: str, *, file: Files | None = None, tag: str | None = None, timeout: Duration | None = None
     ) -> ServiceStatus:
         """As `recover`, in the running loop."""
-        await wait_async(self._native.recover(service, path_of(file), options_of(tag)), timeout, "recover")
+        await wait_async(self._native.recover(text(service, "service"), path_of(file), options_of(tag)), timeout, "recover")
         return _known(service, await self.status_async(service))
 
     def status(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
         """The service as it is; `None` if it was never released."""
-        return Asked("status", self._native.status(service), _status).wait(timeout)
+        return Asked("status", self._native.status(text(service, "service")), _status).wait(timeout)
 
     async def status_async(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
         """As `status`, in the running loop."""
-        return await Asked("status", self._native.status(service), _status).wait_async(timeout)
+        return await Asked("status", self._native.status(text(service, "service")), _status).wait_async(timeout)
 
     def services(self, *, timeout: Duration | None = None) -> list[str]:
         """The services of the journal."""
@@ -307,7 +328,9 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         return await self._history_of(service, since, limit).wait_async(timeout)
 
     def _history_of(self, service: str, since: int, limit: int | None) -> Asked[list[Event]]:
-        told = self._native.history(service, since, limit)
+        told = self._native.history(
+            text(service, "service"), whole(since, "since"), optional_whole(limit, "limit")
+        )
         return Asked("history", told, lambda data: [Event._of(service, this) for this in data])
 
     def resolve(

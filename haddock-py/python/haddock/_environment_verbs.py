@@ -9,7 +9,7 @@ from . import _git
 from ._bridge import Asked
 from ._environment_results import Difference, EnvironmentEvent, EnvironmentPlan, Pruned, Switched
 from ._environments import Environment, promoting, taking_down, which
-from ._given import flag, names, options_of, path_of, text
+from ._given import flag, names, optional_text, optional_whole, options_of, path_of, text
 from ._release import Release
 from ._results import Plan
 from ._values import Duration, optional_seconds, seconds
@@ -194,7 +194,7 @@ class EnvironmentVerbs:
         self, meant: dict[str, Any], how: dict[str, Any], service: str, version: int | None
     ) -> Asked[Any]:
         environments = self._native.environments()
-        like = environments.up_like(meant, how, service, version)
+        like = environments.up_like(meant, how, text(service, "service"), optional_whole(version, "version"))
         return Asked("up_like", like, _brought_up(environments, how))
 
     def diff(
@@ -341,7 +341,13 @@ class EnvironmentVerbs:
     def _link(
         self, meant: dict[str, Any], component: str, target: str | None, live: bool, dry_run: bool
     ) -> Asked[Switched]:
-        call = self._native.environments().link(meant, component, target, live, dry_run)
+        call = self._native.environments().link(
+            meant,
+            text(component, "component"),
+            optional_text(target, "target"),
+            flag(live, "live"),
+            flag(dry_run, "dry_run"),
+        )
         return Asked("link", call, Switched._of)
 
     @overload
@@ -468,7 +474,7 @@ class EnvironmentVerbs:
         self, stop_after: Duration | None, remove_after: Duration | None, dry_run: bool
     ) -> Asked[list[Pruned]]:
         times = optional_seconds(stop_after, "stop_after"), optional_seconds(remove_after, "remove_after")
-        return Asked("prune", self._native.environments().prune(*times, dry_run), Pruned._all)
+        return Asked("prune", self._native.environments().prune(*times, flag(dry_run, "dry_run")), Pruned._all)
 
     def environment(
         self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None

@@ -21,7 +21,7 @@ from ._environment_results import (
 )
 from ._errors import NotFoundError, NotSupportedError, TimedOutError
 from ._exec import RunningCommand, how, place, run, run_async
-from ._given import flag, options_of, text
+from ._given import flag, optional_text, options_of, text, whole
 from ._logs import LogLines, Search
 from ._release import Release
 from ._results import Plan, Result, changed
@@ -111,14 +111,16 @@ class Environment(Result):
         return await self._logs(component, tail).wait_async(timeout)
 
     def _logs(self, component: str, tail: int) -> Asked[list[str]]:
-        return Asked("logs", self._environments().logs(self.name, component, tail))
+        return Asked("logs", self._environments().logs(self.name, text(component, "component"), whole(tail, "tail")))
 
     def follow_logs(self, component: str, tail: int = 100, *, timeout: Duration | None = None) -> LogLines:
         """The last lines of a component's log, and then each as it is written: for `for` or `async for`.
 
         After `timeout` the next line is not waited for: that raises `TimedOutError`.
         """
-        return LogLines(self._environments().follow_logs(self.name, component, tail), timeout)
+        return LogLines(self._environments().follow_logs(
+            self.name, text(component, "component"), whole(tail, "tail")
+        ), timeout)
 
     def wait_for_log(self, component: str, wanted: Wanted, *, timeout: Duration = 60.0) -> str:
         """The first line of a component's log that is like `wanted`; if there is none yet, it is waited for.
@@ -289,7 +291,13 @@ class Environment(Result):
         return await self._link(component, target, live, dry_run).wait_async(timeout)
 
     def _link(self, component: str, target: str | None, live: bool, dry_run: bool) -> Asked[Switched]:
-        call = self._environments().link(which(self.name), component, target, live, dry_run)
+        call = self._environments().link(
+            which(self.name),
+            text(component, "component"),
+            optional_text(target, "target"),
+            flag(live, "live"),
+            flag(dry_run, "dry_run"),
+        )
         return Asked("link", call, Switched._of)
 
     @overload
@@ -381,8 +389,9 @@ def promoting(
 ) -> Asked[Any]:
     """A promotion, or what it would do."""
     if flag(dry_run, "dry_run"):
-        return Asked("promote", environments.plan_promote(which, service), Plan._of)
-    return Asked("promote", environments.promote(which, service, text(by, "by"), force), partial(Release, by=by))
+        return Asked("promote", environments.plan_promote(which, optional_text(service, "service")), Plan._of)
+    promoted = environments.promote(which, optional_text(service, "service"), text(by, "by"), flag(force, "force"))
+    return Asked("promote", promoted, partial(Release, by=by))
 
 
 def taking_down(
@@ -390,8 +399,8 @@ def taking_down(
 ) -> Asked[Any]:
     """The end of an environment, or what it would be."""
     if flag(dry_run, "dry_run"):
-        return Asked("down", environments.plan_down(which, volumes), EnvironmentPlan._of)
-    return Asked("down", environments.down(which, volumes), lambda data: data["was_there"])
+        return Asked("down", environments.plan_down(which, flag(volumes, "volumes")), EnvironmentPlan._of)
+    return Asked("down", environments.down(which, flag(volumes, "volumes")), lambda data: data["was_there"])
 
 
 def which(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Union
 from ._bridge import wait, wait_async
 from ._errors import HaddockError
 from ._given import command as words
+from ._given import optional_text
 from ._values import Duration, optional_seconds, seconds
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ def place(
     name: str | None, component: str | None, service: str | None = None, instance: str | None = None
 ) -> dict[str, Any]:
     """Where a command runs."""
-    return {"name": name, "component": component, "service": service, "instance": instance}
+    return {
+        "name": name,
+        "component": optional_text(component, "component"),
+        "service": optional_text(service, "service"),
+        "instance": optional_text(instance, "instance"),
+    }
 
 
 def how(command: Texts, stdin: bool, terminal: tuple[int, int] | None = None) -> dict[str, Any]:

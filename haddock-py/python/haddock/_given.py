@@ -28,6 +28,22 @@ def optional_text(value: Any, parameter: str) -> str | None:
     return None if value is None else text(value, parameter)
 
 
+def whole(value: Any, parameter: str) -> int:
+    """A whole number, from 0."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`{parameter}` takes a whole number, not {_kind(value)}")
+    if value < 0:
+        from ._errors import InvalidValueError
+
+        raise InvalidValueError(f"`{parameter}` is {value}, which is less than 0", hint="give a number from 0")
+    return value
+
+
+def optional_whole(value: Any, parameter: str) -> int | None:
+    """A whole number, if there is one."""
+    return None if value is None else whole(value, parameter)
+
+
 def flag(value: Any, parameter: str) -> bool:
     """Yes or no."""
     if isinstance(value, bool):

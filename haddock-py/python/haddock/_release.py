@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._bridge import Asked, wait, wait_async
 from ._errors import HaddockError, ReleaseAbortedError, TimedOutError
+from ._given import whole
 from ._results import Event, ReleaseResult, ReleaseStatus
 from ._values import optional_seconds
 
@@ -52,7 +53,7 @@ class Release:
         `ReleaseAbortedError` when the release was aborted or overtaken, the refusal if it was refused, and
         `TimedOutError` when `timeout` has passed since this call; the release goes on then.
         """
-        return Events(self, self._native.follow(until, since), timeout)
+        return Events(self, self._native.follow(until, whole(since, "since")), timeout)
 
     def wait(self, until: Until = "settled", timeout: Duration | None = None) -> ReleaseResult:
         """Waits until the release has settled or is gone.

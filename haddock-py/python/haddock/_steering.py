@@ -125,13 +125,13 @@ class SteeringVerbs:
 
     def _rollback(self, service: str, by: str, dry_run: bool) -> Asked[Any]:
         if flag(dry_run, "dry_run"):
-            return Asked("rollback", self._native.status(service), partial(_back, service))
-        return Asked("rollback", self._native.rollback(service, text(by, "by")), partial(Release, by=by))
+            return Asked("rollback", self._native.status(text(service, "service")), partial(_back, service))
+        return Asked("rollback", self._native.rollback(text(service, "service"), text(by, "by")), partial(Release, by=by))
 
     def _steer(self, verb: Verb, service: str, by: str, dry_run: bool) -> Asked[Plan | None]:
         if flag(dry_run, "dry_run"):
-            return Asked(verb, self._native.status(service), partial(planned, service, verb))
-        return Asked(verb, getattr(self._native, verb)(service, text(by, "by")))
+            return Asked(verb, self._native.status(text(service, "service")), partial(planned, service, verb))
+        return Asked(verb, getattr(self._native, verb)(text(service, "service"), text(by, "by")))
 
 
 def planned(service: str, verb: Verb, data: dict[str, Any] | None) -> Plan:
