@@ -161,6 +161,13 @@ impl Error {
         self
     }
 
+    /// The same, with the name of the component in place of its container's: who asked for `web` knows no ids.
+    #[must_use]
+    pub(crate) fn of_component(mut self, container: &dyn fmt::Display, component: &dyn fmt::Display) -> Self {
+        self.message = self.message.replace(&format!("container `{container}`"), &format!("component `{component}`"));
+        self
+    }
+
     /// Whose fault it was.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -77,7 +77,11 @@ impl Service {
         command: &AttachSpec,
     ) -> Result<Attached> {
         let container = self.container(instance, component).await?;
-        self.ports.runtime.attach(&container.id, command).await
+        let attached = self.ports.runtime.attach(&container.id, command).await;
+        attached.map_err(|error| match container.component() {
+            Some(component) => error.of_component(&container.id, &component),
+            None => error,
+        })
     }
 
     async fn known(&self) -> Result<ServiceState> {

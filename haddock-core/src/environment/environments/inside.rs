@@ -13,6 +13,8 @@ impl Environments {
     /// [`NotFound`](crate::ErrorKind::NotFound), [`NotSupported`](crate::ErrorKind::NotSupported), and the runtime's.
     pub async fn attach(&self, name: &EnvironmentName, component: &str, command: &AttachSpec) -> Result<Attached> {
         self.mark_used(name);
-        self.runtime.attach(&self.container(name, component).await?, command).await
+        let container = self.container(name, component).await?;
+        let attached = self.runtime.attach(&container, command).await;
+        attached.map_err(|error| error.of_component(&container, &component))
     }
 }

@@ -137,8 +137,11 @@ impl Environment {
             let known: BTreeSet<u16> = container.addresses.keys().chain(container.published.keys()).copied().collect();
             let known: Vec<String> = known.iter().map(u16::to_string).collect();
             let message = format!("component `{component}` of environment `{name}` has no port {port}");
-            let has = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-            not_found(message, format!("{has}; list it under `expose` or `ports`"))
+            let has = match known.as_slice() {
+                [] => "it has no ports".to_owned(),
+                known => format!("its ports are {}", known.join(", ")),
+            };
+            not_found(message, format!("{has}; list others under `expose` or `ports` in the compose file"))
         })
     }
 }
@@ -419,7 +422,9 @@ impl Environments {
         within: Duration,
     ) -> Result<Executed> {
         self.mark_used(name);
-        self.runtime.exec(&self.container(name, component).await?, &ExecSpec::new(command, within)).await
+        let container = self.container(name, component).await?;
+        let ran = self.runtime.exec(&container, &ExecSpec::new(command, within)).await;
+        ran.map_err(|error| error.of_component(&container, &component))
     }
 
     /// The last lines of a component's log, oldest first.
@@ -427,7 +432,8 @@ impl Environments {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), and the runtime's.
     pub async fn logs(&self, name: &EnvironmentName, component: &str, tail: usize) -> Result<Vec<String>> {
-        self.runtime.logs(&self.container(name, component).await?, tail).await
+        let container = self.container(name, component).await?;
+        self.runtime.logs(&container, tail).await.map_err(|error| error.of_component(&container, &component))
     }
 
     /// The last lines of a component's log, and then each as it is written, until its container ends.
@@ -440,7 +446,9 @@ impl Environments {
         component: &str,
         tail: usize,
     ) -> Result<BoxStream<'static, Result<String>>> {
-        self.runtime.follow_logs(&self.container(name, component).await?, tail).await
+        let container = self.container(name, component).await?;
+        let followed = self.runtime.follow_logs(&container, tail).await;
+        followed.map_err(|error| error.of_component(&container, &component))
     }
 
     async fn container(&self, name: &EnvironmentName, component: &str) -> Result<ContainerId> {

@@ -175,7 +175,7 @@ impl SpecStore {
             Err(error) => return Err(failed("read", &path, &error)),
         };
         let spoilt = || {
-            Error::new(ErrorKind::Io, format!("`{}` is not what was written", path.display()))
+            Error::new(ErrorKind::Io, format!("the specification in `{}` is damaged", path.display()))
                 .with_hint("remove it, and release the version again")
         };
         if self.digest(&text) != digest {

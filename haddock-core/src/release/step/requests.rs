@@ -150,7 +150,7 @@ impl Work<'_> {
                 self.abort(AbortReason::Asked { by: request.by.clone() });
                 Ok(())
             }
-            Some(_) => Err(Error::new(ErrorKind::NothingToDo, "the release is being aborted already")),
+            Some(release) => Err(being_aborted(release)),
             None => Err(nothing_in_progress()),
         }
     }
@@ -159,7 +159,7 @@ impl Work<'_> {
         let now = self.now;
         let release = self.state.release.as_mut().ok_or_else(nothing_in_progress)?;
         if matches!(release.phase, ReleasePhase::Aborting(_)) {
-            return Err(Error::new(ErrorKind::NothingToDo, "the release is being aborted"));
+            return Err(being_aborted(release));
         }
         if release.paused_at.is_none() {
             release.paused_at = Some(now);
@@ -195,4 +195,16 @@ impl Work<'_> {
 
 fn nothing_in_progress() -> Error {
     Error::new(ErrorKind::NothingToDo, "no release is in progress")
+}
+
+/// Says which one: it may be another than the one that the caller has in mind.
+fn being_aborted(release: &Release) -> Error {
+    let why = match &release.phase {
+        ReleasePhase::Aborting(AbortReason::Asked { by }) => format!("`{by}` asked for it"),
+        ReleasePhase::Aborting(AbortReason::Superseded) => "a newer release takes its place".to_owned(),
+        ReleasePhase::Aborting(AbortReason::Failed(error)) => error.to_string(),
+        _ => "it has failed".to_owned(),
+    };
+    Error::new(ErrorKind::NothingToDo, format!("the release of version {} is being aborted: {why}", release.version))
+        .with_hint("wait until it is aborted; its status says when")
 }

@@ -165,8 +165,8 @@ fn refused(reference: &str, error: &BollardError) -> Error {
         return missing(reference, message);
     }
     // No such host, connection refused, time-outs, 5xx, rate limits, and what we have no word for.
-    Error::new(ErrorKind::RegistryUnavailable, format!("registry `{host}` has no image to give now: {message}"))
-        .with_hint("is the registry up, and can the engine's machine reach it?")
+    Error::new(ErrorKind::RegistryUnavailable, format!("registry `{host}` did not give image `{reference}`: {message}"))
+        .with_hint("check that the registry is up and that the engine's machine reaches it; a release tries again by itself")
 }
 
 #[cfg(test)]

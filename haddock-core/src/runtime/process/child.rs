@@ -143,7 +143,7 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
             }
         };
         if timeout(PROMPT, somebody).await.is_err() {
-            return Err(Error::new(ErrorKind::TimedOut, format!("container `{name}` is being started by another")));
+            return Err(Error::new(ErrorKind::TimedOut, format!("another process began to start container `{name}`, and has not ended")));
         }
         if Run::read(record).is_none() {
             let _ = fs::remove_file(&begin);
@@ -161,7 +161,7 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
     };
     timeout(PROMPT, word)
         .await
-        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("container `{name}` gave no sign of life")))
+        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("the process of container `{name}` did not begin in time")))
 }
 
 /// Whether the program itself runs, or has ended: a signal that comes while the shell is about to run it would be lost.

@@ -525,7 +525,7 @@ async fn get(bench: &Bench<'_>, address: SocketAddr) -> String {
     let mut last = String::new();
     for _ in 0..LOOKS {
         match ask() {
-            Ok(answer) if answer.starts_with("HTTP/1.1 200") => {
+            Ok(answer) if answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200") => {
                 return answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
             }
             Ok(answer) => last = answer,
@@ -533,5 +533,5 @@ async fn get(bench: &Bench<'_>, address: SocketAddr) -> String {
         }
         bench.harness.pause().await;
     }
-    panic!("{address} never answered: {last}")
+    panic!("`GET /` at {address} was not answered with status 200; the last answer was: {last}")
 }
