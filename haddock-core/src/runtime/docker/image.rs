@@ -166,7 +166,9 @@ fn refused(reference: &str, error: &BollardError) -> Error {
     }
     // No such host, connection refused, time-outs, 5xx, rate limits, and what we have no word for.
     Error::new(ErrorKind::RegistryUnavailable, format!("registry `{host}` did not give image `{reference}`: {message}"))
-        .with_hint("check that the registry is up and that the engine's machine reaches it; a release tries again by itself")
+        .with_hint(
+            "check that the registry is up and that the engine's machine reaches it; a release tries again by itself",
+        )
 }
 
 #[cfg(test)]

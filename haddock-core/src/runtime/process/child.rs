@@ -143,7 +143,10 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
             }
         };
         if timeout(PROMPT, somebody).await.is_err() {
-            return Err(Error::new(ErrorKind::TimedOut, format!("another process began to start container `{name}`, and has not ended")));
+            return Err(Error::new(
+                ErrorKind::TimedOut,
+                format!("another process began to start container `{name}`, and has not ended"),
+            ));
         }
         if Run::read(record).is_none() {
             let _ = fs::remove_file(&begin);
@@ -159,9 +162,9 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
             sleep(POLL).await;
         }
     };
-    timeout(PROMPT, word)
-        .await
-        .map_err(|_| Error::new(ErrorKind::TimedOut, format!("the process of container `{name}` did not begin in time")))
+    timeout(PROMPT, word).await.map_err(|_| {
+        Error::new(ErrorKind::TimedOut, format!("the process of container `{name}` did not begin in time"))
+    })
 }
 
 /// Whether the program itself runs, or has ended: a signal that comes while the shell is about to run it would be lost.
