@@ -149,3 +149,20 @@ impl Clock for PausedClock {
 pub(crate) async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
+
+/// Tells how long something has lasted, in the time in which [`sleep`] sleeps.
+#[cfg(feature = "controller")]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stopwatch(tokio::time::Instant);
+
+#[cfg(feature = "controller")]
+#[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Self(tokio::time::Instant::now())
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        tokio::time::Instant::now().duration_since(self.0)
+    }
+}

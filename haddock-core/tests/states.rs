@@ -87,7 +87,10 @@ fn what_was_stopped_is_started_again() {
     for (code, worker) in [(143, 0), (255, 255), (0, 0)] {
         let ids = place.ids();
         for (component, code) in [("db", code), ("app", code), ("worker", worker)] {
-            place.runtime.with(|engine, _| engine.kill(&ids[component], code));
+            place.runtime.with(|engine, _| {
+                engine.stop(&ids[component]);
+                engine.set_state(&ids[component], ContainerState::Exited { code, out_of_memory: false });
+            });
         }
         assert_eq!(place.changes(), ["restart db", "restart app", "restart worker"]);
         assert_eq!(place.ids(), ids, "the same containers, with what is in them");
@@ -161,7 +164,10 @@ fn what_runs_on_failure_has_failed_when_its_engine_gives_up() {
                 runtime.with(|engine, _| engine.set_state(&id, ContainerState::Restarting { code: 5 }));
                 tokio::time::sleep(Duration::from_secs(9)).await;
                 match gives_up {
-                    true => runtime.with(|engine, _| engine.kill(&id, 5)),
+                    true => {
+                        let ended = ContainerState::Exited { code: 5, out_of_memory: false };
+                        runtime.with(|engine, _| engine.set_state(&id, ended));
+                    }
                     false => runtime.with(|engine, now| engine.restart(&id, now)),
                 }
             };
@@ -210,7 +216,7 @@ fn with_volumes() -> Place {
     place.spec = file.resolve(&ResolveOptions::default()).expect("resolved").spec;
     place.runtime.with(|engine, _| {
         engine.set_image_volumes("db:latest", ["/var/lib/db"]);
-        engine.set_image_volumes("worker:latest", ["/covered/", "/work"]);
+        engine.set_image_volumes("worker:latest", ["/covered", "/work"]);
     });
     place
 }
@@ -276,4 +282,19 @@ fn a_first_up_that_fails_leaves_no_volume_without_a_name() {
     place.runtime.add_image("db:latest", SimImage::never_ready());
     place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default())).expect_err("no db");
     assert_eq!(volumes(&place), ["pr-1_kept"], "a volume that has a name stays");
+}
+
+#[test]
+fn waiting_for_a_turn_at_a_busy_engine_counts_against_no_limit() {
+    let place = place();
+    // Each of them waits for longer than all of it may take.
+    place.runtime.set_busy(Duration::from_secs(120));
+    let up = place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default()));
+    assert!(up.expect("it comes up").environment.components["app"].is_running());
+    // What is never ready is still found out.
+    let place = self::place();
+    place.runtime.set_busy(Duration::from_secs(120));
+    place.runtime.add_image("app:latest", SimImage::never_ready());
+    let up = place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default()));
+    assert_eq!(up.expect_err("it never answers").kind(), ErrorKind::NeverReady);
 }

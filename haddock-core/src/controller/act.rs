@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
 
 use super::{Ports, launch, tell};
 use crate::container::PullWhen;
@@ -15,6 +14,7 @@ use crate::environment::launch::{remove_anonymous, teardown};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::VersionId;
 use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
+use crate::runtime::turn::{Elapsed, counting, within};
 
 /// How long a call to a locator may take.
 pub(crate) const LOCATOR_LIMIT: Duration = Duration::from_secs(5);
@@ -105,7 +105,7 @@ impl Tasks {
                 }
                 let began = ports.clock.now();
                 ports.watcher.acting(&state, &action);
-                let result = perform(&ports, &state, &action).await;
+                let result = counting(perform(&ports, &state, &action)).await;
                 ports.watcher.acted(&state, &action, result.as_ref().err());
                 if let Err(error) = &result {
                     tracing::debug!(service = %state.service, action = action.name(), %error, "action failed");
@@ -165,9 +165,9 @@ async fn perform(ports: &Ports, state: &ServiceState, action: &Action) -> Result
 }
 
 pub(crate) async fn limited<T>(limit: Duration, call: impl Future<Output = Result<T>>) -> Result<T> {
-    match timeout(limit, call).await {
+    match within(limit, call).await {
         Ok(result) => result,
-        Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))),
+        Err(Elapsed) => Err(Error::new(ErrorKind::TimedOut, format!("no answer within {} s", limit.as_secs()))),
     }
 }
 

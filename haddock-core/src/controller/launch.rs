@@ -16,6 +16,7 @@ use crate::environment::{EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, VersionId};
 use crate::release::ServiceState;
+use crate::runtime::turn::waited;
 use crate::time::{Timestamp, sleep};
 
 /// How often what is launched, and neither ready nor ended yet, is looked at.
@@ -78,7 +79,7 @@ pub(crate) async fn before(
         if let ContainerState::Exited { .. } = container.state {
             return Err(exited(&*ports.runtime, &component, &container).await);
         }
-        if ports.clock.now() >= end_by {
+        if ports.clock.now() >= end_by + waited() {
             let tail = ports.runtime.logs(&container.id, SAID).await.unwrap_or_default();
             let message = format!("component `{component}`, which runs before the version, has not ended in its time");
             return Err(Error::new(ErrorKind::NeverReady, message)
@@ -128,7 +129,7 @@ pub(crate) async fn until_ready(
         if timeout(LOOK, answered).await == Ok(true) {
             return Ok(());
         }
-        if ports.clock.now() >= ready_by {
+        if ports.clock.now() >= ready_by + waited() {
             let last = prober.as_ref().and_then(Prober::verdict).and_then(|verdict| verdict.outcome.err());
             let entry = launched.containers.get(&settings.entry.component);
             let tail = match entry {

@@ -31,6 +31,8 @@ pub mod process;
 pub mod sim;
 #[cfg(feature = "testing")]
 pub mod suite;
+#[cfg(feature = "controller")]
+pub mod turn;
 
 pub use attach::{Attached, CommandControl, CommandInput};
 

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::time::timeout;
 
 use crate::container::{Container, ContainerState, Health, Incarnation};
 use crate::environment::launch::{LaunchPlan, Launched, exited, passes, unhealthy, with_logs};
@@ -13,6 +12,7 @@ use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 use crate::runtime::ContainerRuntime;
+use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
 
 /// Between two looks: quick at first, because a program listens a few milliseconds after its start.
@@ -54,9 +54,9 @@ impl One<'_> {
     async fn wait(&self, container: Container) -> Result<()> {
         let mut last = None;
         let ready = self.until_ready(container.clone(), &mut last);
-        match timeout(self.plan.within, ready).await {
+        match within(self.plan.within, ready).await {
             Ok(ready) => ready,
-            Err(_) => {
+            Err(Elapsed) => {
                 let (name, within) = (self.name, self.plan.within.as_secs_f64());
                 let why = last.unwrap_or_else(|| "its health check has no verdict".to_owned());
                 let error = Error::new(

@@ -16,6 +16,7 @@ use crate::container::{Container, ContainerId, ExecSpec, Health};
 use crate::environment::Component;
 use crate::environment::probe::Probe;
 use crate::runtime::ContainerRuntime;
+use crate::runtime::turn::turn;
 use crate::time::sleep;
 
 /// The Compose Specification's limit of one check.
@@ -44,7 +45,7 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
         }
     }
     let ours = async {
-        let _turn = TURNS.acquire().await;
+        let _turn = turn(TURNS.acquire()).await;
         let exec = ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE).for_people();
         runtime.exec(&container.id, &exec).await.is_ok_and(|ran| ran.exit_code == 0)
     };

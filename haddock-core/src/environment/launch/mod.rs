@@ -21,7 +21,6 @@ use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 pub use failure::exited;
 pub(crate) use failure::{unhealthy, with_logs};
@@ -39,6 +38,7 @@ use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, He
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 use crate::runtime::ContainerRuntime;
+use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
 
 /// Between two looks at a dependency: quick at first, because most are quick.
@@ -75,9 +75,9 @@ pub async fn launch(runtime: &dyn ContainerRuntime, plan: &LaunchPlan) -> Result
         launch.start().await?;
         launch.look().await
     };
-    match timeout(plan.within, launched).await {
+    match within(plan.within, launched).await {
         Ok(launched) => launched,
-        Err(_) => {
+        Err(Elapsed) => {
             let message = format!(
                 "instance `{}` was not launched within {} s: the last thing known is that {}",
                 plan.instance,

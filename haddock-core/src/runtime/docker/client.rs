@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::context::Located;
 use super::error::{answer, translate, unavailable};
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::turn::turn;
 
 /// What bollard may return.
 pub(super) type Answer<T> = std::result::Result<T, bollard::errors::Error>;
@@ -105,7 +106,7 @@ impl Client {
 
     /// A permit to change something.
     pub(super) async fn permit(&self) -> SemaphorePermit<'_> {
-        self.changes.acquire().await.expect("the semaphore is never closed")
+        turn(self.changes.acquire()).await.expect("the semaphore is never closed")
     }
 
     /// A change: it may take its time for as long as the engine answers others, a minute at most.

@@ -16,6 +16,7 @@ use super::error::{answer, is_missing, scrubbed, translate, unavailable};
 use super::{DockerRuntime, carries, name_taken, needs};
 use crate::container::{ContainerId, ContainerSpec, ContainerState, Incarnation, InjectedFile, Sensitive};
 use crate::error::{Error, ErrorKind, Result};
+use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
 
 /// Between two looks whether something that was removed has gone.
@@ -31,10 +32,15 @@ const TURN: Duration = Duration::from_secs(2);
 
 impl DockerRuntime {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let created = match timeout(NAME, self.create_or_adopt(spec)).await {
+        let created = match within(NAME, self.create_or_adopt(spec)).await {
             Ok(Ok(id)) => self.complete(&id, spec).await.map(|()| id),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(name_taken("container", &spec.name)),
+            Err(Elapsed) => {
+                let (name, limit) = (&spec.name, NAME.as_secs());
+                let message = format!("cannot create container `{name}`: its name was not free within {limit} s");
+                Err(Error::new(ErrorKind::TimedOut, message)
+                    .with_hint("is the container that had the name still being removed? try again when it is gone"))
+            }
         };
         created.map_err(|error| scrubbed(error, &spec.name, spec.environment.values().map(Sensitive::expose)))
     }

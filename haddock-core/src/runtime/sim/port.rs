@@ -37,6 +37,7 @@ struct Inner {
     down: bool,
     failing: u32,
     losing: u32,
+    busy: Duration,
     commands: Option<Commands>,
     attached: Option<AttachedCommands>,
     usages: Option<Usages>,
@@ -58,6 +59,7 @@ impl SimRuntime {
             down: false,
             failing: 0,
             losing: 0,
+            busy: Duration::ZERO,
             commands: None,
             attached: None,
             usages: None,
@@ -102,6 +104,22 @@ impl SimRuntime {
     pub fn lose_next_answers(&self, calls: u32) {
         self.lock().losing = calls;
     }
+
+    /// From now on whoever creates or starts a container waits that long for a turn: the engine has much to do.
+    pub fn set_busy(&self, turn: Duration) {
+        self.lock().busy = turn;
+    }
+
+    #[cfg(feature = "controller")]
+    async fn wait_for_a_turn(&self) {
+        let busy = self.lock().busy;
+        if busy > Duration::ZERO {
+            crate::runtime::turn::turn(crate::time::sleep(busy)).await;
+        }
+    }
+
+    #[cfg(not(feature = "controller"))]
+    async fn wait_for_a_turn(&self) {}
 
     /// From now on it runs commands within containers: this says what they say.
     pub fn run_commands(&self, run: impl Fn(&Container, &ExecSpec) -> Executed + Send + 'static) {
@@ -197,10 +215,12 @@ impl ContainerRuntime for SimRuntime {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
+        self.wait_for_a_turn().await;
         self.call(|engine, _| engine.create(spec))
     }
 
     async fn start(&self, container: &ContainerId) -> Result<()> {
+        self.wait_for_a_turn().await;
         self.call(|engine, now| engine.start(container, now))
     }
 
