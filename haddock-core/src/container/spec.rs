@@ -13,7 +13,7 @@ use super::options::{Bytes, ContainerOptions};
 use crate::error::{Error, ErrorKind};
 
 /// What to create a container from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct ContainerSpec {
     /// Its name on the runtime; unique there.
     pub name: String,
@@ -47,6 +47,14 @@ pub struct ContainerSpec {
     pub restart: Option<RestartPolicy>,
     /// Everything else.
     pub options: ContainerOptions,
+}
+
+/// Commands, labels and other texts may hold the values of variables.
+impl fmt::Debug for ContainerSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, image, .. } = self;
+        f.debug_struct("ContainerSpec").field("name", name).field("image", image).finish_non_exhaustive()
+    }
 }
 
 /// How an image is to be fetched.

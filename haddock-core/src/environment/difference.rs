@@ -1,5 +1,6 @@
 //! What two specifications have differently. Pure.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -31,22 +32,43 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What is different in `new`, by path.
+/// What is different in `new`, by path. Texts with variables in them are told as they stand in the file.
 #[must_use]
 pub fn differences(old: &EnvironmentSpec, new: &EnvironmentSpec) -> Vec<Difference> {
     // The name is the same for both: only what is within is compared.
     let name = ServiceName::new("environment").expect("a valid name");
-    let written = |spec: &EnvironmentSpec| {
-        let mut value = canonical(&name, spec, Values::Shown);
+    let written = |spec: &EnvironmentSpec, values: Values| {
+        let mut value = canonical(&name, spec, values);
         if let Value::Object(members) = &mut value {
             members.remove("name");
             members.insert("x-haddock".to_owned(), settings(spec));
         }
         value
     };
+    let [old_value, new_value] = [old, new].map(|spec| written(spec, Values::Shown));
+    let [old_text, new_text] = [old, new].map(|spec| written(spec, Values::Hidden));
+    let side = |value, text| Some(Side { value, text });
     let mut found = Vec::new();
-    compare("", Some(&written(old)), Some(&written(new)), &mut found);
+    compare("", side(&old_value, &old_text), side(&new_value, &new_text), &mut found);
     found
+}
+
+/// What is compared, and what may be seen of it.
+#[derive(Clone, Copy)]
+struct Side<'v> {
+    value: &'v Value,
+    text: &'v Value,
+}
+
+impl Side<'_> {
+    /// What is below a key. Where a whole stands in the file as one text, that is seen of its parts.
+    fn get(self, key: &str) -> Option<Self> {
+        let text = match self.text {
+            Value::Object(members) => members.get(key).unwrap_or(&Value::Null),
+            whole => whole,
+        };
+        self.value.get(key).map(|value| Self { value, text })
+    }
 }
 
 fn settings(spec: &EnvironmentSpec) -> Value {
@@ -60,28 +82,26 @@ fn settings(spec: &EnvironmentSpec) -> Value {
     Value::Object(members)
 }
 
-fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, found: &mut Vec<Difference>) {
-    if old == new {
+fn compare(path: &str, old: Option<Side<'_>>, new: Option<Side<'_>>, found: &mut Vec<Difference>) {
+    if old.map(|side| side.value) == new.map(|side| side.value) {
         return;
     }
-    let empty = serde_json::Map::new();
-    let map = |value: Option<&Value>| match value {
-        Some(Value::Object(members)) => Some(members.clone()),
-        None | Some(Value::Null) => Some(empty.clone()),
+    let keys = |side: Option<Side<'_>>| match side.map(|side| side.value) {
+        Some(Value::Object(members)) => Some(members.keys().cloned().collect::<BTreeSet<String>>()),
+        None | Some(Value::Null) => Some(BTreeSet::new()),
         Some(_) => None,
     };
     // Two mappings, or one that is new or gone: told key by key, but for what is too small to be taken apart.
-    if let (Some(olds), Some(news)) = (map(old), map(new))
+    if let (Some(olds), Some(news)) = (keys(old), keys(new))
         && (path.matches('.').count() < 2 || (!olds.is_empty() && !news.is_empty()))
     {
-        let keys: std::collections::BTreeSet<&String> = olds.keys().chain(news.keys()).collect();
-        for key in keys {
+        for key in olds.union(&news) {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            compare(&path, olds.get(key), news.get(key), found);
+            compare(&path, old.and_then(|side| side.get(key)), new.and_then(|side| side.get(key)), found);
         }
         return;
     }
-    let shown = |value: Option<&Value>| value.filter(|value| !value.is_null()).map(|value| text(path, value));
+    let shown = |side: Option<Side<'_>>| side.filter(|side| !side.value.is_null()).map(|side| text(path, side.text));
     found.push(Difference { path: path.to_owned(), was: shown(old), is: shown(new) });
 }
 
@@ -97,6 +117,8 @@ fn text(path: &str, value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::environment::compose::{ComposeFile, ResolveOptions};
 
@@ -124,5 +146,43 @@ mod tests {
         assert!(text.contains("services.web.environment.PASSWORD: *** is now ***"), "{text}");
         assert!(text.contains("services.mq") && text.contains("services.db"), "{text}");
         assert!(!text.contains("hunter"), "{text}");
+    }
+
+    #[test]
+    fn what_stands_in_the_file_is_told_in_place_of_the_values() {
+        let value = |password: &str| {
+            json!({ "services": { "web": {
+            "command": ["serve", format!("--password={password}")],
+            "labels": { "token": password, "team": "a" },
+            "healthcheck": { "test": ["CMD-SHELL", format!("check {password}")] },
+        } } })
+        };
+        let text = json!({ "services": { "web": {
+            "command": "serve --password=${PW}",
+            "labels": { "token": "${PW}", "team": "a" },
+            "healthcheck": "${CHECK}",
+        } } });
+        let (old, new) = (value("hunter2"), value("hunter3"));
+        let mut found = Vec::new();
+        compare("", Some(Side { value: &old, text: &text }), Some(Side { value: &new, text: &text }), &mut found);
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let expected = [
+            "services.web.command: serve --password=${PW} is now serve --password=${PW}",
+            "services.web.healthcheck.test: ${CHECK} is now ${CHECK}",
+            "services.web.labels.token: ${PW} is now ${PW}",
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn debug_shows_no_text_that_may_hold_a_value() {
+        let spec = spec("name: shop\nservices: { web: { image: shop, command: hunter2, labels: { a: hunter2 } } }");
+        let container = crate::container::ContainerSpec {
+            command: Some(vec!["hunter2".to_owned()]),
+            ..crate::container::ContainerSpec::default()
+        };
+        let component = spec.components.values().next().expect("one");
+        let debug = format!("{component:?} {container:?}");
+        assert!(debug.contains("shop") && !debug.contains("hunter2"), "{debug}");
     }
 }

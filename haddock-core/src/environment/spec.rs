@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::compose::{Values, canonical};
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
 use super::hooks::{HookCommand, Receiver};
 use super::idle::IdlePolicy;
@@ -21,7 +22,7 @@ use crate::image::ImageReference;
 use crate::name::{ComponentName, LinkAlias, ServiceName};
 
 /// A resolved compose file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct EnvironmentSpec {
     /// The settings of the service that its entry serves; `None`: nothing in it takes traffic.
     pub settings: Option<ServiceSettings>,
@@ -183,8 +184,16 @@ impl EnvironmentSpec {
     }
 }
 
+/// As its canonical form, without values.
+impl fmt::Debug for EnvironmentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = ServiceName::new("environment").expect("a valid name");
+        write!(f, "EnvironmentSpec({})", canonical(&name, self, Values::Hidden))
+    }
+}
+
 /// One entry under `services:`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Component {
     /// The image.
     pub image: ImageReference,
@@ -240,6 +249,14 @@ pub struct Component {
     pub configs: Vec<FileUse>,
     /// Everything else that it asks of its container.
     pub options: ContainerOptions,
+}
+
+/// Commands, labels and other texts may hold the values of variables.
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { image, versioned, .. } = self;
+        f.debug_struct("Component").field("image", image).field("versioned", versioned).finish_non_exhaustive()
+    }
 }
 
 impl Component {
