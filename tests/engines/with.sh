@@ -2,7 +2,7 @@
 # Runs a command beside an engine: `tests/engines/with.sh 28.5 cargo nextest run …`.
 #
 # Engine and command have a network and processes of their own: when the command ends, nothing of either is left. The
-# command finds the engine by DOCKER_HOST. Files are those of this machine; only the engine lives in its own root, which
+# command finds the engine by DOCKER_HOST, and its name in ENGINE. Files are those of this machine; only the engine lives in its own root, which
 # `make.sh` makes. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -67,5 +67,5 @@ until answers; do
 done
 
 unset DOCKER_CONTEXT DOCKER_TLS_VERIFY HADDOCK_DOCKER_HOST
-export DOCKER_HOST="unix://$run/engine.sock"
+export DOCKER_HOST="unix://$run/engine.sock" ENGINE="$engine"
 "$@"

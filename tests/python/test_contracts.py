@@ -153,6 +153,29 @@ def test_the_values_of_variables_reach_the_runtime(compose: Path) -> None:
     assert seen[0].environment["PASSWORD"] == "hunter2" and seen[0].expose == [8080]
 
 
+def test_what_a_runtime_does_not_look_at_is_refused_by_its_name(compose: Path) -> None:
+    seen: list[haddock.ContainerSpec] = []
+
+    class Plain(toy.ToyRuntime):
+        def create(self, spec: haddock.ContainerSpec) -> str:
+            seen.append(spec)
+            return super().create(spec)
+
+    class Careful(Plain):
+        capabilities = haddock.RuntimeCapabilities(networks=True, options=frozenset(["working_dir"]))
+
+    world = World()
+    compose.write_text(compose.read_text().replace("image:", "working_dir: /srv, image:"))
+    with world.another_controller(runtime=Plain(world.time.now)) as controller:
+        with pytest.raises(haddock.ReleaseAbortedError, match="`working_dir`"):
+            controller.release(compose, tag="v1").wait()
+    assert not seen
+    world = World()
+    with world.another_controller(runtime=Careful(world.time.now)) as controller:
+        controller.release(compose, tag="v1").wait()
+    assert any(spec.options == {"working_dir": "/srv"} for spec in seen)
+
+
 def test_an_abstract_runtime_cannot_be_made() -> None:
     with pytest.raises(TypeError):
         haddock.ContainerRuntime()  # type: ignore[abstract]

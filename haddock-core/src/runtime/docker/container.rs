@@ -215,6 +215,8 @@ impl DockerRuntime {
             Err(error) if is_missing(&error) => {}
             Err(error) => match answer(&error) {
                 Some((409, message)) if message.contains("already in progress") => {}
+                // Podman removes it all the same, where its network is gone.
+                _ if self.inspect_raw(&container.0).await?.is_none() => return Ok(()),
                 _ => return Err(translate(&what, &error)),
             },
         }

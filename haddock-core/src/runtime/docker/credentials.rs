@@ -15,6 +15,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::context;
+
 /// How long a credential helper may take: it may ask a key ring.
 const HELPER: Duration = Duration::from_secs(10);
 
@@ -46,8 +48,7 @@ struct Secret {
 
 /// Where `docker login` stores them, unless told otherwise.
 pub(super) fn default_file() -> Option<PathBuf> {
-    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
-    Some(folder.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".docker")))?.join("config.json"))
+    Some(context::config_folder(context::variable)?.join("config.json"))
 }
 
 /// The stored credentials for a registry, if there are any that can be read.
@@ -60,24 +61,32 @@ pub(super) async fn stored(path: &Path, registry: &str) -> Option<DockerCredenti
             return None;
         }
     };
-    let keys = keys(registry);
-    let helper = keys.iter().find_map(|key| config.helpers.get(key)).or(config.store.as_ref());
-    if let Some(helper) = helper {
+    let helper = config.helpers.iter().find(|(key, _)| is_of(key, registry)).map(|(_, helper)| helper);
+    let stored = config.auths.iter().find(|(key, _)| is_of(key, registry));
+    if let Some(helper) = helper.or(config.store.as_ref()) {
         // The store wants the key as `docker login` wrote it.
-        let key = keys.iter().find(|key| config.auths.contains_key(*key)).unwrap_or(&keys[0]);
+        let key = stored.map_or_else(|| written(registry), |(key, _)| key);
         match ask(helper, key).await {
             Ok(found) => return found,
             Err(why) => tracing::warn!(helper, registry, why, "the credential helper failed: pulling without"),
         }
     }
-    keys.iter().find_map(|key| config.auths.get(key)).and_then(inline)
+    config.auths.iter().filter(|(key, _)| is_of(key, registry)).find_map(|(_, auth)| inline(auth))
 }
 
-/// Under which names a registry's credentials are stored.
-fn keys(registry: &str) -> Vec<String> {
+/// How `docker login` writes a registry's name.
+fn written(registry: &str) -> &str {
+    if registry == "docker.io" { "https://index.docker.io/v1/" } else { registry }
+}
+
+/// Whether credentials that are stored under that key are the registry's. Keys were written with a scheme and a path at
+/// times, and those count for nothing.
+fn is_of(key: &str, registry: &str) -> bool {
+    let host = key.split_once("://").map_or(key, |(_, rest)| rest);
+    let host = host.split_once('/').map_or(host, |(host, _)| host);
     match registry {
-        "docker.io" => vec!["https://index.docker.io/v1/".to_owned(), "docker.io".to_owned()],
-        other => vec![other.to_owned(), format!("https://{other}"), format!("http://{other}")],
+        "docker.io" => matches!(host, "docker.io" | "index.docker.io" | "registry-1.docker.io"),
+        registry => host.eq_ignore_ascii_case(registry),
     }
 }
 
@@ -133,12 +142,17 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("config.json");
         let config = r#"{
-            "auths": {"r.local:5000": {"auth": "bWU6c2VjOnJldA=="}, "https://index.docker.io/v1/": {}},
+            "auths": {
+                "https://r.local:5000/v2/": {"auth": "bWU6c2VjOnJldA=="}, "https://index.docker.io/v1/": {},
+                "R.local": {"auth": "eW91OnBsYWlu"}
+            },
             "credHelpers": {"broken.local": "no-such-helper-at-all"}
         }"#;
         std::fs::write(&path, config).expect("written");
         let found = stored(&path, "r.local:5000").await.expect("stored");
         assert_eq!((found.username.as_deref(), found.password.as_deref()), (Some("me"), Some("sec:ret")));
+        let other = stored(&path, "r.local").await.expect("stored");
+        assert_eq!(other.username.as_deref(), Some("you"), "a port is a part of the name");
         assert_eq!(stored(&path, "docker.io").await, None);
         assert_eq!(stored(&path, "broken.local").await, None);
         assert_eq!(stored(&folder.path().join("none.json"), "r.local:5000").await, None);

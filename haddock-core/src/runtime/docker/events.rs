@@ -12,8 +12,8 @@ use crate::container::{ContainerId, RuntimeEvent, Selector};
 use crate::error::Result;
 use crate::time::Timestamp;
 
-/// What wakes the controller: starts, ends, removals, and a health check's verdict.
-const ACTIONS: [&str; 6] = ["start", "die", "destroy", "oom", "restart", "health_status"];
+/// What wakes the controller: starts, ends, removals (`remove` of podman), and a health check's verdict.
+const ACTIONS: [&str; 7] = ["start", "die", "destroy", "remove", "oom", "restart", "health_status"];
 
 impl DockerRuntime {
     pub(super) async fn container_events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
@@ -53,7 +53,7 @@ fn translate(event: EventMessage, selector: &Selector) -> Option<RuntimeEvent> {
     let millis = event.time_nano.map_or(0, |nanos| nanos / 1_000_000);
     Some(RuntimeEvent {
         container: ContainerId(actor.id?),
-        action: event.action?,
+        action: event.action.map(|action| if action == "remove" { "destroy".to_owned() } else { action })?,
         at: Timestamp::from_millis(u64::try_from(millis).unwrap_or(0)),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use bollard::models::{
     ContainerInspectResponse, ContainerState as BollardState, ContainerStateStatusEnum as Status, HealthStatusEnum,
@@ -13,8 +14,12 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::error::{is_missing, translate};
 use super::{DockerRuntime, Reach, label_filter};
 use crate::container::{Container, ContainerId, ContainerState, Health, Selector};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
+use crate::time::sleep;
 
+/// Looks at a list that cannot be understood, and the time between two.
+const LOOKS: usize = 40;
+const POLL: Duration = Duration::from_millis(100);
 /// Inspections at once: they cost the engine a few milliseconds each.
 const INSPECTIONS: usize = 8;
 
@@ -24,7 +29,7 @@ impl DockerRuntime {
         Ok(Some(container(found, self.reach().await?)))
     }
 
-    async fn inspect_raw(&self, id_or_name: &str) -> Result<Option<ContainerInspectResponse>> {
+    pub(super) async fn inspect_raw(&self, id_or_name: &str) -> Result<Option<ContainerInspectResponse>> {
         let what = format!("inspect container `{id_or_name}`");
         let call = self.client.docker.inspect_container(id_or_name, None::<InspectContainerOptions>);
         match self.client.ask(&what, call).await? {
@@ -44,7 +49,18 @@ impl DockerRuntime {
     pub(super) async fn list_containers(&self, selector: &Selector) -> Result<Vec<Container>> {
         let filters = HashMap::from([("label", label_filter(&selector.0))]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-        let listed = self.client.read("list containers", self.client.docker.list_containers(Some(options))).await?;
+        let mut looks = 0;
+        let listed = loop {
+            let answered = self.client.docker.list_containers(Some(options.clone()));
+            match self.client.read("list containers", answered).await {
+                // For a moment, podman has states that are not Docker's.
+                Err(error) if self.engine.podman && error.kind() == ErrorKind::RuntimeRefused && looks < LOOKS => {
+                    looks += 1;
+                    sleep(POLL).await;
+                }
+                listed => break listed?,
+            }
+        };
         // The list says neither when a container was started nor its exit code.
         let ids = listed.into_iter().filter_map(|summary| summary.id);
         let mut found: Vec<Container> = stream::iter(ids)
