@@ -30,7 +30,7 @@ case "$engine" in
     podman)
         # Its own choices, crun and systemd, need cgroups that not every machine has.
         start=(podman --runtime /usr/sbin/runc --cgroup-manager cgroupfs --root /mnt/data --runroot /mnt/exec
-            --log-level info system service -t 0 unix:///mnt/engine.sock) ;;
+            --network-config-dir /mnt/networks --log-level info system service -t 0 unix:///mnt/engine.sock) ;;
     *)
         start=(dockerd --data-root /mnt/data --exec-root /mnt/exec --pidfile /mnt/engine.pid -H unix:///mnt/engine.sock) ;;
 esac
@@ -43,6 +43,8 @@ unshare --mount --propagation private bash -c '
     mount --bind "$root" "$root"
     for of in proc sys dev; do mount --rbind "/$of" "$root/$of"; done
     mount --bind "$run" "$root/mnt"
+    # What an engine that was killed left there is no more.
+    mount -t tmpfs tmpfs "$root/run"
     cd "$root"
     mkdir -p .old
     pivot_root . .old
