@@ -94,7 +94,7 @@ impl ErrorKind {
 }
 
 /// Where in a file something is wrong. Lines and columns count from 1; columns count characters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Place {
     /// The file as the user named it.
     pub file: String,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{
-    ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical,
+    ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical, to_yaml,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
@@ -40,14 +40,16 @@ fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Resul
     let variables = Variables::of_process();
     let file = match files {
         Some(paths) => ComposeFile::read_all(paths)?,
-        None => ComposeFile::find(Path::new("."), &variables)?,
+        None => ComposeFile::find_with(Path::new("."), &variables, &options.env_files)?,
     };
+    // As Compose has it: from where the caller is.
+    let here = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let resolve = ResolveOptions {
         variables,
         tag: options.tag.clone(),
         release_variables: options.variables.clone(),
         images: BTreeMap::new(),
-        env_files: options.env_files.clone(),
+        env_files: options.env_files.iter().map(here).collect(),
         profiles: options.profiles.clone(),
         purpose,
         ..ResolveOptions::default()
@@ -57,18 +59,26 @@ fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Resul
 
 /// Reads the file, or the one that Compose would find, and resolves it for its service.
 pub(crate) fn resolve(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Result<Found> {
-    resolve_as(files, options, purpose, None)
+    resolve_as(files, options, purpose, None, &[])
 }
 
-/// As [`resolve`], for an environment of that name.
+/// The resolved file as Compose writes it: as YAML, or as JSON.
+pub(crate) fn text(found: &Found, values: Values, yaml: bool) -> String {
+    let form = canonical(&found.resolved.name, &found.resolved.spec, values);
+    if yaml { to_yaml(&form) } else { format!("{form:#}\n") }
+}
+
+/// As [`resolve`], for an environment of that name, of which only these components are to run; none: all.
 pub(crate) fn resolve_as(
     files: Option<&[PathBuf]>,
     options: &Options,
     purpose: Purpose,
     name: Option<&EnvironmentName>,
+    only: &[String],
 ) -> Result<Found> {
     let (file, mut resolve) = read(files, options, purpose)?;
     resolve.environment = name.cloned();
+    resolve.only = only.iter().map(ComponentName::new).collect::<Result<_>>()?;
     let (mut tags, mut images) = (BTreeMap::new(), BTreeMap::new());
     for (name, image) in &options.images {
         let name = ComponentName::new(name)?;
@@ -126,6 +136,13 @@ pub(crate) fn components(spec: &EnvironmentSpec, reasons: &BTreeMap<ComponentNam
             if versioned { "a release brings its own" } else { "it runs once per service" }.to_owned()
         })
     };
+    // A command as it may be seen. The name is not looked at.
+    let any = ServiceName::new("service").expect("a valid name");
+    let shown = canonical(&any, spec, Values::Hidden);
+    let command = |name: &ComponentName| match &shown["services"][name.as_str()]["command"] {
+        Value::String(text) => json!([text]),
+        words => words.clone(),
+    };
     spec.components
         .iter()
         .map(|(name, component)| {
@@ -139,7 +156,7 @@ pub(crate) fn components(spec: &EnvironmentSpec, reasons: &BTreeMap<ComponentNam
                 "links": component.links.iter().map(|l| (l.alias.to_string(), &l.component)).collect::<BTreeMap<_, _>>(),
                 "depends_on": component.depends_on.iter().map(|(on, it)| (on, it.condition)).collect::<BTreeMap<_, _>>(),
                 "variables": component.environment.keys().collect::<Vec<_>>(),
-                "command": component.command,
+                "command": command(name),
             })
         })
         .collect()

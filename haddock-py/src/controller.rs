@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use haddock_core::controller::ReleaseOptions;
 use haddock_core::environment::ServiceSettings;
-use haddock_core::environment::compose::Purpose;
+use haddock_core::environment::compose::{Purpose, Values};
 use haddock_core::environment::environments::UpOptions;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::locator::ServiceLocator;
@@ -229,10 +229,28 @@ impl Controller {
     }
 
     /// The resolved compose file, as plain data.
-    fn resolve(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
+    fn resolve(&self, files: Option<Vec<PathBuf>>, options: Options, release: bool) -> PyResult<Call> {
         let calls = self.house()?.calls();
-        let work = async move { compose::resolve(files.as_deref(), &options, Purpose::Release) };
+        let work = async move { compose::resolve(files.as_deref(), &options, purpose(release)) };
         calls.call(work, |py, found| to_python(py, &compose::plain(&found)))
+    }
+
+    /// The resolved compose file as Compose writes it, as YAML or JSON; with the values of variables, or `***`.
+    fn config(
+        &self,
+        files: Option<Vec<PathBuf>>,
+        options: Options,
+        release: bool,
+        values: bool,
+        yaml: bool,
+    ) -> PyResult<Call> {
+        let calls = self.house()?.calls();
+        let work = async move {
+            let found = compose::resolve(files.as_deref(), &options, purpose(release))?;
+            let values = if values { Values::Shown } else { Values::Hidden };
+            Ok(json!(compose::text(&found, values, yaml)))
+        };
+        calls.call(work, |py, text| to_python(py, &text))
     }
 
     /// What a release would do, as plain data.
@@ -280,4 +298,9 @@ impl Controller {
         let house = self.house()?;
         Ok(house.driver.clone().done(async move { house.close().await }))
     }
+}
+
+/// What a file is resolved for.
+fn purpose(release: bool) -> Purpose {
+    if release { Purpose::Release } else { Purpose::Environment }
 }

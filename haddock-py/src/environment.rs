@@ -109,14 +109,15 @@ impl Environments {
                 file_options.tag.get_or_insert_with(|| "shared".to_owned());
             }
             let name = if how.shared { None } else { Some(which.name()?) };
-            let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref())?;
+            let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref(), &how.only)?;
             let notes: Vec<String> = found.resolved.notes.iter().map(ToString::to_string).collect();
             let file = Some(found.file.clone());
             let mut options = UpOptions { file, commit: how.commit.clone(), ..how.options()? };
             let (name, spec) = match name {
                 Some(name) => {
                     // What names the environment in it is not for the service that it may be promoted to.
-                    let found_for_service = compose::resolve(which.files.as_deref(), &file_options, purpose);
+                    let files = which.files.as_deref();
+                    let found_for_service = compose::resolve_as(files, &file_options, purpose, None, &how.only);
                     let for_service = found_for_service.ok().map(|found| found.resolved.spec);
                     options.for_service = for_service.filter(|spec| *spec != found.resolved.spec);
                     (name, found.resolved.spec)
@@ -303,7 +304,8 @@ impl Environments {
         let calls = house.calls();
         let work = async move {
             let name = which.name()?;
-            let found = compose::resolve_as(which.files.as_deref(), &which.options, Purpose::Environment, Some(&name))?;
+            let found =
+                compose::resolve_as(which.files.as_deref(), &which.options, Purpose::Environment, Some(&name), &[])?;
             house.controller().environments().diff(&name, &found.resolved.spec).await
         };
         calls.call(work, |py, found: Vec<Difference>| to_python(py, &found))

@@ -44,6 +44,7 @@ const KEPT: &[(&str, &str)] = &[
     ("the `test` is empty", "the check: an empty one always succeeds"),
     ("the wrong number of words", "the check: there is nothing to run"),
     ("is neither `ro` nor `rw`", "the option"),
+    ("a device is empty", "the device"),
     ("names itself", "nothing would start"),
     ("wait for each other", "nothing would start"),
 ];

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use haddock_core::image::ImageReference;
 use serde_json::{Map, Value, json};
 
-/// Keys of a component that Haddock reads and says of that they have no effect.
-const WITHOUT_EFFECT: [&str; 3] = ["attach", "develop", "profiles"];
+/// Keys of a component that Haddock reads and says of that they have no effect, or that stand in others.
+const WITHOUT_EFFECT: [&str; 4] = ["attach", "develop", "label_file", "profiles"];
 /// Those of `deploy`.
 const OF_SWARMS: [&str; 7] =
     ["endpoint_mode", "labels", "mode", "placement", "restart_policy", "rollback_config", "update_config"];
@@ -210,7 +210,7 @@ pub fn differ(path: &str, ours: &Value, theirs: &Value, differences: &mut Vec<St
     }
 }
 
-/// Whether both are meant to be what they are. The reasons are in docs/decisions/011-where-compose-is-not-followed.md.
+/// Whether both are meant to be what they are. The reasons are in docs/decisions/022-where-compose-is-not-followed.md.
 fn is_apart(path: &str, ours: &str, theirs: &str) -> bool {
     // A path that Compose does not complete.
     let completed = path.ends_with(".driver_opts.device") && !theirs.starts_with(['/', ':', '~']);

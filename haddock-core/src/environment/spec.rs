@@ -47,6 +47,9 @@ pub struct EnvironmentSpec {
     pub notify: Vec<Receiver>,
     /// What others reach in place of a component, under its names.
     pub targets: BTreeMap<ComponentName, Target>,
+    /// Free texts, such as commands and labels, in which the value of a variable is, as they stand in the file; by their path
+    /// in the [canonical form](super::compose::canonical). They are shown in place of the texts.
+    pub written: BTreeMap<String, String>,
 }
 
 /// The name of the environment's own network, which components join that name none.

@@ -6,7 +6,7 @@ use super::{check, component, environment, settings, table};
 
 /// Every key of a service that the Compose Specification has and that is not read, from its page `05-services.md` and
 /// the pages on building, deploying and developing.
-const PLANNED: &str = "blkio_config cpu_count cpu_percent credential_spec driver_opts isolation label_file models \
+const PLANNED: &str = "blkio_config cpu_count cpu_percent credential_spec driver_opts isolation models \
     post_start post_stop pre_start pre_stop provider pull_refresh_after use_api_socket";
 
 #[test]

@@ -68,6 +68,12 @@ fn compose_file_names_it() {
     let several = variables(&[("COMPOSE_FILE", "compose.yaml:other.yaml")]);
     let file = ComposeFile::find(directory.path(), &several).expect("found");
     assert!(format!("{file:?}").contains("other.yaml"), "{file:?}");
+    write(&directory, ".env", "COMPOSE_FILE=compose.yaml,other.yaml\nCOMPOSE_PATH_SEPARATOR=,\n");
+    let file = ComposeFile::find(directory.path(), &none()).expect("found");
+    assert!(format!("{file:?}").contains("other.yaml"), "{file:?}");
+    write(&directory, "own.env", "COMPOSE_FILE=other.yaml\n");
+    let file = ComposeFile::find_with(directory.path(), &none(), &["own.env".into()]).expect("found");
+    assert!(file.name().ends_with("other.yaml"), "{file:?}");
     let missing = named(&variables(&[("COMPOSE_FILE", "nope.yaml")])).expect_err("missing");
     assert_eq!(missing.kind(), ErrorKind::NotFound);
 }
@@ -132,6 +138,26 @@ fn env_files_of_a_component_are_read_in_order_and_lose_to_environment() {
     fs::remove_file(directory.path().join("a.env")).expect("there");
     let error = file.resolve(&options).expect_err("a missing file");
     assert_eq!(error.message(), "file `a.env` of variables does not exist");
+}
+
+#[test]
+fn the_working_directory_is_known_where_the_environment_has_none() {
+    let here = std::env::current_dir().expect("there is one");
+    let told = Variables::of_process();
+    let told = Path::new(told.get("PWD").expect("set"));
+    assert_eq!(told.canonicalize().expect("there"), here.canonicalize().expect("there"));
+}
+
+#[test]
+fn the_variables_of_where_the_caller_is_win_over_those_beside_the_file() {
+    let directory = TempDir::new().expect("writable");
+    write(&directory, "sub/compose.yaml", "services: { web: { image: 'x:${A}-${B}' } }\n");
+    write(&directory, "sub/.env", "A=file\nB=file\n");
+    write(&directory, ".env", "COMPOSE_FILE=sub/compose.yaml\nA=here\n");
+    let file = ComposeFile::find(directory.path(), &none()).expect("found");
+    assert_eq!(tag(&file, &ResolveOptions::default()), "here-file");
+    let named = ComposeFile::read(&directory.path().join("sub/compose.yaml")).expect("YAML");
+    assert_eq!(tag(&named, &ResolveOptions::default()), "file-file");
 }
 
 #[test]

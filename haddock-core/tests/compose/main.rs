@@ -1,5 +1,6 @@
 //! Compose files that people write, good and bad, through the public interface.
 
+mod as_compose;
 mod bad_files;
 mod bad_keys;
 mod bad_values;

@@ -342,11 +342,15 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         variables: Mapping[str, str] | None = None,
         env_files: Files = (),
         profiles: Texts = (),
+        release: bool = True,
         timeout: Duration | None = None,
     ) -> ResolvedFile:
-        """The resolved compose file: what is versioned, what is shared, and why. Nothing is done."""
+        """The resolved compose file: what is versioned, what is shared, and why. Nothing is done.
+
+        It is judged for a release. With `release=False` it is resolved for a test environment, which needs no entry.
+        """
         return self._resolve(
-            path_of(file), options_of(tag, images, variables, env_files, profiles)
+            path_of(file), options_of(tag, images, variables, env_files, profiles), release
         ).wait(timeout)
 
     async def resolve_async(
@@ -358,15 +362,23 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         variables: Mapping[str, str] | None = None,
         env_files: Files = (),
         profiles: Texts = (),
+        release: bool = True,
         timeout: Duration | None = None,
     ) -> ResolvedFile:
         """As `resolve`, in the running loop."""
         return await self._resolve(
-            path_of(file), options_of(tag, images, variables, env_files, profiles)
+            path_of(file), options_of(tag, images, variables, env_files, profiles), release
         ).wait_async(timeout)
 
-    def _resolve(self, paths: list[str] | None, options: dict[str, Any]) -> Asked[ResolvedFile]:
-        return Asked("resolve", self._native.resolve(paths, options), ResolvedFile._of)
+    def _resolve(self, paths: list[str] | None, options: dict[str, Any], release: bool) -> Asked[ResolvedFile]:
+        return Asked("resolve", self._native.resolve(paths, options, release), ResolvedFile._of)
+
+    def _config(
+        self, file: Files | None, options: Mapping[str, Any], *, release: bool, values: bool, yaml: bool
+    ) -> str:
+        """The resolved compose file as Compose writes it."""
+        told = self._native.config(path_of(file), options_of(**options), release, values, yaml)
+        return Asked("config", told, str).wait(None)
 
     def check(self, *, timeout: Duration | None = None) -> list[Finding]:
         """Looks at engine, gateway and journal: what is fine, and what is wrong with the fix. Nothing is changed.

@@ -15,7 +15,8 @@ use crate::name::ServiceName;
 /// How the values of variables and secrets are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Values {
-    /// As `***`.
+    /// As `***`; and of commands, labels and other free texts, those in which the value of a variable is are as they stand in
+    /// the file.
     Hidden,
     /// As they are.
     Shown,
@@ -50,7 +51,43 @@ pub fn canonical(name: &ServiceName, spec: &EnvironmentSpec, values: Values) -> 
     put(&mut all, "volumes", json!(spec.volumes));
     put(&mut all, "secrets", files(&spec.secrets, values));
     put(&mut all, "configs", files(&spec.configs, values));
-    doubled(Value::Object(all))
+    let mut all = doubled(Value::Object(all));
+    if values == Values::Hidden && !spec.written.is_empty() {
+        hide("", &mut all, &spec.written);
+    }
+    all
+}
+
+/// The canonical form as YAML.
+///
+/// ```
+/// use haddock_core::environment::compose::to_yaml;
+///
+/// assert_eq!(to_yaml(&serde_json::json!({ "name": "shop" })), "name: shop\n");
+/// ```
+#[must_use]
+pub fn to_yaml(canonical: &Value) -> String {
+    serde_saphyr::to_string(canonical).expect("plain data can be written as YAML")
+}
+
+/// Puts the texts as they stand in the file in place of those with the values.
+fn hide(path: &str, value: &mut Value, written: &BTreeMap<String, String>) {
+    if let Some(text) = written.get(path) {
+        *value = json!(text);
+        return;
+    }
+    match value {
+        Value::Object(members) => {
+            for (key, value) in members {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                hide(&path, value, written);
+            }
+        }
+        Value::Array(items) => {
+            items.iter_mut().enumerate().for_each(|(index, item)| hide(&format!("{path}[{index}]"), item, written));
+        }
+        _ => {}
+    }
 }
 
 fn joins_default(component: &Component) -> bool {

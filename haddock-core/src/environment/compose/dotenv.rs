@@ -15,11 +15,22 @@ use crate::error::{Error, ErrorKind};
 
 /// Reads a file of variables. For a variable that a value mentions, `outer` is asked, then the lines above, then `inner`.
 pub(super) fn parse(file: &str, text: &str, outer: Lookup<'_>, inner: Lookup<'_>) -> Result<Variables, Error> {
+    parse_with(file, text, outer, outer, inner)
+}
+
+/// As [`parse`], where a line `NAME` takes its value from `inherited`.
+pub(super) fn parse_with(
+    file: &str,
+    text: &str,
+    inherited: Lookup<'_>,
+    outer: Lookup<'_>,
+    inner: Lookup<'_>,
+) -> Result<Variables, Error> {
     let mut reader = Reader { file, source: text.strip_prefix('\u{feff}').unwrap_or(text), position: 0 };
     let mut variables = Variables::default();
     while let Some(name) = reader.name()? {
         let Some(raw) = reader.raw_value(name)? else {
-            if let Some(value) = outer(name) {
+            if let Some(value) = inherited(name) {
                 variables.set(name, value);
             }
             continue;
@@ -139,7 +150,7 @@ impl<'t> Reader<'t> {
             return Ok(None);
         }
         let end = rest
-            .find(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-' | '[' | ']'))
+            .find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | '.' | '-' | '[' | ']'))
             .unwrap_or(rest.len());
         if end == 0 {
             return Err(self.error("", "the line begins with no variable's name".into(), "write `NAME=value`"));

@@ -1,7 +1,7 @@
 //! From the files that are named to one tree: variables, `extends`, `include`, several files over each other.
 //!
-//! As Compose does it: each file is filled in, then what its components extend is put under them, and then what it includes,
-//! then the file is put over those before it. A file of several documents is as many files.
+//! As Compose does it: each file is filled in, then what it includes is put under it, and what its components extend under
+//! them, then the file is put over those before it. A file of several documents is as many files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,12 +65,13 @@ impl Loader<'_> {
         let mut merged: Option<Node> = None;
         for tree in trees {
             let variables = Arc::clone(&self.origins[tree.at.file].variables);
-            let mut tree = self.extended(fill(tree, &variables))?;
+            let mut tree = fill(tree, &variables);
             let included = self.included(&mut tree)?;
             let tree = match self.together(included)? {
                 Some(included) => self.put_over(included, tree, &mut Vec::new())?,
                 None => tree,
             };
+            let tree = self.extended(tree)?;
             merged = Some(match merged {
                 Some(base) => self.put_over(base, tree, &mut Vec::new())?,
                 None => tree,

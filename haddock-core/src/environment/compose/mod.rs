@@ -63,9 +63,10 @@ mod template;
 mod tree;
 mod variables;
 mod words;
+mod written;
 mod yaml;
 
-pub use canonical::{Values, canonical};
+pub use canonical::{Values, canonical, to_yaml};
 pub use classify::Reason;
 pub use file::ComposeFile;
 pub use reader::Note;

@@ -130,7 +130,10 @@ impl Kind {
                 .map(Json::from),
             Self::TextOrTexts => match cursor.node.value {
                 Value::Scalar(_) => reader.text(cursor).filter(|text| !text.is_empty()).map(|text| json!([text])),
-                _ => Some(json!(reader.unique_texts(cursor))),
+                _ => {
+                    let texts = reader.unique_texts(cursor);
+                    Some(json!(texts.iter().filter(|text| !text.is_empty()).collect::<Vec<_>>()))
+                }
             },
             Self::Pairs => Some(json!(reader.pairs(cursor))),
             Self::Hosts => Some(json!(hosts(reader, cursor))),
@@ -242,6 +245,7 @@ fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
                 let parts: Vec<&str> = text.split(':').collect();
                 // A name under the Container Device Interface is `vendor/class=name`.
                 match parts.as_slice() {
+                    [""] => Err(invalid("a device is empty".to_owned(), "set the variable, or remove it")),
                     [source] => Ok(json!({ "source": source, "target": source, "permissions": "rwm" })),
                     [source, target] if !is_permissions(target) => {
                         Ok(json!({ "source": source, "target": target, "permissions": "rwm" }))

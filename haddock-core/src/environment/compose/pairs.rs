@@ -71,8 +71,9 @@ pub(super) fn read_env_files<'t>(
             path = reader.text(&item);
         }
         let Some(path) = path else { continue };
-        let inner = |name: &str| own.get(name).or_else(|| variables.get(name)).map(|value| value.expose().to_owned());
-        match reader.variables_file(&item, Path::new(&path), format, &inner) {
+        let mine = |name: &str| own.get(name).map(|value| value.expose().to_owned());
+        let inner = |name: &str| variables.get(name).map(|value| value.expose().to_owned());
+        match reader.variables_file(&item, Path::new(&path), format, &mine, &inner) {
             Ok(Some(file)) => variables.extend(file.iter().map(|(name, value)| (name.to_owned(), value.clone()))),
             Ok(None) if !required => {}
             Ok(None) => {
@@ -87,6 +88,33 @@ pub(super) fn read_env_files<'t>(
         }
     }
     variables
+}
+
+/// The labels of a file, or of several; later files win.
+pub(super) fn read_label_files<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let items = match cursor.node.value {
+        Value::Scalar(_) => vec![cursor.clone()],
+        _ => reader.items(cursor).unwrap_or_default(),
+    };
+    for item in items {
+        let Some(path) = reader.text(&item) else { continue };
+        match reader.labels_file(&item, Path::new(&path)) {
+            Ok(Some(file)) => {
+                labels.extend(file.iter().map(|(name, value)| (name.to_owned(), value.expose().to_owned())));
+            }
+            Ok(None) => {
+                let message = format!("file `{}` of labels does not exist", item.written());
+                reader.wrong(&item, message, "correct the path, which starts at the compose file's directory");
+            }
+            Err(error) => reader.fail_with(&item, error),
+        }
+    }
+    if let Some(name) = labels.keys().find(|name| name.starts_with("haddock.")) {
+        let message = format!("label `{name}` of a file begins with `haddock.`, which is kept for Haddock's own");
+        reader.wrong(cursor, message, "give it another name");
+    }
+    labels
 }
 
 /// A scalar, or the `path` of a mapping, as it stands in the file.

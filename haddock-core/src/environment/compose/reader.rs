@@ -111,13 +111,23 @@ impl<'t> Reader<'t> {
         self.origins[cursor.node.at.file].directory.join(path)
     }
 
-    /// The variables of a file; `None` if there is no such file. `inner` are those that its values may mention beside the
-    /// caller's.
+    /// The variables of a file in which nothing is filled in but by the lines above; `None` if there is no such file.
+    pub(super) fn labels_file(&self, cursor: &Cursor<'_>, path: &Path) -> Result<Option<Variables>> {
+        let origin = &self.origins[cursor.node.at.file];
+        let path = origin.directory.join(path);
+        let Some(text) = self.files.read(&path)? else { return Ok(None) };
+        let shown = path.strip_prefix(&origin.directory).unwrap_or(&path).display().to_string();
+        dotenv::parse(&shown, &text, &|_| None, &|_| None).map(Some)
+    }
+
+    /// The variables of a file; `None` if there is no such file. Its values may mention the caller's variables, those of
+    /// `own`, and then of `inner`.
     pub(super) fn variables_file(
         &self,
         cursor: &Cursor<'_>,
         path: &Path,
         format: dotenv::Format,
+        own: Lookup<'_>,
         inner: Lookup<'_>,
     ) -> Result<Option<Variables>> {
         let origin = &self.origins[cursor.node.at.file];
@@ -126,7 +136,10 @@ impl<'t> Reader<'t> {
         let shown = path.strip_prefix(&origin.directory).unwrap_or(&path).display().to_string();
         let outer = |name: &str| origin.variables.get(name).map(str::to_owned);
         match format {
-            dotenv::Format::Dotenv => dotenv::parse(&shown, &text, &outer, inner),
+            // A line `NAME` takes the caller's value alone.
+            dotenv::Format::Dotenv => {
+                dotenv::parse_with(&shown, &text, &outer, &|name| outer(name).or_else(|| own(name)), inner)
+            }
             dotenv::Format::Raw => dotenv::parse_raw(&shown, &text, &outer),
         }
         .map(Some)
@@ -167,6 +180,22 @@ impl<'t> Reader<'t> {
     /// Takes down an error that belongs to this mark and needs no place or has one.
     pub(super) fn fail_at(&mut self, at: Mark, error: Error) {
         self.errors.push((at, error));
+    }
+
+    /// What was noted so far.
+    pub(super) fn noted(&self) -> (usize, BTreeSet<String>) {
+        (self.notes.len(), self.told_unset.clone())
+    }
+
+    /// Forgets what was noted since.
+    pub(super) fn forget_notes(&mut self, (count, told_unset): (usize, BTreeSet<String>)) {
+        self.notes.truncate(count);
+        self.told_unset = told_unset;
+    }
+
+    /// Takes back the errors since there were so many.
+    pub(super) fn errors_since(&mut self, count: usize) -> Vec<(Mark, Error)> {
+        self.errors.split_off(count)
     }
 
     pub(super) fn error_count(&self) -> usize {

@@ -16,6 +16,7 @@ use super::service;
 use super::template::Filled;
 use super::tree::{Mark, Node};
 use super::variables::Variables;
+use super::written::written;
 use crate::environment::{
     Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ReleaseSettings, ServiceSettings, VolumesFrom,
 };
@@ -58,6 +59,9 @@ pub struct ResolveOptions {
     /// The profiles that are active; if none is named here, those of the variable `COMPOSE_PROFILES`; `*`: all. A component
     /// with `profiles` is there only if one of them is.
     pub profiles: BTreeSet<String>,
+    /// The components that are to run, with those that they need; none: all. What is wrong with another is a note then, and
+    /// that one is left out.
+    pub only: BTreeSet<ComponentName>,
     /// What for.
     pub purpose: Purpose,
 }
@@ -122,7 +126,19 @@ impl ComposeFile {
         let resolved = self.read_tree(&mut reader, &loaded.tree, &outer, options);
         let (errors, notes) = reader.finish();
         match resolved {
-            Some((name, spec, reasons)) if errors.is_empty() => Ok(Resolved { name, spec, reasons, notes }),
+            Some((name, spec, reasons)) if errors.is_empty() => {
+                let mut written = written(&loaded.tree);
+                // Of components that are there.
+                let there = |path: &String| match path.strip_prefix("services.") {
+                    Some(rest) => spec
+                        .components
+                        .keys()
+                        .any(|name| rest.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))),
+                    None => true,
+                };
+                written.retain(|path, _| there(path));
+                Ok(Resolved { name, spec: EnvironmentSpec { written, ..spec }, reasons, notes })
+            }
             _ => {
                 debug_assert!(!errors.is_empty(), "what cannot be resolved has an error");
                 Err(errors)
@@ -332,7 +348,7 @@ fn read_services<'t>(
         let named = outer.get("COMPOSE_PROFILES").unwrap_or_default().split(',').map(str::trim);
         profiles.extend(named.filter(|name| !name.is_empty()).map(str::to_owned));
     }
-    let mut drafts = BTreeMap::new();
+    let (mut drafts, mut broken) = (BTreeMap::new(), Vec::new());
     let Some(entries) = reader.entries(services) else { return drafts };
     if entries.is_empty() {
         reader.wrong(services, "`services` has no components", "write at least one below it");
@@ -342,8 +358,10 @@ fn read_services<'t>(
         // An empty name, as of a variable that is not set, is always active.
         let active = |profile: &String| profile.is_empty() || profiles.contains(profile);
         if !of.is_empty() && !profiles.contains("*") && !of.iter().any(active) {
+            check_inactive(reader, &entry.key.text, &entry.value);
             continue;
         }
+        let errors = reader.error_count();
         match ComponentName::new(&entry.key.text) {
             Ok(name) => {
                 if let Some(draft) = service::read(reader, &name, &entry.value, options.images.get(&name)) {
@@ -355,7 +373,12 @@ fn read_services<'t>(
                 reader.fail_at(entry.key.at, error.at(place));
             }
         }
+        let wrong = reader.errors_since(errors);
+        if !wrong.is_empty() {
+            broken.push((entry.key.text.as_str(), wrong));
+        }
     }
+    leave_out(reader, &mut drafts, broken, &options.only);
     for name in options.images.keys().filter(|name| !drafts.contains_key(*name)) {
         if services.node.get(name.as_str()).is_none() {
             let known: Vec<&str> = drafts.keys().map(ComponentName::as_str).collect();
@@ -365,6 +388,84 @@ fn read_services<'t>(
         }
     }
     drafts
+}
+
+/// Parts of our messages about what Compose takes. What is not to run is not refused for them.
+const OURS_ALONE: &[&str] = &[
+    "does not exist",
+    "has no `image`",
+    "has no `source`",
+    "has the alias of",
+    "home of somebody",
+    "image reference",
+    "is not a port",
+    "is not a range of ports",
+    "is not a signal",
+    "is not an absolute path",
+    "is not set",
+    "is not supported yet",
+    "is published twice",
+    "is shorter than",
+    "no shell runs it",
+    "of Windows",
+    "the image needs",
+    "the list of `test`",
+    "the `test` is empty",
+    "the wrong number of words",
+    "variable's name",
+];
+
+/// Tells what Compose refuses of a component that no profile makes active.
+fn check_inactive<'t>(reader: &mut Reader<'t>, name: &str, cursor: &Cursor<'t>) {
+    let (errors, before) = (reader.error_count(), reader.noted());
+    let any = ComponentName::new(name).unwrap_or_else(|_| ComponentName::new("component").expect("a valid name"));
+    service::read(reader, &any, cursor, None);
+    reader.forget_notes(before);
+    for (at, error) in reader.errors_since(errors) {
+        let required = error.message().starts_with("variable `");
+        let own =
+            error.kind() == ErrorKind::NotSupported || OURS_ALONE.iter().any(|part| error.message().contains(part));
+        // An error in another file is one of a file of variables, which is not read.
+        let here = error.place().is_none_or(|place| *place == reader.place(at, &place.key));
+        if required || (!own && here) {
+            reader.fail_at(at, error);
+        }
+    }
+}
+
+/// Leaves out components with something wrong, and what needs them, if they are not to run. The errors of others stay.
+fn leave_out<'t>(
+    reader: &mut Reader<'t>,
+    drafts: &mut BTreeMap<ComponentName, service::Draft<'t>>,
+    broken: Vec<(&str, Vec<(Mark, Error)>)>,
+    only: &BTreeSet<ComponentName>,
+) {
+    let mut needed: BTreeSet<String> = only.iter().map(ToString::to_string).collect();
+    let mut open: Vec<String> = needed.iter().cloned().collect();
+    while let Some(name) = open.pop() {
+        for (other, _) in drafts.get(name.as_str()).into_iter().flat_map(|draft| draft.others()) {
+            if needed.insert(other.to_owned()) {
+                open.push(other.to_owned());
+            }
+        }
+    }
+    let mut gone: Vec<String> = Vec::new();
+    for (name, errors) in broken {
+        if only.is_empty() || needed.contains(name) {
+            errors.into_iter().for_each(|(at, error)| reader.fail_at(at, error));
+            continue;
+        }
+        for (_, error) in errors {
+            let place = error.place().cloned().unwrap_or_default();
+            reader.notes.push(Note { message: format!("`{name}` is left out: {}", error.message()), place });
+        }
+        gone.push(name.to_owned());
+    }
+    while let Some(name) = gone.pop() {
+        drafts.remove(name.as_str());
+        let needs = |draft: &service::Draft<'_>| draft.others().any(|(to, _)| to == name && draft.requires(to));
+        gone.extend(drafts.iter().filter(|(_, draft)| needs(draft)).map(|(name, _)| name.to_string()));
+    }
 }
 
 /// What was read, with what it says of others.

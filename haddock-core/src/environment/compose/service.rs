@@ -9,7 +9,7 @@ use super::keys;
 use super::mounts::read_mounts;
 use super::networks;
 use super::options::{Options, resources};
-use super::pairs::{read_env_files, read_environment, read_labels};
+use super::pairs::{read_env_files, read_environment, read_label_files, read_labels};
 use super::ports::{read_expose, read_ports};
 use super::reader::{Cursor, Reader, listed};
 use super::relations::{Dependency, DraftLink, DraftVolumes, read_depends_on, read_links, read_volumes_from};
@@ -94,7 +94,7 @@ pub(super) fn read<'t>(
     let mut options = Options::default();
     let builds = cursor.node.get("build").is_some();
     let mut has_image = false;
-    let (mut own, mut env_file) = (BTreeMap::new(), None);
+    let (mut own, mut env_file, mut label_file) = (BTreeMap::new(), None, BTreeMap::new());
     for entry in entries {
         let (key, at) = (entry.key.text.as_str(), &entry.value);
         if at.is_null() && !MAY_BE_EMPTY.contains(&key) {
@@ -134,10 +134,12 @@ pub(super) fn read<'t>(
             "expose" => body.expose = read_expose(reader, at),
             "external_links" => body.external_links = reader.distinct_texts(at),
             "healthcheck" => body.health_check = read_health_check(reader, at),
+            "label_file" => label_file = read_label_files(reader, at),
             "labels" => body.labels = read_labels(reader, at),
             "links" => draft.links = read_links(reader, at),
             "network_mode" => {
-                body.network_mode = reader.word(at, str::parse);
+                let read = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
+                body.network_mode = reader.word(at, read).flatten();
                 draft.joins.extend(joined(reader, at));
             }
             "networks" => draft.networks = networks::read_endpoints(reader, at),
@@ -153,7 +155,10 @@ pub(super) fn read<'t>(
             "scale" => body.replicas = reader.number(at, 0),
             "secrets" => draft.secrets = injected::read_uses(reader, at, Some("/run/secrets/")),
             "stop_grace_period" => body.stop_grace_period = reader.word(at, value::duration),
-            "stop_signal" => body.stop_signal = reader.word(at, signal),
+            "stop_signal" => {
+                let read = |text: &str| if text.is_empty() { Ok(None) } else { signal(text).map(Some) };
+                body.stop_signal = reader.word(at, read).flatten();
+            }
             "volumes" => draft.mounts = read_mounts(reader, at),
             "volumes_from" => draft.volumes_from = read_volumes_from(reader, at),
             // Whether all that is written comes to the terminal, and what is watched for: nothing of ours.
@@ -186,6 +191,8 @@ pub(super) fn read<'t>(
     {
         reader.wrong(cursor, "`scale` and `deploy.replicas` are not the same", "remove one of them");
     }
+    label_file.append(&mut draft.body.labels);
+    draft.body.labels = label_file;
     draft.body.options = options.finish();
     check_platform(reader, cursor, &draft.body);
     // Values in the files may mention what `environment` says.

@@ -42,6 +42,8 @@ pub(super) struct Stored {
     notify: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     targets: BTreeMap<ComponentName, Target>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    written: BTreeMap<String, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -149,6 +151,7 @@ impl From<&EnvironmentSpec> for Stored {
             hooks,
             notify,
             targets,
+            written,
         } = spec.clone();
         let components = components.into_iter().map(|(name, component)| (name, component.into())).collect();
         let files = |files: BTreeMap<String, DeclaredFile>| -> BTreeMap<String, StoredFile> {
@@ -166,6 +169,7 @@ impl From<&EnvironmentSpec> for Stored {
             hooks: hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
             notify: notify.iter().map(|receiver| receiver.text().expose().to_owned()).collect(),
             targets,
+            written,
         }
     }
 }
@@ -188,6 +192,7 @@ impl Stored {
             hooks: self.hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
             notify: self.notify.iter().map(|text| Receiver::new(text)).collect(),
             targets: self.targets,
+            written: self.written,
         })
     }
 
@@ -203,7 +208,9 @@ impl Stored {
             part.configs = used(&component.configs, &spec.configs);
             let reached = spec.reaches(component).into_keys();
             part.targets = reached.map(|other| (other.clone(), spec.targets[other].clone())).collect();
-            part.components = BTreeMap::from([(name.clone(), component.clone())]);
+            // What it has of others is a part of it, too.
+            let component = Component { mounts: spec.mounts(component), ..component.clone() };
+            part.components = BTreeMap::from([(name.clone(), component)]);
         }
         Self::from(&part)
     }

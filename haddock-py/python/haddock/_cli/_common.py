@@ -113,12 +113,20 @@ class Settings:
         env_files = tuple(self.env_files)
         return {"tag": self.tag or tag, "images": self.images or None, "env_files": env_files, "variables": profiles}
 
-    def resolve(self, *, tag: str | None = None) -> ResolvedFile:
+    def resolve(self, *, tag: str | None = None, release: bool = True) -> ResolvedFile:
         """The compose file, resolved. It takes neither engine nor journal, so it works where they do not."""
         import haddock
 
         with haddock.connect(runtime="sim") as nowhere:
-            return nowhere.resolve(self.file, **self.file_options(tag))
+            return nowhere.resolve(self.file, release=release, **self.file_options(tag))
+
+    def config(self, *, release: bool, values: bool, yaml: bool) -> str:
+        """The compose file as Compose writes it once it is resolved."""
+        import haddock
+
+        with haddock.connect(runtime="sim") as nowhere:
+            options = self.file_options()
+            return nowhere._config(self.file, options, release=release, values=values, yaml=yaml)  # pyright: ignore[reportPrivateUsage]
 
     def service(self, controller: Controller, named: str | None) -> str:
         """The service that is meant: the one named, that of the compose file, or the journal's only one."""

@@ -9,14 +9,25 @@ from haddock._cli._common import Settings, settings_of
 
 
 @click.command(cls=_common.FileCommand)
+@click.option("--format", "form", type=click.Choice(["yaml", "json"]),
+              help="The resolved file as Compose writes it.")  # fmt: skip
+@click.option("--values", is_flag=True, help="With --format: values of environment variables, too.")
+@click.option("--release", is_flag=True, help="Judge it for a release: the entry, and what two versions cannot share.")
 @_common.options
 @settings_of
-def config(settings: Settings) -> int:
+def config(settings: Settings, form: str | None, values: bool, release: bool) -> int:
     """Show the resolved compose file: which components are versioned, which are shared, and why.
 
-    It needs neither engine nor gateway. Values of environment variables are not shown.
+    It needs neither engine nor gateway. Values of environment variables are not shown, and a text in which there is
+    one is shown as it stands in the file.
     """
-    environment = settings.resolve()
+    if values and form is None:
+        raise click.UsageError("--values belongs to --format")
+    if form is not None:
+        text = settings.config(release=release, values=values, yaml=form == "yaml")
+        _output.line(text.rstrip("\n"))
+        return 0
+    environment = settings.resolve(release=release)
     if settings.json:
         _output.json_line(environment.to_dict())
         return 0
