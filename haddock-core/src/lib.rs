@@ -98,3 +98,8 @@ pub use name::{
 };
 pub use routing::{LocatorReport, Number, Share};
 pub use time::{Clock, SystemClock, Timestamp};
+
+/// The Rust examples of the guide are compiled with those of this crate.
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../../docs/runtimes-and-locators.md")]
+struct GuideToPorts;

@@ -6,10 +6,12 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _git, _native
 from ._bridge import Asked, wait, wait_async
+from ._copy import copied, packed, packing, unpacked
 from ._environment_results import (
     EnvironmentComponent,
     EnvironmentEvent,
@@ -21,13 +23,14 @@ from ._environment_results import (
 )
 from ._errors import NotFoundError, NotSupportedError, TimedOutError
 from ._exec import RunningCommand, how, place, run, run_async
-from ._given import flag, optional_text, options_of, text, whole
+from ._given import flag, optional_text, options_of, path, text, whole
 from ._logs import LogLines, Search
 from ._release import Release
 from ._results import Plan, Result, changed
 from ._values import Address, Duration, port_number, who
 
 if TYPE_CHECKING:
+    from os import PathLike
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -134,6 +137,10 @@ class Environment(Result):
             for line in search.lines:
                 if search.found(line):
                     return line
+        except NotSupportedError:
+            while (line := search.first_of(self.logs(component, _WHOLE_LOG))) is None:
+                search.pause()
+            return line
         except TimedOutError:
             raise search.late() from None
         raise search.ended()
@@ -145,6 +152,10 @@ class Environment(Result):
             async for line in search.lines:
                 if search.found(line):
                     return line
+        except NotSupportedError:
+            while (line := search.first_of(await self.logs_async(component, _WHOLE_LOG))) is None:
+                await search.pause_async()
+            return line
         except TimedOutError:
             raise search.late() from None
         raise search.ended()
@@ -152,6 +163,50 @@ class Environment(Result):
     def _search(self, component: str, wanted: Wanted, timeout: Duration) -> Search:
         lines = self.follow_logs(component, _WHOLE_LOG, timeout=timeout)
         return Search(lines, wanted, component, timeout)
+
+    def copy_in(
+        self, component: str, source: str | PathLike[str], target: str, *, timeout: Duration | None = None
+    ) -> None:
+        """Copies a file or folder of this machine into a component's container, to the path `target` there.
+
+        A `target` that ends with `/` is the folder that it is put into. The folder has to be there. `tar` has to be in the
+        image. Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
+        """
+        archive, words = packed(path(source, "source"), text(target, "target"))
+        with archive:
+            copied(self.exec(component, words, stdin=archive, timeout=timeout), component, f"`{target}`")
+
+    async def copy_in_async(
+        self, component: str, source: str | PathLike[str], target: str, *, timeout: Duration | None = None
+    ) -> None:
+        """As `copy_in`, in the running loop."""
+        archive, words = packed(path(source, "source"), text(target, "target"))
+        with archive:
+            ran = await self.exec_async(component, words, stdin=archive, timeout=timeout)
+        copied(ran, component, f"`{target}`")
+
+    def copy_out(
+        self, component: str, source: str, target: str | PathLike[str], *, timeout: Duration | None = None
+    ) -> None:
+        """Copies a file or folder out of a component's container, to the path `target` on this machine.
+
+        A `target` that is a folder, or ends with `/`, is the folder that it is put into. `tar` has to be in the image.
+        Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
+        """
+        with TemporaryFile() as archive:
+            words = packing(text(source, "source"))
+            copied(self.exec(component, words, stdout=archive, timeout=timeout), component, f"`{source}`")
+            unpacked(archive, source, path(target, "target"))
+
+    async def copy_out_async(
+        self, component: str, source: str, target: str | PathLike[str], *, timeout: Duration | None = None
+    ) -> None:
+        """As `copy_out`, in the running loop."""
+        with TemporaryFile() as archive:
+            words = packing(text(source, "source"))
+            ran = await self.exec_async(component, words, stdout=archive, timeout=timeout)
+            copied(ran, component, f"`{source}`")
+            unpacked(archive, source, path(target, "target"))
 
     def links(self, *, timeout: Duration | None = None) -> dict[str, dict[str, str]]:
         """For each component, where its links lead, by alias: another component, or what takes its place."""

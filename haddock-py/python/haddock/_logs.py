@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Wanted = Union[str, "re.Pattern[str]", Callable[[str], object]]
 """What a line is to be like: a regular expression that is found in it, or a function that says so."""
 
+_LOOK = 0.2
+"""Seconds between two looks at a log that cannot be followed."""
+
 _KEPT = 20
 """Lines that an error shows of what was written meanwhile."""
 
@@ -73,6 +76,27 @@ class Search:
         """Whether this is the line."""
         self._last.append(line)
         return bool(self._fits(line))
+
+    def first_of(self, lines: list[str]) -> str | None:
+        """The first of these lines that is like what is wanted: for a log that cannot be followed."""
+        self._last.clear()
+        return next((line for line in lines if self.found(line)), None)
+
+    def pause(self) -> None:
+        """Waits a moment before the next look. Raises when time is up."""
+        self._check()
+        time.sleep(_LOOK)
+
+    async def pause_async(self) -> None:
+        """As `pause`, in the running loop."""
+        from asyncio import sleep
+
+        self._check()
+        await sleep(_LOOK)
+
+    def _check(self) -> None:
+        if self.lines._left() == 0:
+            raise self.late()
 
     def late(self) -> TimedOutError:
         """The line did not come in time."""
