@@ -246,18 +246,18 @@ impl Environments {
             let house = Arc::clone(&house);
             async move {
                 let name = which.name()?;
-                let (tried_out, service) = find(&house, &name, service).await?;
+                let (tested, service) = find(&house, &name, service).await?;
                 house.require_locator(&service).await?;
                 let asked = UpOptions {
                     by: by.clone(),
-                    commit: tried_out.commit.clone(),
-                    file: tried_out.file.clone(),
+                    commit: tested.commit.clone(),
+                    file: tested.file.clone(),
                     ..UpOptions::default()
                 };
                 // What was never there is brought up; what is there is changed by `up` alone.
-                house.controller().environments().up_shared(&tried_out.spec, &asked, true).await?;
+                house.controller().environments().up_shared(&tested.spec, &asked, true).await?;
                 let options = PromoteOptions { force };
-                let release = house.service(&service).promote_this(&name, tried_out, &by, options).await?;
+                let release = house.service(&service).promote_this(&name, tested, &by, options).await?;
                 house.act(&service).await?;
                 Ok((release, service))
             }
@@ -270,10 +270,10 @@ impl Environments {
         let house = self.house()?;
         let calls = house.calls();
         let work = async move {
-            let (tried_out, service) = find(&house, &which.name()?, service).await?;
-            tried_out.spec.check_side_by_side()?;
-            let steps = house.service(&service).plan(&tried_out.spec).await?;
-            let components = compose::components(&tried_out.spec, &BTreeMap::new());
+            let (tested, service) = find(&house, &which.name()?, service).await?;
+            tested.spec.check_side_by_side()?;
+            let steps = house.service(&service).plan(&tested.spec).await?;
+            let components = compose::components(&tested.spec, &BTreeMap::new());
             let environment = json!({ "service": service, "components": components, "notes": [] });
             Ok(json!({ "environment": environment, "steps": steps }))
         };
@@ -388,13 +388,13 @@ async fn find(
     house: &House,
     name: &EnvironmentName,
     service: Option<String>,
-) -> Result<(environments::TriedOut, ServiceName)> {
-    let tried_out = house.controller().environments().tried_out(name).await?;
+) -> Result<(environments::TestedEnvironment, ServiceName)> {
+    let tested = house.controller().environments().tested(name).await?;
     let service = match service {
         Some(service) => ServiceName::new(service)?,
-        None => tried_out.spec.service()?.service.clone(),
+        None => tested.spec.service()?.service.clone(),
     };
-    Ok((tried_out, service))
+    Ok((tested, service))
 }
 
 /// A log that is followed, from when it is first asked for.

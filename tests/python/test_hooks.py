@@ -139,7 +139,7 @@ def test_a_test_environment_is_prepared_as_a_version_is(site: Site) -> None:
     assert call(address, "/rows")["rows"] == ["migrated"], "once"
     site.ok("down", "--name", copy, "--volumes")
     events = [json.loads(line) for line in site.ok("history", "--name", copy, "--json").splitlines()]
-    assert [each["deed"] for each in events] == ["up", "down"]
+    assert [each["action"] for each in events] == ["up", "down"]
     assert len(events[0]["changes"]) == 3 and events[0]["by"] == "tester@here"
     assert " down by " in site.ok("history", "--name", copy, "--limit", "1")
     never = site.run("history", "--name", "never")

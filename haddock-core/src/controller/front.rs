@@ -9,7 +9,7 @@ use async_trait::async_trait;
 
 use super::{Controller, Ports};
 use crate::environment::Target;
-use crate::environment::environments::{Door, Environment, Pruned, Switch, Switched, Users};
+use crate::environment::environments::{Environment, Pruned, Switch, Switched, TrafficGate, Users};
 use crate::environment::idle::{IdlePolicy, IdleVerdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
@@ -18,7 +18,7 @@ use crate::time::sleep;
 
 /// How long clients wait at most: as long as most components take to start, and then some.
 const HOLD: Duration = Duration::from_secs(150);
-/// How long requests that are on their way when the door closes may take to be answered.
+/// How long requests that are on their way when the gate closes may take to be answered.
 const FLOW_OFF: Duration = Duration::from_secs(30);
 /// Between two looks at them.
 const LOOK: Duration = Duration::from_millis(20);
@@ -39,7 +39,7 @@ impl Controller {
     ) -> Result<Switched> {
         let environments = self.environments();
         let front = self.front_of(&environments.get(name).await?).await?;
-        environments.link(name, component, target, how, front.as_ref().map(|front| front as &dyn Door)).await
+        environments.link(name, component, target, how, front.as_ref().map(|front| front as &dyn TrafficGate)).await
     }
 
     /// As [`Environments::down`](crate::environment::environments::Environments::down), but what was adopted as an
@@ -136,7 +136,7 @@ impl Front {
 }
 
 #[async_trait]
-impl Door for Front {
+impl TrafficGate for Front {
     async fn hold(&self) -> Result<()> {
         let mut waited = Duration::ZERO;
         for locator in self.locators() {

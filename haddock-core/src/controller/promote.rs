@@ -1,7 +1,7 @@
 //! From a test environment to a version of a service.
 
 use super::service::{Release, Service};
-use crate::environment::environments::TriedOut;
+use crate::environment::environments::TestedEnvironment;
 use crate::error::Result;
 use crate::name::EnvironmentName;
 
@@ -25,8 +25,8 @@ impl Service {
     /// [`NeverReady`](crate::ErrorKind::NeverReady) if what a link is to lead to does not answer, and those of
     /// [`release`](Self::release). Then nothing has changed.
     pub async fn promote(&self, name: &EnvironmentName, by: &str, options: PromoteOptions) -> Result<Release> {
-        let tried_out = self.environments().tried_out(name).await?;
-        self.promote_this(name, tried_out, by, options).await
+        let tested = self.environments().tested(name).await?;
+        self.promote_this(name, tested, by, options).await
     }
 
     /// As [`promote`](Self::promote), of what was found before.
@@ -36,11 +36,11 @@ impl Service {
     pub async fn promote_this(
         &self,
         name: &EnvironmentName,
-        tried_out: TriedOut,
+        tested: TestedEnvironment,
         by: &str,
         options: PromoteOptions,
     ) -> Result<Release> {
-        let TriedOut { spec, images, commit, .. } = tried_out;
+        let TestedEnvironment { spec, images, commit, .. } = tested;
         spec.check_side_by_side()?;
         let _putting = self.ports.specs.putting().await?;
         let mut new = self.new_version(&spec, commit)?;

@@ -10,7 +10,7 @@ use super::follow::{Following, Until};
 use super::summary::ReleaseSummary;
 use super::{Acting, Ports};
 use crate::container::Selector;
-use crate::environment::environments::{Environments, TriedOut};
+use crate::environment::environments::{Environments, TestedEnvironment};
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
@@ -236,7 +236,7 @@ impl Service {
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such version, or its specification or images are not known.
-    pub async fn like(&self, version: Option<VersionId>) -> Result<TriedOut> {
+    pub async fn like(&self, version: Option<VersionId>) -> Result<TestedEnvironment> {
         let missing = |what: String| Error::new(ErrorKind::NotFound, what);
         let state = self.ports.journal.load(&self.name).await?;
         let state = state.ok_or_else(|| missing(format!("service `{}` was never released", self.name)))?;
@@ -253,7 +253,12 @@ impl Service {
         let spec = spec.ok_or_else(|| missing(format!("the specification of version {} is not kept", version.0)))?;
         let images = found.pins.clone();
         let images = images.ok_or_else(|| missing(format!("the images of version {} are not known yet", version.0)))?;
-        Ok(TriedOut { spec: EnvironmentSpec::clone(&spec), images, commit: found.new.commit.clone(), file: None })
+        Ok(TestedEnvironment {
+            spec: EnvironmentSpec::clone(&spec),
+            images,
+            commit: found.new.commit.clone(),
+            file: None,
+        })
     }
 
     /// Leaves a request for whoever acts.

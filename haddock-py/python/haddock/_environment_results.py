@@ -148,7 +148,7 @@ class EnvironmentEvent(Result):
         error = data.get("error")
         return EnvironmentEvent(
             at=moment(data["at"]),
-            action=data["action"] if "action" in data else data["deed"],
+            action=data["action"],
             by=data["by"],
             commit=data.get("commit"),
             file=data.get("file"),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use haddock_core::controller::Controller;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
-use haddock_core::environment::environments::{Deed, Door, Environments, Switch, UpOptions};
+use haddock_core::environment::environments::{EnvironmentAction, Environments, Switch, TrafficGate, UpOptions};
 use haddock_core::environment::store::SpecStore;
 use haddock_core::environment::{Change, EnvironmentSpec, Target};
 use haddock_core::journal::memory::MemoryJournal;
@@ -173,12 +173,12 @@ async fn whatever_call_goes_wrong_the_old_link_is_back_or_the_next_up_brings_it(
     }
 }
 
-/// A door that cannot be closed.
+/// A gate that cannot be closed.
 #[derive(Default)]
 struct Jammed(AtomicUsize);
 
 #[async_trait]
-impl Door for Jammed {
+impl TrafficGate for Jammed {
     async fn hold(&self) -> Result<()> {
         Err(Error::new(ErrorKind::LocatorUnavailable, "it is jammed"))
     }
@@ -191,10 +191,10 @@ impl Door for Jammed {
 
 #[tokio::test]
 async fn clients_go_on_when_not_all_of_them_could_be_let_wait() {
-    let (place, door) = (Place::new().await, Jammed::default());
-    let linked = place.well().link(&place.pr, &place.db, target("books/db"), Switch::Restart, Some(&door)).await;
-    assert_eq!(linked.expect_err("the door is jammed").kind(), ErrorKind::LocatorUnavailable);
-    assert_eq!((door.0.load(Ordering::Relaxed), place.left().await), (1, vec![]), "nothing was changed");
+    let (place, gate) = (Place::new().await, Jammed::default());
+    let linked = place.well().link(&place.pr, &place.db, target("books/db"), Switch::Restart, Some(&gate)).await;
+    assert_eq!(linked.expect_err("the gate is jammed").kind(), ErrorKind::LocatorUnavailable);
+    assert_eq!((gate.0.load(Ordering::Relaxed), place.left().await), (1, vec![]), "nothing was changed");
 }
 
 #[tokio::test]
@@ -255,21 +255,21 @@ async fn the_history_says_what_was_done_and_outlives_the_environment() {
     assert!(well.down(&place.pr, false).await.expect("down"));
     assert!(!well.down(&place.pr, false).await.expect("nothing is there"));
     let history = well.history(&place.pr).expect("it is written down");
-    let told: Vec<(Deed, &str, Option<&str>, usize, bool)> = history
+    let told: Vec<(EnvironmentAction, &str, Option<&str>, usize, bool)> = history
         .iter()
-        .map(|it| (it.deed, it.by.as_str(), it.commit.as_deref(), it.changes.len(), it.error.is_some()))
+        .map(|it| (it.action, it.by.as_str(), it.commit.as_deref(), it.changes.len(), it.error.is_some()))
         .collect();
     let dirty = Some("3f2a1bc-dirty");
     assert_eq!(
         told,
         [
-            (Deed::Up, "", None, 3, false),
-            (Deed::Link, "me@here", None, 1, false),
-            (Deed::Up, "ci@7", dirty, 2, false),
-            (Deed::Up, "ci@7", dirty, 1, true),
-            (Deed::Down, "me@here", dirty, 0, false),
+            (EnvironmentAction::Up, "", None, 3, false),
+            (EnvironmentAction::Link, "me@here", None, 1, false),
+            (EnvironmentAction::Up, "ci@7", dirty, 2, false),
+            (EnvironmentAction::Up, "ci@7", dirty, 1, true),
+            (EnvironmentAction::Down, "me@here", dirty, 0, false),
         ],
-        "what changes nothing is no deed"
+        "what changes nothing is no action"
     );
     assert_eq!(history[1].changes, ["`db` leads to `books/db`"]);
     assert_eq!(history[0].spec, history[1].spec);

@@ -8,13 +8,13 @@ use crate::error::{Error, Result};
 use crate::name::EnvironmentName;
 use crate::time::Timestamp;
 
-/// So many deeds are kept of one name.
+/// So many actions are kept of one name.
 const KEPT: usize = 200;
 
 /// What was done with an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Deed {
+pub enum EnvironmentAction {
     /// It was brought up, or to what another file says.
     Up,
     /// A link of it was switched.
@@ -31,7 +31,8 @@ pub struct EnvironmentEvent {
     /// When it ended.
     pub at: Timestamp,
     /// What.
-    pub deed: Deed,
+    #[serde(alias = "deed")]
+    pub action: EnvironmentAction,
     /// By whom.
     pub by: String,
     /// From which VCS commit it was, with `-dirty` if there were changes.
@@ -66,15 +67,16 @@ impl Environments {
     pub(super) fn tell(
         &self,
         name: &EnvironmentName,
-        deed: Deed,
+        action: EnvironmentAction,
         record: Option<&Record>,
         changes: Vec<String>,
         error: Option<&Error>,
     ) {
-        let by = record.filter(|_| deed == Deed::Up).map(|record| &record.by).filter(|by| !by.is_empty());
+        let by =
+            record.filter(|_| action == EnvironmentAction::Up).map(|record| &record.by).filter(|by| !by.is_empty());
         let event = EnvironmentEvent {
             at: self.now(),
-            deed,
+            action,
             by: by.unwrap_or(&self.holder).clone(),
             commit: record.and_then(|record| record.commit.clone()),
             file: record.and_then(|record| record.file.clone()),

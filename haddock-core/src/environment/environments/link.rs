@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::history::Deed;
+use super::history::EnvironmentAction;
 use super::record::{Record, with_links};
 use super::targets::ports_of;
 use super::{Environment, Environments};
@@ -52,7 +52,7 @@ pub struct Switched {
 
 /// What stands before an environment while its links are switched: it lets clients wait.
 #[async_trait]
-pub trait Door: Send + Sync {
+pub trait TrafficGate: Send + Sync {
     /// Lets clients wait, and returns when nothing of theirs is on its way any more. Where it fails, some may wait all the
     /// same: whoever called it lets them go on.
     async fn hold(&self) -> Result<()>;
@@ -86,7 +86,7 @@ impl Environments {
         component: &ComponentName,
         target: Option<Target>,
         how: Switch,
-        door: Option<&dyn Door>,
+        gate: Option<&dyn TrafficGate>,
     ) -> Result<Switched> {
         let _turn = self.locks.take(name).await?;
         self.mark_used(name);
@@ -94,8 +94,8 @@ impl Environments {
         let leads = target.as_ref().map_or_else(|| component.to_string(), Target::to_string);
         let (record, links, wanted) = self.wanted_link(name, &environment, component, target).await?;
         let next = Record { links, ..record.clone() };
-        let held = match door {
-            Some(door) => door.hold().await,
+        let held = match gate {
+            Some(gate) => gate.hold().await,
             None => Ok(()),
         };
         let switched = match (held, how) {
@@ -103,14 +103,14 @@ impl Environments {
             (Ok(()), Switch::Restart) => self.restart_with(name, &record, next, &wanted).await,
             (Ok(()), Switch::Live) => self.switch_live(name, &environment.components, &record, next, &wanted).await,
         };
-        if let Some(door) = door
-            && let Err(error) = door.resume().await
+        if let Some(gate) = gate
+            && let Err(error) = gate.resume().await
         {
             // A hold ends by itself.
             tracing::warn!(environment = %name, %error, "clients wait for longer than they have to");
         }
         let change = format!("`{component}` leads to `{leads}`");
-        self.tell(name, Deed::Link, Some(&record), vec![change], switched.as_ref().err());
+        self.tell(name, EnvironmentAction::Link, Some(&record), vec![change], switched.as_ref().err());
         switched
     }
 

@@ -28,13 +28,13 @@ use std::time::Duration;
 use futures_core::stream::BoxStream;
 use futures_util::future::try_join_all;
 
-pub use self::history::{Deed, EnvironmentEvent};
-pub use self::link::{Door, Switch, Switched};
+pub use self::history::{EnvironmentAction, EnvironmentEvent};
+pub use self::link::{Switch, Switched, TrafficGate};
 use self::lock::Locks;
 pub(crate) use self::monitor::Users;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
-pub use self::record::TriedOut;
+pub use self::record::TestedEnvironment;
 use super::launch::{LaunchPlan, launch, remove, remove_anonymous, stop, teardown};
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
@@ -258,7 +258,7 @@ impl Environments {
         let up = self.carry_out(name, prepared, options.keep_on_failure, given_up).await;
         // What changes nothing is nothing to tell.
         if !changes.is_empty() || up.is_err() {
-            self.tell(name, Deed::Up, Some(&record), changes, up.as_ref().err());
+            self.tell(name, EnvironmentAction::Up, Some(&record), changes, up.as_ref().err());
         }
         let up = up?;
         let running = up.environment.components.values().filter(|container| container.is_running());
@@ -352,7 +352,7 @@ impl Environments {
         let record = self.record(name).unwrap_or_default();
         let gone = teardown(&*self.runtime, &self.journal, &uid).await;
         if gone.as_ref().map_or(record.is_some(), |there| *there) {
-            self.tell(name, Deed::Down, record.as_ref(), Vec::new(), gone.as_ref().err());
+            self.tell(name, EnvironmentAction::Down, record.as_ref(), Vec::new(), gone.as_ref().err());
         }
         let there = gone?;
         self.forget(name);

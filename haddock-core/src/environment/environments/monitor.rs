@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 
-use super::history::Deed;
+use super::history::EnvironmentAction;
 use super::{Environment, Environments};
 use crate::container::{Container, ContainerState, Network, Selector, Usage, label};
 use crate::environment::idle::{Activity, IdlePolicy, IdleVerdict, Life, Memory};
@@ -164,7 +164,13 @@ impl Environments {
             match &verdict {
                 IdleVerdict::Stop { .. } => {
                     let stopped = self.stop(&environment).await;
-                    self.tell(name, Deed::Stop, self.record(name)?.as_ref(), Vec::new(), stopped.as_ref().err());
+                    self.tell(
+                        name,
+                        EnvironmentAction::Stop,
+                        self.record(name)?.as_ref(),
+                        Vec::new(),
+                        stopped.as_ref().err(),
+                    );
                     stopped?;
                 }
                 IdleVerdict::Remove { .. } => match self.down_in_turn(name, false).await {

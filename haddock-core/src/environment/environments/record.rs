@@ -81,7 +81,7 @@ impl Record {
 
 /// What an environment was made from: to become a version of a service, or another environment like it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TriedOut {
+pub struct TestedEnvironment {
     /// What it was made from, as its file says: not as it is in production.
     pub spec: EnvironmentSpec,
     /// The images of its versioned components, by the ids that the runtime gave them; none where it does not tell.
@@ -98,7 +98,7 @@ impl Environments {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none, [`ContainerExited`](ErrorKind::ContainerExited) if a
     /// component of it does not run, [`Busy`](ErrorKind::Busy) if it is not as its last `up` wanted it.
-    pub async fn tried_out(&self, name: &EnvironmentName) -> Result<TriedOut> {
+    pub async fn tested(&self, name: &EnvironmentName) -> Result<TestedEnvironment> {
         let environment = self.get(name).await?;
         let (record, spec) = self.known(name)?;
         let linked = with_links(&spec, &record.links);
@@ -127,7 +127,7 @@ impl Environments {
             None => None,
         };
         let spec = for_service.unwrap_or(spec);
-        Ok(TriedOut { spec: EnvironmentSpec::clone(&spec), images, commit: record.commit, file: record.file })
+        Ok(TestedEnvironment { spec: EnvironmentSpec::clone(&spec), images, commit: record.commit, file: record.file })
     }
 
     /// Whether the container was made from that part of the specification; yes, where the runtime does not say.
