@@ -95,6 +95,8 @@ pub(crate) fn duration(text: &str) -> PyResult<f64> {
 /// A duration of seconds.
 pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds)
-        .map_err(|_| Error::new(ErrorKind::InvalidValue, format!("`{seconds}` seconds are no duration")))
+        .map_err(|_| {
+            Error::new(ErrorKind::InvalidValue, format!("a duration cannot be {seconds} s")).with_hint("give 0 or more")
+        })
         .raised()
 }

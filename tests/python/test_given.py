@@ -137,6 +137,18 @@ def test_ports_are_numbers_however_they_are_written(sim: World, file: Path) -> N
         port_number(True)
 
 
+def test_parts_of_a_controller_name_themselves() -> None:
+    for wrong, message in (
+        ({"runtime": haddock.Sim, "locator": haddock.SimLocator()}, "`runtime` takes .* the class itself: call it"),
+        ({"runtime": haddock.Sim(), "locator": None}, "`locator` takes .*, not `NoneType`"),
+        ({"runtime": "docker", "locator": haddock.SimLocator()}, "`runtime` takes .*, not `str`"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            haddock.Controller(**wrong)
+    with haddock.connect(runtime="sim") as h, pytest.raises(haddock.InvalidValueError, match="a duration cannot be -3"):
+        h.keep("pr-1", time=-3)
+
+
 def test_durations_name_themselves() -> None:
     assert seconds("1m30s", "timeout") == 90.0
     with pytest.raises(TypeError, match="`grace` takes a duration, not None"):

@@ -82,6 +82,13 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         time is real. `tick` is the longest time between two looks, `lease` how long others wait for a controller that
         has vanished.
         """
+        for given, what, parameter in (
+            (runtime, "runtime", "_native_runtime"),
+            (locator, "locator", "_native_locator"),
+        ):
+            if isinstance(given, type) or not hasattr(given, parameter):
+                kind = "the class itself: call it" if isinstance(given, type) else f"`{type(given).__name__}`"
+                raise TypeError(f"`{what}` takes a {what} such as `haddock.Sim{'Locator' * (what == 'locator')}()`, not {kind}")
         self._by = text(by, "by") if by else who()
         if time is None:
             time = getattr(runtime, "time", None) or getattr(locator, "time", None)

@@ -18,6 +18,11 @@ _NOT_FOUND, _NOT_RUN = 127, 126
 """Exit codes with which a shell or an engine says that there is no such program, or that it cannot be run."""
 
 
+def archived() -> IO[bytes]:
+    """A place for an archive, which is gone when it is closed."""
+    return tempfile.TemporaryFile()
+
+
 def placed(target: str) -> tuple[str, str]:
     """The folder and the name of an absolute path within a container."""
     if not target.startswith("/"):
@@ -33,7 +38,7 @@ def packed(source: str, target: str) -> tuple[IO[bytes], list[str]]:
     if target.endswith("/"):
         target += os.path.basename(os.path.abspath(source))
     folder, name = placed(target)
-    archive = tempfile.TemporaryFile()
+    archive = archived()
     try:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(source, arcname=name)

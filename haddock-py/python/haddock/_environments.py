@@ -6,12 +6,10 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _git, _native
 from ._bridge import Asked, wait, wait_async
-from ._copy import copied, packed, packing, unpacked
 from ._environment_results import (
     EnvironmentComponent,
     EnvironmentEvent,
@@ -172,6 +170,9 @@ class Environment(Result):
         A `target` that ends with `/` is the folder that it is put into. The folder has to be there. `tar` has to be in the
         image. Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
         """
+        # Loaded when it is first used, as below: few programs copy files.
+        from ._copy import copied, packed
+
         archive, words = packed(path(source, "source"), text(target, "target"))
         with archive:
             copied(self.exec(component, words, stdin=archive, timeout=timeout), component, f"`{target}`")
@@ -180,6 +181,8 @@ class Environment(Result):
         self, component: str, source: str | PathLike[str], target: str, *, timeout: Duration | None = None
     ) -> None:
         """As `copy_in`, in the running loop."""
+        from ._copy import copied, packed
+
         archive, words = packed(path(source, "source"), text(target, "target"))
         with archive:
             ran = await self.exec_async(component, words, stdin=archive, timeout=timeout)
@@ -193,7 +196,9 @@ class Environment(Result):
         A `target` that is a folder, or ends with `/`, is the folder that it is put into. `tar` has to be in the image.
         Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
         """
-        with TemporaryFile() as archive:
+        from ._copy import archived, copied, packing, unpacked
+
+        with archived() as archive:
             words = packing(text(source, "source"))
             copied(self.exec(component, words, stdout=archive, timeout=timeout), component, f"`{source}`")
             unpacked(archive, source, path(target, "target"))
@@ -202,7 +207,9 @@ class Environment(Result):
         self, component: str, source: str, target: str | PathLike[str], *, timeout: Duration | None = None
     ) -> None:
         """As `copy_out`, in the running loop."""
-        with TemporaryFile() as archive:
+        from ._copy import archived, copied, packing, unpacked
+
+        with archived() as archive:
             words = packing(text(source, "source"))
             ran = await self.exec_async(component, words, stdout=archive, timeout=timeout)
             copied(ran, component, f"`{source}`")

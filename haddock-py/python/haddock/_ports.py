@@ -7,26 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from ._results import Result, changed
+from ._results import ContainerState, Result, changed, state_of
 from ._values import millis, moment, optional_moment
 
-ContainerState = Literal["created", "running", "paused", "restarting", "exited", "removing", "dead"]
-"""What a container is doing. `restarting`: it has ended, and its engine is about to start it again; `dead`: its engine could
-not remove it."""
 Health = Literal["none", "starting", "healthy", "unhealthy"]
 """What a container's own health check says."""
 
 
 def _none() -> dict[Any, Any]:
     return {}
-
-
-def state_of(data: Any) -> tuple[Any, dict[str, Any]]:
-    """The word of a state, and what is known of how the container ended."""
-    if isinstance(data, str):
-        return data, {}
-    ((state, ended),) = data.items()
-    return state, ended
 
 
 @dataclass(frozen=True)

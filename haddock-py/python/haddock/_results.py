@@ -25,8 +25,19 @@ ReleasePhase = Literal[
 """How far a release is, or how it ended."""
 InstancePhase = Literal["starting", "ready", "serving", "draining", "failed", "retiring"]
 """How far an instance is."""
+ContainerState = Literal["created", "running", "paused", "restarting", "exited", "removing", "dead"]
+"""What a container is doing. `restarting`: it has ended, and its engine is about to start it again; `dead`: its engine could
+not remove it."""
 Verdict = Literal["open", "settled", "aborted", "bad", "unchanged"]
 """What became of a version."""
+
+
+def state_of(data: Any) -> tuple[Any, dict[str, Any]]:
+    """The word of a state, and what is known of how the container ended."""
+    if isinstance(data, str):
+        return data, {}
+    ((state, ended),) = data.items()
+    return state, ended
 
 
 def plain(value: Any) -> Any:
@@ -51,7 +62,22 @@ def changed(data: Mapping[str, Any], **values: Any) -> dict[str, Any]:
     return {**data, **values}
 
 
-class Result:
+class Documented(type):
+    """Lets `help()` show what is written below each attribute of a class. It is read when somebody asks for it."""
+
+    @property
+    def __doc__(cls) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        own = cls.__dict__.get("__doc__")
+        # A dataclass asks for it while it is made, and has no arguments to match then.
+        if own is None or "__match_args__" not in cls.__dict__:
+            return own
+        from ._attributes import attributes
+
+        told = attributes(cls)
+        return f"{own.rstrip()}\n\n    Attributes:\n{told}" if told else own
+
+
+class Result(metaclass=Documented):
     """What all results have."""
 
     __slots__ = ()

@@ -129,7 +129,8 @@ impl Work<'_> {
         let settled = |id: &VersionId| self.version(*id).verdict == Verdict::Settled;
         let target = self.state.versions.keys().rev().copied().find(|id| Some(*id) < present && settled(id));
         let Some(target) = target else {
-            return Err(Error::new(ErrorKind::NothingToDo, "there is no earlier version to go back to"));
+            return Err(Error::new(ErrorKind::NothingToDo, "there is no earlier version to go back to")
+                .with_hint("release the version that is wanted"));
         };
         let usable = |phase: Phase| matches!(phase, Phase::Ready | Phase::Serving | Phase::Draining);
         if self.state.instances_of(target).any(|(_, i)| usable(i.phase) && !i.closed_somewhere) {
@@ -195,6 +196,7 @@ impl Work<'_> {
 
 fn nothing_in_progress() -> Error {
     Error::new(ErrorKind::NothingToDo, "no release is in progress")
+        .with_hint("look at the status of the service, and at its history")
 }
 
 /// Says which one: it may be another than the one that the caller has in mind.
