@@ -404,6 +404,7 @@ const OURS_ALONE: &[&str] = &[
     "is not an absolute path",
     "is not set",
     "is not supported yet",
+    "is a `tmpfs` twice",
     "is published twice",
     "is shorter than",
     "no shell runs it",
