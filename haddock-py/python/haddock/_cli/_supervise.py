@@ -15,16 +15,26 @@ import asyncio
 import errno
 import json
 import os
+import queue
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from haddock._cli import _follow, _output
+from haddock._cli import _follow, _output, _words
 from haddock._cli._common import Settings
 from haddock._cli._errors import DONE, Stopped, Usage
 
+LONGEST_LINE = 64 * 1024
+"""Bytes of a line that are passed on. A child must not fill the memory with a line that never ends."""
+READ = 64 * 1024
+"""Bytes that are read at a time."""
+MAX_QUEUED_LINES = 10_000
+"""Lines that wait for a reader of standard output. Beyond that, lines are left out."""
+LAST_LINES = 2.0
+"""Seconds that the end waits for a reader."""
 LONGEST_PAUSE = 30.0
 """Seconds before a process that keeps dying is started again."""
 STABLE = 60.0
@@ -63,7 +73,11 @@ class Child:
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     process: asyncio.subprocess.Process | None = None
 
-    async def keep(self, settings: Settings) -> None:
+    def command(self) -> list[str]:
+        """The program and its arguments."""
+        return [sys.executable, "-m", "haddock._cli", *self.words()]
+
+    async def keep(self, settings: Settings, teller: Teller) -> None:
         """Starts it, and again when it dies, until this is cancelled.
 
         Raises:
@@ -74,34 +88,34 @@ class Child:
         while True:
             begun = now()
             try:
-                code = await self._run(settings)
+                code = await self._run(settings, teller)
             finally:
                 await self._stop()
             if not self.ready.is_set():
                 raise Ended(code)
             pause = 0.0 if now() - begun > STABLE else pause
-            _say(settings, self.name, code, pause)
+            _say(settings, teller, self.name, code, pause)
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2 or 0.5)
 
-    async def _run(self, settings: Settings) -> int:
+    async def _run(self, settings: Settings, teller: Teller) -> int:
         handed, env = (), None
         if self.socket is not None:
             # As a systemd socket unit hands it over: sd_listen_fds(3), with the number that the socket has here.
             handed = (self.socket.fileno(),)
             env = {**os.environ, "LISTEN_FDS": "1", "LISTEN_FDS_FIRST_FD": str(handed[0])}
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "haddock._cli", *self.words(),
+            *self.command(),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=handed, env=env,
             # Ctrl-C on a terminal is for this process, which then stops both in order.
             start_new_session=True,
         )  # fmt: skip
         assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            self._take(line.decode(errors="replace").rstrip("\n"), settings)
+        await _lines(self.process.stdout, lambda line: self._take(line, settings, teller))
+        # It may have closed its output, and goes on.
         return await self.process.wait()
 
-    def _take(self, line: str, settings: Settings) -> None:
+    def _take(self, line: str, settings: Settings, teller: Teller) -> None:
         """Passes on a line that it says. The first that is no error says that it is ready."""
         if settings.json:
             with suppress(ValueError, AttributeError):
@@ -109,7 +123,7 @@ class Child:
                     self.ready.set()
         elif line.startswith(f"{self.name}: "):
             self.ready.set()
-        _output.line(line)
+        teller.line(line)
 
     async def _stop(self) -> None:
         process = self.process
@@ -125,18 +139,86 @@ class Child:
             await process.wait()
 
 
+async def _lines(stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
+    """Takes each line until the stream ends, whatever bytes they are made of. Of a long one, the begin is taken."""
+    begun, left_out = bytearray(), 0
+
+    def add(part: bytes) -> None:
+        nonlocal left_out
+        taken = part[: LONGEST_LINE - len(begun)]
+        begun.extend(taken)
+        left_out += len(part) - len(taken)
+
+    def end() -> None:
+        nonlocal left_out
+        text = begun.decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}").rstrip("\r")
+        take(f"{text} … ({left_out} bytes more)" if left_out else text)
+        begun.clear()
+        left_out = 0
+
+    # `readline` raises on a line that is longer than its buffer.
+    while chunk := await stream.read(READ):
+        *whole, last = chunk.split(b"\n")
+        for part in whole:
+            add(part)
+            end()
+        add(last)
+        # A child that prints without end must not keep the other waiting.
+        await asyncio.sleep(0)
+    if begun or left_out:
+        end()
+
+
+class Teller:
+    """Writes lines to standard output, on a thread of its own: a reader that is slow, stuck or gone stops nothing here."""
+
+    def __init__(self) -> None:
+        self.lines: queue.Queue[str | None] = queue.Queue(MAX_QUEUED_LINES)
+        self.lost = 0
+        self.thread = threading.Thread(target=self._write, name="haddock-lines", daemon=True)
+        self.thread.start()
+
+    def line(self, text: str) -> None:
+        """A line, or nothing if too many wait to be read."""
+        try:
+            if self.lost:
+                self.lines.put_nowait(f"{self.lost} lines were left out: nobody read them in time")
+                self.lost = 0
+            self.lines.put_nowait(text)
+        except queue.Full:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Lets what waits be read, if somebody reads."""
+        with suppress(queue.Full):
+            self.lines.put_nowait(None)
+            self.thread.join(LAST_LINES)
+
+    def _write(self) -> None:
+        while (text := self.lines.get()) is not None:
+            try:
+                _output.line(text)
+            except (OSError, ValueError):
+                # Nobody reads any more. What Python writes at its end must not fail again.
+                with suppress(OSError, ValueError):
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def supervise(settings: Settings, wanted: Wanted) -> int:
     """Runs both until a signal comes."""
     for option, address in (("--listen", wanted.listen), ("--admin", wanted.admin)):
         if address.endswith(":0"):
             raise Usage(f"`{option} {address}`: a gateway that is started again has to be where it was", "name a port")
+    teller = Teller()
     try:
         with _listen(wanted.listen) as listener:
-            _follow.run(_both(settings, wanted, listener))
+            _follow.run(_both(settings, wanted, listener, teller))
     except Stopped:
         return DONE
     except Ended as ended:
         return ended.code
+    finally:
+        teller.close()
     return DONE
 
 
@@ -157,13 +239,13 @@ def _listen(address: str) -> socket.socket:
         raise kind(f"cannot listen on `{address}`: {reason}", hint="name another with `--listen`") from None
 
 
-async def _both(settings: Settings, wanted: Wanted, listener: socket.socket) -> None:
+async def _both(settings: Settings, wanted: Wanted, listener: socket.socket, teller: Teller) -> None:
     common = ["--json"] if settings.json else []
     for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
         common += [option, value] if value else []
 
     def gateway_words() -> list[str]:
-        words = ["serve", "gateway", "--listen", wanted.listen, "--admin", wanted.admin, "--grace", f"{wanted.grace:g}"]
+        words = ["serve", "gateway", "--listen", wanted.listen, "--admin", wanted.admin, "--grace", _words.exactly(wanted.grace)]
         for name, hosts in wanted.services.items():
             words += ["--service", f"{name}={','.join(hosts)}"]
         for peers in wanted.trust_proxy:
@@ -172,7 +254,7 @@ async def _both(settings: Settings, wanted: Wanted, listener: socket.socket) -> 
 
     def controller_words() -> list[str]:
         words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
-        words += ["--monitor", f"{wanted.monitor:g}s"]
+        words += ["--monitor", _words.exactly(wanted.monitor)]
         for option, value in (
             ("--docker-host", settings.docker_host),
             ("--reach", settings.reach),
@@ -187,9 +269,9 @@ async def _both(settings: Settings, wanted: Wanted, listener: socket.socket) -> 
     async def then_controller() -> None:
         # The first look is at a gateway that answers. Later either may be down for a while.
         await gateway.ready.wait()
-        await controller.keep(settings)
+        await controller.keep(settings, teller)
 
-    tasks = [asyncio.create_task(gateway.keep(settings)), asyncio.create_task(then_controller())]
+    tasks = [asyncio.create_task(gateway.keep(settings, teller)), asyncio.create_task(then_controller())]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -206,10 +288,10 @@ def _reachable(address: str) -> str:
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") else address
 
 
-def _say(settings: Settings, name: str, code: int, pause: float) -> None:
+def _say(settings: Settings, teller: Teller, name: str, code: int, pause: float) -> None:
     if settings.json:
-        _output.json_line({"kind": "restarted", "process": name, "exit_code": code, "pause": pause})
+        teller.line(json.dumps({"kind": "restarted", "process": name, "exit_code": code, "pause": pause}))
         return
     how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
     when = f"in {pause:g} s" if pause else "at once"
-    _output.line(f"{name}: {how}; it is started again {when}")
+    teller.line(f"{name}: {how}; it is started again {when}")
