@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +46,7 @@ class Settings:
     token_file: str | None = None
     by: str | None = None
     json: bool = False
+    quiet: bool = False
     verbose: int = 0
     places: list[str] = field(default_factory=list[str])
 
@@ -241,6 +241,8 @@ PLACES: list[Callable[[Any], Any]] = [
 TELLING: list[Callable[[Any], Any]] = [
     _option("--json", "json", is_flag=True, envvar="HADDOCK_JSON", show_envvar=True,
             help="One JSON object, or for long work one event a line."),
+    _option("-q", "--quiet", "quiet", is_flag=True, envvar="HADDOCK_QUIET", show_envvar=True,
+            help="Only the result: not what is done meanwhile."),
     _option("-v", "--verbose", "verbose", count=True,
             help="Say which file, engine, gateway and journal are used; `-vv`: where in the code an error arose."),
 ]  # fmt: skip
@@ -279,7 +281,7 @@ class Group(click.Group):
 
 RARE = ("reach", "address_pool")
 """What all commands have too; the page of `haddock` itself alone names them."""
-COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "verbose")
+COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "quiet", "verbose")
 
 
 def _format_options(
@@ -303,16 +305,17 @@ def _format_options(
         formatter.write_text(", ".join(common))
 
 
-UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
 def seconds(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """A duration as the compose file has them: `90s`, `1h30m`."""
+    """A duration as the compose file has them: `90s`, `1h30m`, `2d`."""
     if value is None:
         return None
-    if not re.fullmatch(r"(\d+(\.\d+)?(ms|s|m|h|d))+", value):
-        raise click.BadParameter(f"`{value}` is not a duration such as `90s` or `1h30m`")
-    return sum(float(number) * UNITS[unit] for number, unit in re.findall(r"([\d.]+)(ms|s|m|h|d)", value))
+    import haddock
+    from haddock import _values
+
+    try:
+        return _values.seconds(value)
+    except haddock.HaddockError as error:
+        raise click.BadParameter(f"{error.message}; {error.hint}") from None
 
 
 def address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:

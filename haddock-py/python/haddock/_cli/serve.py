@@ -26,7 +26,7 @@ def _service(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
 def gateway_options(function: Any) -> Any:
     """What `haddock serve` and `haddock serve gateway` both take."""
     for option in (
-        click.option("--grace", type=click.FloatRange(min=0), default=10, metavar="SECONDS", show_default=True,
+        click.option("--grace", default="10s", metavar="DURATION", show_default=True, callback=_common.seconds,
                      help="How long the requests at hand may take at the end."),
         click.option("--trust-proxy", metavar="CIDR", multiple=True,
                      help="Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. May be repeated."),
