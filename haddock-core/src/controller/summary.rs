@@ -8,7 +8,7 @@ use super::follow::sessions;
 use super::service::Status;
 use crate::error::Error;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
-use crate::release::{Phase, Progress, Release, ReleasePhase, Verdict};
+use crate::release::{Phase, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
 use crate::routing::{InstanceFigures, Share};
 use crate::time::Timestamp;
 
@@ -151,6 +151,11 @@ impl Status {
             ReleasePhase::Aborting(reason) => reason.error().cloned(),
             _ => None,
         };
+        // Who looks is told at once; the history says it when it lasts.
+        let gives =
+            matches!(release.phase, ReleasePhase::Ramping(_) | ReleasePhase::Settling | ReleasePhase::Aborting(_));
+        let mut silent = self.locators.iter().filter(|(_, report)| gives && report.is_err());
+        let waits = release.waits.clone().or_else(|| silent.next().map(|(name, _)| waits_for_gateway(name)));
         let in_force = state.instances_of(release.version).filter_map(|(id, _)| self.share_in_force(id));
         let draining = state.instances.iter().filter(|(_, instance)| instance.phase == Phase::Draining);
         ReleaseSummary {
@@ -160,7 +165,7 @@ impl Status {
             share_in_force: Share::basis_points(in_force.map(Share::as_basis_points).sum()),
             stage,
             paused: release.paused_at.is_some(),
-            waits: release.waits.clone(),
+            waits,
             draining: draining.map(|(id, _)| self.sessions(id)).sum(),
             error,
         }

@@ -52,5 +52,7 @@ pub use state::{
     AskedTable, Attempt, DrainState, External, Instance, News, PendingHook, Phase, Preparation, Release, ReleasePhase,
     ServiceState, Verdict, Version,
 };
+#[cfg(feature = "controller")]
+pub(crate) use step::waits_for_gateway;
 pub use step::{Step, step, step_by};
 pub use story::{Progress, Story, Telling};

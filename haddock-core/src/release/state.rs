@@ -340,6 +340,9 @@ pub struct Release {
     pub before: Option<Preparation>,
     /// Why it waits, if it does.
     pub waits: Option<Error>,
+    /// Since when a locator has not been read, while the share is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blind_since: Option<Timestamp>,
 }
 
 /// What runs before a version.

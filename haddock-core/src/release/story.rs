@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{AbortReason, Event, RecordedEvent};
 use super::state::ServiceState;
+use crate::error::ErrorKind;
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::routing::{Number, Share};
 
@@ -325,6 +326,10 @@ impl Story {
             }
             Event::BeforeEnded { version, component, .. } => {
                 format!("`{component}` has done its work before version {}", version.0)
+            }
+            // Its message is a sentence about the version.
+            Event::ReleaseWaits { version, error } if error.kind() == ErrorKind::LocatorUnavailable => {
+                format!("version {} {error}", version.0)
             }
             Event::ReleaseWaits { version, error } => format!("version {} waits: {error}", version.0),
             Event::ReleaseLaunching { version } => format!("version {} is being launched", version.0),

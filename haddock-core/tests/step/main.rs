@@ -2,6 +2,7 @@
 //! otherwise. The `worlds` show that it keeps its invariants where nothing does.
 
 mod adopt;
+mod blind;
 mod recover;
 mod scene;
 mod states;

@@ -10,6 +10,8 @@ mod sightings;
 mod tell;
 mod unchanged;
 
+pub(crate) use progress::waits_for_gateway;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

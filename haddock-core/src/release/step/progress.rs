@@ -1,9 +1,11 @@
 //! How far the release is.
 
+use std::time::Duration;
+
 use super::external::external_is_over;
 use super::{RUNTIME_BACKOFF, Work};
 use crate::error::{Error, ErrorKind};
-use crate::name::{InstanceId, VersionId};
+use crate::name::{InstanceId, LocatorName, VersionId};
 use crate::release::action::{Action, Task};
 use crate::release::event::{AbortReason, Event};
 use crate::release::observation::{TaskReport, TaskResult};
@@ -11,8 +13,17 @@ use crate::release::state::{Attempt, Instance, Phase, ReleasePhase, Verdict};
 use crate::routing::Share;
 use crate::time::Timestamp;
 
+/// A locator that is started anew answers within that time. Beyond it, people are told what is waited for.
+const BLIND: Duration = Duration::from_secs(5);
 /// After so many replacements of the known good version an abort no longer waits for one to become ready.
 const TRIES_IN_VAIN: u32 = 3;
+
+/// Why a release waits whose share nobody can give.
+pub(crate) fn waits_for_gateway(name: &LocatorName) -> Error {
+    let which = if name.as_str() == "gateway" { String::new() } else { format!(" `{name}`") };
+    Error::new(ErrorKind::LocatorUnavailable, format!("waits for the gateway{which}, which does not answer"))
+        .with_hint("start it, such as by `haddock serve`, or check where it is looked for")
+}
 
 impl Work<'_> {
     /// Moves the release on as far as it goes, and replaces what died of the versions that are to serve.
@@ -52,6 +63,7 @@ impl Work<'_> {
         release.held_since = None;
         release.advance = false;
         release.waits = None;
+        release.blind_since = None;
     }
 
     pub(super) fn wait_for(&mut self, version: VersionId, error: Error) -> bool {
@@ -222,8 +234,27 @@ impl Work<'_> {
         true
     }
 
+    /// Says so if the share cannot be given because a locator does not answer.
+    fn look_for_locators(&mut self, version: VersionId) {
+        let now = self.now;
+        let mut silent = self.seen.locators.iter().filter(|(_, view)| view.report.value().is_none());
+        let Some(name) = silent.next().map(|(name, _)| name.clone()) else {
+            let release = self.state.release.as_mut().expect("only called with a release in progress");
+            release.blind_since = None;
+            release.waits.take_if(|error| error.kind() == ErrorKind::LocatorUnavailable);
+            return;
+        };
+        let release = self.state.release.as_mut().expect("only called with a release in progress");
+        let since = *release.blind_since.get_or_insert(now);
+        match now >= since + BLIND {
+            true => drop(self.wait_for(version, waits_for_gateway(&name))),
+            false => self.wake(since + BLIND),
+        }
+    }
+
     /// Since when at least this share is asked for the version and in force. Anything less starts the time anew.
     fn hold(&mut self, version: VersionId, share: Share) -> Option<Timestamp> {
+        self.look_for_locators(version);
         let now = self.now;
         let asked = self.state.asked_share_of(version) >= share;
         let in_force = self.state.asked.as_ref().is_some_and(|asked| asked.in_force);

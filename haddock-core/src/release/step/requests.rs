@@ -118,6 +118,7 @@ impl Work<'_> {
             pull: Attempt::default(),
             before: None,
             waits: None,
+            blind_since: None,
         });
         self.events.push(Event::ReleaseStarted { request, version: id, images, commit, promoted, rollback });
     }
