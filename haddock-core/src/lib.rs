@@ -85,6 +85,8 @@ pub mod image;
 pub mod journal;
 pub mod locator;
 mod name;
+#[cfg(feature = "controller")]
+pub mod progress;
 pub mod release;
 pub mod routing;
 pub mod runtime;

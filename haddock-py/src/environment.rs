@@ -25,6 +25,7 @@ use crate::convert::to_python;
 use crate::error::Raised;
 use crate::home::Home;
 use crate::house::House;
+use crate::progress::{self, Progress, Told};
 use crate::release::Release;
 
 /// Which environment is meant: the one named, or that of a file and a branch.
@@ -81,20 +82,33 @@ impl Which {
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Environments {
     house: Home<Arc<House>>,
+    /// Who is told of what the next call does.
+    told: Told,
 }
 
 impl Environments {
     pub(crate) fn of(house: Arc<House>) -> Self {
-        Self { house: Home::new(house) }
+        Self { house: Home::new(house), told: Told::default() }
     }
 
     fn house(&self) -> PyResult<Arc<House>> {
         self.house.get().map(Arc::clone)
     }
+
+    /// Does the work, and tells of it whoever is to be told of this call.
+    fn told<T, F: Future<Output = T>>(&self, work: F) -> impl Future<Output = T> + use<T, F> {
+        let observer = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        progress::told(observer, work)
+    }
 }
 
 #[pymethods]
 impl Environments {
+    /// The next call tells this of what it does.
+    fn tell(&self, progress: &Progress) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = progress.observer();
+    }
+
     /// Brings an environment up; its name, what was or would be done, and how it is then.
     fn up(&self, which: Which, how: How) -> PyResult<Call> {
         let house = self.house()?;
@@ -126,7 +140,7 @@ impl Environments {
             };
             bring_up(&house, &name, &spec, &options, how.dry_run, &notes, stop).await
         };
-        calls.undoing(given_up, work, |py, up: Value| to_python(py, &up))
+        calls.undoing(given_up, self.told(work), |py, up: Value| to_python(py, &up))
     }
 
     /// Takes an environment down; whether there was one.
@@ -138,7 +152,7 @@ impl Environments {
             let there = house.controller().down(&name, volumes).await?;
             Ok(json!({ "name": name, "was_there": there }))
         };
-        calls.call(work, |py, down: Value| to_python(py, &down))
+        calls.call(self.told(work), |py, down: Value| to_python(py, &down))
     }
 
     /// What taking an environment down would do.
@@ -235,7 +249,7 @@ impl Environments {
             let Switched { plan, users, verified } = controller.link(&name, &component, target, how).await?;
             Ok(json!({ "name": name, "steps": plan_json(&plan), "users": users, "verified": verified }))
         };
-        calls.call(work, |py, switched: Value| to_python(py, &switched))
+        calls.call(self.told(work), |py, switched: Value| to_python(py, &switched))
     }
 
     /// Releases what runs in an environment, as it is in production.
@@ -262,7 +276,9 @@ impl Environments {
                 Ok((release, service))
             }
         };
-        calls.call(work, |py, (release, name)| Ok(Py::new(py, Release::new(house, name, release))?.into_any()))
+        calls.call(self.told(work), |py, (release, name)| {
+            Ok(Py::new(py, Release::new(house, name, release))?.into_any())
+        })
     }
 
     /// What a promotion would do, step by step.
@@ -295,7 +311,7 @@ impl Environments {
             let options = UpOptions { images: like.images, commit: like.commit, file: like.file, ..how.options()? };
             bring_up(&house, &name, &like.spec, &options, how.dry_run, &[], stop).await
         };
-        calls.undoing(given_up, work, |py, up: Value| to_python(py, &up))
+        calls.undoing(given_up, self.told(work), |py, up: Value| to_python(py, &up))
     }
 
     /// How what runs differs from what the file says.

@@ -12,6 +12,7 @@
 //! | `compose` | the compose file |
 //! | `controller`, `release` | the verbs |
 //! | `environment` | environments by name |
+//! | `progress` | what happens while environments are changed |
 //! | `attach` | commands within containers, and their streams |
 //! | `house` | what a controller and its releases share |
 //! | `runtime`, `locator`, `sim` | the ports of haddock-core |
@@ -29,6 +30,7 @@ mod error;
 mod home;
 mod house;
 mod locator;
+mod progress;
 mod python;
 mod release;
 mod runtime;
@@ -54,6 +56,8 @@ mod native {
     use crate::error::error_kinds;
     #[pymodule_export]
     use crate::locator::{Locator, gateway, remote_gateway};
+    #[pymodule_export]
+    use crate::progress::Progress;
     #[pymodule_export]
     use crate::python::{python_locator, python_runtime};
     #[pymodule_export]

@@ -140,9 +140,35 @@ def test_lines_tell_of_a_gateway_that_is_gone(capsys: pytest.CaptureFixture[str]
     for second, found in enumerate([status(instance(1, "serving", 3)), gone, gone, status(instance(1, "serving", 3)), None]):
         plain.status(found, second)
     assert capsys.readouterr().out.splitlines() == [
-        "the gateway does not answer: all waits for it",
+        "waits for the gateway, which does not answer",
         "the gateway answers again",
     ]
+
+
+RAMP = """\
+services: { web: { image: "shop:${TAG}", expose: ["8080"] } }
+x-haddock: { entry: "web:8080", service: shop, release: { ramp: [10%, 50%, 100%], every: 1m, settle: 1m } }
+"""
+
+
+def test_a_stage_of_the_ramp_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "compose.yaml"
+    file.write_text(RAMP)
+    with haddock.connect(runtime="sim") as h:
+        h.release(file, tag="v1").wait()
+        events = list(h.release(file, tag="v2").events())
+    for details in (False, True):
+        plain = Plain(details=details)
+        for event in events:
+            plain.event(event)
+        lines = capsys.readouterr().out.splitlines()
+        for share in ("10%", "50%"):
+            about = [line for line in lines if share in line]
+            assert (len(about) == 1) is not details, about
+            assert any(f"version 2 {share}" in line and "new sessions go to" in line for line in about)
+        full = [line for line in lines if "100%" in line or "all new sessions" in line]
+        assert (len(full) == 1) is not details, full
+        assert (len(lines) == len(events)) is details
 
 
 def test_the_picture() -> None:

@@ -202,7 +202,7 @@ def test_without_serve_release_acts_itself_and_says_what_is_left(site: Site) -> 
 
     gone = site.ok("release", "--tag", "c2", "--wait", "gone", timeout=90)
     assert "version 2 is the only version left" in gone
-    assert "is to get" not in gone, "what was told is not told again"
+    assert "new sessions go to" not in gone, "what was told is not told again"
     once_more = site.run("release", "--tag", "c2")
     assert once_more.returncode == 0
     assert "nothing would change: that is version 2" in once_more.stdout

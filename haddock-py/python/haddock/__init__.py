@@ -88,6 +88,7 @@ if TYPE_CHECKING:
         RoutingTable,
         RuntimeCapabilities,
     )
+    from ._progress import ProgressEvent
     from ._release import Events, Release
     from ._results import (
         ComponentInfo,
@@ -163,6 +164,7 @@ __all__ = [
     "PlannedChange",
     "PortTakenError",
     "Process",
+    "ProgressEvent",
     "Pruned",
     "PublishedPort",
     "RegistryRefusedError",
@@ -218,6 +220,7 @@ _HOMES = {
         "LocatorCapabilities", "LocatorReport", "Network", "Number", "PublishedPort", "Route", "RoutingTable",
         "RuntimeCapabilities",
     ),
+    "_progress": ("ProgressEvent",),
     "_release": ("Events", "Release"),
     "_results": (
         "ComponentInfo", "Event", "Finding", "InstanceStatus", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",

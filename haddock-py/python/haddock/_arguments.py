@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TypedDict
 
 from ._given import Files, Texts
+from ._progress import OnEvent
 from ._values import Duration
 
 
@@ -40,6 +41,7 @@ class UpArguments(FileArguments, total=False):
     commit: str | None
     by: str | None
     timeout: Duration | None
+    on_event: OnEvent
 
 
 class UpLikeArguments(TypedDict, total=False):
@@ -50,6 +52,7 @@ class UpLikeArguments(TypedDict, total=False):
     keep_on_failure: bool
     by: str | None
     timeout: Duration | None
+    on_event: OnEvent
 
 
 class PromoteArguments(TypedDict, total=False):
@@ -58,3 +61,4 @@ class PromoteArguments(TypedDict, total=False):
     by: str | None
     force: bool
     timeout: Duration | None
+    on_event: OnEvent

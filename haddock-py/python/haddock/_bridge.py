@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -12,6 +13,7 @@ from ._values import optional_seconds
 
 if TYPE_CHECKING:
     from ._native import Call
+    from ._progress import Told
     from ._values import Duration
 
 T = TypeVar("T")
@@ -72,11 +74,40 @@ class Asked(Generic[T]):
     what: str
     call: Call
     made: Callable[[Any], T] = as_it_is
+    told: Told | None = None
 
     def wait(self, timeout: Duration | None = None) -> T:
         """Blocks until it has ended."""
+        if self.told is not None:
+            self.call.start(optional_seconds(timeout, "timeout"), self.what)
+            try:
+                self.told.listen()
+            except BaseException:
+                self._give_up()
+                raise
         return self.made(wait(self.call, timeout, self.what))
+
+    def _give_up(self) -> None:
+        """Lets it undo what it has made, if it can."""
+        try:
+            if self.call.give_up():
+                with suppress(Exception):
+                    self.call.wait()
+        finally:
+            self.call.cancel()
 
     async def wait_async(self, timeout: Duration | None = None) -> T:
         """As `wait`, in the running loop."""
-        return self.made(await wait_async(self.call, timeout, self.what))
+        if self.told is None:
+            return self.made(await wait_async(self.call, timeout, self.what))
+        from asyncio import create_task
+
+        ended = create_task(wait_async(self.call, timeout, self.what))
+        try:
+            await self.told.listen_async()
+            return self.made(await ended)
+        except BaseException:
+            ended.cancel()
+            with suppress(BaseException):
+                await ended
+            raise

@@ -10,6 +10,7 @@ from ._bridge import Asked
 from ._environment_results import Difference, EnvironmentEvent, EnvironmentPlan, Pruned, Switched
 from ._environments import Environment, promoting, taking_down, which
 from ._given import flag, names, optional_text, optional_whole, options_of, path_of, text
+from ._progress import OnEvent, telling
 from ._release import Release
 from ._results import Plan
 from ._values import Duration, optional_seconds, seconds
@@ -64,6 +65,7 @@ class EnvironmentVerbs:
         by: str | None = None,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Environment | EnvironmentPlan:
         """Brings an environment up as its compose file says, and returns when all of it is ready.
 
@@ -73,7 +75,8 @@ class EnvironmentVerbs:
         what stands on it. Data in volumes without a name follows to the new container, unless `renew_anonymous_volumes`.
         If it fails, takes longer than `timeout` or is interrupted, what was made is removed again, unless `keep_on_failure`. `pull` asks
         registries for newer images. `shared` brings up, or changes, what the instances of the file's service share, and
-        nothing else. `commit` is for people; by default it is what git says.
+        nothing else. `commit` is for people; by default it is what git says. `on_event` is called with each `ProgressEvent`
+        while it waits, in the thread that waits; what it raises ends the call.
 
         With `dry_run` images that are missing are pulled, nothing else is done, and the answer is the plan.
 
@@ -83,6 +86,7 @@ class EnvironmentVerbs:
         return self._up(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
             _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes),
+            on_event,
         ).wait(timeout)
 
     @overload
@@ -116,16 +120,19 @@ class EnvironmentVerbs:
         by: str | None = None,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Environment | EnvironmentPlan:
         """As `up`, in the running loop."""
         return await self._up(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
             _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes),
+            on_event,
         ).wait_async(timeout)
 
-    def _up(self, meant: dict[str, Any], how: dict[str, Any]) -> Asked[Any]:
+    def _up(self, meant: dict[str, Any], how: dict[str, Any], on_event: OnEvent) -> Asked[Any]:
         environments = self._native.environments()
-        return Asked("up", environments.up(meant, how), _brought_up(environments, how))
+        told = telling(environments, on_event)
+        return Asked("up", environments.up(meant, how), _brought_up(environments, how), told)
 
     @overload
     def up_like(
@@ -150,6 +157,7 @@ class EnvironmentVerbs:
         by: str | None = None,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Environment | EnvironmentPlan:
         """Brings up an environment like a version of a service, to look into what is wrong with it.
 
@@ -158,7 +166,8 @@ class EnvironmentVerbs:
         done, and the answer is the plan. Raises `NotFoundError`.
         """
         return self._up_like(
-            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version
+            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version,
+            on_event,
         ).wait(timeout)
 
     @overload
@@ -184,18 +193,22 @@ class EnvironmentVerbs:
         by: str | None = None,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Environment | EnvironmentPlan:
         """As `up_like`, in the running loop."""
         return await self._up_like(
-            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version
+            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version,
+            on_event,
         ).wait_async(timeout)
 
     def _up_like(
-        self, meant: dict[str, Any], how: dict[str, Any], service: str, version: int | None
+        self, meant: dict[str, Any], how: dict[str, Any], service: str, version: int | None,
+        on_event: OnEvent,
     ) -> Asked[Any]:
         environments = self._native.environments()
+        told = telling(environments, on_event)
         like = environments.up_like(meant, how, text(service, "service"), optional_whole(version, "version"))
-        return Asked("up_like", like, _brought_up(environments, how))
+        return Asked("up_like", like, _brought_up(environments, how), told)
 
     def diff(
         self,
@@ -251,15 +264,15 @@ class EnvironmentVerbs:
 
     @overload
     def down(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None, on_event: OnEvent = None
     ) -> bool: ...
     @overload
     def down(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None, on_event: OnEvent = None
     ) -> EnvironmentPlan: ...
     @overload
     def down(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: bool, timeout: Duration | None = None
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: bool, timeout: Duration | None = None, on_event: OnEvent = None
     ) -> bool | EnvironmentPlan: ...
     def down(
         self,
@@ -269,25 +282,26 @@ class EnvironmentVerbs:
         volumes: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> bool | EnvironmentPlan:
         """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one.
 
         `volumes` removes its volumes, too, with all that is in them. With `dry_run` nothing is done, and the answer is the
         plan. Raises `BusyError` if instances of a service share it.
         """
-        return taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run).wait(timeout)
+        return taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run, on_event).wait(timeout)
 
     @overload
     async def down_async(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[False] = False, timeout: Duration | None = None, on_event: OnEvent = None
     ) -> bool: ...
     @overload
     async def down_async(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: Literal[True], timeout: Duration | None = None, on_event: OnEvent = None
     ) -> EnvironmentPlan: ...
     @overload
     async def down_async(
-        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: bool, timeout: Duration | None = None
+        self, name: str | None = None, *, file: Files | None = None, volumes: bool = False, dry_run: bool, timeout: Duration | None = None, on_event: OnEvent = None
     ) -> bool | EnvironmentPlan: ...
     async def down_async(
         self,
@@ -297,9 +311,10 @@ class EnvironmentVerbs:
         volumes: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> bool | EnvironmentPlan:
         """As `down`, in the running loop."""
-        asked = taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run)
+        asked = taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run, on_event)
         return await asked.wait_async(timeout)
 
     def link(
@@ -312,6 +327,7 @@ class EnvironmentVerbs:
         live: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Switched:
         """Lets what uses `component` use something else in its place; without a target, the component itself again.
 
@@ -322,7 +338,7 @@ class EnvironmentVerbs:
 
         Raises `NotFoundError`, and `NeverReadyError` if the target does not answer.
         """
-        return self._link(which(name, path_of(file)), component, target, live, dry_run).wait(timeout)
+        return self._link(which(name, path_of(file)), component, target, live, dry_run, on_event).wait(timeout)
 
     async def link_async(
         self,
@@ -334,21 +350,24 @@ class EnvironmentVerbs:
         live: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Switched:
         """As `link`, in the running loop."""
-        return await self._link(which(name, path_of(file)), component, target, live, dry_run).wait_async(timeout)
+        return await self._link(which(name, path_of(file)), component, target, live, dry_run, on_event).wait_async(timeout)
 
     def _link(
-        self, meant: dict[str, Any], component: str, target: str | None, live: bool, dry_run: bool
+        self, meant: dict[str, Any], component: str, target: str | None, live: bool, dry_run: bool, on_event: OnEvent
     ) -> Asked[Switched]:
-        call = self._native.environments().link(
+        environments = self._native.environments()
+        told = telling(environments, on_event)
+        call = environments.link(
             meant,
             text(component, "component"),
             optional_text(target, "target"),
             flag(live, "live"),
             flag(dry_run, "dry_run"),
         )
-        return Asked("link", call, Switched._of)
+        return Asked("link", call, Switched._of, told)
 
     @overload
     def promote(
@@ -372,6 +391,7 @@ class EnvironmentVerbs:
         force: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Release | Plan:
         """Releases what runs in a test environment as a version of its service: the same images, the same file.
 
@@ -384,7 +404,7 @@ class EnvironmentVerbs:
         by side, `NeverReadyError` if what a link is to lead to does not answer. Then nothing has changed.
         """
         return promoting(
-            self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run
+            self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run, on_event
         ).wait(timeout)
 
     @overload
@@ -409,10 +429,11 @@ class EnvironmentVerbs:
         force: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Release | Plan:
         """As `promote`, in the running loop."""
         return await promoting(
-            self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run
+            self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run, on_event
         ).wait_async(timeout)
 
     def keep(

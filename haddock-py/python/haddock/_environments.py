@@ -23,6 +23,7 @@ from ._errors import NotFoundError, NotSupportedError, TimedOutError
 from ._exec import RunningCommand, how, place, run, run_async
 from ._given import flag, optional_text, options_of, path, text, whole
 from ._logs import LogLines, Search
+from ._progress import OnEvent, telling
 from ._release import Release
 from ._results import Plan, Result, changed
 from ._values import Address, Duration, port_number, who
@@ -447,22 +448,26 @@ def _released(name: str) -> None:
 
 
 def promoting(
-    environments: _native.Environments, which: dict[str, Any], service: str | None, by: str, force: bool, dry_run: bool
+    environments: _native.Environments, which: dict[str, Any], service: str | None, by: str, force: bool, dry_run: bool,
+    on_event: OnEvent = None,
 ) -> Asked[Any]:
     """A promotion, or what it would do."""
     if flag(dry_run, "dry_run"):
         return Asked("promote", environments.plan_promote(which, optional_text(service, "service")), Plan._of)
+    told = telling(environments, on_event)
     promoted = environments.promote(which, optional_text(service, "service"), text(by, "by"), flag(force, "force"))
-    return Asked("promote", promoted, partial(Release, by=by))
+    return Asked("promote", promoted, partial(Release, by=by), told)
 
 
 def taking_down(
-    environments: _native.Environments, which: dict[str, Any], volumes: bool, dry_run: bool
+    environments: _native.Environments, which: dict[str, Any], volumes: bool, dry_run: bool, on_event: OnEvent = None
 ) -> Asked[Any]:
     """The end of an environment, or what it would be."""
     if flag(dry_run, "dry_run"):
         return Asked("down", environments.plan_down(which, flag(volumes, "volumes")), EnvironmentPlan._of)
-    return Asked("down", environments.down(which, flag(volumes, "volumes")), lambda data: data["was_there"])
+    told = telling(environments, on_event)
+    gone = environments.down(which, flag(volumes, "volumes"))
+    return Asked("down", gone, lambda data: data["was_there"], told)
 
 
 def which(

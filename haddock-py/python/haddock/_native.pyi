@@ -12,6 +12,7 @@ __all__ = [
     "Following",
     "Locator",
     "LogLines",
+    "Progress",
     "Release",
     "Runtime",
     "SimLocator",
@@ -94,6 +95,7 @@ class Claim:
 
 @final
 class Environments:
+    def tell(self, progress: Progress) -> None: ...
     def up(self, which: dict[str, Any], how: dict[str, Any]) -> Call: ...
     def down(self, which: dict[str, Any], volumes: bool) -> Call: ...
     def attach(self, place: dict[str, Any], command: dict[str, Any]) -> Call: ...
@@ -117,6 +119,11 @@ class Environments:
 
 @final
 class LogLines:
+    def next(self) -> Call: ...
+
+@final
+class Progress:
+    def __new__(cls) -> Progress: ...
     def next(self) -> Call: ...
 
 def controller(

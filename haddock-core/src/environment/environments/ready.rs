@@ -6,11 +6,12 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 
 use crate::container::{Container, ContainerState, Health, Incarnation};
-use crate::environment::launch::{LaunchPlan, Launched, exited, passes, unhealthy, with_logs};
+use crate::environment::launch::{LaunchPlan, Launched, Wait, exited, passes, unhealthy, with_logs};
 use crate::environment::plan::is_done;
 use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
+use crate::progress::{Happening, tell};
 use crate::runtime::ContainerRuntime;
 use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
@@ -55,7 +56,12 @@ impl One<'_> {
         let mut last = None;
         let ready = self.until_ready(container.clone(), &mut last);
         match within(self.plan.within, ready).await {
-            Ok(ready) => ready,
+            Ok(ready) => {
+                if ready.is_ok() {
+                    tell(Some(self.name), Happening::Ready);
+                }
+                ready
+            }
             Err(Elapsed) => {
                 let (name, within) = (self.name, self.plan.within.as_secs_f64());
                 let why = last.unwrap_or_else(|| "its health check has no verdict".to_owned());
@@ -73,6 +79,11 @@ impl One<'_> {
         let mut pause = FIRST;
         // For how long it has run in this life; `None`: its engine has not started it again.
         let mut steady: Option<Duration> = None;
+        let waits_for = match container.health {
+            Health::None => "its ports to answer",
+            _ => "its health check to pass",
+        };
+        let mut waiting = Wait::new(self.name, waits_for);
         loop {
             match (&container.state, container.health) {
                 (ContainerState::Running, Health::Healthy) => return Ok(()),
@@ -98,6 +109,7 @@ impl One<'_> {
                 _ if self.is_done(&container) => return Ok(()),
                 _ => return Err(exited(self.runtime, self.name, &container).await),
             }
+            waiting.goes_on(self.runtime, &container.id, last.as_ref(), pause).await;
             sleep(pause).await;
             if let Some(now) = self.runtime.inspect(&container.id).await? {
                 let same = now.is_running() && now.incarnation() == container.incarnation();

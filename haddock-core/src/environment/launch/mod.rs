@@ -13,6 +13,7 @@ mod outside;
 mod plan;
 mod teardown;
 mod volumes;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -32,11 +33,13 @@ pub(crate) use plan::networks_of;
 pub use teardown::{DEFAULT_GRACE, teardown};
 pub(crate) use teardown::{remove, stop};
 pub(crate) use volumes::remove_anonymous;
+pub(crate) use waiting::Wait;
 
 use super::DependencyCondition;
 use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
+use crate::progress::{Happening, is_observed, tell};
 use crate::runtime::ContainerRuntime;
 use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
@@ -163,6 +166,7 @@ async fn create_one(
     name: &ComponentName,
     spec: &ContainerSpec,
 ) -> Result<ContainerId> {
+    tell(Some(name), Happening::Creating);
     match runtime.create(spec).await {
         Err(error) if error.kind() == ErrorKind::NameTaken => {
             let there = runtime.list(&Selector::environment(&plan.journal, &plan.instance)).await?;
@@ -215,6 +219,10 @@ impl Launch<'_> {
     /// Starts what was never started; and again, or lets go on, what the plan names. All else runs, or has done its work.
     async fn begin(&self, name: &ComponentName) -> Result<()> {
         let id = &self.ids[name];
+        let revived = self.plan.again.contains_key(name) || self.plan.unpause.contains(name);
+        if is_observed() && (revived || self.inspect(name).await?.state == ContainerState::Created) {
+            tell(Some(name), Happening::Starting);
+        }
         match self.plan.again.get(name).filter(|life| life.container == *id) {
             Some(life) => self.runtime.start_again(life).await,
             None if self.plan.unpause.contains(name) => self.runtime.unpause(id).await,
@@ -232,6 +240,7 @@ impl Launch<'_> {
         let doing = format!("component `{name}` waits for `{need}` to be {wanted}");
         self.doing.send_replace(doing.clone());
         let mut pause = FIRST_LOOK;
+        let mut waiting = Wait::new(name, format!("`{need}` to be {wanted}"));
         loop {
             let container = self.inspect(need).await?;
             match (&container.state, condition) {
@@ -239,7 +248,10 @@ impl Launch<'_> {
                 (ContainerState::Exited { .. }, _) => return Err(exited(self.runtime, need, &container).await),
                 (ContainerState::Running, DependencyCondition::Healthy) => match container.health {
                     _ if self.healthy().contains(need) => return Ok(()),
-                    Health::Healthy => return Ok(()),
+                    Health::Healthy => {
+                        self.is_healthy(need);
+                        return Ok(());
+                    }
                     Health::None => {
                         let message =
                             format!("component `{name}` waits for `{need}` to be healthy, which has no health check");
@@ -247,7 +259,7 @@ impl Launch<'_> {
                             .with_hint(format!("give `{need}` a `healthcheck`, or depend on `service_started`")));
                     }
                     _ if passes(self.runtime, &self.plan.spec.components[need], &container).await => {
-                        self.healthy().insert(need.clone());
+                        self.is_healthy(need);
                         return Ok(());
                     }
                     Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
@@ -262,8 +274,16 @@ impl Launch<'_> {
                 }
                 _ => {}
             }
+            waiting.goes_on(self.runtime, &container.id, None, pause).await;
             sleep(pause).await;
             pause = (pause * 3 / 2).min(LAST_LOOK);
+        }
+    }
+
+    /// Its health check has passed.
+    fn is_healthy(&self, name: &ComponentName) {
+        if self.healthy().insert(name.clone()) {
+            tell(Some(name), Happening::Ready);
         }
     }
 

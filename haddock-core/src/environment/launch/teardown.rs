@@ -8,6 +8,7 @@ use futures_util::future::{join, join_all};
 use crate::container::{Container, Selector, label};
 use crate::error::Result;
 use crate::name::{InstanceId, JournalId};
+use crate::progress::{Happening, tell_of};
 use crate::runtime::ContainerRuntime;
 
 /// How long a stop waits before it kills, unless the component says otherwise (Compose Specification,
@@ -79,13 +80,19 @@ fn waves<'c>(containers: impl Iterator<Item = &'c Container>) -> impl Iterator<I
 async fn stop_all(runtime: &dyn ContainerRuntime, containers: &[&Container]) -> Result<()> {
     let stops = containers.iter().map(|it| {
         let grace = number(it, label::GRACE).map_or(DEFAULT_GRACE, Duration::from_millis);
+        tell_of(it, Happening::Stopping);
         runtime.stop(&it.id, grace)
     });
     join_all(stops).await.into_iter().collect()
 }
 
 async fn remove_all(runtime: &dyn ContainerRuntime, containers: &[&Container]) -> Result<()> {
-    join_all(containers.iter().map(|it| runtime.remove(&it.id))).await.into_iter().collect()
+    let removals = containers.iter().map(|it| async {
+        runtime.remove(&it.id).await?;
+        tell_of(it, Happening::Removed);
+        Ok(())
+    });
+    join_all(removals).await.into_iter().collect()
 }
 
 fn number(container: &Container, label: &str) -> Option<u64> {

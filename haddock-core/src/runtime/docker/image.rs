@@ -1,19 +1,24 @@
 //! Images: what is on the host, and what registries have.
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::time::Duration;
 
 use bollard::errors::Error as BollardError;
-use bollard::models::ImageInspect;
+use bollard::models::{CreateImageInfo, ImageInspect};
 use bollard::query_parameters::CreateImageOptionsBuilder;
 
 use super::error::{answer, is_missing, translate};
 use super::{DockerRuntime, credentials};
 use crate::container::{PullOptions, PullWhen};
 use crate::error::{Error, ErrorKind, Result};
+use crate::progress::{Happening, tell};
 
 /// How long a registry may take until the first layer moves; the transfer itself has no limit.
 const RESOLVE: Duration = Duration::from_secs(600);
+
+/// Bytes of an image after which its transfer is told again.
+const STEP: u64 = 512 * 1024;
 
 impl DockerRuntime {
     pub(super) async fn pull_image(&self, reference: &str, how: &PullOptions) -> Result<String> {
@@ -79,10 +84,15 @@ impl DockerRuntime {
         // The failure comes after good items: read to the end.
         let mut failed = None;
         let what = format!("pull image `{reference}`");
+        let mut transfer = Transfer::begin(reference);
         while let Some(item) = self.client.next(&what, &mut progress).await? {
-            if let Err(error) = item {
-                failed = Some(error);
+            match item {
+                Ok(frame) => transfer.take(&frame),
+                Err(error) => failed = Some(error),
             }
+        }
+        if failed.is_none() {
+            tell(None, Happening::Pulled { image: reference.to_owned() });
         }
         failed.map_or(Ok(()), |error| Err(refused(reference, &error)))
     }
@@ -98,6 +108,42 @@ fn is_for(image: &ImageInspect, platform: &str) -> bool {
         [one] => has[..2].contains(&Some(*one)),
         // One that says nothing of its variant may be any.
         wanted => wanted.iter().zip(has).all(|(wanted, has)| has.is_none_or(|has| has.is_empty() || has == *wanted)),
+    }
+}
+
+/// How much of an image is there.
+struct Transfer<'a> {
+    image: &'a str,
+    /// For each layer, the bytes that are there and those of all of it.
+    layers: BTreeMap<String, (u64, u64)>,
+    told: u64,
+}
+
+impl<'a> Transfer<'a> {
+    fn begin(image: &'a str) -> Self {
+        tell(None, Happening::Pulling { image: image.to_owned(), done: None, total: None });
+        Self { image, layers: BTreeMap::new(), told: 0 }
+    }
+
+    fn take(&mut self, frame: &CreateImageInfo) {
+        let Some(layer) = &frame.id else { return };
+        let bytes = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok());
+        let detail = frame.progress_detail.as_ref();
+        match (frame.status.as_deref(), detail.and_then(|it| Some((bytes(it.current)?, bytes(it.total)?)))) {
+            (Some("Downloading"), Some(now)) => drop(self.layers.insert(layer.clone(), now)),
+            (Some("Download complete" | "Verifying Checksum"), _) => {
+                let Some(known) = self.layers.get_mut(layer) else { return };
+                known.0 = known.1;
+            }
+            _ => return,
+        }
+        let (done, total) = self.layers.values().fold((0, 0), |(done, total), it| (done + it.0, total + it.1));
+        // Engines say it a hundred times a second.
+        if done >= self.told + STEP || done == total {
+            self.told = done;
+            let image = self.image.to_owned();
+            tell(None, Happening::Pulling { image, done: Some(done), total: Some(total) });
+        }
     }
 }
 

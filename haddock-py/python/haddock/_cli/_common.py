@@ -313,7 +313,7 @@ def seconds(_ctx: click.Context, _parameter: click.Parameter, value: str | None)
     from haddock import _values
 
     try:
-        return _values.seconds(value)
+        return _values.seconds(value, "duration")
     except haddock.HaddockError as error:
         raise click.BadParameter(f"{error.message}; {error.hint}") from None
 

@@ -22,6 +22,8 @@ LOOK = 0.5
 REMIND = 30.0
 """Seconds between two lines about a drain where nobody watches a terminal."""
 
+BLIND = "waits for the gateway, which does not answer"
+
 
 class Show(Protocol):
     """What is done with events and status."""
@@ -36,11 +38,11 @@ class Show(Protocol):
         """There is no more."""
 
 
-class Json:
-    """One event a line."""
+class Nothing:
+    """Nobody wants to know."""
 
     def event(self, event: Event) -> None:
-        _output.json_line(event.to_dict())
+        pass
 
     def status(self, status: ServiceStatus | None, at: float) -> None:
         pass
@@ -49,23 +51,44 @@ class Json:
         pass
 
 
+class Json(Nothing):
+    """One event a line."""
+
+    def event(self, event: Event) -> None:
+        _output.json_line(event.to_dict())
+
+
+DETAILS = ("shares_asked", "stage_reached", "instance_serving")
+"""Kinds of events that lead to what another says: that the shares are in force."""
+
+
+def is_detail(event: Event) -> bool:
+    """Whether it is left out at the usual volume. A stage of the ramp is one line: the shares, once they are in force."""
+    if event.kind != "shares_in_force":
+        return event.kind in DETAILS
+    # At first, instances are listed without a share; at last, the line about settling says the same.
+    return event.phase in ("ramping", "settling") and not 0 < event.share_in_force < 1
+
+
 class Plain:
     """One event a line, for a log: time and message. While nothing happens but sessions leaving, a line now and then."""
 
-    def __init__(self) -> None:
+    def __init__(self, details: bool = False) -> None:
+        self.details = details
         self.drains = Drains()
         self.reminded: float | None = None
         self.blind = False
 
     def event(self, event: Event) -> None:
-        _output.line(f"{_words.stamp(event.at)} {event.service}: {event.message}")
         self.reminded = None
+        if self.details or not is_detail(event):
+            _output.line(f"{_words.stamp(event.at)} {event.service}: {event.message}")
 
     def status(self, status: ServiceStatus | None, at: float) -> None:
         self.drains.add(status, at)
         if is_blind(status) != self.blind:
             self.blind = not self.blind
-            _output.line("the gateway does not answer: all waits for it" if self.blind else "the gateway answers again")
+            _output.line(BLIND if self.blind else "the gateway answers again")
         if self.reminded is None:
             self.reminded = at
         elif at - self.reminded >= REMIND:
@@ -129,14 +152,16 @@ def draining(status: ServiceStatus | None) -> dict[int, int | None]:
 
 
 def show(settings: Settings, service: str) -> Show:
-    """JSON where it is wanted, a picture on a terminal, else lines."""
+    """JSON where it is wanted, a picture on a terminal, else lines: a few, or with `-v` all."""
     if settings.json:
         return Json()
+    if settings.quiet:
+        return Nothing()
     if _output.terminal():
         from haddock._cli._live import Live
 
         return Live(service)
-    return Plain()
+    return Plain(details=settings.verbose > 0)
 
 
 async def release(controller: Controller, handle: Release, shown: Show, until: Any) -> ReleaseResult:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from haddock._cli import _words
-from haddock._cli._follow import Drains, draining, is_blind
+from haddock._cli._follow import BLIND, Drains, draining, is_blind
 
 if TYPE_CHECKING:
     from haddock import Event, ReleaseStatus, ServiceStatus
@@ -57,8 +57,8 @@ class Live:
         release = None if self.last is None else self.last.release
         passed = _words.length(time.monotonic() - self.begun)
         headline = _headline(self.service, release, self.phase, passed)
-        if is_blind(self.last):
-            headline.append("\nthe gateway does not answer: all waits for it", "yellow")
+        if is_blind(self.last) and (release is None or not release.waits):
+            headline.append(f"\n{BLIND}", "yellow")
         return Group(Text(), headline, *self._versions())
 
     def _versions(self) -> list[RenderableType]:
@@ -88,7 +88,7 @@ def _headline(service: str, release: ReleaseStatus | None, phase: str, passed: s
         line.append("paused  ", "bold yellow")
     line.append(passed, "dim")
     if release is not None and release.waits:
-        line.append(f"\nwaits: {release.waits}", "yellow")
+        line.append(f"\n{_words.waits(release.waits)}", "yellow")
     return line
 
 

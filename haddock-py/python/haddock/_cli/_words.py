@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from haddock import HaddockError
 
 
 def share(value: float | None) -> str:
@@ -44,6 +48,12 @@ def stamp(at: datetime) -> str:
 def clock(at: datetime) -> str:
     """A time for a person at a terminal: local."""
     return at.astimezone().strftime("%H:%M:%S")
+
+
+def waits(error: HaddockError) -> str:
+    """Why a release waits."""
+    text = error.message
+    return text if text.startswith("waits for") else f"waits: {text}"
 
 
 def ago(at: datetime, now: datetime | None = None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _output
+from haddock._cli import _common, _output, _progress
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -58,7 +58,10 @@ def up(
     with settings.connect() as controller:
         if like is not None:
             service, version = _version(like)
-            environment = controller.up_like(service, version, name=name, only=only, keep_on_failure=keep_on_failure)
+            with _progress.shown(settings) as on_event:
+                environment = controller.up_like(
+                    service, version, name=name, only=only, keep_on_failure=keep_on_failure, on_event=on_event
+                )
             return _up(settings, environment)
         if dry_run:
             plan = controller.up(
@@ -69,11 +72,11 @@ def up(
                 return 0
             plan_of(plan.changes)
             return 0
-        environment = controller.up(
-            settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure, commit=commit,
-            renew_anonymous_volumes=renew,
-            **settings.file_options(),
-        )  # fmt: skip
+        with _progress.shown(settings) as on_event:
+            environment = controller.up(
+                settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure,
+                commit=commit, renew_anonymous_volumes=renew, on_event=on_event, **settings.file_options(),
+            )  # fmt: skip
     return _up(settings, environment)
 
 
@@ -110,7 +113,8 @@ def down(settings: Settings, name: str | None, volumes: bool) -> int:
     what instances of a service share is refused.
     """
     with settings.connect() as controller:
-        there = controller.down(name, file=settings.file, volumes=volumes)
+        with _progress.shown(settings) as on_event:
+            there = controller.down(name, file=settings.file, volumes=volumes, on_event=on_event)
     if settings.json:
         _output.json_line({"was_there": there})
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _engine, _output
+from haddock._cli import _common, _engine, _output, _progress
 from haddock._cli._common import Settings, settings_of
 from haddock._cli.environment import name_option, plan_of, told
 from haddock._cli.release import follow, timeout_option, wait_option
@@ -52,7 +52,10 @@ def promote(
                 return 0
             _output.steps("a promotion, not carried out:", steps)
             return 0
-        handle = controller.promote(name, service, file=settings.file, by=settings.by, force=force)
+        with _progress.shown(settings) as on_event:
+            handle = controller.promote(
+                name, service, file=settings.file, by=settings.by, force=force, on_event=on_event
+            )
         return follow(controller, handle, settings, wait, limit)
 
 
@@ -84,7 +87,10 @@ def link(
     if back == (target is not None):
         raise click.UsageError("name a TARGET, or write `--back`")
     with settings.connect() as controller:
-        switched = controller.link(component, target, name=name, file=settings.file, live=live, dry_run=dry_run)
+        with _progress.shown(settings) as on_event:
+            switched = controller.link(
+                component, target, name=name, file=settings.file, live=live, dry_run=dry_run, on_event=on_event
+            )
     if settings.json:
         _output.json_line(switched.to_dict())
         return 0

@@ -1,0 +1,51 @@
+//! Telling what a component waits for.
+
+use std::time::Duration;
+
+use crate::container::ContainerId;
+use crate::name::ComponentName;
+use crate::progress::{Happening, is_observed, tell};
+use crate::runtime::ContainerRuntime;
+
+/// What waits for that long is slow: the last line of its log may say why. It is told again at such intervals.
+const SLOW: Duration = Duration::from_secs(3);
+
+/// A component that waits, and tells so: at first, and again while it is slow.
+pub(crate) struct Wait<'a> {
+    component: &'a ComponentName,
+    waits_for: String,
+    told: bool,
+    quiet: Duration,
+}
+
+impl<'a> Wait<'a> {
+    pub(crate) fn new(component: &'a ComponentName, waits_for: impl Into<String>) -> Self {
+        Self { component, waits_for: waits_for.into(), told: false, quiet: Duration::ZERO }
+    }
+
+    /// It waits for that much longer.
+    pub(crate) async fn goes_on(
+        &mut self,
+        runtime: &dyn ContainerRuntime,
+        container: &ContainerId,
+        why: Option<&String>,
+        pause: Duration,
+    ) {
+        if !is_observed() {
+            return;
+        }
+        self.quiet += pause;
+        let slow = self.quiet >= SLOW;
+        if self.told && !slow {
+            return;
+        }
+        let log = match slow {
+            true => runtime.logs(container, 1).await.ok().and_then(|lines| lines.into_iter().next_back()),
+            false => None,
+        };
+        self.told = true;
+        self.quiet = Duration::ZERO;
+        let (waits_for, why) = (self.waits_for.clone(), why.cloned());
+        tell(Some(self.component), Happening::Waiting { waits_for, why, log });
+    }
+}

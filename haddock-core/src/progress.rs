@@ -1,0 +1,139 @@
+//! What happens while environments are changed, told as it happens.
+//!
+//! ```no_run
+//! # use std::sync::Arc;
+//! # use haddock_core::environment::environments::{Environments, UpOptions};
+//! # use haddock_core::environment::EnvironmentSpec;
+//! # use haddock_core::progress;
+//! # async fn example(environments: Environments, spec: EnvironmentSpec) -> haddock_core::Result<()> {
+//! let name = haddock_core::EnvironmentName::new("pr-42")?;
+//! let observer = Arc::new(|event: &progress::Event| println!("{event:?}"));
+//! let up = progress::observed(observer, environments.up(&name, &spec, &UpOptions::default())).await?;
+//! # Ok(())
+//! # }
+//! ```
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::task_local;
+
+use crate::container::Container;
+use crate::name::ComponentName;
+
+/// Something that happens while an environment is changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// With which component; `None`: with an image that several may have.
+    pub component: Option<ComponentName>,
+    /// What.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// What happens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Happening {
+    /// Its image is looked for, on the host and in its registry. While it is transferred, this is told again.
+    Pulling {
+        /// The image.
+        image: String,
+        /// Bytes that are there already.
+        done: Option<u64>,
+        /// Bytes that are known to be wanted; more may be found.
+        total: Option<u64>,
+    },
+    /// Its image is there.
+    Pulled {
+        /// The image.
+        image: String,
+    },
+    /// Its container is made.
+    Creating,
+    /// Its container is started.
+    Starting,
+    /// It waits. While that is slow, this is told again.
+    Waiting {
+        /// What it waits for.
+        waits_for: String,
+        /// Why that is not so yet, if known.
+        why: Option<String>,
+        /// The last line of the log of what it waits for, if that is slow.
+        log: Option<String>,
+    },
+    /// It is ready, or has done its work.
+    Ready,
+    /// Its container is stopped.
+    Stopping,
+    /// Its container is gone.
+    Removed,
+}
+
+/// Who is told. It must not block: what happens waits for it.
+pub trait Observer: Send + Sync {
+    /// Something happens.
+    fn event(&self, event: &Event);
+}
+
+impl<F: Fn(&Event) + Send + Sync> Observer for F {
+    fn event(&self, event: &Event) {
+        self(event);
+    }
+}
+
+task_local! {
+    static OBSERVER: Arc<dyn Observer>;
+}
+
+/// Does the work, and tells the observer what happens to environments in it. Work within that is spawned as a task of its
+/// own is not observed.
+pub async fn observed<T>(observer: Arc<dyn Observer>, work: impl Future<Output = T>) -> T {
+    OBSERVER.scope(observer, work).await
+}
+
+/// Tells the observer, if there is one.
+pub(crate) fn tell(component: Option<&ComponentName>, happening: Happening) {
+    let event = Event { component: component.cloned(), happening };
+    // Nobody observes: that is as well.
+    let _ = OBSERVER.try_with(|observer| observer.event(&event));
+}
+
+/// Tells of what has the label of a component.
+pub(crate) fn tell_of(container: &Container, happening: Happening) {
+    tell(container.component().as_ref(), happening);
+}
+
+/// Whether anybody observes.
+pub(crate) fn is_observed() -> bool {
+    OBSERVER.try_with(|_| ()).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_observes_is_told_and_nobody_else() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let observer = Arc::new(move |event: &Event| noted.lock().expect("no panic").push(event.clone()));
+        tell(None, Happening::Creating);
+        let web = ComponentName::new("web").expect("a name");
+        observed(observer, async {
+            tokio::task::yield_now().await;
+            tell(Some(&web), Happening::Starting);
+        })
+        .await;
+        tell(None, Happening::Creating);
+        let seen = seen.lock().expect("no panic");
+        assert_eq!(*seen, [Event { component: Some(web), happening: Happening::Starting }]);
+        assert_eq!(
+            serde_json::to_value(&seen[0]).expect("JSON"),
+            serde_json::json!({"component": "web", "kind": "starting"})
+        );
+    }
+}

@@ -1,0 +1,126 @@
+"""What `up`, `down`, `link` and `promote` do while they do it: a live view on a terminal, else a line for each change."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from haddock._cli import _output, _words
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from haddock import ProgressEvent
+    from haddock._cli._common import Settings
+
+OVER = ("ready", "removed", "pulled")
+"""What ends with these does not go on by itself."""
+SLOW = 3.0
+"""Seconds after which it is said for how long something has been going on."""
+
+OnEvent = Callable[["ProgressEvent"], None]
+
+
+@contextmanager
+def shown(settings: Settings) -> Iterator[OnEvent | None]:
+    """Who shows what happens: nobody with `--json` and `--quiet`. It goes to standard error: the result is apart."""
+    if settings.json or settings.quiet:
+        yield None
+    elif sys.stderr.isatty():
+        live = Live()
+        try:
+            yield live.event
+        finally:
+            live.close()
+    else:
+        yield Plain().event
+
+
+def subject(event: ProgressEvent) -> str:
+    """What it is about."""
+    return event.component or event.image or ""
+
+
+def sentence(event: ProgressEvent) -> str:
+    """What happens, without with what."""
+    text = event.kind
+    if event.kind == "waiting":
+        text = f"waits for {event.waits_for}"
+        text += f": {event.why}" if event.why else ""
+    elif event.kind == "pulling" and event.total:
+        text += f" {_size(event.done or 0)} of {_size(event.total)}"
+    return text
+
+
+def _size(count: int) -> str:
+    """Bytes, as people read them."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
+
+
+class Plain:
+    """A line for each change, and nothing twice."""
+
+    def __init__(self) -> None:
+        self.said: dict[str, str] = {}
+        self.logs: dict[str, str] = {}
+
+    def event(self, event: ProgressEvent) -> None:
+        """A line, if it is news."""
+        about = subject(event)
+        # How far a transfer is, is nothing for a log.
+        text = event.kind if event.kind == "pulling" else sentence(event)
+        if self.said.get(about) != text:
+            self.said[about] = text
+            _output.note(f"{about}: {text}")
+        if event.log and self.logs.get(about) != event.log:
+            self.logs[about] = event.log
+            _output.note(f"{about}: log: {event.log}")
+
+
+class Live:
+    """A row for each component and each image that is pulled."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as Region
+
+        self.rows: dict[str, tuple[ProgressEvent, float]] = {}
+        self.region = Region(console=Console(stderr=True, highlight=False), get_renderable=self.picture,
+                             refresh_per_second=4, transient=True)  # fmt: skip
+        self.region.start()
+
+    def event(self, event: ProgressEvent) -> None:
+        """The row changes."""
+        before = self.rows.get(subject(event))
+        same = before is not None and (before[0].kind, before[0].waits_for) == (event.kind, event.waits_for)
+        since = before[1] if before is not None and same else time.monotonic()
+        self.rows[subject(event)] = (event, since)
+
+    def close(self) -> None:
+        """What is done is told by the command."""
+        self.region.stop()
+
+    def picture(self) -> RenderableType:
+        """The rows as they are."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 2, 0, 0))
+        for about, (event, since) in self.rows.items():
+            passed = time.monotonic() - since
+            over = event.kind in OVER
+            mark, style = ("✓", "green") if over else ("●", "cyan")
+            text = Text(sentence(event), style="" if not over else "dim")
+            if event.log and not over:
+                text.append(f"\n{event.log}", style="dim")
+            length = "" if over or passed < SLOW else _words.length(passed)
+            table.add_row(Text(mark, style), Text(about), text, Text(length, "dim"))
+        return table
