@@ -249,7 +249,7 @@ impl Launch<'_> {
                 (ContainerState::Running, DependencyCondition::Healthy) => match container.health {
                     _ if self.healthy().contains(need) => return Ok(()),
                     Health::Healthy => {
-                        self.is_healthy(need);
+                        self.is_healthy(need, &waiting);
                         return Ok(());
                     }
                     Health::None => {
@@ -259,7 +259,7 @@ impl Launch<'_> {
                             .with_hint(format!("give `{need}` a `healthcheck`, or depend on `service_started`")));
                     }
                     _ if passes(self.runtime, &self.plan.spec.components[need], &container).await => {
-                        self.is_healthy(need);
+                        self.is_healthy(need, &waiting);
                         return Ok(());
                     }
                     Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
@@ -281,8 +281,9 @@ impl Launch<'_> {
     }
 
     /// Its health check has passed.
-    fn is_healthy(&self, name: &ComponentName) {
-        if self.healthy().insert(name.clone()) {
+    fn is_healthy(&self, name: &ComponentName, waiting: &Wait<'_>) {
+        // Of what was so at the first look there is nothing to tell.
+        if self.healthy().insert(name.clone()) && waiting.was_told() {
             tell(Some(name), Happening::Ready);
         }
     }

@@ -23,6 +23,11 @@ impl<'a> Wait<'a> {
         Self { component, waits_for: waits_for.into(), told: false, quiet: Duration::ZERO }
     }
 
+    /// Whether it has waited at all.
+    pub(crate) fn was_told(&self) -> bool {
+        self.told
+    }
+
     /// It waits for that much longer.
     pub(crate) async fn goes_on(
         &mut self,
