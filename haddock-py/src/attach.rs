@@ -37,9 +37,8 @@ impl Place {
     /// The place, with the instance that is meant if none is named.
     pub(crate) async fn find(&self, controller: &Controller) -> Result<Inside> {
         let Some(service) = &self.service else {
-            let missing = || Error::new(ErrorKind::InvalidValue, "no component is named");
-            let component = self.component.clone().ok_or_else(missing)?;
-            return Ok(Inside::Environment(EnvironmentName::new(self.name.clone().unwrap_or_default())?, component));
+            let name = EnvironmentName::new(self.name.clone().unwrap_or_default())?;
+            return Ok(Inside::Environment(name, self.component.clone().unwrap_or_default()));
         };
         let service = ServiceName::new(service)?;
         let instance = match &self.instance {

@@ -25,6 +25,7 @@ use crate::convert::to_python;
 use crate::error::Raised;
 use crate::home::Home;
 use crate::house::House;
+use crate::logs::{Logs, Query};
 use crate::progress::{self, Progress, Told};
 use crate::release::Release;
 
@@ -348,6 +349,11 @@ impl Environments {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
         let lines = Lines { house: Arc::clone(&house), name, component, tail, stream: None };
         Ok(LogLines { house: Home::new(house), lines: Home::new(Arc::new(tokio::sync::Mutex::new(lines))) })
+    }
+
+    /// The logs of several components as one, in an environment or in an instance of a service.
+    fn read_logs(&self, place: Place, components: Vec<String>, query: Query) -> PyResult<Logs> {
+        Ok(Logs::new(self.house()?, place, components, query))
     }
 
     /// Says that this process uses the environment.

@@ -12,6 +12,7 @@
 //! | `compose` | the compose file |
 //! | `controller`, `release` | the verbs |
 //! | `environment` | environments by name |
+//! | `logs` | the logs of several components as one |
 //! | `progress` | what happens while environments are changed |
 //! | `attach` | commands within containers, and their streams |
 //! | `house` | what a controller and its releases share |
@@ -30,6 +31,7 @@ mod error;
 mod home;
 mod house;
 mod locator;
+mod logs;
 mod progress;
 mod python;
 mod release;
@@ -56,6 +58,8 @@ mod native {
     use crate::error::error_kinds;
     #[pymodule_export]
     use crate::locator::{Locator, gateway, remote_gateway};
+    #[pymodule_export]
+    use crate::logs::Logs;
     #[pymodule_export]
     use crate::progress::Progress;
     #[pymodule_export]

@@ -122,21 +122,23 @@ def clean(site: Site) -> None:
 
 
 @cache
-def image_with_getent() -> str:
-    """The demo application with `getent` beside it, which looks names up as programs do."""
+def image_with(name: str, *programs: str) -> str:
+    """The demo application's image with programs of this machine beside it, and what they need."""
     images()
-    name = "haddock-demo-getent:c1"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         made = subprocess.run(["docker", "create", "haddock-demo:c1"], capture_output=True, text=True, check=True)
         subprocess.run(["docker", "cp", f"{made.stdout.strip()}:/haddock-demo-app", root], check=True, capture_output=True)
         subprocess.run(["docker", "rm", made.stdout.strip()], check=True, capture_output=True)
-        told = subprocess.run(["ldd", "/usr/bin/getent"], capture_output=True, text=True, check=True).stdout
-        needed = [word for line in told.splitlines() for word in line.split() if word.startswith("/")]
-        for path in ("/usr/bin/getent", *needed):
-            there = root / path.lstrip("/")
-            there.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, there)
+        for program in programs:
+            path = shutil.which(program)
+            assert path is not None, program
+            told = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+            needed = [word for line in told.splitlines() for word in line.split() if word.startswith("/")]
+            for source, target in [(path, f"usr/bin/{program}"), *((it, it.lstrip("/")) for it in needed)]:
+                there = root / target
+                there.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, there)
         packed = subprocess.run(["tar", "--create", "--directory", root, "."], capture_output=True, check=True)
         subprocess.run(
             ["docker", "import", "--change", 'ENTRYPOINT ["/haddock-demo-app"]', "--change", "ENV PATH=/usr/bin VERSION=c1",
@@ -144,3 +146,13 @@ def image_with_getent() -> str:
             input=packed.stdout, check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
     return name
+
+
+def image_with_getent() -> str:
+    """The demo application with `getent` beside it, which looks names up as programs do."""
+    return image_with("haddock-demo-getent:c1", "getent")
+
+
+def image_with_shell() -> str:
+    """The demo application with a shell beside it, and what a shell calls."""
+    return image_with("haddock-demo-shell:c1", "sh", "cat", "seq", "stty", "sleep", "head")

@@ -57,7 +57,8 @@ command acted itself, versions and sessions stay as they are until somebody acts
 
 ## Shell completion
 
-`eval "$(_HADDOCK_COMPLETE=bash_source haddock)"`; also `zsh_source` and `fish_source`.
+`haddock completion --install` writes what the shell needs to where it looks for it, says where that is, and how to undo it;
+again, it changes nothing. It completes commands, options, and the names of components, environments and services.
 """
 
 

@@ -1,6 +1,7 @@
 //! Containers and networks as a runtime describes them, and the labels that say whose they are.
 
 mod exec;
+mod log;
 mod options;
 mod spec;
 
@@ -15,6 +16,7 @@ use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::time::Timestamp;
 
 pub use exec::{AttachSpec, ExecSpec, Executed, Output, OutputStream, TerminalSize};
+pub use log::{ComponentLine, LogLine, LogQuery};
 pub use options::{
     Bytes, ContainerOptions, Cpus, Device, DeviceRequest, Limits, Logging, Reservations, Resources, Ulimit,
 };

@@ -1,12 +1,16 @@
 //! Into an instance of a service: its containers, for their logs and for commands within them.
 
+use futures_core::stream::BoxStream;
+use futures_util::future::try_join_all;
+
 use super::act::specification;
 use super::service::Service;
-use crate::container::{AttachSpec, Container, Selector};
+use crate::container::{AttachSpec, ComponentLine, Container, LogQuery, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, InstanceId};
 use crate::release::{Phase, ServiceState};
 use crate::runtime::Attached;
+use crate::runtime::merged::merged;
 
 impl Service {
     /// The instance that is meant if none is named: the newest of the newest version that serves.
@@ -82,6 +86,27 @@ impl Service {
             Some(component) => error.of_component(&container.id, &component),
             None => error,
         })
+    }
+
+    /// The logs of these components of an instance as one, each line with the component that wrote it; of all if none is
+    /// named.
+    ///
+    /// # Errors
+    /// As [`containers`](Self::containers); [`NotSupported`](ErrorKind::NotSupported).
+    pub async fn read_logs(
+        &self,
+        instance: &InstanceId,
+        components: &[String],
+        query: &LogQuery,
+    ) -> Result<BoxStream<'static, Result<ComponentLine>>> {
+        let containers = match components.is_empty() {
+            true => self.containers(instance).await?,
+            false => {
+                let named = components.iter().map(|name| self.container(instance, Some(name)));
+                try_join_all(named).await?
+            }
+        };
+        merged(&*self.ports.runtime, &containers, query).await
     }
 
     async fn known(&self) -> Result<ServiceState> {

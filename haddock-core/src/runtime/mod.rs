@@ -16,8 +16,8 @@ use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 use crate::container::{
-    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, LogLine, LogQuery,
+    Network, NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -25,6 +25,9 @@ use crate::image::ImageReference;
 mod attach;
 #[cfg(feature = "docker")]
 pub mod docker;
+mod lines;
+#[cfg(feature = "controller")]
+pub(crate) mod merged;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(feature = "testing")]
@@ -172,6 +175,21 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`NotSupported`](crate::ErrorKind::NotSupported) where logs cannot be followed.
     async fn follow_logs(&self, _container: &ContainerId, _tail: usize) -> Result<BoxStream<'static, Result<String>>> {
         Err(self.cannot("follow logs"))
+    }
+
+    /// The lines that the query asks for, oldest first, with their times where the runtime knows them.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) where logs cannot be followed, or lines have no times.
+    async fn read_log(&self, container: &ContainerId, query: &LogQuery) -> Result<BoxStream<'static, Result<LogLine>>> {
+        if query.since.is_some() {
+            return Err(self.cannot("tell when a line of a log was written"));
+        }
+        let tail = query.tail.unwrap_or(usize::MAX);
+        match query.follow {
+            true => Ok(lines::without_times(self.follow_logs(container, tail).await?)),
+            false => Ok(lines::all(self.logs(container, tail).await?)),
+        }
     }
 
     /// Creates the network on a subnet that nothing on the host uses. If one of that name exists and carries all the

@@ -28,8 +28,8 @@ use futures_core::stream::BoxStream;
 use mockall::mock;
 
 use crate::container::{
-    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Network, NetworkSpec,
-    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, LogLine, LogQuery, Network,
+    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::Result;
 use crate::image::ImageReference;
@@ -70,6 +70,7 @@ mock! {
         async fn create_volume(&self, spec: &VolumeSpec) -> Result<()>;
         async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>>;
         async fn remove_volume(&self, name: &str) -> Result<()>;
+        async fn read_log(&self, container: &ContainerId, query: &LogQuery) -> Result<BoxStream<'static, Result<LogLine>>>;
         async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed>;
         async fn attach(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached>;
         async fn usage(&self, container: &ContainerId) -> Result<Usage>;

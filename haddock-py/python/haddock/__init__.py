@@ -70,6 +70,7 @@ if TYPE_CHECKING:
         TimedOutError,
     )
     from ._exec import RunningCommand
+    from ._log_lines import LogLine, Logs
     from ._logs import LogLines
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._ports import (
@@ -151,7 +152,9 @@ __all__ = [
     "LocatorRefusedError",
     "LocatorReport",
     "LocatorUnavailableError",
+    "LogLine",
     "LogLines",
+    "Logs",
     "NameTakenError",
     "Network",
     "NeverReadyError",
@@ -213,6 +216,7 @@ _HOMES = {
         "RuntimeUnavailableError", "StaleNumberError", "TimedOutError",
     ),
     "_exec": ("RunningCommand",),
+    "_log_lines": ("LogLine", "Logs"),
     "_logs": ("LogLines",),
     "_locators": ("Gateway", "RemoteGateway", "ServiceLocator", "SimLocator"),
     "_ports": (

@@ -22,6 +22,7 @@ from ._environment_results import (
 from ._errors import NotFoundError, NotSupportedError, TimedOutError
 from ._exec import RunningCommand, how, place, run, run_async
 from ._given import flag, optional_text, options_of, path, text, whole
+from ._log_lines import Logs, query
 from ._logs import LogLines, Search
 from ._progress import OnEvent, telling
 from ._release import Release
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ._arguments import PromoteArguments
     from ._exec import Input, Writable
     from ._given import Texts
+    from ._log_lines import Since
     from ._logs import Wanted
 
 
@@ -215,6 +217,17 @@ class Environment(Result):
             ran = await self.exec_async(component, words, stdout=archive, timeout=timeout)
             copied(ran, component, f"`{source}`")
             unpacked(archive, source, path(target, "target"))
+
+    def read_logs(
+        self, *components: str, tail: int | None = 100, since: Since = None, follow: bool = False
+    ) -> Logs:
+        """The logs of these components as one, of all if none is named: for `for` or `async for`.
+
+        `tail` are the last lines of each, `None` for all; `since` a point in time, or how long ago that was. With `follow`
+        each line comes as it is written, until the containers end.
+        """
+        found = query(tail, since, follow)
+        return Logs(self._environments().read_logs(place(self.name, None), list(components), found))
 
     def links(self, *, timeout: Duration | None = None) -> dict[str, dict[str, str]]:
         """For each component, where its links lead, by alias: another component, or what takes its place."""

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from ._bridge import wait, wait_async
 from ._environment_results import Executed
 from ._exec import RunningCommand, how, place, run, run_async
+from ._log_lines import Logs, query
 
 if TYPE_CHECKING:
     from . import _native
     from ._exec import Input, Writable
     from ._given import Texts
+    from ._log_lines import Since
     from ._values import Duration
 
 
@@ -89,3 +91,19 @@ class InstanceVerbs:
         """As `attach`, in the running loop."""
         where, what = place(None, component, service, instance), how(command, stdin, terminal)
         return RunningCommand(await wait_async(self._native.environments().attach(where, what)))
+
+    def read_logs(
+        self,
+        service: str,
+        *components: str,
+        instance: str | None = None,
+        tail: int | None = 100,
+        since: Since = None,
+        follow: bool = False,
+    ) -> Logs:
+        """The logs of an instance's components as one; see `Environment.read_logs`.
+
+        Without `instance` it is the newest one that serves.
+        """
+        where, found = place(None, None, service, instance), query(tail, since, follow)
+        return Logs(self._native.environments().read_logs(where, list(components), found))

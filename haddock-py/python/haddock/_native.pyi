@@ -12,6 +12,7 @@ __all__ = [
     "Following",
     "Locator",
     "LogLines",
+    "Logs",
     "Progress",
     "Release",
     "Runtime",
@@ -103,6 +104,7 @@ class Environments:
     def prune(self, stop_after: float | None, remove_after: float | None, dry_run: bool) -> Call: ...
     def keep(self, which: dict[str, Any], time: float) -> Call: ...
     def claim(self, name: str) -> Claim: ...
+    def read_logs(self, place: dict[str, Any], components: list[str], query: dict[str, Any]) -> Logs: ...
     def link(
         self, which: dict[str, Any], component: str, target: str | None, live: bool, dry_run: bool
     ) -> Call: ...
@@ -119,6 +121,10 @@ class Environments:
 
 @final
 class LogLines:
+    def next(self) -> Call: ...
+
+@final
+class Logs:
     def next(self) -> Call: ...
 
 @final

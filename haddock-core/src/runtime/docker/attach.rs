@@ -23,6 +23,9 @@ use crate::time::sleep;
 
 /// Bytes that are read at a time: the engine writes frames of up to 32 KiB.
 const READ: usize = 64 * 1024;
+/// How often the first size of a terminal is tried, and the pause after the first time; docker's own client does the same.
+const RESIZES: u32 = 10;
+const RESIZE_PAUSE: Duration = Duration::from_millis(10);
 /// Between two looks at whether a command has ended whose streams have.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -37,6 +40,8 @@ impl DockerRuntime {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             tty: Some(tty),
+            // Known since API 1.42.
+            console_size: command.terminal.map(|it| vec![usize::from(it.rows), usize::from(it.columns)]),
             ..Default::default()
         };
         let created = self.client.read(&what, self.client.docker.create_exec(&container.0, config)).await?;
@@ -48,8 +53,7 @@ impl DockerRuntime {
         };
         let control = Control { client: self.client.clone(), exec: created.id, what: what.clone(), tty };
         if let Some(size) = command.terminal {
-            // One that has ended already has no terminal.
-            let _ = control.resize(size).await;
+            control.size_at_first(size).await;
         }
         let mut input = Input { open: Some(input), what: what.clone() };
         if !command.stdin {
@@ -127,6 +131,19 @@ struct Control {
     exec: String,
     what: String,
     tty: bool,
+}
+
+impl Control {
+    /// Engines refuse a size until the program has its terminal, which is a moment after they say that it was started. One
+    /// that has ended already has none.
+    async fn size_at_first(&self, size: TerminalSize) {
+        for attempt in 1..=RESIZES {
+            if self.resize(size).await.is_ok() {
+                return;
+            }
+            sleep(RESIZE_PAUSE * attempt).await;
+        }
+    }
 }
 
 #[async_trait]

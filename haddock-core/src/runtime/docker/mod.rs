@@ -27,8 +27,8 @@ use tokio::sync::OnceCell;
 
 use super::{Attached, ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
-    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, LogLine, LogQuery,
+    Network, NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -319,6 +319,10 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn follow_logs(&self, container: &ContainerId, tail: usize) -> Result<BoxStream<'static, Result<String>>> {
         self.follow_container_logs(container, tail).await
+    }
+
+    async fn read_log(&self, container: &ContainerId, query: &LogQuery) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.read_container_log(container, query).await
     }
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {

@@ -39,7 +39,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "show": Entry("compare", "show", "Draw what runs in an environment, and how it is linked."),
         "ls": Entry("environment", "ls", "List environments."),
         "port": Entry("ports", "port", "Show where a component's port, or each port, is reached."),
-        "logs": Entry("environment", "logs", "Show the end of a component's log, or follow it."),
+        "logs": Entry("logs", "logs", "Show the end of the logs, or follow them."),
         "exec": Entry("inside", "exec_", "Run a command within a component's container."),
         "keep": Entry("environment", "keep", "Keep an environment, although nobody uses it."),
         "link": Entry("promote", "link", "Let a running environment use another database, or the like."),
@@ -55,6 +55,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "serve": Entry("serve", "serve", "Run gateway and controller, or one of them."),
         "adopt": Entry("adopt", "adopt", "Take a server that runs already into a service."),
         "recover": Entry("adopt", "recover", "Rebuild a lost journal from what runs."),
+        "completion": Entry("completion", "completion", "Let the shell complete commands, options and names."),
         "check": Entry("check", "check", "Check engine, gateway, file and settings: what is wrong, and the fix."),
     },
 }
@@ -128,7 +129,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     settings = _common.Settings()
     if "_HADDOCK_COMPLETE" in os.environ:
-        app.main(prog_name="haddock")
+        app.main(prog_name="haddock", obj=settings)
     try:
         # Not by `main`, which has its own way with errors and with readers that go away.
         with app.make_context("haddock", words, obj=settings) as ctx:

@@ -179,9 +179,12 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
     """Puts an option's value into the settings, unless a more telling one is there."""
 
     def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
-        if ctx.resilient_parsing:
-            return
         settings = ctx.find_object(Settings)
+        if ctx.resilient_parsing:
+            # A shell asks for completions: which file and journal are meant is all that counts.
+            if settings is not None and value and parameter.name in ("file", "state", "docker_host"):
+                setattr(settings, parameter.name, list(value) if parameter.name == "file" else value)
+            return
         assert settings is not None and parameter.name is not None
         if convert is not None:
             value = convert(ctx, parameter, value)
@@ -255,6 +258,19 @@ def options(function: F) -> F:
     return function
 
 
+def options_without(short: str) -> Callable[[F], F]:
+    """The common options, but for a short form that the command uses for something of its own."""
+
+    def decorate(function: F) -> F:
+        function = options(function)
+        for parameter in getattr(function, "__click_params__", []):
+            if not parameter.expose_value and short in parameter.opts:
+                parameter.opts = [name for name in parameter.opts if name != short]
+        return function
+
+    return decorate
+
+
 class Command(click.Command):
     """A command that explains its own options, and names those that all have."""
 
@@ -326,6 +342,12 @@ def address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str
     return value
 
 
-service_argument = click.argument("service", required=False, metavar="[SERVICE]")
+def _services(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from haddock._cli import _complete
+
+    return _complete.services(ctx, parameter, incomplete)
+
+
+service_argument = click.argument("service", required=False, metavar="[SERVICE]", shell_complete=_services)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 settings_of = click.make_pass_decorator(Settings)

@@ -45,6 +45,11 @@ def stamp(at: datetime) -> str:
     return at.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def precisely(at: datetime) -> str:
+    """A time for a log: UTC, to the millisecond."""
+    return at.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def clock(at: datetime) -> str:
     """A time for a person at a terminal: local."""
     return at.astimezone().strftime("%H:%M:%S")

@@ -1,4 +1,4 @@
-"""`haddock up`, `down`, `ls`, `logs`, `keep`, `prune`: environments by name."""
+"""`haddock up`, `down`, `ls`, `keep`, `prune`: environments by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _output, _progress
+from haddock._cli import _common, _complete, _output, _progress
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from haddock import Environment, EnvironmentComponent, PlannedChange, Pruned
 
 name_option = click.option(
-    "--name", metavar="NAME", envvar="HADDOCK_ENVIRONMENT", show_envvar=True,
+    "--name", metavar="NAME", envvar="HADDOCK_ENVIRONMENT", show_envvar=True, shell_complete=_complete.environments,
     help="Which environment. Default: that of the file and the branch its directory is on.",
 )  # fmt: skip
 
 
 @click.command(cls=_common.FileCommand)
 @name_option
-@click.option("--only", metavar="COMPONENT", multiple=True, help="Only this component and what it needs. May be repeated.")
+@click.option("--only", metavar="COMPONENT", multiple=True, shell_complete=_complete.components, help="Only this component and what it needs. May be repeated.")
 @click.option("--pull", is_flag=True, help="Ask registries for newer images.")
 @click.option("--keep-on-failure", is_flag=True, help="Leave what was made, if it fails, for a look.")
 @click.option("-V", "--renew-anon-volumes", "renew", is_flag=True,
@@ -144,35 +144,6 @@ def ls(settings: Settings) -> int:
         for environment in environments
     ]
     _output.table(["environment", "components", "running", "commit", "by", "file"], rows)
-    return 0
-
-
-@click.command(cls=_common.FileCommand)
-@click.argument("component")
-@click.option("--tail", type=click.IntRange(min=1), default=100, metavar="LINES", show_default=True, help="How many lines.")
-@click.option("--follow", is_flag=True, help="And then each line as it is written, until the container ends.")
-@name_option
-@_common.options
-@settings_of
-def logs(settings: Settings, component: str, tail: int, follow: bool, name: str | None) -> int:
-    """Show the end of a component's log, oldest line first.
-
-    With `--json` a followed log is one object a line.
-    """
-    with settings.connect() as controller:
-        if follow:
-            for line in controller.environment(name, file=settings.file).follow_logs(component, tail):
-                if settings.json:
-                    _output.json_line({"component": component, "line": line})
-                else:
-                    _output.line(line)
-            return 0
-        lines = controller.environment(name, file=settings.file).logs(component, tail)
-    if settings.json:
-        _output.json_line({"component": component, "lines": lines})
-        return 0
-    for line in lines:
-        _output.line(line)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from haddock._cli import _common, _output, _words
+from haddock._cli import _common, _complete, _output, _words
 from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import Stopped, Usage
 from haddock._cli.environment import name_option
@@ -24,12 +23,12 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 """Bytes of standard input that are read at a time: as a pipe holds by default."""
 
-service_option = click.option("--service", metavar="SERVICE", help="In an instance of this service, not in an environment.")
+service_option = click.option("--service", metavar="SERVICE", shell_complete=_complete.services, help="In an instance of this service, not in an environment.")
 instance_option = click.option("--instance", metavar="ID", help="Which instance. Default: the newest one that serves.")
 
 
 @click.command("exec", cls=_common.FileCommand, context_settings={"ignore_unknown_options": True})
-@click.argument("component")
+@click.argument("component", shell_complete=_complete.components)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("-T", "--no-tty", is_flag=True, help="No terminal for the command, although this runs on one.")
 @click.option("--no-stdin", is_flag=True, help="The command reads nothing: for loops, whose input it would take.")
@@ -62,7 +61,8 @@ def exec_(
         raise Usage("`--instance` needs `--service`", "say of which service it is an instance")
     stdin = not no_stdin and sys.stdin is not None
     on_terminal = not (no_tty or settings.json) and stdin and sys.stdin.isatty() and sys.stdout.isatty()
-    size = tuple(shutil.get_terminal_size()) if on_terminal else None
+    # Not by `shutil`, which believes COLUMNS: the program is to have the window's.
+    size = tuple(os.get_terminal_size(sys.stdout.fileno())) if on_terminal else None
     with settings.connect() as controller:
         if settings.json:
             source: Any = sys.stdin.buffer if stdin else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _output
+from haddock._cli import _common, _complete, _output
 from haddock._cli._common import Settings, settings_of
 from haddock._cli.environment import name_option, ports_of
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=_common.FileCommand)
-@click.argument("component", required=False)
+@click.argument("component", required=False, shell_complete=_complete.components)
 @click.argument("port", required=False, type=click.IntRange(1, 65535))
 @click.option("--format", "form", type=click.Choice(["env", "properties"]),
               help="Every port, or the one, as an env file or as Java properties.")  # fmt: skip

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _engine, _output, _progress
+from haddock._cli import _common, _complete, _engine, _output, _progress
 from haddock._cli._common import Settings, settings_of
 from haddock._cli.environment import name_option, plan_of, told
 from haddock._cli.release import follow, timeout_option, wait_option
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=_common.FileCommand)
-@click.argument("environment", required=False, metavar="[ENVIRONMENT]")
+@click.argument("environment", required=False, metavar="[ENVIRONMENT]", shell_complete=_complete.environments)
 @click.argument("service", required=False, metavar="[SERVICE]")
 @name_option
 @click.option("--force", is_flag=True, help="Release although the same is released already.")
@@ -60,7 +60,7 @@ def promote(
 
 
 @click.command(cls=_common.FileCommand)
-@click.argument("component")
+@click.argument("component", shell_complete=_complete.components)
 @click.argument("target", required=False)
 @name_option
 @click.option("--back", is_flag=True, help="The component itself again, in place of a target.")

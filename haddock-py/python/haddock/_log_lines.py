@@ -1,0 +1,80 @@
+"""The logs of several components as one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Union
+
+from ._bridge import wait, wait_async
+from ._results import Result
+from ._values import Duration, millis, optional_moment, seconds
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from . import _native
+
+Since = Union[Duration, datetime, None]
+"""A point in time, or how long ago it was."""
+
+
+@dataclass(frozen=True)
+class LogLine(Result):
+    """A line that a component has written, to standard output or error."""
+
+    component: str
+    """Whose."""
+    at: datetime | None
+    """When, in UTC, if the runtime knows."""
+    text: str
+    """What. What is no UTF-8 is replaced."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Logs:
+    """Lines of logs: what is there, in the order in which it was written, and then, if followed, each as it is written.
+
+    Iterate with `for` or `async for`, once.
+    """
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: _native.Logs) -> None:
+        self._native = native
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> LogLine:
+        line = wait(self._native.next())
+        if line is None:
+            raise StopIteration
+        return _line(line)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> LogLine:
+        line = await wait_async(self._native.next())
+        if line is None:
+            raise StopAsyncIteration
+        return _line(line)
+
+
+def _line(data: dict[str, Any]) -> LogLine:
+    return LogLine(data["component"], optional_moment(data["at"]), data["text"])
+
+
+def query(tail: int | None, since: Since, follow: bool) -> dict[str, Any]:
+    """Which lines."""
+    if since is None:
+        at = None
+    elif isinstance(since, datetime):
+        at = millis(since)
+    else:
+        at = max(0, round((time.time() - seconds(since, "since")) * 1000))
+    return {"tail": tail, "since": at, "follow": follow}
