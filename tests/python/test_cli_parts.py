@@ -14,7 +14,7 @@ from rich.console import Console
 import haddock
 from haddock import _git
 from haddock._cli import _output, _settings, _words
-from haddock._cli._engine import Unreachable, engine_version, gateway_services, is_free
+from haddock._cli._engine import Unreachable, gateway_services, is_free
 from haddock._cli._follow import Drains, Plain, draining
 from haddock._cli._live import Live, version_rows
 from haddock._cli._rate import Rate
@@ -293,14 +293,6 @@ def test_the_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _git.commit(tmp_path) is None
-
-
-def test_an_engine_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(Unreachable):
-        engine_version(f"unix://{tmp_path}/no.sock")
-    with pytest.raises(Unreachable):
-        engine_version("tcp://127.0.0.1:9")
-    assert engine_version("ssh://nobody@nowhere") is None
 
 
 def test_a_gateway_that_is_none(tmp_path: Path) -> None:
