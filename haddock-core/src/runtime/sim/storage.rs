@@ -94,7 +94,8 @@ impl SimEngine {
             Some((volume, within)) => {
                 let volume = volume.to_owned();
                 let volume = self.volumes.get_mut(&volume).expect("a volume stays while a container has it");
-                return Ok(drop(volume.files.insert(within.to_owned(), text.into())));
+                volume.files.insert(within.to_owned(), text.into());
+                return Ok(());
             }
             None => &mut made.files,
         };
