@@ -155,7 +155,9 @@ impl Memory {
         let running = self.last.as_ref().is_some_and(|look| look.running);
         let stop_after = policy.stop_after.filter(|_| running);
         let gap = since.map_or(Duration::ZERO, |since| now.since(since));
-        let most = stop_after.into_iter().chain(policy.remove_after).min().map(|limit| limit / 2);
+        let limit = stop_after.into_iter().chain(policy.remove_after).min();
+        // What is remembered is whole milliseconds: half of one would be none, look after look.
+        let most = limit.map(|limit| (limit / 2).max(Duration::from_millis(1)));
         self.idle_looks += 1;
         self.idle += most.map_or(gap, |most| gap.min(most));
         let idle = self.idle;

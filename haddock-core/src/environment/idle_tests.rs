@@ -71,6 +71,20 @@ fn a_single_idle_look_ends_nothing() {
 }
 
 #[test]
+fn the_shortest_limit_is_reached_by_what_is_remembered() {
+    let policy = IdlePolicy { stop_after: Some(Duration::from_millis(1)), remove_after: None };
+    let mut memory = Memory::default();
+    let verdicts: Vec<IdleVerdict> = (0..3)
+        .map(|second| {
+            let verdict = memory.judge(Some(look(second)), at(second), &policy, None);
+            memory = serde_json::from_slice(&serde_json::to_vec(&memory).expect("written")).expect("read");
+            verdict
+        })
+        .collect();
+    assert!(matches!(verdicts[2], IdleVerdict::Stop { .. }), "{verdicts:?}");
+}
+
+#[test]
 fn a_gap_between_two_looks_ends_nothing_by_itself() {
     // A weekend with the lid closed, a clock that went forward by years, a monitor that did not run.
     for gap in [3 * DAY, 5000 * DAY] {
