@@ -378,7 +378,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         ).wait_async(timeout)
 
     def _resolve(self, paths: list[str] | None, options: dict[str, Any], release: bool) -> Asked[ResolvedFile]:
-        return Asked("resolve", self._native.resolve(paths, options, release), ResolvedFile._of)
+        return Asked("resolve", self._native.resolve(paths, options, flag(release, "release")), ResolvedFile._of)
 
     def _config(
         self, file: Files | None, options: Mapping[str, Any], *, release: bool, values: bool, yaml: bool

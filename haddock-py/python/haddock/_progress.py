@@ -70,4 +70,6 @@ class Told:
 
 def telling(environments: _native.Environments, on_event: OnEvent) -> Told | None:
     """Lets the next call of these tell what it does, if anybody wants to know."""
+    if on_event is not None and not callable(on_event):
+        raise TypeError(f"`on_event` takes a function, not `{type(on_event).__name__}`")
     return None if on_event is None else Told(environments, on_event)
