@@ -34,7 +34,6 @@ const KEPT: &[(&str, &str)] = &[
     ("is not a port", "the engine refuses it"),
     ("is not a range of ports", "the engine refuses it"),
     (" is empty: ", "Compose takes the comment behind it for its value"),
-    ("the `device` is empty", "the folder: Compose mounts the whole project"),
     ("of type `bind` has no `source`", "the folder: Compose mounts the whole project"),
     ("something follows the closing quote", "what follows"),
     ("is a number or a boolean, where a text is expected", "Compose drops it without a word"),

@@ -200,6 +200,9 @@ impl Loader<'_> {
     /// Takes `include` out of the file, and reads what it names.
     fn included(&mut self, tree: &mut Node) -> Result<Vec<Node>> {
         let Some(include) = tree.remove("include") else { return Ok(Vec::new()) };
+        if let Value::Null = include.value {
+            return Ok(Vec::new());
+        }
         let Value::List(items) = &include.value else {
             let hint = "write `include: [path]`";
             return Err(self.wrong(include.at, "include", "`include` is no list", hint));

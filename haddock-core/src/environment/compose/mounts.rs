@@ -310,10 +310,10 @@ fn complete_device(reader: &mut Reader<'_>, cursor: &Cursor<'_>, volume: &mut De
     let Some(device) = volume.driver_opts.get_mut("device").filter(|_| binds && local) else { return };
     if device.is_empty() {
         let at = cursor.child("driver_opts").and_then(|options| options.child("device"));
-        let hint =
-            "name a folder of the host, or set the variable: else the compose file's own folder would be mounted";
-        reader.wrong(at.as_ref().unwrap_or(cursor), "the `device` is empty", hint);
-    } else if let Some(path) = host_path(reader, cursor, device) {
+        let at = at.as_ref().unwrap_or(cursor);
+        reader.note(at, "the `device` is empty, so the whole folder of the compose file is mounted");
+    }
+    if let Some(path) = host_path(reader, cursor, device) {
         *device = path;
     }
 }

@@ -148,9 +148,9 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Publish
                     true => {
                         Err(invalid(format!("`{text}` is in brackets")).with_hint("write the address without them"))
                     }
-                    false => any_or_address(text),
+                    false => host_address(text),
                 };
-                published.host_address = reader.word(value, read).flatten();
+                published.host_address = reader.word(value, read);
             }
             "protocol" => {
                 let read = |text: &str| match text {
