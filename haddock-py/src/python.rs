@@ -123,7 +123,8 @@ fn plain_spec(spec: &ContainerSpec) -> Value {
         entrypoint,
         command,
         environment,
-        labels,
+        identity,
+        labels: _, // by `all_labels`
         networks,
         network_mode: _, // refused, as are mounts and files
         expose,
@@ -159,7 +160,8 @@ fn plain_spec(spec: &ContainerSpec) -> Value {
         "entrypoint": entrypoint,
         "command": command,
         "environment": environment,
-        "labels": labels,
+        "identity": identity.labels(),
+        "labels": spec.all_labels(),
         "network": network,
         "expose": expose,
         "publish": publish,
@@ -251,7 +253,7 @@ impl ContainerRuntime for PythonRuntime {
 
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
         spec.only_a_name(self)?;
-        self.port.call("create_network", json!([spec.name, spec.labels])).await
+        self.port.call("create_network", json!([spec.name, spec.all_labels(), spec.identity.labels()])).await
     }
 
     async fn networks(&self, selector: &Selector) -> Result<Vec<Network>> {

@@ -52,7 +52,7 @@ class ToyRuntime(haddock.ContainerRuntime):
         with self.lock:
             for container in self.made.values():
                 if container.name == spec.name:
-                    if not carries(container.labels, spec.labels):
+                    if not carries(container.labels, spec.identity):
                         raise haddock.NameTakenError(f"the name `{spec.name}` is taken")
                     return container.id
             if not spec.image.startswith("sha256:"):
@@ -119,10 +119,10 @@ class ToyRuntime(haddock.ContainerRuntime):
             lines = [f"line {n}" for n in range(1, 6)] if self.found(container).state == "exited" else []
             return lines[max(len(lines) - tail, 0) :]
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> Network:
+    def create_network(self, name: str, labels: Mapping[str, str], identity: Mapping[str, str]) -> Network:
         with self.lock:
             network = self.known.setdefault(name, Network(id=name, name=name, labels=dict(labels)))
-            if not carries(network.labels, labels):
+            if not carries(network.labels, identity):
                 raise haddock.NameTakenError(f"the network `{name}` is another's")
             return network
 

@@ -108,7 +108,6 @@ impl<'a> Corner<'a> {
             shared: None,
             members: components.keys().cloned().collect(),
             digests: BTreeMap::new(),
-            labels: BTreeMap::new(),
             generations: BTreeMap::new(),
             again: BTreeMap::new(),
             unpause: BTreeSet::new(),

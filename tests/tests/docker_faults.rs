@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
 use futures_util::{FutureExt, StreamExt};
-use haddock_core::container::{ContainerId, ContainerSpec, NetworkSpec, Selector};
+use haddock_core::container::{ContainerId, ContainerSpec, Identity, NetworkSpec, Selector};
 use haddock_core::environment::probe::Probe;
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::{AddressPool, DockerRuntime, Reach};
-use haddock_core::{ErrorKind, Result};
+use haddock_core::{ErrorKind, InstanceId, JournalId, Result};
 use haddock_tests::docker::{DockerHarness, engine};
 use haddock_tests::environment::{Corner, component};
 use haddock_tests::proxy::{Mood, Proxy};
@@ -37,14 +37,20 @@ fn every_call(runtime: &DockerRuntime) -> Vec<(&'static str, BoxFuture<'_, Resul
         name: "haddock-test-never".to_owned(),
         image: "haddock-test-never".to_owned(),
         environment: [("PASSWORD".to_owned(), haddock_core::container::Sensitive::new("hunter2"))].into(),
-        labels: [("haddock.journal".to_owned(), "never".to_owned())].into(),
+        identity: Identity::environment(
+            &JournalId::new("never").expect("an id"),
+            &InstanceId::new("never").expect("an id"),
+        ),
         expose: vec![],
         publish: vec![],
         ..ContainerSpec::default()
     };
-    let network =
-        NetworkSpec { name: "haddock-test-never".to_owned(), labels: spec.labels.clone(), ..NetworkSpec::default() };
-    let selector = Selector(spec.labels.clone());
+    let network = NetworkSpec {
+        name: "haddock-test-never".to_owned(),
+        identity: spec.identity.clone(),
+        ..NetworkSpec::default()
+    };
+    let selector = Selector(spec.all_labels());
     let id = || ContainerId("haddock-test-never".to_owned());
     let with = |selector: &Selector| selector.clone();
     vec![
@@ -232,7 +238,7 @@ async fn a_pool_that_is_used_up_is_told_and_what_is_removed_is_free_again() {
     let corner = Corner::new(&harness);
     let spec = |number: u64| NetworkSpec {
         name: corner.instance(number).to_string(),
-        labels: Selector::environment(&corner.journal, &corner.instance(number)).0,
+        identity: Identity::environment(&corner.journal, &corner.instance(number)),
         ..NetworkSpec::default()
     };
     let outcome = async {
@@ -308,8 +314,8 @@ async fn there_is_no_limit_near_thirty_networks() {
     let corner = Corner::new(&harness);
     let runtime = &harness.runtime;
     let made = join_all((0..40).map(|number| {
-        let labels = Selector::environment(&corner.journal, &corner.instance(number)).0;
-        let spec = NetworkSpec { name: corner.instance(number).to_string(), labels, ..NetworkSpec::default() };
+        let identity = Identity::environment(&corner.journal, &corner.instance(number));
+        let spec = NetworkSpec { name: corner.instance(number).to_string(), identity, ..NetworkSpec::default() };
         async move { runtime.create_network(&spec).await.map(|network| network.subnet) }
     }));
     let mut subnets = made.await;
@@ -324,14 +330,14 @@ async fn there_is_no_limit_near_thirty_networks() {
 async fn twins_of_a_network_become_one() {
     let Some(harness) = DockerHarness::new().await else { return };
     let corner = Corner::new(&harness);
-    let labels = Selector::environment(&corner.journal, &corner.instance(1)).0;
-    let spec = NetworkSpec { name: corner.instance(1).to_string(), labels, ..NetworkSpec::default() };
+    let identity = Identity::environment(&corner.journal, &corner.instance(1));
+    let spec = NetworkSpec { name: corner.instance(1).to_string(), identity, ..NetworkSpec::default() };
     let first = corner.runtime().create_network(&spec).await.expect("a network");
     // The engine lets a second one have the name (compose#10696 had three).
     let docker = bollard::Docker::connect_with_defaults().expect("an engine");
     let twin = bollard::models::NetworkCreateRequest {
         name: spec.name.clone(),
-        labels: Some(spec.labels.clone().into_iter().collect()),
+        labels: Some(spec.all_labels().into_iter().collect()),
         ..Default::default()
     };
     docker.create_network(twin).await.expect("a twin");

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use haddock_core::container::{ContainerSpec, NetworkSpec, label};
+use haddock_core::container::{ContainerSpec, Identity, NetworkSpec, label};
 use haddock_core::release::{Event, ReleasePhase, ServiceState, Verb};
 use haddock_core::runtime::ContainerRuntime;
-use haddock_core::{InstanceId, VersionId};
+use haddock_core::{ComponentName, InstanceId, VersionId};
 use haddock_tests::docker::fixture;
 use haddock_tests::site::{Foreign, Site, assert_clean};
 use haddock_tests::troubles::Troubles;
@@ -104,17 +104,19 @@ async fn a_stray_is_removed_by_decision_unless_it_is_of_a_newer_epoch() {
 /// A running container and its network that carry our journal's label and are in no state.
 async fn stray(site: &Site, number: u64, epoch: u64) -> InstanceId {
     let id = InstanceId::of(site.journal_id(), site.service().name(), number);
-    let labels = BTreeMap::from([
-        (label::JOURNAL.to_owned(), site.journal_id().to_string()),
-        (label::ENVIRONMENT.to_owned(), id.to_string()),
-        (label::COMPONENT.to_owned(), "web".to_owned()),
-        (label::EPOCH.to_owned(), epoch.to_string()),
-    ]);
-    let network = NetworkSpec { name: id.to_string(), labels: labels.clone(), ..NetworkSpec::default() };
+    let identity = Identity::environment(site.journal_id(), &id);
+    let labels = BTreeMap::from([(label::EPOCH.to_owned(), epoch.to_string())]);
+    let network = NetworkSpec {
+        name: id.to_string(),
+        identity: identity.clone(),
+        labels: labels.clone(),
+        ..NetworkSpec::default()
+    };
     site.engine.create_network(&network).await.expect("a network");
     let container = ContainerSpec {
         name: format!("{id}-web"),
         image: fixture(&["serve"]).await.to_string(),
+        identity: identity.component(&ComponentName::new("web").expect("a name")),
         labels,
         networks: vec![haddock_core::container::Attachment::new(id.to_string(), ["web"])],
         expose: vec![8080],

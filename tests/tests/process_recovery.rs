@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use haddock_core::JournalId;
-use haddock_core::container::{Container, ContainerSpec, ContainerState, Selector};
+use haddock_core::container::{Container, ContainerSpec, ContainerState, Identity, Selector};
 use haddock_core::environment::probe::Probe;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::process::ProcessRuntime;
@@ -140,7 +140,7 @@ async fn a_port_that_was_lost_before_the_start_is_replaced() {
     let spec = ContainerSpec {
         name: "web".to_owned(),
         image: plan.images.values().next().expect("one").clone(),
-        labels: Selector::environment(&plan.journal, &plan.instance).0,
+        identity: Identity::environment(&plan.journal, &plan.instance),
         expose: vec![8080],
         ..ContainerSpec::default()
     };

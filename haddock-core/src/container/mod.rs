@@ -1,6 +1,7 @@
 //! Containers and networks as a runtime describes them, and the labels that say whose they are.
 
 mod exec;
+mod identity;
 mod log;
 mod options;
 mod spec;
@@ -16,6 +17,7 @@ use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::time::Timestamp;
 
 pub use exec::{AttachSpec, ExecSpec, Executed, Output, OutputStream, TerminalSize};
+pub use identity::Identity;
 pub use log::{ComponentLine, LogLine, LogQuery};
 pub use options::{
     Bytes, ContainerOptions, Cpus, Device, DeviceRequest, Limits, Logging, Reservations, Resources, Ulimit,
@@ -44,7 +46,7 @@ pub mod label {
     pub const RANK: &str = "haddock.rank";
     /// On containers: how long a stop waits before it kills, in milliseconds, where the component says so.
     pub const GRACE: &str = "haddock.grace";
-    /// Who asked for the environment.
+    /// Who asked for the environment. Read where nothing else tells; no longer written, and so the next ones.
     pub const BY: &str = "haddock.by";
     /// On volumes that the file or an image wants without naming them: the path at which they are mounted.
     pub const ANONYMOUS: &str = "haddock.anonymous";

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Sensitive;
 use super::options::{Bytes, ContainerOptions};
+use super::{Identity, Sensitive};
 use crate::error::{Error, ErrorKind};
 
 /// What to create a container from.
@@ -25,7 +25,9 @@ pub struct ContainerSpec {
     pub command: Option<Vec<String>>,
     /// Environment variables.
     pub environment: BTreeMap<String, Sensitive>,
-    /// Labels, ours among them.
+    /// Whose it is: one of its name is taken only if it carries that.
+    pub identity: Identity,
+    /// Its other labels. They are put on, and never matched.
     pub labels: BTreeMap<String, String>,
     /// The networks to join. On the first of them its ports are reached.
     pub networks: Vec<Attachment>,
@@ -461,7 +463,9 @@ pub struct InjectedFile {
 pub struct NetworkSpec {
     /// Its name.
     pub name: String,
-    /// Labels, ours among them.
+    /// Whose it is: one of its name is taken only if it carries that.
+    pub identity: Identity,
+    /// Its other labels. They are put on, and never matched.
     pub labels: BTreeMap<String, String>,
     /// The driver; `None`: `bridge`.
     pub driver: Option<String>,
@@ -491,6 +495,7 @@ impl NetworkSpec {
     pub fn only_a_name(&self, runtime: &dyn fmt::Display) -> Result<(), Error> {
         let Self {
             name,
+            identity: _,
             labels: _,
             driver,
             driver_opts,
@@ -539,7 +544,9 @@ pub struct Subnet {
 pub struct VolumeSpec {
     /// Its name.
     pub name: String,
-    /// Labels, ours among them.
+    /// Whose it is: one of its name is taken only if it carries that.
+    pub identity: Identity,
+    /// Its other labels. They are put on, and never matched.
     pub labels: BTreeMap<String, String>,
     /// The driver; `None`: `local`.
     pub driver: Option<String>,

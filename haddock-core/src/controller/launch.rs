@@ -42,7 +42,6 @@ fn plan(
         epoch: state.number.epoch,
         spec_digest: version.new.spec.clone(),
         digests: BTreeMap::new(),
-        labels: BTreeMap::new(),
         generations: BTreeMap::new(),
         again: BTreeMap::new(),
         unpause: BTreeSet::new(),

@@ -112,7 +112,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
 
     /// Creates the container without starting it.
     ///
-    /// If one of that name exists and carries all the labels of `spec`, that one is taken.
+    /// If one of that name exists and carries the [`Identity`](crate::container::Identity) of `spec`, that one is
+    /// taken, whatever its other labels are.
     ///
     /// # Errors
     /// [`NameTaken`](crate::ErrorKind::NameTaken) if one of that name exists and is another's,
@@ -192,8 +193,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         }
     }
 
-    /// Creates the network on a subnet that nothing on the host uses. If one of that name exists and carries all the
-    /// labels, that one is taken.
+    /// Creates the network on a subnet that nothing on the host uses. If one of that name exists and carries the
+    /// identity, that one is taken, whatever its other labels are.
     ///
     /// # Errors
     /// [`NameTaken`](crate::ErrorKind::NameTaken),
@@ -222,7 +223,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("disconnect containers from networks"))
     }
 
-    /// Creates the volume. If one of that name exists and carries all the labels, that one is taken, with what is in it.
+    /// Creates the volume. If one of that name exists and carries the identity, that one is taken, with what is in it,
+    /// whatever its other labels are.
     ///
     /// # Errors
     /// [`NameTaken`](crate::ErrorKind::NameTaken); [`NotSupported`](crate::ErrorKind::NotSupported) without volumes.

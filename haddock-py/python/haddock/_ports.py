@@ -97,8 +97,10 @@ class ContainerSpec(Result):
     """Instead of the image's command."""
     environment: Mapping[str, str] = field(default_factory=_none, repr=False)
     """Environment variables. They may be secret: they are shown neither by `repr` nor by `to_dict`."""
+    identity: Mapping[str, str] = field(default_factory=_none)
+    """The labels that say whose it is. One of its name is taken only if it carries all of them."""
     labels: Mapping[str, str] = field(default_factory=_none)
-    """Labels, ours among them."""
+    """All labels to put on it, `identity` among them."""
     network: Attachment | None = None
     """The network to join."""
     expose: list[int] = field(default_factory=list[int])

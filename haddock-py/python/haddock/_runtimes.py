@@ -232,8 +232,8 @@ class ContainerRuntime(ABC):
     def create(self, spec: ContainerSpec) -> Answer[str]:
         """Creates the container without starting it, and answers with its id.
 
-        If one of that name exists and carries all the labels of `spec`, that one is taken; if it is another's, raises
-        `NameTakenError`. Raises `ImageMissingError`.
+        If one of that name exists and carries all of `spec.identity`, that one is taken, whatever its other labels are;
+        if it is another's, raises `NameTakenError`. Raises `ImageMissingError`.
         """
 
     @abstractmethod
@@ -275,8 +275,9 @@ class ContainerRuntime(ABC):
         """What the container's health check printed last."""
         return None
 
-    def create_network(self, name: str, labels: Mapping[str, str]) -> Answer[Network]:
-        """Creates a network; takes one of that name that carries all the labels. Raises `NameTakenError`."""
+    def create_network(self, name: str, labels: Mapping[str, str], identity: Mapping[str, str]) -> Answer[Network]:
+        """Creates a network with these labels, `identity` among them; takes one of that name that carries all of
+        `identity`. Raises `NameTakenError`."""
         return Network(id=name, name=name, labels=labels)
 
     def networks(self, labels: Mapping[str, str]) -> Answer[Sequence[Network]]:

@@ -4,18 +4,19 @@
 //! starter FOLDER FIXTURE JOURNAL
 //! ```
 
-use std::collections::BTreeMap;
 use std::io::Write;
 
-use haddock_core::container::{ContainerSpec, label};
+use haddock_core::container::{ContainerSpec, Identity};
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::process::ProcessRuntime;
+use haddock_core::{InstanceId, JournalId};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [folder, fixture, journal] = arguments.as_slice() else { panic!("three arguments") };
+    let journal = JournalId::new(journal).expect("an id");
     let runtime = ProcessRuntime::builder(folder)
         .image("fixture:serve", [fixture.as_str(), "serve"])
         .image("fixture:exit", [fixture.as_str(), "exit", "3"])
@@ -26,7 +27,7 @@ async fn main() {
         let spec = ContainerSpec {
             name: name.to_owned(),
             image: runtime.pull(&image, false).await.expect("registered"),
-            labels: BTreeMap::from([(label::JOURNAL.to_owned(), journal.clone())]),
+            identity: Identity::environment(&journal, &InstanceId::new("starter").expect("an id")),
             expose: vec![8080],
             ..ContainerSpec::default()
         };

@@ -102,7 +102,7 @@ pub struct Environment {
     pub name: EnvironmentName,
     /// Its components' containers.
     pub components: BTreeMap<ComponentName, Container>,
-    /// Who asked for it, as far as its labels say.
+    /// Who asked for it, where that is known.
     pub by: Option<String>,
     /// From which VCS commit.
     pub commit: Option<String>,
@@ -393,7 +393,7 @@ impl Environments {
                 all.entry(name).or_default().push(container);
             }
         }
-        Ok(all.into_iter().map(|(name, containers)| environment(name, containers)).collect())
+        all.into_iter().map(|(name, containers)| self.described(name, containers)).collect()
     }
 
     /// The environment of that name.
@@ -407,7 +407,7 @@ impl Environments {
             return Err(Error::new(ErrorKind::NotFound, format!("there is no environment `{name}`"))
                 .with_hint("bring it up first, or look which there are"));
         }
-        Ok(environment(name.clone(), containers))
+        self.described(name.clone(), containers)
     }
 
     /// Runs a command within a component's container, and answers when it has ended.
@@ -503,12 +503,6 @@ impl Environments {
         let again = restarting(&plan, &found).into_iter();
         let again = again.filter_map(|container| Some((container.component()?, container.incarnation()))).collect();
         let unpause = plan.all(Change::Unpause).cloned().collect();
-        let told = [
-            (label::BY, Some(&options.by)),
-            (label::COMMIT, options.commit.as_ref()),
-            (label::FILE, options.file.as_ref()),
-        ];
-        let labels = told.into_iter().filter_map(|(label, value)| Some((label.to_owned(), value?.clone())));
         let within = spec.settings.as_ref().map_or_else(Readiness::default, |settings| settings.ready.clone()).within;
         let wanted = LaunchPlan {
             journal: self.journal.clone(),
@@ -521,7 +515,6 @@ impl Environments {
             images,
             spec_digest: NETWORK.to_owned(),
             digests,
-            labels: labels.collect(),
             generations: record.generations_for(&plan, options.renew_anonymous_volumes),
             again,
             unpause,
@@ -574,13 +567,6 @@ fn check_networks(spec: &EnvironmentSpec) -> Result<()> {
 
 /// What the network of an environment is made from: nothing that a file says, so far.
 const NETWORK: &str = "network";
-
-fn environment(name: EnvironmentName, containers: Vec<Container>) -> Environment {
-    let said = |label: &str| containers.iter().find_map(|container| container.labels.get(label).cloned());
-    let (by, commit, file) = (said(label::BY), said(label::COMMIT), said(label::FILE));
-    let named = containers.into_iter().filter_map(|container| Some((container.component()?, container)));
-    Environment { name, components: named.collect(), by, commit, file }
-}
 
 /// With a component for each replica, in what is asked for too. What its service is made from stays as it is.
 fn expanded(spec: &EnvironmentSpec, options: &UpOptions) -> Result<(EnvironmentSpec, UpOptions)> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environments, UpOptions};
+use super::{Environment, Environments, UpOptions};
 use crate::container::{Container, ContainerId, Incarnation, label};
 use crate::environment::plan::{Change, Plan};
 use crate::environment::{EnvironmentSpec, Target};
@@ -157,6 +157,17 @@ impl Environments {
             specs.extend(record.for_service);
         }
         Ok(specs)
+    }
+
+    /// An environment, and what is written down of it. Where nothing is, labels say what earlier versions wrote there.
+    pub(super) fn described(&self, name: EnvironmentName, containers: Vec<Container>) -> Result<Environment> {
+        let labelled = |label: &str| containers.iter().find_map(|container| container.labels.get(label).cloned());
+        let (by, commit, file) = match self.record(&name)? {
+            Some(record) => (Some(record.by).filter(|by| !by.is_empty()), record.commit, record.file),
+            None => (labelled(label::BY), labelled(label::COMMIT), labelled(label::FILE)),
+        };
+        let components = containers.into_iter().filter_map(|container| Some((container.component()?, container)));
+        Ok(Environment { name, components: components.collect(), by, commit, file })
     }
 
     pub(super) fn record(&self, name: &EnvironmentName) -> Result<Option<Record>> {

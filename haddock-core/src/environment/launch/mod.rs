@@ -36,7 +36,7 @@ pub(crate) use volumes::remove_anonymous;
 pub(crate) use waiting::Wait;
 
 use super::DependencyCondition;
-use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Selector};
+use crate::container::{Container, ContainerId, ContainerState, Health, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 use crate::progress::{Happening, is_observed, tell};
@@ -150,31 +150,13 @@ async fn create(
             None => {
                 plan.reach(runtime, name, &mut spec).await?;
                 plan.name_volumes(runtime, name, &mut spec).await?;
-                create_one(runtime, plan, name, &spec).await?
+                tell(Some(name), Happening::Creating);
+                runtime.create(&spec).await?
             }
         };
         Ok((name.clone(), id))
     });
     Ok(try_join_all(created).await?.into_iter().collect())
-}
-
-/// Creates a container. A predecessor that was killed may have asked for the same one a moment ago, under its own
-/// epoch, and the engine may only now have made it: then the name is taken, by what is ours.
-async fn create_one(
-    runtime: &dyn ContainerRuntime,
-    plan: &LaunchPlan,
-    name: &ComponentName,
-    spec: &ContainerSpec,
-) -> Result<ContainerId> {
-    tell(Some(name), Happening::Creating);
-    match runtime.create(spec).await {
-        Err(error) if error.kind() == ErrorKind::NameTaken => {
-            let there = runtime.list(&Selector::environment(&plan.journal, &plan.instance)).await?;
-            let ours = there.into_iter().find(|it| it.name == spec.name && plan.made(&it.labels, Some(name)));
-            ours.map(|it| it.id).ok_or(error)
-        }
-        created => created,
-    }
 }
 
 /// A launch whose containers exist.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::container::{
-    Attachment, BindOptions, ContainerSpec, Endpoint, Incarnation, InjectedFile, Mount, MountKind, NetworkMode,
-    NetworkSpec, Selector, Sensitive, Subnet, VolumeSpec, label,
+    Attachment, BindOptions, ContainerSpec, Endpoint, Identity, Incarnation, InjectedFile, Mount, MountKind,
+    NetworkMode, NetworkSpec, Selector, Sensitive, Subnet, VolumeSpec, label,
 };
 use crate::environment::plan::needs;
 use crate::environment::{
@@ -40,8 +40,6 @@ pub struct LaunchPlan {
     pub spec_digest: String,
     /// The digests of components that are told apart one by one, in place of `spec_digest`.
     pub digests: BTreeMap<ComponentName, String>,
-    /// Labels that everything gets besides.
-    pub labels: BTreeMap<String, String>,
     /// For components of an environment by itself, what the names of their volumes without a name have in them: another
     /// one means other volumes.
     pub generations: BTreeMap<ComponentName, String>,
@@ -72,27 +70,30 @@ impl LaunchPlan {
         self.name.as_ref().map_or(self.instance.as_str(), EnvironmentName::as_str)
     }
 
-    /// Labels of what is made. What the user wrote cannot take the place of ours.
-    pub(super) fn labels(&self, component: Option<(&ComponentName, &Component)>) -> BTreeMap<String, String> {
-        let mut labels = BTreeMap::new();
-        if let Some((name, component)) = component {
-            let theirs = component.labels.iter().filter(|(key, _)| !key.starts_with("haddock."));
-            labels.extend(theirs.map(|(key, value)| (key.clone(), value.clone())));
-            labels.insert(label::COMPONENT.to_owned(), name.to_string());
-            let rank = ranks(&order(&self.spec, &self.members)).and_then(|ranks| ranks.get(name).copied());
-            labels.insert(label::RANK.to_owned(), rank.unwrap_or_default().to_string());
-            if let Some(grace) = component.stop_grace_period {
-                labels.insert(label::GRACE.to_owned(), grace.as_millis().to_string());
-            }
-        }
-        labels.extend(self.labels.clone());
-        labels.insert(label::JOURNAL.to_owned(), self.journal.to_string());
-        labels.insert(label::ENVIRONMENT.to_owned(), self.instance.to_string());
+    /// Whose what is made is: all of it, whatever it was made from.
+    fn identity(&self) -> Identity {
+        Identity::environment(&self.journal, &self.instance)
+    }
+
+    /// What the user wrote on a thing, and what is known about it. What they wrote cannot take the place of ours.
+    fn labels(&self, theirs: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let theirs = theirs.iter().filter(|(key, _)| !key.starts_with("haddock."));
+        let mut labels: BTreeMap<String, String> = theirs.map(|(key, value)| (key.clone(), value.clone())).collect();
         if let Some(name) = &self.name {
             labels.insert(label::NAME.to_owned(), name.to_string());
         }
         labels.insert(label::EPOCH.to_owned(), self.epoch.to_string());
-        labels.insert(label::SPEC.to_owned(), self.digest(component.map(|(name, _)| name)).to_owned());
+        labels
+    }
+
+    /// The same, and how a container is stopped.
+    fn labels_of(&self, name: &ComponentName, component: &Component) -> BTreeMap<String, String> {
+        let mut labels = self.labels(&component.labels);
+        let rank = ranks(&order(&self.spec, &self.members)).and_then(|ranks| ranks.get(name).copied());
+        labels.insert(label::RANK.to_owned(), rank.unwrap_or_default().to_string());
+        if let Some(grace) = component.stop_grace_period {
+            labels.insert(label::GRACE.to_owned(), grace.as_millis().to_string());
+        }
         labels
     }
 
@@ -126,7 +127,8 @@ impl LaunchPlan {
             entrypoint: component.entrypoint.clone(),
             command: component.command.clone(),
             environment: self.variables(name, component),
-            labels: self.labels(Some((name, component))),
+            identity: self.identity().component(name).made_from(self.digest(Some(name))),
+            labels: self.labels_of(name, component),
             networks: self.attachments(name, component),
             network_mode: component.network_mode.clone().map(|mode| match mode {
                 NetworkMode::Service(other) => NetworkMode::Container(self.container_name(&other)),
@@ -207,7 +209,8 @@ impl LaunchPlan {
             });
             (!external).then(|| NetworkSpec {
                 name: self.network_name(key),
-                labels: self.with_ours(labels),
+                identity: self.identity().made_from(self.digest(None)),
+                labels: self.labels(&labels),
                 driver,
                 driver_opts,
                 internal,
@@ -232,18 +235,14 @@ impl LaunchPlan {
             let declared = self.spec.volumes.get(key).cloned().unwrap_or_default();
             (!declared.external).then(|| VolumeSpec {
                 name: self.volume_name(key),
-                labels: self.with_ours(declared.labels),
+                // It outlives what is made of the file.
+                identity: self.identity(),
+                labels: self.labels(&declared.labels),
                 driver: declared.driver,
                 driver_opts: declared.driver_opts,
             })
         });
         ours.collect()
-    }
-
-    /// Volumes outlive what is made of the file, so their labels say whose they are and no more.
-    fn with_ours(&self, labels: BTreeMap<String, String>) -> BTreeMap<String, String> {
-        let theirs = labels.into_iter().filter(|(key, _)| !key.starts_with("haddock."));
-        theirs.chain(self.labels(None)).collect()
     }
 
     fn volume_name(&self, key: &str) -> String {
@@ -445,7 +444,6 @@ x-haddock: { link_variables: [app] }
             shared: None,
             spec_digest: String::new(),
             digests: BTreeMap::new(),
-            labels: BTreeMap::new(),
             generations: BTreeMap::new(),
             again: BTreeMap::new(),
             unpause: BTreeSet::new(),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::LaunchPlan;
-use crate::container::{ContainerSpec, Mount, MountKind, Selector, VolumeSpec, label};
+use crate::container::{ContainerSpec, Identity, Mount, MountKind, Selector, VolumeSpec, label};
 use crate::error::Result;
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::runtime::ContainerRuntime;
@@ -41,19 +41,13 @@ impl LaunchPlan {
 
     fn anonymous(&self, component: &ComponentName, path: &str) -> VolumeSpec {
         let generation = self.generations.get(component).map(|it| format!("-{it}")).unwrap_or_default();
-        let labels = [
-            (label::JOURNAL, self.journal.to_string()),
-            (label::ENVIRONMENT, self.instance.to_string()),
-            (label::COMPONENT, component.to_string()),
-            (label::ANONYMOUS, path.to_owned()),
-        ];
-        let mut labels: BTreeMap<String, String> =
-            labels.into_iter().map(|(label, value)| (label.to_owned(), value)).collect();
+        let identity = Identity::environment(&self.journal, &self.instance).component(component);
+        let mut labels = BTreeMap::from([(label::ANONYMOUS.to_owned(), path.to_owned())]);
         if let Some(name) = &self.name {
             labels.insert(label::NAME.to_owned(), name.to_string());
         }
         let name = format!("{}-{component}{generation}_{}", self.prefix(), readable(path));
-        VolumeSpec { name, labels, ..VolumeSpec::default() }
+        VolumeSpec { name, identity, labels, ..VolumeSpec::default() }
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn body(spec: &ContainerSpec, reach: Reach, engine: &EngineVersion) -
         entrypoint,
         command,
         environment,
-        labels,
+        identity: _,
+        labels: _, // both by `all_labels`
         networks,
         network_mode,
         expose: _,  // in `exposed` and `bindings`
@@ -59,7 +60,7 @@ pub(super) fn body(spec: &ContainerSpec, reach: Reach, engine: &EngineVersion) -
         entrypoint: entrypoint.clone(),
         cmd: command.clone(),
         env: Some(environment.iter().map(|(name, value)| format!("{name}={}", value.expose())).collect()),
-        labels: Some(labels.iter().map(|(key, value)| (key.clone(), value.clone())).collect()),
+        labels: Some(spec.all_labels().into_iter().collect()),
         exposed_ports: Some(exposed(spec)),
         healthcheck: health_check.as_ref().map(health_config),
         stop_signal: stop_signal.clone(),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::body::{body, mac_address_apart};
 use super::error::{answer, is_missing, scrubbed, translate, unavailable};
-use super::{DockerRuntime, carries, name_taken, needs};
+use super::{DockerRuntime, name_taken, needs};
 use crate::container::{ContainerId, ContainerSpec, ContainerState, Incarnation, InjectedFile, Sensitive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::turn::{Elapsed, within};
@@ -106,7 +106,7 @@ impl DockerRuntime {
     /// The container of that name, if it is the one that was asked for; `None` if there is none any more.
     async fn adopt(&self, spec: &ContainerSpec) -> Result<Option<ContainerId>> {
         let Some(existing) = self.inspect_container(&spec.name).await? else { return Ok(None) };
-        if existing.name != spec.name || !carries(&existing.labels, &spec.labels) {
+        if existing.name != spec.name || !spec.identity.is_carried_by(&existing.labels) {
             return Err(name_taken("container", &spec.name));
         }
         if existing.state == ContainerState::Removing {

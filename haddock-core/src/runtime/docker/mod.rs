@@ -383,11 +383,6 @@ fn label_filter(labels: &BTreeMap<String, String>) -> Vec<String> {
     labels.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-/// Whether a thing that exists is the one that was asked for: it has all the labels.
-fn carries(existing: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> bool {
-    wanted.iter().all(|(key, value)| existing.get(key) == Some(value))
-}
-
 /// A thing of our name that is another's.
 fn name_taken(what: &str, name: &str) -> Error {
     Error::new(ErrorKind::NameTaken, format!("a {what} `{name}` exists and is not ours"))

@@ -10,7 +10,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::error::{answer, is_missing, translate};
 use super::pool::Used;
 use super::routes::{self, Route};
-use super::{AddressPool, DockerRuntime, Reach, carries, label_filter, name_taken, needs};
+use super::{AddressPool, DockerRuntime, Reach, label_filter, name_taken, needs};
 use crate::container::{Network, NetworkSpec, Selector, Subnet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
@@ -110,7 +110,7 @@ impl DockerRuntime {
     async fn adopt_network(&self, spec: &NetworkSpec, mut same_name: Vec<BollardNetwork>) -> Result<Network> {
         same_name.sort_by_key(|network| (network.created.clone(), network.id.clone()));
         let found: Vec<Network> = same_name.into_iter().map(network).collect();
-        if found.iter().any(|network| !carries(&network.labels, &spec.labels)) {
+        if found.iter().any(|network| !spec.identity.is_carried_by(&network.labels)) {
             return Err(name_taken("network", &spec.name));
         }
         let mut found = found.into_iter();
@@ -188,7 +188,8 @@ fn needs_subnet(spec: &NetworkSpec) -> bool {
 fn request(spec: &NetworkSpec, free: Option<Ipv4Net>) -> NetworkCreateRequest {
     let NetworkSpec {
         name,
-        labels,
+        identity: _,
+        labels: _, // both by `all_labels`
         driver,
         driver_opts,
         internal,
@@ -227,7 +228,7 @@ fn request(spec: &NetworkSpec, free: Option<Ipv4Net>) -> NetworkCreateRequest {
         enable_ipv4: *enable_ipv4,
         enable_ipv6: *enable_ipv6,
         ipam: (ipam != Ipam::default()).then_some(ipam),
-        labels: Some(map(labels)),
+        labels: Some(map(&spec.all_labels())),
         ..Default::default()
     }
 }

@@ -7,26 +7,26 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 
 use super::body::endpoint;
 use super::error::{answer, is_missing, translate};
-use super::{DockerRuntime, carries, label_filter, name_taken};
+use super::{DockerRuntime, label_filter, name_taken};
 use crate::container::{Attachment, ContainerId, Selector, Volume, VolumeSpec};
 use crate::error::Result;
 
 impl DockerRuntime {
     pub(super) async fn make_volume(&self, spec: &VolumeSpec) -> Result<()> {
         let what = format!("create volume `{}`", spec.name);
-        let VolumeSpec { name, labels, driver, driver_opts } = spec;
+        let VolumeSpec { name, identity: _, labels: _, driver, driver_opts } = spec;
         let request = VolumeCreateRequest {
             name: Some(name.clone()),
             driver: driver.clone(),
             driver_opts: Some(driver_opts.clone().into_iter().collect()),
-            labels: Some(labels.clone().into_iter().collect()),
+            labels: Some(spec.all_labels().into_iter().collect()),
             ..Default::default()
         };
         let _permit = self.client.permit().await;
         // One that exists is answered as it is, whatever labels were asked for.
         let answered = self.client.change(&what, self.client.docker.create_volume(request)).await?;
         let existing = answered.map_err(|error| translate(&what, &error))?;
-        match carries(&existing.labels.into_iter().collect(), &spec.labels) {
+        match spec.identity.is_carried_by(&existing.labels.into_iter().collect()) {
             true => Ok(()),
             false => Err(name_taken("volume", &spec.name)),
         }

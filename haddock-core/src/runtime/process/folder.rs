@@ -190,7 +190,7 @@ impl Folder {
         Ok(Record {
             unique: unique(),
             name: spec.name.clone(),
-            labels: spec.labels.clone(),
+            labels: spec.all_labels(),
             network: spec.networks.first().map(|attachment| attachment.network.clone()),
             aliases: spec.networks.first().map(|attachment| attachment.aliases.clone()).unwrap_or_default(),
             ports,
@@ -276,6 +276,7 @@ fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
         entrypoint: _,
         command: _,
         environment: _,
+        identity: _,
         labels: _,
         networks,
         network_mode,
@@ -306,7 +307,7 @@ fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
 }
 
 fn adopt(existing: &Record, spec: &ContainerSpec) -> Result<ContainerId> {
-    if spec.labels.iter().all(|(key, value)| existing.labels.get(key) == Some(value)) {
+    if spec.identity.is_carried_by(&existing.labels) {
         return Ok(existing.id());
     }
     Err(Error::new(ErrorKind::NameTaken, format!("a container `{}` exists and is not ours", spec.name))

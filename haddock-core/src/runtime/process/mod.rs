@@ -224,7 +224,7 @@ impl ContainerRuntime for ProcessRuntime {
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
         // All share the loopback interface: a network is only the name under which containers are linked.
         spec.only_a_name(&"the process runtime")?;
-        Ok(Network { id: spec.name.clone(), name: spec.name.clone(), labels: spec.labels.clone(), subnet: None })
+        Ok(Network { id: spec.name.clone(), name: spec.name.clone(), labels: spec.all_labels(), subnet: None })
     }
 
     async fn networks(&self, _selector: &Selector) -> Result<Vec<Network>> {

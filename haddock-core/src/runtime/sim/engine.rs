@@ -81,13 +81,13 @@ impl SimEngine {
         self.images.fetch(name, refresh)
     }
 
-    /// Creates a container; takes one of the same name that has all the labels.
+    /// Creates a container; takes one of the same name and identity.
     ///
     /// # Errors
     /// [`ErrorKind::NameTaken`], [`ErrorKind::ImageMissing`].
     pub fn create(&mut self, spec: &ContainerSpec) -> Result<ContainerId> {
         if let Some(made) = self.made.values().find(|made| made.container.name == spec.name) {
-            if spec.labels.iter().all(|(key, value)| made.container.labels.get(key) == Some(value)) {
+            if spec.identity.is_carried_by(&made.container.labels) {
                 return Ok(made.container.id.clone());
             }
             let message = format!("the name `{}` is taken by a container of somebody else", spec.name);
@@ -98,6 +98,7 @@ impl SimEngine {
         let ContainerSpec {
             name: _,
             image: _,
+            identity: _,
             labels: _,
             networks: _,
             expose: _,
@@ -119,7 +120,7 @@ impl SimEngine {
         let container = Container {
             id: id.clone(),
             name: spec.name.clone(),
-            labels: spec.labels.clone(),
+            labels: spec.all_labels(),
             state: ContainerState::Created,
             started: 0,
             health: Health::None,

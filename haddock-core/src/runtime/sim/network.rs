@@ -6,13 +6,13 @@ use crate::container::{ContainerId, Network, NetworkSpec, Selector};
 use crate::error::{Error, ErrorKind, Result};
 
 impl SimEngine {
-    /// Creates a network; takes one of the same name that has all the labels.
+    /// Creates a network; takes one of the same name and identity.
     ///
     /// # Errors
     /// [`ErrorKind::NameTaken`].
     pub fn create_network(&mut self, spec: &NetworkSpec) -> Result<Network> {
         if let Some(network) = self.networks.values().find(|network| network.name == spec.name) {
-            if spec.labels.iter().all(|(key, value)| network.labels.get(key) == Some(value)) {
+            if spec.identity.is_carried_by(&network.labels) {
                 return Ok(network.clone());
             }
             let message = format!("the name `{}` is taken by a network of somebody else", spec.name);
@@ -20,7 +20,7 @@ impl SimEngine {
         }
         self.counter += 1;
         let id = format!("n{:011x}", self.counter);
-        let network = Network { id: id.clone(), name: spec.name.clone(), labels: spec.labels.clone(), subnet: None };
+        let network = Network { id: id.clone(), name: spec.name.clone(), labels: spec.all_labels(), subnet: None };
         self.networks.insert(id, network.clone());
         Ok(network)
     }

@@ -30,16 +30,16 @@ pub struct MountPoint {
 }
 
 impl SimEngine {
-    /// Creates a volume; takes one of the same name that has all the labels.
+    /// Creates a volume; takes one of the same name and identity.
     ///
     /// # Errors
     /// [`ErrorKind::NameTaken`].
     pub fn create_volume(&mut self, spec: &VolumeSpec) -> Result<()> {
         let volume = self.volumes.entry(spec.name.clone()).or_insert_with(|| {
-            let volume = Volume { name: spec.name.clone(), labels: spec.labels.clone() };
+            let volume = Volume { name: spec.name.clone(), labels: spec.all_labels() };
             SimVolume { volume, anonymous: false, files: BTreeMap::new() }
         });
-        match spec.labels.iter().all(|(key, value)| volume.volume.labels.get(key) == Some(value)) {
+        match spec.identity.is_carried_by(&volume.volume.labels) {
             true => Ok(()),
             false => {
                 let message = format!("the name `{}` is taken by a volume of somebody else", spec.name);

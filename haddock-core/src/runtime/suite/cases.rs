@@ -1,12 +1,13 @@
 //! The cases. Each is one sentence of the contract.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use futures_util::future::join_all;
 
 use super::*;
-use crate::container::{AttachSpec, Health, HealthCheck, Output, OutputStream, PublishedPort};
+use crate::container::{AttachSpec, Health, HealthCheck, Output, OutputStream, PublishedPort, VolumeSpec};
 use crate::runtime::Attached;
 use crate::time::{Clock, SystemClock};
 
@@ -41,7 +42,7 @@ pub async fn a_created_container_does_not_run(bench: &Bench<'_>) {
     assert_eq!(container.state, ContainerState::Created);
     assert_eq!(container.started, 0, "it was never started");
     assert!(container.addresses.is_empty(), "nothing listens");
-    assert!(Selector(spec.labels).matches(&container.labels), "{:?}", container.labels);
+    assert!(spec.identity.is_carried_by(&container.labels), "{:?}", container.labels);
 }
 
 /// The same call twice has the same effect as once.
@@ -52,6 +53,35 @@ pub async fn create_again_takes_the_same(bench: &Bench<'_>) {
     bench.runtime().start(&id).await.expect("started");
     assert_eq!(bench.runtime().create(&spec).await.expect("taken"), id, "one that runs is taken too");
     assert_eq!(bench.runtime().list(&bench.selector()).await.expect("a list").len(), 1);
+}
+
+/// What is known about a thing changes while it stays the same thing.
+pub async fn other_labels_make_no_other(bench: &Bench<'_>) {
+    let spec = bench.spec(bench.harness.serving(), 1).await;
+    let (volume, network) = (bench.volume(1), bench.network(1));
+    let capabilities = bench.runtime().capabilities();
+    let mut made = Vec::new();
+    for labels in [&[("commit", "1")][..], &[("commit", "2"), ("team", "shop")], &[]] {
+        let labels: BTreeMap<String, String> =
+            labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let spec = ContainerSpec { labels: labels.clone(), ..spec.clone() };
+        made.push(bench.runtime().create(&spec).await.expect("created or taken"));
+        if capabilities.networks {
+            let network = NetworkSpec { labels: labels.clone(), ..network.clone() };
+            bench.runtime().create_network(&network).await.expect("created or taken");
+        }
+        if capabilities.volumes {
+            bench.runtime().create_volume(&VolumeSpec { labels, ..volume.clone() }).await.expect("created or taken");
+        }
+    }
+    assert!(made.iter().all(|id| *id == made[0]), "{made:?}");
+    if capabilities.volumes {
+        let theirs = VolumeSpec { identity: bench.identity(&bench.foreign, 1), ..volume.clone() };
+        assert_eq!(kind(bench.runtime().create_volume(&theirs).await), ErrorKind::NameTaken);
+        let found = bench.runtime().volumes(&bench.selector()).await.expect("a list");
+        assert_eq!(found.iter().map(|it| &it.labels["commit"]).collect::<Vec<_>>(), ["1"], "it is the first");
+        bench.runtime().remove_volume(&volume.name).await.expect("removed");
+    }
 }
 
 /// Two who create the same container at once get the same one.
@@ -66,7 +96,7 @@ pub async fn creates_at_once_make_one(bench: &Bench<'_>) {
 /// A container of our name without our labels is another's.
 pub async fn a_name_of_others_is_left_alone(bench: &Bench<'_>) {
     let ours = bench.spec(bench.harness.serving(), 1).await;
-    let theirs = ContainerSpec { labels: bench.labels(&bench.foreign, 1), ..ours.clone() };
+    let theirs = ContainerSpec { identity: bench.of_web(&bench.foreign, 1), ..ours.clone() };
     let existing = bench.running(&theirs).await;
     assert_eq!(kind(bench.runtime().create(&ours).await), ErrorKind::NameTaken);
     assert_eq!(bench.inspect(&existing.id).await, existing);
@@ -238,7 +268,7 @@ pub async fn a_list_holds_what_the_selector_matches(bench: &Bench<'_>) {
     let running = bench.spec(bench.harness.serving(), 2).await;
     let exited = bench.spec(bench.harness.exiting(), 3).await;
     let mut foreign = bench.spec(bench.harness.serving(), 4).await;
-    foreign.labels = bench.labels(&bench.foreign, 4);
+    foreign.identity = bench.of_web(&bench.foreign, 4);
     bench.runtime().create(&created).await.expect("created");
     bench.running(&running).await;
     bench.running(&foreign).await;
@@ -284,7 +314,7 @@ pub async fn events_wake(bench: &Bench<'_>) {
     }
     let mut events = bench.runtime().events(&bench.selector()).await.expect("a stream");
     let mut foreign = bench.spec(bench.harness.exiting(), 2).await;
-    foreign.labels = bench.labels(&bench.foreign, 2);
+    foreign.identity = bench.of_web(&bench.foreign, 2);
     bench.running(&foreign).await;
     let id = bench.running(&bench.spec(bench.harness.exiting(), 1).await).await.id;
     bench.until_exited(&id).await;
@@ -404,7 +434,7 @@ pub async fn a_network_of_others_is_left_alone(bench: &Bench<'_>) {
     }
     let ours = bench.network(1);
     let mut theirs = ours.clone();
-    theirs.labels.insert(label::JOURNAL.to_owned(), bench.foreign.to_string());
+    theirs.identity = bench.identity(&bench.foreign, 1);
     let existing = bench.runtime().create_network(&theirs).await.expect("a network");
     assert_eq!(kind(bench.runtime().create_network(&ours).await), ErrorKind::NameTaken);
     assert_eq!(bench.runtime().networks(&bench.selector()).await.expect("a list"), []);
@@ -446,7 +476,7 @@ pub async fn errors_keep_values_to_themselves(bench: &Bench<'_>) {
     attempt(&ContainerSpec { image: bench.harness.missing().to_string(), ..spec.clone() }).await;
     let unnamed = [(String::new(), Sensitive::new(secret))].into_iter().collect();
     attempt(&ContainerSpec { environment: unnamed, ..spec.clone() }).await;
-    let theirs = ContainerSpec { labels: bench.labels(&bench.foreign, 1), ..spec.clone() };
+    let theirs = ContainerSpec { identity: bench.of_web(&bench.foreign, 1), ..spec.clone() };
     bench.runtime().create(&theirs).await.expect("created");
     attempt(&spec).await;
 

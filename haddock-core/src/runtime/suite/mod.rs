@@ -12,7 +12,6 @@
 //! What a case makes carries a journal id of its own and is removed when the case ends, however it ends: cases may run
 //! at the same time and on an engine that others use.
 
-use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,11 +20,13 @@ use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
 
 use super::ContainerRuntime;
-use crate::container::{Attachment, Container, ContainerId, ContainerSpec, ContainerState, Sensitive};
-use crate::container::{NetworkSpec, Selector, label};
+use crate::container::{
+    Attachment, Container, ContainerId, ContainerSpec, ContainerState, Identity, NetworkSpec, Selector, Sensitive,
+    VolumeSpec,
+};
 use crate::error::ErrorKind;
 use crate::image::ImageReference;
-use crate::name::{InstanceId, JournalId};
+use crate::name::{ComponentName, InstanceId, JournalId};
 
 pub mod cases;
 
@@ -94,12 +95,12 @@ impl Bench<'_> {
         Selector::journal(&self.journal)
     }
 
-    fn labels(&self, journal: &JournalId, number: u64) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            (label::JOURNAL.to_owned(), journal.to_string()),
-            (label::ENVIRONMENT.to_owned(), self.instance(number).to_string()),
-            (label::COMPONENT.to_owned(), "web".to_owned()),
-        ])
+    fn identity(&self, journal: &JournalId, number: u64) -> Identity {
+        Identity::environment(journal, &self.instance(number))
+    }
+
+    fn of_web(&self, journal: &JournalId, number: u64) -> Identity {
+        self.identity(journal, number).component(&ComponentName::new("web").expect("a name"))
     }
 
     /// A container of the `number`-th environment, named after it.
@@ -108,16 +109,20 @@ impl Bench<'_> {
         ContainerSpec {
             name: format!("{}-web", self.instance(number)),
             image,
-            labels: self.labels(&self.journal, number),
+            identity: self.of_web(&self.journal, number),
             expose: vec![PORT],
             ..ContainerSpec::default()
         }
     }
 
     fn network(&self, number: u64) -> NetworkSpec {
-        let mut labels = self.labels(&self.journal, number);
-        labels.remove(label::COMPONENT);
-        NetworkSpec { name: self.instance(number).to_string(), labels, ..NetworkSpec::default() }
+        let identity = self.identity(&self.journal, number);
+        NetworkSpec { name: self.instance(number).to_string(), identity, ..NetworkSpec::default() }
+    }
+
+    fn volume(&self, number: u64) -> VolumeSpec {
+        let identity = self.identity(&self.journal, number);
+        VolumeSpec { name: format!("{}_data", self.instance(number)), identity, ..VolumeSpec::default() }
     }
 
     /// Joins the network of its environment, which is made if need be.
@@ -219,6 +224,7 @@ macro_rules! runtime_cases {
             an_image_that_is_nowhere_is_told
             a_created_container_does_not_run
             create_again_takes_the_same
+            other_labels_make_no_other
             creates_at_once_make_one
             a_name_of_others_is_left_alone
             a_missing_image_cannot_be_created

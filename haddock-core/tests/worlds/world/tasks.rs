@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use haddock_core::container::{Container, ContainerId, ContainerSpec, ContainerState, label};
+use haddock_core::container::{Container, ContainerId, ContainerSpec, ContainerState, Identity, label};
 use haddock_core::release::{Action, NewVersion, Task, TaskReport, TaskResult};
 use haddock_core::routing::CloseAnswer;
 use haddock_core::{ComponentName, Error, ErrorKind, InstanceId, Timestamp};
@@ -246,17 +246,12 @@ impl World {
     }
 
     fn create(&mut self, launch: &LaunchRun, component: &ComponentName) -> Result<ContainerId, Error> {
-        let labels = BTreeMap::from([
-            (label::JOURNAL.to_owned(), self.journal_id.to_string()),
-            (label::ENVIRONMENT.to_owned(), launch.instance.to_string()),
-            (label::COMPONENT.to_owned(), component.to_string()),
-            (label::EPOCH.to_owned(), launch.epoch.to_string()),
-            (label::SPEC.to_owned(), launch.new.spec.clone()),
-        ]);
+        let identity = Identity::environment(&self.journal_id, &launch.instance).component(component);
         self.engine.create(&ContainerSpec {
             name: format!("{}-{component}", launch.instance),
             image: launch.new.images[component].clone(),
-            labels,
+            identity: identity.made_from(&launch.new.spec),
+            labels: BTreeMap::from([(label::EPOCH.to_owned(), launch.epoch.to_string())]),
             expose: vec![launch.new.settings.entry.port],
             ..ContainerSpec::default()
         })
