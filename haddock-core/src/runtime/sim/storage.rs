@@ -35,17 +35,16 @@ impl SimEngine {
     /// # Errors
     /// [`ErrorKind::NameTaken`].
     pub fn create_volume(&mut self, spec: &VolumeSpec) -> Result<()> {
-        let volume = self.volumes.entry(spec.name.clone()).or_insert_with(|| {
-            let volume = Volume { name: spec.name.clone(), labels: spec.all_labels() };
-            SimVolume { volume, anonymous: false, files: BTreeMap::new() }
-        });
-        match spec.identity.is_carried_by(&volume.volume.labels) {
-            true => Ok(()),
-            false => {
-                let message = format!("the name `{}` is taken by a volume of somebody else", spec.name);
-                Err(Error::new(ErrorKind::NameTaken, message))
+        if let Some(existing) = self.volumes.get(&spec.name) {
+            if spec.identity.is_carried_by(&existing.volume.labels) {
+                return Ok(());
             }
+            let message = format!("the name `{}` is taken by a volume of somebody else", spec.name);
+            return Err(Error::new(ErrorKind::NameTaken, message));
         }
+        let volume = Volume { name: spec.name.clone(), labels: spec.all_labels() };
+        self.volumes.insert(spec.name.clone(), SimVolume { volume, anonymous: false, files: BTreeMap::new() });
+        Ok(())
     }
 
     /// Every volume, with what is in it.
