@@ -165,29 +165,62 @@ impl EnvironmentName {
     /// The name of the copy that a branch gets: the file's name and the branch's, as far as they fit, in lower case,
     /// with `-` for what a name cannot have. Without a branch it is the file's name.
     ///
+    /// A name that had to be altered or cut ends in a short hash, so that two branches never get one name. So does one
+    /// that is reserved for what a service's instances share.
+    ///
     /// ```
     /// use haddock_core::{EnvironmentName, ServiceName};
     ///
     /// let shop = ServiceName::new("shop")?;
-    /// assert_eq!(EnvironmentName::of_branch(&shop, Some("feature/PAY_42")).as_str(), "shop-feature-pay-42");
+    /// assert_eq!(EnvironmentName::of_branch(&shop, Some("feature/PAY_42")).as_str(), "shop-feature-pay-42-878618");
+    /// assert_eq!(EnvironmentName::of_branch(&shop, Some("pay-42")).as_str(), "shop-pay-42");
     /// assert_eq!(EnvironmentName::of_branch(&shop, None).as_str(), "shop");
     /// # Ok::<(), haddock_core::Error>(())
     /// ```
     #[must_use]
     pub fn of_branch(file: &ServiceName, branch: Option<&str>) -> Self {
         let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-        let branch: String = branch.unwrap_or_default().chars().map(plain).collect();
-        let text: String = format!("{file}-{branch}").chars().take(63).collect();
-        let text = text.trim_end_matches('-');
-        Self { head: head(text), text: text.into() }
+        let branch = branch.unwrap_or_default();
+        let mut text = file.to_string();
+        if !branch.is_empty() {
+            text.push('-');
+            text.extend(branch.chars().map(plain));
+        }
+        let is_whole = text.len() <= MAX_NAME && !text.ends_with('-') && text.ends_with(branch);
+        if !is_whole || text.ends_with(SHARED) {
+            text.truncate(MAX_NAME - 1 - HASH_LENGTH);
+            text = format!("{}-{}", text.trim_end_matches('-'), short_hash(branch));
+        }
+        Self { head: head(&text), text: text.into() }
     }
+
+    /// The service whose instances share what is called so, if it is the name of such a one.
+    #[must_use]
+    pub(crate) fn shares_for(&self) -> Option<ServiceName> {
+        self.text.strip_suffix(SHARED).and_then(|service| ServiceName::new(service).ok())
+    }
+}
+
+/// The longest name of an environment.
+const MAX_NAME: usize = 63;
+/// How the name ends of what a service's instances share.
+const SHARED: &str = "-shared";
+/// Six hexadecimal digits tell the branches of one repository apart.
+const HASH_LENGTH: usize = 6;
+
+/// A hash that is the same in every version: FNV-1a (draft-eastlake-fnv), 64 bits, of which 24 are taken.
+fn short_hash(text: &str) -> String {
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{:0HASH_LENGTH$x}", (hash ^ (hash >> 24) ^ (hash >> 48)) & 0x00ff_ffff)
 }
 
 impl EnvironmentName {
     /// The name of the environment of what a service's instances share.
     #[must_use]
     pub fn shared_by(service: &ServiceName) -> Self {
-        let text = format!("{service}-shared");
+        let text = format!("{service}{SHARED}");
         Self { head: head(&text), text: text.into() }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use haddock_core::environment::EnvironmentSpec;
+use haddock_core::environment::Origin;
 use haddock_core::environment::compose::{
     ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical, to_yaml,
 };
@@ -27,13 +28,14 @@ pub(crate) struct Options {
 pub(crate) struct Found {
     /// Its path, as messages show it.
     pub(crate) file: String,
+    pub(crate) origin: Option<Origin>,
     pub(crate) resolved: Resolved,
 }
 
-/// What the file is called.
-pub(crate) fn name(files: Option<&[PathBuf]>, options: &Options) -> Result<ServiceName> {
+/// What the file is called, and where it is.
+pub(crate) fn name(files: Option<&[PathBuf]>, options: &Options) -> Result<(ServiceName, Option<Origin>)> {
     let (file, resolve) = read(files, options, Purpose::Environment)?;
-    file.service_name(&resolve)
+    Ok((file.service_name(&resolve)?, file.origin()))
 }
 
 fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Result<(ComposeFile, ResolveOptions)> {
@@ -91,7 +93,7 @@ pub(crate) fn resolve_as(
     if !tags.is_empty() {
         resolve.images.append(&mut retagged(&file, &resolve, &tags)?);
     }
-    Ok(Found { file: file.name().to_owned(), resolved: file.resolve(&resolve)? })
+    Ok(Found { file: file.name().to_owned(), origin: file.origin(), resolved: file.resolve(&resolve)? })
 }
 
 /// The file's own repositories, with other tags.
@@ -116,7 +118,7 @@ fn retagged(
 
 /// The resolved file, without any value of an environment variable.
 pub(crate) fn plain(found: &Found) -> Value {
-    let Found { file, resolved } = found;
+    let Found { file, resolved, origin: _ } = found;
     let spec = &resolved.spec;
     json!({
         "service": resolved.name,

@@ -12,7 +12,7 @@ use haddock_core::environment::environments::{
     self, Environment, EnvironmentEvent, Pruned, Switch, Switched, UpOptions,
 };
 use haddock_core::environment::idle::IdlePolicy;
-use haddock_core::environment::{Difference, EnvironmentSpec, Target};
+use haddock_core::environment::{Difference, EnvironmentSpec, Origin, Target};
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName, VersionId};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ pub(crate) struct How {
     dry_run: bool,
     shared: bool,
     renew_anonymous_volumes: bool,
+    take_over: bool,
 }
 
 impl How {
@@ -61,6 +62,7 @@ impl How {
             pull: self.pull,
             keep_on_failure: self.keep_on_failure,
             renew_anonymous_volumes: self.renew_anonymous_volumes,
+            take_over: self.take_over,
             by: self.by.clone(),
             ..UpOptions::default()
         })
@@ -69,13 +71,27 @@ impl How {
 
 impl Which {
     fn name(&self) -> Result<EnvironmentName> {
+        Ok(self.derived()?.0)
+    }
+
+    /// The name, and of one that is derived from a file, where that is.
+    fn derived(&self) -> Result<(EnvironmentName, Option<Origin>)> {
         match &self.name {
-            Some(name) => EnvironmentName::new(name),
+            Some(name) => Ok((EnvironmentName::new(name)?, None)),
             None => {
-                let file = compose::name(self.files.as_deref(), &self.options)?;
-                Ok(EnvironmentName::of_branch(&file, self.branch.as_deref()))
+                let (file, origin) = compose::name(self.files.as_deref(), &self.options)?;
+                Ok((EnvironmentName::of_branch(&file, self.branch.as_deref()), origin))
             }
         }
+    }
+
+    /// The name. One that is derived from a file is refused if it means the environment of another.
+    async fn name_in(&self, house: &House) -> Result<EnvironmentName> {
+        let (name, origin) = self.derived()?;
+        if let Some(origin) = origin {
+            house.controller().environments().check_origin(&name, &origin).await?;
+        }
+        Ok(name)
     }
 }
 
@@ -127,7 +143,8 @@ impl Environments {
             let found = compose::resolve_as(which.files.as_deref(), &file_options, purpose, name.as_ref(), &how.only)?;
             let notes: Vec<String> = found.resolved.notes.iter().map(ToString::to_string).collect();
             let file = Some(found.file.clone());
-            let mut options = UpOptions { file, commit: how.commit.clone(), ..how.options()? };
+            let (origin, aside) = (found.origin.clone(), found.resolved.inactive.clone());
+            let mut options = UpOptions { file, origin, aside, commit: how.commit.clone(), ..how.options()? };
             let (name, spec) = match name {
                 Some(name) => {
                     // What names the environment in it is not for the service that it may be promoted to.
@@ -137,7 +154,11 @@ impl Environments {
                     options.for_service = for_service.filter(|spec| *spec != found.resolved.spec);
                     (name, found.resolved.spec)
                 }
-                None => shared(&found.resolved.spec)?,
+                None => {
+                    let (name, service, spec) = shared(&found.resolved.spec)?;
+                    options.shared_by = Some(service);
+                    (name, spec)
+                }
             };
             bring_up(&house, &name, &spec, &options, how.dry_run, &notes, stop).await
         };
@@ -149,7 +170,7 @@ impl Environments {
         let house = self.house()?;
         let calls = house.calls();
         let work = async move {
-            let name = which.name()?;
+            let name = which.name_in(&house).await?;
             let there = house.controller().down(&name, volumes).await?;
             Ok(json!({ "name": name, "was_there": there }))
         };
@@ -161,7 +182,7 @@ impl Environments {
         let house = self.house()?;
         let calls = house.calls();
         let work = async move {
-            let name = which.name()?;
+            let name = which.name_in(&house).await?;
             let components = match house.controller().environments().get(&name).await {
                 Ok(environment) => environment.components.into_keys().collect(),
                 Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
@@ -181,7 +202,7 @@ impl Environments {
         let house = self.house()?;
         let calls = house.calls();
         let work = async move {
-            let environment = house.controller().environments().get(&which.name()?).await?;
+            let environment = house.controller().environments().get(&which.name_in(&house).await?).await?;
             Ok(plain(&environment))
         };
         calls.call(work, |py, environment: Value| to_python(py, &environment))
@@ -228,7 +249,7 @@ impl Environments {
         let (house, time) = (self.house()?, crate::convert::seconds(time)?);
         let calls = house.calls();
         let work = async move {
-            let name = which.name()?;
+            let name = which.name_in(&house).await?;
             house.controller().environments().keep(&name, time).await?;
             Ok(json!({ "name": name }))
         };
@@ -241,7 +262,7 @@ impl Environments {
         let target: Option<Target> = target.map(str::parse).transpose().raised()?;
         let calls = house.calls();
         let work = async move {
-            let (name, controller) = (which.name()?, house.controller());
+            let (name, controller) = (which.name_in(&house).await?, house.controller());
             if dry_run {
                 let plan = controller.environments().plan_link(&name, &component, target).await?;
                 return Ok(json!({ "name": name, "steps": plan_json(&plan), "users": [], "verified": [] }));
@@ -260,7 +281,7 @@ impl Environments {
         let work = {
             let house = Arc::clone(&house);
             async move {
-                let name = which.name()?;
+                let name = which.name_in(&house).await?;
                 let (tested, service) = find(&house, &name, service).await?;
                 house.require_locator(&service).await?;
                 let asked = UpOptions {
@@ -287,7 +308,7 @@ impl Environments {
         let house = self.house()?;
         let calls = house.calls();
         let work = async move {
-            let (tested, service) = find(&house, &which.name()?, service).await?;
+            let (tested, service) = find(&house, &which.name_in(&house).await?, service).await?;
             tested.spec.check_side_by_side()?;
             let steps = house.service(&service).plan(&tested.spec).await?;
             let components = compose::components(&tested.spec, &BTreeMap::new());
@@ -320,7 +341,7 @@ impl Environments {
         let house = self.house()?;
         let calls = house.calls();
         let work = async move {
-            let name = which.name()?;
+            let name = which.name_in(&house).await?;
             let found =
                 compose::resolve_as(which.files.as_deref(), &which.options, Purpose::Environment, Some(&name), &[])?;
             house.controller().environments().diff(&name, &found.resolved.spec).await
@@ -396,13 +417,13 @@ async fn bring_up(
 }
 
 /// What the instances of a service share, and what that is called.
-fn shared(spec: &EnvironmentSpec) -> Result<(EnvironmentName, EnvironmentSpec)> {
+fn shared(spec: &EnvironmentSpec) -> Result<(EnvironmentName, ServiceName, EnvironmentSpec)> {
     let spec = spec.in_production()?;
-    let name = spec.shared_by().map(EnvironmentName::shared_by).ok_or_else(|| {
+    let service = spec.shared_by().ok_or_else(|| {
         Error::new(ErrorKind::NotFound, "every component is versioned: nothing is shared")
             .with_hint("list what is to be shared under `x-haddock.shared`")
     })?;
-    Ok((name, spec.shared()))
+    Ok((EnvironmentName::shared_by(service), service.clone(), spec.shared()))
 }
 
 /// An environment that was tried out, and the service that it belongs to.

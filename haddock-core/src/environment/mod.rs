@@ -9,6 +9,7 @@ mod hooks;
 pub mod idle;
 #[cfg(feature = "controller")]
 pub mod launch;
+mod origin;
 mod plan;
 #[cfg(feature = "controller")]
 pub mod probe;
@@ -28,6 +29,7 @@ pub use declared::{
 };
 pub use difference::{Difference, differences};
 pub use hooks::{HookCommand, Receiver};
+pub use origin::Origin;
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
 pub use production::Production;
 pub use settings::{Before, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};

@@ -20,8 +20,12 @@ pub struct Wanted<'a> {
     pub digests: &'a BTreeMap<ComponentName, String>,
     /// Components whose links were switched while they ran, so that they are not what they were made from.
     pub relinked: &'a BTreeSet<ComponentName>,
+    /// Components whose network is made anew.
+    pub moved: &'a BTreeSet<ComponentName>,
     /// Whether these are all: what else is there goes.
     pub complete: bool,
+    /// Components of the file that are not wanted now: what is there of them is left as it is.
+    pub aside: &'a BTreeSet<ComponentName>,
     /// Containers that ran when the last `up` had ended: one of them that has ended since was stopped.
     pub ran: &'a BTreeSet<ContainerId>,
     /// Whether what has ended can be started again. Without, it is replaced.
@@ -62,6 +66,8 @@ pub enum Cause {
     Changed,
     /// Its links were switched while it ran.
     Relinked,
+    /// Its network is another than it was made with.
+    Network,
     /// It should run, and has ended with this exit code.
     Ended(i64),
     /// Somebody has paused it.
@@ -126,11 +132,15 @@ impl Plan {
             }
             plan.push(Planned { component: (*name).clone(), change, cause });
         }
-        if wanted.complete {
-            let others: BTreeSet<ComponentName> = found.iter().filter_map(Container::component).collect();
-            let others = others.into_iter().filter(|name| !wanted.members.contains(name));
-            plan.extend(others.map(|component| Planned { component, change: Change::Remove, cause: Cause::NotInFile }));
-        }
+        let others: BTreeSet<ComponentName> = found.iter().filter_map(Container::component).collect();
+        let goes = |name: &ComponentName| match copy_of(wanted.spec, name) {
+            _ if wanted.members.contains(name) => false,
+            // It has fewer replicas than it had.
+            Some(of) if !wanted.complete => wanted.members.contains(of) && !wanted.aside.contains(name),
+            _ => wanted.complete && !is_aside(wanted.aside, name),
+        };
+        let others = others.into_iter().filter(goes);
+        plan.extend(others.map(|component| Planned { component, change: Change::Remove, cause: Cause::NotInFile }));
         Self(plan)
     }
 
@@ -158,6 +168,9 @@ fn judge(
     let Some(container) = found else { return (Change::Create, Cause::Missing) };
     if container.labels.get(label::SPEC) != wanted.digests.get(name) {
         return (Change::Replace, Cause::Changed);
+    }
+    if wanted.moved.contains(name) {
+        return (Change::Replace, Cause::Network);
     }
     if wanted.relinked.contains(name) {
         return (Change::Replace, Cause::Relinked);
@@ -212,6 +225,25 @@ pub(crate) fn joins(component: &Component) -> BTreeSet<&str> {
     let options = &component.options;
     let spaces = [&options.ipc, &options.pid, &options.uts].into_iter().flatten();
     network.into_iter().chain(spaces.filter_map(|space| space.strip_prefix("service:"))).collect()
+}
+
+/// The component that has this as a further replica, if the file does not have it itself.
+fn copy_of<'n>(spec: &EnvironmentSpec, name: &'n ComponentName) -> Option<&'n str> {
+    if spec.components.contains_key(name) {
+        return None;
+    }
+    numbered(name)
+}
+
+/// What `web-2` is a replica of, if it is one.
+fn numbered(name: &ComponentName) -> Option<&str> {
+    let (of, number) = name.as_str().rsplit_once('-')?;
+    number.parse::<u32>().is_ok_and(|number| number > 1).then_some(of)
+}
+
+/// Whether it, or what it is a replica of, is left as it is.
+fn is_aside(aside: &BTreeSet<ComponentName>, name: &ComponentName) -> bool {
+    aside.contains(name) || numbered(name).is_some_and(|of| aside.contains(of))
 }
 
 fn find<'c>(found: &'c [Container], name: &ComponentName) -> Option<&'c Container> {
@@ -288,6 +320,7 @@ impl fmt::Display for Cause {
             Self::Missing => f.write_str("it is not there"),
             Self::NeverStarted => f.write_str("it was never started"),
             Self::Changed => f.write_str("its image or its part of the file has changed"),
+            Self::Network => f.write_str("its network is another than it was made with"),
             Self::Relinked => f.write_str("its links were switched while it ran"),
             Self::Ended(code) => write!(f, "it has ended with exit code {code}"),
             Self::Paused => f.write_str("it is paused"),

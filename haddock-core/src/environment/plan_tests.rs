@@ -18,6 +18,7 @@ struct Scene {
     members: BTreeSet<ComponentName>,
     digests: BTreeMap<ComponentName, String>,
     complete: bool,
+    aside: BTreeSet<ComponentName>,
     ran: BTreeSet<ContainerId>,
     can: bool,
     found: Vec<Container>,
@@ -37,7 +38,16 @@ impl Scene {
         let spec = spec.expect("resolved").spec;
         let members = with_needs(&spec, &BTreeSet::new());
         let digests = members.iter().map(|name| (name.clone(), format!("{name}-1"))).collect();
-        Self { spec, members, digests, complete: true, ran: BTreeSet::new(), can: true, found: Vec::new() }
+        Self {
+            spec,
+            members,
+            digests,
+            complete: true,
+            aside: BTreeSet::new(),
+            ran: BTreeSet::new(),
+            can: true,
+            found: Vec::new(),
+        }
     }
 
     /// Everything is there, as it should be.
@@ -84,9 +94,12 @@ impl Scene {
     }
 
     fn plan(&self) -> Plan {
-        let Self { spec, members, digests, complete, ran, .. } = self;
+        let Self { spec, members, digests, complete, aside, ran, .. } = self;
         let (relinked, complete, start_again, unpause) = (&BTreeSet::new(), *complete, self.can, self.can);
-        Plan::new(&Wanted { spec, members, digests, relinked, complete, ran, start_again, unpause }, &self.found)
+        Plan::new(
+            &Wanted { spec, members, digests, relinked, moved: relinked, complete, aside, ran, start_again, unpause },
+            &self.found,
+        )
     }
 }
 

@@ -17,7 +17,7 @@ use futures_core::stream::BoxStream;
 
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, LogLine, LogQuery,
-    Network, NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    Network, NetworkSpec, PublishedPort, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -249,6 +249,11 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// `VOLUME`.
     async fn image_volumes(&self, _image: &str) -> Result<Vec<String>> {
         Ok(Vec::new())
+    }
+
+    /// Whether nothing uses the port of the host that is to be published, as far as the runtime can see.
+    async fn port_is_free(&self, _port: &PublishedPort) -> Result<bool> {
+        Ok(true)
     }
 
     /// Runs a command within a running container, and answers when it has ended. One that lasts longer than it may is

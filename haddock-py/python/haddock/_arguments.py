@@ -35,6 +35,7 @@ class UpArguments(FileArguments, total=False):
     name: str | None
     only: Texts
     shared: bool
+    take_over: bool
     pull: bool
     keep_on_failure: bool
     renew_anonymous_volumes: bool

@@ -58,6 +58,7 @@ class EnvironmentVerbs:
         env_files: Files = (),
         profiles: Texts = (),
         shared: bool = False,
+        take_over: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         renew_anonymous_volumes: bool = False,
@@ -73,10 +74,12 @@ class EnvironmentVerbs:
         wanted, with what they need; by default all. `profiles` are active beside those of `COMPOSE_PROFILES`. What is
         there already and as it should be stays, and is started again if it was stopped; what is changed is replaced, with
         what stands on it. Data in volumes without a name follows to the new container, unless `renew_anonymous_volumes`.
-        If it fails, takes longer than `timeout` or is interrupted, what was made is removed again, unless `keep_on_failure`. `pull` asks
-        registries for newer images. `shared` brings up, or changes, what the instances of the file's service share, and
-        nothing else. `commit` is for people; by default it is what git says. `on_event` is called with each `ProgressEvent`
-        while it waits, in the thread that waits; what it raises ends the call.
+        If it fails, takes longer than `timeout` or is interrupted, what was made is removed again, unless
+        `keep_on_failure`. `pull` asks registries for newer images. `shared` brings up, or changes, what the instances of
+        the file's service share, and nothing else. `commit` is for people; by default it is what git says. An environment
+        that was brought up from another folder is refused, unless `take_over`: then the project has moved, and this is
+        the same one. `on_event` is called with each `ProgressEvent` while it waits, in the thread that waits; what it
+        raises ends the call.
 
         With `dry_run` images that are missing are pulled, nothing else is done, and the answer is the plan.
 
@@ -85,7 +88,9 @@ class EnvironmentVerbs:
         """
         return self._up(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
-            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes),
+            _how(
+                file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
+            ),
             on_event,
         ).wait(timeout)
 
@@ -113,6 +118,7 @@ class EnvironmentVerbs:
         env_files: Files = (),
         profiles: Texts = (),
         shared: bool = False,
+        take_over: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         renew_anonymous_volumes: bool = False,
@@ -125,7 +131,9 @@ class EnvironmentVerbs:
         """As `up`, in the running loop."""
         return await self._up(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
-            _how(file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes),
+            _how(
+                file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
+            ),
             on_event,
         ).wait_async(timeout)
 
@@ -545,6 +553,7 @@ def _how(
     dry_run: bool,
     shared: bool = False,
     renew_anonymous_volumes: bool = False,
+    take_over: bool = False,
 ) -> dict[str, Any]:
     paths = path_of(file)
     directory = os.path.dirname(os.path.abspath(paths[0])) if paths else os.getcwd()
@@ -557,4 +566,5 @@ def _how(
         "dry_run": flag(dry_run, "dry_run"),
         "shared": flag(shared, "shared"),
         "renew_anonymous_volumes": flag(renew_anonymous_volumes, "renew_anonymous_volumes"),
+        "take_over": flag(take_over, "take_over"),
     }

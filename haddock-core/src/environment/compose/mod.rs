@@ -52,6 +52,7 @@ mod mounts;
 mod networks;
 mod number;
 mod options;
+mod origin;
 mod pairs;
 mod ports;
 mod reader;

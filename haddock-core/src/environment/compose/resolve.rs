@@ -14,7 +14,7 @@ use super::reader::{Cursor, Note, Reader, listed};
 use super::relations::Dependency as Required;
 use super::service;
 use super::template::Filled;
-use super::tree::{Mark, Node};
+use super::tree::{Mark, Node, Value};
 use super::variables::Variables;
 use super::written::written;
 use crate::environment::{
@@ -76,6 +76,8 @@ pub struct Resolved {
     pub spec: EnvironmentSpec,
     /// Why each component is versioned or shared.
     pub reasons: BTreeMap<ComponentName, Reason>,
+    /// The components that the file has and that are not there: those of profiles that are not active.
+    pub inactive: BTreeSet<ComponentName>,
     /// What is read and has no effect, and variables that are not set, in the order of the file.
     pub notes: Vec<Note>,
 }
@@ -137,7 +139,8 @@ impl ComposeFile {
                     None => true,
                 };
                 written.retain(|path, _| there(path));
-                Ok(Resolved { name, spec: EnvironmentSpec { written, ..spec }, reasons, notes })
+                let inactive = inactive(&loaded.tree, &spec);
+                Ok(Resolved { name, spec: EnvironmentSpec { written, ..spec }, reasons, inactive, notes })
             }
             _ => {
                 debug_assert!(!errors.is_empty(), "what cannot be resolved has an error");
@@ -334,6 +337,15 @@ fn project_name(text: &str) -> String {
 fn service_name(project: &str) -> Option<ServiceName> {
     let kept: String = project.replace('_', "-").chars().take(40).collect();
     ServiceName::new(kept.trim_end_matches('-')).ok()
+}
+
+/// The components of the file that the environment does not have.
+fn inactive(tree: &Node, spec: &EnvironmentSpec) -> BTreeSet<ComponentName> {
+    let Some(Value::Map(services)) = tree.get("services").map(|services| &services.value) else {
+        return BTreeSet::new();
+    };
+    let names = services.iter().filter_map(|(key, _)| ComponentName::new(&key.text).ok());
+    names.filter(|name| !spec.components.contains_key(name)).collect()
 }
 
 /// The components that are there: those without profiles, and those of which one is active.

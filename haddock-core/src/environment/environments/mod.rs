@@ -10,6 +10,7 @@
 //! that was killed is finished by the next, and a second one finds nothing to do. Of two at once for one name, one waits
 //! for the other.
 
+mod claims;
 mod compare;
 mod history;
 mod inside;
@@ -18,6 +19,7 @@ mod lock;
 mod monitor;
 mod ready;
 mod record;
+mod room;
 mod targets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +30,7 @@ use std::time::Duration;
 use futures_core::stream::BoxStream;
 use futures_util::future::try_join_all;
 
+use self::claims::Role;
 pub use self::history::{EnvironmentAction, EnvironmentEvent};
 pub use self::link::{Switch, Switched, TrafficGate};
 use self::lock::Locks;
@@ -39,9 +42,9 @@ use super::launch::{LaunchPlan, launch, remove, remove_anonymous, stop, teardown
 use super::plan::{Change, Plan, Wanted, with_needs};
 use super::probe::Probing;
 use super::store::SpecStore;
-use super::{EnvironmentSpec, IpamConfig, Readiness};
+use super::{EnvironmentSpec, IpamConfig, Origin, Readiness};
 use crate::container::PullWhen;
-use crate::container::{Container, ContainerId, ContainerState, ExecSpec, Executed, Selector, label};
+use crate::container::{Container, ContainerId, ContainerState, ExecSpec, Executed, Network, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
 use crate::runtime::ContainerRuntime;
@@ -82,8 +85,17 @@ pub struct UpOptions {
     pub by: String,
     /// From which VCS commit, with `-dirty` if there were changes.
     pub commit: Option<String>,
-    /// The compose file.
+    /// The compose file, as messages show it.
     pub file: Option<String>,
+    /// Where the compose files are. An environment that was brought up from another folder is refused.
+    pub origin: Option<Origin>,
+    /// Take the environment over although it was brought up from another folder: the project has moved.
+    pub take_over: bool,
+    /// Components that the file has and that are not wanted now, such as those of a profile that is not active. They
+    /// are left as they are.
+    pub aside: BTreeSet<ComponentName>,
+    /// The service whose instances share it, if it is what they share.
+    pub shared_by: Option<ServiceName>,
 }
 
 /// What an [`up`](Environments::up) has done.
@@ -151,6 +163,8 @@ struct Prepared {
     wanted: LaunchPlan,
     found: Vec<Container>,
     plan: Plan,
+    /// Networks that are not as the file says any more.
+    changed_networks: Vec<Network>,
     /// What is written down of it.
     record: Record,
 }
@@ -237,9 +251,14 @@ impl Environments {
             begun = begun => begun?,
         };
         let before = prepared.record.clone();
-        let UpOptions { only, images, by, commit, file, .. } = options.clone();
+        let UpOptions { only, images, by, commit, file, origin, aside, shared_by, .. } = options.clone();
+        if let Some(origin) = origin.filter(|_| shared_by.is_none()) {
+            self.put_origin(name, &origin)?;
+        }
         let putting = self.specs.putting().await?;
         let record = Record {
+            role: Some(shared_by.map_or(Role::Ordinary, Role::SharedBy)),
+            aside,
             spec: self.specs.put(spec)?,
             for_service: options.for_service.as_ref().map(|spec| self.specs.put(spec)).transpose()?,
             only,
@@ -275,12 +294,15 @@ impl Environments {
         keep_on_failure: bool,
         given_up: impl Future<Output = Error> + Send,
     ) -> Result<Up> {
-        let Prepared { wanted, found, plan, record } = prepared;
+        let Prepared { wanted, found, plan, changed_networks, record } = prepared;
         let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
         let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
         let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
         let first = gone.is_empty() && kept.is_empty() && record.generations.is_empty();
         remove(&*self.runtime, &gone).await?;
+        for network in &changed_networks {
+            self.runtime.remove_network(&network.id).await?;
+        }
         stop(&*self.runtime, &restarting(&plan, &kept)).await?;
         let launched = async {
             let launched = launch(&*self.runtime, &wanted).await?;
@@ -316,9 +338,9 @@ impl Environments {
         missing_only: bool,
     ) -> Result<Option<Up>> {
         let spec = spec.in_production()?;
-        let Some(name) = spec.shared_by().map(EnvironmentName::shared_by) else { return Ok(None) };
-        let shared = spec.shared();
-        let mut options = options.clone();
+        let Some(service) = spec.shared_by() else { return Ok(None) };
+        let (name, shared) = (EnvironmentName::shared_by(service), spec.shared());
+        let mut options = UpOptions { shared_by: Some(service.clone()), ..options.clone() };
         if missing_only {
             let there: BTreeSet<ComponentName> = match self.get(&name).await {
                 Ok(environment) => environment.components.into_keys().collect(),
@@ -362,17 +384,16 @@ impl Environments {
                 self.runtime.remove_volume(&volume.name).await?;
             }
         }
+        if volumes || kept.is_empty() {
+            self.forget_origin(name);
+        }
         Ok(there || (volumes && !kept.is_empty()))
     }
 
     /// What instances share goes only after the last of them.
     async fn refuse_what_serves(&self, name: &EnvironmentName) -> Result<()> {
-        let Some(service) = name.as_str().strip_suffix("-shared").and_then(|name| ServiceName::new(name).ok()) else {
-            return Ok(());
-        };
-        let containers = self.runtime.list(&Selector::journal(&self.journal)).await?;
-        let mut instances = containers.iter().filter_map(Container::instance);
-        match instances.find(|instance| instance.is_of(&self.journal, &service)) {
+        let Some(service) = self.serves(name)? else { return Ok(()) };
+        match self.instance_of(&service).await? {
             None => Ok(()),
             Some(instance) => {
                 let message =
@@ -468,6 +489,7 @@ impl Environments {
                 .with_hint(format!("the components are `{}`", known.join("`, `"))));
         }
         check_networks(spec)?;
+        self.check_name(name, spec, options).await?;
         let members = with_needs(spec, &options.only);
         let pulls = members.iter().map(|name| async {
             let component = &spec.components[name];
@@ -482,29 +504,20 @@ impl Environments {
         });
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
-        let (images, found) = tokio::try_join!(try_join_all(pulls), self.runtime.list(&selector))?;
+        let networks = async {
+            match self.runtime.capabilities().networks {
+                true => self.runtime.networks(&selector).await,
+                false => Ok(Vec::new()),
+            }
+        };
+        let (images, found, networks) = tokio::try_join!(try_join_all(pulls), self.runtime.list(&selector), networks)?;
         let images: BTreeMap<ComponentName, String> = images.into_iter().collect();
         let digests: BTreeMap<ComponentName, String> =
             images.iter().map(|(name, image)| (name.clone(), self.specs.fingerprint(spec, name, image))).collect();
         let complete = options.only.is_empty();
         let record = self.record(name)?.unwrap_or_default();
-        let can = self.runtime.capabilities();
-        let wanted = Wanted {
-            spec,
-            members: &members,
-            digests: &digests,
-            relinked: &record.live,
-            complete,
-            ran: &record.ran(),
-            start_again: can.start_again,
-            unpause: can.unpause,
-        };
-        let plan = Plan::new(&wanted, &found);
-        let again = restarting(&plan, &found).into_iter();
-        let again = again.filter_map(|container| Some((container.component()?, container.incarnation()))).collect();
-        let unpause = plan.all(Change::Unpause).cloned().collect();
         let within = spec.settings.as_ref().map_or_else(Readiness::default, |settings| settings.ready.clone()).within;
-        let wanted = LaunchPlan {
+        let mut launch = LaunchPlan {
             journal: self.journal.clone(),
             instance: uid,
             name: Some(name.clone()),
@@ -515,12 +528,36 @@ impl Environments {
             images,
             spec_digest: NETWORK.to_owned(),
             digests,
-            generations: record.generations_for(&plan, options.renew_anonymous_volumes),
-            again,
-            unpause,
+            generations: BTreeMap::new(),
+            again: BTreeMap::new(),
+            unpause: BTreeSet::new(),
             within,
         };
-        Ok(Prepared { wanted, found, plan, record })
+        let known = if record.spec.is_empty() { None } else { self.specs.get(&record.spec)? };
+        let before = known.map(|spec| LaunchPlan { spec, ..launch.clone() });
+        let (changed_networks, moved) = self.changed_networks(&launch, before.as_ref(), &networks, &found).await?;
+        let can = self.runtime.capabilities();
+        let wanted = Wanted {
+            spec,
+            members: &launch.members,
+            digests: &launch.digests,
+            relinked: &record.live,
+            moved: &moved,
+            complete,
+            aside: &options.aside,
+            ran: &record.ran(),
+            start_again: can.start_again,
+            unpause: can.unpause,
+        };
+        let plan = Plan::new(&wanted, &found);
+        self.check_removals(name, options, &plan)?;
+        let again = restarting(&plan, &found).into_iter();
+        launch.again = again.filter_map(|it| Some((it.component()?, it.incarnation()))).collect();
+        launch.generations = record.generations_for(&plan, options.renew_anonymous_volumes);
+        launch.unpause = plan.all(Change::Unpause).cloned().collect();
+        let wanted = launch;
+        self.check_room(&wanted, &plan, &found, &networks).await?;
+        Ok(Prepared { wanted, found, plan, changed_networks, record })
     }
 
     /// Removes what is there beyond these containers. The error that led to it is what counts. `first`: there was nothing

@@ -115,7 +115,7 @@ impl Environments {
     pub(crate) async fn prune_but(&self, policy: &IdlePolicy, dry_run: bool, users: &dyn Users) -> Result<Vec<Pruned>> {
         let mut all = Vec::new();
         for environment in self.list().await? {
-            if environment.name.as_str().ends_with("-shared") {
+            if self.serves(&environment.name)?.is_some() {
                 continue;
             }
             let name = environment.name.clone();

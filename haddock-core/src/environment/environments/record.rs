@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::claims::Role;
 use super::{Environment, Environments, UpOptions};
 use crate::container::{Container, ContainerId, Incarnation, label};
 use crate::environment::plan::{Change, Plan};
@@ -16,6 +17,12 @@ use crate::name::{ComponentName, EnvironmentName};
 /// specifications.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Record {
+    /// What it is for. Earlier versions did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<Role>,
+    /// Components of the file that were not wanted, and were left as they are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) aside: BTreeSet<ComponentName>,
     /// The digest of its specification.
     pub(super) spec: String,
     /// The digest of what its file says for its service, if that is another.
@@ -74,6 +81,11 @@ impl Record {
             by: self.by.clone(),
             commit: self.commit.clone(),
             file: self.file.clone(),
+            aside: self.aside.clone(),
+            shared_by: match &self.role {
+                Some(Role::SharedBy(service)) => Some(service.clone()),
+                Some(Role::Ordinary) | None => None,
+            },
             ..UpOptions::default()
         }
     }

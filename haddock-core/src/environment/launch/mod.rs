@@ -117,7 +117,7 @@ async fn create(
             let there = &there;
             async move {
                 match there.iter().find(|network| network.name == spec.name) {
-                    Some(network) if !plan.made(&network.labels, None) => {
+                    Some(network) if plan.name.is_none() && !plan.made(&network.labels, None) => {
                         Err(other_specification("network", &network.name))
                     }
                     Some(_) => Ok(()),

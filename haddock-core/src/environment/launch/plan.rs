@@ -176,7 +176,7 @@ impl LaunchPlan {
         variables
     }
 
-    fn container_name(&self, component: &str) -> String {
+    pub(crate) fn container_name(&self, component: &str) -> String {
         let own = self.spec.components.get(component).and_then(|it| it.container_name.clone());
         own.filter(|_| self.name.is_some()).unwrap_or_else(|| format!("{}-{component}", self.prefix()))
     }
@@ -187,7 +187,7 @@ impl LaunchPlan {
     }
 
     /// The networks that members join and that are not somebody else's.
-    pub(super) fn networks(&self) -> Vec<NetworkSpec> {
+    pub(crate) fn networks(&self) -> Vec<NetworkSpec> {
         let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
         let joined: BTreeSet<&str> = members.filter(|it| it.network_mode.is_none()).flat_map(keys_of).collect();
         let ours = joined.into_iter().filter_map(|key| {
@@ -207,9 +207,9 @@ impl LaunchPlan {
             let subnets = config.into_iter().filter_map(|IpamConfig { subnet, gateway, ip_range, aux_addresses }| {
                 Some(Subnet { subnet: subnet?, gateway, ip_range, aux_addresses })
             });
-            (!external).then(|| NetworkSpec {
+            let spec = (!external).then(|| NetworkSpec {
                 name: self.network_name(key),
-                identity: self.identity().made_from(self.digest(None)),
+                identity: self.identity(),
                 labels: self.labels(&labels),
                 driver,
                 driver_opts,
@@ -220,13 +220,38 @@ impl LaunchPlan {
                 ipam_driver,
                 ipam_options,
                 subnets: subnets.collect(),
-            })
+            });
+            spec.map(|spec| self.with_digest(spec))
         });
         ours.collect()
     }
 
+    /// The network with a label that says what it is made from. Of an instance it is the whole specification.
+    fn with_digest(&self, mut spec: NetworkSpec) -> NetworkSpec {
+        if self.name.is_none() {
+            spec.identity = spec.identity.made_from(self.digest(None));
+        } else {
+            spec.labels.insert(label::SPEC.to_owned(), network_digest(&spec));
+        }
+        spec
+    }
+
+    /// Whether a network that has these labels is as it is wanted. Earlier versions did not write down what it was made
+    /// from: then `old` is what was wanted last, as far as that is known.
+    pub(crate) fn is_as_made(
+        &self,
+        spec: &NetworkSpec,
+        old: Option<&NetworkSpec>,
+        labels: &BTreeMap<String, String>,
+    ) -> bool {
+        match labels.get(label::SPEC).map(String::as_str) {
+            None | Some("network") => old.is_none_or(|old| network_digest(old) == network_digest(spec)),
+            Some(digest) => digest == network_digest(spec),
+        }
+    }
+
     /// The volumes that members name and that are not somebody else's.
-    pub(super) fn volumes(&self) -> Vec<VolumeSpec> {
+    pub(crate) fn volumes(&self) -> Vec<VolumeSpec> {
         let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
         let mounts = members.flat_map(|component| self.spec.mounts(component));
         let volumes = mounts.filter(|mount| mount.kind == MountKind::Volume);
@@ -362,6 +387,41 @@ fn inside(what: &str, file: &FileUse) -> String {
         (false, "secret") => format!("/run/secrets/{target}"),
         (false, _) => format!("/{target}"),
     }
+}
+
+/// What a network is made from, as a short text. What a file does not say is not in it, so that it stays the same when
+/// more can be said.
+fn network_digest(spec: &NetworkSpec) -> String {
+    let NetworkSpec {
+        name: _,
+        identity: _,
+        // A label makes no other network.
+        labels: _,
+        driver,
+        driver_opts,
+        internal,
+        attachable,
+        enable_ipv4,
+        enable_ipv6,
+        ipam_driver,
+        ipam_options,
+        subnets,
+    } = spec;
+    let mut parts: Vec<String> = driver.iter().map(|driver| format!("driver={driver}")).collect();
+    parts.extend(driver_opts.iter().map(|(key, value)| format!("option {key}={value}")));
+    parts.extend(internal.then(|| "internal".to_owned()));
+    parts.extend(attachable.then(|| "attachable".to_owned()));
+    parts.extend(enable_ipv4.map(|is| format!("ipv4={is}")));
+    parts.extend(enable_ipv6.map(|is| format!("ipv6={is}")));
+    parts.extend(ipam_driver.iter().map(|driver| format!("ipam={driver}")));
+    parts.extend(ipam_options.iter().map(|(key, value)| format!("ipam {key}={value}")));
+    for Subnet { subnet, gateway, ip_range, aux_addresses } in subnets {
+        parts.push(format!("subnet={subnet}"));
+        parts.extend(gateway.map(|gateway| format!("gateway={gateway}")));
+        parts.extend(ip_range.map(|range| format!("range={range}")));
+        parts.extend(aux_addresses.iter().map(|(key, value)| format!("aux {key}={value}")));
+    }
+    format!("network-{}", blake3::hash(parts.join("\n").as_bytes()).to_hex())
 }
 
 /// What a network or volume of an environment is called on the engine.

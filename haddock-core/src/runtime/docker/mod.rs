@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 use super::{Attached, ContainerRuntime, RuntimeCapabilities};
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, LogLine, LogQuery,
-    Network, NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    Network, NetworkSpec, PublishedPort, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
@@ -367,6 +367,16 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn attach(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached> {
         self.attach_to(container, command).await
+    }
+
+    async fn port_is_free(&self, port: &PublishedPort) -> Result<bool> {
+        let Some(host) = port.host.filter(|_| self.host.starts_with("unix:") && port.protocol.is_tcp()) else {
+            return Ok(true);
+        };
+        let address = port.host_address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+        // Whoever may not listen there cannot tell.
+        let taken = |error: std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+        Ok(!std::net::TcpListener::bind((address, host)).is_err_and(taken))
     }
 
     async fn usage(&self, container: &ContainerId) -> Result<Usage> {

@@ -31,6 +31,8 @@ name_option = click.option(
               help="The commit that it is brought up from. Default: what git says of the file's directory.")  # fmt: skip
 @click.option("--shared", is_flag=True,
               help="What the instances of the file's service share, and nothing else: only this changes it.")  # fmt: skip
+@click.option("--take-over", is_flag=True,
+              help="Although it was brought up from another folder: the project has moved.")  # fmt: skip
 @click.option("--like", metavar="SERVICE[@VERSION]",
               help="As that version of a service, with the links of tests. No file is read. Default name: SERVICE-like.")  # fmt: skip
 @_common.dry_run_option
@@ -45,6 +47,7 @@ def up(
     renew: bool,
     commit: str | None,
     shared: bool,
+    take_over: bool,
     like: str | None,
     dry_run: bool,
 ) -> int:
@@ -65,7 +68,8 @@ def up(
             return _up(settings, environment)
         if dry_run:
             plan = controller.up(
-                settings.file, dry_run=True, name=name, only=only, shared=shared, pull=pull, **settings.file_options()
+                settings.file, dry_run=True, name=name, only=only, shared=shared, take_over=take_over, pull=pull,
+                **settings.file_options(),
             )
             if settings.json:
                 _output.json_line(plan.to_dict())
@@ -74,7 +78,8 @@ def up(
             return 0
         with _progress.shown(settings) as on_event:
             environment = controller.up(
-                settings.file, name=name, only=only, shared=shared, pull=pull, keep_on_failure=keep_on_failure,
+                settings.file, name=name, only=only, shared=shared, take_over=take_over, pull=pull,
+                keep_on_failure=keep_on_failure,
                 commit=commit, renew_anonymous_volumes=renew, on_event=on_event, **settings.file_options(),
             )  # fmt: skip
     return _up(settings, environment)
