@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haddock_core::container::{ContainerId, Identity, VolumeSpec, label};
+use haddock_core::container::{ContainerId, ContainerSpec, Identity, NetworkSpec, VolumeSpec, label};
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::environments::{Environments, UpOptions};
 use haddock_core::environment::store::SpecStore;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
-use haddock_core::{EnvironmentName, ErrorKind, InstanceId, JournalId, SystemClock};
+use haddock_core::{ComponentName, EnvironmentName, ErrorKind, InstanceId, JournalId, SystemClock};
 
 const SHOP: &str = "
 name: shop
@@ -104,6 +104,117 @@ async fn what_an_earlier_version_labelled_is_taken_over() {
     house.environments.up(&house.name, &spec(SHOP), &asked("bob", "2222222")).await.expect("up");
     let volumes = house.runtime.with(|engine, _| engine.list_volumes(&Default::default()));
     assert_eq!(volumes.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["pr_data"]);
+}
+
+const NETS: &str = "
+name: shop
+services:
+  web: { image: web, expose: ['8080'] }
+  tool: { image: tool, profiles: [debug] }
+networks: { default: { internal: false, labels: { a: b } } }
+";
+
+#[tokio::test]
+async fn a_changed_network_is_made_anew_with_what_is_on_it() {
+    let house = House::new();
+    let network = || house.runtime.with(|engine, _| engine.list_networks(&Default::default())[0].id.clone());
+    house.environments.up(&house.name, &spec(NETS), &UpOptions::default()).await.expect("up");
+    let before = (house.ids(), network());
+    let relabelled = NETS.replace("a: b", "a: c");
+    let up = house.environments.up(&house.name, &spec(&relabelled), &UpOptions::default()).await.expect("up again");
+    assert!(up.plan.is_empty(), "a label makes no other network: {}", up.plan);
+    let changed = NETS.replace("internal: false", "internal: true");
+    house.environments.up(&house.name, &spec(&changed), &UpOptions::default()).await.expect("up with the change");
+    let after = (house.ids(), network());
+    assert!(before.1 != after.1 && before.0["pr-web"] != after.0["pr-web"], "{before:?} {after:?}");
+    let up = house.environments.up(&house.name, &spec(&changed), &UpOptions::default()).await.expect("up again");
+    assert!(up.plan.is_empty(), "{}", up.plan);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_for_what_cannot_be_brought_up() {
+    let other = InstanceId::of_environment(&journal(), &EnvironmentName::new("other").expect("valid"));
+    let identity = || Identity::environment(&journal(), &other);
+    let changed = SHOP.replace("image: db", "image: 'db:2'");
+    let cases = ["volume", "network", "container"];
+    for case in cases {
+        let house = House::new();
+        house.environments.up(&house.name, &spec(SHOP), &UpOptions::default()).await.expect("up");
+        let before = house.ids();
+        house.runtime.with(|engine, _| match case {
+            "volume" => {
+                let name = "pr_logs".to_owned();
+                engine.create_volume(&VolumeSpec { name, identity: identity(), ..Default::default() }).expect("made");
+            }
+            "network" => {
+                let name = "pr_back".to_owned();
+                engine.create_network(&NetworkSpec { name, identity: identity(), ..Default::default() }).expect("made");
+            }
+            _ => {
+                let (name, image) = ("pr-mail".to_owned(), "mail".to_owned());
+                let spec = ContainerSpec { name, image, identity: identity(), ..Default::default() };
+                engine.fetch("mail", false).expect("an image");
+                engine.create(&spec).expect("made");
+            }
+        });
+        let file = match case {
+            "volume" => changed
+                .replace("['data:/data']", "['data:/data', 'logs:/logs']")
+                .replace("volumes: {", "volumes: { logs: {},"),
+            "network" => {
+                changed.replace("links: [db] }", "links: [db], networks: [back, default] }")
+                    + "networks: { back: {} }\n"
+            }
+            _ => changed.replace("  web:", "  mail: { image: mail }\n  web:"),
+        };
+        let refused = house.environments.up(&house.name, &spec(&file), &UpOptions::default()).await;
+        assert_eq!(refused.expect_err(case).kind(), ErrorKind::NameTaken, "{case}");
+        let mut after = house.ids();
+        after.remove("pr-mail");
+        assert_eq!(after, before, "{case}: nothing was removed");
+    }
+}
+
+#[tokio::test]
+async fn components_of_an_inactive_profile_are_left_alone_and_those_that_are_gone_are_not() {
+    let house = House::new();
+    let resolve = |text: &str, profile: Option<&str>| {
+        let file = ComposeFile::parse("compose.yaml", text).expect("YAML");
+        let options =
+            ResolveOptions { profiles: profile.iter().map(|it| (*it).to_owned()).collect(), ..Default::default() };
+        let resolved = file.resolve(&options).expect("good");
+        (resolved.spec, UpOptions { aside: resolved.inactive, ..UpOptions::default() })
+    };
+    let (all, options) = resolve(NETS, Some("debug"));
+    house.environments.up(&house.name, &all, &options).await.expect("up");
+    let before = house.ids();
+    let (plain, options) = resolve(NETS, None);
+    let up = house.environments.up(&house.name, &plain, &options).await.expect("up without the profile");
+    assert!(up.plan.is_empty() && house.ids() == before, "{}", up.plan);
+    let (without, options) = resolve(&NETS.replace("  tool: { image: tool, profiles: [debug] }\n", ""), None);
+    house.environments.up(&house.name, &without, &options).await.expect("up without the component");
+    assert_eq!(house.ids().into_keys().collect::<Vec<_>>(), ["pr-web"]);
+}
+
+#[tokio::test]
+async fn fewer_replicas_of_one_component_take_the_others_away_and_nothing_else() {
+    let house = House::new();
+    let file = |web: u32, db: u32| {
+        spec(&format!(
+            "
+name: shop
+services:
+  web: {{ image: web, deploy: {{ replicas: {web} }} }}
+  db: {{ image: db, deploy: {{ replicas: {db} }} }}
+"
+        ))
+    };
+    house.environments.up(&house.name, &file(3, 2), &UpOptions::default()).await.expect("up");
+    let only = UpOptions { only: [ComponentName::new("web").expect("valid")].into(), ..UpOptions::default() };
+    house.environments.up(&house.name, &file(2, 0), &only).await.expect("up of one");
+    assert_eq!(house.ids().into_keys().collect::<Vec<_>>(), ["pr-db", "pr-db-2", "pr-web", "pr-web-2"]);
+    house.environments.up(&house.name, &file(2, 0), &UpOptions::default()).await.expect("up of all");
+    assert_eq!(house.ids().into_keys().collect::<Vec<_>>(), ["pr-web", "pr-web-2"]);
 }
 
 #[tokio::test]
