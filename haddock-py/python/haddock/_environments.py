@@ -314,6 +314,7 @@ class Environment(Result):
         force: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Release | Plan:
         """Releases what runs here as a version of its service, with the production settings of its file.
 
@@ -321,7 +322,8 @@ class Environment(Result):
         as it is with its own database until it is taken down. Without `by` it is who is asking here. With `dry_run`
         nothing is done, and the answer is the plan. See `Controller.promote`.
         """
-        return promoting(self._environments(), which(self.name), service, by or who(), force, dry_run).wait(timeout)
+        asked = promoting(self._environments(), which(self.name), service, by or who(), force, dry_run, on_event)
+        return asked.wait(timeout)
 
     @overload
     async def promote_async(self, service: str | None = None, *, dry_run: Literal[False] = False, **how: Unpack[PromoteArguments]) -> Release: ...
@@ -337,9 +339,10 @@ class Environment(Result):
         force: bool = False,
         dry_run: bool = False,
         timeout: Duration | None = None,
+        on_event: OnEvent = None,
     ) -> Release | Plan:
         """As `promote`, in the running loop."""
-        asked = promoting(self._environments(), which(self.name), service, by or who(), force, dry_run)
+        asked = promoting(self._environments(), which(self.name), service, by or who(), force, dry_run, on_event)
         return await asked.wait_async(timeout)
 
     def link(
