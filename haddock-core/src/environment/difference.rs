@@ -185,4 +185,19 @@ mod tests {
         let debug = format!("{component:?} {container:?}");
         assert!(debug.contains("shop") && !debug.contains("hunter2"), "{debug}");
     }
+
+    #[test]
+    fn the_value_of_a_variable_is_told_of_no_replica() {
+        let of = |password: &str| {
+            let text = "name: shop\nservices: { web: { image: shop, command: 'serve ${PW}', labels: ['a=${PW}'], deploy: { replicas: 2 } } }";
+            let variables = crate::environment::compose::Variables::from_iter([("PW".to_owned(), password.to_owned())]);
+            let options = ResolveOptions { variables, ..ResolveOptions::default() };
+            let spec = ComposeFile::parse("compose.yaml", text).expect("YAML").resolve(&options).expect("good").spec;
+            spec.expanded().expect("good").spec
+        };
+        let (old, new) = (of("hunter2"), of("hunter3"));
+        let told: Vec<String> = differences(&old, &new).iter().map(ToString::to_string).collect();
+        assert!(told.len() >= 4 && told.iter().all(|line| line.contains("${PW}")), "{told:?}");
+        assert!(!format!("{told:?} {old:?}").contains("hunter"), "{told:?} {old:?}");
+    }
 }

@@ -42,6 +42,12 @@ impl EnvironmentSpec {
                 let one = Component { replicas: None, ..component.clone() };
                 let one = if copy == name { one } else { called_like(one, name) };
                 spec.components.insert(copy.clone(), one);
+                // What is shown of the one is shown of the other.
+                let of = |name: &ComponentName| format!("services.{name}.");
+                let rest =
+                    |(path, text): (&String, &String)| Some((path.strip_prefix(&of(name))?.to_owned(), text.clone()));
+                let written = self.written.iter().filter_map(rest);
+                spec.written.extend(written.map(|(rest, text)| (format!("{}{rest}", of(copy)), text)));
             }
             copies.insert(name.clone(), names);
         }
