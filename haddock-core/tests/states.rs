@@ -298,3 +298,46 @@ fn waiting_for_a_turn_at_a_busy_engine_counts_against_no_limit() {
     let up = place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default()));
     assert_eq!(up.expect_err("it never answers").kind(), ErrorKind::NeverReady);
 }
+
+#[test]
+fn what_others_use_is_not_taken_away() {
+    let place = place();
+    place.up().expect("it comes up");
+    let other = |name: &str, text: &str| {
+        let file = ComposeFile::parse("compose.yaml", text).expect("a compose file");
+        let spec = file.resolve(&ResolveOptions::default()).expect("resolved").spec;
+        let name = EnvironmentName::new(name).expect("valid");
+        let options = UpOptions::default();
+        place.time.block_on(place.environments.up(&name, &spec, &options)).expect("it comes up");
+        name
+    };
+    let down = |name: &EnvironmentName| place.time.block_on(place.environments.down(name, false));
+    let before = place.containers();
+    let uses = [
+        "networks: { default: { name: pr-1, external: true } }\nservices: { web: { image: web } }",
+        "services: { web: { image: web, network_mode: 'container:pr-1-db' } }",
+        "services: { web: { image: web, pid: 'container:pr-1-db' } }",
+    ];
+    for uses in uses {
+        let user = other("pr-2", &format!("name: other\n{uses}"));
+        let error = down(&place.name).expect_err("it is used");
+        assert_eq!(error.kind(), ErrorKind::Busy, "{uses}");
+        assert!(error.message().contains("environment `pr-2`"), "{error}");
+        assert_eq!(place.containers(), before, "nothing was touched");
+        assert!(down(&user).expect("nobody uses it"));
+    }
+
+    // By a link, running or not; and each of two that link to each other can go.
+    let user = other("pr-2", "name: other\nservices: { db: { image: db }, web: { image: web, links: [db] } }");
+    let target = "pr-1/db".parse().expect("a target");
+    let db = haddock_core::ComponentName::new("db").expect("valid");
+    let link = place.environments.link(&user, &db, Some(target), Default::default(), None);
+    place.time.block_on(link).expect("it is linked");
+    let web = place.time.block_on(place.environments.get(&user)).expect("it is there").components["web"].id.clone();
+    place.runtime.with(|engine, _| engine.stop(&web));
+    let error = down(&place.name).expect_err("it is used");
+    assert!(error.message().contains("environment `pr-2`"), "{error}");
+    assert_eq!(place.containers(), before, "nothing was touched");
+    assert!(down(&user).expect("nobody uses it"));
+    assert!(down(&place.name).expect("nobody uses it"));
+}

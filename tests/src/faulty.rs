@@ -150,6 +150,10 @@ impl ContainerRuntime for Faulty {
         self.call(self.inner.networks(selector)).await
     }
 
+    async fn members(&self, network: &str) -> Result<Vec<ContainerId>> {
+        self.call(self.inner.members(network)).await
+    }
+
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.call(self.inner.remove_network(id)).await
     }

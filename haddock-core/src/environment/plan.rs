@@ -259,7 +259,8 @@ pub(crate) fn needs<'a>(
 ) -> BTreeMap<&'a ComponentName, Dependency> {
     let component = &spec.components[name];
     let joined = joins(component);
-    let joined = spec.components.keys().filter(move |other| joined.contains(other.as_str()));
+    let has_from = |other: &ComponentName| component.volumes_from.iter().any(|from| from.component == *other);
+    let joined = spec.components.keys().filter(move |other| joined.contains(other.as_str()) || has_from(other));
     let joined = joined.map(|other| (other, DependencyCondition::Started.into()));
     let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started.into()));
     let all = joined.chain(links).chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));

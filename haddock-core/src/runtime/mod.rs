@@ -204,6 +204,11 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// Every network whose labels the selector matches.
     async fn networks(&self, selector: &Selector) -> Result<Vec<Network>>;
 
+    /// The containers that are on a network now, whoever's they are. A network that is not there has none.
+    async fn members(&self, _network: &str) -> Result<Vec<ContainerId>> {
+        Ok(Vec::new())
+    }
+
     /// Removes the network by its id, after the last container has left it.
     async fn remove_network(&self, id: &str) -> Result<()>;
 

@@ -15,6 +15,7 @@ mod compare;
 mod history;
 mod inside;
 mod link;
+mod linked;
 mod lock;
 mod monitor;
 mod ready;
@@ -359,8 +360,8 @@ impl Environments {
     /// whether there was one.
     ///
     /// # Errors
-    /// [`Busy`](ErrorKind::Busy) if instances of a service share it; the runtime's: all that can be removed is removed
-    /// all the same.
+    /// [`Busy`](ErrorKind::Busy), before anything is touched, if instances of a service share it or others use it; the
+    /// runtime's: all that can be removed is removed all the same.
     pub async fn down(&self, name: &EnvironmentName, volumes: bool) -> Result<bool> {
         let _turn = self.locks.take(name).await?;
         self.down_in_turn(name, volumes).await
@@ -369,6 +370,7 @@ impl Environments {
     /// Who calls this has the turn.
     async fn down_in_turn(&self, name: &EnvironmentName, volumes: bool) -> Result<bool> {
         self.refuse_what_serves(name).await?;
+        self.refuse_what_is_used(name).await?;
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);
         let record = self.record(name).unwrap_or_default();

@@ -333,6 +333,10 @@ impl ContainerRuntime for DockerRuntime {
         self.list_networks(selector).await
     }
 
+    async fn members(&self, network: &str) -> Result<Vec<ContainerId>> {
+        self.network_members(network).await
+    }
+
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.remove_subnet(id).await
     }

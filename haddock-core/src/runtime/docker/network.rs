@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{Ipam, IpamConfig, Network as BollardNetwork, NetworkCreateRequest};
-use bollard::query_parameters::ListNetworksOptionsBuilder;
+use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptionsBuilder};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::error::{answer, is_missing, translate};
 use super::pool::Used;
 use super::routes::{self, Route};
 use super::{AddressPool, DockerRuntime, Reach, label_filter, name_taken, needs};
-use crate::container::{Network, NetworkSpec, Selector, Subnet};
+use crate::container::{ContainerId, Network, NetworkSpec, Selector, Subnet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
@@ -131,6 +131,15 @@ impl DockerRuntime {
         let all = self.all_networks(&filters).await?;
         // The engine's filter is not relied on: what does not match is not ours to touch.
         Ok(all.into_iter().map(network).filter(|network| selector.matches(&network.labels)).collect())
+    }
+
+    pub(super) async fn network_members(&self, id: &str) -> Result<Vec<ContainerId>> {
+        let what = format!("inspect network `{id}`");
+        match self.client.ask(&what, self.client.docker.inspect_network(id, None::<InspectNetworkOptions>)).await? {
+            Ok(found) => Ok(found.containers.unwrap_or_default().into_keys().map(ContainerId).collect()),
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) => Err(translate(&what, &error)),
+        }
     }
 
     pub(super) async fn remove_subnet(&self, id: &str) -> Result<()> {

@@ -269,6 +269,15 @@ impl ContainerRuntime for SimRuntime {
         self.call(|engine, _| Ok(engine.list_networks(selector)))
     }
 
+    async fn members(&self, network: &str) -> Result<Vec<ContainerId>> {
+        self.call(|engine, now| {
+            let named = engine.list_networks(&Selector::default()).into_iter().find(|it| it.id == network);
+            let named = named.map(|network| network.name);
+            let on = |container: &&Container| container.networks.iter().any(|it| Some(it) == named.as_ref());
+            Ok(engine.containers(now).filter(|it| it.is_active()).filter(on).map(|it| it.id.clone()).collect())
+        })
+    }
+
     async fn remove_network(&self, id: &str) -> Result<()> {
         self.call(|engine, _| engine.remove_network(id).map(drop))
     }
