@@ -184,6 +184,7 @@ fn one_that_fails_does_not_end_the_pass_for_the_others() {
     assert_eq!(all.each_ref().map(|one| site.runs(one)), [false, true, false]);
 }
 
+#[allow(clippy::disallowed_methods, reason = "time passes by a virtual clock")]
 #[test]
 fn what_an_up_is_at_work_on_is_neither_stopped_nor_removed() {
     let (site, pr) = (Site::new(), name("pr"));

@@ -124,7 +124,7 @@ fn one_that_was_started_again_is_in_use() {
     // What the engine restarts for ever, since it always fails, is not in use; nor while it waits with the next start.
     for waits in [false, true] {
         let mut memory = idle(0, 0);
-        let next = |n: u64| match waits && n % 2 == 0 {
+        let next = |n: u64| match waits && n.is_multiple_of(2) {
             true => Activity { lives: Vec::new(), restarting: true, ..look(n * MINUTE) },
             false => again(n * MINUTE, n + 1),
         };

@@ -15,12 +15,9 @@ use crate::world::{World, eventually, service, table};
 const IDLE: Duration = Duration::from_secs(60);
 
 /// An instance that is written by hand: what it does with each connection.
-async fn instance<F: Future<Output = ()> + Send>(
+async fn instance<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(TcpStream, usize) -> F + Send + Sync + 'static,
-) -> SocketAddr
-where
-    F: 'static,
-{
+) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound");
     tokio::spawn(async move {
@@ -77,6 +74,7 @@ async fn failed(world: &World) -> u64 {
     world.locator().observe(&service()).await.expect("an answer").instances[&id].requests_failed
 }
 
+#[allow(clippy::disallowed_methods, reason = "the pace of the client is what is tried")]
 #[tokio::test]
 async fn an_upload_that_flows_takes_as_long_as_it_takes_and_only_silence_is_too_long() {
     let at = instance(|mut stream, _| async move {
@@ -93,7 +91,6 @@ async fn an_upload_that_flows_takes_as_long_as_it_takes_and_only_silence_is_too_
     let mut client = TcpStream::connect(world.address()).await.expect("a connection");
     client.write_all(&post(12, "")).await.expect("sent");
     for byte in b"takes 1200ms" {
-        // The pace of the client is what is tried, so it is kept.
         tokio::time::sleep(Duration::from_millis(100)).await;
         client.write_all(&[*byte]).await.expect("not cut off");
     }
