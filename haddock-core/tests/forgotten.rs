@@ -1,5 +1,9 @@
 //! Values of what is past are nowhere any more, and those of what is needed stay.
 #![allow(missing_docs)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "time passes by a virtual clock, or is the step of a wait that has a deadline"
+)]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,9 @@
 //! Environments whose containers were stopped, paused, restarted or lost behind our back, on a simulated engine.
 #![allow(missing_docs)]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "time passes by a virtual clock, or is the step of a wait that has a deadline"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
