@@ -514,7 +514,7 @@ pub async fn commands_have_streams_of_their_own(bench: &Bench<'_>) {
         }
         (out, err)
     };
-    let ((), (out, err)) = futures_util::join!(write, read);
+    let ((), (out, err)) = futures_util::future::join(write, read).await;
     assert!(out == sent, "{} bytes went in, and {} others came out", sent.len(), out.len());
     assert_eq!(String::from_utf8_lossy(&err), "done");
     assert_eq!(control.exit_code(Duration::from_secs(10)).await.expect("a code"), 7);
