@@ -35,12 +35,12 @@ def controller() -> Any:
 def test_up_and_down(do: Any, controller: haddock.Controller, file: Path) -> None:
     plan = do(controller, "up", file, dry_run=True)
     assert (plan.name, [(it.component, it.change) for it in plan.changes]) == (
-        "shop-feature-42",
+        "shop-feature-42-acc4af",
         [("db", "create"), ("web", "create")],
     )
     assert do(controller, "environments") == []
     environment = do(controller, "up", file, commit="3f2a1bc")
-    assert (environment.name, environment.by, environment.commit) == ("shop-feature-42", "tester", "3f2a1bc")
+    assert (environment.name, environment.by, environment.commit) == ("shop-feature-42-acc4af", "tester", "3f2a1bc")
     assert environment.file == str(file)
     assert [it.cause for it in environment.changes] == ["it is not there"] * 2
     assert {name: it.state for name, it in environment.components.items()} == {"db": "running", "web": "running"}
@@ -54,7 +54,7 @@ def test_up_and_down(do: Any, controller: haddock.Controller, file: Path) -> Non
     assert do(controller, "down", file=file) is True
     assert do(controller, "down", file=file) is False
     with pytest.raises(haddock.NotFoundError) as error:
-        do(controller, "environment", "shop-feature-42")
+        do(controller, "environment", "shop-feature-42-acc4af")
     assert error.value.hint
 
 
