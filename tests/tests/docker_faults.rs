@@ -286,7 +286,7 @@ async fn a_route_that_covers_the_pool_is_no_hindrance_and_one_that_is_in_the_way
     let corner = Corner::new(&harness);
     let spec = |number: u64| NetworkSpec {
         name: corner.instance(number).to_string(),
-        labels: Selector::environment(&corner.journal, &corner.instance(number)).0,
+        identity: Identity::environment(&corner.journal, &corner.instance(number)),
         ..NetworkSpec::default()
     };
     let Some(wide) = VpnRoute::new("10.214.78.0/23") else {

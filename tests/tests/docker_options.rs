@@ -6,7 +6,7 @@ use bollard::Docker;
 use bollard::models::HealthStatusEnum;
 use haddock_core::ErrorKind;
 use haddock_core::container::{
-    Attachment, ContainerSpec, Endpoint, NetworkSpec, PullOptions, PullWhen, Selector, Subnet,
+    Attachment, ContainerSpec, Endpoint, Identity, NetworkSpec, PullOptions, PullWhen, Subnet,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
@@ -27,7 +27,7 @@ async fn spec(corner: &Corner<'_>, harness: &DockerHarness, number: u64) -> Cont
     ContainerSpec {
         name: format!("{}-web", corner.instance(number)),
         image: corner.runtime().pull(&harness.serving(), false).await.expect("the image is there"),
-        labels: Selector::environment(&corner.journal, &corner.instance(number)).0,
+        identity: Identity::environment(&corner.journal, &corner.instance(number)),
         expose: vec![8080],
         ..ContainerSpec::default()
     }
@@ -38,8 +38,8 @@ async fn a_hardware_address_is_the_container_s_on_old_and_new_engines() {
     let Some(harness) = DockerHarness::new().await else { return };
     let corner = Corner::new(&harness);
     let docker = Docker::connect_with_defaults().expect("an engine");
-    let labels = Selector::environment(&corner.journal, &corner.instance(1)).0;
-    let network = NetworkSpec { name: corner.instance(1).to_string(), labels, ..NetworkSpec::default() };
+    let identity = Identity::environment(&corner.journal, &corner.instance(1));
+    let network = NetworkSpec { name: corner.instance(1).to_string(), identity, ..NetworkSpec::default() };
     let mut spec = spec(&corner, &harness, 1).await;
     spec.networks = vec![Attachment::new(&network.name, ["web"])];
     spec.options.mac_address = Some(MAC.to_owned());
@@ -60,8 +60,8 @@ async fn an_interface_s_name_arrives_or_is_refused_by_name() {
     let Some(harness) = DockerHarness::new().await else { return };
     let corner = Corner::new(&harness);
     let docker = Docker::connect_with_defaults().expect("an engine");
-    let labels = Selector::environment(&corner.journal, &corner.instance(1)).0;
-    let network = NetworkSpec { name: corner.instance(1).to_string(), labels, ..NetworkSpec::default() };
+    let identity = Identity::environment(&corner.journal, &corner.instance(1));
+    let network = NetworkSpec { name: corner.instance(1).to_string(), identity, ..NetworkSpec::default() };
     let mut spec = spec(&corner, &harness, 1).await;
     let endpoint = Endpoint { interface_name: Some("door0".to_owned()), ..Endpoint::default() };
     spec.networks = vec![Attachment { endpoint, ..Attachment::new(&network.name, ["web"]) }];
@@ -89,7 +89,7 @@ async fn what_is_said_of_a_network_s_addresses_arrives() {
     let docker = Docker::connect_with_defaults().expect("an engine");
     let spec = |number: u64| NetworkSpec {
         name: corner.instance(number).to_string(),
-        labels: Selector::environment(&corner.journal, &corner.instance(number)).0,
+        identity: Identity::environment(&corner.journal, &corner.instance(number)),
         enable_ipv6: Some(true),
         ..NetworkSpec::default()
     };
