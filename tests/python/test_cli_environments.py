@@ -145,7 +145,7 @@ def test_a_failure_is_told_and_leaves_nothing(site: Site) -> None:
         (("up", "--only", "wep"), 3, "there is no component `wep`"),
         (("port", "web", "8080"), 3, "there is no environment"),
         (("port", "web", "http"), 2, "`http` is not a valid integer range"),
-        (("logs", "web", "--tail", "0"), 2, "0 is not in the range"),
+        (("logs", "web", "--tail", "0"), 2, "`0` is neither a number of lines nor `all`"),
         (("down", "-f", "no-such.yaml"), 3, "there is no file `no-such.yaml`"),
     ],
 )
