@@ -66,8 +66,9 @@ def is_detail(event: Event) -> bool:
     """Whether it is left out at the usual volume. A stage of the ramp is one line: the shares, once they are in force."""
     if event.kind != "shares_in_force":
         return event.kind in DETAILS
-    # At first, instances are listed without a share; at last, the line about settling says the same.
-    return event.phase in ("ramping", "settling") and not 0 < event.share_in_force < 1
+    # At first, instances are listed without a share; at last, the line about settling says the same, and so does each table
+    # that is sent while old versions go.
+    return event.phase in (None, "settled") or event.phase in ("ramping", "settling") and not 0 < event.share_in_force < 1
 
 
 class Plain:
