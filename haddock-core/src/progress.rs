@@ -65,6 +65,11 @@ pub enum Happening {
     },
     /// It is ready, or has done its work.
     Ready,
+    /// It runs, and a port that the file names does not answer. The file says nothing of readiness, so this is no failure.
+    Silent {
+        /// Which port, and what a connection to it met.
+        why: String,
+    },
     /// Its container is stopped.
     Stopping,
     /// Its container is gone.

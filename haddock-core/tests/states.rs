@@ -6,7 +6,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haddock_core::container::{Container, ContainerId, ContainerState};
@@ -14,6 +14,7 @@ use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::environments::{Environments, Up, UpOptions};
 use haddock_core::environment::store::SpecStore;
+use haddock_core::progress::{Event, Happening, observed};
 use haddock_core::runtime::ContainerRuntime as _;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
 use haddock_core::testing::VirtualTime;
@@ -344,4 +345,36 @@ fn what_others_use_is_not_taken_away() {
     assert_eq!(place.containers(), before, "nothing was touched");
     assert!(down(&user).expect("nobody uses it"));
     assert!(down(&place.name).expect("nobody uses it"));
+}
+
+#[test]
+fn a_port_that_does_not_answer_is_a_failure_only_where_the_file_speaks_of_readiness() {
+    let mut place = place();
+    place.runtime.add_image("deaf:latest", SimImage::never_ready());
+    let mut come_up = |text: &str| {
+        let file = ComposeFile::parse("compose.yaml", text).expect("a compose file");
+        place.spec = file.resolve(&ResolveOptions::default()).expect("resolved").spec;
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&seen);
+        let observer = Arc::new(move |event: &Event| noted.lock().expect("no panic").push(event.clone()));
+        let options = UpOptions::default();
+        let began = place.time.clock().now();
+        let up = observed(observer, place.environments.up(&place.name, &place.spec, &options));
+        let up = place.time.block_on(up).map(|_| ());
+        let events = std::mem::take(&mut *seen.lock().expect("no panic"));
+        (up, place.time.clock().now() - began, events)
+    };
+    let plain = "name: shop\nservices: { web: { image: deaf, ports: ['80'] }, db: { image: db, expose: ['5432'] } }\n";
+    let (up, took, events) = come_up(plain);
+    up.expect("Compose starts it, too");
+    assert!((30..32).contains(&took.as_secs()), "{took:?}");
+    let silent = |event: &&Event| matches!(&event.happening, Happening::Silent { why } if why.contains("port 80"));
+    let silent: Vec<&str> =
+        events.iter().filter(silent).filter_map(|event| Some(event.component.as_ref()?.as_str())).collect();
+    assert_eq!(silent, ["web"]);
+    assert!(come_up(plain).1 < Duration::from_secs(1), "it is known, and runs on");
+
+    let strict = plain.replace("deaf, ", "deaf, environment: { MADE: anew }, ");
+    let error = come_up(&format!("{strict}x-haddock: {{ entry: 'web:80' }}\n")).0.expect_err("it is never ready");
+    assert_eq!(error.kind(), ErrorKind::NeverReady);
 }

@@ -28,6 +28,9 @@ pub struct EnvironmentSpec {
     pub settings: Option<ServiceSettings>,
     /// When it ends if nobody uses it, as an environment by itself; `None`: the file does not say.
     pub idle: Option<IdlePolicy>,
+    /// The file has no `x-haddock`. What it says of ports was not written for a test of readiness: one that does not answer for
+    /// half a minute is told of, and is no failure.
+    pub plain: bool,
     /// The components.
     pub components: BTreeMap<ComponentName, Component>,
     /// The networks beside the environment's own that components name, and that one, `default`, if the file says
@@ -80,6 +83,7 @@ impl EnvironmentSpec {
         let mut shared = Self {
             settings: None,
             idle: None,
+            plain: false,
             production: None,
             hooks: BTreeMap::new(),
             notify: Vec::new(),

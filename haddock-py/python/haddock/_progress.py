@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class ProgressEvent(Result):
     """Something that happens while an environment is changed."""
 
-    kind: Literal["pulling", "pulled", "creating", "starting", "waiting", "ready", "stopping", "removed"]
-    """What. `pulling` and `waiting` come again while they last."""
+    kind: Literal["pulling", "pulled", "creating", "starting", "waiting", "ready", "silent", "stopping", "removed"]
+    """What. `pulling` and `waiting` come again while they last; what is `silent` runs, and does not answer."""
     component: str | None = None
     """With which component; `None` for images, which several may have."""
     image: str | None = None
@@ -31,7 +31,7 @@ class ProgressEvent(Result):
     waits_for: str | None = None
     """What the component waits for, for people."""
     why: str | None = None
-    """Why that is not so yet, if known."""
+    """Why that is not so yet, if known; of what is `silent`, which port does not answer."""
     log: str | None = None
     """The last line of the log of what it waits for, once that is slow."""
 

@@ -223,6 +223,7 @@ impl ComposeFile {
         }
         let (mut name, mut services, mut settings) = (None, None, haddock::Draft::default());
         let mut declared = Declared::default();
+        let mut plain = true;
         for entry in reader.known_entries(&root, &keys::FILE)? {
             match entry.key.text.as_str() {
                 "name" => name = reader.filled(&entry.value).map(|filled| (filled, entry.value)),
@@ -232,7 +233,10 @@ impl ComposeFile {
                     }
                 }
                 "services" => services = Some(entry.value),
-                "x-haddock" => settings = haddock::read(reader, &entry.value),
+                "x-haddock" => {
+                    plain = false;
+                    settings = haddock::read(reader, &entry.value);
+                }
                 section => declared.read(reader, section, &entry.value),
             }
         }
@@ -286,7 +290,8 @@ impl ComposeFile {
             notify: told.notify.len(),
         });
         let (hooks, notify) = (told.hooks, told.notify);
-        let spec = EnvironmentSpec { settings, idle, production, hooks, notify, components, ..Default::default() };
+        let spec =
+            EnvironmentSpec { settings, idle, plain, production, hooks, notify, components, ..Default::default() };
         Some((service, declared.of(spec), reasons))
     }
 

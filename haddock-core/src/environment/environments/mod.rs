@@ -6,9 +6,10 @@
 //!   engine ─▶ containers ──┘
 //! ```
 //!
-//! What there is, is read from the labels on the engine each time, and nothing is remembered: an [`up`](Environments::up)
-//! that was killed is finished by the next, and a second one finds nothing to do. Of two at once for one name, one waits
-//! for the other.
+//! What there is, is read from the engine each time, by the labels that say whose it is. What is known beyond that (the file,
+//! the commit, who asked) is in a record beside the specifications; without it everything works, and less is told. An
+//! [`up`](Environments::up) that was killed is finished by the next, and a second one finds nothing to do. Of two at once
+//! for one name, one waits for the other.
 
 mod claims;
 mod compare;

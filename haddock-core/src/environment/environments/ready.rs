@@ -22,7 +22,11 @@ const LAST: Duration = Duration::from_millis(250);
 /// How long one that its engine has started again has to run on, where nothing else says that it is ready.
 const STEADY: Duration = Duration::from_secs(2);
 
-/// Waits until each member that runs is ready, for at most as long as the plan says. `known`: those that were found ready
+/// How long a port of a file without `x-haddock` may not answer until its component is taken as it is.
+const SILENT: Duration = Duration::from_secs(30);
+
+/// Waits until each member that runs is ready, for at most as long as the plan says; of a plain file, until it is ready or
+/// has been silent for [`SILENT`]. `known`: those that were found ready
 /// by an earlier call, and run on.
 pub(super) async fn wait(
     runtime: &dyn ContainerRuntime,
@@ -79,6 +83,8 @@ impl One<'_> {
         let mut pause = FIRST;
         // For how long it has run in this life; `None`: its engine has not started it again.
         let mut steady: Option<Duration> = None;
+        // For how long it has run, and has not answered.
+        let mut silent = Duration::ZERO;
         let waits_for = match container.health {
             Health::None => "its ports to answer",
             _ => "its health check to pass",
@@ -98,7 +104,14 @@ impl One<'_> {
                 (ContainerState::Running, Health::None) => match self.probe(&container).await {
                     Ok(()) if steady.is_none_or(|ran| ran >= STEADY) => return Ok(()),
                     Ok(()) => {}
-                    Err((port, failure)) => *last = Some(format!("probing port {port}: {failure}")),
+                    Err((port, failure)) => {
+                        let why = format!("probing port {port}: {failure}");
+                        if self.plan.spec.plain && silent >= SILENT {
+                            tell(Some(self.name), Happening::Silent { why });
+                            return Ok(());
+                        }
+                        *last = Some(why);
+                    }
                 },
                 // It may be waiting for another in its way, and its restart policy says that it may.
                 (ContainerState::Restarting { code }, _) => {
@@ -118,6 +131,7 @@ impl One<'_> {
                     None if now.incarnation() == container.incarnation() => None,
                     _ => Some(Duration::ZERO),
                 };
+                silent = if same { silent + pause } else { Duration::ZERO };
                 container = now;
                 pause = (pause * 3 / 2).min(LAST);
             } else {

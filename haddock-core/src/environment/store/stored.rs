@@ -25,6 +25,8 @@ pub(super) struct Stored {
     settings: Option<ServiceSettings>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     idle: Option<IdlePolicy>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    plain: bool,
     components: BTreeMap<ComponentName, StoredComponent>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     networks: BTreeMap<String, DeclaredNetwork>,
@@ -142,6 +144,7 @@ impl From<&EnvironmentSpec> for Stored {
         let EnvironmentSpec {
             settings,
             idle,
+            plain,
             components,
             networks,
             volumes,
@@ -160,6 +163,7 @@ impl From<&EnvironmentSpec> for Stored {
         Self {
             settings,
             idle,
+            plain,
             components,
             networks,
             volumes,
@@ -183,6 +187,7 @@ impl Stored {
         Ok(EnvironmentSpec {
             settings: self.settings,
             idle: self.idle,
+            plain: self.plain,
             components: components.collect::<Result<_>>()?,
             networks: self.networks,
             volumes: self.volumes,

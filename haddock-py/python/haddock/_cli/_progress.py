@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from haddock import ProgressEvent
     from haddock._cli._common import Settings
 
-OVER = ("ready", "removed", "pulled")
+OVER = ("ready", "removed", "pulled", "silent")
 """What ends with these does not go on by itself."""
 SLOW = 3.0
 """Seconds after which it is said for how long something has been going on."""
@@ -50,6 +50,8 @@ def sentence(event: ProgressEvent) -> str:
     if event.kind == "waiting":
         text = f"waits for {event.waits_for}"
         text += f": {event.why}" if event.why else ""
+    elif event.kind == "silent":
+        text = f"runs, and does not answer: {event.why}"
     elif event.kind == "pulling" and event.total:
         text += f" {_size(event.done or 0)} of {_size(event.total)}"
     return text
@@ -105,8 +107,11 @@ class Live:
         self.rows[subject(event)] = (event, since)
 
     def close(self) -> None:
-        """What is done is told by the command."""
+        """What is done is told by the command, but for what somebody has to see to."""
         self.region.stop()
+        for about, (event, _) in self.rows.items():
+            if event.kind == "silent":
+                print(f"{about}: {sentence(event)}", file=sys.stderr)
 
     def picture(self) -> RenderableType:
         """The rows as they are."""
