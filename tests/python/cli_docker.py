@@ -89,7 +89,9 @@ def journal_ids(site: Site) -> list[str]:
     ids: set[str] = set()
     for path in site.directory.glob("*/journal.db"):
         with contextlib.closing(sqlite3.connect(path)) as journal:
-            ids.add(str(journal.execute("SELECT id FROM journal").fetchone()[0]))
+            # The file is there before its tables are.
+            if journal.execute("PRAGMA user_version").fetchone()[0]:
+                ids.add(str(journal.execute("SELECT id FROM journal").fetchone()[0]))
     return sorted(ids)
 
 

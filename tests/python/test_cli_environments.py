@@ -113,7 +113,12 @@ def test_three_processes_at_once_make_one(site: Site) -> None:
 def test_what_was_killed_is_finished_by_the_next(site: Site) -> None:
     site.env["DELAY"] = "60000"
     up = site.start("up", "--name", name(site, "pr"))
-    until("its containers", lambda: len(cli_docker.containers(site)) == 2)
+
+    def made() -> bool:
+        assert up.process.poll() is None, up.text
+        return len(cli_docker.containers(site)) == 2
+
+    until("its containers", made)
     up.send(signal.SIGKILL)
     assert up.ends() == -9
     site.env["DELAY"] = "0"
