@@ -192,7 +192,8 @@ impl Environments {
                 |component| json!({ "component": component, "change": "remove", "cause": "the environment goes" });
             let steps: Vec<Value> = components.into_iter().map(remove).collect();
             let kept = if volumes { "its volumes go with it, and what is in them" } else { "its volumes stay" };
-            Ok(json!({ "name": name, "steps": steps, "notes": [kept] }))
+            let volumes = house.controller().environments().volumes(&name).await?;
+            Ok(json!({ "name": name, "steps": steps, "notes": [kept], "volumes": volumes }))
         };
         calls.call(work, |py, plan: Value| to_python(py, &plan))
     }

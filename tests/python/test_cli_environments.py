@@ -235,15 +235,34 @@ def test_it_fails(shop):
 """
 
 
-def test_a_fixture_has_an_environment_and_its_logs_where_a_test_fails(site: Site) -> None:
+def fixture(site: Site, text: str) -> str:
+    """What pytest says of tests with a fixture."""
     test = site.directory / "test_shop.py"
-    test.write_text(FIXTURE.replace("NAME", name(site, "fixture")).replace("STATE", str(site.state)))
+    test.write_text(text.replace("STATE", str(site.state)))
     done = subprocess.run(
         [sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", "-q", str(test)], cwd=site.directory, env=site.env,
         capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 1 and "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
-    assert f"log of `web` of `{name(site, 'fixture')}`" in done.stdout and "listens on" in done.stdout
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_fixture_has_an_environment_and_its_logs_where_a_test_fails(site: Site) -> None:
+    said = fixture(site, FIXTURE.replace("NAME", name(site, "fixture")))
+    assert "1 failed, 1 passed" in said, said
+    assert f"log of `web` of `{name(site, 'fixture')}`" in said and "listens on" in said
+    assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
+
+
+def test_a_fixture_that_does_not_come_up_shows_its_own_logs(site: Site) -> None:
+    (site.directory / "bad.yaml").write_text(COMPOSE.replace("ADDRESS: 0.0.0.0, VERSION: \"${COPY", "ADDRESS: nowhere, VERSION: \"${COPY"))
+    bad = 'bad = haddock.testing.environment_fixture("bad.yaml", connect={"state": "STATE"})'
+    said = fixture(site, f"{FIXTURE.replace('NAME', name(site, 'fixture'))}\n{bad}\n\ndef test_bad(shop, bad):\n    pass\n")
+    assert "1 failed, 1 passed, 1 error" in said, said
+    report = said[said.index("ERROR at setup of test_bad") : said.index("= FAILURES =")]
+    assert "component `web` exited with code" in report and "ADDRESS" in report, report
+    assert "log of `store` of `shop-test-" in report and "log of `web` of `shop-test-" in report, report
+    assert f"of `{name(site, 'fixture')}`" not in report, "the other fixture's have nothing to do with it"
     assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -29,18 +29,20 @@ class PlannedChange(Result):
 
 @dataclass(frozen=True)
 class EnvironmentPlan(Result):
-    """What bringing an environment up would do."""
+    """What bringing an environment up, or taking it down, would do."""
 
     name: str
     """The environment's name."""
     changes: list[PlannedChange]
     """What becomes of each component; what others need comes first."""
     notes: list[str]
-    """What the file has that has no effect, and variables that are not set."""
+    """What the file has that has no effect, and variables that are not set; of a `down`, what becomes of the volumes."""
+    volumes: list[str] = field(default_factory=list[str])
+    """Of a `down`, the volumes that there are; `notes` say whether they go."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> EnvironmentPlan:
-        return EnvironmentPlan(data["name"], changes_of(data), data["notes"])
+        return EnvironmentPlan(data["name"], changes_of(data), data["notes"], data.get("volumes", []))
 
 
 @dataclass(frozen=True)

@@ -407,35 +407,30 @@ class Environment(Result):
         return await taking_down(self._environments(), which(self.name), volumes, dry_run).wait_async(timeout)
 
     def __enter__(self) -> Self:
-        self._claim()
+        claim(self._environments(), self.name)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.down()
-        _released(self.name)
+        unclaim(self.name)
 
     async def __aenter__(self) -> Self:
-        self._claim()
+        claim(self._environments(), self.name)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.down_async()
-        _released(self.name)
+        unclaim(self.name)
 
     def to_dict(self) -> dict[str, Any]:
         """The environment as plain data, ready for JSON."""
         data = super().to_dict()
         del data["_native"]
         return {**data, "components": list(data["components"].values())}
-
-    def _claim(self) -> None:
-        """Says, for as long as this process lives, that it is in use: `prune` ends what a killed one has left."""
-        with suppress(NotSupportedError):
-            _claims[self.name] = self._environments().claim(self.name)
 
     def _component(self, name: str) -> EnvironmentComponent:
         if name not in self.components:
@@ -456,11 +451,17 @@ class Environment(Result):
         return Environment(**fields, _native=native)
 
 
-def _released(name: str) -> None:
+def claim(environments: _native.Environments, name: str) -> None:
+    """Says, for as long as this process lives, that it is in use: `prune` ends what a killed one has left."""
+    with suppress(NotSupportedError):
+        _claims[name] = environments.claim(name)
+
+
+def unclaim(name: str) -> None:
     """This process uses it no longer."""
-    claim = _claims.pop(name, None)
-    if claim is not None:
-        claim.release()
+    claimed = _claims.pop(name, None)
+    if claimed is not None:
+        claimed.release()
 
 
 def promoting(

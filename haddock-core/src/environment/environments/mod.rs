@@ -393,6 +393,16 @@ impl Environments {
         Ok(there || (volumes && !kept.is_empty()))
     }
 
+    /// The names of its volumes, in order: what [`down`](Self::down) removes if told to, and leaves else.
+    ///
+    /// # Errors
+    /// The runtime's.
+    pub async fn volumes(&self, name: &EnvironmentName) -> Result<BTreeSet<String>> {
+        let uid = InstanceId::of_environment(&self.journal, name);
+        let volumes = self.runtime.volumes(&Selector::environment(&self.journal, &uid)).await?;
+        Ok(volumes.into_iter().map(|volume| volume.name).collect())
+    }
+
     /// What instances share goes only after the last of them.
     async fn refuse_what_serves(&self, name: &EnvironmentName) -> Result<()> {
         let Some(service) = self.serves(name)? else { return Ok(()) };

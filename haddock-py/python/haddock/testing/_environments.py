@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import secrets
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
+from .._environments import claim, unclaim
 from .._errors import HaddockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from os import PathLike
 
+    from .._arguments import FileArguments, UpArguments
+    from .._controller import Controller
     from .._environments import Environment
+    from .._given import Texts
 
 Scope = Literal["session", "package", "module", "class", "function"]
-
-_up: list[Environment] = []
-"""The environments of fixtures that are up now."""
+Section = tuple[str, str]
+"""A part of a test's report: its title, and its text."""
 
 _LINES = 50
 """Lines of each component's log that a failed test's report has."""
+
+
+@dataclass
+class _Up:
+    """An environment of a fixture that is up now."""
+
+    environment: Environment
+    stays: bool
+    """Whether it stays if a test that used it has failed."""
+    failed: bool = False
+    """Whether a test that used it has failed."""
+
+
+_up: list[_Up] = []
+_failed: list[tuple[HaddockError, list[Section]]] = []
+"""What the environments had logged that did not come up, by why they did not."""
 
 
 def environment_fixture(
@@ -29,50 +50,119 @@ def environment_fixture(
     *,
     scope: Scope = "session",
     name: str | None = None,
-    only: Iterable[str] = (),
+    reuse: bool = False,
+    keep_on_failure: bool = False,
+    only: Texts = (),
     tag: str | None = None,
     images: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
+    profiles: Texts = (),
     volumes: bool = True,
     connect: Mapping[str, Any] | None = None,
 ) -> Callable[..., Environment]:
     """A fixture that brings an environment up for as long as its scope lasts, and takes it down whatever happens.
 
-    `name` is its name; by default that of the file and the branch, with the number of the `pytest-xdist` worker where
-    there are several. `volumes` go with it. `connect` is what `haddock.connect` is called with. What a killed test run has
-    left behind, `haddock prune --idle` removes. Where a test fails, the end of each component's log is in its report.
+    It has a name of its own, `PROJECT-test-RANDOM`, so that it is never the one that somebody works with, nor that of
+    another test run. At the end it goes, and its volumes with it unless `volumes=False`. `name` gives it another name.
+    Then what was there before the test run is used, and stays: an environment, and volumes of an earlier one.
+
+    `reuse` is for a quick start: the environment is called `PROJECT-test` and is never taken down, so that the next run
+    finds it there, data included. With `keep_on_failure` it stays if a test that used it has failed, to be looked at.
+    A `name`, and that of `reuse`, end in the number of the `pytest-xdist` worker where there are several.
+
+    `connect` is what `haddock.connect` is called with; the rest is as in `Controller.up`. What a killed test run has left
+    behind, `haddock prune --idle` removes. Where a test fails, its report has the end of each component's log, of the
+    environments that it uses.
 
         database = haddock.testing.environment_fixture("compose.yaml", only=["oracle"])
 
         def test_books(database):
             connect_to(database.address("oracle", 1521))
     """
+    given: FileArguments = {"tag": tag, "images": images, "variables": variables, "profiles": profiles}
 
     def up(request: pytest.FixtureRequest) -> Iterator[Environment]:
         import haddock
 
-        worker = getattr(request.config, "workerinput", {}).get("workerid")
         with haddock.connect(**(connect or {})) as h:
-            called = name
-            if worker is not None:
-                called = f"{name or h.up(file, tag=tag, images=images, variables=variables, dry_run=True).name}-{worker}"
-            environment = h.up(file, name=called, only=only, tag=tag, images=images, variables=variables)
-            with environment:
-                _up.append(environment)
-                try:
-                    yield environment
-                finally:
-                    _up.remove(environment)
-                    if volumes:
-                        environment.down(volumes=True)
+            called = name or f"{h.resolve(file, release=False, **given).service}-test"
+            if not (name or reuse):
+                called = f"{called}-{secrets.token_hex(4)}"
+            elif (worker := getattr(request.config, "workerinput", {}).get("workerid")) is not None:
+                called = f"{called}-{worker}"
+            before = h.down(called, volumes=True, dry_run=True)
+            how: UpArguments = {**given, "name": called, "only": only, "keep_on_failure": keep_on_failure}
+            if reuse or before.changes:
+                with _in_use(_brought_up(h, file, called, how)) as used:
+                    yield used.environment
+                return
+            stays = keep_on_failure
+            claim(h._native.environments(), called)
+            try:
+                # What failed is not undone at once: it has logs.
+                with _in_use(_brought_up(h, file, called, {**how, "keep_on_failure": True}), keep_on_failure) as used:
+                    yield used.environment
+                stays = used.stays and used.failed
+            finally:
+                if not stays:
+                    h.down(called, volumes=volumes and not before.volumes)
+                unclaim(called)
 
     return pytest.fixture(scope=scope)(up)
 
 
-def report_logs(report: pytest.TestReport) -> None:
-    """Adds the ends of the logs to the report of a test that failed."""
-    for environment in _up:
-        for component in environment.components:
-            with suppress(HaddockError):
-                lines = environment.logs(component, _LINES)
-                report.sections.append((f"log of `{component}` of `{environment.name}`", "\n".join(lines)))
+def _brought_up(h: Controller, file: str | PathLike[str] | None, name: str, how: UpArguments) -> Environment:
+    """Brings it up. If that fails, what it has logged is noted for the tests' reports."""
+    try:
+        return h.up(file, dry_run=False, **how)
+    except HaddockError as error:
+        with suppress(HaddockError):
+            _failed.append((error, _logs_of(h.environment(name))))
+        raise
+
+
+@contextmanager
+def _in_use(environment: Environment, stays: bool = False) -> Generator[_Up]:
+    used = _Up(environment, stays)
+    _up.append(used)
+    try:
+        yield used
+    finally:
+        _up.remove(used)
+
+
+def report(report: pytest.TestReport, item: pytest.Item, raised: BaseException | None) -> None:
+    """Adds what helps to the report of a test that failed: the ends of the logs of the environments that it used."""
+    while raised is not None:
+        for error, sections in _failed:
+            if error is raised:
+                # It did not come up, and is to blame, and not those that did.
+                report.sections += sections
+                return
+        raised = raised.__cause__ or raised.__context__
+    for used in _used_by(item):
+        used.failed = True
+        report.sections += _logs_of(used.environment)
+        if used.stays:
+            name = used.environment.name
+            look = f"look at it with `haddock show --name {name}`, and end it with `haddock down --volumes --name {name}`"
+            report.sections.append((f"environment `{name}` is kept", look))
+
+
+def _used_by(item: pytest.Item) -> list[_Up]:
+    given: dict[str, Any] = getattr(item, "funcargs", None) or {}
+    values = list(given.values())
+    # Those that were asked for by `getfixturevalue` are nowhere else.
+    definitions: dict[str, Any] = getattr(getattr(item, "_request", None), "_fixture_defs", {})
+    for definition in definitions.values():
+        values += (getattr(definition, "cached_result", None) or ())[:1]
+    return [used for used in _up if any(value is used.environment for value in values)]
+
+
+def _logs_of(environment: Environment) -> list[Section]:
+    sections: list[Section] = []
+    for component in environment.components:
+        with suppress(HaddockError):
+            title = f"log of `{component}` of `{environment.name}`"
+            sections.append((title, "\n".join(environment.logs(component, _LINES))))
+    return sections

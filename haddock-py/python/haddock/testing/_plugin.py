@@ -24,15 +24,12 @@ def haddock_sim() -> Iterator[World]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(call: pytest.CallInfo[Any]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    # Nobody has an environment, or an error of ours, who has not loaded these.
-    errors, environments = (sys.modules.get(f"haddock.{name}") for name in ("_errors", "testing._environments"))
-    if not report.failed:
-        return report
-    raised = None if call.excinfo is None else call.excinfo.value
-    # An environment that did not come up is to blame, and not those that did: the end of its log is told with the error.
-    not_up = errors is not None and isinstance(raised, errors.HaddockError) and call.when == "setup"
-    if environments is not None and not not_up:
-        environments.report_logs(report)
+    # Nobody has an environment of a fixture who has not loaded this.
+    environments = sys.modules.get("haddock.testing._environments")
+    if report.failed and environments is not None:
+        environments.report(report, item, None if call.excinfo is None else call.excinfo.value)
     return report
