@@ -117,7 +117,7 @@ fn what_was_paused_goes_on() {
     assert!(error.message().ends_with("is paused"), "{error}");
     let differences = place.time.block_on(place.environments.diff(&place.name, &place.spec)).expect("known");
     assert_eq!(differences.len(), 1, "{differences:?}");
-    assert_eq!(differences[0].is.as_deref(), Some("paused"));
+    assert_eq!((differences[0].was.as_deref(), differences[0].is.as_deref()), (Some("paused"), Some("running")));
     assert_eq!(place.changes(), ["unpause app"]);
     assert_eq!(place.ids(), ids);
     let address = place.containers()["app"].addresses[&80];

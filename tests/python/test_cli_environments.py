@@ -219,8 +219,9 @@ def test_what_runs_is_drawn_and_compared_with_the_file(site: Site) -> None:
     assert site.ok("diff", "--name", copy, "--file", "compose.yaml", "--commit", "HEAD") == "there is no difference\n"
     assert site.run("diff", "--name", copy, "--file", "compose.yaml", "--commit", "no-such").returncode == 3
     subprocess.run(["docker", "stop", "--time", "1", f"{copy}-web"], check=True, capture_output=True)
-    live = {it["path"] for it in json.loads(site.run("diff", "--name", copy, "--json").stdout)["differences"]}
-    assert "live.web.state" in live, "what runs is looked at, and not only labels"
+    live = {it["path"]: it for it in json.loads(site.run("diff", "--name", copy, "--json").stdout)["differences"]}
+    found = live["live.web.state"]
+    assert found["was"].startswith("ended with exit code") and found["now"] == "running", found
 
 
 FIXTURE = """

@@ -30,8 +30,8 @@ impl Environments {
         Ok(spec.components.iter().map(|(name, component)| (name.clone(), of(component))).collect())
     }
 
-    /// How what runs differs from what this specification says: its parts that are another than those it was last brought
-    /// up from, and containers that are not as they were made.
+    /// How what runs (`was`) differs from what this specification says (`is`): its parts that are another than those it was
+    /// last brought up from, and containers that are not as they were made.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
@@ -43,26 +43,26 @@ impl Environments {
         let wanted = with_needs(&known, &record.only);
         for component in &wanted {
             let path = format!("live.{component}");
-            let tell = |key: &str, was: String, is: String| Difference {
+            let tell = |key: &str, runs: &str, wanted: &str| Difference {
                 path: format!("{path}.{key}"),
-                was: Some(was),
-                is: Some(is),
+                was: Some(runs.to_owned()),
+                is: Some(wanted.to_owned()),
             };
             let Some(container) = environment.components.get(component) else {
-                found.push(tell("container", "there".to_owned(), "gone".to_owned()));
+                found.push(tell("container", "gone", "there"));
                 continue;
             };
             if !(container.is_running() || is_done(&now, &wanted, &record.ran(), component, container)) {
-                found.push(tell("state", "running".to_owned(), container.state.to_string()));
+                found.push(tell("state", &container.state.to_string(), "running"));
             }
             if record.live.contains(component) || !self.is_from(&now, component, container) {
-                found.push(tell("made from", "what its file says".to_owned(), "something else".to_owned()));
+                found.push(tell("made from", "something else", "what its file says"));
             }
             let made = networks_of(name.as_str(), &now, &now.components[component]);
             let joined: BTreeSet<&str> = container.networks.iter().map(String::as_str).collect();
             let left = made.iter().find(|network| container.is_running() && !joined.contains(network.as_str()));
             if let Some(network) = left {
-                found.push(tell("networks", format!("on `{network}`"), "not on it".to_owned()));
+                found.push(tell("networks", &format!("not on `{network}`"), "on it"));
             }
         }
         Ok(found)
