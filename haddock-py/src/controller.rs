@@ -201,6 +201,28 @@ impl Controller {
         self.ask(service, Verb::Abort, by)
     }
 
+    /// Takes the service away; waits until nothing is left of it, if told to.
+    fn retire(&self, service: &str, by: String, wait: bool) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let calls = house.calls();
+        calls.done(async move {
+            house.act(&name).await?;
+            let service = house.service(&name);
+            service.retire(&by).await?;
+            if wait { service.retired().await } else { Ok(()) }
+        })
+    }
+
+    /// What taking the service away would do.
+    fn plan_retire(&self, service: &str) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let work = {
+            let house = Arc::clone(&house);
+            async move { house.service(&name).plan_retire().await }
+        };
+        house.calls().call(work, |py, steps| to_python(py, &steps))
+    }
+
     /// The service at one glance, as plain data.
     fn status(&self, service: &str) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);

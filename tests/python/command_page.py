@@ -20,7 +20,7 @@ HEAD = """\
 
 Written from the command itself, by `python tests/python/command_page.py`.
 
-- A *SERVICE* need not be named where a compose file is found (then it is its service), or where the journal has just one.
+- A *[SERVICE]* need not be named where a compose file is found (then it is its service), or where the journal has just one.
 - Options for all commands stand before or after the command's name; what stands after it wins. Options win over
   variables.
 - On a terminal, long work shows a picture that moves. Elsewhere it prints one line for each event: time, service, message.

@@ -110,7 +110,7 @@ impl Service {
     }
 
     async fn known(&self) -> Result<ServiceState> {
-        let loaded = self.ports.journal.load(self.name()).await?;
+        let loaded = self.ports.journal.load(self.name()).await?.filter(|state| !state.is_forgotten());
         loaded.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("there is no service `{}`", self.name())))
     }
 }

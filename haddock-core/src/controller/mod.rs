@@ -15,7 +15,7 @@
 //! | `act` | the tasks that carry out actions |
 //! | `launch` | an instance until it is ready, and what runs before one until it has ended |
 //! | `tell` | hooks within instances, and news for receivers |
-//! | `service`, `adopt` | the verbs: they submit requests to the journal and follow its history |
+//! | `service`, `adopt`, `retire` | the verbs: they submit requests to the journal and follow its history |
 //! | `front` | environments that were adopted as instances: their links are switched while clients wait, and they stay |
 //! | `promote` | a test environment becomes a version |
 //! | `follow` | the events of one release, told until it has ended |
@@ -40,6 +40,7 @@ mod launch;
 mod observe;
 mod promote;
 mod recover;
+mod retire;
 mod serve;
 mod service;
 mod summary;

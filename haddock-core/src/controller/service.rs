@@ -141,7 +141,7 @@ impl Service {
         for request in self.ports.journal.pending(&self.name).await?.into_iter().rev() {
             match request.verb {
                 Verb::Release(new) => return Ok((new.spec == spec).then_some(request.id)),
-                Verb::Rollback | Verb::Abort | Verb::Adopt(_) => return Ok(None),
+                Verb::Rollback | Verb::Abort | Verb::Adopt(_) | Verb::Retire => return Ok(None),
                 Verb::Pause | Verb::Resume | Verb::Advance => {}
             }
         }
@@ -308,12 +308,13 @@ impl Service {
         Ok(lease.map(|lease| lease.holder))
     }
 
-    /// The service as it is, or `None` if it was never released.
+    /// The service as it is, or `None` if it was never released, or has been retired.
     ///
     /// # Errors
     /// The journal's.
     pub async fn status(&self) -> Result<Option<Status>> {
-        let Some(state) = self.ports.journal.load(&self.name).await? else { return Ok(None) };
+        let state = self.ports.journal.load(&self.name).await?.filter(|state| !state.is_forgotten());
+        let Some(state) = state else { return Ok(None) };
         let mut locators = BTreeMap::new();
         for (name, locator) in &self.ports.locators {
             locators.insert(name.clone(), locator.observe(&self.name).await);

@@ -44,6 +44,9 @@ pub struct ServiceSummary {
     pub known_good: Option<VersionId>,
     /// The release in progress.
     pub release: Option<ReleaseSummary>,
+    /// Who asked for its end, while it is being retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<String>,
     /// Its versions, oldest first.
     pub versions: Vec<VersionSummary>,
     /// Its instances that are not gone.
@@ -133,6 +136,7 @@ impl Status {
             service: state.service.clone(),
             known_good: state.known_good,
             release: state.release.as_ref().map(|release| self.release(release)),
+            retiring: state.retiring.as_ref().map(|retiring| retiring.by.clone()),
             versions: versions.collect(),
             instances: instances.collect(),
         }

@@ -67,7 +67,9 @@ impl Journal for MemoryJournal {
 
     async fn services(&self) -> Result<Vec<ServiceName>> {
         let books = self.books();
-        let used = books.iter().filter(|(_, book)| book.state.is_some() || !book.requests.is_empty());
+        let used = books.iter().filter(|(_, book)| {
+            book.state.as_ref().is_some_and(|state| !state.is_forgotten()) || !book.requests.is_empty()
+        });
         Ok(used.map(|(service, _)| service.clone()).collect())
     }
 

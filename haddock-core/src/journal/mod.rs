@@ -71,7 +71,7 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`JournalTooNew`](crate::ErrorKind::JournalTooNew) if a newer Haddock wrote it.
     async fn load(&self, service: &ServiceName) -> Result<Option<ServiceState>>;
 
-    /// The services that have a state or a pending request.
+    /// The services that have a state that is not [forgotten](ServiceState::is_forgotten), or a pending request.
     async fn services(&self) -> Result<Vec<ServiceName>>;
 
     /// Takes the lease under a new epoch. A holder whose process has ended is known to be gone at once, where the

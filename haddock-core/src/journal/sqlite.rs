@@ -204,6 +204,7 @@ impl Journal for SqliteJournal {
         let names: Vec<String> = self
             .transact(|t| {
                 let sql = "SELECT name FROM service WHERE state IS NOT NULL
+                               AND (json_extract(state, '$.retired') IS NULL OR json_extract(state, '$.news') IS NOT NULL)
                            UNION SELECT service FROM request WHERE NOT taken ORDER BY 1";
                 let mut statement = t.prepare_cached(sql)?;
                 Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)

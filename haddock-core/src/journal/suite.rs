@@ -79,6 +79,12 @@ pub async fn commits_are_kept(harness: &dyn Harness) {
     assert_eq!(history[1].number.revision, 2);
     assert_eq!(journal.history(&service(), 1, 1).await.expect("reads"), [history[1].clone()]);
     assert_eq!(journal.services().await.expect("reads"), [service()]);
+    let mut retired = commit(&*journal, &lease, 4, &[]);
+    retired.state.retired = true;
+    journal.commit(&lease, &retired).await.expect("in order");
+    assert_eq!(journal.services().await.expect("reads"), [], "it is forgotten");
+    assert_eq!(journal.load(&service()).await.expect("loads"), Some(retired.state), "but its numbers are not");
+    assert_eq!(journal.history(&service(), 0, 100).await.expect("reads").len(), 4, "nor its history");
 }
 
 /// S5: while one acts, another that wants to act is told who does; anybody may look and submit.

@@ -277,6 +277,18 @@ pub enum Event {
         /// The number of the decision.
         number: Number,
     },
+    /// The service is being retired: its instances get no new sessions, and drain.
+    ServiceRetiring {
+        /// Who asked for it.
+        by: String,
+    },
+    /// The service is not retired after all, and serves again.
+    RetirementAborted {
+        /// Who asked for that.
+        by: String,
+    },
+    /// Nothing of the service is left. Its name can be used again; instances and versions go on being counted.
+    ServiceRetired,
     /// The journal was lost, and this is what was found of the service; its history begins anew.
     Recovered {
         /// The version that counts as the known good one.

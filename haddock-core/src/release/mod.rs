@@ -22,6 +22,7 @@
 //! | `unchanged` | the release that would change nothing: it is over at once |
 //! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
 //! | `drain` | what may be closed, evicted, stopped, removed |
+//! | `retire` | the service that is taken away: all of it drains, and then it is forgotten |
 //! | `tell` | hooks within instances, and news for who is to be notified |
 //!
 //! A journal that was lost is rebuilt by [`recover()`], from what can still be seen; what follows is again a step.
@@ -44,13 +45,13 @@ mod story;
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
 pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
-pub use outline::outline;
+pub use outline::{outline, outline_retirement};
 pub use recover::{Remains, recover};
 pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
 pub use state::{
     AskedTable, Attempt, DrainState, External, Instance, News, PendingHook, Phase, Preparation, Release, ReleasePhase,
-    ServiceState, Verdict, Version,
+    Retirement, ServiceState, Verdict, Version,
 };
 #[cfg(feature = "controller")]
 pub(crate) use step::waits_for_gateway;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::state::ServiceState;
 use crate::environment::ServiceSettings;
+use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::name::ComponentName;
 use crate::routing::Share;
 
@@ -49,6 +52,27 @@ pub fn outline(
         None => drain,
     });
     steps
+}
+
+/// The steps of a retirement, one sentence each, in order.
+///
+/// # Errors
+/// Why the service would not be retired: [`Busy`](ErrorKind::Busy) while a release goes on,
+/// [`NothingToDo`](ErrorKind::NothingToDo) if there is nothing of it.
+pub fn outline_retirement(state: &ServiceState) -> Result<Vec<String>, Error> {
+    state.check_retirement()?;
+    let service = &state.service;
+    let mut steps = vec![format!("give no new sessions to `{service}`: whoever has none is turned away")];
+    let versions: BTreeMap<_, _> = state.instances.values().map(|it| (it.version, it.external.is_some())).collect();
+    for (version, external) in versions {
+        let evict_after = state.versions.get(&version).and_then(|it| it.new.settings.release.drain.evict_after);
+        let until = evict_after.map(|after| format!(", or after {}", told(after))).unwrap_or_default();
+        let end = if external { "let go of it" } else { "remove it" };
+        let drain = format!("let version {} keep the sessions that it has, and {end} when the last has", version.0);
+        steps.push(format!("{drain} expired{until}"));
+    }
+    steps.push(format!("forget `{service}`: its name can be used again, and its history stays"));
+    Ok(steps)
 }
 
 /// A duration as the compose file has it.

@@ -33,7 +33,7 @@ pub enum Verb {
     Adopt(Box<Adoption>),
     /// During a release: abort it. After it: go back to the version that was good before.
     Rollback,
-    /// End the release and give its share back.
+    /// End the release and give its share back; of a service that is being retired, let it serve again.
     Abort,
     /// Hold the ramp where it is.
     Pause,
@@ -41,6 +41,8 @@ pub enum Verb {
     Resume,
     /// Do not wait for the end of this stage, or of the settling.
     Advance,
+    /// Take the service away: its instances drain, and when the last is gone it is forgotten.
+    Retire,
 }
 
 impl Verb {
@@ -55,6 +57,7 @@ impl Verb {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Advance => "advance",
+            Self::Retire => "retire",
         }
     }
 }

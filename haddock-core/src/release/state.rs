@@ -10,7 +10,7 @@ use super::event::{AbortReason, Event};
 use super::request::{NewVersion, Request, Verb};
 use crate::container::Incarnation;
 use crate::environment::Hook;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::name::{ComponentName, InstanceId, JournalId, RequestId, ServiceName, VersionId};
 use crate::routing::{Number, Route, Share};
 use crate::time::Timestamp;
@@ -48,6 +48,16 @@ pub struct ServiceState {
     /// What has happened and somebody is still to be told of, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub news: Vec<News>,
+    /// Set while the service is being retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retiring: Option<Retirement>,
+    /// Whether the service was retired, and nothing was released of it since. What is left of it are its numbers, none
+    /// of which may come again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retired: bool,
+    /// The number of the last version that is not known any more, since the service was retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_version: Option<VersionId>,
 }
 
 impl ServiceState {
@@ -72,7 +82,30 @@ impl ServiceState {
             asked: None,
             leaving: BTreeSet::new(),
             news: Vec::new(),
+            retiring: None,
+            retired: false,
+            last_version: None,
         }
+    }
+
+    /// Whether the service was retired, and there is nothing more to do or to tell about it: as if it had never been.
+    #[must_use]
+    pub fn is_forgotten(&self) -> bool {
+        self.retired && self.news.is_empty()
+    }
+
+    /// Whether it can be retired now.
+    pub(super) fn check_retirement(&self) -> Result<(), Error> {
+        let busy = match &self.release {
+            Some(release) => format!("the release of version {} is {}", release.version.0, release.phase.name()),
+            None if self.queued.is_some() => format!("a release of `{}` is about to begin", self.service),
+            None if self.versions.is_empty() && self.instances.is_empty() => {
+                let message = format!("there is nothing of `{}` to retire", self.service);
+                return Err(Error::new(ErrorKind::NothingToDo, message).with_hint("look which services there are"));
+            }
+            None => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::Busy, busy).with_hint("abort it first, or wait until it is over"))
     }
 
     /// Whether an environment is one of this service's: an instance, or what runs or ran before a version.
@@ -314,6 +347,15 @@ pub struct DrainState {
     pub deadline: Option<Timestamp>,
     /// Whether that has passed. It stays so for this drain.
     pub overdue: bool,
+}
+
+/// The end of a service: its instances get no new sessions, and drain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retirement {
+    /// Who asked for it.
+    pub by: String,
+    /// When it began.
+    pub since: Timestamp,
 }
 
 /// A release in progress.

@@ -395,6 +395,11 @@ impl Story {
                 "the instances are listed, and get nothing yet".to_owned()
             }
             Event::SharesInForce { .. } => format!("new sessions go to {}", self.shares(&self.in_force)),
+            Event::ServiceRetiring { by } => {
+                format!("`{by}` retires the service: no new sessions, and those that there are go on until they end")
+            }
+            Event::RetirementAborted { by } => format!("`{by}` lets the service serve again"),
+            Event::ServiceRetired => "nothing of the service is left, and its name can be used again".to_owned(),
             Event::Recovered { instances, .. } => {
                 let (count, plural) = (instances.len(), if instances.len() == 1 { "" } else { "s" });
                 format!("the journal was lost; {count} instance{plural} found again")

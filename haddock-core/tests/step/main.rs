@@ -4,6 +4,7 @@
 mod adopt;
 mod blind;
 mod recover;
+mod retire;
 mod scene;
 mod states;
 mod tell;

@@ -14,7 +14,10 @@ impl World {
     pub(crate) fn is_quiet(&mut self) -> bool {
         let sound = self.has_sound_known_good();
         let state = &self.journal.state;
-        let ended = state.release.is_none() && state.queued.is_none() && self.journal.requests.is_empty();
+        let ended = state.retiring.is_none()
+            && state.release.is_none()
+            && state.queued.is_none()
+            && self.journal.requests.is_empty();
         if !sound && self.now > self.fair_from() + 60_000 {
             // It dies again and again, and is replaced again and again.
             return ended && self.strays().is_empty();
@@ -53,6 +56,9 @@ impl World {
             let what = format!("the release {:?} has not ended, queued: {}", state.release, state.queued.is_some());
             self.violate("L1", what);
             return;
+        }
+        if let Some(retiring) = &state.retiring {
+            return self.violate("L1", format!("the service is retired since {:?}, and not gone", retiring.since));
         }
         if self.has_sound_known_good() && !self.serves() {
             self.violate("L1", "nothing serves, although there is a known good version".to_owned());

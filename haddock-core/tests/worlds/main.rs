@@ -17,6 +17,7 @@ mod l2;
 mod l3;
 mod lost;
 mod mutants;
+mod retired;
 mod runner;
 mod s1;
 mod s2;

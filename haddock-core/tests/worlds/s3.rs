@@ -5,6 +5,8 @@
 //! there must be well. It is not our fault if all that a table gives a share to broke or fell silent *after* the reading on which its decision
 //! was based, or was silent in it when no probe could tell; nor if all that were well before were unwell in that reading or had been judged failed, rightly, and the table gives a share to something.
 //!
+//! Nor is it a fault of a service that is being retired, to which no table gives anything.
+//!
 //! Judged at each commit of a table: an instance of a version that is bad or was aborted gets no share that it has not.
 //!
 //! "If the last one dies, the next step gives the share to the newest healthy version, else starts a replacement": the
@@ -31,6 +33,9 @@ impl World {
             return;
         }
         let decision = &self.journal.decisions[&after.number];
+        if decision.retires && is.is_empty() {
+            return;
+        }
         let reading = decision.reading;
         let truth = |id: &InstanceId| &self.truth.instances[id];
         let too_late = is.iter().all(|id| {

@@ -287,6 +287,8 @@ class ServiceStatus(Result):
     """Its instances that are not gone."""
     acting: str | None
     """Who acts for it, here or elsewhere, for people to read; `None` if nobody does."""
+    retiring: str | None = None
+    """Who asked for its end, while it is being retired."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ServiceStatus:
@@ -299,6 +301,7 @@ class ServiceStatus(Result):
             versions=[VersionStatus._of(version) for version in summary["versions"]],
             instances=[InstanceStatus._of(instance) for instance in summary["instances"]],
             acting=data["acting"],
+            retiring=summary.get("retiring"),
         )
 
 

@@ -1,4 +1,4 @@
-"""The verbs of a controller that steer a release in progress, or go back from one that is over."""
+"""The verbs of a controller that steer a release in progress, go back from one that is over, or end a service."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ class SteeringVerbs:
     def abort(
         self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Plan | None:
-        """Ends the release in progress and gives its share back. With `dry_run` nothing is done, and the answer is the plan."""
+        """Ends the release in progress and gives its share back; of a service that is being retired, lets it serve again.
+
+        With `dry_run` nothing is done, and the answer is the plan.
+        """
         return self._steer("abort", service, by or self._by, dry_run).wait(timeout)
 
     async def abort_async(
@@ -123,6 +126,31 @@ class SteeringVerbs:
         """As `rollback`, in the running loop."""
         return await self._rollback(service, by or self._by, dry_run).wait_async(timeout)
 
+    def retire(
+        self, service: str, *, wait: bool = True, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
+    ) -> Plan | None:
+        """Takes a service away: its instances get no new sessions, and drain as in a release; then it is forgotten.
+
+        Returns when nothing is left of it, or without `wait` once it has been asked for. Its name can be used again then;
+        its history stays. After `timeout`, or when this process ends, it goes on, for the next that acts. Until the last
+        instance is gone, `abort` lets the service serve again. With `dry_run` nothing is done, and the answer is the plan.
+
+        Raises `BusyError` while a release goes on, `NothingToDoError` if there is nothing of it.
+        """
+        return self._retire(service, wait, by or self._by, dry_run).wait(timeout)
+
+    async def retire_async(
+        self, service: str, *, wait: bool = True, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
+    ) -> Plan | None:
+        """As `retire`, in the running loop."""
+        return await self._retire(service, wait, by or self._by, dry_run).wait_async(timeout)
+
+    def _retire(self, service: str, wait: bool, by: str, dry_run: bool) -> Asked[Plan | None]:
+        name = text(service, "service")
+        if flag(dry_run, "dry_run"):
+            return Asked("retire", self._native.plan_retire(name), lambda steps: Plan(name, {}, [], [], steps))
+        return Asked("retire", self._native.retire(name, text(by, "by"), flag(wait, "wait")))
+
     def _rollback(self, service: str, by: str, dry_run: bool) -> Asked[Any]:
         if flag(dry_run, "dry_run"):
             return Asked("rollback", self._native.status(text(service, "service")), partial(_back, service))
@@ -136,7 +164,10 @@ class SteeringVerbs:
 
 def planned(service: str, verb: Verb, data: dict[str, Any] | None) -> Plan:
     """What a verb would do with the release in progress."""
-    release = None if data is None else ServiceStatus._of(data).release
+    status = None if data is None else ServiceStatus._of(data)
+    if status is not None and status.retiring is not None and verb == "abort":
+        return Plan(service, {}, [], [], [f"let `{service}` serve again, which `{status.retiring}` retires"])
+    release = None if status is None else status.release
     if release is None or release.phase in _OVER:
         raise NothingToDoError(f"no release of `{service}` is in progress", hint="look at its status")
     named = f"the release of `{service}`" if release.version is None else f"version {release.version} of `{service}`"

@@ -411,7 +411,8 @@ impl Environments {
             Some(instance) => {
                 let message =
                     format!("environment `{name}` is what instances of `{service}` share, such as `{instance}`");
-                Err(Error::new(ErrorKind::Busy, message).with_hint("retire the service's versions first"))
+                Err(Error::new(ErrorKind::Busy, message)
+                    .with_hint(format!("retire the service first: `haddock retire {service}`")))
             }
         }
     }

@@ -35,10 +35,13 @@ impl Work<'_> {
         self.remove_strays();
     }
 
-    /// Instances that are not closed although they may have no share: those of the known good version until the new
+    /// Instances that are not closed although they may have no share; of a service that is being retired, none: those of the known good version until the new
     /// one has settled, of the candidate, and of whatever serves in their stead. Not needed are more of a version than
     /// its replicas, and what one locator has closed: it is closed on the rest.
     fn needed(&self) -> BTreeSet<InstanceId> {
+        if self.state.retiring.is_some() {
+            return BTreeSet::new();
+        }
         let mut versions: BTreeSet<VersionId> = self.home().into_iter().collect();
         if self.rules.known_good_stays {
             versions.extend(self.state.known_good);

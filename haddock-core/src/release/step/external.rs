@@ -100,10 +100,12 @@ impl Work<'_> {
             return;
         }
         let until = self.now + self.session_policy().idle;
+        // Who retires takes its share, too.
+        let retires = self.state.retiring.is_some();
         for (id, instance) in &mut self.state.instances {
             let Some(external) = &mut instance.external else { continue };
             let shared = shares.iter().any(|(other, share)| other != id && !share.is_zero());
-            if shared && external.sessions_until.is_none() {
+            if (shared || retires) && external.sessions_until.is_none() {
                 external.sessions_until = Some(until);
             }
         }

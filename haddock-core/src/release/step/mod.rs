@@ -5,6 +5,7 @@ mod drain;
 mod external;
 mod progress;
 mod requests;
+mod retire;
 mod routing;
 mod sightings;
 mod tell;
@@ -83,6 +84,7 @@ pub fn step_by(rules: &Rules, state: &ServiceState, observation: &Observation, n
     work.make_progress();
     work.route();
     work.drain();
+    work.end_retirement();
     work.run_hooks();
     work.tell_news();
     work.finish()

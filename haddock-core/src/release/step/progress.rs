@@ -339,7 +339,7 @@ impl Work<'_> {
     /// The known good version keeps its number of replicas for as long as it is to serve.
     fn replace_dead(&mut self) {
         let now = self.now;
-        let Some(good) = self.state.known_good else { return };
+        let Some(good) = self.state.known_good.filter(|_| self.state.retiring.is_none()) else { return };
         let serves = match &self.state.release {
             None => true,
             Some(release) if release.version == good => matches!(release.phase, ReleasePhase::Aborting(_)),

@@ -32,6 +32,14 @@ impl Work<'_> {
 
     fn take(&mut self, request: &Request) -> Result<(), Error> {
         match &request.verb {
+            Verb::Retire => self.take_retire(request),
+            Verb::Abort if self.state.retiring.is_some() => {
+                self.abort_retirement(request);
+                Ok(())
+            }
+            Verb::Release(_) | Verb::Adopt(_) | Verb::Rollback if self.state.retiring.is_some() => {
+                Err(self.being_retired())
+            }
             Verb::Release(new) => self.take_release(request, new),
             Verb::Adopt(adoption) => self.take_adoption(request, adoption),
             Verb::Rollback if self.state.release.is_some() => self.take_abort(request),
@@ -99,8 +107,10 @@ impl Work<'_> {
     }
 
     pub(super) fn add_version(&mut self, version: Version) -> VersionId {
-        let id = VersionId(self.state.versions.keys().next_back().map_or(1, |last| last.0 + 1));
+        let last = self.state.versions.keys().next_back().copied().or(self.state.last_version);
+        let id = VersionId(last.map_or(1, |last| last.0 + 1));
         self.state.versions.insert(id, version);
+        self.state.retired = false;
         id
     }
 

@@ -65,7 +65,7 @@ impl Work<'_> {
 
     /// The share that each version is to have, from how far the release is.
     fn intent(&self) -> BTreeMap<VersionId, Share> {
-        let home = self.home();
+        let home = self.home().filter(|_| self.state.retiring.is_none());
         let mut intent = BTreeMap::new();
         let candidate = self.state.release.as_ref().and_then(|release| match release.phase {
             ReleasePhase::Ramping(stage) => Some((release.version, self.stage_share(release.version, stage))),
@@ -88,6 +88,9 @@ impl Work<'_> {
     }
 
     fn shares(&self) -> BTreeMap<InstanceId, Share> {
+        if self.state.retiring.is_some() {
+            return BTreeMap::new();
+        }
         let mut placed: BTreeMap<VersionId, (Share, Vec<&InstanceId>)> = BTreeMap::new();
         for (version, share) in self.intent() {
             let able = self.able(version);
@@ -173,6 +176,7 @@ impl Work<'_> {
 
     fn send(&mut self, routes: Routes, mut sending: Attempt) {
         let number = self.number;
+        let takes_all = self.state.retiring.is_some();
         let gives = routes.iter().any(|(id, route)| {
             !route.share.is_zero() && self.state.instances.get(id).is_some_and(|i| self.is_healthy(i))
         });
@@ -183,7 +187,7 @@ impl Work<'_> {
             routes: routes.clone(),
         };
         for (name, view) in &self.seen.locators {
-            if gives || !self.rules.no_share_to_dead || !self.may_have_healthy_share(view) {
+            if gives || takes_all || !self.rules.no_share_to_dead || !self.may_have_healthy_share(view) {
                 self.actions.push(Action::Apply { locator: name.clone(), table: table.clone() });
             }
         }

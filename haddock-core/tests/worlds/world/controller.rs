@@ -45,6 +45,9 @@ impl World {
         if epoch > 1 {
             self.meet("take-over");
             let aborting = |release: &Release| matches!(release.phase, ReleasePhase::Aborting(_));
+            if state.retiring.is_some() {
+                self.meet("take-over while it retires");
+            }
             if state.release.as_ref().is_some_and(aborting) {
                 self.meet("take-over during an abort");
             }
@@ -187,7 +190,7 @@ impl World {
         if step.must_commit() {
             let silent = |id: &&InstanceId| !seen.probes.contains_key(*id);
             let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
-            let decision = Decision { reading, unprobed };
+            let decision = Decision { reading, unprobed, retires: step.state.retiring.is_some() };
             let Some(before) = self.journal.commit(epoch, &step, decision) else {
                 self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
                 self.meet("commit refused");
@@ -239,6 +242,9 @@ impl World {
         self.check_s3_commit(step);
         self.check_s7_commit(step);
         self.learn(step);
+        if step.events.contains(&haddock_core::release::Event::ServiceRetired) {
+            self.check_retired();
+        }
         for action in &step.actions {
             self.act(controller, action.clone());
         }

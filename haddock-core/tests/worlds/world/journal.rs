@@ -29,6 +29,8 @@ pub(crate) struct Decision {
     pub(crate) reading: u64,
     /// The instances of which it had no verdict of a probe.
     pub(crate) unprobed: BTreeSet<InstanceId>,
+    /// Whether the service was to go.
+    pub(crate) retires: bool,
 }
 
 impl Journal {

@@ -32,6 +32,8 @@ pub(crate) struct Tuning {
     pub(crate) adopts: u32,
     /// Percent of the worlds in which the journal is lost, once, and recovered.
     pub(crate) wipes: u32,
+    /// Percent of the user's requests that are for the end of the service.
+    pub(crate) retires: u32,
     /// Percent of the releases that ask for what is known good already.
     pub(crate) again: u32,
     /// The user only asks for releases, queue newest.
@@ -56,6 +58,7 @@ impl Tuning {
         user_every: 5_000,
         adopts: 15,
         wipes: 0,
+        retires: 0,
         again: 0,
         only_releases: false,
         two_idles: 30,

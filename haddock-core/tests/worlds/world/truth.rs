@@ -172,6 +172,10 @@ impl World {
                         self.meet("served again after a drain");
                     }
                 }
+                // What is closed while the service is to go is on its way out, if it should stay after all.
+                Event::InstanceRetiring { instance, .. } if state.retiring.is_some() => {
+                    self.truth_of(instance).given_up = true;
+                }
                 Event::StrayFound { instance } => {
                     self.journal.strays.insert(instance.clone(), state.number);
                 }
@@ -204,6 +208,7 @@ impl World {
                     self.meet("rollback to a version that is gone");
                 }
             }
+            Event::ReleaseStarted { .. } if state.last_version.is_some() => self.meet("released again"),
             Event::ReleaseStarted { .. } => self.meet("release started"),
             Event::ReleaseSkipped { .. } => self.meet("release skipped"),
             Event::ReleaseWaits { .. } => self.meet("release waits"),
@@ -219,6 +224,8 @@ impl World {
             Event::InstanceRetiring { sessions_lost: 1.., .. } => self.meet("sessions lost by eviction"),
             Event::InstanceGone { .. } => self.meet("instance gone"),
             Event::ReleasePaused => self.meet("release paused"),
+            Event::ServiceRetired => self.meet("service retired"),
+            Event::RetirementAborted { .. } => self.meet("retirement aborted"),
             _ => {}
         }
         if state.release.as_ref().is_some_and(|r| matches!(r.phase, ReleasePhase::Aborting(_)))

@@ -27,6 +27,11 @@ impl World {
         if self.adopts() {
             return self.schedule(500, Event::User);
         }
+        if self.dice.chance(self.tuning.retires) {
+            self.submit(Verb::Retire);
+            let after = self.dice.within(200..4 * self.tuning.user_every);
+            return self.schedule(after, Event::User);
+        }
         let first = self.journal.state.versions.is_empty();
         let wish = if first || self.tuning.only_releases {
             Wish::Release

@@ -79,7 +79,9 @@ impl World {
     fn take_up(&mut self, mut state: ServiceState) {
         self.journal.epoch = self.journal.epoch.max(state.number.epoch);
         state.number = Number { epoch: self.journal.epoch, revision: 1 };
-        self.journal.decisions.insert(state.number, Decision { reading: self.now, unprobed: Default::default() });
+        self.journal
+            .decisions
+            .insert(state.number, Decision { reading: self.now, unprobed: Default::default(), retires: false });
         // Versions have other numbers now, and a drain has another beginning.
         let ids: Vec<InstanceId> = self.truth.instances.keys().cloned().collect();
         for id in ids {

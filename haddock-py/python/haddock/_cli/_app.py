@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "resume": Entry("steer", "resume", "Let a paused ramp go on."),
         "advance": Entry("steer", "advance", "Go to the next stage at once."),
         "abort": Entry("steer", "abort", "Give the candidate's share back and end the release."),
+        "retire": Entry("retire", "retire", "Take a service away: it drains, and is forgotten."),
     },
     "Environments": {
         "up": Entry("environment", "up", "Bring an environment up, and wait until it is ready."),

@@ -349,5 +349,6 @@ def _services(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 
 service_argument = click.argument("service", required=False, metavar="[SERVICE]", shell_complete=_services)
+required_service_argument = click.argument("service", metavar="SERVICE", shell_complete=_services)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 settings_of = click.make_pass_decorator(Settings)

@@ -108,6 +108,8 @@ def _summary(status: ServiceStatus) -> list[str]:
             lines.append(f"waits       {release.waits}")
         if release.error:
             lines.append(f"error       {release.error}")
+    if status.retiring is not None:
+        lines.append(f"retired     by {status.retiring}, until nothing is left of it")
     lines += [f"drain       {text}" for text in _follow.Drains().lines(status)]
     lines.append(f"acting      {status.acting or 'nobody'}")
     return lines

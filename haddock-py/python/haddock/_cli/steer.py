@@ -54,7 +54,8 @@ def advance(settings: Settings, service: str | None, dry_run: bool) -> int:
 def abort(settings: Settings, service: str | None, dry_run: bool) -> int:
     """Give the candidate's share back and end the release.
 
-    The candidate keeps its share until the version before has it back. Its sessions stay on it until they end.
+    The candidate keeps its share until the version before has it back. Its sessions stay on it until they end. A service
+    that is being retired serves again.
     """
     from haddock._cli import _follow
 
@@ -63,6 +64,7 @@ def abort(settings: Settings, service: str | None, dry_run: bool) -> int:
     with settings.connect() as controller:
         name = settings.service(controller, service)
         since = max((event.sequence for event in controller.history(name)), default=0)
+        before = controller.status(name)
         controller.abort(name, by=settings.by)
         shown = _follow.show(settings, name)
         try:
@@ -74,6 +76,9 @@ def abort(settings: Settings, service: str | None, dry_run: bool) -> int:
     if settings.json:
         _output.json_line({"kind": "done", "service": name, "verb": "abort", "draining": drains})
         return 0
+    if before is not None and before.retiring is not None:
+        _output.line(f"`{name}` is not retired, and serves again")
+        return 0
     _output.line(f"the release of `{name}` {DONE['abort']}")
     for version, sessions in drains.items():
         _output.line(f"version {version} still drains: {_follow.left(sessions)}")
@@ -82,7 +87,7 @@ def abort(settings: Settings, service: str | None, dry_run: bool) -> int:
 
 def _has_ended(event: Event) -> bool:
     # One that had nearly settled when the abort came may have settled.
-    return event.kind in ("release_aborted", "release_settled")
+    return event.kind in ("release_aborted", "release_settled", "retirement_aborted")
 
 
 def _ask(settings: Settings, service: str | None, verb: str, dry_run: bool) -> int:
@@ -110,6 +115,12 @@ def would(settings: Settings, named: str | None, verb: str) -> int:
     with settings.look() as controller:
         service = settings.service(controller, named)
         status = controller.status(service)
+    if status is not None and status.retiring is not None and verb == "abort":
+        if settings.json:
+            _output.json_line({"dry_run": True, "service": service, "verb": verb, "release": None})
+        else:
+            _output.line(f"would let `{service}` serve again, which `{status.retiring}` retires")
+        return 0
     under_way = status is not None and status.release is not None and status.release.phase not in ENDED
     if status is None or (verb != "rollback" and not under_way):
         raise haddock.NothingToDoError(f"no release of `{service}` is in progress")

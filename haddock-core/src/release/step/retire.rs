@@ -1,0 +1,65 @@
+//! The service that is taken away.
+//!
+//! All that is different is that nothing is to have a share and nothing is needed: its instances drain as any other
+//! does. When the last is gone and every locator has forgotten them, so does the state.
+
+use super::Work;
+use crate::error::{Error, ErrorKind};
+use crate::name::InstanceId;
+use crate::release::event::Event;
+use crate::release::request::Request;
+use crate::release::state::{Phase, Retirement, ServiceState};
+
+impl Work<'_> {
+    /// Begins to take the service away. A second time it changes nothing.
+    pub(super) fn take_retire(&mut self, request: &Request) -> Result<(), Error> {
+        if self.state.retiring.is_some() {
+            return Ok(());
+        }
+        self.state.check_retirement()?;
+        self.state.retiring = Some(Retirement { by: request.by.clone(), since: self.now });
+        self.events.push(Event::ServiceRetiring { by: request.by.clone() });
+        let instances = self.state.instances.iter();
+        let starting = instances.filter(|(_, it)| it.phase == Phase::Starting).map(|(id, _)| id.clone());
+        for id in starting.collect::<Vec<InstanceId>>() {
+            self.fail(&id, Error::new(ErrorKind::NothingToDo, "its service was retired before it was ready"), false);
+        }
+        Ok(())
+    }
+
+    /// Lets the service serve again: what has not been closed gets its share back, and the rest is replaced.
+    pub(super) fn abort_retirement(&mut self, request: &Request) {
+        if self.state.retiring.take().is_some() {
+            self.events.push(Event::RetirementAborted { by: request.by.clone() });
+        }
+    }
+
+    /// Why nothing can be asked of a service that is going.
+    pub(super) fn being_retired(&self) -> Error {
+        let by = self.state.retiring.as_ref().map(|it| format!(", as `{}` asked", it.by)).unwrap_or_default();
+        let message = format!("`{}` is being retired{by}", self.state.service);
+        Error::new(ErrorKind::Busy, message)
+            .with_hint("wait until it is gone; or let it serve again by an abort, and ask once more")
+    }
+
+    /// Forgets the service, once nothing of it is left anywhere.
+    pub(super) fn end_retirement(&mut self) {
+        let state = &self.state;
+        let is_empty = state.instances.is_empty() && state.leaving.is_empty();
+        let is_unlisted = state.asked.as_ref().is_none_or(|asked| asked.in_force && asked.routes.is_empty());
+        let is_clean = self.containers.as_ref().is_some_and(|containers| containers.is_empty());
+        if state.retiring.is_none() || !is_empty || !is_unlisted || !is_clean {
+            return;
+        }
+        self.state = ServiceState {
+            number: state.number,
+            now: state.now,
+            next_instance: state.next_instance,
+            news: state.news.clone(),
+            retired: true,
+            last_version: state.versions.keys().next_back().copied().or(state.last_version),
+            ..ServiceState::new(state.service.clone(), state.journal.clone())
+        };
+        self.events.push(Event::ServiceRetired);
+    }
+}
