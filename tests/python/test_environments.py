@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import haddock
+from haddock.testing import World
 
 FILE = """
 name: shop
@@ -196,3 +197,63 @@ def test_an_environment_like_a_version(do: Any, controller: haddock.Controller, 
     with pytest.raises(haddock.NotFoundError) as error:
         do(controller, "up_like", "shop", 7)
     assert "it has 1, 2" in str(error.value.hint)
+
+
+def read(events: Any, world: str) -> list[haddock.ProgressEvent]:
+    """All events, by the loop of that world."""
+    if world == "sync":
+        return list(events)
+
+    async def every() -> list[haddock.ProgressEvent]:
+        return [event async for event in events]
+
+    return asyncio.run(every())
+
+
+@pytest.mark.parametrize("world", ["sync", "async"])
+def test_what_happens_is_read_in_a_loop(world: str, controller: haddock.Controller, file: Path) -> None:
+    events = controller.up_events(file, name="pr-1")
+    assert controller.environments() == [], "it begins with the first event that is asked for"
+    told = [(it.kind, it.component) for it in read(events, world) if it.kind in ("creating", "starting")]
+    assert set(told) == {(kind, name) for kind in ("creating", "starting") for name in ("db", "web")}
+    environment = events.wait()
+    assert environment.name == "pr-1" and events.wait() is environment
+    [found] = controller.environments()
+    assert found.components == environment.components
+    assert read(controller.up_events(file, name="pr-1", only=["db"]), world) == [], "nothing is done, and nothing told"
+    with pytest.raises(haddock.NotFoundError, match="there is no component `wep`"):
+        read(controller.up_events(file, name="pr-2", only=["wep"]), world)
+
+
+def test_a_loop_that_is_left_early_can_be_waited_for(controller: haddock.Controller, file: Path) -> None:
+    events = controller.up_events(file, name="pr-1")
+    next(events)
+    assert {name: it.state for name, it in events.wait().components.items()} == {"db": "running", "web": "running"}
+
+    async def left() -> haddock.Environment:
+        events = controller.up_events(file, name="pr-2")
+        async for _ in events:
+            break
+        return await events.wait_async()
+
+    assert asyncio.run(left()).name == "pr-2"
+
+
+def test_a_loop_that_is_cancelled_leaves_nothing(file: Path) -> None:
+    with World() as world:
+        world.runtime.image("shop:slow", boot=None)
+
+        async def cancelled() -> None:
+            async def reads() -> None:
+                async for _ in world.controller.up_events(file, name="pr-1", tag="slow"):
+                    begun.set()
+
+            begun = asyncio.Event()
+            reading = asyncio.create_task(reads())
+            await begun.wait()
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+
+        asyncio.run(cancelled())
+        assert world.controller.environments() == []

@@ -89,7 +89,7 @@ if TYPE_CHECKING:
         RoutingTable,
         RuntimeCapabilities,
     )
-    from ._progress import ProgressEvent
+    from ._progress import ProgressEvent, ProgressEvents
     from ._release import Events, Release
     from ._results import (
         ComponentInfo,
@@ -168,6 +168,7 @@ __all__ = [
     "PortTakenError",
     "Process",
     "ProgressEvent",
+    "ProgressEvents",
     "Pruned",
     "PublishedPort",
     "RegistryRefusedError",
@@ -224,7 +225,7 @@ _HOMES = {
         "LocatorCapabilities", "LocatorReport", "Network", "Number", "PublishedPort", "Route", "RoutingTable",
         "RuntimeCapabilities",
     ),
-    "_progress": ("ProgressEvent",),
+    "_progress": ("ProgressEvent", "ProgressEvents"),
     "_release": ("Events", "Release"),
     "_results": (
         "ComponentInfo", "Event", "Finding", "InstanceStatus", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",

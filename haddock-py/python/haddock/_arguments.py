@@ -29,8 +29,8 @@ class ReleaseArguments(FileArguments, total=False):
     timeout: Duration | None
 
 
-class UpArguments(FileArguments, total=False):
-    """What is said about an environment that is brought up."""
+class UpEventsArguments(FileArguments, total=False):
+    """What is said about an environment that is brought up, and whose events are read."""
 
     name: str | None
     only: Texts
@@ -41,6 +41,11 @@ class UpArguments(FileArguments, total=False):
     renew_anonymous_volumes: bool
     commit: str | None
     by: str | None
+
+
+class UpArguments(UpEventsArguments, total=False):
+    """What is said about an environment that is brought up."""
+
     timeout: Duration | None
     on_event: OnEvent
 

@@ -83,16 +83,25 @@ class Asked(Generic[T]):
             try:
                 self.told.listen()
             except BaseException:
-                self._give_up()
+                self.give_up()
                 raise
         return self.made(wait(self.call, timeout, self.what))
 
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
         """Lets it undo what it has made, if it can."""
         try:
             if self.call.give_up():
                 with suppress(Exception):
                     self.call.wait()
+        finally:
+            self.call.cancel()
+
+    async def give_up_async(self) -> None:
+        """As `give_up`, in the running loop."""
+        try:
+            if self.call.give_up():
+                with suppress(Exception):
+                    await wait_async(self.call)
         finally:
             self.call.cancel()
 

@@ -10,7 +10,7 @@ from ._bridge import Asked
 from ._environment_results import Difference, EnvironmentEvent, EnvironmentPlan, Pruned, Switched
 from ._environments import Environment, promoting, taking_down, which
 from ._given import flag, names, optional_text, optional_whole, options_of, path_of, text
-from ._progress import OnEvent, telling
+from ._progress import OnEvent, ProgressEvents, telling, told_later
 from ._release import Release
 from ._results import Plan
 from ._values import Duration, optional_seconds, seconds
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from . import _native
-    from ._arguments import PromoteArguments, UpArguments, UpLikeArguments
+    from ._arguments import PromoteArguments, UpArguments, UpEventsArguments, UpLikeArguments
     from ._given import Files, Texts
 
 
@@ -87,12 +87,11 @@ class EnvironmentVerbs:
         `ImageMissingError`, `TimedOutError`.
         """
         return self._up(
-            which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
-            _how(
-                file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
-            ),
-            on_event,
-        ).wait(timeout)
+            file, name=name, only=only, tag=tag, images=images, variables=variables, env_files=env_files, profiles=profiles,
+            shared=shared, take_over=take_over, pull=pull, keep_on_failure=keep_on_failure,
+            renew_anonymous_volumes=renew_anonymous_volumes, commit=commit, by=by, dry_run=dry_run,
+            on_event=on_event,
+        ).wait(timeout)  # fmt: skip
 
     @overload
     async def up_async(
@@ -130,14 +129,54 @@ class EnvironmentVerbs:
     ) -> Environment | EnvironmentPlan:
         """As `up`, in the running loop."""
         return await self._up(
-            which(name, path_of(file), options_of(tag, images, variables, env_files, profiles)),
-            _how(
-                file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
-            ),
-            on_event,
-        ).wait_async(timeout)
+            file, name=name, only=only, tag=tag, images=images, variables=variables, env_files=env_files, profiles=profiles,
+            shared=shared, take_over=take_over, pull=pull, keep_on_failure=keep_on_failure,
+            renew_anonymous_volumes=renew_anonymous_volumes, commit=commit, by=by, dry_run=dry_run,
+            on_event=on_event,
+        ).wait_async(timeout)  # fmt: skip
 
-    def _up(self, meant: dict[str, Any], how: dict[str, Any], on_event: OnEvent) -> Asked[Any]:
+    def up_events(
+        self, file: Files | None = None, *, timeout: Duration | None = None, **how: Unpack[UpEventsArguments]
+    ) -> ProgressEvents[Environment]:
+        """Brings an environment up as `up` does, and tells what happens meanwhile: for `for` or `async for`.
+
+        It takes what `up` takes, without `dry_run` and `on_event`. It begins with the first event that is asked for; what
+        `up` would raise is raised after the last. `wait` and `wait_async` answer with the environment.
+
+        >>> with haddock.connect(runtime="sim") as h:
+        ...     events = h.up_events("compose.yaml", name="pr-42", tag="v1")
+        ...     kinds = [event.kind for event in events if event.component == "web"]
+        ...     environment = events.wait()
+        >>> kinds[0], environment.name
+        ('creating', 'pr-42')
+        """
+        return ProgressEvents(self._up(file, on_event=told_later, **how), timeout)
+
+    def _up(
+        self,
+        file: Files | None,
+        *,
+        name: str | None = None,
+        only: Texts = (),
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Files = (),
+        profiles: Texts = (),
+        shared: bool = False,
+        take_over: bool = False,
+        pull: bool = False,
+        keep_on_failure: bool = False,
+        renew_anonymous_volumes: bool = False,
+        commit: str | None = None,
+        by: str | None = None,
+        dry_run: bool = False,
+        on_event: OnEvent = None,
+    ) -> Asked[Any]:
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files, profiles))
+        how = _how(
+            file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
+        )
         environments = self._native.environments()
         told = telling(environments, on_event)
         return Asked("up", environments.up(meant, how), _brought_up(environments, how), told)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Union
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union
 
 from . import _native
 from ._bridge import wait, wait_async
 from ._results import Result
+from ._values import optional_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Iterator
+
+    from ._bridge import Asked
+    from ._values import Duration
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,18 +60,91 @@ class Told:
         self._progress = _native.Progress()
         environments.tell(self._progress)
 
+    def next(self) -> _native.Call:
+        """The next event, as plain data; `None`: the call has ended."""
+        return self._progress.next()
+
     def listen(self) -> None:
         """Tells until the call has ended."""
-        while (event := wait(self._progress.next())) is not None:
+        while (event := wait(self.next())) is not None:
             self._on_event(ProgressEvent._of(event))
 
     async def listen_async(self) -> None:
         """As `listen`, in the running loop. An `on_event` that is a coroutine function is awaited."""
-        while (event := await wait_async(self._progress.next())) is not None:
+        while (event := await wait_async(self.next())) is not None:
             answer: Any = self._on_event(ProgressEvent._of(event))
             if hasattr(answer, "__await__"):
                 awaitable: Awaitable[object] = answer
                 await awaitable
+
+
+def told_later(event: ProgressEvent) -> None:
+    """Who reads the events does so in a loop of their own; see `ProgressEvents`."""
+
+
+class ProgressEvents(Generic[T]):
+    """What happens while something is done, one after the other. Iterate with `for` or `async for`, once.
+
+    A loop that is left early does not end it: `wait` and `wait_async` wait for the rest. One that is interrupted or cancelled
+    does: what was made is removed again.
+    """
+
+    __slots__ = ("_asked", "_limit", "_made")
+
+    def __init__(self, asked: Asked[T], timeout: Duration | None) -> None:
+        self._asked = asked
+        self._limit = optional_seconds(timeout, "timeout")
+        self._made: list[T] = []
+
+    def __repr__(self) -> str:
+        return f"<haddock.ProgressEvents of {self._asked.what!r}>"
+
+    def wait(self) -> T:
+        """Waits for the end, and answers with what has come of it; events that nobody has asked for are passed over."""
+        if not self._made:
+            self._made.append(self._asked.made(wait(self._asked.call, self._limit, self._asked.what)))
+        return self._made[0]
+
+    async def wait_async(self) -> T:
+        """As `wait`, in the running loop."""
+        if not self._made:
+            self._made.append(self._asked.made(await wait_async(self._asked.call, self._limit, self._asked.what)))
+        return self._made[0]
+
+    def _next(self) -> _native.Call:
+        """Asks for the next event; the first begins what is done."""
+        asked = self._asked
+        assert asked.told is not None, "somebody is told"
+        asked.call.start(self._limit, asked.what)
+        return asked.told.next()
+
+    def __iter__(self) -> Iterator[ProgressEvent]:
+        return self
+
+    def __next__(self) -> ProgressEvent:
+        try:
+            event = wait(self._next())
+        except BaseException:
+            self._asked.give_up()
+            raise
+        if event is None:
+            self.wait()
+            raise StopIteration
+        return ProgressEvent._of(event)
+
+    def __aiter__(self) -> AsyncIterator[ProgressEvent]:
+        return self
+
+    async def __anext__(self) -> ProgressEvent:
+        try:
+            event = await wait_async(self._next())
+        except BaseException:
+            await self._asked.give_up_async()
+            raise
+        if event is None:
+            await self.wait_async()
+            raise StopAsyncIteration
+        return ProgressEvent._of(event)
 
 
 def telling(environments: _native.Environments, on_event: OnEvent) -> Told | None:
