@@ -34,7 +34,7 @@ def _components(settings: Settings, ctx: click.Context) -> Iterable[str]:
     if controller is not None:
         with suppress(haddock.HaddockError):
             return list(controller.environment(ctx.params.get("name"), file=settings.file).components)
-    return [component.name for component in settings.resolve(tag="unnamed").components]
+    return [component.name for component in settings.resolve(tag="unnamed", release=False).components]
 
 
 def _known(settings: Settings) -> Controller | None:
