@@ -31,7 +31,7 @@ use clap::Parser;
 use comfy_table::Table;
 use haddock_core::Error;
 use haddock_core::environment::compose::{Values, canonical};
-use haddock_examples::compose::{Compose, Invocation, Judgement, differ, of_note, of_refusal, plain};
+use haddock_examples::compose::{Compose, Invocation, Judgement, differ, of_note, plain};
 use serde::Serialize;
 use serde_json::json;
 
@@ -116,7 +116,7 @@ struct Refusal {
     column: u64,
     message: String,
     /// What would be lost, if the refusal is meant.
-    keep: Option<&'static str>,
+    keep: Option<String>,
 }
 
 impl From<Error> for Refusal {
@@ -128,7 +128,7 @@ impl From<Error> for Refusal {
             line: place.map_or(0, |place| place.line),
             column: place.map_or(0, |place| place.column),
             message: error.message().to_owned(),
-            keep: of_refusal(&error),
+            keep: error.lost_in_compose().map(str::to_owned),
         }
     }
 }
@@ -303,7 +303,7 @@ fn tell(outcome: &Outcome) {
     println!("{mark} {:<10} {at}: {}", verdict.as_str().unwrap_or_default(), outcome.call);
     if outcome.verdict == Verdict::Refused {
         for error in &outcome.errors {
-            let keep = error.keep.map_or("not meant".to_owned(), |lost| format!("keep: {lost}"));
+            let keep = error.keep.as_ref().map_or("not meant".to_owned(), |lost| format!("keep: {lost}"));
             let Refusal { file, key, line, column, message, .. } = error;
             println!("             {file}:{line}:{column}: {message} ({key}) [{keep}]");
         }

@@ -132,12 +132,14 @@ pub struct Error {
     place: Option<Box<Place>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     log_tail: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lost_in_compose: Option<Box<str>>,
 }
 
 impl Error {
     /// An error of this kind. Messages are lower case, without a full stop, with values in backticks.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, place: None, log_tail: Vec::new() }
+        Self { kind, message: message.into(), hint: None, place: None, log_tail: Vec::new(), lost_in_compose: None }
     }
 
     /// Adds what the reader can do about it.
@@ -158,6 +160,13 @@ impl Error {
     #[must_use]
     pub fn with_log_tail(mut self, lines: Vec<String>) -> Self {
         self.log_tail = lines;
+        self
+    }
+
+    /// Adds that Docker Compose takes what is refused here, and what is lost there or goes wrong later.
+    #[must_use]
+    pub fn stricter_than_compose(mut self, lost: impl Into<Box<str>>) -> Self {
+        self.lost_in_compose = Some(lost.into());
         self
     }
 
@@ -196,6 +205,12 @@ impl Error {
     #[must_use]
     pub fn log_tail(&self) -> &[String] {
         &self.log_tail
+    }
+
+    /// Of a compose file that Docker Compose takes: what is lost there or goes wrong later. `None`: Compose refuses it, too.
+    #[must_use]
+    pub fn lost_in_compose(&self) -> Option<&str> {
+        self.lost_in_compose.as_deref()
     }
 
     /// Whether the same call may succeed later without anybody changing anything.

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 
+/// Whether the first character of a name is free, or is a letter or a digit, is told by its `rule`.
 fn check(what: &str, name: &str, longest: usize, allowed: fn(char) -> bool, rule: &str) -> Result<(), Error> {
     let hint = format!("use 1 to {longest} characters: {rule}");
-    let starts_well = name.chars().next().is_some_and(|c| c.is_ascii_alphanumeric());
+    let starts_well = !rule.contains("first") || name.starts_with(|c: char| c.is_ascii_alphanumeric());
     if name.is_empty() {
         return Err(Error::new(ErrorKind::InvalidName, format!("a {what} is empty")).with_hint(hint));
     }
@@ -134,7 +135,7 @@ name!(
 );
 name!(
     /// One entry under the compose file's `services:`.
-    ComponentName, "component name", 63, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
+    ComponentName, "component name", 63, compose, "letters, digits, `-`, `_` and `.`"
 );
 name!(
     /// A named set of running containers.
@@ -142,7 +143,7 @@ name!(
 );
 name!(
     /// The alias under which a component reaches another.
-    LinkAlias, "link alias", 63, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
+    LinkAlias, "link alias", 63, compose, "letters, digits, `-`, `_` and `.`"
 );
 name!(
     /// The uid of an instance's environment. Never used a second time in the life of a journal.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub use self::invocation::Invocation;
-pub use self::judgement::{Judgement, of_note, of_refusal};
+pub use self::judgement::{Judgement, of_note};
 pub use self::plain::{differ, plain};
 
 /// A program of Docker Compose, version 2 or newer.

@@ -27,6 +27,12 @@ pub fn plain(mut model: Value) -> Value {
             {
                 member.remove("name");
             }
+            // Those of secrets and configs are for swarms.
+            if matches!(section, "secrets" | "configs")
+                && let Some(member) = member.as_object_mut()
+            {
+                member.retain(|key, _| !matches!(key.as_str(), "labels" | "template_driver"));
+            }
         }
     }
     if let Some(services) = model.get_mut("services").and_then(Value::as_object_mut) {
@@ -73,8 +79,15 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
     for mount in service.get_mut("volumes").and_then(Value::as_array_mut).into_iter().flatten() {
         mount.as_object_mut().and_then(|mount| mount.remove("consistency"));
     }
+    // As a variable that is not set leaves it.
+    for key in ["dns_search", "tmpfs"] {
+        if let Some(texts) = service.get_mut(key).and_then(Value::as_array_mut) {
+            texts.retain(|text| text != "");
+        }
+    }
     if let Some(hosts) = service.get_mut("extra_hosts").and_then(Value::as_array_mut) {
         hosts.sort_by_key(|host| host.as_str().map(str::to_owned));
+        once(hosts);
     }
     if let Some(check) = service.get_mut("healthcheck")
         && (check["disable"] == json!(true) || check["test"][0] == json!("NONE"))
@@ -213,10 +226,10 @@ pub fn differ(path: &str, ours: &Value, theirs: &Value, differences: &mut Vec<St
 /// Whether both are meant to be what they are. The reasons are in docs/decisions/022-where-compose-is-not-followed.md.
 fn is_apart(path: &str, ours: &str, theirs: &str) -> bool {
     // A path that Compose does not complete.
-    let completed = path.ends_with(".driver_opts.device") && !theirs.starts_with(['/', ':', '~']);
+    let completed = path.ends_with(".driver_opts.device") && !theirs.starts_with(['/', ':']);
     is_as_written(ours, theirs)
         || (ours.is_empty() && theirs.starts_with('#'))
-        || (completed && ours.ends_with(theirs.trim_start_matches("./")))
+        || (completed && ours.ends_with(theirs.trim_start_matches(['.', '~'])))
 }
 
 /// Whether Compose made a number, a boolean or a date of what Haddock keeps as it is written: `022` is its `18`.

@@ -20,7 +20,8 @@ pub use exec::{AttachSpec, ExecSpec, Executed, Output, OutputStream, TerminalSiz
 pub use identity::Identity;
 pub use log::{ComponentLine, LogLine, LogQuery};
 pub use options::{
-    Bytes, ContainerOptions, Cpus, Device, DeviceRequest, Limits, Logging, Reservations, Resources, Ulimit,
+    BlockIo, Bytes, ContainerOptions, Cpus, Device, DeviceRate, DeviceRequest, DeviceWeight, Limits, Logging,
+    Reservations, Resources, Ulimit,
 };
 pub use spec::{
     Attachment, BindOptions, ContainerSpec, Endpoint, HealthCheck, ImageOptions, InjectedFile, Mount, MountKind,

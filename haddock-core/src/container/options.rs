@@ -24,6 +24,14 @@ pub struct ContainerOptions {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cgroup_parent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blkio_config: Option<BlockIo>,
+    /// Processors. Only engines on Windows take notice of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_count: Option<i64>,
+    /// A part of all processors in hundredths. Only engines on Windows take notice of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_percent: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_period: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_quota: Option<i64>,
@@ -65,6 +73,9 @@ pub struct ContainerOptions {
     pub init: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipc: Option<String>,
+    /// How containers are kept apart. Only engines on Windows have a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,12 +121,18 @@ pub struct ContainerOptions {
     pub tty: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ulimits: BTreeMap<String, Ulimit>,
+    /// Whether it can talk to the engine.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub use_api_socket: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userns_mode: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uts: Option<String>,
+    /// The containers outside whose volumes it has, each `container` or `container:ro`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<String>,
 }
@@ -190,6 +207,50 @@ impl<'de> Deserialize<'de> for Cpus {
     fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         f64::deserialize(deserializer).map(|number| Self((number * 1e9).round() as i64))
     }
+}
+
+/// How fast a container reads from devices and writes to them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BlockIo {
+    /// Its part beside others, from 10 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u16>,
+    /// Its part at single devices.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weight_device: Vec<DeviceWeight>,
+    /// Bytes a second that it reads at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_read_bps: Vec<DeviceRate>,
+    /// Operations a second that read at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_read_iops: Vec<DeviceRate>,
+    /// Bytes a second that it writes at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_write_bps: Vec<DeviceRate>,
+    /// Operations a second that write at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device_write_iops: Vec<DeviceRate>,
+}
+
+/// The part of a container at a device. Compose writes these names with capitals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DeviceWeight {
+    /// The device's path on the host.
+    pub path: String,
+    /// From 10 to 1000.
+    pub weight: u16,
+}
+
+/// A limit at a device. Compose writes these names with capitals.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub struct DeviceRate {
+    /// The device's path on the host.
+    pub path: String,
+    /// How much or how often a second.
+    pub rate: Bytes,
 }
 
 /// A device of the host.

@@ -77,6 +77,8 @@ pub enum PullWhen {
     Missing,
     /// First; if it has none, the host's is taken.
     Refresh,
+    /// First, if the host has none, or took its own that long ago.
+    OlderThan(Duration),
 }
 
 /// A network to join.
@@ -137,6 +139,8 @@ impl Endpoint {
 /// A network that is not one of the environment's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NetworkMode {
+    /// The engine's default: on an engine by itself, its bridge.
+    Default,
     /// The engine's default bridge.
     Bridge,
     /// The host's own.
@@ -147,16 +151,20 @@ pub enum NetworkMode {
     Service(String),
     /// That of the container of this name.
     Container(String),
+    /// The network of this name, which is there already.
+    Network(String),
 }
 
 impl fmt::Display for NetworkMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Default => f.write_str("default"),
             Self::Bridge => f.write_str("bridge"),
             Self::Host => f.write_str("host"),
             Self::None => f.write_str("none"),
             Self::Service(name) => write!(f, "service:{name}"),
             Self::Container(name) => write!(f, "container:{name}"),
+            Self::Network(name) => f.write_str(name),
         }
     }
 }
@@ -166,14 +174,17 @@ impl FromStr for NetworkMode {
 
     fn from_str(text: &str) -> Result<Self, Error> {
         Ok(match (text, text.split_once(':')) {
+            ("default", _) => Self::Default,
             ("bridge", _) => Self::Bridge,
             ("host", _) => Self::Host,
             ("none", _) => Self::None,
             (_, Some(("service", name))) if !name.is_empty() => Self::Service(name.to_owned()),
             (_, Some(("container", name))) if !name.is_empty() => Self::Container(name.to_owned()),
+            (_, None) if !text.is_empty() => Self::Network(text.to_owned()),
             _ => {
-                return Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a network mode"))
-                    .with_hint("write `none`, `host`, `bridge`, `service:component` or `container:name`"));
+                let hint = "write `none`, `host`, `bridge`, `service:component`, `container:name` or a network's name";
+                let error = Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a network mode"));
+                return Err(error.with_hint(hint).stricter_than_compose("the engine refuses it"));
             }
         })
     }
@@ -216,7 +227,8 @@ impl FromStr for RestartPolicy {
             (_, Some(("on-failure", times))) if times.parse::<u32>().is_ok() => Self::OnFailure(times.parse().ok()),
             _ => {
                 return Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a restart policy"))
-                    .with_hint("write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:3`"));
+                    .with_hint("write `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:3`")
+                    .stricter_than_compose("the engine refuses it"));
             }
         })
     }
@@ -408,6 +420,10 @@ pub struct BindOptions {
     /// Whether a folder is made where there is nothing; `None`: yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_host_path: Option<bool>,
+    /// Whether what is mounted below it comes along: `disabled`: no; `writable`: so, also where the mount is read only;
+    /// `readonly`: read only then, or not at all. `None`, `enabled`: as the engine does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recursive: Option<String>,
     /// `z` or `Z`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selinux: Option<String>,
@@ -420,6 +436,12 @@ pub struct VolumeOptions {
     /// Whether a new one begins empty, although the image has something there.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub nocopy: bool,
+    /// The folder in it; `None`: all. Engines older than 26 refuse it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subpath: Option<String>,
+    /// The labels of one that is made for this mount.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Of an image.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::value;
 use crate::container::{Bytes, Sensitive, Ulimit};
 use crate::error::{Error, ErrorKind};
 
@@ -182,15 +184,23 @@ pub struct Build {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_cache: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub no_cache_filter: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub platforms: Vec<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provenance: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pull: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sbom: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<FileUse>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shm_size: Option<Bytes>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ssh: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,7 +210,7 @@ pub struct Build {
 }
 
 /// When a registry is asked for an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PullPolicy {
     /// Each time.
@@ -211,6 +221,23 @@ pub enum PullPolicy {
     Missing,
     /// Never: it is built.
     Build,
+    /// When what the host has is older: `daily`, `weekly`, or `every_` and a duration.
+    Every(PullWindow),
+}
+
+/// How old an image on the host may be, as the file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PullWindow {
+    written: String,
+    age: Duration,
+}
+
+impl PullWindow {
+    /// How old the image may be.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.age
+    }
 }
 
 impl fmt::Display for PullPolicy {
@@ -220,6 +247,7 @@ impl fmt::Display for PullPolicy {
             Self::Never => "never",
             Self::Missing => "missing",
             Self::Build => "build",
+            Self::Every(window) => &window.written,
         })
     }
 }
@@ -228,19 +256,24 @@ impl FromStr for PullPolicy {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let later = text.starts_with("every_") || matches!(text, "daily" | "weekly");
-        Ok(match text {
-            "always" => Self::Always,
-            "never" => Self::Never,
-            "missing" | "if_not_present" => Self::Missing,
-            "build" => Self::Build,
-            _ if later => {
-                let message = format!("the pull policy `{text}` is not supported yet");
-                return Err(Error::new(ErrorKind::NotSupported, message).with_hint("write `always` or `missing`"));
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let every = |age| Self::Every(PullWindow { written: text.to_owned(), age });
+        Ok(match (text, text.strip_prefix("every_")) {
+            ("always", _) => Self::Always,
+            ("never", _) => Self::Never,
+            ("missing" | "if_not_present", _) => Self::Missing,
+            ("build", _) => Self::Build,
+            ("daily", _) => every(DAY),
+            ("weekly", _) => every(7 * DAY),
+            (_, Some(age)) => every(value::duration(age)?),
+            ("refresh", None) => {
+                let message = "the pull policy `refresh` says not when";
+                let error = Error::new(ErrorKind::NotSupported, message).with_hint("write `daily` or `every_12h`");
+                return Err(error.stricter_than_compose("when it is to be asked for"));
             }
             _ => {
                 return Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a pull policy"))
-                    .with_hint("write `always`, `never`, `missing` or `build`"));
+                    .with_hint("write `always`, `never`, `missing`, `build`, `daily`, `weekly` or `every_12h`"));
             }
         })
     }

@@ -25,7 +25,7 @@ mod target;
 pub mod value;
 
 pub use declared::{
-    Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy,
+    Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy, PullWindow,
 };
 pub use difference::{Difference, differences};
 pub use hooks::{HookCommand, Receiver};

@@ -269,11 +269,12 @@ impl fmt::Debug for Component {
 impl Component {
     /// How its image is fetched; `default` where the file says nothing of it.
     pub(crate) fn pull_options(&self, default: PullWhen) -> PullOptions {
-        let when = self.pull_policy.map_or(default, |policy| match policy {
+        let when = self.pull_policy.as_ref().map_or(default, |policy| match policy {
             PullPolicy::Always => PullWhen::Refresh,
             // What is built has no registry that could have it.
             PullPolicy::Never | PullPolicy::Build => PullWhen::Never,
             PullPolicy::Missing => PullWhen::Missing,
+            PullPolicy::Every(window) => PullWhen::OlderThan(window.age()),
         });
         PullOptions { when, platform: self.options.platform.clone() }
     }

@@ -6,7 +6,7 @@ use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Values, Va
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{component, environment, resolve};
+use super::{check, component, environment, resolve};
 
 fn form(directory: &TempDir, files: &[(&str, &str)], options: &ResolveOptions) -> Value {
     for (name, text) in files {
@@ -287,4 +287,134 @@ volumes:
     let shown = canonical(&resolved.name, &resolved.spec, Values::Shown);
     assert_eq!(shown["services"]["web"]["command"], json!(["serve", "--password", "hunter2!"]));
     assert!(to_yaml(&hidden).contains("command: serve --password ${PW}"), "{}", to_yaml(&hidden));
+}
+
+#[test]
+fn what_the_engine_can_do_is_handed_on() {
+    for (said, path, is) in [
+        ("pull_policy: daily", "/pull_policy", json!("daily")),
+        ("pull_policy: every_1d12h", "/pull_policy", json!("every_1d12h")),
+        ("network_mode: proxy-net", "/network_mode", json!("proxy-net")),
+        ("network_mode: default", "/network_mode", json!("default")),
+        ("volumes_from: ['container:old:ro']", "/volumes_from", json!(["container:old:ro"])),
+        ("use_api_socket: true", "/use_api_socket", json!(true)),
+        ("stop_signal: sigterm", "/stop_signal", json!("sigterm")),
+        ("group_add: [mail, 999]", "/group_add", json!(["mail", "999"])),
+        ("environment: ['a b=c']", "/environment/a b", json!("c")),
+        ("build: { context: /x, provenance: true, sbom: no, ssh: [default] }", "/build/ssh", json!(["default"])),
+        ("build: { context: /x, additional_contexts: ['a=/y'] }", "/build/additional_contexts/a", json!("/y")),
+        ("labels: { 'a.$$b': c }", "/labels/a.$$$$b", json!("c")),
+        ("logging: { driver: syslog, options: { tag: } }", "/logging/options/tag", json!("")),
+        (
+            "blkio_config: { weight: 300, device_read_bps: [{ path: /dev/a, rate: 1k }] }",
+            "/blkio_config/device_read_bps/0/Rate",
+            json!("1024"),
+        ),
+        (
+            "volumes: [{ type: bind, source: /a, target: /b, bind: { recursive: disabled } }]",
+            "/volumes/0/bind/recursive",
+            json!("disabled"),
+        ),
+        (
+            "tmpfs: /t\nvolumes: [{ type: image, source: a, target: /b, image: { subpath: c } }]",
+            "/volumes/0/image/subpath",
+            json!("c"),
+        ),
+    ] {
+        let resolved = resolve(&component(said), &environment());
+        let form = canonical(&resolved.name, &resolved.spec, Values::Shown);
+        let web = &form["services"]["web"];
+        assert_eq!(web.pointer(path).cloned().unwrap_or_default(), is, "{said}: {web:#}");
+    }
+    let volume = "volumes: [{ type: volume, source: data, target: /b, volume: { subpath: c, labels: [d=e] } }]";
+    let resolved = resolve(&format!("{}volumes: {{ data: }}\n", component(volume)), &environment());
+    let form = canonical(&resolved.name, &resolved.spec, Values::Shown);
+    assert_eq!(form["services"]["web"]["volumes"][0]["volume"], json!({ "subpath": "c", "labels": { "d": "e" } }));
+}
+
+#[test]
+fn a_later_file_counts_where_both_name_the_same() {
+    for (base, over, path, is) in [
+        (
+            "depends_on: { b: { condition: service_started, required: false } }",
+            "depends_on: [b]",
+            "/depends_on/b/required",
+            json!(true),
+        ),
+        ("environment: { A: b }", "environment: [A]", "/environment", Value::Null),
+        ("labels: { a: b }", "labels: [a]", "/labels/a", json!("")),
+    ] {
+        let web = merged(base, over);
+        assert_eq!(web.pointer(path).cloned().unwrap_or_default(), is, "{base} + {over}: {web:#}");
+    }
+    // Each file of variables is read where it was named first.
+    let directory = TempDir::new().expect("writable");
+    let file = |of: &str| format!("services:\n  web:\n    image: x\n    env_file: {of}\n");
+    let (base, over) = (file("[e.env, f.env]"), file("[{ path: e.env, required: false }]"));
+    let files = [("compose.yaml", base.as_str()), ("compose.over.yaml", &over), ("e.env", "A=e"), ("f.env", "A=f")];
+    assert_eq!(form(&directory, &files, &environment())["services"]["web"]["environment"]["A"], "f");
+}
+
+#[test]
+fn what_compose_refuses_is_refused() {
+    for said in [
+        "depends_on: { nope: { condition: service_started, required: false } }",
+        "develop: { watch: [{ action: sync }] }",
+        "develop: { watch: [{ path: ., action: dance }] }",
+        "devices: [{ source: /dev/a }]",
+        "env_file: { path: .env }",
+        "environment: ['A = b']",
+        "oom_score_adj: 2000",
+        "volumes: [{ type: tmpfs, target: /a, tmpfs: { size: -1 } }]",
+        "volumes_from: [web, web]",
+        "build: { context: ., additional_contexts: { a: 'service:web2' } }",
+        "build: { dockerfile: a, dockerfile_inline: FROM a }",
+        "secrets: [s] | secrets: { s: { content: a } }",
+        "volumes: ['data:/a'] | volumes: { data: { external: true, driver: local } }",
+        "command: a | name: '${NO_NAME}'",
+        "command: a | x-other: { a: ['${NONE:?needed}'] }",
+        "x-other: '${NONE'",
+        "command: [\"${NONE:-a\\nb}\"]",
+    ] {
+        let (of_web, of_file) = said.split_once(" | ").unwrap_or((said, ""));
+        let errors = check(&format!("{}{of_file}\n", component(of_web)), &environment()).expect_err(said);
+        assert!(errors.iter().any(|error| error.lost_in_compose().is_none()), "{said}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_stricter_refusal_says_what_is_lost() {
+    for (said, lost) in [
+        ("command: a && b", "the rest of the command"),
+        ("restart: sometimes", "the engine refuses it"),
+        ("stop_signal: x", "the engine refuses it"),
+        ("healthcheck: { test: '' }", "the check"),
+        ("volumes: ['./a:b']", "the engine refuses it"),
+        ("provider: { type: x }", "what it asks for"),
+    ] {
+        let errors = check(&component(said), &environment()).expect_err(said);
+        assert!(errors[0].lost_in_compose().is_some_and(|it| it.starts_with(lost)), "{said}: {errors:?}");
+    }
+}
+
+#[test]
+fn an_include_may_name_no_file_of_variables() {
+    let directory = TempDir::new().expect("writable");
+    let text = "include: [{ path: inc/inner.yaml, env_file: /dev/null, project_directory: nowhere }]\nservices: { web: { image: x } }";
+    let files = [("compose.yaml", text), ("inc/inner.yaml", "services: { db: { image: d, volumes: ['./a:/b'] } }")];
+    let source = form(&directory, &files, &environment())["services"]["db"]["volumes"][0]["source"].clone();
+    assert_eq!(source, json!(directory.path().join("a").display().to_string()));
+}
+
+#[test]
+fn names_may_begin_with_any_of_their_characters() {
+    let text = "services: { _base: { image: a }, -x: { image: b, depends_on: [_base] } }\nnetworks: { x-a: }\nvolumes: { x-b: }";
+    assert_eq!(resolve(text, &environment()).spec.components.len(), 2);
+}
+
+#[test]
+fn a_variable_in_a_key_is_told_and_kept_as_it_is() {
+    let resolved = resolve(&component("labels: { 'router.${NAME}.rule': a }"), &environment());
+    assert_eq!(resolved.spec.components["web"].labels["router.${NAME}.rule"], "a");
+    assert!(resolved.notes.iter().any(|note| note.message.starts_with("in a key no variable")), "{:?}", resolved.notes);
 }

@@ -6,8 +6,8 @@ use super::{check, component, environment, settings, table};
 
 /// Every key of a service that the Compose Specification has and that is not read, from its page `05-services.md` and
 /// the pages on building, deploying and developing.
-const PLANNED: &str = "blkio_config cpu_count cpu_percent credential_spec driver_opts isolation models \
-    post_start post_stop pre_start pre_stop provider pull_refresh_after use_api_socket";
+const PLANNED: &str =
+    "credential_spec driver_opts models post_start post_stop pre_start pre_stop provider pull_refresh_after";
 
 #[test]
 fn every_other_key_of_a_service_is_not_supported_yet() {
@@ -29,11 +29,11 @@ fn other_keys_that_are_known_are_not_supported_yet() {
     let cases = [
         ("models", top("models: {}")),
         ("an external secret", component("secrets: [s]") + "secrets: { s: { external: true } }\n"),
-        ("build ssh", component("build: { context: ., ssh: [default] }")),
+        ("build ssh", component("build: { context: ., ssh: [\"github=~/.ssh/id\"] }")),
         ("reserved resources", component("deploy: { resources: { reservations: { generic_resources: [] } } }")),
         ("a drive of Windows", component("volumes: [\"c:/data\"]")),
         ("a pipe of Windows", component("volumes: [{ type: npipe, source: a, target: /b }]")),
-        ("pull policy", component("pull_policy: daily")),
+        ("pull policy", component("pull_policy: refresh")),
         ("host", settings("host: shop.example.com")),
         ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
         ("session cookie", settings("session: { cookie: JSESSIONID, idle: 30m }")),

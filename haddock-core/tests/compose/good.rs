@@ -3,23 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Variables};
+use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Values, Variables, canonical};
 use haddock_core::environment::{EnvironmentSpec, Hook, HookCommand, Queue};
 use haddock_core::image::ImageReference;
-use haddock_core::{ComponentName, ErrorKind, Share};
+use haddock_core::{ComponentName, ErrorKind, ServiceName, Share};
 use serde_json::json;
 
 use super::{component, environment, release, resolve, settings};
 
 /// The whole of a specification, with the values of variables, which `Debug` hides.
 fn shown(spec: &EnvironmentSpec) -> String {
-    let mut text = format!("{spec:#?}\n");
-    for (name, component) in &spec.components {
-        for (variable, value) in &component.environment {
-            text += &format!("{name}: {variable}={:?}\n", value.expose());
-        }
-    }
-    text
+    let name = ServiceName::new("any").expect("a valid name");
+    let all = canonical(&name, spec, Values::Shown);
+    format!("{spec:#?}\n{}\n", serde_json::to_string_pretty(&all).expect("plain data"))
 }
 
 #[test]

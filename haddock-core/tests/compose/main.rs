@@ -67,6 +67,7 @@ fn table(cases: &[(&str, String)], options: &ResolveOptions) -> String {
                 matches!(
                     kind,
                     ErrorKind::ComposeFile
+                        | ErrorKind::NotFound
                         | ErrorKind::NotSupported
                         | ErrorKind::InvalidValue
                         | ErrorKind::InvalidName

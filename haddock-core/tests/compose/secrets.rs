@@ -1,6 +1,6 @@
 //! Values of variables are in no error, no note and no `Debug`.
 
-use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Variables};
+use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Values, Variables, canonical, to_yaml};
 
 use super::component;
 
@@ -14,8 +14,8 @@ fn no_error_shows_the_value_of_a_variable() {
     let mut refused = 0;
     for lines in [
         "command: \"'$S\"",
-        "environment: [\"$S $S=1\"]",
-        "environment: [\"a b=$S\"]",
+        "environment: [\"$S =1\"]",
+        "environment: [\"=$S\"]",
         "env_file: ./$S",
         "env_file: [{ path: ./$S }]",
         "expose: [$S]",
@@ -64,6 +64,46 @@ fn no_debug_shows_the_value_of_a_variable() {
     assert_eq!(resolved.spec.components["web"].environment["OTHER"].expose(), SECRET);
     assert_eq!(resolved.spec.components["web"].environment["PASSWORD"].expose(), SECRET);
     assert!(!format!("{resolved:?} {file:?}").contains(SECRET));
+}
+
+/// Each place of a component in which people put passwords.
+#[test]
+fn no_form_that_is_shown_has_the_value_of_a_variable() {
+    for lines in [
+        "command: [a, $S]",
+        "command: a $S",
+        "entrypoint: a $S",
+        "container_name: c${N}",
+        "devices: ['/dev/$S:/dev/a']",
+        "domainname: $S",
+        "environment: { A: $S }",
+        "extra_hosts: ['a:$S']",
+        "healthcheck: { test: a $S }",
+        "hostname: $S",
+        "labels: { a: $S }",
+        "labels: [a=$S]",
+        "logging: { driver: syslog, options: { a: $S } }",
+        "annotations: { a: $S }",
+        "storage_opt: { a: $S }",
+        "sysctls: { a: $S }",
+        "build: { context: /x, args: { A: $S } }",
+        "build: { context: /x, labels: { a: $S } }",
+        "user: $S",
+        "volumes: ['/data/$S:/a']",
+        "volumes: ['/b:/a', '/data/${S}:/a/:ro']",
+        "volumes: [{ type: bind, source: /data/$S, target: /a }]",
+        "working_dir: /$S",
+    ] {
+        let variables: Variables = [("S", SECRET), ("N", "hunter2")].into_iter().collect();
+        let file = ComposeFile::parse("shop/compose.yaml", &component(lines)).expect("YAML");
+        let options = ResolveOptions { variables, ..ResolveOptions::default() };
+        let resolved = file.resolve(&options).expect(lines);
+        let form = canonical(&resolved.name, &resolved.spec, Values::Hidden);
+        let shown = format!("{form} {} {resolved:?} {:?}", to_yaml(&form), resolved.spec);
+        assert!(!shown.contains("hunter2"), "{lines}:\n{form:#}");
+        let full = canonical(&resolved.name, &resolved.spec, Values::Shown).to_string();
+        assert!(full.contains("hunter2"), "{lines}: the value arrives: {full}");
+    }
 }
 
 #[test]

@@ -31,13 +31,25 @@ pub(super) fn read_build<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Op
             "labels" => Some(json!(reader.pairs(at))),
             "additional_contexts" => {
                 let mut contexts = Map::new();
-                for (name, context) in reader.options(at) {
+                for (name, context) in reader.pairs(at) {
                     contexts.insert(name, json!(read_context(reader, at, &context)?));
                 }
                 Some(Json::Object(contexts))
             }
             "tags" => Some(json!(reader.unique_texts(at))),
             "cache_from" | "cache_to" | "entitlements" | "platforms" => Some(json!(reader.texts(at))),
+            "no_cache_filter" => match at.node.value {
+                Value::Scalar(_) => reader.text(at).map(|stage| json!([stage])),
+                _ => Some(json!(reader.texts(at))),
+            },
+            "ssh" => {
+                let keys = reader.pairs(at);
+                if keys.values().any(|path| !path.is_empty()) {
+                    reader.unsupported(at, "a key of `ssh` in a file is", "add it to your agent, and write `default`");
+                }
+                Some(json!(keys.into_keys().collect::<Vec<_>>()))
+            }
+            "provenance" | "sbom" => reader.any_text(at).filter(|text| !text.is_empty()).map(Json::from),
             "extra_hosts" => Some(json!(hosts(reader, at))),
             "no_cache" | "privileged" | "pull" => reader.boolean(at).map(Json::from),
             "secrets" => Some(json!(read_uses(reader, at, None).into_iter().map(|(file, _)| file).collect::<Vec<_>>())),
@@ -48,6 +60,10 @@ pub(super) fn read_build<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Op
         if let Some(read) = read {
             build.insert(key.to_owned(), read);
         }
+    }
+    if ["dockerfile", "dockerfile_inline"].iter().all(|key| build.contains_key(*key)) {
+        let message = "the build has a `dockerfile` and a `dockerfile_inline`";
+        reader.wrong(cursor, message, "remove one of them");
     }
     if !has_context {
         let here = host_path(reader, cursor, ".")?;

@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::written::source_path;
 use crate::container::{HealthCheck, PublishedPort};
-use crate::environment::{
-    Component, DEFAULT_NETWORK, DeclaredFile, DependencyCondition, EnvironmentSpec, FileSource, PullPolicy,
-};
+use crate::environment::{Component, DEFAULT_NETWORK, DeclaredFile, DependencyCondition, EnvironmentSpec, FileSource};
 use crate::name::ServiceName;
 
 /// How the values of variables and secrets are shown.
@@ -76,10 +75,17 @@ fn hide(path: &str, value: &mut Value, written: &BTreeMap<String, String>) {
         *value = json!(text);
         return;
     }
+    let component = path.strip_prefix("services.").and_then(|path| path.split_once(".volumes[")).map(|(name, _)| name);
+    if let Some(component) = component
+        && let Some(text) = value["target"].as_str().and_then(|target| written.get(&source_path(component, target)))
+    {
+        value["source"] = json!(text);
+    }
     match value {
         Value::Object(members) => {
             for (key, value) in members {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let key = key.replace("$$", "$");
+                let path = if path.is_empty() { key } else { format!("{path}.{key}") };
                 hide(&path, value, written);
             }
         }
@@ -125,12 +131,14 @@ fn component(component: &Component, values: Values) -> Value {
     put(&mut map, "image", json!(component.image.to_string()));
     put(&mut map, "labels", json!(component.labels));
     put(&mut map, "network_mode", json!(component.network_mode));
-    put(&mut map, "pull_policy", json!(component.pull_policy.map(pull_policy)));
+    put(&mut map, "pull_policy", json!(component.pull_policy.as_ref().map(ToString::to_string)));
     put(&mut map, "restart", json!(component.restart));
     put(&mut map, "stop_grace_period", json!(component.stop_grace_period.map(duration)));
     put(&mut map, "stop_signal", json!(component.stop_signal));
     put(&mut map, "volumes", json!(component.mounts));
-    put(&mut map, "volumes_from", json!(component.volumes_from.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    let outside = component.options.volumes_from.iter().map(|it| format!("container:{it}"));
+    let volumes_from = component.volumes_from.iter().map(ToString::to_string).chain(outside);
+    put(&mut map, "volumes_from", json!(volumes_from.collect::<Vec<_>>()));
     put(&mut map, "secrets", json!(component.secrets));
     put(&mut map, "configs", json!(component.configs));
     put(&mut map, "expose", json!(component.expose.iter().map(u16::to_string).collect::<Vec<_>>()));
@@ -171,10 +179,6 @@ fn component(component: &Component, values: Values) -> Value {
         put(&mut map, "networks", Value::Object(networks));
     }
     Value::Object(map)
-}
-
-fn pull_policy(policy: PullPolicy) -> String {
-    policy.to_string()
 }
 
 fn port(port: &PublishedPort) -> Value {
@@ -261,13 +265,13 @@ fn duration(duration: Duration) -> String {
     }
 }
 
-/// With each `$` doubled, in values and not in names.
+/// With each `$` doubled, in names, too, as Compose has it.
 fn doubled(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('$', "$$")),
         Value::Array(items) => Value::Array(items.into_iter().map(doubled).collect()),
         Value::Object(members) => {
-            Value::Object(members.into_iter().map(|(name, value)| (name, doubled(value))).collect())
+            Value::Object(members.into_iter().map(|(name, value)| (name.replace('$', "$$"), doubled(value))).collect())
         }
         other => other,
     }

@@ -20,7 +20,7 @@ impl Declared {
     /// Reads that section of the file.
     pub(super) fn read<'t>(&mut self, reader: &mut Reader<'t>, section: &str, cursor: &Cursor<'t>) {
         let Some(entries) = reader.entries(cursor) else { return };
-        for entry in entries {
+        for entry in entries.into_iter().filter(|entry| !entry.key.text.starts_with("x-")) {
             let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
             if entry.key.text.is_empty() || !entry.key.text.chars().all(allowed) {
                 let hint = "use letters, digits, `.`, `_` and `-`; `name` beside it may have others";
@@ -30,8 +30,8 @@ impl Declared {
         match section {
             "networks" => self.networks = networks::read_declared(reader, cursor),
             "volumes" => self.volumes = mounts::read_declared(reader, cursor),
-            "secrets" => self.secrets = injected::read_declared(reader, cursor),
-            _ => self.configs = injected::read_declared(reader, cursor),
+            "secrets" => self.secrets = injected::read_declared(reader, cursor, false),
+            _ => self.configs = injected::read_declared(reader, cursor, true),
         }
     }
 

@@ -236,7 +236,8 @@ impl<'t> Reader<'t> {
             }
             Some(_) => {
                 let message = format!("value of `{name}`: something follows the closing quote");
-                Err(self.error(name, message, "put the whole value into quotes"))
+                let error = self.error(name, message, "put the whole value into quotes");
+                Err(error.stricter_than_compose("what follows"))
             }
         }
     }

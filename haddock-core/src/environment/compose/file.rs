@@ -41,6 +41,9 @@ pub(super) struct Source {
 pub(super) trait Files: Send + Sync {
     /// The text of a file; `None` if there is none.
     fn read(&self, path: &Path) -> Result<Option<String>>;
+
+    /// Whether there is a directory.
+    fn is_directory(&self, path: &Path) -> bool;
 }
 
 struct Disk;
@@ -58,6 +61,10 @@ impl Files for Disk {
             }
             Err(error) => return Err(failed(error.to_string())),
         };
+        // Names no file where one has to be named.
+        if path == Path::new("/dev/null") {
+            return Ok(Some(String::new()));
+        }
         if !metadata.is_file() {
             return Err(failed("it is not a regular file".to_owned()));
         }
@@ -71,6 +78,10 @@ impl Files for Disk {
             Err(error) => Err(failed(error.to_string())),
         }
     }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
 }
 
 /// No files at all.
@@ -79,6 +90,10 @@ struct Nowhere;
 impl Files for Nowhere {
     fn read(&self, _: &Path) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    fn is_directory(&self, _: &Path) -> bool {
+        true
     }
 }
 

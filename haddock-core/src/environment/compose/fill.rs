@@ -19,8 +19,7 @@ fn fill_in(node: &mut Node, variables: &Variables) {
         Value::Scalar(_) => {}
         Value::List(items) => items.iter_mut().for_each(|item| fill_in(item, variables)),
         Value::Map(entries) => {
-            let ours = entries.iter_mut().filter(|(key, _)| !key.text.starts_with("x-") || key.text == "x-haddock");
-            ours.for_each(|(_, value)| fill_in(value, variables));
+            entries.iter_mut().for_each(|(_, value)| fill_in(value, variables));
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::name::ComponentName;
 /// Checks what components say about each other, and tells which are versioned.
 pub(super) fn relate(
     reader: &mut Reader<'_>,
+    services: &Cursor<'_>,
     drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
     settings: &haddock::Draft<'_>,
     options: &ResolveOptions,
@@ -23,9 +24,20 @@ pub(super) fn relate(
     for (name, draft) in drafts {
         for (to, cursor) in draft.others() {
             if to == name.as_str() {
-                reader.wrong(cursor, format!("component `{name}` names itself"), "remove it");
-            } else if !known.contains(to) && draft.requires(to) {
+                let message = format!("component `{name}` names itself");
+                reader.stricter(cursor, message, "remove it", "nothing would start");
+            } else if !known.contains(to) && (draft.requires(to) || services.node.get(to).is_none()) {
                 no_such_component(reader, cursor, to, &known);
+            }
+        }
+    }
+    for draft in drafts.values() {
+        let contexts = draft.body.build.iter().flat_map(|build| build.additional_contexts.values());
+        for of in contexts.filter_map(|context| context.strip_prefix("service:")) {
+            if drafts.get(of).is_none_or(|other| other.body.build.is_none()) {
+                let at = draft.cursor.child("build").unwrap_or_else(|| draft.cursor.clone());
+                let message = format!("`{of}` is a context, and is not built");
+                reader.wrong(&at, message, "name a component with `build`");
             }
         }
     }
@@ -114,7 +126,7 @@ fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, servic
     }
     let cursor = drafts[path[0]].cursor.clone();
     let message = format!("components wait for each other: `{}`", path.join("` → `"));
-    reader.wrong(&cursor, message, "remove one of these `depends_on` or links");
+    reader.stricter(&cursor, message, "remove one of these `depends_on` or links", "nothing would start");
 }
 
 /// The entry that the file names; else the only component with ports, else the only one that exposes any. A release has

@@ -1,7 +1,7 @@
 //! `healthcheck`.
 
 use super::keys;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::service::read_words;
 use super::tree::Value;
 use crate::container::HealthCheck;
@@ -43,7 +43,8 @@ fn engine_duration(text: &str) -> Result<std::time::Duration, Error> {
     match value::duration(text)? {
         short if !short.is_zero() && short.as_micros() < 1000 => {
             Err(Error::new(ErrorKind::InvalidValue, format!("duration `{text}` is shorter than 1ms"))
-                .with_hint("write `1ms` or more"))
+                .with_hint("write `1ms` or more")
+                .stricter_than_compose(REFUSED_BY_ENGINE))
         }
         duration => Ok(duration),
     }
@@ -53,7 +54,8 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
     if let Value::Scalar(_) = cursor.node.value {
         let line = reader.text(cursor)?;
         if line.trim().is_empty() {
-            reader.wrong(cursor, "the `test` is empty", "write a command that succeeds when the component is healthy");
+            let hint = "write a command that succeeds when the component is healthy";
+            reader.stricter(cursor, "the `test` is empty", hint, "the check: an empty one always succeeds");
             return None;
         }
         return Some(vec!["CMD-SHELL".to_owned(), line]);
@@ -81,11 +83,8 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
         }
         ("NONE" | "CMD-SHELL" | "CMD", _) => {
             let message = format!("`{}` is followed by the wrong number of words", words[0]);
-            reader.wrong(
-                cursor,
-                message,
-                "write `[\"CMD\", program, argument…]`, `[\"CMD-SHELL\", line]` or `[\"NONE\"]`",
-            );
+            let hint = "write `[\"CMD\", program, argument…]`, `[\"CMD-SHELL\", line]` or `[\"NONE\"]`";
+            reader.stricter(cursor, message, hint, "the check: there is nothing to run");
             None
         }
         _ => {

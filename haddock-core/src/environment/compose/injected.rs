@@ -53,6 +53,7 @@ pub(super) fn read_uses<'t>(
 pub(super) fn read_declared<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
+    may_hold: bool,
 ) -> BTreeMap<String, Option<DeclaredFile>> {
     let mut files = BTreeMap::new();
     if cursor.is_null() {
@@ -61,25 +62,40 @@ pub(super) fn read_declared<'t>(
     for entry in reader.entries(cursor).unwrap_or_default() {
         let name = entry.key.text.clone();
         let external = entry.value.child("external");
-        if external.is_some_and(|external| reader.boolean(&external) != Some(false)) {
+        // Once, a mapping with its name stood there.
+        let is_external = |external: Cursor<'t>| {
+            matches!(external.node.value, Value::Map(_)) || reader.boolean(&external) != Some(false)
+        };
+        if external.is_some_and(is_external) {
             files.insert(name, None);
             continue;
         }
-        if let Some(file) = read_file(reader, &entry.value) {
+        if let Some(file) = read_file(reader, &entry.value, may_hold) {
             files.insert(name, Some(file));
         }
     }
     files
 }
 
-fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DeclaredFile> {
+/// `may_hold`: whether its content may stand in the compose file.
+fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, may_hold: bool) -> Option<DeclaredFile> {
     let (mut name, mut source, mut content) = (None, None, None);
     let mut sources = 0;
     for entry in reader.known_entries(cursor, &keys::DECLARED_FILE)? {
-        let at = &entry.value;
-        match entry.key.text.as_str() {
+        let (key, at) = (entry.key.text.as_str(), &entry.value);
+        match key {
             "name" => {
                 name = reader.text(at);
+                continue;
+            }
+            // Looked at before.
+            "external" => continue,
+            "labels" | "template_driver" => {
+                match key {
+                    "labels" => _ = reader.pairs(at),
+                    _ => _ = reader.text(at),
+                }
+                reader.note(at, format!("`{key}` has no effect: it is for swarms"));
                 continue;
             }
             "file" => {
@@ -96,6 +112,10 @@ fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Declare
                 source = Some(FileSource::Environment(variable));
             }
             _ => {
+                if !may_hold {
+                    reader.wrong(at, "a secret has no `content`", "set its `file` or its `environment`");
+                    return None;
+                }
                 content = reader.text(at).map(Sensitive::new);
                 source = Some(FileSource::Content);
             }

@@ -29,6 +29,7 @@ pub(super) enum Verdict {
 /// Where our settings stand.
 const OURS: &str = "x-haddock";
 const LATER: &str = "remove it; the keys that are supported are listed in docs/reference/compose-file.md";
+const SWARM: &str = "remove it: only a swarm keeps secrets and configs";
 const WINDOWS: &str = "remove it: it is for Windows";
 const HOOKS: &str = "remove it; a component of its own that ends, and `depends_on` it, does the same before a start";
 
@@ -45,6 +46,7 @@ pub(super) static SERVICE: Keys = Keys {
         "image",
         "annotations",
         "attach",
+        "blkio_config",
         "build",
         "cap_add",
         "cap_drop",
@@ -53,6 +55,8 @@ pub(super) static SERVICE: Keys = Keys {
         "command",
         "configs",
         "container_name",
+        "cpu_count",
+        "cpu_percent",
         "cpu_period",
         "cpu_quota",
         "cpu_rt_period",
@@ -82,6 +86,7 @@ pub(super) static SERVICE: Keys = Keys {
         "hostname",
         "init",
         "ipc",
+        "isolation",
         "label_file",
         "labels",
         "links",
@@ -118,6 +123,7 @@ pub(super) static SERVICE: Keys = Keys {
         "tty",
         "ulimits",
         "user",
+        "use_api_socket",
         "userns_mode",
         "uts",
         "volumes",
@@ -125,12 +131,8 @@ pub(super) static SERVICE: Keys = Keys {
         "working_dir",
     ],
     planned: &[
-        ("blkio_config", LATER),
-        ("cpu_count", WINDOWS),
-        ("cpu_percent", WINDOWS),
         ("credential_spec", WINDOWS),
         ("driver_opts", LATER),
-        ("isolation", WINDOWS),
         ("log_driver", "write `logging: { driver: … }`"),
         ("log_opt", "write `logging: { options: … }`"),
         ("models", LATER),
@@ -141,7 +143,6 @@ pub(super) static SERVICE: Keys = Keys {
         ("pre_stop", HOOKS),
         ("provider", LATER),
         ("pull_refresh_after", LATER),
-        ("use_api_socket", LATER),
         ("volume_driver", "write the driver under the file's `volumes`"),
     ],
     extensible: true,
@@ -173,16 +174,20 @@ pub(super) static BUILD: Keys = Keys {
         "labels",
         "network",
         "no_cache",
+        "no_cache_filter",
         "platforms",
         "privileged",
+        "provenance",
         "pull",
+        "sbom",
         "secrets",
         "shm_size",
+        "ssh",
         "tags",
         "target",
         "ulimits",
     ],
-    planned: &[("ssh", LATER), ("provenance", LATER), ("sbom", LATER), ("no_cache_filter", LATER)],
+    planned: &[],
     extensible: true,
 };
 
@@ -255,17 +260,13 @@ pub(super) static MOUNT: Keys = Keys {
 
 pub(super) static MOUNT_BIND: Keys = Keys {
     what: "`bind`",
-    supported: &["propagation", "create_host_path", "selinux"],
-    planned: &[("recursive", LATER)],
+    supported: &["propagation", "create_host_path", "recursive", "selinux"],
+    planned: &[],
     extensible: true,
 };
 
-pub(super) static MOUNT_VOLUME: Keys = Keys {
-    what: "`volume`",
-    supported: &["nocopy"],
-    planned: &[("subpath", LATER), ("labels", "write the labels under the file's `volumes`")],
-    extensible: true,
-};
+pub(super) static MOUNT_VOLUME: Keys =
+    Keys { what: "`volume`", supported: &["nocopy", "subpath", "labels"], planned: &[], extensible: true };
 
 pub(super) static MOUNT_IMAGE: Keys = Keys { what: "`image`", supported: &["subpath"], planned: &[], extensible: true };
 
@@ -281,14 +282,8 @@ pub(super) static FILE_USE: Keys = Keys {
 
 pub(super) static DECLARED_FILE: Keys = Keys {
     what: "a secret or config",
-    supported: &["file", "environment", "content", "name"],
-    planned: &[
-        ("external", "name a `file` or an `environment` variable: only a swarm keeps secrets and configs"),
-        ("driver", LATER),
-        ("driver_opts", LATER),
-        ("labels", LATER),
-        ("template_driver", LATER),
-    ],
+    supported: &["file", "environment", "content", "name", "external", "labels", "template_driver"],
+    planned: &[("driver", SWARM), ("driver_opts", SWARM)],
     extensible: true,
 };
 
@@ -342,6 +337,33 @@ pub(super) static ENDPOINT: Keys = Keys {
         "mac_address",
         "priority",
     ],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static BLKIO: Keys = Keys {
+    what: "`blkio_config`",
+    supported: &[
+        "weight",
+        "weight_device",
+        "device_read_bps",
+        "device_read_iops",
+        "device_write_bps",
+        "device_write_iops",
+    ],
+    planned: &[],
+    extensible: true,
+};
+
+pub(super) static BLKIO_WEIGHT: Keys =
+    Keys { what: "the weight of a device", supported: &["path", "weight"], planned: &[], extensible: true };
+
+pub(super) static BLKIO_RATE: Keys =
+    Keys { what: "the rate of a device", supported: &["path", "rate"], planned: &[], extensible: true };
+
+pub(super) static WATCH: Keys = Keys {
+    what: "an entry of `watch`",
+    supported: &["path", "action", "target", "ignore", "include", "exec", "initial_sync"],
     planned: &[],
     extensible: true,
 };

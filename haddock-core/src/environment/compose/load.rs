@@ -241,7 +241,14 @@ impl Loader<'_> {
         };
         let first = origin.directory.join(first);
         let directory = match item.get("project_directory").and_then(Node::scalar) {
-            Some(directory) => origin.directory.join(directory),
+            // Compose takes one that is not there for a file in the directory that is meant.
+            Some(directory) => {
+                let directory = origin.directory.join(directory);
+                match (self.files.is_directory(&directory), directory.parent()) {
+                    (false, Some(parent)) => parent.to_path_buf(),
+                    _ => directory,
+                }
+            }
             None => first.parent().map(Path::to_path_buf).unwrap_or_default(),
         };
         let variables = Arc::new(self.variables_of(item, key, &origin, &directory, &texts(item.get("env_file")))?);
@@ -310,7 +317,8 @@ impl Loader<'_> {
                             let path = format!("{}.{}", section.text, name.text);
                             let message = format!("`{}` is in two included files, and differs", name.text);
                             let hint = "give one of them another name, or say it in the file that includes both";
-                            return Err(self.wrong(name.at, &path, message, hint));
+                            let error = self.wrong(name.at, &path, message, hint);
+                            return Err(error.stricter_than_compose("one of the two declarations"));
                         }
                     }
                 }

@@ -17,6 +17,8 @@ enum Rule {
     Names,
     /// One text or a list: one after the other.
     Sequence,
+    /// Paths, alone or with settings: each once, where it stands first, as the later one has it.
+    Paths,
     /// A context, or a mapping that has one.
     Build,
     /// By key, if the driver is the same.
@@ -34,11 +36,12 @@ fn rule(path: &[String]) -> Rule {
     match path.as_slice() {
         ["services", _, key @ ..] => match key {
             ["command" | "entrypoint"] | ["healthcheck", "test"] | ["ulimits", _] => Rule::Replace,
-            ["annotations" | "environment" | "labels" | "sysctls" | "storage_opt"]
+            ["annotations" | "environment" | "labels" | "sysctls"]
             | ["build", "args" | "labels" | "additional_contexts"]
             | ["deploy", "labels"] => Rule::Pairs,
             ["depends_on" | "networks" | "models"] => Rule::Names,
-            ["dns" | "dns_opt" | "dns_search" | "tmpfs" | "env_file" | "label_file"] => Rule::Sequence,
+            ["dns" | "dns_opt" | "dns_search" | "tmpfs" | "label_file"] => Rule::Sequence,
+            ["env_file"] => Rule::Paths,
             ["build"] => Rule::Build,
             ["logging"] => Rule::Logging,
             ["extra_hosts"] | ["build", "extra_hosts"] => Rule::Hosts,
@@ -68,9 +71,10 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
     }
     let (base, over) = match rule(path) {
         Rule::Replace => return Ok(over),
-        Rule::Pairs => (pairs(base), pairs(over)),
+        Rule::Pairs => return by_name(pairs(base), pairs(over), path),
         Rule::Names => (names(base, path), names(over, path)),
         Rule::Sequence => (sequence(base), sequence(over)),
+        Rule::Paths => return Ok(paths(base, over)),
         Rule::Build => (build(base), build(over)),
         Rule::Logging => {
             let driver = |node: &Node| node.get("driver").and_then(Node::scalar).map(str::to_owned);
@@ -80,6 +84,8 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
             }
         }
         Rule::Hosts => (hosts(base), hosts(over)),
+        // `all` does not come after others.
+        Rule::Gpus if matches!((&base.value, &over.value), (Value::List(_), Value::Scalar(_))) => (base, over),
         Rule::Gpus => (all(base), all(over)),
         Rule::Subnets => return subnets(base, over, path),
         Rule::Plain => (base, over),
@@ -104,6 +110,44 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
         _ => return Err(Mismatch { at, path: path.join(".") }),
     };
     Ok(Node::new(at, value))
+}
+
+/// Names with values, of which the later count, also those without a value.
+fn by_name(base: Node, over: Node, path: &[String]) -> Result<Node, Mismatch> {
+    let at = over.at;
+    match (base.value, over.value) {
+        (Value::Map(mut base), Value::Map(over)) => {
+            for (key, node) in over {
+                match base.iter().position(|(name, _)| name.text == key.text) {
+                    Some(found) if node.tag == Some(Tag::Reset) => drop(base.remove(found)),
+                    Some(found) => base[found] = (key, node),
+                    None if node.tag == Some(Tag::Reset) => {}
+                    None => base.push((key, node)),
+                }
+            }
+            Ok(Node::new(at, Value::Map(base)))
+        }
+        (base, Value::Null) => Ok(Node::new(at, base)),
+        _ => Err(Mismatch { at, path: path.join(".") }),
+    }
+}
+
+/// See [`Rule::Paths`].
+fn paths(base: Node, over: Node) -> Node {
+    let at = over.at;
+    let items = |node: Node| match sequence(node).value {
+        Value::List(items) => items,
+        _ => Vec::new(),
+    };
+    let path = |node: &Node| node.get("path").unwrap_or(node).scalar().map(str::to_owned);
+    let mut all = items(base);
+    for item in items(over) {
+        match all.iter_mut().find(|before| path(before) == path(&item)) {
+            Some(before) => *before = item,
+            None => all.push(item),
+        }
+    }
+    Node::new(at, Value::List(all))
 }
 
 /// A list of `host=address` from a mapping, of which an address may be a list.
@@ -226,7 +270,8 @@ fn names(node: Node, path: &[String]) -> Node {
         let (at, text) = (item.at, item.scalar()?.to_owned());
         let condition = (Key { at, text: "condition".to_owned() }, Node::text(at, "service_started"));
         // Without settings a dependency has this one; a network has none.
-        let settings = if depends { Value::Map(vec![condition]) } else { Value::Null };
+        let required = (Key { at, text: "required".to_owned() }, Node::text(at, "true"));
+        let settings = if depends { Value::Map(vec![condition, required]) } else { Value::Null };
         Some((Key { at, text }, Node::new(at, settings)))
     };
     Node::new(node.at, Value::Map(items.into_iter().filter_map(entry).collect()))

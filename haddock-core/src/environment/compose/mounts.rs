@@ -5,12 +5,14 @@ use std::path::{Component, Path, PathBuf};
 
 use super::keys::{self, nearest};
 use super::options::size;
-use super::reader::{Cursor, Reader, listed};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader, listed};
 use super::tree::Value;
 use crate::container::{BindOptions, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 use crate::environment::DeclaredVolume;
 use crate::error::{Error, ErrorKind};
 
+/// What is lost of an external volume or network whose name is empty.
+const OTHER_NAME: &str = "which is meant: Compose takes one of another name";
 const FORMS: &str = "write `volume:/path`, `./folder:/path` or `/path`, with `:ro` behind it to read only";
 
 /// Mounts, and where each stands. Of two at one path the later counts.
@@ -53,12 +55,15 @@ pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str
         }
         Some(_) => {
             let name = path.split('/').next().unwrap_or(path);
-            reader.wrong(cursor, format!("`{name}` is the home of somebody else"), "write the path out");
+            let message = format!("`{name}` is the home of somebody else");
+            reader.stricter(cursor, message, "write the path out", "whose home it is: Compose takes one's own");
             return None;
         }
         _ if path.chars().nth(1) == Some(':') && path.starts_with(|c: char| c.is_ascii_alphabetic()) => {
             let message = format!("`{}` is a path of Windows", &path[..2]);
-            reader.fail(cursor, ErrorKind::NotSupported, message, "write a path of the host that containers run on");
+            let error = Error::new(ErrorKind::NotSupported, message);
+            let error = error.with_hint("write a path of the host that containers run on");
+            reader.fail_with(cursor, error.stricter_than_compose("the folder: engines here have no such path"));
             return None;
         }
         // An absolute one stays as it is written.
@@ -130,7 +135,8 @@ fn short(text: &str) -> Result<(Mount, Vec<String>), Error> {
     let drive = |part: &str| part.len() == 1 && part.chars().all(|c| c.is_ascii_alphabetic());
     if parts.len() > 1 && drive(parts[0]) {
         let message = format!("`{}:` could be a drive of Windows", parts[0]);
-        return Err(Error::new(ErrorKind::NotSupported, message).with_hint("give the volume a longer name"));
+        let error = Error::new(ErrorKind::NotSupported, message).with_hint("give the volume a longer name");
+        return Err(error.stricter_than_compose("the volume: Compose takes its name for a drive"));
     }
     let (source, target, options) = match parts.as_slice() {
         [target] => (None, *target, ""),
@@ -139,7 +145,7 @@ fn short(text: &str) -> Result<(Mount, Vec<String>), Error> {
         _ => return Err(invalid(format!("`{text}` has too many colons"))),
     };
     if !target.starts_with('/') {
-        return Err(invalid(format!("`{target}` is not an absolute path")));
+        return Err(invalid(format!("`{target}` is not an absolute path")).stricter_than_compose(REFUSED_BY_ENGINE));
     }
     let kind = if source.is_some_and(is_path) { MountKind::Bind } else { MountKind::Volume };
     let mut mount = plain(kind, source.map(str::to_owned), target);
@@ -180,7 +186,9 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Mount> 
                     "image" => Ok(MountKind::Image),
                     "npipe" | "cluster" => {
                         let message = format!("mounts of type `{text}` are not supported yet");
-                        Err(Error::new(ErrorKind::NotSupported, message).with_hint("write `volume`, `bind` or `tmpfs`"))
+                        let error = Error::new(ErrorKind::NotSupported, message);
+                        let error = error.with_hint("write `volume`, `bind` or `tmpfs`");
+                        Err(error.stricter_than_compose("the mount: engines here have none of the kind"))
                     }
                     _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a type of mount"))
                         .with_hint("write `volume`, `bind` or `tmpfs`")),
@@ -204,11 +212,16 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Mount> 
         return None;
     };
     if kind == MountKind::Bind && mount.source.is_none() {
-        reader.wrong(cursor, "the mount of type `bind` has no `source`", "set `source` to the path on the host");
+        let hint = "set `source` to the path on the host";
+        let lost = "the folder: Compose mounts the whole project";
+        reader.stricter(cursor, "the mount of type `bind` has no `source`", hint, lost);
         return None;
     }
     if !target.starts_with('/') {
-        reader.fail_with(cursor, invalid(format!("`{target}` is not an absolute path")));
+        reader.fail_with(
+            cursor,
+            invalid(format!("`{target}` is not an absolute path")).stricter_than_compose(REFUSED_BY_ENGINE),
+        );
         return None;
     }
     mount.kind = kind;
@@ -224,6 +237,13 @@ fn read_bind<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<BindOpt
             "propagation" => bind.propagation = reader.text(at),
             // To make one is what happens without a word.
             "create_host_path" => bind.create_host_path = reader.boolean(at).filter(|create| !create),
+            "recursive" => {
+                bind.recursive = reader.word(at, |text| match text {
+                    "enabled" | "disabled" | "writable" | "readonly" => Ok(text.to_owned()),
+                    _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is no way to mount what is below"))
+                        .with_hint("write `enabled`, `disabled`, `writable` or `readonly`")),
+                });
+            }
             _ => bind.selinux = reader.text(at),
         }
     }
@@ -236,7 +256,11 @@ fn read_volume<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Volum
     }
     let mut volume = VolumeOptions::default();
     for entry in reader.known_entries(cursor, &keys::MOUNT_VOLUME)? {
-        volume.nocopy = reader.boolean(&entry.value).unwrap_or(false);
+        match entry.key.text.as_str() {
+            "nocopy" => volume.nocopy = reader.boolean(&entry.value).unwrap_or(false),
+            "subpath" => volume.subpath = reader.text(&entry.value).filter(|path| !path.is_empty()),
+            _ => volume.labels = reader.pairs(&entry.value),
+        }
     }
     Some(volume).filter(|volume| *volume != VolumeOptions::default())
 }
@@ -256,7 +280,12 @@ fn read_tmpfs<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<TmpfsO
     let mut tmpfs = TmpfsOptions::default();
     for entry in reader.known_entries(cursor, &keys::MOUNT_TMPFS)? {
         match entry.key.text.as_str() {
-            "size" => tmpfs.size = size(reader, &entry.value),
+            "size" => {
+                tmpfs.size = size(reader, &entry.value);
+                if tmpfs.size.is_some_and(|size| size.0 < 0) {
+                    reader.wrong(&entry.value, "the size is below zero", "write a size such as `64m`");
+                }
+            }
             _ => tmpfs.mode = reader.unquoted(&entry.value).and_then(|()| reader.numeric(&entry.value, mode)),
         }
     }
@@ -295,6 +324,11 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
                 }
             }
         }
+        let made = volume.driver.is_some() || !volume.driver_opts.is_empty() || !volume.labels.is_empty();
+        if volume.external && made {
+            let message = "the volume is `external`, and says how it is to be made";
+            reader.wrong(&entry.value, message, "remove `external`, or what is beside it and its `name`");
+        }
         complete_device(reader, &entry.value, &mut volume);
         named(reader, &entry.value, volume.external, &mut volume.name, &entry.key.text);
         volumes.insert(entry.key.text.clone(), volume);
@@ -331,7 +365,7 @@ pub(super) fn named(
     }
     if cursor.node.get("name").is_some() && name.is_none() {
         let hint = cursor.child("name").map(|name| name_of_external(&name)).unwrap_or_default();
-        reader.wrong(cursor, "its `name` is empty", hint);
+        reader.stricter(cursor, "its `name` is empty", hint, OTHER_NAME);
     }
     name.get_or_insert_with(|| key.to_owned());
 }
@@ -355,7 +389,7 @@ pub(super) fn external<'t>(
             reader.known_entries(cursor, &keys::EXTERNAL);
             let read = reader.text(&own).or(name);
             if read.as_deref() == Some("") {
-                reader.wrong(cursor, "its `name` is empty", name_of_external(&own));
+                reader.stricter(cursor, "its `name` is empty", name_of_external(&own), OTHER_NAME);
             }
             (true, read)
         }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 use super::keys;
 use super::mounts::{external, named};
 use super::options::whole;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::tree::Value;
 use crate::container::Endpoint;
 use crate::environment::{DeclaredNetwork, Ipam, IpamConfig};
@@ -69,6 +69,7 @@ fn address<T: std::str::FromStr>(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -
         text.parse().map_err(|_| {
             Error::new(ErrorKind::InvalidValue, format!("`{text}` is not such an address"))
                 .with_hint("write an address such as `172.28.0.5`")
+                .stricter_than_compose(REFUSED_BY_ENGINE)
         })
     })
 }
@@ -79,7 +80,7 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
     if cursor.is_null() {
         return networks;
     }
-    for entry in reader.entries(cursor).unwrap_or_default() {
+    for entry in reader.declarations(cursor) {
         let mut network = DeclaredNetwork::default();
         if !entry.value.is_null() {
             for part in reader.known_entries(&entry.value, &keys::DECLARED_NETWORK).unwrap_or_default() {

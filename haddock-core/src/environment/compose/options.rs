@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::gpus;
 use super::keys;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::tree::Value;
 use crate::container::{Bytes, ContainerOptions};
 use crate::environment::value;
@@ -16,14 +16,19 @@ enum Kind {
     Text,
     Flag,
     Whole,
+    /// A whole number from -1000 to 1000.
+    Adjustment,
     Size,
     Cpus,
     /// A list of texts.
     Texts,
     /// A list of texts of which none may stand twice.
     Distinct,
+    /// A list of names and numbers, of which none may stand twice.
+    Groups,
     Options,
     Cgroup,
+    BlockIo,
     /// One text, or a list of them.
     TextOrTexts,
     Pairs,
@@ -36,10 +41,13 @@ enum Kind {
 
 const KINDS: &[(&str, Kind)] = &[
     ("annotations", Kind::Pairs),
+    ("blkio_config", Kind::BlockIo),
     ("cap_add", Kind::Texts),
     ("cap_drop", Kind::Texts),
     ("cgroup", Kind::Cgroup),
     ("cgroup_parent", Kind::Text),
+    ("cpu_count", Kind::Whole),
+    ("cpu_percent", Kind::Whole),
     ("cpu_period", Kind::Whole),
     ("cpu_quota", Kind::Whole),
     ("cpu_rt_period", Kind::Whole),
@@ -55,10 +63,11 @@ const KINDS: &[(&str, Kind)] = &[
     ("domainname", Kind::Text),
     ("extra_hosts", Kind::Hosts),
     ("gpus", Kind::Gpus),
-    ("group_add", Kind::Distinct),
+    ("group_add", Kind::Groups),
     ("hostname", Kind::Text),
     ("init", Kind::Flag),
     ("ipc", Kind::Text),
+    ("isolation", Kind::Text),
     ("logging", Kind::Logging),
     ("mac_address", Kind::Text),
     ("mem_limit", Kind::Size),
@@ -66,7 +75,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("mem_swappiness", Kind::Size),
     ("memswap_limit", Kind::Size),
     ("oom_kill_disable", Kind::Flag),
-    ("oom_score_adj", Kind::Whole),
+    ("oom_score_adj", Kind::Adjustment),
     ("pid", Kind::Text),
     ("pids_limit", Kind::Whole),
     ("platform", Kind::Text),
@@ -81,6 +90,7 @@ const KINDS: &[(&str, Kind)] = &[
     ("tmpfs", Kind::TextOrTexts),
     ("tty", Kind::Flag),
     ("ulimits", Kind::Ulimits),
+    ("use_api_socket", Kind::Flag),
     ("user", Kind::Text),
     ("userns_mode", Kind::Text),
     ("uts", Kind::Text),
@@ -106,6 +116,11 @@ impl Options {
         self.0.insert("resources".to_owned(), resources);
     }
 
+    /// Adds the containers outside whose volumes it has.
+    pub(super) fn volumes_from(&mut self, containers: Vec<String>) {
+        self.0.insert("volumes_from".to_owned(), json!(containers));
+    }
+
     pub(super) fn finish(self) -> ContainerOptions {
         serde_json::from_value(Json::Object(self.0)).expect("each kind gives what its key takes")
     }
@@ -117,11 +132,21 @@ impl Kind {
             Self::Text => reader.text(cursor).filter(|text| !text.is_empty()).map(Json::from),
             Self::Flag => reader.boolean(cursor).map(Json::from),
             Self::Whole => whole(reader, cursor).map(Json::from),
+            Self::Adjustment => {
+                let number = whole(reader, cursor)?;
+                if !(-1000..=1000).contains(&number) {
+                    let message = format!("`{}` is outside of -1000 to 1000", cursor.name());
+                    reader.wrong(cursor, message, "write a number from -1000 to 1000");
+                    return None;
+                }
+                Some(json!(number))
+            }
             Self::Size => size(reader, cursor).map(|size| json!(size)),
             Self::Cpus => cpus(reader, cursor),
             Self::Texts => Some(json!(reader.unique_texts(cursor))),
             Self::Distinct => Some(json!(reader.distinct_texts(cursor))),
-            Self::Options => Some(json!(reader.options(cursor))),
+            Self::Groups => Some(json!(reader.distinct(cursor, Reader::any_text))),
+            Self::Options => Some(json!(reader.options_or_empty(cursor))),
             Self::Cgroup => reader
                 .word(cursor, |text| match text {
                     "host" | "private" => Ok(text.to_owned()),
@@ -137,6 +162,7 @@ impl Kind {
             },
             Self::Pairs => Some(json!(reader.pairs(cursor))),
             Self::Hosts => Some(json!(hosts(reader, cursor))),
+            Self::BlockIo => block_io(reader, cursor),
             Self::Devices => Some(devices(reader, cursor)),
             Self::Gpus => Some(gpus::gpus(reader, cursor)),
             Self::Ulimits => Some(ulimits(reader, cursor)),
@@ -171,7 +197,11 @@ pub(super) fn size(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Bytes
 pub(super) fn cpus(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Json> {
     reader.numeric(cursor, |text| match text.parse::<f64>() {
         Ok(number) if number.is_finite() && (0.0..=1e6).contains(&number) => Ok(json!(number)),
-        _ => Err(invalid(format!("`{text}` is not a number of processors"), "write a number such as `0.5` or `2`")),
+        read => {
+            let error =
+                invalid(format!("`{text}` is not a number of processors"), "write a number such as `0.5` or `2`");
+            Err(if read.is_ok() { error.stricter_than_compose(REFUSED_BY_ENGINE) } else { error })
+        }
     })
 }
 
@@ -236,8 +266,8 @@ fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
                     continue;
                 }
                 if !device.contains_key("target") {
-                    let source = device["source"].clone();
-                    device.insert("target".to_owned(), source);
+                    reader.wrong(&item, "the device has no `target`", "set `target` to its path inside");
+                    continue;
                 }
                 Some(Json::Object(device))
             }
@@ -245,18 +275,24 @@ fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
                 let parts: Vec<&str> = text.split(':').collect();
                 // A name under the Container Device Interface is `vendor/class=name`.
                 match parts.as_slice() {
-                    [""] => Err(invalid("a device is empty".to_owned(), "set the variable, or remove it")),
+                    [""] => {
+                        let error = invalid("a device is empty".to_owned(), "set the variable, or remove it");
+                        Err(error.stricter_than_compose("the device"))
+                    }
                     [source] => Ok(json!({ "source": source, "target": source, "permissions": "rwm" })),
                     [source, target] if !is_permissions(target) => {
                         Ok(json!({ "source": source, "target": target, "permissions": "rwm" }))
                     }
                     [source, permissions] => {
-                        Ok(json!({ "source": source, "target": source, "permissions": permissions }))
+                        let message = format!("`{text}` lacks the path inside");
+                        let error = invalid(message, &format!("write `{source}:{source}:{permissions}`"));
+                        Err(error.stricter_than_compose("the path inside: Compose puts it at the permissions"))
                     }
                     [source, target, permissions] if is_permissions(permissions) => {
                         Ok(json!({ "source": source, "target": target, "permissions": permissions }))
                     }
-                    _ => Err(invalid(format!("`{text}` is not a device"), "write `/dev/host:/dev/inside:rwm`")),
+                    _ => Err(invalid(format!("`{text}` is not a device"), "write `/dev/host:/dev/inside:rwm`")
+                        .stricter_than_compose(REFUSED_BY_ENGINE)),
                 }
             }),
         };
@@ -267,6 +303,44 @@ fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
 
 fn is_permissions(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| "rwm".contains(c))
+}
+
+/// `blkio_config`.
+fn block_io<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Json> {
+    let weight = |reader: &mut Reader<'t>, at: &Cursor<'t>| {
+        reader.unquoted(at)?;
+        reader.numeric(at, |text| match text.parse::<u16>() {
+            Ok(weight) => Ok(weight),
+            Err(_) => Err(invalid(format!("`{text}` is not a weight"), "write a number from 10 to 1000")),
+        })
+    };
+    let mut block = Map::new();
+    for entry in reader.known_entries(cursor, &keys::BLKIO)? {
+        let (key, at) = (entry.key.text.as_str(), &entry.value);
+        if key == "weight" {
+            block.insert(key.to_owned(), json!(weight(reader, at)));
+            continue;
+        }
+        let known = if key == "weight_device" { &keys::BLKIO_WEIGHT } else { &keys::BLKIO_RATE };
+        let mut devices = Vec::new();
+        for item in reader.items(at).unwrap_or_default() {
+            let mut device = Map::new();
+            for part in reader.known_entries(&item, known).unwrap_or_default() {
+                let read = match part.key.text.as_str() {
+                    "path" => reader.text(&part.value).map(|path| ("Path", json!(path))),
+                    "weight" => weight(reader, &part.value).map(|weight| ("Weight", json!(weight))),
+                    _ => size(reader, &part.value).map(|rate| ("Rate", json!(rate))),
+                };
+                device.extend(read.map(|(name, value)| (name.to_owned(), value)));
+            }
+            match device.len() {
+                2 => devices.push(Json::Object(device)),
+                _ => reader.wrong(&item, "the device lacks one of its two values", "set both, or remove it"),
+            }
+        }
+        block.insert(key.to_owned(), Json::Array(devices));
+    }
+    Some(Json::Object(block))
 }
 
 pub(super) fn ulimits<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
@@ -303,7 +377,7 @@ fn logging<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Json> {
                 _ = logging
                     .insert("driver".to_owned(), json!(reader.text(&entry.value).filter(|driver| !driver.is_empty())))
             }
-            _ => _ = logging.insert("options".to_owned(), json!(reader.options(&entry.value))),
+            _ => _ = logging.insert("options".to_owned(), json!(reader.options_or_empty(&entry.value))),
         }
     }
     Some(Json::Object(logging))

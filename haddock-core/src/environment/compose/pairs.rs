@@ -5,16 +5,22 @@ use std::path::Path;
 
 use super::dotenv::Format;
 use super::keys;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::tree::Value;
 use crate::container::Sensitive;
+use crate::error::ErrorKind;
 
 /// A mapping, or a list of `NAME=value`. Without a value: from the caller's environment, or not at all.
 pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, Sensitive> {
     let mut variables = BTreeMap::new();
     let mut insert = |reader: &mut Reader<'t>, at: &Cursor<'t>, name: &str, value: Option<String>| {
-        if name.is_empty() || name.contains(|c: char| matches!(c, '=' | '$' | '\0') || c.is_whitespace()) {
-            reader.wrong(at, "this is no name for a variable", "write `NAME: value` or `- NAME=value`");
+        if name.ends_with(' ') {
+            reader.wrong(at, "the name of a variable ends with a space", "write `NAME: value` or `- NAME=value`");
+            return;
+        }
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let hint = "write `NAME: value` or `- NAME=value`";
+            reader.stricter(at, "this is no name for a variable", hint, REFUSED_BY_ENGINE);
             return;
         }
         if let Some(value) = value.or_else(|| reader.variable(at, name).map(str::to_owned)) {
@@ -34,6 +40,7 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
     }
     for entry in reader.entries(cursor).unwrap_or_default() {
         let name = &entry.key.text;
+        note_dollar(reader, &entry.value, name);
         if entry.value.is_null() {
             insert(reader, &entry.value, name, None);
         } else if let Some(value) = reader.any_text(&entry.value) {
@@ -41,6 +48,13 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
         }
     }
     variables
+}
+
+/// Says that a key is as it is written, if it looks otherwise.
+fn note_dollar(reader: &mut Reader<'_>, cursor: &Cursor<'_>, key: &str) {
+    if key.contains('$') {
+        reader.note(cursor, "in a key no variable is filled in: write `- name=value` for that");
+    }
 }
 
 /// A path, or a list of paths or of `{path, required, format}`; later files win.
@@ -52,6 +66,10 @@ pub(super) fn read_env_files<'t>(
     let mut variables: BTreeMap<String, Sensitive> = BTreeMap::new();
     let items = match cursor.node.value {
         Value::List(_) => reader.items(cursor).unwrap_or_default(),
+        Value::Map(_) => {
+            reader.mistyped(cursor, "a path or a list", "write a `-` before its first key");
+            return variables;
+        }
         _ => vec![cursor.clone()],
     };
     for item in items {
@@ -78,11 +96,8 @@ pub(super) fn read_env_files<'t>(
             Ok(None) if !required => {}
             Ok(None) => {
                 let message = format!("file `{}` of variables does not exist", shown(&item));
-                reader.wrong(
-                    &item,
-                    message,
-                    "correct the path, which starts at the compose file's directory, or set `required: false`",
-                );
+                let hint = "correct the path, which starts at the compose file's directory, or set `required: false`";
+                reader.fail(&item, ErrorKind::NotFound, message, hint);
             }
             Err(error) => reader.fail_with(&item, error),
         }
@@ -105,7 +120,8 @@ pub(super) fn read_label_files<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
             }
             Ok(None) => {
                 let message = format!("file `{}` of labels does not exist", item.written());
-                reader.wrong(&item, message, "correct the path, which starts at the compose file's directory");
+                let hint = "correct the path, which starts at the compose file's directory";
+                reader.fail(&item, ErrorKind::NotFound, message, hint);
             }
             Err(error) => reader.fail_with(&item, error),
         }
@@ -144,6 +160,7 @@ pub(super) fn read_labels<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> B
         return labels;
     }
     for entry in reader.entries(cursor).unwrap_or_default() {
+        note_dollar(reader, &entry.value, &entry.key.text);
         let value = if entry.value.is_null() { Some(String::new()) } else { reader.any_text(&entry.value) };
         if let Some(value) = value {
             insert(reader, &entry.value, &entry.key.text, value);

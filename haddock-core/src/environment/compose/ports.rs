@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::keys;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::tree::Value;
 use crate::container::{Protocol, PublishedPort};
 use crate::error::{Error, ErrorKind};
@@ -18,7 +18,9 @@ fn invalid(message: String) -> Error {
 pub(super) fn port(text: &str) -> Result<u16, Error> {
     match text.parse::<u16>() {
         Ok(port) if port > 0 && text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
-        _ => Err(invalid(format!("`{text}` is not a port")).with_hint("a port is a number from 1 to 65535")),
+        _ => Err(invalid(format!("`{text}` is not a port"))
+            .with_hint("a port is a number from 1 to 65535")
+            .stricter_than_compose(REFUSED_BY_ENGINE)),
     }
 }
 
@@ -27,7 +29,9 @@ fn range(text: &str) -> Result<(u16, u16), Error> {
     let Some((first, last)) = text.split_once('-') else { return port(text).map(|port| (port, port)) };
     match (port(first), port(last)) {
         (Ok(first), Ok(last)) if first <= last => Ok((first, last)),
-        _ => Err(invalid(format!("`{text}` is not a range of ports")).with_hint("write it as `8000-8010`")),
+        _ => Err(invalid(format!("`{text}` is not a range of ports"))
+            .with_hint("write it as `8000-8010`")
+            .stricter_than_compose(REFUSED_BY_ENGINE)),
     }
 }
 
@@ -119,7 +123,8 @@ pub(super) fn read_ports<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
                 Some(before) if before.container == port.container => *before = port,
                 Some(_) if port.host.is_some() && port.host_last.is_none() => {
                     let host = port.host.unwrap_or_default();
-                    reader.wrong(item, format!("port {host} of the host is published twice"), "remove one of them");
+                    let message = format!("port {host} of the host is published twice");
+                    reader.stricter(item, message, "remove one of them", REFUSED_BY_ENGINE);
                 }
                 _ => ports.push(port),
             }

@@ -14,6 +14,12 @@ use super::tree::{Key, Mark, Node, Value};
 use super::variables::{Lookup, Variables};
 use crate::error::{Error, ErrorKind, Place, Result};
 
+/// What is lost of a key that is not supported yet.
+const ASKED_FOR: &str = "what it asks for";
+/// What becomes of a variable whose value is a comment.
+pub(super) const COMMENT: &str = "that it is a comment: Compose takes it for the value";
+/// What becomes of what Compose hands to the engine as it is.
+pub(super) const REFUSED_BY_ENGINE: &str = "the engine refuses it";
 /// More keys than a hint lists.
 const MANY: usize = 12;
 
@@ -164,8 +170,21 @@ impl<'t> Reader<'t> {
         self.fail(cursor, ErrorKind::ComposeFile, message, hint);
     }
 
+    /// Takes down an error at a value that Compose takes, with what is lost there or goes wrong later.
+    pub(super) fn stricter(
+        &mut self,
+        cursor: &Cursor<'_>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+        lost: &str,
+    ) {
+        let error = Error::new(ErrorKind::ComposeFile, message).with_hint(hint).stricter_than_compose(lost);
+        self.fail_with(cursor, error);
+    }
+
     pub(super) fn unsupported(&mut self, cursor: &Cursor<'_>, what: impl std::fmt::Display, hint: impl Into<String>) {
-        self.fail(cursor, ErrorKind::NotSupported, format!("{what} not supported yet"), hint);
+        let error = Error::new(ErrorKind::NotSupported, format!("{what} not supported yet")).with_hint(hint);
+        self.fail_with(cursor, error.stricter_than_compose(ASKED_FOR));
     }
 
     /// Takes down an error; one that has a place, in another file, keeps it.
@@ -205,6 +224,14 @@ impl<'t> Reader<'t> {
     /// Errors and notes in the order of the file.
     pub(super) fn finish(mut self) -> (Vec<Error>, Vec<Note>) {
         self.errors.sort_by_key(|(at, _)| *at);
+        // What an alias puts elsewhere is told there, not where its anchor is.
+        self.errors.dedup_by(|later, before| {
+            let same = later.0 == before.0 && later.1.message() == before.1.message();
+            if same {
+                std::mem::swap(later, before);
+            }
+            same
+        });
         self.notes.sort_by_key(|note| (note.place.line, note.place.column));
         (self.errors.into_iter().map(|(_, error)| error).collect(), self.notes)
     }
@@ -232,6 +259,12 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// What a section of the file declares, without extensions.
+    pub(super) fn declarations(&mut self, cursor: &Cursor<'t>) -> Vec<Entry<'t>> {
+        let entries = self.entries(cursor).unwrap_or_default();
+        entries.into_iter().filter(|entry| !entry.key.text.starts_with("x-")).collect()
+    }
+
     /// The entries of a mapping with these keys; errors for all others.
     pub(super) fn known_entries(&mut self, cursor: &Cursor<'t>, keys: &Keys) -> Option<Vec<Entry<'t>>> {
         let mut known = Vec::new();
@@ -239,10 +272,12 @@ impl<'t> Reader<'t> {
             let key = &entry.key.text;
             match keys.judge(key) {
                 Verdict::Supported => known.push(entry),
-                Verdict::Extension => {}
+                Verdict::Extension => self.check_texts(&entry.value),
                 Verdict::Planned(hint) => {
                     let message = format!("`{key}` is not supported yet");
-                    self.fail_at_key(&entry, ErrorKind::NotSupported, message, hint.to_owned());
+                    let place = self.place(entry.key.at, &entry.value.path);
+                    let error = Error::new(ErrorKind::NotSupported, message).with_hint(hint).at(place);
+                    self.fail_at(entry.key.at, error.stricter_than_compose(ASKED_FOR));
                 }
                 Verdict::Misplaced => {
                     let message = format!("`{key}` does not belong into {}", keys.what);
@@ -263,6 +298,20 @@ impl<'t> Reader<'t> {
             }
         }
         Some(known)
+    }
+
+    /// Tells which variables of texts cannot be filled in that are nobody's here: Compose fills in all.
+    fn check_texts(&mut self, cursor: &Cursor<'t>) {
+        match &cursor.node.value {
+            Value::Null => {}
+            Value::Scalar(scalar) => {
+                if scalar.written.as_ref().is_some_and(|written| written.filled.is_err()) {
+                    self.filled(cursor);
+                }
+            }
+            Value::List(_) => self.items(cursor).into_iter().flatten().for_each(|item| self.check_texts(&item)),
+            Value::Map(_) => self.entries(cursor).into_iter().flatten().for_each(|it| self.check_texts(&it.value)),
+        }
     }
 
     pub(super) fn items(&mut self, cursor: &Cursor<'t>) -> Option<Vec<Cursor<'t>>> {
@@ -297,7 +346,10 @@ impl<'t> Reader<'t> {
                 Some(Filled { text: scalar.text.clone(), ..filled.clone() })
             }
             Err(flaw) => {
-                self.wrong(cursor, flaw.message.clone(), flaw.hint.clone());
+                match flaw.is_empty {
+                    true => self.stricter(cursor, flaw.message.clone(), flaw.hint.clone(), COMMENT),
+                    false => self.wrong(cursor, flaw.message.clone(), flaw.hint.clone()),
+                }
                 None
             }
         }
@@ -350,8 +402,9 @@ impl<'t> Reader<'t> {
         let error = match &cursor.node.value {
             Value::Scalar(_) if filled.from_variables => {
                 let message = format!("`{}` is not valid once its variables are filled in", cursor.written());
-                Error::new(error.kind(), message)
-                    .with_hint(format!("{}; their values are not shown", expected(error.kind())))
+                let hint = format!("{}; their values are not shown", expected(error.kind()));
+                let shown = Error::new(error.kind(), message).with_hint(hint);
+                error.lost_in_compose().into_iter().fold(shown, Error::stricter_than_compose)
             }
             _ => error,
         };
@@ -380,7 +433,12 @@ impl<'t> Reader<'t> {
     /// Fails at a number with a point or an exponent, where Compose takes whole ones alone, or drops it.
     pub(super) fn not_fraction(&mut self, cursor: &Cursor<'_>) -> Option<()> {
         match &cursor.node.value {
-            Value::Scalar(scalar) if scalar.bare && number::is_fraction(&scalar.text) => self.quoted(cursor),
+            Value::Scalar(scalar) if scalar.bare && number::is_fraction(&scalar.text) => {
+                let message = format!("`{}` is a number with a point, where a text is expected", scalar.text);
+                let hint = format!("put it in quotes: `\"{}\"`", scalar.text);
+                self.stricter(cursor, message, hint, "Compose drops it without a word");
+                None
+            }
             _ => Some(()),
         }
     }
@@ -402,8 +460,13 @@ impl<'t> Reader<'t> {
         self.numeric(cursor, |text| match text.parse::<u32>() {
             Ok(number) if number >= least => Ok(number),
             _ => {
-                Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a whole number of at least {least}"))
-                    .with_hint(format!("write a whole number, such as `{}`", least.max(1))))
+                let message = format!("`{text}` is not a whole number of at least {least}");
+                let error = Error::new(ErrorKind::InvalidValue, message);
+                let error = error.with_hint(format!("write a whole number, such as `{}`", least.max(1)));
+                match number::is_fraction(text) {
+                    true => Err(error.stricter_than_compose("what stands behind the point")),
+                    false => Err(error),
+                }
             }
         })
     }
@@ -453,7 +516,17 @@ impl<'t> Reader<'t> {
 
     /// The texts of a list in which none may stand twice.
     pub(super) fn distinct_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
-        let texts = self.texts(cursor);
+        self.distinct(cursor, Self::text)
+    }
+
+    /// As [`distinct_texts`](Self::distinct_texts), of what `read` makes of each.
+    pub(super) fn distinct(
+        &mut self,
+        cursor: &Cursor<'t>,
+        read: fn(&mut Self, &Cursor<'_>) -> Option<String>,
+    ) -> Vec<String> {
+        let items = self.items(cursor).unwrap_or_default();
+        let texts: Vec<String> = items.iter().filter_map(|item| read(self, item)).collect();
         if let Some(index) = (1..texts.len()).find(|index| texts[..*index].contains(&texts[*index])) {
             let message = format!("entry {} of `{}` stands there before", index + 1, cursor.name());
             self.wrong(cursor, message, "keep one of them");
@@ -463,9 +536,19 @@ impl<'t> Reader<'t> {
 
     /// Options of a driver: a mapping of texts and numbers.
     pub(super) fn options(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
+        self.options_with(cursor, false)
+    }
+
+    /// As [`options`](Self::options); without a value they are empty.
+    pub(super) fn options_or_empty(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
+        self.options_with(cursor, true)
+    }
+
+    fn options_with(&mut self, cursor: &Cursor<'t>, may_be_empty: bool) -> BTreeMap<String, String> {
         let mut options = BTreeMap::new();
         for entry in self.entries(cursor).unwrap_or_default() {
             match &entry.value.node.value {
+                Value::Null if may_be_empty => _ = options.insert(entry.key.text.clone(), String::new()),
                 Value::Scalar(scalar) if scalar.bare && matches!(scalar.text.as_str(), "true" | "false") => {
                     self.quoted(&entry.value);
                 }

@@ -1,7 +1,7 @@
 //! What components say of each other: `depends_on` and `links`.
 
 use super::keys;
-use super::reader::{Cursor, Reader};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::tree::Value;
 use crate::environment::{self, DependencyCondition};
 use crate::error::{Error, ErrorKind};
@@ -28,22 +28,24 @@ pub(super) struct DraftVolumes<'t> {
     pub(super) cursor: Cursor<'t>,
 }
 
+/// What leads the name of a container that is none of a component.
+const OUTSIDE: &str = "container:";
+
 /// A list of `component` or `component:ro`.
 pub(super) fn read_volumes_from<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<DraftVolumes<'t>> {
     let mut volumes: Vec<DraftVolumes<'t>> = Vec::new();
+    reader.distinct_texts(cursor);
     for item in reader.items(cursor).unwrap_or_default() {
+        if item.node.scalar().is_some_and(|text| text.starts_with(OUTSIDE)) {
+            continue;
+        }
         let read = |text: &str| {
             let (of, mode) = text.split_once(':').map_or((text, None), |(of, mode)| (of, Some(mode)));
             match mode {
-                _ if of == "container" => {
-                    let error =
-                        Error::new(ErrorKind::NotSupported, "volumes of a container outside are not supported yet");
-                    Err(error
-                        .with_hint("name the volume under `volumes`, and under the file's `volumes` as `external`"))
-                }
                 None | Some("ro" | "rw") => Ok((of.to_owned(), mode.map(str::to_owned))),
                 Some(mode) => Err(Error::new(ErrorKind::InvalidValue, format!("`{mode}` is neither `ro` nor `rw`"))
-                    .with_hint("write `component` or `component:ro`")),
+                    .with_hint("write `component` or `component:ro`")
+                    .stricter_than_compose(REFUSED_BY_ENGINE)),
             }
         };
         if let Some((of, mode)) = reader.word(&item, read) {
@@ -51,6 +53,12 @@ pub(super) fn read_volumes_from<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
         }
     }
     volumes
+}
+
+/// The containers outside among them, each `container` or `container:ro`.
+pub(super) fn read_volumes_from_outside<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<String> {
+    let items = reader.items(cursor).unwrap_or_default();
+    items.iter().filter_map(|item| reader.text(item)?.strip_prefix(OUTSIDE).map(str::to_owned)).collect()
 }
 
 /// A list of components, or a mapping with conditions.
@@ -113,7 +121,8 @@ pub(super) fn read_links<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
                 continue;
             }
             let message = format!("link `{}` has the alias of link `{}`", item.written(), other.cursor.written());
-            reader.wrong(&item, message, "give each link an alias of its own: `component:alias`");
+            let hint = "give each link an alias of its own: `component:alias`";
+            reader.stricter(&item, message, hint, "one of the two components");
             continue;
         }
         links.push(DraftLink { to, alias, cursor: item });

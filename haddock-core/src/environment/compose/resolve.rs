@@ -10,7 +10,7 @@ use super::fit::{check_release, find_entry, relate};
 use super::haddock;
 use super::keys;
 use super::load::load;
-use super::reader::{Cursor, Note, Reader, listed};
+use super::reader::{COMMENT, Cursor, Note, REFUSED_BY_ENGINE, Reader, listed};
 use super::relations::Dependency as Required;
 use super::service;
 use super::template::Filled;
@@ -24,6 +24,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, EnvironmentName, ServiceName};
 
+/// What is said of a file without components.
+const NOTHING: &str = "there is nothing to run";
 /// The variable that [`ResolveOptions::tag`] sets.
 pub(super) const TAG: &str = "TAG";
 /// The variable that is the environment's name within the file, and, in `.env`, wins over the file's own.
@@ -241,13 +243,18 @@ impl ComposeFile {
             }
         }
         let Some(services) = services else {
-            reader.wrong(&root, "the file has no `services`", "write `services:` and the components below it");
+            reader.stricter(
+                &root,
+                "the file has no `services`",
+                "write `services:` and the components below it",
+                NOTHING,
+            );
             return None;
         };
         let drafts = read_services(reader, &services, &outer.variables, options);
         let service =
             settings.service.clone().or_else(|| self.derived_name(reader, &root, name, outer).map(|(_, name)| name));
-        let reasons = relate(reader, &drafts, &settings, options);
+        let reasons = relate(reader, &services, &drafts, &settings, options);
         drafts.values().for_each(|draft| declared.check(reader, draft));
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
@@ -267,7 +274,11 @@ impl ComposeFile {
         for (name, draft) in drafts {
             let port = entry.as_ref().filter(|entry| entry.component == name).map(|entry| entry.port);
             let built = || ImageReference::parse(&format!("{service}-{name}").to_lowercase());
-            let image = draft.image.clone().or_else(|| built().ok())?;
+            let Some(image) = draft.image.clone().or_else(|| built().ok()) else {
+                let message = format!("`{name}` has no `image`, and what is built cannot be called after it");
+                reader.stricter(&draft.cursor, message, "add `image: repository:tag`", REFUSED_BY_ENGINE);
+                return None;
+            };
             let versioned = reasons.get(&name)?.is_versioned();
             let link_variables = linked.contains(name.as_str());
             let mut component = Component { image, versioned, link_variables, ..component(draft, port) };
@@ -310,6 +321,13 @@ impl ComposeFile {
                 reader.wrong(root, format!("`{PROJECT_NAME}` of `.env` is no name for a service"), HINT);
             }
             return name.map(|name| (project.clone(), name));
+        }
+        if let Some((filled, cursor)) = &name
+            && filled.text.is_empty()
+            && !cursor.written().is_empty()
+        {
+            reader.wrong(cursor, "the name is empty once its variables are filled in", "set them, or write a default");
+            return None;
         }
         if let Some((filled, cursor)) = name.filter(|(filled, _)| !filled.text.is_empty()) {
             reader.quoted(&cursor)?;
@@ -368,7 +386,7 @@ fn read_services<'t>(
     let (mut drafts, mut broken) = (BTreeMap::new(), Vec::new());
     let Some(entries) = reader.entries(services) else { return drafts };
     if entries.is_empty() {
-        reader.wrong(services, "`services` has no components", "write at least one below it");
+        reader.stricter(services, "`services` has no components", "write at least one below it", NOTHING);
     }
     for entry in entries {
         let of = entry.value.child("profiles").map(|profiles| reader.texts(&profiles)).unwrap_or_default();
@@ -407,45 +425,20 @@ fn read_services<'t>(
     drafts
 }
 
-/// Parts of our messages about what Compose takes. What is not to run is not refused for them.
-const OURS_ALONE: &[&str] = &[
-    "does not exist",
-    "has no `image`",
-    "has no `source`",
-    "has the alias of",
-    "home of somebody",
-    "image reference",
-    "is not a port",
-    "is not a range of ports",
-    "is not a signal",
-    "is not an absolute path",
-    "is not set",
-    "is not supported yet",
-    "is a `tmpfs` twice",
-    "is published twice",
-    "is shorter than",
-    "no shell runs it",
-    "of Windows",
-    "the image needs",
-    "the list of `test`",
-    "the `test` is empty",
-    "the wrong number of words",
-    "variable's name",
-];
-
 /// Tells what Compose refuses of a component that no profile makes active.
 fn check_inactive<'t>(reader: &mut Reader<'t>, name: &str, cursor: &Cursor<'t>) {
     let (errors, before) = (reader.error_count(), reader.noted());
     let any = ComponentName::new(name).unwrap_or_else(|_| ComponentName::new("component").expect("a valid name"));
-    service::read(reader, &any, cursor, None);
+    // It needs one only when it is to run.
+    let image = ImageReference::parse("image").expect("a valid name");
+    let given = if cursor.node.get("image").is_some() { None } else { Some(&image) };
+    service::read(reader, &any, cursor, given);
     reader.forget_notes(before);
     for (at, error) in reader.errors_since(errors) {
-        let required = error.message().starts_with("variable `");
-        let own =
-            error.kind() == ErrorKind::NotSupported || OURS_ALONE.iter().any(|part| error.message().contains(part));
-        // An error in another file is one of a file of variables, which is not read.
+        // A file of variables is not read, so it may be missing, or be wrong itself.
         let here = error.place().is_none_or(|place| *place == reader.place(at, &place.key));
-        if required || (!own && here) {
+        let of_file = error.kind() == ErrorKind::NotFound || !here;
+        if error.lost_in_compose().is_none_or(|lost| lost == COMMENT) && !of_file {
             reader.fail_at(at, error);
         }
     }

@@ -11,8 +11,10 @@ use super::networks;
 use super::options::{Options, resources};
 use super::pairs::{read_env_files, read_environment, read_label_files, read_labels};
 use super::ports::{read_expose, read_ports};
-use super::reader::{Cursor, Reader, listed};
-use super::relations::{Dependency, DraftLink, DraftVolumes, read_depends_on, read_links, read_volumes_from};
+use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader, listed};
+use super::relations::{
+    Dependency, DraftLink, DraftVolumes, read_depends_on, read_links, read_volumes_from, read_volumes_from_outside,
+};
 use super::tree::Value;
 use super::words;
 use crate::container::{Endpoint, Mount};
@@ -101,7 +103,7 @@ pub(super) fn read<'t>(
             reader.mistyped(at, "something", "write a value after the `:`");
             continue;
         }
-        if options.read(reader, key, at) {
+        if key != "use_api_socket" && options.read(reader, key, at) {
             if matches!(key, "ipc" | "pid" | "uts") {
                 draft.joins.extend(joined(reader, at));
             }
@@ -119,6 +121,12 @@ pub(super) fn read<'t>(
                 };
             }
             "build" => body.build = read_build(reader, at),
+            "use_api_socket" => {
+                options.read(reader, key, at);
+                if reader.boolean(at) == Some(true) {
+                    reader.note(at, "`use_api_socket` gives the engine's socket, and no credentials of registries");
+                }
+            }
             // If it is empty, the engine takes the image's own.
             "command" => body.command = read_words(reader, at).filter(|words| !words.is_empty()),
             "configs" => draft.configs = injected::read_uses(reader, at, None),
@@ -160,13 +168,14 @@ pub(super) fn read<'t>(
                 body.stop_signal = reader.word(at, read).flatten();
             }
             "volumes" => draft.mounts = read_mounts(reader, at),
-            "volumes_from" => draft.volumes_from = read_volumes_from(reader, at),
+            "volumes_from" => {
+                draft.volumes_from = read_volumes_from(reader, at);
+                options.volumes_from(read_volumes_from_outside(reader, at));
+            }
             // Whether all that is written comes to the terminal, and what is watched for: nothing of ours.
             "attach" => _ = reader.boolean(at).map(|_| reader.note(at, "`attach` has no effect")),
             "develop" => {
-                if !at.is_null() {
-                    reader.known_entries(at, &keys::DEVELOP);
-                }
+                read_develop(reader, at);
                 reader.note(at, "`develop` has no effect");
             }
             // Looked at before.
@@ -178,6 +187,8 @@ pub(super) fn read<'t>(
         draft.image = match (given, &draft.body.build) {
             (Some(image), _) => Some(image.clone()),
             (None, Some(_)) => None,
+            // What a program outside provides has none, which is told already.
+            (None, None) if cursor.node.get("provider").is_some() => None,
             (None, None) => {
                 reader.wrong(cursor, format!("component `{name}` has no `image`"), "add `image: repository:tag`");
                 None
@@ -209,13 +220,40 @@ pub(super) fn read<'t>(
     if let Some(index) = (1..tmpfs.len()).find(|index| tmpfs[..*index].contains(&tmpfs[*index]))
         && let Some(at) = cursor.child("tmpfs")
     {
-        reader.wrong(&at, format!("`{}` is a `tmpfs` twice", tmpfs[index]), "keep one of them");
+        let message = format!("`{}` is a `tmpfs` twice", tmpfs[index]);
+        reader.stricter(&at, message, "keep one of them", REFUSED_BY_ENGINE);
     }
     if let Some((mount, at)) = draft.mounts.iter().find(|(mount, _)| tmpfs.contains(&mount.target.as_str())) {
         let message = format!("`{}` is a mount and a `tmpfs`", mount.target);
-        reader.wrong(at, message, "keep one of them");
+        reader.stricter(at, message, "keep one of them", REFUSED_BY_ENGINE);
     }
     Some(draft)
+}
+
+/// What is watched for: nothing of ours, and checked as Compose does.
+fn read_develop<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) {
+    const ACTIONS: [&str; 5] = ["rebuild", "sync", "restart", "sync+restart", "sync+exec"];
+    if cursor.is_null() {
+        return;
+    }
+    for entry in reader.known_entries(cursor, &keys::DEVELOP).unwrap_or_default() {
+        for item in reader.items(&entry.value).unwrap_or_default() {
+            for part in reader.known_entries(&item, &keys::WATCH).unwrap_or_default() {
+                if part.key.text == "action"
+                    && let Some(action) = reader.text(&part.value)
+                    && !ACTIONS.contains(&action.as_str())
+                {
+                    let hint = format!("write one of {}", listed(ACTIONS));
+                    reader.wrong(&part.value, "it is no action", hint);
+                }
+            }
+            for key in ["path", "action"] {
+                if item.node.get(key).is_none() {
+                    reader.wrong(&item, format!("the entry of `watch` has no `{key}`"), format!("add `{key}`"));
+                }
+            }
+        }
+    }
 }
 
 /// What is built has to be built for where it runs.
@@ -287,13 +325,13 @@ fn read_image(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<ImageRefer
             name => format!("set `{name}` in the environment or in `.env`, or write a default: `${{{name}:-…}}`"),
         };
         let message = format!("the image needs {}, which {verb} not set", listed(&filled.unset));
-        reader.wrong(cursor, message, hint);
+        reader.stricter(cursor, message, hint, "the tag or name of the image");
         return None;
     }
     match ImageReference::parse(&filled.text) {
         Ok(image) => Some(image),
         Err(error) => {
-            reader.refuse(cursor, &filled, error);
+            reader.refuse(cursor, &filled, error.stricter_than_compose(REFUSED_BY_ENGINE));
             None
         }
     }
@@ -324,7 +362,8 @@ pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option
                 }
                 Err(words::Flaw::NeedsShell(c)) => {
                     let message = format!("`{}` has `{c}` outside of quotes, and no shell runs it", cursor.name());
-                    reader.wrong(cursor, message, "write `sh -c '…'`, or the words as a list");
+                    let hint = "write `sh -c '…'`, or the words as a list";
+                    reader.stricter(cursor, message, hint, "the rest of the command");
                     return None;
                 }
             }
@@ -334,14 +373,19 @@ pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option
 }
 
 fn signal(text: &str) -> Result<String, Error> {
+    // The engine takes `sigterm`, too; other words in small letters are none.
+    let text_of = if text.starts_with("sig") { text.to_ascii_uppercase() } else { text.to_owned() };
     let known = |name: &str| {
         name.len() >= 2
             && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"+-".contains(&byte))
     };
     let number = text.parse::<u8>().is_ok_and(|number| (1..=64).contains(&number));
-    if number || known(text.strip_prefix("SIG").unwrap_or(text)) && !text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if number
+        || known(text_of.strip_prefix("SIG").unwrap_or(&text_of)) && !text.bytes().all(|byte| byte.is_ascii_digit())
+    {
         return Ok(text.to_owned());
     }
     Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is not a signal"))
-        .with_hint("write a signal such as `SIGTERM` or `SIGQUIT`"))
+        .with_hint("write a signal such as `SIGTERM` or `SIGQUIT`")
+        .stricter_than_compose(REFUSED_BY_ENGINE))
 }

@@ -40,6 +40,8 @@ enum Action {
 pub(super) struct Flaw {
     pub(super) message: String,
     pub(super) hint: String,
+    /// Whether it is that a variable has nothing in it, as by a comment that Compose takes for its value.
+    pub(super) is_empty: bool,
 }
 
 /// A text whose variables are filled in.
@@ -107,6 +109,7 @@ impl Template {
                     return Err(Flaw {
                         message: format!("variable `{name}` is {state}{reason}{}", operator.written),
                         hint: format!("set `{name}` in the environment or in `.env`"),
+                        is_empty: value.is_some(),
                     });
                 }
             }
@@ -120,7 +123,7 @@ struct Parser<'t> {
 }
 
 fn flaw(message: impl Into<String>, hint: impl Into<String>) -> Flaw {
-    Flaw { message: message.into(), hint: hint.into() }
+    Flaw { message: message.into(), hint: hint.into(), is_empty: false }
 }
 
 const DOLLAR: &str = "write `$$` for a `$` that is meant as such";
@@ -156,6 +159,12 @@ impl<'t> Parser<'t> {
                     }
                     parts.push(variable);
                     continue;
+                }
+                // As in Compose, whose pattern for them is of one line.
+                '\n' if inside.is_some() => {
+                    let name = inside.unwrap_or_default();
+                    let message = format!("`${{{name}` has a line break within its braces");
+                    return Err(flaw(message, "write it on one line, or set the variable"));
                 }
                 '{' if inside.is_some() => open += 1,
                 '}' if inside.is_some() => open -= 1,

@@ -18,6 +18,14 @@ const OF_COMPONENT: &[&[&str]] = &[
     &["build", "args"],
     &["build", "labels"],
     &["logging", "options"],
+    &["container_name"],
+    &["devices"],
+    &["domainname"],
+    &["extra_hosts"],
+    &["hostname"],
+    &["storage_opt"],
+    &["user"],
+    &["working_dir"],
 ];
 /// The keys of a network or volume whose texts are.
 const OF_DECLARED: &[&str] = &["driver_opts", "labels"];
@@ -34,6 +42,11 @@ pub(super) fn written(tree: &Node) -> BTreeMap<String, String> {
             }
         }
     }
+    for (name, component) in entries(tree.get("services")) {
+        if let Some(Value::List(items)) = component.get("volumes").map(|node| &node.value) {
+            found.extend(items.iter().filter_map(|item| source(name, item)));
+        }
+    }
     for section in ["networks", "volumes"] {
         for (name, declared) in entries(tree.get(section)) {
             for key in OF_DECLARED {
@@ -44,6 +57,26 @@ pub(super) fn written(tree: &Node) -> BTreeMap<String, String> {
         }
     }
     found
+}
+
+/// The path in the canonical form of the source of a mount, by its target: its place in the list may be another there.
+pub(super) fn source_path(component: &str, target: &str) -> String {
+    format!("services.{component}.volumes.{}.source", target.trim_end_matches('/'))
+}
+
+/// The source of a mount as it stands in the file.
+fn source(component: &str, item: &Node) -> Option<(String, String)> {
+    if let Value::Map(_) = item.value {
+        let Value::Scalar(source) = &item.get("source")?.value else { return None };
+        let target = item.get("target").and_then(Node::scalar)?;
+        return Some((source_path(component, target), shown(source)?.to_owned()));
+    }
+    let Value::Scalar(scalar) = &item.value else { return None };
+    let text = shown(scalar)?;
+    let target = scalar.text.split(':').nth(1)?;
+    // What stands before the target, unless that has variables of its own.
+    let source = text.find(&format!(":{target}")).map_or(text, |end| &text[..end]);
+    Some((source_path(component, target), source.to_owned()))
 }
 
 fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
@@ -77,7 +110,9 @@ fn collect(node: &Node, path: &str, inherits: bool, found: &mut BTreeMap<String,
         }
         Value::List(items) => {
             // A list of `name=value` becomes a mapping.
-            let pairs = !path.ends_with(".command") && !path.ends_with(".entrypoint") && !path.ends_with(".test");
+            let pairs = ![".command", ".devices", ".extra_hosts"].iter().any(|key| path.ends_with(key))
+                && !path.ends_with(".entrypoint")
+                && !path.ends_with(".test");
             for (index, item) in items.iter().enumerate() {
                 let Value::Scalar(scalar) = &item.value else { continue };
                 match (pairs, scalar.text.split_once('=')) {

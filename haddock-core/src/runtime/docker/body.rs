@@ -7,19 +7,21 @@ use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest as EngineRequest, EndpointIpamConfig, EndpointSettings,
     HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount as EngineMount, MountBindOptions,
     MountImageOptions, MountTmpfsOptions, MountType, MountVolumeOptions, NetworkingConfig, PortBinding,
-    ResourcesUlimits, RestartPolicy as EnginePolicy, RestartPolicyNameEnum,
+    ResourcesBlkioWeightDevice, ResourcesUlimits, RestartPolicy as EnginePolicy, RestartPolicyNameEnum, ThrottleDevice,
 };
 
 use super::Reach;
 use super::client::EngineVersion;
 use crate::container::{
-    Attachment, BindOptions, ContainerOptions, ContainerSpec, DeviceRequest, Endpoint, HealthCheck, ImageOptions,
-    Limits, Logging, Mount, MountKind, NetworkMode, PublishedPort, Reservations, Resources, RestartPolicy,
-    TmpfsOptions, Ulimit, VolumeOptions,
+    Attachment, BindOptions, ContainerOptions, ContainerSpec, DeviceRate, DeviceRequest, DeviceWeight, Endpoint,
+    HealthCheck, ImageOptions, Limits, Logging, Mount, MountKind, NetworkMode, PublishedPort, Reservations, Resources,
+    RestartPolicy, TmpfsOptions, Ulimit, VolumeOptions,
 };
 
 /// From Docker 25 on, a hardware address belongs to a network that the container joins.
 const MAC_OF_ENDPOINT: (u32, u32) = (1, 44);
+/// Where the engine is reached, here and within the container.
+const API_SOCKET: &str = "/var/run/docker.sock:/var/run/docker.sock:rw";
 /// The option of an endpoint for its interface's name within the container.
 const INTERFACE_NAME: &str = "com.docker.network.endpoint.ifname";
 
@@ -86,6 +88,9 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         cap_drop,
         cgroup,
         cgroup_parent,
+        blkio_config,
+        cpu_count,
+        cpu_percent,
         cpu_period,
         cpu_quota,
         cpu_rt_period,
@@ -106,6 +111,7 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         hostname: _, // in `body`
         init,
         ipc,
+        isolation,
         logging,
         mac_address: _, // in `body`
         mem_limit,
@@ -128,15 +134,18 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         tmpfs,
         tty: _, // in `body`
         ulimits,
+        use_api_socket,
         user: _, // in `body`
         userns_mode,
         uts,
+        volumes_from,
         working_dir: _, // in `body`
     } = &spec.options;
     let Limits { cpus: limited_cpus, memory: limited_memory, pids: limited_pids } = limits.clone().unwrap_or_default();
     // An engine by itself reserves no processors: they are for a swarm's scheduler, and Compose leaves them to it, too.
     let Reservations { cpus: _, devices: reserved_devices, memory: reserved_memory } =
         reservations.clone().unwrap_or_default();
+    let block = blkio_config.clone().unwrap_or_default();
     let map = |pairs: &std::collections::BTreeMap<String, String>| {
         (!pairs.is_empty()).then(|| pairs.clone().into_iter().collect::<HashMap<_, _>>())
     };
@@ -146,7 +155,7 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         network_mode: network.or_else(|| spec.networks.first().map(|attachment| attachment.network.clone())),
         port_bindings: Some(bindings(spec, reach)),
         restart_policy: Some(restart(spec.restart)),
-        binds: Some(spec.mounts.iter().filter_map(bind).collect()),
+        binds: Some(spec.mounts.iter().filter_map(bind).chain(use_api_socket.then(|| API_SOCKET.to_owned())).collect()),
         mounts: Some(spec.mounts.iter().filter(|it| bind(it).is_none()).map(mount).collect()),
         tmpfs: (!tmpfs.is_empty()).then(|| {
             let split = tmpfs.iter().map(|it| it.split_once(':').unwrap_or((it, "")));
@@ -161,6 +170,15 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
             "private" => Some(HostConfigCgroupnsModeEnum::PRIVATE),
             _ => None, // `needs` refuses it
         }),
+        blkio_weight: block.weight,
+        blkio_weight_device: weights(&block.weight_device),
+        blkio_device_read_bps: rates(&block.device_read_bps),
+        blkio_device_read_iops: rates(&block.device_read_iops),
+        blkio_device_write_bps: rates(&block.device_write_bps),
+        blkio_device_write_iops: rates(&block.device_write_iops),
+        cpu_count: *cpu_count,
+        cpu_percent: *cpu_percent,
+        isolation: isolation.as_deref().and_then(|isolation| isolation.parse().ok()),
         cpu_period: *cpu_period,
         cpu_quota: *cpu_quota,
         cpu_realtime_period: *cpu_rt_period,
@@ -216,8 +234,22 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         }),
         userns_mode: userns_mode.clone(),
         uts_mode: uts.clone(),
+        volumes_from: list(volumes_from),
         ..Default::default()
     }
+}
+
+fn weights(devices: &[DeviceWeight]) -> Option<Vec<ResourcesBlkioWeightDevice>> {
+    let weight = |DeviceWeight { path, weight }: &DeviceWeight| ResourcesBlkioWeightDevice {
+        path: Some(path.clone()),
+        weight: Some((*weight).into()),
+    };
+    (!devices.is_empty()).then(|| devices.iter().map(weight).collect())
+}
+
+fn rates(devices: &[DeviceRate]) -> Option<Vec<ThrottleDevice>> {
+    let rate = |DeviceRate { path, rate }: &DeviceRate| ThrottleDevice { path: Some(path.clone()), rate: Some(rate.0) };
+    (!devices.is_empty()).then(|| devices.iter().map(rate).collect())
 }
 
 /// What is asked for under `gpus` is capable of being one.
@@ -286,8 +318,8 @@ fn restart(policy: Option<RestartPolicy>) -> EnginePolicy {
 
 /// A folder of the host in the old form, which makes it where there is none, as people expect.
 fn bind(mount: &Mount) -> Option<String> {
-    let BindOptions { propagation, create_host_path, selinux } = mount.bind.clone().unwrap_or_default();
-    if mount.kind != MountKind::Bind || create_host_path == Some(false) {
+    let BindOptions { propagation, create_host_path, recursive, selinux } = mount.bind.clone().unwrap_or_default();
+    if mount.kind != MountKind::Bind || create_host_path == Some(false) || recursive.is_some() {
         return None;
     }
     let mut words: Vec<String> = vec![if mount.read_only { "ro" } else { "rw" }.to_owned()];
@@ -309,16 +341,23 @@ fn mount(mount: &Mount) -> EngineMount {
         source: source.clone(),
         typ: Some(typ),
         read_only: Some(*read_only),
-        // `create_host_path` is false here: this form makes none. `needs` refuses `selinux`, which it has not.
-        bind_options: bind.as_ref().map(|BindOptions { propagation, create_host_path: _, selinux: _ }| {
+        // `needs` refuses `selinux`, which this form has not.
+        bind_options: bind.as_ref().map(|BindOptions { propagation, create_host_path, recursive, selinux: _ }| {
+            let recursive = recursive.as_deref();
             MountBindOptions {
                 propagation: propagation.as_deref().and_then(|text| text.parse().ok()),
-                ..Default::default()
+                create_mountpoint: Some(*create_host_path != Some(false)),
+                non_recursive: Some(recursive == Some("disabled")),
+                read_only_non_recursive: (recursive == Some("writable")).then_some(true),
+                read_only_force_recursive: (recursive == Some("readonly")).then_some(true),
             }
         }),
-        volume_options: volume
-            .as_ref()
-            .map(|VolumeOptions { nocopy }| MountVolumeOptions { no_copy: Some(*nocopy), ..Default::default() }),
+        volume_options: volume.as_ref().map(|VolumeOptions { nocopy, subpath, labels }| MountVolumeOptions {
+            no_copy: Some(*nocopy),
+            subpath: subpath.clone(),
+            labels: (!labels.is_empty()).then(|| labels.clone().into_iter().collect()),
+            ..Default::default()
+        }),
         image_options: image.as_ref().map(|ImageOptions { subpath }| MountImageOptions { subpath: subpath.clone() }),
         tmpfs_options: tmpfs.as_ref().map(|TmpfsOptions { size, mode }| MountTmpfsOptions {
             size_bytes: size.map(|size| size.0),

@@ -13,6 +13,7 @@ use super::{DockerRuntime, credentials};
 use crate::container::{PullOptions, PullWhen};
 use crate::error::{Error, ErrorKind, Result};
 use crate::progress::{Happening, tell};
+use crate::time::{Clock, SystemClock, Timestamp};
 
 /// How long a registry may take until the first layer moves; the transfer itself has no limit.
 const RESOLVE: Duration = Duration::from_secs(600);
@@ -24,7 +25,12 @@ impl DockerRuntime {
     pub(super) async fn pull_image(&self, reference: &str, how: &PullOptions) -> Result<String> {
         let PullOptions { when, platform } = how;
         let platform = platform.as_deref();
-        let ask_the_registry_first = *when == PullWhen::Refresh && !reference.contains('@');
+        let ask_the_registry_first = !reference.contains('@')
+            && match when {
+                PullWhen::Refresh => true,
+                PullWhen::OlderThan(age) => self.is_older(reference, *age).await?,
+                PullWhen::Never | PullWhen::Missing => false,
+            };
         if !ask_the_registry_first && let Some(id) = self.local_image(reference, platform).await? {
             return Ok(id);
         }
@@ -48,6 +54,15 @@ impl DockerRuntime {
             }
             None => Err(error),
         }
+    }
+
+    /// Whether an image on the host was taken longer ago than that, or nobody knows when. One that is not there is not old.
+    async fn is_older(&self, reference: &str, age: Duration) -> Result<bool> {
+        let Some(image) = self.inspect_image(reference).await? else { return Ok(false) };
+        let taken = image.metadata.and_then(|metadata| metadata.last_tag_time);
+        let taken = taken.and_then(|taken| taken.parse::<jiff::Timestamp>().ok());
+        let taken = taken.and_then(|taken| u64::try_from(taken.as_millisecond()).ok()).map(Timestamp::from_millis);
+        Ok(taken.is_none_or(|taken| taken + age < SystemClock::new().now()))
     }
 
     /// The id of an image on the host, if it is for that platform.

@@ -12,11 +12,17 @@ type Need = (&'static str, bool, (u32, u32), &'static str);
 
 pub(super) fn check_container(engine: &EngineVersion, spec: &ContainerSpec) -> Result<()> {
     let ends = || spec.networks.iter().map(|attachment| &attachment.endpoint);
-    let needs: [Need; 5] = [
+    let binds = || spec.mounts.iter().filter_map(|mount| mount.bind.as_ref());
+    let recursive = |how: &str| binds().any(|bind| bind.recursive.as_deref() == Some(how));
+    let subpath = |mount: &crate::container::Mount| mount.volume.as_ref().is_some_and(|it| it.subpath.is_some());
+    let needs = [
         ("annotations", !spec.options.annotations.is_empty(), (1, 43), "24"),
         ("mac_address", ends().any(|end| end.mac_address.is_some()), (1, 44), "25"),
         ("gw_priority", ends().any(|end| end.gw_priority.is_some()), (1, 48), "28"),
         ("interface_name", ends().any(|end| end.interface_name.is_some()), (1, 49), "28.1"),
+        ("recursive: writable", recursive("writable"), (1, 44), "25"),
+        ("recursive: readonly", recursive("readonly"), (1, 44), "25"),
+        ("subpath", spec.mounts.iter().any(subpath), (1, 45), "26"),
         ("type: image", spec.mounts.iter().any(|mount| mount.kind == MountKind::Image), (1, 48), "28"),
     ];
     check(engine, &format!("container `{}`", spec.name), &needs)?;
@@ -34,6 +40,9 @@ pub(super) fn check_container(engine: &EngineVersion, spec: &ContainerSpec) -> R
     for bind in spec.mounts.iter().filter_map(|mount| mount.bind.as_ref()) {
         if bind.create_host_path == Some(false) && bind.selinux.is_some() {
             return no("`selinux` with `create_host_path: false`", "remove one of the two");
+        }
+        if bind.recursive.is_some() && bind.selinux.is_some() {
+            return no("`selinux` with `recursive`", "remove one of the two");
         }
         let known = |text: &String| text.parse::<MountBindOptionsPropagationEnum>().is_ok();
         if bind.propagation.as_ref().is_some_and(|text| !known(text)) {
