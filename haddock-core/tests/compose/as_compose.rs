@@ -162,7 +162,7 @@ fn a_component_that_is_not_active_is_refused_only_for_what_compose_refuses() {
     }
     for refused in ["image: x, foo: bar", "image: x, volumes: [':/x']", "image: '${NONE:?named}'", "image: x, cpus: a"]
     {
-        assert!(super::check(&file(refused), &environment()).is_err(), "{refused}");
+        assert!(check(&file(refused), &environment()).is_err(), "{refused}");
     }
 }
 
