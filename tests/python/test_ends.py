@@ -251,6 +251,20 @@ def test_a_dry_run_is_a_plan(do: Any, sim: World, compose: Path) -> None:
     assert do(controller, "down", "pr-1", dry_run=not sure) is True
 
 
+def test_a_dry_run_of_an_adoption_and_of_a_keep_does_nothing(do: Any, sim: World, compose: Path) -> None:
+    controller = sim.controller
+    plan = do(controller, "adopt", "shop", "127.0.0.1:8080", dry_run=True)
+    assert plan.steps[0] == "wait until the server at `127.0.0.1:8080` answers its probe" and do(controller, "services") == []
+    do(controller, "release", compose, tag="v1").wait()
+    with pytest.raises(haddock.NothingToDoError, match="`shop` has instances of its own"):
+        do(controller, "adopt", "shop", "127.0.0.1:8080", dry_run=True)
+    with pytest.raises(haddock.NotFoundError):
+        do(controller, "keep", "pr-1", time="48h", dry_run=True)
+    do(controller, "up", compose, name="pr-1", tag="v1")
+    plan = do(controller, "keep", "pr-1", time="48h", dry_run=True)
+    assert (plan.name, plan.notes) == ("pr-1", ["it is kept for 172800 s, whether or not anybody uses it"])
+
+
 def test_old_names_of_errors_are_found_and_say_so() -> None:
     for name in ("NotFound", "TimedOut", "ReleaseAborted", "Busy"):
         with pytest.warns(DeprecationWarning, match=f"haddock.{name}Error"):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from . import _native
 from ._bridge import Asked, wait, wait_async
 from ._environment_verbs import EnvironmentVerbs
-from ._errors import InvalidValueError, IoError, NotFoundError
+from ._errors import InvalidValueError, IoError, NotFoundError, NothingToDoError
 from ._given import (
     flag,
     names,
@@ -237,16 +237,17 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         idle: Duration | None = None,
         cookie: str | None = None,
         by: str | None = None,
+        dry_run: bool = False,
         timeout: Duration | None = None,
-    ) -> None:
+    ) -> Plan | None:
         """Takes over a server that runs already at `address`, with the sessions that it has, as the first version.
 
         It is neither started nor stopped: the first release drains it, and the event `external_released` says when
         nothing is left on it. `file` is the compose file of the releases to come, whose settings are used; without one
         they are the defaults. `idle` is when its sessions expire, `cookie` the name of the cookie by which it knows
-        them. Returns once it has answered its probe.
+        them. Returns once it has answered its probe. With `dry_run` nothing is done, and the answer is the plan.
         """
-        return self._adopt(service, address, file, tag, idle, cookie, by or self._by).wait(timeout)
+        return self._adopt(service, address, file, tag, idle, cookie, by or self._by, dry_run).wait(timeout)
 
     async def adopt_async(
         self,
@@ -258,10 +259,11 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         idle: Duration | None = None,
         cookie: str | None = None,
         by: str | None = None,
+        dry_run: bool = False,
         timeout: Duration | None = None,
-    ) -> None:
+    ) -> Plan | None:
         """As `adopt`, in the running loop."""
-        return await self._adopt(service, address, file, tag, idle, cookie, by or self._by).wait_async(timeout)
+        return await self._adopt(service, address, file, tag, idle, cookie, by or self._by, dry_run).wait_async(timeout)
 
     def _adopt(
         self,
@@ -272,7 +274,10 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         idle: Duration | None,
         cookie: str | None,
         by: str,
-    ) -> Asked[None]:
+        dry_run: bool,
+    ) -> Asked[Plan | None]:
+        if flag(dry_run, "dry_run"):
+            return Asked("adopt", self._native.status(text(service, "service")), partial(_adopting, service, str(address)))
         options, limit = options_of(_ANY_TAG if tag is None else tag), optional_seconds(idle, "idle")
         return Asked(
             "adopt",
@@ -411,6 +416,15 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         """As `serve`, in the running loop, until it is cancelled."""
         served = self._native.serve(None if services is None else names(services, "services"))
         await wait_async(served, timeout, "serve")
+
+
+def _adopting(service: str, address: str, data: dict[str, Any] | None) -> Plan:
+    """What an adoption would do."""
+    if data is not None and ServiceStatus._of(data).instances:
+        message = f"service `{service}` has instances of its own, or is being released"
+        raise NothingToDoError(message, hint="adopt a server before the first release; now release the version that is to serve")
+    adopted = f"give it all new sessions: it is an instance of `{service}`, and is neither started nor stopped"
+    return Plan(service, {}, [], [], [f"wait until the server at `{address}` answers its probe", adopted])
 
 
 def _known(service: str, status: ServiceStatus | None) -> ServiceStatus:

@@ -483,31 +483,63 @@ class EnvironmentVerbs:
             self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run, on_event
         ).wait_async(timeout)
 
+    @overload
+    def keep(
+        self, name: str | None = None, *, file: Files | None = None, time: Duration, dry_run: Literal[False] = False, timeout: Duration | None = None
+    ) -> str: ...
+    @overload
+    def keep(
+        self, name: str | None = None, *, file: Files | None = None, time: Duration, dry_run: Literal[True], timeout: Duration | None = None
+    ) -> EnvironmentPlan: ...
+    @overload
+    def keep(
+        self, name: str | None = None, *, file: Files | None = None, time: Duration, dry_run: bool, timeout: Duration | None = None
+    ) -> str | EnvironmentPlan: ...
     def keep(
         self,
         name: str | None = None,
         *,
         file: Files | None = None,
         time: Duration,
+        dry_run: bool = False,
         timeout: Duration | None = None,
-    ) -> str:
-        """Keeps an environment for that long, whether or not anybody uses it; its name. See `prune`."""
-        return self._keep(which(name, path_of(file)), time).wait(timeout)
+    ) -> str | EnvironmentPlan:
+        """Keeps an environment for that long, whether or not anybody uses it; its name. See `prune`.
 
+        With `dry_run` nothing is done, and the answer is the plan.
+        """
+        return self._keep(which(name, path_of(file)), time, dry_run).wait(timeout)
+
+    @overload
+    async def keep_async(
+        self, name: str | None = None, *, file: Files | None = None, time: Duration, dry_run: Literal[False] = False, timeout: Duration | None = None
+    ) -> str: ...
+    @overload
+    async def keep_async(
+        self, name: str | None = None, *, file: Files | None = None, time: Duration, dry_run: Literal[True], timeout: Duration | None = None
+    ) -> EnvironmentPlan: ...
+    @overload
+    async def keep_async(
+        self, name: str | None = None, *, file: Files | None = None, time: Duration, dry_run: bool, timeout: Duration | None = None
+    ) -> str | EnvironmentPlan: ...
     async def keep_async(
         self,
         name: str | None = None,
         *,
         file: Files | None = None,
         time: Duration,
+        dry_run: bool = False,
         timeout: Duration | None = None,
-    ) -> str:
+    ) -> str | EnvironmentPlan:
         """As `keep`, in the running loop."""
-        return await self._keep(which(name, path_of(file)), time).wait_async(timeout)
+        return await self._keep(which(name, path_of(file)), time, dry_run).wait_async(timeout)
 
-    def _keep(self, meant: dict[str, Any], time: Duration) -> Asked[str]:
-        kept = self._native.environments().keep(meant, seconds(time, "time"))
-        return Asked("keep", kept, lambda data: data["name"])
+    def _keep(self, meant: dict[str, Any], time: Duration, dry_run: bool) -> Asked[Any]:
+        environments, length = self._native.environments(), seconds(time, "time")
+        if flag(dry_run, "dry_run"):
+            note = f"it is kept for {length:g} s, whether or not anybody uses it"
+            return Asked("keep", environments.get(meant), lambda data: EnvironmentPlan(data["name"], [], [note]))
+        return Asked("keep", environments.keep(meant, length), lambda data: data["name"])
 
     def prune(
         self,
