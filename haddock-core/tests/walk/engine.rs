@@ -87,6 +87,8 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     fn image_id(&self, name: &str) -> String;
     /// What stands before the number in the command of a component.
     fn run(&self) -> &'static str;
+    /// The words of a health check that passes.
+    fn check(&self) -> &'static str;
     /// Puts there what is somebody else's; `prefix`: of the first environment's names.
     async fn furnish(&self, setup: Setup, name: &str);
     async fn look(&self) -> Look;

@@ -189,7 +189,7 @@ impl File {
         all
     }
 
-    pub(crate) fn text(&self, image: impl Fn(&str) -> String, run: &str) -> String {
+    pub(crate) fn text(&self, image: impl Fn(&str) -> String, run: &str, check: &str) -> String {
         let mut text = String::from("name: shop\nservices:\n");
         let (mut names, mut back) = (BTreeSet::new(), false);
         for (key, part) in &self.parts {
@@ -235,7 +235,7 @@ impl File {
                 line(format_args!("restart: {restart}"));
             }
             if part.checked {
-                line(format_args!("healthcheck: {{ test: [CMD, \"true\"], interval: 1s }}"));
+                line(format_args!("healthcheck: {{ test: [{check}], interval: 1s }}"));
             }
         }
         let volumes: Vec<String> = names.iter().map(|name| format!("{name}: {{}}")).collect();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_core::stream::BoxStream;
+use futures_util::stream::BoxStream;
 use haddock_core::container::{
     Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
     RuntimeEvent, Selector, Usage, Volume, VolumeSpec,

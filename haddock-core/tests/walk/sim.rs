@@ -67,6 +67,10 @@ impl Engine for Sim {
         "serve"
     }
 
+    fn check(&self) -> &'static str {
+        "CMD, ready"
+    }
+
     async fn furnish(&self, setup: Setup, name: &str) {
         self.runtime.with(|engine, now| {
             let theirs = BTreeMap::from([

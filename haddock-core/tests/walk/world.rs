@@ -279,7 +279,7 @@ impl<'e> World<'e> {
     }
 
     fn text(&self, checkout: usize) -> String {
-        self.files[checkout].text(|name| self.engine.image(name), self.engine.run())
+        self.files[checkout].text(|name| self.engine.image(name), self.engine.run(), self.engine.check())
     }
 
     fn path(&self, checkout: usize) -> String {
@@ -297,6 +297,14 @@ impl<'e> World<'e> {
     }
 
     fn options(&self, step: &UpStep) -> UpOptions {
+        if std::env::var_os("WALK_CONSTANT").is_some() {
+            return UpOptions {
+                only: step.only.into_iter().map(|key| ComponentName::new(key).expect("a name")).collect(),
+                keep_on_failure: step.keep_on_failure,
+                pull: step.pull,
+                ..UpOptions::default()
+            };
+        }
         let file = (!self.has(Fault::NoFile)).then(|| self.path(step.who.checkout));
         UpOptions {
             only: step.only.into_iter().map(|key| ComponentName::new(key).expect("a name")).collect(),
@@ -386,7 +394,11 @@ impl<'e> World<'e> {
             }
             false => self.envs.clone(),
         };
-        let later = UpOptions { commit: Some("main-later".to_owned()), by: "ben".to_owned(), ..options.clone() };
+        let later = UpOptions {
+            commit: if std::env::var_os("WALK_CONSTANT").is_some() { None } else { Some("main-later".to_owned()) },
+            by: options.by.clone(),
+            ..options.clone()
+        };
         let ups = async { tokio::join!(self.envs.up(&name, &spec, &options), other.up(&name, &spec, &later)) };
         let (one, two) = ups.await;
         self.trace.push(format!("    {:?}, {:?}", one.as_ref().err(), two.as_ref().err()));

@@ -2,7 +2,7 @@
 //! static binary for an image from scratch.
 //!
 //! ```text
-//! fixture serve            answers every request with the value of GREETING; ends with 0 on SIGTERM
+//! fixture serve …          answers every request with the value of GREETING; ends with 0 on SIGTERM
 //! fixture stubborn         the same, and ignores SIGTERM
 //! fixture exit CODE        prints five lines and ends
 //! fixture call ALIAS PORT  asks a linked component, prints what it answered, and ends
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["serve"] => serve(end as extern "C" fn(i32) as usize),
+        ["serve", ..] => serve(end as extern "C" fn(i32) as usize),
         ["stubborn"] => serve(SIG_IGN),
         ["exit", code] => {
             say(&(1..=5).map(|line| format!("line {line}\n")).collect::<String>());

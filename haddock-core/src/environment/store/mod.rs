@@ -90,7 +90,11 @@ impl SpecStore {
     #[must_use]
     pub fn fingerprint(&self, spec: &EnvironmentSpec, name: &ComponentName, image: &str) -> String {
         let component = Stored::of_component(spec, name);
+        // What takes the traffic may be another because a component came or went. That is no reason to make this one anew,
+        // unless its container has other ports, or has them in another order.
+        let exposed = spec.components.get(name).and_then(|component| component.expose.first());
         let entry = spec.entry().filter(|entry| entry.component == *name).map(|entry| entry.port);
+        let entry = entry.filter(|port| exposed != Some(port));
         let text = serde_json::to_vec(&(component, image, spec.aliases(name), entry));
         self.digest(&text.expect("plain data can be written as JSON"))
     }
