@@ -210,23 +210,27 @@ impl World<'_> {
         let stays = before.containers.iter().filter(|it| self.is_of(it, step.who.name));
         let stays = stays.filter(|it| it.label("haddock.component").is_none_or(|it| !members.contains(it)));
         let stays = stays.flat_map(|it| &it.ports).any(|port| ports.contains(port));
+        let others = self.homes.get(&step.who.name).is_some_and(|it| it.contested || it.owner != step.who.checkout);
         let collides = step.who.name == 0 && (self.setup.container || self.setup.network || self.setup.volume);
         let unnamed = step.only.is_some_and(|key| !active.values().any(|(it, _)| *it == key));
         let stale = members.is_empty();
         let port = error.kind() == ErrorKind::PortTaken && (twice || taken || stays);
-        let excused = parts.iter().any(|part| bad(part)) || port || collides || unnamed || stale;
+        let excused = parts.iter().any(|part| bad(part)) || port || collides || unnamed || stale || others;
         if !excused {
             self.violate(EXCUSE, format!("{:?}: {error:#}", error.kind()));
         }
     }
 
     /// It was refused, so nothing has changed.
-    pub(crate) fn check_unchanged(&mut self, before: &Look, after: &Look, name: usize, error: &Error) {
+    pub(crate) fn check_unchanged(&mut self, before: &Look, after: &Look, name: usize, kept: bool, error: &Error) {
         let of = |look: &Look| -> Vec<_> {
             let ours = look.containers.iter().filter(|it| self.is_of(it, name) && it.state != State::Restarting);
             ours.map(|it| (it.name.clone(), it.id.clone(), it.life, it.state == State::Running)).collect()
         };
-        let (were, are) = (of(before), of(after));
+        let (were, mut are) = (of(before), of(after));
+        if kept {
+            are.retain(|it| were.iter().any(|other| other.1 == it.1));
+        }
         if were != are {
             self.violate(FAILED, format!("`{error}`, but of {were:?} there are {are:?}"));
         }

@@ -1,6 +1,6 @@
 //! A runtime whose calls fail, are late or lost, or are the last that we make; and the faults that mutants plant.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
-    RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
+    RuntimeEvent, Selector, Usage, Volume, VolumeSpec, label,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
@@ -30,16 +30,12 @@ pub(crate) enum Fault {
     VolumesBelongToACommit,
     /// A container that has ended is removed, and made anew.
     StoppedIsGone,
-    /// A list does not look at labels.
-    EverythingIsOurs,
     /// What the environment is made from does not name its file.
     NoFile,
     /// An `up` is no use of an environment.
     UpIsNoUse,
     /// A dry run counts as a look.
     DryRunsCount,
-    /// Components whose profile is not active are not in the file.
-    InactiveIsGone,
     /// Two at once do not wait for each other.
     NoTurns,
     /// `down` leaves what the engine does not list by name.
@@ -52,8 +48,13 @@ pub(crate) struct Flaky {
     inner: Arc<dyn ContainerRuntime>,
     script: Arc<Mutex<Script>>,
     killed: Arc<Notify>,
+    /// From which commit each volume was made, and which it is now.
+    commits: Commits,
     faults: BTreeSet<Fault>,
 }
+
+/// The commit that is now, and that from which each volume was made.
+pub(crate) type Commits = Arc<Mutex<(u32, BTreeMap<String, u32>)>>;
 
 #[derive(Debug, Default)]
 struct Script {
@@ -63,8 +64,8 @@ struct Script {
 }
 
 impl Flaky {
-    pub(crate) fn new(inner: Arc<dyn ContainerRuntime>, faults: BTreeSet<Fault>) -> Self {
-        Self { inner, script: Arc::default(), killed: Arc::default(), faults }
+    pub(crate) fn new(inner: Arc<dyn ContainerRuntime>, commits: Commits, faults: BTreeSet<Fault>) -> Self {
+        Self { inner, script: Arc::default(), killed: Arc::default(), commits, faults }
     }
 
     /// From now on the calls are counted, and that happens.
@@ -86,6 +87,13 @@ impl Flaky {
 
     fn has(&self, fault: Fault) -> bool {
         self.faults.contains(&fault)
+    }
+
+    fn shown(&self, mut container: Container) -> Container {
+        if container.state == ContainerState::Paused && self.has(Fault::PausedLooksRunning) {
+            container.state = ContainerState::Running;
+        }
+        container
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -176,7 +184,8 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
-        self.call(self.inner.inspect(container)).await
+        let found = self.call(self.inner.inspect(container)).await?;
+        Ok(found.map(|it| self.shown(it)))
     }
 
     async fn health_output(&self, container: &ContainerId) -> Result<Option<String>> {
@@ -184,7 +193,15 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn list(&self, selector: &Selector) -> Result<Vec<Container>> {
-        self.call(self.inner.list(selector)).await
+        let mut all = Vec::new();
+        for it in self.call(self.inner.list(selector)).await? {
+            if self.has(Fault::StoppedIsGone) && matches!(it.state, ContainerState::Exited { code, .. } if code != 0) {
+                self.inner.remove(&it.id).await?;
+            } else {
+                all.push(self.shown(it));
+            }
+        }
+        Ok(all)
     }
 
     async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()> {
@@ -192,7 +209,17 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn remove(&self, container: &ContainerId) -> Result<()> {
-        self.call(self.inner.remove(container)).await
+        let was = self.inner.inspect(container).await?;
+        self.call(self.inner.remove(container)).await?;
+        if let Some(was) = was.filter(|_| self.has(Fault::RemovalTakesVolumes)) {
+            for volume in self.inner.volumes(&Selector::default()).await? {
+                let same = |key: &str| volume.labels.get(key) == was.labels.get(key);
+                if volume.labels.contains_key(label::ANONYMOUS) && same(label::NAME) && same(label::COMPONENT) {
+                    self.inner.remove_volume(&volume.name).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
@@ -223,6 +250,13 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn create_volume(&self, spec: &VolumeSpec) -> Result<()> {
+        if self.has(Fault::VolumesBelongToACommit) {
+            let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = commits.0;
+            if *commits.1.entry(spec.name.clone()).or_insert(now) != now {
+                return Err(Error::new(ErrorKind::NameTaken, format!("volume `{}` is not ours", spec.name)));
+            }
+        }
         self.call(self.inner.create_volume(spec)).await
     }
 

@@ -16,7 +16,7 @@ use haddock_core::{Clock, ComponentName, EnvironmentName, Error, ErrorKind, Jour
 
 use super::engine::{Engine, Look, Seen, State};
 use super::file::{File, KEYS, Part};
-use super::flaky::{Fault, Flaky};
+use super::flaky::{Commits, Fault, Flaky};
 use super::runner::gaps;
 use super::step::{Hand, NAMES, Setup, Step, Trouble, UpStep, Who};
 
@@ -67,6 +67,8 @@ pub(crate) type Base = BTreeMap<String, Made>;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Home {
     pub(crate) owner: usize,
+    /// Both have tried, and whose it became is not known.
+    pub(crate) contested: bool,
     /// What it was made from; several, as long as an operation that failed may or may not have changed it.
     pub(crate) bases: Vec<Base>,
     /// Components that may be made anew although the file does not change.
@@ -125,6 +127,7 @@ pub(crate) struct World<'e> {
     pub(crate) names: [EnvironmentName; 3],
     pub(crate) files: [File; 2],
     commits: [u32; 2],
+    made_from: Commits,
     pub(crate) homes: BTreeMap<usize, Home>,
     pub(crate) marks: Vec<Mark>,
     marked: u32,
@@ -147,7 +150,8 @@ impl<'e> World<'e> {
         let store = SpecStore::directory(folder.join("store")).expect("a folder");
         let clock = Arc::new(Shifted { inner: engine.clock(), back: AtomicU64::new(0) });
         let journal = JournalId::new(format!("{prefix}walk")).expect("letters and digits");
-        let flaky = Flaky::new(engine.runtime(), faults.clone());
+        let made_from = Commits::default();
+        let flaky = Flaky::new(engine.runtime(), Arc::clone(&made_from), faults.clone());
         let envs = environments(&flaky, &journal, &store, engine, &clock);
         let names = NAMES.map(|name| EnvironmentName::new(format!("{prefix}{name}")).expect("a name"));
         engine.furnish(setup, names[0].as_str()).await;
@@ -164,6 +168,7 @@ impl<'e> World<'e> {
             names,
             files: [File::new(), File::new()],
             commits: [1, 1],
+            made_from,
             homes: BTreeMap::new(),
             marks: Vec::new(),
             marked: 0,
@@ -270,7 +275,7 @@ impl<'e> World<'e> {
     }
 
     fn live_again(&mut self) {
-        self.flaky = Flaky::new(self.engine.runtime(), self.faults.clone());
+        self.flaky = Flaky::new(self.engine.runtime(), Arc::clone(&self.made_from), self.faults.clone());
         self.envs = environments(&self.flaky, &self.journal, &self.store, self.engine, &self.clock);
     }
 
@@ -297,14 +302,6 @@ impl<'e> World<'e> {
     }
 
     fn options(&self, step: &UpStep) -> UpOptions {
-        if std::env::var_os("WALK_CONSTANT").is_some() {
-            return UpOptions {
-                only: step.only.into_iter().map(|key| ComponentName::new(key).expect("a name")).collect(),
-                keep_on_failure: step.keep_on_failure,
-                pull: step.pull,
-                ..UpOptions::default()
-            };
-        }
         let file = (!self.has(Fault::NoFile)).then(|| self.path(step.who.checkout));
         UpOptions {
             only: step.only.into_iter().map(|key| ComponentName::new(key).expect("a name")).collect(),
@@ -326,6 +323,9 @@ impl<'e> World<'e> {
             }
         };
         let (name, options) = (self.names[step.who.name].clone(), self.options(&step));
+        self.made_from.lock().expect("nobody panics while holding it").0 = self.commits[step.who.checkout];
+        let idle = self.folder.join("store").join(format!("{name}.idle"));
+        let known = std::fs::read(&idle).ok().filter(|_| self.has(Fault::UpIsNoUse));
         let before = self.engine.look().await;
         let (outcome, fired) = self
             .run(step.trouble, async |envs| envs.up(&name, &spec, &options).await.map(|up| up.plan.to_string()))
@@ -333,12 +333,16 @@ impl<'e> World<'e> {
         if self.violation.is_some() {
             return;
         }
+        if let Some(known) = known {
+            std::fs::write(&idle, known).expect("the store can be written");
+        }
         self.after_up(step, &before, outcome, fired).await;
         if let (Some(later), None) = (step.again, &self.violation)
             && self.homes.get(&step.who.name).is_some_and(|home| home.last == Some(step))
         {
             if later {
                 self.commits[step.who.checkout] += 1;
+                self.made_from.lock().expect("nobody panics while holding it").0 += 1;
                 self.meet("a second up, a commit later");
             }
             let options = UpOptions { pull: false, ..self.options(&step) };
@@ -394,11 +398,7 @@ impl<'e> World<'e> {
             }
             false => self.envs.clone(),
         };
-        let later = UpOptions {
-            commit: if std::env::var_os("WALK_CONSTANT").is_some() { None } else { Some("main-later".to_owned()) },
-            by: options.by.clone(),
-            ..options.clone()
-        };
+        let later = UpOptions { commit: Some("main-later".to_owned()), by: "ben".to_owned(), ..options.clone() };
         let ups = async { tokio::join!(self.envs.up(&name, &spec, &options), other.up(&name, &spec, &later)) };
         let (one, two) = ups.await;
         self.trace.push(format!("    {:?}, {:?}", one.as_ref().err(), two.as_ref().err()));
@@ -440,7 +440,7 @@ impl<'e> World<'e> {
                 base.entry(component.clone()).or_insert_with(|| made.clone());
             }
         }
-        let strange = home.as_ref().is_some_and(|home| home.owner != who.checkout)
+        let strange = home.as_ref().is_some_and(|home| home.owner != who.checkout && !home.contested)
             && before.containers.iter().any(|it| self.is_of(it, who.name));
         match outcome {
             Outcome::Done(Ok(_)) if strange => {
@@ -452,6 +452,7 @@ impl<'e> World<'e> {
                 self.trace.extend(plan.lines().map(|line| format!("    {line}")));
                 let mut home = home.unwrap_or_default();
                 home.owner = who.checkout;
+                home.contested = false;
                 // What was kept was kept although the file has changed in between.
                 home.bases.push(base.clone());
                 self.settle_marks(who.name, &home, true);
@@ -481,7 +482,7 @@ impl<'e> World<'e> {
             Outcome::Done(Err(error)) if strange => {
                 self.meet("another checkout's environment");
                 let after = self.engine.look().await;
-                self.check_unchanged(before, &after, who.name, &error);
+                self.check_unchanged(before, &after, who.name, step.keep_on_failure, &error);
             }
             failed => {
                 let error = match &failed {
@@ -492,6 +493,7 @@ impl<'e> World<'e> {
                     self.check_excuse(step, before, &members, error);
                 }
                 let mut home = home.unwrap_or(Home { owner: who.checkout, ..Home::default() });
+                home.contested |= home.owner != who.checkout;
                 home.bases.push(base);
                 home.links.clear();
                 home.last = None;
@@ -504,7 +506,7 @@ impl<'e> World<'e> {
                 if let Some(error) = error {
                     self.meet("up failed");
                     if !fired && is_refusal(error) {
-                        self.check_unchanged(before, &after, who.name, error);
+                        self.check_unchanged(before, &after, who.name, step.keep_on_failure, error);
                     } else {
                         self.check_kept(before, &after, who.name, &home);
                     }
@@ -581,7 +583,7 @@ impl<'e> World<'e> {
             }
             Outcome::Done(Err(error)) if error.kind() == ErrorKind::Busy && linking => {
                 self.meet("down of what others link to");
-                self.check_unchanged(&before, &after, who.name, &error);
+                self.check_unchanged(&before, &after, who.name, false, &error);
             }
             Outcome::Done(Err(error)) if !fired => {
                 self.violate("a down succeeds if nothing is in its way", format!("{error:#}"));
@@ -675,8 +677,9 @@ impl<'e> World<'e> {
     async fn prune(&mut self, dry: bool, trouble: Trouble) {
         let before = self.engine.look().await;
         let began = self.now();
-        let dry = dry && !self.has(Fault::DryRunsCount);
-        let (outcome, _) = self.run(trouble, async |envs| envs.prune(&POLICY, dry).await).await;
+        let counts = dry && self.has(Fault::DryRunsCount);
+        let policy = if counts { IdlePolicy::default() } else { POLICY };
+        let (outcome, _) = self.run(trouble, async |envs| envs.prune(&policy, dry && !counts).await).await;
         let after = self.engine.look().await;
         let ended: BTreeSet<usize> = match &outcome {
             Outcome::Done(Ok(pruned)) => {
