@@ -300,8 +300,8 @@ impl World<'_> {
 
 /// How a container is not as its part of the file says.
 fn differs(it: &Seen, part: &Part, image: &str) -> Option<String> {
-    let state = if part.is_once() { State::Exited(0) } else { State::Running };
-    if it.state != state {
+    // One that nobody waits for may not have ended yet.
+    if it.state != State::Running && !(part.is_once() && it.state == State::Exited(0)) {
         return Some(format!("it is {:?}", it.state));
     }
     let mounts: BTreeSet<&str> = it.mounts.keys().map(String::as_str).collect();

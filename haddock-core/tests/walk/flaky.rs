@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation, Network, NetworkSpec,
-    RuntimeEvent, Selector, Usage, Volume, VolumeSpec, label,
+    Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation, Network,
+    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec, label,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};

@@ -136,6 +136,7 @@ pub(crate) struct World<'e> {
     pub(crate) met: BTreeMap<&'static str, u64>,
     pub(crate) trace: Vec<String>,
     pub(crate) violation: Option<Violation>,
+    pub(crate) is_over: bool,
 }
 
 impl<'e> World<'e> {
@@ -177,6 +178,7 @@ impl<'e> World<'e> {
             met: BTreeMap::new(),
             trace: Vec::new(),
             violation: None,
+            is_over: false,
         }
     }
 
@@ -185,7 +187,10 @@ impl<'e> World<'e> {
     }
 
     pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
-        if self.violation.is_none() && !gaps().contains(&invariant) {
+        if gaps().contains(&invariant) {
+            // What comes of it is no news.
+            self.is_over = true;
+        } else if self.violation.is_none() && !self.is_over {
             self.trace.push(format!("    {invariant}: {what}"));
             self.violation = Some(Violation { invariant, what });
         }
@@ -337,7 +342,9 @@ impl<'e> World<'e> {
             std::fs::write(&idle, known).expect("the store can be written");
         }
         self.after_up(step, &before, outcome, fired).await;
-        if let (Some(later), None) = (step.again, &self.violation)
+        // One that nobody waits for runs again at the next `up`, if it outlasts this one.
+        let once = self.files[step.who.checkout].parts.values().any(Part::is_once);
+        if let (Some(later), None, false) = (step.again, &self.violation, once)
             && self.homes.get(&step.who.name).is_some_and(|home| home.last == Some(step))
         {
             if later {

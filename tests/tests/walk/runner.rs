@@ -31,7 +31,7 @@ async fn take(engine: &RealEngine, seed: u64) -> Option<String> {
     let mut world = World::new(engine, folder.path(), &prefix, setup, BTreeSet::new()).await;
     for step in steps {
         world.take(step).await;
-        if world.violation.is_some() {
+        if world.violation.is_some() || world.is_over {
             break;
         }
     }

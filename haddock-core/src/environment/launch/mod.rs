@@ -133,7 +133,9 @@ async fn create(
     let created = order.keys().map(|name| async {
         let mut spec = plan.container(name, &plan.spec.components[name])?;
         // One that is on its way out is waited for by `create`.
-        let existing = there.iter().find(|it| it.name == spec.name && it.state != ContainerState::Removing);
+        // Whatever somebody has called it meanwhile.
+        let is_it = |it: &&Container| it.name == spec.name || it.component().as_ref() == Some(name);
+        let existing = there.iter().filter(is_it).find(|it| it.state != ContainerState::Removing);
         let existing = match existing {
             // Its engine could not remove it, and is told again.
             Some(dead) if dead.state == ContainerState::Dead => {
