@@ -211,6 +211,9 @@ impl World<'_> {
         let stays = stays.filter(|it| it.label("haddock.component").is_none_or(|it| !members.contains(it)));
         let stays = stays.flat_map(|it| &it.ports).any(|port| ports.contains(port));
         let others = self.homes.get(&step.who.name).is_some_and(|it| it.contested || it.owner != step.who.checkout);
+        // What was taken down may have left volumes, whose name it is.
+        let came = |it: &super::step::Who| it.name == step.who.name && it.checkout != step.who.checkout;
+        let others = others || (error.kind() == ErrorKind::NameTaken && self.comers.iter().any(came));
         let collides = step.who.name == 0 && (self.setup.container || self.setup.network || self.setup.volume);
         let unnamed = step.only.is_some_and(|key| !active.values().any(|(it, _)| *it == key));
         let stale = members.is_empty();

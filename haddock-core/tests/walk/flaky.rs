@@ -36,6 +36,8 @@ pub(crate) enum Fault {
     UpIsNoUse,
     /// A dry run counts as a look.
     DryRunsCount,
+    /// Components whose profile is not active are not in the file.
+    InactiveIsGone,
     /// Two at once do not wait for each other.
     NoTurns,
     /// `down` leaves what the engine does not list by name.

@@ -13,12 +13,7 @@ use super::step::{Setup, Step, walk};
 use super::world::{Violation, World};
 
 /// Invariants that do not hold yet.
-pub(crate) const GAPS: &[&str] = &[
-    "another environment is never touched",
-    "a failed up leaves what ran",
-    "an up succeeds if nothing is in its way",
-    "a second up changes nothing, and diff is clean",
-];
+pub(crate) const GAPS: &[&str] = &[];
 
 pub(crate) const fn gaps() -> &'static [&'static str] {
     GAPS
@@ -27,7 +22,7 @@ pub(crate) const fn gaps() -> &'static [&'static str] {
 /// How many walks the test takes, unless `HADDOCK_WALKS` says otherwise.
 const WALKS: u64 = 10_000;
 /// How often a walk that went wrong is tried with fewer steps.
-const TRIES: usize = 150;
+const TRIES: usize = 60;
 
 pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,

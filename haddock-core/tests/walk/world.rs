@@ -2,16 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
+use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Resolved};
 use haddock_core::environment::environments::{Environments, Pruned, Switch, UpOptions};
 use haddock_core::environment::idle::{IdlePolicy, IdleVerdict};
 use haddock_core::environment::store::SpecStore;
-use haddock_core::environment::{EnvironmentSpec, Target};
+use haddock_core::environment::{EnvironmentSpec, Origin, Target};
 use haddock_core::{Clock, ComponentName, EnvironmentName, Error, ErrorKind, JournalId, Result, Timestamp};
 
 use super::engine::{Engine, Look, Seen, State};
@@ -129,6 +129,8 @@ pub(crate) struct World<'e> {
     commits: [u32; 2],
     made_from: Commits,
     pub(crate) homes: BTreeMap<usize, Home>,
+    /// Who has brought up what.
+    pub(crate) comers: BTreeSet<Who>,
     pub(crate) marks: Vec<Mark>,
     marked: u32,
     pub(crate) foreign: Look,
@@ -171,6 +173,7 @@ impl<'e> World<'e> {
             commits: [1, 1],
             made_from,
             homes: BTreeMap::new(),
+            comers: BTreeSet::new(),
             marks: Vec::new(),
             marked: 0,
             foreign,
@@ -297,43 +300,49 @@ impl<'e> World<'e> {
         folder.join("compose.yaml").display().to_string()
     }
 
-    fn spec(&self, who: Who, extra: bool) -> Result<EnvironmentSpec> {
+    fn spec(&self, who: Who, extra: bool) -> Result<Resolved> {
         let options = ResolveOptions {
             environment: Some(self.names[who.name].clone()),
             profiles: extra.then(|| "extra".to_owned()).into_iter().collect(),
             ..ResolveOptions::default()
         };
-        Ok(ComposeFile::parse(&self.path(who.checkout), &self.text(who.checkout))?.resolve(&options)?.spec)
+        ComposeFile::parse(&self.path(who.checkout), &self.text(who.checkout))?.resolve(&options)
     }
 
-    fn options(&self, step: &UpStep) -> UpOptions {
-        let file = (!self.has(Fault::NoFile)).then(|| self.path(step.who.checkout));
+    fn options(&self, step: &UpStep, resolved: &Resolved) -> UpOptions {
+        let file = self.path(step.who.checkout);
+        let files = vec![PathBuf::from(&file)];
+        let origin = Origin { folder: self.folder.join(["a", "b"][step.who.checkout]).join("shop"), files };
         UpOptions {
             only: step.only.into_iter().map(|key| ComponentName::new(key).expect("a name")).collect(),
             keep_on_failure: step.keep_on_failure,
             pull: step.pull,
             by: ["ann", "ben"][step.person].to_owned(),
             commit: Some(format!("main-{}", self.commits[step.who.checkout])),
-            file,
+            file: Some(file),
+            origin: (!self.has(Fault::NoFile)).then_some(origin),
+            aside: if self.has(Fault::InactiveIsGone) { BTreeSet::new() } else { resolved.inactive.clone() },
             ..UpOptions::default()
         }
     }
 
     async fn up(&mut self, step: UpStep) {
-        let spec = match self.spec(step.who, step.extra) {
-            Ok(spec) => spec,
+        let resolved = match self.spec(step.who, step.extra) {
+            Ok(resolved) => resolved,
             Err(error) => {
                 let text = self.text(step.who.checkout);
                 return self.violate("a file that a walk writes can be read", format!("{error:#}\n{text}"));
             }
         };
-        let (name, options) = (self.names[step.who.name].clone(), self.options(&step));
+        self.comers.insert(step.who);
+        let spec = &resolved.spec;
+        let (name, options) = (self.names[step.who.name].clone(), self.options(&step, &resolved));
         self.made_from.lock().expect("nobody panics while holding it").0 = self.commits[step.who.checkout];
         let idle = self.folder.join("store").join(format!("{name}.idle"));
         let known = std::fs::read(&idle).ok().filter(|_| self.has(Fault::UpIsNoUse));
         let before = self.engine.look().await;
         let (outcome, fired) = self
-            .run(step.trouble, async |envs| envs.up(&name, &spec, &options).await.map(|up| up.plan.to_string()))
+            .run(step.trouble, async |envs| envs.up(&name, spec, &options).await.map(|up| up.plan.to_string()))
             .await;
         if self.violation.is_some() {
             return;
@@ -352,8 +361,8 @@ impl<'e> World<'e> {
                 self.made_from.lock().expect("nobody panics while holding it").0 += 1;
                 self.meet("a second up, a commit later");
             }
-            let options = UpOptions { pull: false, ..self.options(&step) };
-            self.check_again(step, &spec, &options).await;
+            let options = UpOptions { pull: false, ..self.options(&step, &resolved) };
+            self.check_again(step, &resolved.spec, &options).await;
         }
     }
 
@@ -394,8 +403,10 @@ impl<'e> World<'e> {
             trouble: Trouble::None,
             again: Some(false),
         };
-        let Ok(spec) = self.spec(who, false) else { return };
-        let (name, options) = (self.names[who.name].clone(), self.options(&only));
+        let Ok(resolved) = self.spec(who, false) else { return };
+        self.comers.insert(who);
+        let spec = resolved.spec.clone();
+        let (name, options) = (self.names[who.name].clone(), self.options(&only, &resolved));
         let before = self.engine.look().await;
         // Two processes would wait for each other by a lock on a file, and virtual time stands still for as long.
         let other = match self.has(Fault::NoTurns) {
