@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
     Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, RuntimeEvent, Selector, Usage, Volume, VolumeSpec, label,
+    NetworkSpec, PublishedPort, RuntimeEvent, Selector, Usage, Volume, VolumeSpec, label,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
@@ -179,6 +179,10 @@ impl ContainerRuntime for Flaky {
 
     async fn unpause(&self, container: &ContainerId) -> Result<()> {
         self.call(self.inner.unpause(container)).await
+    }
+
+    async fn port_is_free(&self, port: &PublishedPort) -> Result<bool> {
+        self.call(self.inner.port_is_free(port)).await
     }
 
     async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {
