@@ -176,6 +176,44 @@ async fn nothing_is_removed_for_what_cannot_be_brought_up() {
 }
 
 #[tokio::test]
+async fn ports_are_looked_at_before_anything_is_removed() {
+    let with = |text: &str, component: &str, host: u16| {
+        let image = format!("{component}: {{ image: {component},");
+        text.replace(&image, &format!("{image} ports: ['{host}:80'],"))
+    };
+    let house = House::new();
+    let up = async |text: &str| house.environments.up(&house.name, &spec(text), &UpOptions::default()).await;
+    up(SHOP).await.expect("up");
+    let other = EnvironmentName::new("other").expect("valid");
+    let taking = spec(&with(SHOP, "web", 8000));
+    house.environments.up(&other, &taking, &UpOptions::default()).await.expect("the other has the port");
+    let before = house.ids();
+    // Another environment has it; two of this one want it.
+    let twice = with(&with(SHOP, "web", 9000), "db", 9000);
+    for file in [with(SHOP, "db", 8000), twice] {
+        assert_eq!(up(&file).await.expect_err("taken").kind(), ErrorKind::PortTaken, "{file}");
+        assert_eq!(house.ids(), before, "nothing was removed");
+    }
+    // What was never started, or is started again, gets its ports then.
+    up(&with(SHOP, "web", 8001)).await.expect("the port is free");
+    let stopped = house.ids()["pr-web"].clone();
+    house.runtime.with(|engine, _| engine.stop(&stopped));
+    house.environments.up(&other, &spec(&with(SHOP, "web", 8001)), &UpOptions::default()).await.expect("and taken");
+    let before = house.runtime.with(|engine, now| engine.containers(now).cloned().collect::<Vec<_>>());
+    let changed = with(SHOP, "web", 8001).replace("image: db", "image: 'db:2'");
+    assert_eq!(up(&changed).await.expect_err("taken").kind(), ErrorKind::PortTaken);
+    let after = house.runtime.with(|engine, now| engine.containers(now).cloned().collect::<Vec<_>>());
+    assert_eq!(after, before, "nothing was touched");
+    // What goes leaves its port to what comes.
+    let moved = with(SHOP, "web", 8001).replace("  web:", "  front:").replace("entry: web", "entry: front");
+    house
+        .environments
+        .up(&other, &spec(&moved), &UpOptions::default())
+        .await
+        .expect("the port goes from one to the other");
+}
+
+#[tokio::test]
 async fn components_of_an_inactive_profile_are_left_alone_and_those_that_are_gone_are_not() {
     let house = House::new();
     let resolve = |text: &str, profile: Option<&str>| {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use haddock_core::container::{ContainerSpec, PublishedPort};
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
@@ -86,3 +87,19 @@ impl RuntimeHarness for SimHarness {
 }
 
 haddock_core::runtime_suite! { #[tokio::test] Some(SimHarness::new()) }
+
+#[tokio::test]
+async fn a_port_is_free_unless_a_container_that_runs_has_it() {
+    let SimHarness { runtime, .. } = SimHarness::new();
+    let port = PublishedPort { container: 80, host: Some(8000), ..PublishedPort::default() };
+    let any = PublishedPort { host: None, ..port.clone() };
+    let image = runtime.pull(&image("serving:1"), false).await.expect("it is there");
+    let spec = ContainerSpec { name: "web".to_owned(), image, publish: vec![port.clone()], ..ContainerSpec::default() };
+    let free = async || (runtime.port_is_free(&port).await, runtime.port_is_free(&any).await);
+    let id = runtime.create(&spec).await.expect("created");
+    assert_eq!(free().await, (Ok(true), Ok(true)));
+    runtime.start(&id).await.expect("started");
+    assert_eq!(free().await, (Ok(false), Ok(true)));
+    runtime.stop(&id, Duration::ZERO).await.expect("stopped");
+    assert_eq!(free().await, (Ok(true), Ok(true)));
+}

@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haddock_core::container::{Container, ContainerId, ContainerState};
-use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
-use haddock_core::environment::environments::{Environments, Up, UpOptions};
+use haddock_core::environment::environments::{Environments, Switch, Up, UpOptions};
 use haddock_core::environment::store::SpecStore;
+use haddock_core::environment::{EnvironmentSpec, Target};
 use haddock_core::progress::{Event, Happening, observed};
 use haddock_core::runtime::ContainerRuntime as _;
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
 use haddock_core::testing::VirtualTime;
-use haddock_core::{EnvironmentName, ErrorKind, JournalId, Result, Timestamp};
+use haddock_core::{ComponentName, EnvironmentName, ErrorKind, JournalId, Result, Timestamp};
 
 const FILE: &str = "
 name: shop
@@ -335,7 +335,7 @@ fn what_others_use_is_not_taken_away() {
     // By a link, running or not; and each of two that link to each other can go.
     let user = other("pr-2", "name: other\nservices: { db: { image: db }, web: { image: web, links: [db] } }");
     let target = "pr-1/db".parse().expect("a target");
-    let db = haddock_core::ComponentName::new("db").expect("valid");
+    let db = ComponentName::new("db").expect("valid");
     let link = place.environments.link(&user, &db, Some(target), Default::default(), None);
     place.time.block_on(link).expect("it is linked");
     let web = place.time.block_on(place.environments.get(&user)).expect("it is there").components["web"].id.clone();
@@ -377,4 +377,92 @@ fn a_port_that_does_not_answer_is_a_failure_only_where_the_file_speaks_of_readin
     let strict = plain.replace("deaf, ", "deaf, environment: { MADE: anew }, ");
     let error = come_up(&format!("{strict}x-haddock: {{ entry: 'web:80' }}\n")).0.expect_err("it is never ready");
     assert_eq!(error.kind(), ErrorKind::NeverReady);
+}
+
+#[test]
+fn a_network_that_was_removed_under_stopped_containers_comes_back_with_them() {
+    for others_meanwhile in [false, true] {
+        let place = with_volumes();
+        place.up().expect("it comes up");
+        let (worker, migrate) = (mounted(&place, "worker"), place.ids()["migrate"].clone());
+        place.runtime.with(|engine, _| {
+            let ids: Vec<ContainerId> =
+                engine.containers(Timestamp::from_millis(2_000_000)).map(|it| it.id.clone()).collect();
+            ids.iter().for_each(|id| engine.stop(id));
+            let network = engine.list_networks(&Default::default())[0].clone();
+            assert!(engine.remove_network(&network.id).expect("nothing runs on it"));
+        });
+        if others_meanwhile {
+            // A part of it has brought the network back already, and what it left alone still has the old one.
+            let only = [ComponentName::new("worker").expect("valid")].into();
+            let options = UpOptions { only, ..UpOptions::default() };
+            place.time.block_on(place.environments.up(&place.name, &place.spec, &options)).expect("a part comes up");
+        }
+        let changes = place.changes();
+        let rest = ["replace db", "replace app", "replace worker"];
+        assert_eq!(changes, if others_meanwhile { &rest[..2] } else { &rest[..] });
+        assert_eq!(mounted(&place, "worker"), worker, "data follows to the new container");
+        assert_eq!(place.ids()["migrate"], migrate, "what has done its work is not done again");
+        assert_eq!(place.changes(), [""; 0]);
+    }
+}
+
+#[test]
+fn a_container_that_somebody_has_renamed_gets_no_double() {
+    let place = place();
+    place.up().expect("it comes up");
+    let ids = place.ids();
+    place.runtime.with(|engine, _| {
+        assert!(engine.rename(&ids["worker"], "old-worker"));
+        engine.stop(&ids["worker"]);
+    });
+    assert_eq!(place.changes(), ["restart worker"]);
+    let count = place.runtime.with(|engine, now| engine.containers(now).count());
+    assert_eq!((place.ids(), count), (ids, 4));
+}
+
+#[test]
+fn a_component_stays_when_another_takes_the_traffic() {
+    let mut place = place();
+    place.up().expect("it comes up");
+    let ids = place.ids();
+    let text = FILE.replace("entry: 'app:80'", "entry: 'db:5432'");
+    let file = ComposeFile::parse("compose.yaml", &text).expect("a compose file");
+    place.spec = file.resolve(&ResolveOptions::default()).expect("resolved").spec;
+    assert_eq!(place.changes(), [""; 0]);
+    assert_eq!(place.ids(), ids);
+}
+
+#[test]
+fn a_file_may_let_each_component_have_no_container() {
+    let mut place = place();
+    place.up().expect("it comes up");
+    for component in place.spec.components.values_mut() {
+        component.replicas = Some(0);
+    }
+    let up = place.up().expect("there is nothing to run");
+    assert_eq!(up.environment.components.len(), 0);
+    let differences = place.time.block_on(place.environments.diff(&place.name, &place.spec)).expect("known");
+    assert_eq!(differences, []);
+    assert_eq!(place.up().expect("again").plan.to_string(), "");
+    place.time.block_on(place.environments.down(&place.name, false)).expect("down");
+    let diff = place.time.block_on(place.environments.diff(&place.name, &place.spec));
+    assert_eq!(diff.expect_err("it is gone").kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_link_takes_no_newer_images() {
+    let place = place();
+    place.up().expect("it comes up");
+    let other = EnvironmentName::new("pr-2").expect("valid");
+    let up = |options: &UpOptions| place.time.block_on(place.environments.up(&other, &place.spec, options));
+    place.runtime.with(|engine, _| engine.push_image("worker:latest", "2"));
+    up(&UpOptions { pull: true, ..UpOptions::default() }).expect("it comes up with the newer image");
+    let before = place.ids();
+    let component = ComponentName::new("db").expect("valid");
+    let target = Target::Component { environment: other.clone(), component: component.clone() };
+    let linked = place.environments.link(&place.name, &component, Some(target), Switch::Restart, None);
+    place.time.block_on(linked).expect("linked");
+    assert_eq!(place.ids()["worker"], before["worker"]);
+    assert_ne!(place.ids()["app"], before["app"]);
 }

@@ -6,7 +6,7 @@ use bollard::Docker;
 use bollard::models::HealthStatusEnum;
 use haddock_core::ErrorKind;
 use haddock_core::container::{
-    Attachment, ContainerSpec, Endpoint, Identity, NetworkSpec, PullOptions, PullWhen, Subnet,
+    Attachment, ContainerSpec, Endpoint, Identity, NetworkSpec, PublishedPort, PullOptions, PullWhen, Subnet,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::ContainerRuntime;
@@ -175,4 +175,28 @@ async fn the_check_of_an_image_passes_soon() {
     let soon = tokio::time::timeout(std::time::Duration::from_secs(15), healthy).await;
     corner.clean().await;
     assert!(soon.is_ok(), "it has passed within half of its interval");
+}
+
+#[tokio::test]
+async fn a_port_of_the_host_is_free_unless_somebody_listens() {
+    let Some(harness) = DockerHarness::new().await else { return };
+    let corner = Corner::new(&harness);
+    let host_address = Some([127, 0, 0, 1].into());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let host = Some(listener.local_addr().expect("an address").port());
+    let port = PublishedPort { container: 8080, host_address, host, ..PublishedPort::default() };
+    assert_eq!(corner.runtime().port_is_free(&port).await, Ok(false), "a program listens");
+    drop(listener);
+    assert_eq!(corner.runtime().port_is_free(&port).await, Ok(true));
+    let mut spec = spec(&corner, &harness, 1).await;
+    spec.publish = vec![port.clone()];
+    let outcome = async {
+        let id = corner.runtime().create(&spec).await?;
+        let before = corner.runtime().port_is_free(&port).await?;
+        corner.runtime().start(&id).await?;
+        Ok::<_, haddock_core::Error>((before, corner.runtime().port_is_free(&port).await?))
+    };
+    let outcome = outcome.await;
+    corner.clean().await;
+    assert_eq!(outcome, Ok((true, false)), "a container that runs has it, and one that does not has not");
 }

@@ -220,6 +220,10 @@ pub struct Container {
     /// The names of the networks that it is on.
     #[serde(default)]
     pub networks: Vec<String>,
+    /// The ids of those among them that somebody made, by name, where the runtime says. A container that is started again
+    /// joins the same network, and not another of its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub network_ids: BTreeMap<String, String>,
 }
 
 impl Container {

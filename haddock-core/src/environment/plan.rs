@@ -22,6 +22,8 @@ pub struct Wanted<'a> {
     pub relinked: &'a BTreeSet<ComponentName>,
     /// Components whose network is made anew.
     pub moved: &'a BTreeSet<ComponentName>,
+    /// Components whose container is on a network that has gone, so that it cannot be started again.
+    pub stranded: &'a BTreeSet<ComponentName>,
     /// Whether these are all: what else is there goes.
     pub complete: bool,
     /// Components of the file that are not wanted now: what is there of them is left as it is.
@@ -176,14 +178,17 @@ fn judge(
         return (Change::Replace, Cause::Relinked);
     }
     let again = |can: bool, change: Change, cause: Cause| (if can { change } else { Change::Replace }, cause);
+    let is_stranded = wanted.stranded.contains(name);
     match container.state {
-        ContainerState::Created => (Change::Start, Cause::NeverStarted),
+        ContainerState::Created if !is_stranded => (Change::Start, Cause::NeverStarted),
         ContainerState::Removing => (Change::Create, Cause::Missing),
         ContainerState::Dead => (Change::Replace, Cause::Dead),
         ContainerState::Exited { .. } if is_done(wanted.spec, wanted.members, wanted.ran, name, container) => {
             (Change::Keep, Cause::Done)
         }
         _ if new_need.is_some() => (Change::Replace, Cause::Needs(new_need.expect("seen").clone())),
+        _ if is_stranded => (Change::Replace, Cause::Network),
+        ContainerState::Created => (Change::Start, Cause::NeverStarted),
         ContainerState::Exited { code, .. } => again(wanted.start_again, Change::Restart, Cause::Ended(code)),
         _ if left.is_some() => again(wanted.start_again, Change::Restart, Cause::Joined(left.expect("seen").clone())),
         ContainerState::Paused => again(wanted.unpause, Change::Unpause, Cause::Paused),

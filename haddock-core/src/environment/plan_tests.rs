@@ -78,6 +78,7 @@ impl Scene {
             published: BTreeMap::new(),
             image: String::new(),
             networks: Vec::new(),
+            network_ids: BTreeMap::new(),
         });
     }
 
@@ -97,7 +98,19 @@ impl Scene {
         let Self { spec, members, digests, complete, aside, ran, .. } = self;
         let (relinked, complete, start_again, unpause) = (&BTreeSet::new(), *complete, self.can, self.can);
         Plan::new(
-            &Wanted { spec, members, digests, relinked, moved: relinked, complete, aside, ran, start_again, unpause },
+            &Wanted {
+                spec,
+                members,
+                digests,
+                relinked,
+                moved: relinked,
+                stranded: relinked,
+                complete,
+                aside,
+                ran,
+                start_again,
+                unpause,
+            },
             &self.found,
         )
     }

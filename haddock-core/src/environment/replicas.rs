@@ -25,7 +25,7 @@ impl EnvironmentSpec {
         let mut copies = BTreeMap::new();
         for (name, component) in &self.components {
             let Some(replicas) = component.replicas.filter(|replicas| *replicas != 1) else { continue };
-            check(self, name, component, replicas)?;
+            check(name, component, replicas)?;
             let names = (1..=replicas).map(|number| match number {
                 1 => Ok(name.clone()),
                 _ => ComponentName::new(format!("{name}-{number}")),
@@ -70,13 +70,7 @@ fn wrong(message: String, hint: &str) -> Error {
     Error::new(ErrorKind::ComposeFile, message).with_hint(hint)
 }
 
-fn check(spec: &EnvironmentSpec, name: &ComponentName, component: &Component, replicas: u32) -> Result<()> {
-    if replicas == 0 && spec.entry().is_some_and(|entry| entry.component == *name) {
-        return Err(wrong(
-            format!("`{name}` takes the traffic, and is to have no container"),
-            "let it have one at least, or name another entry",
-        ));
-    }
+fn check(name: &ComponentName, component: &Component, replicas: u32) -> Result<()> {
     if replicas > 1 && component.container_name.is_some() {
         return Err(wrong(
             format!("`{name}` has `container_name`, which only one of its {replicas} containers can have"),
@@ -161,11 +155,16 @@ mod tests {
     }
 
     #[test]
+    fn what_takes_the_traffic_may_have_no_container() {
+        let expanded = expanded("  web: { image: web, scale: 0 }\n  db: { image: db }\n").expect("good");
+        assert_eq!(expanded.spec.components.keys().map(ComponentName::as_str).collect::<Vec<_>>(), ["db"]);
+    }
+
+    #[test]
     fn what_there_is_once_cannot_be_had_by_several() {
         for (services, why) in [
             ("  web: { image: web, ports: ['80:80'], scale: 2 }\n", "claims port 80"),
             ("  web: { image: web, container_name: one, scale: 2 }\n", "`container_name`"),
-            ("  web: { image: web, scale: 0 }\n", "takes the traffic"),
             ("  web: { image: web, scale: 2 }\n  web-2: { image: web }\n", "component `web-2`"),
         ] {
             let error = expanded(services).expect_err(why);

@@ -69,6 +69,7 @@ mod tests {
             published: BTreeMap::new(),
             image: String::new(),
             networks: Vec::new(),
+            network_ids: BTreeMap::new(),
         }
     }
 

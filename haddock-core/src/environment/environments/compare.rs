@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Environments;
 use super::record::with_links;
+use super::{Environment, Environments};
 use crate::environment::launch::networks_of;
 use crate::environment::plan::is_done;
 use crate::environment::{Component, Difference, EnvironmentSpec, Target, differences, with_needs};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
 
 impl Environments {
@@ -36,7 +36,10 @@ impl Environments {
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
     pub async fn diff(&self, name: &EnvironmentName, spec: &EnvironmentSpec) -> Result<Vec<Difference>> {
-        let environment = self.get(name).await?;
+        let environment = match self.get(name).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => self.without_containers(name)?.ok_or(error)?,
+            found => found?,
+        };
         let (record, known) = self.known(name)?;
         let now = with_links(&known, &record.links);
         let mut found = differences(&now, &spec.expanded()?.spec);
@@ -66,5 +69,15 @@ impl Environments {
             }
         }
         Ok(found)
+    }
+
+    /// The environment, if it was brought up from a file of which each component is to have no container.
+    pub(super) fn without_containers(&self, name: &EnvironmentName) -> Result<Option<Environment>> {
+        match self.known(name) {
+            Ok((record, spec)) if with_needs(&spec, &record.only).is_empty() => {
+                self.described(name.clone(), Vec::new()).map(Some)
+            }
+            _ => Ok(None),
+        }
     }
 }

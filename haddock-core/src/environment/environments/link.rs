@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use super::history::EnvironmentAction;
 use super::record::{Record, with_links};
 use super::targets::ports_of;
-use super::{Environment, Environments};
+use super::{Environment, Environments, UpOptions};
 use crate::container::{Attachment, Container, ContainerId, ExecSpec};
 use crate::environment::launch::{Place, container, meeting_network};
 use crate::environment::{EnvironmentSpec, Plan, Target};
@@ -100,7 +100,7 @@ impl Environments {
         };
         let switched = match (held, how) {
             (Err(error), _) => Err(error),
-            (Ok(()), Switch::Restart) => self.restart_with(name, &record, next, &wanted).await,
+            (Ok(()), Switch::Restart) => self.restart_with(name, &environment.components, &record, next, &wanted).await,
             (Ok(()), Switch::Live) => self.switch_live(name, &environment.components, &record, next, &wanted).await,
         };
         if let Some(gate) = gate
@@ -126,7 +126,8 @@ impl Environments {
     ) -> Result<Plan> {
         let environment = self.get(name).await?;
         let (record, _, wanted) = self.wanted_link(name, &environment, component, target).await?;
-        self.prepare(name, &wanted.new, &record.options()).await.map(|prepared| prepared.plan)
+        let options = with_images_of(&record, &environment.components);
+        self.prepare(name, &wanted.new, &options).await.map(|prepared| prepared.plan)
     }
 
     /// What is written down, which links there are to be, and what that means for the one.
@@ -164,12 +165,14 @@ impl Environments {
     async fn restart_with(
         &self,
         name: &EnvironmentName,
+        containers: &BTreeMap<ComponentName, Container>,
         before: &Record,
         mut next: Record,
         wanted: &Wanted<'_>,
     ) -> Result<Switched> {
+        let options = with_images_of(before, containers);
         let switched = async {
-            let prepared = self.prepare(name, &wanted.new, &before.options()).await?;
+            let prepared = self.prepare(name, &wanted.new, &options).await?;
             next.generations.clone_from(&prepared.wanted.generations);
             self.put_record(name, before, &next)?;
             let up = self.carry_out(name, prepared, true, std::future::pending()).await?;
@@ -183,7 +186,7 @@ impl Environments {
             Err(error) => error,
         };
         let back = async {
-            let prepared = self.prepare(name, &wanted.old, &before.options()).await?;
+            let prepared = self.prepare(name, &wanted.old, &options).await?;
             self.carry_out(name, prepared, true, std::future::pending()).await?;
             let generations = next.generations.clone();
             self.put_record(name, &next, &Record { live: BTreeSet::new(), generations, ..before.clone() })
@@ -314,6 +317,14 @@ impl Environments {
             _ => None,
         }
     }
+}
+
+/// As it was brought up, with the images that its containers were made from: a link is no reason to take newer ones.
+fn with_images_of(record: &Record, containers: &BTreeMap<ComponentName, Container>) -> UpOptions {
+    let mut options = record.options();
+    let known = containers.iter().filter(|(_, container)| !container.image.is_empty());
+    options.images.extend(known.map(|(name, container)| (name.clone(), container.image.clone())));
+    options
 }
 
 /// The components that reach another, by a link or because they depend on it.

@@ -316,7 +316,13 @@ impl Environments {
             launched = launched => launched,
         };
         match launched {
-            Ok(()) => Ok(Up { plan, environment: self.get(name).await? }),
+            Ok(()) => {
+                let environment = match self.get(name).await {
+                    Err(error) if error.kind() == ErrorKind::NotFound => self.without_containers(name)?.ok_or(error)?,
+                    found => found?,
+                };
+                Ok(Up { plan, environment })
+            }
             Err(error) => {
                 if !keep_on_failure {
                     self.undo(name, &wanted, &kept.into_iter().map(|it| it.id).collect(), first).await;
@@ -550,6 +556,7 @@ impl Environments {
         let known = if record.spec.is_empty() { None } else { self.specs.get(&record.spec)? };
         let before = known.map(|spec| LaunchPlan { spec, ..launch.clone() });
         let (changed_networks, moved) = self.changed_networks(&launch, before.as_ref(), &networks, &found).await?;
+        let stranded = self.stranded(&launch, &networks, &found).await?;
         let can = self.runtime.capabilities();
         let wanted = Wanted {
             spec,
@@ -557,6 +564,7 @@ impl Environments {
             digests: &launch.digests,
             relinked: &record.live,
             moved: &moved,
+            stranded: &stranded,
             complete,
             aside: &options.aside,
             ran: &record.ran(),

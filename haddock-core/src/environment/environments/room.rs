@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::Environments;
 use crate::container::{Container, ContainerId, Identity, Network, NetworkSpec, PublishedPort, Selector};
 use crate::environment::launch::LaunchPlan;
-use crate::environment::{Change, Plan};
+use crate::environment::{Change, Plan, Planned};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 
@@ -49,6 +49,26 @@ impl Environments {
         Ok((changed, members))
     }
 
+    /// The members whose containers are on a network that somebody has removed. There may be another of that name by now.
+    pub(super) async fn stranded(
+        &self,
+        wanted: &LaunchPlan,
+        there: &[Network],
+        found: &[Container],
+    ) -> Result<BTreeSet<ComponentName>> {
+        // A network on which a container runs cannot be removed.
+        let is_missing = |spec: &NetworkSpec| !there.iter().any(|network| network.name == spec.name);
+        let may_be = found.iter().any(|it| !it.is_active()) || wanted.networks().iter().any(is_missing);
+        if !may_be || !self.runtime.capabilities().networks || found.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let all = self.runtime.networks(&Selector::default()).await?;
+        // podman says the name where Docker says the id.
+        let is_there = |id: &String| all.iter().any(|network| network.id == *id || network.name == *id);
+        let stranded = found.iter().filter(|it| !it.network_ids.values().all(is_there));
+        Ok(stranded.filter_map(Container::component).filter(|name| wanted.members.contains(name)).collect())
+    }
+
     /// Refuses what could not be brought up once something has been removed for it.
     pub(super) async fn check_room(
         &self,
@@ -58,7 +78,7 @@ impl Environments {
         there: &[Network],
     ) -> Result<()> {
         let making: Vec<&ComponentName> = plan.all(Change::Create).chain(plan.all(Change::Replace)).collect();
-        if plan.all(Change::Replace).chain(plan.all(Change::Remove)).next().is_none() {
+        if plan.0.iter().all(|it| matches!(it.change, Change::Create | Change::Keep)) {
             // Nothing is lost: what cannot be made says so itself, and what was made goes again.
             return Ok(());
         }
@@ -71,7 +91,7 @@ impl Environments {
         }
         self.check_networks_are_free(wanted, there).await?;
         self.check_volumes_are_ours(wanted).await?;
-        self.check_ports(wanted, &making, found).await
+        self.check_ports(wanted, plan, found).await
     }
 
     async fn check_networks_are_free(&self, wanted: &LaunchPlan, there: &[Network]) -> Result<()> {
@@ -103,14 +123,22 @@ impl Environments {
     }
 
     /// Fixed ports of the host that are asked for, and that nothing of what goes has.
-    async fn check_ports(&self, wanted: &LaunchPlan, making: &[&ComponentName], found: &[Container]) -> Result<()> {
-        let going = found.iter().filter(|it| it.component().is_some_and(|name| making.contains(&&name)));
+    async fn check_ports(&self, wanted: &LaunchPlan, plan: &Plan, found: &[Container]) -> Result<()> {
+        let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
+        let going = found.iter().filter(|it| it.component().is_some_and(|name| going.contains(&name)));
         let freed: BTreeSet<u16> = going.flat_map(|it| it.published.values().map(std::net::SocketAddr::port)).collect();
-        let asked = making.iter().filter_map(|name| wanted.spec.components.get(*name)).flat_map(|it| &it.ports);
+        // What goes on has its ports; what is started again gets them anew.
+        let starting = |it: &&Planned| !matches!(it.change, Change::Remove | Change::Keep | Change::Unpause);
+        let starting = plan.0.iter().filter(starting).filter_map(|it| {
+            let has = found.iter().any(|one| one.is_active() && one.component().as_ref() == Some(&it.component));
+            wanted.spec.components.get(&it.component).filter(|_| it.change != Change::Restart || !has)
+        });
+        let asked = starting.flat_map(|it| &it.ports);
         let is_new = |port: &&PublishedPort| {
             port.host_last.is_none() && port.host.is_some_and(|host| host != 0 && !freed.contains(&host))
         };
         let asked: Vec<&PublishedPort> = asked.filter(is_new).collect();
+        check_ports_once(wanted)?;
         let free = asked.iter().map(|port| async move { Ok((*port, self.runtime.port_is_free(port).await?)) });
         let free = try_join_all(free).await?;
         match free.into_iter().find(|(_, is_free)| !is_free).and_then(|(port, _)| port.host) {
@@ -119,6 +147,28 @@ impl Environments {
                 .with_hint("end what uses it, or write another port; nothing was changed")),
         }
     }
+}
+
+/// Two components of one file cannot have the same port of the host.
+fn check_ports_once(wanted: &LaunchPlan) -> Result<()> {
+    let members = wanted.members.iter().filter_map(|name| Some((name, wanted.spec.components.get(name)?)));
+    let all: Vec<(&ComponentName, &PublishedPort)> =
+        members.flat_map(|(name, component)| component.ports.iter().map(move |port| (name, port))).collect();
+    let collide = |one: &PublishedPort, other: &PublishedPort| {
+        let fixed = |port: &PublishedPort| port.host.filter(|host| *host != 0 && port.host_last.is_none());
+        let on_all = |port: &PublishedPort| port.host_address.is_none_or(|address| address.is_unspecified());
+        let same_place = on_all(one) || on_all(other) || one.host_address == other.host_address;
+        one.protocol == other.protocol && fixed(one).is_some() && fixed(one) == fixed(other) && same_place
+    };
+    for (at, (name, port)) in all.iter().enumerate() {
+        let other = all[at + 1..].iter().find(|(other, it)| other != name && collide(port, it));
+        if let (Some((other, _)), Some(host)) = (other, port.host) {
+            let message = format!("components `{name}` and `{other}` both publish port {host} of the host");
+            return Err(Error::new(ErrorKind::PortTaken, message)
+                .with_hint("give one of them another port; nothing was changed"));
+        }
+    }
+    Ok(())
 }
 
 fn taken(what: &str, name: &str) -> Error {

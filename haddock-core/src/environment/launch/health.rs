@@ -89,6 +89,7 @@ mod tests {
             published: BTreeMap::new(),
             image: String::new(),
             networks: Vec::new(),
+            network_ids: BTreeMap::new(),
         };
         let mut runtime = MockContainerRuntime::new();
         runtime.expect_capabilities().return_const(RuntimeCapabilities { exec: true, ..Default::default() });

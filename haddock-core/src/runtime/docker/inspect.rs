@@ -17,6 +17,8 @@ use crate::container::{Container, ContainerId, ContainerState, Health, Selector}
 use crate::error::{ErrorKind, Result};
 use crate::time::sleep;
 
+/// Networks that every engine has: they are joined by name, and have another id after each start of the engine.
+const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
 /// Looks at a list that cannot be understood, and the time between two.
 const LOOKS: usize = 40;
 const POLL: Duration = Duration::from_millis(100);
@@ -83,6 +85,12 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
     let joined = found.network_settings.iter().filter_map(|settings| settings.networks.as_ref());
     let mut networks: Vec<String> = joined.flat_map(|networks| networks.keys().cloned()).collect();
     networks.sort();
+    let network_ids = found.network_settings.iter().filter_map(|settings| settings.networks.as_ref()).flatten();
+    let network_ids = network_ids.filter(|(name, _)| !PREDEFINED.contains(&name.as_str())).filter_map(|(name, at)| {
+        let id = at.network_id.as_deref().filter(|id| !id.is_empty())?;
+        Some((name.clone(), id.to_owned()))
+    });
+    let network_ids = network_ids.collect();
     let first = found.host_config.and_then(|host| host.network_mode).unwrap_or_default();
     let (addresses, published) = match (&state, found.network_settings) {
         (ContainerState::Running | ContainerState::Paused, Some(settings)) => {
@@ -102,6 +110,7 @@ fn container(found: ContainerInspectResponse, reach: Reach) -> Container {
         published,
         image: found.image.unwrap_or_default(),
         networks,
+        network_ids,
     }
 }
 

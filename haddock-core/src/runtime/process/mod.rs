@@ -133,6 +133,7 @@ impl ProcessRuntime {
             published: BTreeMap::new(),
             image: String::new(),
             networks: Vec::new(),
+            network_ids: BTreeMap::new(),
         }
     }
 

@@ -128,10 +128,11 @@ impl SimEngine {
             published: BTreeMap::new(),
             image: spec.image.clone(),
             networks: spec.networks.iter().map(|attachment| attachment.network.clone()).collect(),
+            network_ids: BTreeMap::new(),
         };
         let mut made = Made::new(container, spec.clone(), behaviour);
         made.mounts = self.mount(spec);
-        made.networks = spec.networks.iter().map(|it| (it.network.clone(), self.network_id(&it.network))).collect();
+        made.join(spec.networks.iter().map(|it| (it.network.clone(), self.network_id(&it.network))).collect());
         self.made.insert(id.clone(), made);
         Ok(id)
     }
@@ -173,9 +174,7 @@ impl SimEngine {
             return Ok(());
         }
         let ports: Vec<u16> = made.spec.publish.iter().filter_map(|port| port.host).filter(|port| *port != 0).collect();
-        let has = |other: &Made, port: &u16| other.container.published.values().any(|it| it.port() == *port);
-        let taken = ports.iter().find(|port| self.made.values().any(|other| other.is_alive() && has(other, port)));
-        if let Some(port) = taken {
+        if let Some(port) = ports.iter().find(|port| !self.is_free(**port)) {
             let message = format!("cannot start container `{}`: port {port} of the host is taken", made.container.name);
             return Err(Error::new(ErrorKind::PortTaken, message));
         }
@@ -188,10 +187,22 @@ impl SimEngine {
             }
         }
         let made = self.made.get_mut(id).expect("seen above");
-        made.networks = joined;
+        made.join(joined);
         made.stopped_by_hand = false;
         made.begin_life(now, &mut self.counter);
         Ok(())
+    }
+
+    /// Whether no container has this port of the host now.
+    #[must_use]
+    pub fn port_is_free(&mut self, host: u16, now: Timestamp) -> bool {
+        self.settle(now);
+        self.is_free(host)
+    }
+
+    fn is_free(&self, host: u16) -> bool {
+        let has = |other: &Made| other.container.published.values().any(|it| it.port() == host);
+        host == 0 || !self.made.values().any(|other| other.is_alive() && has(other))
     }
 
     /// The last lines that a container wrote.

@@ -71,6 +71,13 @@ impl Made {
         }
     }
 
+    /// It is on these networks, and on no others.
+    pub(super) fn join(&mut self, networks: BTreeMap<String, Option<String>>) {
+        let known = networks.iter().filter_map(|(name, id)| Some((name.clone(), id.clone()?)));
+        self.container.network_ids = known.collect();
+        self.networks = networks;
+    }
+
     /// Lets all happen to it that happens by itself until now. `lives`: the number of the engine's last life.
     pub(super) fn run(&mut self, now: Timestamp, lives: &mut u32) {
         loop {

@@ -35,7 +35,9 @@ impl SimEngine {
         if !made.container.networks.iter().any(|joined| joined == network) {
             made.container.networks.push(network.to_owned());
         }
-        made.networks.entry(network.to_owned()).or_insert(joined);
+        let mut networks = made.networks.clone();
+        networks.entry(network.to_owned()).or_insert(joined);
+        made.join(networks);
         Ok(())
     }
 
@@ -43,7 +45,9 @@ impl SimEngine {
     pub fn disconnect(&mut self, id: &ContainerId, network: &str) {
         if let Some(made) = self.made.get_mut(id) {
             made.container.networks.retain(|joined| joined != network);
-            made.networks.remove(network);
+            let mut networks = made.networks.clone();
+            networks.remove(network);
+            made.join(networks);
         }
     }
 

@@ -12,7 +12,7 @@ use futures_util::StreamExt as _;
 use super::{SimEngine, SimImage};
 use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
+    NetworkSpec, PublishedPort, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
 #[cfg(feature = "controller")]
 use crate::environment::probe::{Probe, ProbeFailure, Probing};
@@ -307,6 +307,10 @@ impl ContainerRuntime for SimRuntime {
 
     async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {
         self.call(|engine, _| Ok(engine.image_volumes(image)))
+    }
+
+    async fn port_is_free(&self, port: &PublishedPort) -> Result<bool> {
+        self.call(|engine, now| Ok(port.host.is_none_or(|host| engine.port_is_free(host, now))))
     }
 
     async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {
