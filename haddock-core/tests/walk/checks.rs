@@ -22,8 +22,9 @@ use haddock_core::{Error, ErrorKind, Timestamp};
 
 use super::engine::{Look, Seen, State};
 use super::file::Part;
+use super::known::{Home, Place};
 use super::step::UpStep;
-use super::world::{Home, POLICY, Place, World};
+use super::world::{POLICY, World};
 
 const EXCUSE: &str = "an up succeeds if nothing is in its way";
 const RUNS: &str = "what the file says runs, and nothing else of that name";
@@ -165,9 +166,8 @@ impl World<'_> {
                 self.violate(RUNS, format!("`{}`: {what}", one.name));
             }
         }
-        let file = &self.files[step.who.checkout];
-        let inactive = file.inactive(step.extra);
-        let may_stay = |it: &str| step.only.is_some() || inactive.contains(it);
+        let file = self.files[step.who.checkout].clone();
+        let may_stay = |it: &str| step.only.is_some() || file.is_inactive(it, step.extra);
         for it in are.iter().filter(|it| !members.contains(&component(it)) && !may_stay(&component(it))) {
             self.violate(RUNS, format!("`{}` is there, and the file does not have it", it.name));
         }
@@ -280,12 +280,14 @@ impl World<'_> {
             let Some(home) = self.homes.get(&name).cloned() else { continue };
             let policy = (POLICY.stop_after.unwrap_or_default(), POLICY.remove_after.unwrap_or_default());
             let minutes = |it: u64| std::time::Duration::from_secs(it * 60);
-            let (stop, remove) = home.idle.map_or(policy, |(stop, remove)| (minutes(stop), minutes(remove)));
-            let least = match it.verdict {
-                IdleVerdict::Stop { .. } => stop,
-                IdleVerdict::Remove { .. } => remove,
-                _ => continue,
-            };
+            let limits = home.idle.iter().map(|idle| {
+                let (stop, remove) = idle.map_or(policy, |(stop, remove)| (minutes(stop), minutes(remove)));
+                if matches!(it.verdict, IdleVerdict::Stop { .. }) { stop } else { remove }
+            });
+            let least = limits.min().unwrap_or_default();
+            if !matches!(it.verdict, IdleVerdict::Stop { .. } | IdleVerdict::Remove { .. }) {
+                continue;
+            }
             self.meet(if dry { "idle, in a dry run" } else { "idle" });
             let since = home.used.map(|used| began.since(used));
             if since.is_some_and(|since| since < least) {

@@ -56,6 +56,15 @@ impl Part {
         self.image.starts_with("once")
     }
 
+    /// What has to be true of it before what needs it is started.
+    pub(crate) fn condition(&self) -> &'static str {
+        match self {
+            _ if self.is_once() => "service_completed_successfully",
+            _ if self.checked => "service_healthy",
+            _ => "service_started",
+        }
+    }
+
     /// The paths at which it has a volume that nobody names: asked for by the file, or by its image.
     pub(crate) fn anonymous(&self) -> BTreeSet<&'static str> {
         let image = self.image.starts_with("vol").then_some("/image");
@@ -171,11 +180,10 @@ impl File {
         copies.collect()
     }
 
-    /// The components that are in the file, and not to run now because their profile is not active.
-    pub(crate) fn inactive(&self, extra: bool) -> BTreeSet<String> {
-        let all = self.active(true).into_keys().collect::<BTreeSet<_>>();
-        let active = self.active(extra);
-        all.into_iter().filter(|name| !active.contains_key(name)).collect()
+    /// Whether it is in the file, as a replica of something at least, and not to run now because its profile is not active.
+    pub(crate) fn is_inactive(&self, component: &str, extra: bool) -> bool {
+        let of = component.rsplit_once('-').map_or(component, |(of, _)| of);
+        self.parts.get(of).is_some_and(|part| part.extra && !extra)
     }
 
     /// What these components need, with themselves.
@@ -216,14 +224,8 @@ impl File {
                 back = true;
                 line(format_args!("networks: [default, back]"));
             }
-            let needs = part.needs.iter().map(|need| {
-                let condition = match &self.parts[need] {
-                    need if need.is_once() => "service_completed_successfully",
-                    need if need.checked => "service_healthy",
-                    _ => "service_started",
-                };
-                format!("{need}: {{ condition: {condition} }}")
-            });
+            let needs = part.needs.iter();
+            let needs = needs.map(|need| format!("{need}: {{ condition: {} }}", self.parts[need].condition()));
             line(format_args!("depends_on: {{ {} }}", needs.collect::<Vec<_>>().join(", ")));
             if part.extra {
                 line(format_args!("profiles: [extra]"));

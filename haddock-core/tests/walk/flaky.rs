@@ -9,11 +9,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
-    Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation, Network,
-    NetworkSpec, PublishedPort, RuntimeEvent, Selector, Usage, Volume, VolumeSpec, label,
+    AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation,
+    LogLine, LogQuery, Network, NetworkSpec, PublishedPort, PullOptions, RuntimeEvent, Selector, Usage, Volume,
+    VolumeSpec, label,
 };
 use haddock_core::image::ImageReference;
-use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
+use haddock_core::runtime::{Attached, ContainerRuntime, RuntimeCapabilities};
 use haddock_core::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
@@ -42,6 +43,24 @@ pub(crate) enum Fault {
     NoTurns,
     /// `down` leaves what the engine does not list by name.
     DownLeavesNetworks,
+    /// Ports of the host are not looked at before something is removed for what wants them.
+    PortsAreNotAsked,
+    /// What is somebody else's is not looked at before.
+    OthersAreNotAsked,
+    /// A container that its engine starts again and again has ended.
+    RestartingLooksExited,
+    /// A container is known by its name alone.
+    RenamedIsUnknown,
+    /// A network is known by its name alone.
+    NetworksHaveNoIds,
+    /// Two names become one, since long names are cut.
+    NamesAreCut,
+    /// What `only` does not name is not in the file.
+    OnlyIsAll,
+    /// `down` does not ask who has links to it.
+    LinksAreNotAsked,
+    /// `prune` decides, and waits for its turn.
+    PruneDecidesFirst,
 }
 
 /// The runtime of one life of ours.
@@ -95,7 +114,22 @@ impl Flaky {
         if container.state == ContainerState::Paused && self.has(Fault::PausedLooksRunning) {
             container.state = ContainerState::Running;
         }
+        if let (ContainerState::Restarting { code }, true) = (&container.state, self.has(Fault::RestartingLooksExited))
+        {
+            container.state = ContainerState::Exited { code: *code, out_of_memory: false };
+        }
+        if self.has(Fault::NetworksHaveNoIds) {
+            container.network_ids.clear();
+        }
+        if self.has(Fault::RenamedIsUnknown) && container.name.starts_with("renamed-") {
+            container.labels.remove(label::COMPONENT);
+        }
         container
+    }
+
+    /// Whether something with these labels is seen.
+    fn shows(&self, labels: &BTreeMap<String, String>) -> bool {
+        !self.has(Fault::OthersAreNotAsked) || labels.get(label::JOURNAL).is_some_and(|it| it.ends_with("walk"))
     }
 
     fn script(&self) -> MutexGuard<'_, Script> {
@@ -155,6 +189,8 @@ impl fmt::Debug for Flaky {
     }
 }
 
+// What is not handed on is what a runtime does that cannot do it.
+#[deny(clippy::missing_trait_methods)]
 #[async_trait]
 impl ContainerRuntime for Flaky {
     fn capabilities(&self) -> RuntimeCapabilities {
@@ -163,6 +199,10 @@ impl ContainerRuntime for Flaky {
 
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
         self.call(self.inner.pull(image, refresh)).await
+    }
+
+    async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
+        self.call(self.inner.pull_with(image, how)).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
@@ -182,7 +222,7 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn port_is_free(&self, port: &PublishedPort) -> Result<bool> {
-        self.call(self.inner.port_is_free(port)).await
+        Ok(self.call(self.inner.port_is_free(port)).await? || self.has(Fault::PortsAreNotAsked))
     }
 
     async fn image_volumes(&self, image: &str) -> Result<Vec<String>> {
@@ -191,7 +231,9 @@ impl ContainerRuntime for Flaky {
 
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
         let found = self.call(self.inner.inspect(container)).await?;
-        Ok(found.map(|it| self.shown(it)))
+        // Looked at by its name, before that is taken.
+        let hidden = |it: &Container| self.has(Fault::OthersAreNotAsked) && it.id != *container;
+        Ok(found.filter(|it| !hidden(it)).map(|it| self.shown(it)))
     }
 
     async fn health_output(&self, container: &ContainerId) -> Result<Option<String>> {
@@ -232,12 +274,25 @@ impl ContainerRuntime for Flaky {
         self.call(self.inner.logs(container, tail)).await
     }
 
+    async fn follow_logs(&self, container: &ContainerId, tail: usize) -> Result<BoxStream<'static, Result<String>>> {
+        self.call(self.inner.follow_logs(container, tail)).await
+    }
+
+    async fn read_log(&self, container: &ContainerId, query: &LogQuery) -> Result<BoxStream<'static, Result<LogLine>>> {
+        self.call(self.inner.read_log(container, query)).await
+    }
+
+    async fn members(&self, network: &str) -> Result<Vec<ContainerId>> {
+        self.call(self.inner.members(network)).await
+    }
+
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
         self.call(self.inner.create_network(spec)).await
     }
 
     async fn networks(&self, selector: &Selector) -> Result<Vec<Network>> {
-        self.call(self.inner.networks(selector)).await
+        let all = self.call(self.inner.networks(selector)).await?;
+        Ok(all.into_iter().filter(|it| self.shows(&it.labels)).collect())
     }
 
     async fn remove_network(&self, id: &str) -> Result<()> {
@@ -267,11 +322,20 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn volumes(&self, selector: &Selector) -> Result<Vec<Volume>> {
-        self.call(self.inner.volumes(selector)).await
+        let all = self.call(self.inner.volumes(selector)).await?;
+        Ok(all.into_iter().filter(|it| self.shows(&it.labels)).collect())
     }
 
     async fn remove_volume(&self, name: &str) -> Result<()> {
         self.call(self.inner.remove_volume(name)).await
+    }
+
+    async fn attach(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached> {
+        self.call(self.inner.attach(container, command)).await
+    }
+
+    fn cannot(&self, what: &str) -> Error {
+        self.inner.cannot(what)
     }
 
     async fn exec(&self, container: &ContainerId, exec: &ExecSpec) -> Result<Executed> {

@@ -21,11 +21,12 @@ mod checks;
 mod dice;
 mod engine;
 mod file;
-#[allow(dead_code, reason = "planted faults follow when nothing is a gap any more")]
 mod flaky;
-#[allow(dead_code, reason = "planted faults follow when nothing is a gap any more")]
+mod known;
 mod mutants;
+mod other;
 mod runner;
 mod sim;
 mod step;
+mod up;
 mod world;

@@ -44,4 +44,13 @@ found! {
     networks_that_stay: DownLeavesNetworks
     a_component_of_another_profile_that_goes: InactiveIsGone
     an_environment_that_does_not_know_its_file: NoFile
+    ports_that_are_not_asked_for_before: PortsAreNotAsked
+    what_is_somebody_elses_that_is_not_asked_for_before: OthersAreNotAsked
+    a_restarting_container_that_is_taken_for_one_that_has_ended: RestartingLooksExited
+    a_container_that_is_known_by_its_name: RenamedIsUnknown
+    a_network_that_is_known_by_its_name: NetworksHaveNoIds
+    names_that_are_cut: NamesAreCut
+    a_part_that_is_taken_for_all: OnlyIsAll
+    links_that_down_does_not_ask_for: LinksAreNotAsked
+    a_prune_that_decides_before_its_turn: PruneDecidesFirst
 }

@@ -89,6 +89,10 @@ pub(crate) enum Step {
     Up(UpStep),
     /// Two at once.
     Ups(Who),
+    /// It is taken down while it comes up: one waits for the other.
+    UpAndDown(Who),
+    /// It is brought up while somebody looks which are idle.
+    UpMeanwhile(Who),
     Down {
         who: Who,
         volumes: bool,
@@ -129,12 +133,15 @@ pub(crate) struct Setup {
     pub(crate) network: bool,
     /// So for a volume.
     pub(crate) volume: bool,
+    /// Whether what is written down is written to files, of which each takes its time, or kept in memory.
+    pub(crate) files: bool,
 }
 
 /// The walk of a seed.
 pub(crate) fn walk(seed: u64) -> (Setup, Vec<Step>) {
     let mut dice = Dice::new(seed);
-    let setup = Setup { container: dice.chance(5), network: dice.chance(3), volume: dice.chance(3) };
+    let (container, network, volume) = (dice.chance(5), dice.chance(3), dice.chance(3));
+    let setup = Setup { container, network, volume, files: dice.chance(30) };
     let steps = 6 + dice.index(18);
     let calm = dice.chance(40);
     let mut walk = Vec::new();
@@ -150,16 +157,17 @@ pub(crate) fn walk(seed: u64) -> (Setup, Vec<Step>) {
                 let who = Who { checkout, ..who(&mut dice) };
                 walk.push(Step::Up(up(Who { checkout, name: named(checkout, who.name) }, calm, &mut dice)));
             }
-            30..55 => {
+            30..53 => {
                 let who = who(&mut dice);
                 walk.push(Step::Up(up(who, calm, &mut dice)));
             }
-            55..58 => walk.push(Step::Ups(who(&mut dice))),
-            58..63 => {
+            53..55 => walk.push(Step::Ups(who(&mut dice))),
+            55..56 => walk.push(Step::UpAndDown(who(&mut dice))),
+            56..61 => {
                 let (who, volumes) = (who(&mut dice), dice.chance(40));
                 walk.push(Step::Down { who, volumes, trouble: trouble(calm, &mut dice) });
             }
-            63..67 => {
+            61..67 => {
                 let key = KEYS[dice.index(2)];
                 let (who, back, live) = (who(&mut dice), dice.chance(40), dice.chance(30));
                 walk.push(Step::Link { who, key, back, live, trouble: trouble(calm, &mut dice) });
@@ -168,8 +176,20 @@ pub(crate) fn walk(seed: u64) -> (Setup, Vec<Step>) {
                 let time = Duration::from_secs(60 * dice.within(1..40));
                 walk.push(Step::Keep { who: who(&mut dice), time });
             }
-            69..76 => walk.push(Step::Prune { dry: dice.chance(40), trouble: trouble(calm, &mut dice) }),
-            76..80 => {
+            // Everybody leaves it alone for some time, and what looks after it looks in between.
+            69..74 => {
+                let time = Duration::from_secs(60 * dice.weighted(&[(3, 11), (2, 31), (2, 121)]));
+                for _ in 0..dice.within(2..6) {
+                    walk.push(Step::Prune { dry: dice.chance(25), trouble: Trouble::None });
+                    walk.push(Step::Pass(time));
+                }
+                walk.push(match dice.chance(50) {
+                    true => Step::UpMeanwhile(who(&mut dice)),
+                    false => Step::Prune { dry: false, trouble: trouble(calm, &mut dice) },
+                });
+            }
+            74..78 => walk.push(Step::Prune { dry: dice.chance(40), trouble: trouble(calm, &mut dice) }),
+            78..80 => {
                 walk.push(Step::Pass(Duration::from_secs(dice.weighted(&[(3, 20), (3, 11 * 60), (2, 3 * 3600)]))))
             }
             80..81 => walk.push(Step::SetBack(Duration::from_secs(60 * dice.within(1..600)))),

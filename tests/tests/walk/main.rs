@@ -18,8 +18,14 @@ mod file;
 #[allow(dead_code, reason = "faults are planted where walks are quick")]
 #[path = "../../../haddock-core/tests/walk/flaky.rs"]
 mod flaky;
+#[path = "../../../haddock-core/tests/walk/known.rs"]
+mod known;
+#[path = "../../../haddock-core/tests/walk/other.rs"]
+mod other;
 mod runner;
 #[path = "../../../haddock-core/tests/walk/step.rs"]
 mod step;
+#[path = "../../../haddock-core/tests/walk/up.rs"]
+mod up;
 #[path = "../../../haddock-core/tests/walk/world.rs"]
 mod world;

@@ -13,10 +13,6 @@ use super::world::World;
 /// How long the test walks, unless `HADDOCK_WALK_SECONDS` says otherwise.
 const SECONDS: u64 = 120;
 
-pub(crate) const fn gaps() -> &'static [&'static str] {
-    &[]
-}
-
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|_| panic!("`{name}` is `{text}`, not a number")))
@@ -31,7 +27,7 @@ async fn take(engine: &RealEngine, seed: u64) -> Option<String> {
     let mut world = World::new(engine, folder.path(), &prefix, setup, BTreeSet::new()).await;
     for step in steps {
         world.take(step).await;
-        if world.violation.is_some() || world.is_over {
+        if world.violation.is_some() {
             break;
         }
     }

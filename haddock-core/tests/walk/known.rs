@@ -1,0 +1,123 @@
+//! What is known of environments because of the steps taken: what they were made from, and what was written where.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use haddock_core::Timestamp;
+
+use super::engine::{Look, State};
+use super::file::Part;
+use super::step::UpStep;
+use super::world::World;
+
+/// Where something was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// In a volume that has a name in the file.
+    Named(&'static str),
+    /// In a component's volume that nobody names.
+    Anonymous(String, &'static str),
+    /// In a component's container.
+    Own(String),
+    /// In a volume that nothing leads to any more.
+    Loose,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) number: u32,
+    pub(crate) name: usize,
+    pub(crate) place: Place,
+}
+
+/// What a component was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) part: Part,
+    pub(crate) image: String,
+    /// What has to be true of each before it starts.
+    pub(crate) needs: BTreeMap<String, &'static str>,
+}
+
+pub(crate) type Base = BTreeMap<String, Made>;
+
+/// What is known of an environment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Home {
+    pub(crate) owner: usize,
+    /// Both have tried, and whose it became is not known.
+    pub(crate) contested: bool,
+    /// What it was made from; several, as long as an operation that failed may or may not have changed it.
+    pub(crate) bases: Vec<Base>,
+    /// Components that may be made anew although the file does not change.
+    pub(crate) touched: BTreeSet<String>,
+    /// The components that have links which lead elsewhere: to which environment.
+    pub(crate) links: BTreeMap<&'static str, usize>,
+    /// Where links may lead besides: nobody knows whether an operation that failed has changed them.
+    pub(crate) may_link: BTreeSet<usize>,
+    /// After how many minutes its file lets it be stopped, and removed; several, as `bases`.
+    pub(crate) idle: Vec<Option<(u64, u64)>>,
+    /// When it was last brought up.
+    pub(crate) used: Option<Timestamp>,
+    pub(crate) keep_until: Option<Timestamp>,
+    /// Real looks since then.
+    pub(crate) looks: u32,
+    pub(crate) last: Option<UpStep>,
+}
+
+impl Home {
+    /// Whether that component is the same in all that it may have been made from, and so is what it needs.
+    pub(crate) fn keeps(&self, component: &str) -> bool {
+        let Some((first, rest)) = self.bases.split_first() else { return false };
+        let Some(made) = first.get(component) else { return false };
+        !self.touched.contains(component)
+            && rest.iter().all(|base| base.get(component) == Some(made))
+            && made.needs.keys().all(|need| self.keeps(need))
+    }
+}
+
+impl World<'_> {
+    /// Forgets what may be gone because of what was done, and no more.
+    pub(crate) fn settle_marks(&mut self, name: usize, home: &Home) {
+        for mark in self.marks.iter_mut().filter(|mark| mark.name == name) {
+            match &mark.place {
+                Place::Anonymous(component, path) => {
+                    let has = |base: &Base| base.get(component).is_some_and(|it| it.part.anonymous().contains(path));
+                    if !home.bases.iter().all(has) {
+                        mark.place = Place::Loose;
+                    }
+                }
+                Place::Named(_) | Place::Own(_) | Place::Loose => {}
+            }
+        }
+        let gone = |mark: &Mark| match &mark.place {
+            Place::Own(component) => mark.name == name && !home.keeps(component),
+            _ => false,
+        };
+        self.marks.retain(|mark| !gone(mark));
+    }
+
+    /// Each container of it writes something everywhere.
+    pub(crate) async fn write(&mut self, name: usize, look: &Look) {
+        let home = self.homes[&name].clone();
+        for container in self.containers(look, name) {
+            let Some(component) = container.label("haddock.component").map(str::to_owned) else { continue };
+            let Some(made) = home.bases[0].get(&component).filter(|_| container.state == State::Running) else {
+                continue;
+            };
+            if made.part.is_once() {
+                continue;
+            }
+            let mut places = vec![(String::new(), Place::Own(component.clone()))];
+            places.extend(made.part.named().iter().map(|(path, key)| ((*path).to_owned(), Place::Named(key))));
+            let anonymous = made.part.anonymous().into_iter();
+            places.extend(anonymous.map(|path| (path.to_owned(), Place::Anonymous(component.clone(), path))));
+            let mut marks = Vec::new();
+            for (folder, place) in places {
+                self.marked += 1;
+                marks.push((folder, self.marked));
+                self.marks.push(Mark { number: self.marked, name, place });
+            }
+            self.engine.write(&container.id, &marks).await;
+        }
+    }
+}
