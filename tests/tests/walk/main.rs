@@ -3,6 +3,10 @@
 //! It lasts for `HADDOCK_WALK_SECONDS`, two minutes if that is not set, and prints the seed of each walk;
 //! `HADDOCK_SEED` takes only that one.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "time that passes is a step of a walk, and slow calls are a trouble of it"
+)]
 #![allow(clippy::print_stdout, reason = "a test's output is where a trace is read")]
 
 #[path = "../../../haddock-core/tests/walk/checks.rs"]
