@@ -172,6 +172,7 @@ impl Error {
 
     /// The same, with the name of the component in place of its container's: who asked for `web` knows no ids.
     #[must_use]
+    #[cfg(feature = "controller")]
     pub(crate) fn of_component(mut self, container: &dyn fmt::Display, component: &dyn fmt::Display) -> Self {
         self.message = self.message.replace(&format!("container `{container}`"), &format!("component `{component}`"));
         self

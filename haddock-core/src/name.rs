@@ -197,6 +197,7 @@ impl EnvironmentName {
 
     /// The service whose instances share what is called so, if it is the name of such a one.
     #[must_use]
+    #[cfg(feature = "controller")]
     pub(crate) fn shares_for(&self) -> Option<ServiceName> {
         self.text.strip_suffix(SHARED).and_then(|service| ServiceName::new(service).ok())
     }

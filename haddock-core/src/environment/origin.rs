@@ -16,6 +16,7 @@ pub struct Origin {
 impl Origin {
     /// Whether both have a file in common, or the other's have gone, as one that was given another name has.
     #[must_use]
+    #[cfg(feature = "controller")]
     pub(crate) fn continues(&self, before: &Self) -> bool {
         self.files.iter().any(|file| before.files.contains(file)) || !before.files.iter().any(|file| file.exists())
     }

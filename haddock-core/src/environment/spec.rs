@@ -14,9 +14,10 @@ use super::production::Production;
 use super::settings::{Before, Entry, Hook, ServiceSettings};
 use super::target::Target;
 use crate::container::{
-    ContainerOptions, Endpoint, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort, PullOptions, PullWhen,
-    RestartPolicy, Sensitive,
+    ContainerOptions, Endpoint, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
 };
+#[cfg(feature = "controller")]
+use crate::container::{PullOptions, PullWhen};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, LinkAlias, ServiceName};
@@ -268,6 +269,7 @@ impl fmt::Debug for Component {
 
 impl Component {
     /// How its image is fetched; `default` where the file says nothing of it.
+    #[cfg(feature = "controller")]
     pub(crate) fn pull_options(&self, default: PullWhen) -> PullOptions {
         let when = self.pull_policy.as_ref().map_or(default, |policy| match policy {
             PullPolicy::Always => PullWhen::Refresh,

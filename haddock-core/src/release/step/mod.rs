@@ -11,6 +11,7 @@ mod sightings;
 mod tell;
 mod unchanged;
 
+#[cfg(feature = "controller")]
 pub(crate) use progress::waits_for_gateway;
 
 use std::collections::BTreeMap;
