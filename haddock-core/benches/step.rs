@@ -74,6 +74,7 @@ fn container(journal: &JournalId, instance: &InstanceId, address: u32) -> Contai
         published: BTreeMap::new(),
         image: String::new(),
         networks: Vec::new(),
+        network_ids: BTreeMap::new(),
     }
 }
 

@@ -1,11 +1,13 @@
 //! Into an environment's components: commands with their streams in the caller's hands, and logs.
 
+use std::time::Duration;
+
 use futures_core::stream::BoxStream;
 
 use super::Environments;
-use crate::container::{AttachSpec, ComponentLine, Container, LogQuery};
-use crate::error::Result;
-use crate::name::EnvironmentName;
+use crate::container::{AttachSpec, ComponentLine, Container, ContainerId, ExecSpec, Executed, LogQuery};
+use crate::error::{Error, ErrorKind, Result};
+use crate::name::{ComponentName, EnvironmentName};
 use crate::runtime::Attached;
 use crate::runtime::merged::merged;
 
@@ -41,5 +43,56 @@ impl Environments {
         };
         let containers: Vec<Container> = environment.components.into_values().filter(wanted).collect();
         merged(&*self.runtime, &containers, query).await
+    }
+
+    /// Runs a command within a component's container, and answers when it has ended.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`TimedOut`](ErrorKind::TimedOut) after `within`, and the runtime's.
+    pub async fn exec(
+        &self,
+        name: &EnvironmentName,
+        component: &str,
+        command: &[String],
+        within: Duration,
+    ) -> Result<Executed> {
+        self.mark_used(name);
+        let container = self.container(name, component).await?;
+        let ran = self.runtime.exec(&container, &ExecSpec::new(command, within)).await;
+        ran.map_err(|error| error.of_component(&container, &component))
+    }
+
+    /// The last lines of a component's log, oldest first.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), and the runtime's.
+    pub async fn logs(&self, name: &EnvironmentName, component: &str, tail: usize) -> Result<Vec<String>> {
+        let container = self.container(name, component).await?;
+        self.runtime.logs(&container, tail).await.map_err(|error| error.of_component(&container, &component))
+    }
+
+    /// The last lines of a component's log, and then each as it is written, until its container ends.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), [`NotSupported`](ErrorKind::NotSupported), and the runtime's.
+    pub async fn follow_logs(
+        &self,
+        name: &EnvironmentName,
+        component: &str,
+        tail: usize,
+    ) -> Result<BoxStream<'static, Result<String>>> {
+        let container = self.container(name, component).await?;
+        let followed = self.runtime.follow_logs(&container, tail).await;
+        followed.map_err(|error| error.of_component(&container, &component))
+    }
+
+    async fn container(&self, name: &EnvironmentName, component: &str) -> Result<ContainerId> {
+        let environment = self.get(name).await?;
+        let container = environment.components.get(component).ok_or_else(|| {
+            let known: Vec<&str> = environment.components.keys().map(ComponentName::as_str).collect();
+            let message = format!("environment `{name}` has no component `{component}`");
+            Error::new(ErrorKind::NotFound, message).with_hint(format!("it has `{}`", known.join("`, `")))
+        })?;
+        Ok(container.id.clone())
     }
 }

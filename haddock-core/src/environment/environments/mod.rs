@@ -23,16 +23,12 @@ mod ready;
 mod record;
 mod room;
 mod targets;
+mod up;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_core::stream::BoxStream;
-use futures_util::future::try_join_all;
-
-use self::claims::Role;
 pub use self::history::{EnvironmentAction, EnvironmentEvent};
 pub use self::link::{Switch, Switched, TrafficGate};
 use self::lock::Locks;
@@ -40,15 +36,13 @@ pub(crate) use self::monitor::Users;
 pub use self::monitor::{Claim, Pruned};
 use self::record::Record;
 pub use self::record::TestedEnvironment;
-use super::launch::{LaunchPlan, launch, remove, remove_anonymous, stop, teardown};
-use super::plan::{Change, Plan, Wanted, with_needs};
+pub use self::up::{Up, UpOptions};
+use super::launch::teardown;
 use super::probe::Probing;
 use super::store::SpecStore;
-use super::{EnvironmentSpec, IpamConfig, Origin, Readiness};
-use crate::container::PullWhen;
-use crate::container::{Container, ContainerId, ContainerState, ExecSpec, Executed, Network, Selector, label};
+use crate::container::{Container, ContainerState, Selector, label};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId, ServiceName};
+use crate::name::{ComponentName, EnvironmentName, InstanceId, JournalId};
 use crate::runtime::ContainerRuntime;
 use crate::time::{Clock, SystemClock, Timestamp};
 
@@ -64,49 +58,6 @@ pub struct Environments {
     holder: String,
     /// Instead of the machine's clock.
     clock: Option<Arc<dyn Clock>>,
-}
-
-/// What can be said about an [`up`](Environments::up).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UpOptions {
-    /// Only these components, and what they need; empty: all.
-    pub only: BTreeSet<ComponentName>,
-    /// Leave what was made, if it fails.
-    pub keep_on_failure: bool,
-    /// Give what is created or replaced new volumes in place of those without a name that it had. These stay on the engine
-    /// until the environment goes down with its volumes.
-    pub renew_anonymous_volumes: bool,
-    /// Ask registries for newer images, although there is one of that name on the host.
-    pub pull: bool,
-    /// What the file says for its service, if that is something else than for an environment of this name: what a
-    /// promotion releases.
-    pub for_service: Option<EnvironmentSpec>,
-    /// The ids of images that are taken in place of what the file names.
-    pub images: BTreeMap<ComponentName, String>,
-    /// Who asks.
-    pub by: String,
-    /// From which VCS commit, with `-dirty` if there were changes.
-    pub commit: Option<String>,
-    /// The compose file, as messages show it.
-    pub file: Option<String>,
-    /// Where the compose files are. An environment that was brought up from another folder is refused.
-    pub origin: Option<Origin>,
-    /// Take the environment over although it was brought up from another folder: the project has moved.
-    pub take_over: bool,
-    /// Components that the file has and that are not wanted now, such as those of a profile that is not active. They
-    /// are left as they are.
-    pub aside: BTreeSet<ComponentName>,
-    /// The service whose instances share it, if it is what they share.
-    pub shared_by: Option<ServiceName>,
-}
-
-/// What an [`up`](Environments::up) has done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Up {
-    /// What it did.
-    pub plan: Plan,
-    /// The environment, all of it ready.
-    pub environment: Environment,
 }
 
 /// An environment as it is.
@@ -160,17 +111,6 @@ impl Environment {
     }
 }
 
-/// What is known before anything is done.
-struct Prepared {
-    wanted: LaunchPlan,
-    found: Vec<Container>,
-    plan: Plan,
-    /// Networks that are not as the file says any more.
-    changed_networks: Vec<Network>,
-    /// What is written down of it.
-    record: Record,
-}
-
 impl Environments {
     /// The environments of that journal. Beside the specifications lie the locks.
     #[must_use]
@@ -202,165 +142,6 @@ impl Environments {
     /// read before a laptop slept would be late.
     fn now(&self) -> Timestamp {
         self.clock.as_ref().map_or_else(|| SystemClock::new().now(), |clock| clock.now())
-    }
-
-    /// What [`up`](Self::up) would do. Images that are not on the host are pulled, and nothing else is done.
-    ///
-    /// # Errors
-    /// As [`up`](Self::up).
-    pub async fn plan(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Plan> {
-        let (spec, options) = expanded(spec, options)?;
-        self.prepare(name, &spec, &options).await.map(|prepared| prepared.plan)
-    }
-
-    /// Brings the environment to what the specification says, and waits until all of it is ready: healthy, where a
-    /// component has a health check; else each port that the file names takes connections.
-    ///
-    /// What is there already and as it should be stays. If it fails, what this call has made is removed again, and
-    /// nothing else, unless [`UpOptions::keep_on_failure`].
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if `only` names no component; [`ImageMissing`](ErrorKind::ImageMissing) and
-    /// the like; [`ContainerExited`](ErrorKind::ContainerExited) and [`NeverReady`](ErrorKind::NeverReady), with the end
-    /// of the log and what the health check said; [`NameTaken`](ErrorKind::NameTaken) if somebody else has one of that
-    /// name on this engine; [`PortTaken`](ErrorKind::PortTaken).
-    pub async fn up(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Up> {
-        self.up_unless(name, spec, options, std::future::pending()).await
-    }
-
-    /// As [`up`](Self::up), unless it is given up: when `given_up` ends, what this call has made is removed as after a
-    /// failure, and the answer is the error that it ended with.
-    ///
-    /// # Errors
-    /// As [`up`](Self::up), and the error of `given_up`.
-    pub async fn up_unless(
-        &self,
-        name: &EnvironmentName,
-        spec: &EnvironmentSpec,
-        options: &UpOptions,
-        given_up: impl Future<Output = Error> + Send,
-    ) -> Result<Up> {
-        let mut given_up = std::pin::pin!(given_up);
-        let (spec, options) = &expanded(spec, options)?;
-        let begun = async {
-            let turn = self.locks.take(name).await?;
-            self.mark_up(name)?;
-            Ok((turn, self.prepare(name, spec, options).await?))
-        };
-        let (_turn, prepared) = tokio::select! {
-            biased;
-            error = given_up.as_mut() => return Err(error),
-            begun = begun => begun?,
-        };
-        let before = prepared.record.clone();
-        let UpOptions { only, images, by, commit, file, origin, aside, shared_by, .. } = options.clone();
-        if let Some(origin) = origin.filter(|_| shared_by.is_none()) {
-            self.put_origin(name, &origin)?;
-        }
-        let putting = self.specs.putting().await?;
-        let record = Record {
-            role: Some(shared_by.map_or(Role::Ordinary, Role::SharedBy)),
-            aside,
-            spec: self.specs.put(spec)?,
-            for_service: options.for_service.as_ref().map(|spec| self.specs.put(spec)).transpose()?,
-            only,
-            images,
-            by,
-            commit,
-            file,
-            ready: before.ready.clone(),
-            links: BTreeMap::new(),
-            live: before.live.clone(),
-            generations: prepared.wanted.generations.clone(),
-        };
-        self.put_record(name, &before, &record)?;
-        drop(putting);
-        let changes = history::lines(&prepared.plan);
-        let up = self.carry_out(name, prepared, options.keep_on_failure, given_up).await;
-        // What changes nothing is nothing to tell.
-        if !changes.is_empty() || up.is_err() {
-            self.tell(name, EnvironmentAction::Up, Some(&record), changes, up.as_ref().err());
-        }
-        let up = up?;
-        let running = up.environment.components.values().filter(|container| container.is_running());
-        let ready = running.map(Container::incarnation).collect();
-        self.put_record(name, &record, &Record { live: BTreeSet::new(), ready, ..record.clone() })?;
-        Ok(up)
-    }
-
-    /// Brings an environment to what was prepared.
-    async fn carry_out(
-        &self,
-        name: &EnvironmentName,
-        prepared: Prepared,
-        keep_on_failure: bool,
-        given_up: impl Future<Output = Error> + Send,
-    ) -> Result<Up> {
-        let Prepared { wanted, found, plan, changed_networks, record } = prepared;
-        let going: BTreeSet<&ComponentName> = plan.all(Change::Replace).chain(plan.all(Change::Remove)).collect();
-        let goes = |container: &Container| container.component().is_some_and(|name| going.contains(&name));
-        let (gone, kept): (Vec<Container>, Vec<Container>) = found.into_iter().partition(goes);
-        let first = gone.is_empty() && kept.is_empty() && record.generations.is_empty();
-        remove(&*self.runtime, &gone).await?;
-        for network in &changed_networks {
-            self.runtime.remove_network(&network.id).await?;
-        }
-        stop(&*self.runtime, &restarting(&plan, &kept)).await?;
-        let launched = async {
-            let launched = launch(&*self.runtime, &wanted).await?;
-            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &record.ready).await
-        };
-        let launched = tokio::select! {
-            biased;
-            error = given_up => Err(error),
-            launched = launched => launched,
-        };
-        match launched {
-            Ok(()) => {
-                let environment = match self.get(name).await {
-                    Err(error) if error.kind() == ErrorKind::NotFound => self.without_containers(name)?.ok_or(error)?,
-                    found => found?,
-                };
-                Ok(Up { plan, environment })
-            }
-            Err(error) => {
-                if !keep_on_failure {
-                    self.undo(name, &wanted, &kept.into_iter().map(|it| it.id).collect(), first).await;
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Brings up what the instances of a service share, in an environment of its own, or changes it to what the
-    /// specification says: nothing else does. With `missing_only` nothing that is there is changed.
-    ///
-    /// Where every component is versioned there is nothing to do, and the answer is `None`.
-    ///
-    /// # Errors
-    /// As [`up`](Self::up).
-    pub async fn up_shared(
-        &self,
-        spec: &EnvironmentSpec,
-        options: &UpOptions,
-        missing_only: bool,
-    ) -> Result<Option<Up>> {
-        let spec = spec.in_production()?;
-        let Some(service) = spec.shared_by() else { return Ok(None) };
-        let (name, shared) = (EnvironmentName::shared_by(service), spec.shared());
-        let mut options = UpOptions { shared_by: Some(service.clone()), ..options.clone() };
-        if missing_only {
-            let there: BTreeSet<ComponentName> = match self.get(&name).await {
-                Ok(environment) => environment.components.into_keys().collect(),
-                Err(error) if error.kind() == ErrorKind::NotFound => BTreeSet::new(),
-                Err(error) => return Err(error),
-            };
-            options.only = shared.components.keys().filter(|name| !there.contains(*name)).cloned().collect();
-            if options.only.is_empty() {
-                return Ok(None);
-            }
-        }
-        self.up(&name, &shared, &options).await.map(Some)
     }
 
     /// Stops and removes the environment; its volumes only if told to. One that is not there is no error: it answers
@@ -450,195 +231,4 @@ impl Environments {
         }
         self.described(name.clone(), containers)
     }
-
-    /// Runs a command within a component's container, and answers when it has ended.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound), [`TimedOut`](ErrorKind::TimedOut) after `within`, and the runtime's.
-    pub async fn exec(
-        &self,
-        name: &EnvironmentName,
-        component: &str,
-        command: &[String],
-        within: Duration,
-    ) -> Result<Executed> {
-        self.mark_used(name);
-        let container = self.container(name, component).await?;
-        let ran = self.runtime.exec(&container, &ExecSpec::new(command, within)).await;
-        ran.map_err(|error| error.of_component(&container, &component))
-    }
-
-    /// The last lines of a component's log, oldest first.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound), and the runtime's.
-    pub async fn logs(&self, name: &EnvironmentName, component: &str, tail: usize) -> Result<Vec<String>> {
-        let container = self.container(name, component).await?;
-        self.runtime.logs(&container, tail).await.map_err(|error| error.of_component(&container, &component))
-    }
-
-    /// The last lines of a component's log, and then each as it is written, until its container ends.
-    ///
-    /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound), [`NotSupported`](ErrorKind::NotSupported), and the runtime's.
-    pub async fn follow_logs(
-        &self,
-        name: &EnvironmentName,
-        component: &str,
-        tail: usize,
-    ) -> Result<BoxStream<'static, Result<String>>> {
-        let container = self.container(name, component).await?;
-        let followed = self.runtime.follow_logs(&container, tail).await;
-        followed.map_err(|error| error.of_component(&container, &component))
-    }
-
-    async fn container(&self, name: &EnvironmentName, component: &str) -> Result<ContainerId> {
-        let environment = self.get(name).await?;
-        let container = environment.components.get(component).ok_or_else(|| {
-            let known: Vec<&str> = environment.components.keys().map(ComponentName::as_str).collect();
-            let message = format!("environment `{name}` has no component `{component}`");
-            Error::new(ErrorKind::NotFound, message).with_hint(format!("it has `{}`", known.join("`, `")))
-        })?;
-        Ok(container.id.clone())
-    }
-
-    async fn prepare(&self, name: &EnvironmentName, spec: &EnvironmentSpec, options: &UpOptions) -> Result<Prepared> {
-        if let Some(unknown) = options.only.iter().find(|name| !spec.components.contains_key(*name)) {
-            let known: Vec<&str> = spec.components.keys().map(ComponentName::as_str).collect();
-            return Err(Error::new(ErrorKind::NotFound, format!("there is no component `{unknown}`"))
-                .with_hint(format!("the components are `{}`", known.join("`, `"))));
-        }
-        check_networks(spec)?;
-        self.check_name(name, spec, options).await?;
-        let members = with_needs(spec, &options.only);
-        let pulls = members.iter().map(|name| async {
-            let component = &spec.components[name];
-            if let Some(image) = options.images.get(name) {
-                return Ok((name.clone(), image.clone()));
-            }
-            let mut how = component.pull_options(PullWhen::Missing);
-            if options.pull {
-                how.when = PullWhen::Refresh;
-            }
-            Ok((name.clone(), self.runtime.pull_with(&component.image, &how).await?))
-        });
-        let uid = InstanceId::of_environment(&self.journal, name);
-        let selector = Selector::environment(&self.journal, &uid);
-        let networks = async {
-            match self.runtime.capabilities().networks {
-                true => self.runtime.networks(&selector).await,
-                false => Ok(Vec::new()),
-            }
-        };
-        let (images, found, networks) = tokio::try_join!(try_join_all(pulls), self.runtime.list(&selector), networks)?;
-        let images: BTreeMap<ComponentName, String> = images.into_iter().collect();
-        let digests: BTreeMap<ComponentName, String> =
-            images.iter().map(|(name, image)| (name.clone(), self.specs.fingerprint(spec, name, image))).collect();
-        let complete = options.only.is_empty();
-        let record = self.record(name)?.unwrap_or_default();
-        let within = spec.settings.as_ref().map_or_else(Readiness::default, |settings| settings.ready.clone()).within;
-        let mut launch = LaunchPlan {
-            journal: self.journal.clone(),
-            instance: uid,
-            name: Some(name.clone()),
-            epoch: 0,
-            spec: Arc::new(spec.clone()),
-            members,
-            shared: None,
-            images,
-            spec_digest: NETWORK.to_owned(),
-            digests,
-            generations: BTreeMap::new(),
-            again: BTreeMap::new(),
-            unpause: BTreeSet::new(),
-            within,
-        };
-        let known = if record.spec.is_empty() { None } else { self.specs.get(&record.spec)? };
-        let before = known.map(|spec| LaunchPlan { spec, ..launch.clone() });
-        let (changed_networks, moved) = self.changed_networks(&launch, before.as_ref(), &networks, &found).await?;
-        let stranded = self.stranded(&launch, &networks, &found).await?;
-        let can = self.runtime.capabilities();
-        let wanted = Wanted {
-            spec,
-            members: &launch.members,
-            digests: &launch.digests,
-            relinked: &record.live,
-            moved: &moved,
-            stranded: &stranded,
-            complete,
-            aside: &options.aside,
-            ran: &record.ran(),
-            start_again: can.start_again,
-            unpause: can.unpause,
-        };
-        let plan = Plan::new(&wanted, &found);
-        self.check_removals(name, options, &plan)?;
-        let again = restarting(&plan, &found).into_iter();
-        launch.again = again.filter_map(|it| Some((it.component()?, it.incarnation()))).collect();
-        launch.generations = record.generations_for(&plan, options.renew_anonymous_volumes);
-        launch.unpause = plan.all(Change::Unpause).cloned().collect();
-        let wanted = launch;
-        self.check_room(&wanted, &plan, &found, &networks).await?;
-        Ok(Prepared { wanted, found, plan, changed_networks, record })
-    }
-
-    /// Removes what is there beyond these containers. The error that led to it is what counts. `first`: there was nothing
-    /// before, so that nobody misses what volumes without a name may hold.
-    async fn undo(&self, name: &EnvironmentName, wanted: &LaunchPlan, kept: &BTreeSet<ContainerId>, first: bool) {
-        let uid = &wanted.instance;
-        let selector = Selector::environment(&self.journal, uid);
-        let undone = async {
-            if kept.is_empty() {
-                teardown(&*self.runtime, &self.journal, uid).await?;
-                if first {
-                    self.specs.remove_note(&record::note(name));
-                    remove_anonymous(&*self.runtime, &self.journal, uid, Some(&wanted.generations)).await?;
-                }
-                return Ok(());
-            }
-            let mut made = self.runtime.list(&selector).await?;
-            made.retain(|container| !kept.contains(&container.id));
-            remove(&*self.runtime, &made).await
-        };
-        if let Err(error) = undone.await {
-            tracing::warn!(environment = %uid, %error, "what was made could not all be removed");
-        }
-    }
-}
-
-/// The containers that are started again.
-fn restarting<'c>(plan: &Plan, found: &'c [Container]) -> Vec<&'c Container> {
-    let names: BTreeSet<&ComponentName> = plan.all(Change::Restart).collect();
-    found.iter().filter(|container| container.component().is_some_and(|name| names.contains(&name))).collect()
-}
-
-/// Refuses what a file may say of a network and no engine can do.
-fn check_networks(spec: &EnvironmentSpec) -> Result<()> {
-    for (name, network) in &spec.networks {
-        if network.ipam.config.iter().any(|config| config.subnet.is_none() && *config != IpamConfig::default()) {
-            let message = format!("network `{name}` has an `ipam.config` without `subnet`");
-            return Err(Error::new(ErrorKind::ComposeFile, message)
-                .with_hint("give it the `subnet` that its `gateway`, `ip_range` and `aux_addresses` are in"));
-        }
-    }
-    Ok(())
-}
-
-/// What the network of an environment is made from: nothing that a file says, so far.
-const NETWORK: &str = "network";
-
-/// With a component for each replica, in what is asked for too. What its service is made from stays as it is.
-fn expanded(spec: &EnvironmentSpec, options: &UpOptions) -> Result<(EnvironmentSpec, UpOptions)> {
-    let mut options = options.clone();
-    let expanded = spec.expanded()?;
-    if !expanded.copies.is_empty() {
-        let named = expanded.named(&options.only);
-        if let (true, Some(none)) = (named.is_empty(), options.only.first()) {
-            return Err(Error::new(ErrorKind::ComposeFile, format!("component `{none}` is to have no container"))
-                .with_hint("give it `replicas` of 1 or more"));
-        }
-        options.only = named;
-        options.for_service.get_or_insert_with(|| spec.clone());
-    }
-    Ok((expanded.spec, options))
 }
