@@ -35,9 +35,10 @@ impl Work<'_> {
         self.remove_strays();
     }
 
-    /// Instances that are not closed although they may have no share; of a service that is being retired, none: those of the known good version until the new
+    /// Instances that are not closed although they may have no share: those of the known good version until the new
     /// one has settled, of the candidate, and of whatever serves in their stead. Not needed are more of a version than
-    /// its replicas, and what one locator has closed: it is closed on the rest.
+    /// its replicas, and what one locator has closed: it is closed on the rest. Of a service that is being retired, none is
+    /// needed.
     fn needed(&self) -> BTreeSet<InstanceId> {
         if self.state.retiring.is_some() {
             return BTreeSet::new();
