@@ -160,6 +160,8 @@ class Container(Result):
     """The id of the image that it was made from; empty where the runtime does not say."""
     networks: Sequence[str] = ()
     """The names of the networks that it is on."""
+    network_ids: Mapping[str, str] = field(default_factory=_none)
+    """For each of these networks, the id that it had when the container joined it; empty where the runtime does not say."""
 
     def _plain(self) -> dict[str, Any]:
         state: Any = self.state
@@ -178,6 +180,7 @@ class Container(Result):
             "published": {str(port): address for port, address in self.published.items()},
             "image": self.image,
             "networks": [self.networks] if isinstance(self.networks, str) else list(self.networks),
+            "network_ids": dict(self.network_ids),
         }
 
     @staticmethod

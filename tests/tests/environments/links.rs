@@ -168,7 +168,7 @@ async fn whatever_call_goes_wrong_the_old_link_is_back_or_the_next_up_brings_it(
             assert_eq!(place.left().await, [], "{how:?} {fault:?} {at}");
             assert_eq!(place.networks().await, ["pr"], "{how:?} {fault:?} {at}");
         }
-        let least = if how == Switch::Live { 3 } else { 20 };
+        let least = if how == Switch::Live { 3 } else { 15 };
         assert!(met >= least, "{how:?} {fault:?}: the faults were met: {met}");
     }
 }
