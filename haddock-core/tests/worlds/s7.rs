@@ -1,9 +1,9 @@
 //! S7: the known-good version stays until the new one has settled.
 //!
 //! Judged when a close or an evict takes effect, and when a stop lands, unless the service is being retired, or was when a
-//! first locator closed the instance: the instance is not of the version that the committed state calls known good, unless it is unwell or has failed, or so many others of that version are (or at the
-//! time of the decision's reading were) well as it has replicas. And at each commit of a table in a stage of less than
-//! 100 %: if an instance of the known good version serves and answers, that version has a share; and if one served and answered
+//! first locator closed the instance: the instance is not of the version that the committed state calls known good, unless it
+//! is unwell or has failed, or so many others of that version are (or at the time of the decision's reading were) well as
+//! it has replicas. And at each commit of a table in a stage of less than 100 %: if an instance of the known good version serves and answers, that version has a share; and if one served and answered
 //! all its life, a release that goes forward begins with its first stage.
 
 use haddock_core::InstanceId;
