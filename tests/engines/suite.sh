@@ -18,6 +18,7 @@ fi
 cargo nextest run --workspace --all-features --no-fail-fast -E "$tests"
 
 if [ "${1:-}" = all ]; then
-    HADDOCK_WALK_SECONDS=60 cargo nextest run -p haddock-tests --all-features --no-tests fail -E 'binary(walk)'
+    HADDOCK_WALK_SECONDS=60 cargo nextest run --workspace --all-features --no-tests fail \
+        -E 'package(haddock-tests) & binary(walk)'
     cargo run -p haddock-examples --example release -- --docker
 fi
