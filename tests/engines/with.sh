@@ -2,7 +2,8 @@
 # Runs a command beside an engine: `tests/engines/with.sh 28.5 cargo nextest run …`.
 #
 # Engine and command have a network and processes of their own: when the command ends, nothing of either is left. The
-# command finds the engine by DOCKER_HOST, and its name in ENGINE. Files are those of this machine; only the engine lives in its own root, which
+# command finds the engine by DOCKER_HOST, its name in ENGINE, and its `/mnt`, where its data are, in ENGINE_MNT. Files are
+# those of this machine; only the engine lives in its own root, which
 # `make.sh` makes. Needs root.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -69,5 +70,5 @@ until answers; do
 done
 
 unset DOCKER_CONTEXT DOCKER_TLS_VERIFY HADDOCK_DOCKER_HOST
-export DOCKER_HOST="unix://$run/engine.sock" ENGINE="$engine"
+export DOCKER_HOST="unix://$run/engine.sock" ENGINE="$engine" ENGINE_MNT="$run"
 "$@"

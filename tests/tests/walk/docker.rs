@@ -1,7 +1,7 @@
 //! A Docker Engine, as walks see it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -231,7 +231,7 @@ impl Engine for RealEngine {
         let mounted: BTreeSet<&String> = look.containers.iter().flat_map(|it| it.mounts.values()).collect();
         let listed = self.docker.list_volumes(None::<ListVolumesOptions>).await.expect("a list");
         for it in listed.volumes.unwrap_or_default() {
-            let marks = marks(Path::new(&it.mountpoint));
+            let marks = marks(&here(&it.mountpoint));
             // Volumes that nobody names are known by what is in them, or by who has them.
             let ours = it.labels.get("haddock.name").is_some_and(|name| name.starts_with(&prefix));
             if ours || it.name.starts_with(&prefix) || mounted.contains(&it.name) || is_of(&prefix, &it.mountpoint) {
@@ -318,7 +318,16 @@ fn hash(text: &str) -> u64 {
     std::hash::Hasher::finish(&hash)
 }
 
-/// What was written to a volume of this machine's engine.
+/// Where a folder of the engine is on this machine. One that `tests/engines/with.sh` has started lives in its own root, and has
+/// all its data below `/mnt` there, which is `ENGINE_MNT` here.
+fn here(folder: &str) -> PathBuf {
+    match (std::env::var_os("ENGINE_MNT"), folder.strip_prefix("/mnt/")) {
+        (Some(mnt), Some(below)) => Path::new(&mnt).join(below),
+        _ => PathBuf::from(folder),
+    }
+}
+
+/// What was written to a volume.
 fn marks(folder: &Path) -> BTreeSet<u32> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|it| it.file_name().to_str()?.strip_prefix("mark-")?.parse().ok()).collect()
@@ -326,5 +335,5 @@ fn marks(folder: &Path) -> BTreeSet<u32> {
 
 /// Whether a walk of that prefix has written to it.
 fn is_of(prefix: &str, folder: &str) -> bool {
-    Path::new(folder).join(format!("walk-{prefix}")).exists()
+    here(folder).join(format!("walk-{prefix}")).exists()
 }
