@@ -107,7 +107,16 @@ impl RealEngine {
     async fn inspected(&self) -> Vec<ContainerInspectResponse> {
         let options = ListContainersOptionsBuilder::default().all(true).build();
         let prefix = self.prefix();
-        let listed = self.docker.list_containers(Some(options)).await.expect("a list");
+        let mut looks = 0;
+        let listed = loop {
+            match self.docker.list_containers(Some(options.clone())).await {
+                Ok(listed) => break listed,
+                // For a moment, podman has states that are not Docker's.
+                Err(error) => assert!(looks < 100, "a list: {error}"),
+            }
+            looks += 1;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         let mut all = Vec::new();
         for it in listed {
             let labels = it.labels.unwrap_or_default();
