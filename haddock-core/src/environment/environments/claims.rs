@@ -35,8 +35,7 @@ impl Environments {
     /// The folder from which the environment of that name was brought up, if there is something of it, and it is another.
     async fn other_origin(&self, name: &EnvironmentName, origin: &Origin) -> Result<Option<Origin>> {
         let Some(known) = self.origin(name)?.filter(|known| known.folder != origin.folder) else { return Ok(None) };
-        let uid = InstanceId::of_environment(&self.journal, name);
-        let ours = Selector::environment(&self.journal, &uid);
+        let ours = self.selector(name);
         let is_there = !self.runtime.list(&ours).await?.is_empty() || !self.runtime.volumes(&ours).await?.is_empty();
         Ok(is_there.then_some(known))
     }

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::Environments;
 use super::record::{Record, with_links};
-use crate::container::{Container, NetworkMode, Selector, label};
+use crate::container::{NetworkMode, label};
 use crate::environment::{Component, EnvironmentSpec, Target};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{EnvironmentName, InstanceId};
+use crate::name::EnvironmentName;
 
 impl Environments {
     /// Refuses to take away what others use: by a link, an alias, a network or a namespace.
@@ -35,7 +35,7 @@ impl Environments {
             let other = note.strip_suffix(".up").map(EnvironmentName::new);
             let Some(Ok(other)) = other else { continue };
             let Some(spec) = self.made_from(&other)?.filter(|_| other != *name) else { continue };
-            let mut by_target = spec.targets.values().any(|target| leads_to(target, name));
+            let mut by_target = links_to(&spec, name);
             if !by_target && names_containers(&spec) {
                 if there.is_none() {
                     there = Some(self.names(name).await?);
@@ -43,8 +43,10 @@ impl Environments {
                 let (containers, networks) = there.as_ref().expect("looked up");
                 by_target = uses(&spec, containers, networks);
             }
-            let mutual = own.as_ref().is_some_and(|own| own.targets.values().any(|target| leads_to(target, &other)));
-            if by_target && !mutual && !self.containers_of(&other).await?.is_empty() {
+            if by_target
+                && !own.as_ref().is_some_and(|own| links_to(own, &other))
+                && !self.containers_of(&other).await?.is_empty()
+            {
                 users.insert(format!("environment `{other}`"));
             }
         }
@@ -57,8 +59,7 @@ impl Environments {
         if !self.runtime.capabilities().networks {
             return Ok(users);
         }
-        let uid = InstanceId::of_environment(&self.journal, name);
-        let ours = Selector::environment(&self.journal, &uid);
+        let ours = self.selector(name);
         let networks = self.runtime.networks(&ours).await?;
         let mut members = BTreeSet::new();
         for network in networks.iter().filter(|network| ours.matches(&network.labels)) {
@@ -72,8 +73,8 @@ impl Environments {
             }
             let environment = container.labels.get(label::NAME).filter(|_| container.belongs_to(&self.journal));
             let mutual = |other: &String| {
-                let leads = |target: &Target| EnvironmentName::new(other).is_ok_and(|other| leads_to(target, &other));
-                own.as_ref().is_some_and(|own| own.targets.values().any(leads))
+                let other = EnvironmentName::new(other).ok();
+                own.as_ref().zip(other).is_some_and(|(own, other)| links_to(own, &other))
             };
             match (environment, container.instance().filter(|_| container.belongs_to(&self.journal))) {
                 (Some(other), _) if mutual(other) => {}
@@ -93,25 +94,21 @@ impl Environments {
         Ok(spec.map(|spec| with_links(&spec, &links)))
     }
 
-    async fn containers_of(&self, name: &EnvironmentName) -> Result<Vec<Container>> {
-        let uid = InstanceId::of_environment(&self.journal, name);
-        self.runtime.list(&Selector::environment(&self.journal, &uid)).await
-    }
-
     /// The names of its containers and of its networks.
     async fn names(&self, name: &EnvironmentName) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-        let uid = InstanceId::of_environment(&self.journal, name);
         let containers = self.containers_of(name).await?.into_iter().map(|container| container.name).collect();
         let networks = match self.runtime.capabilities().networks {
-            true => self.runtime.networks(&Selector::environment(&self.journal, &uid)).await?,
+            true => self.runtime.networks(&self.selector(name)).await?,
             false => Vec::new(),
         };
         Ok((containers, networks.into_iter().map(|network| network.name).collect()))
     }
 }
 
-fn leads_to(target: &Target, name: &EnvironmentName) -> bool {
-    matches!(target, Target::Component { environment, .. } if environment == name)
+/// Whether one of its links leads into that environment.
+fn links_to(spec: &EnvironmentSpec, name: &EnvironmentName) -> bool {
+    let leads = |target: &Target| matches!(target, Target::Component { environment, .. } if environment == name);
+    spec.targets.values().any(leads)
 }
 
 /// Whether a file names anything on the engine that is not its own.

@@ -138,6 +138,15 @@ impl Environments {
         self
     }
 
+    /// What carries the labels of the environment of that name.
+    fn selector(&self, name: &EnvironmentName) -> Selector {
+        Selector::environment(&self.journal, &InstanceId::of_environment(&self.journal, name))
+    }
+
+    async fn containers_of(&self, name: &EnvironmentName) -> Result<Vec<Container>> {
+        self.runtime.list(&self.selector(name)).await
+    }
+
     /// The machine's clock is read anew each time, since other processes write times down, too, and since one that was
     /// read before a laptop slept would be late.
     fn now(&self) -> Timestamp {
@@ -185,8 +194,7 @@ impl Environments {
     /// # Errors
     /// The runtime's.
     pub async fn volumes(&self, name: &EnvironmentName) -> Result<BTreeSet<String>> {
-        let uid = InstanceId::of_environment(&self.journal, name);
-        let volumes = self.runtime.volumes(&Selector::environment(&self.journal, &uid)).await?;
+        let volumes = self.runtime.volumes(&self.selector(name)).await?;
         Ok(volumes.into_iter().map(|volume| volume.name).collect())
     }
 
@@ -223,8 +231,7 @@ impl Environments {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none, and the runtime's.
     pub async fn get(&self, name: &EnvironmentName) -> Result<Environment> {
-        let uid = InstanceId::of_environment(&self.journal, name);
-        let containers = self.runtime.list(&Selector::environment(&self.journal, &uid)).await?;
+        let containers = self.containers_of(name).await?;
         if containers.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, format!("there is no environment `{name}`"))
                 .with_hint("bring it up first, or look which there are"));

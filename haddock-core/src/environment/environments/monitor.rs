@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 
 use super::history::EnvironmentAction;
 use super::{Environment, Environments};
-use crate::container::{Container, ContainerState, Network, Selector, Usage, label};
+use crate::container::{Container, ContainerState, Network, Usage, label};
 use crate::environment::idle::{Activity, IdlePolicy, IdleVerdict, Life, Memory};
 use crate::environment::launch::DEFAULT_GRACE;
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{EnvironmentName, InstanceId};
+use crate::name::EnvironmentName;
 use crate::time::sleep;
 
 /// Before it is ended it is looked at once more, after that long.
@@ -231,8 +231,7 @@ impl Environments {
 
     /// What it does; `None` if that cannot be known.
     async fn activity(&self, environment: &Environment) -> Option<Activity> {
-        let uid = InstanceId::of_environment(&self.journal, &environment.name);
-        let networks = self.runtime.networks(&Selector::environment(&self.journal, &uid)).await.ok()?;
+        let networks = self.runtime.networks(&self.selector(&environment.name)).await.ok()?;
         let running = environment.components.values().filter(|it| it.is_running());
         let mut seen = Activity {
             at: self.now(),
