@@ -77,6 +77,15 @@ pub async fn image_with_check(name: &str, check: &[&str]) -> ImageReference {
     made(name, &static_fixture(), &lines).await
 }
 
+/// The fixture as an image that has this command, and asks for a volume at this path.
+///
+/// # Panics
+/// If the engine refuses it.
+pub async fn image_with_volume(command: &[&str], path: &str) -> ImageReference {
+    let lines = format!("ENTRYPOINT [\"/app\"]\nCMD {}\nVOLUME {path}\n", json(command));
+    made("volume", &static_fixture(), &lines).await
+}
+
 fn json(words: &[&str]) -> String {
     serde_json::to_string(words).expect("strings can be written as JSON")
 }

@@ -13,17 +13,15 @@ use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum as Status, VolumeCreateRequest,
 };
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
-    ListVolumesOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions, RenameContainerOptionsBuilder,
-    UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions, ListVolumesOptions,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions, RenameContainerOptionsBuilder, UploadToContainerOptionsBuilder,
 };
-use futures_util::TryStreamExt;
 use haddock_core::container::{ContainerId, Selector};
 use haddock_core::environment::probe::{NetworkProbing, Probing};
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::DockerRuntime;
 use haddock_core::{Clock, SystemClock, Timestamp};
-use haddock_tests::docker::{IMAGE_LABEL, NOWHERE, engine, fixture, static_fixture};
+use haddock_tests::docker::{NOWHERE, engine, fixture, image_with_volume};
 
 use super::engine::{Engine, Look, Seen, SeenNetwork, SeenVolume, State};
 use super::step::{Hand, Setup};
@@ -63,8 +61,8 @@ impl RealEngine {
         let made = [
             ("good:1", fixture(&["serve"]).await.to_string()),
             ("good:2", fixture(&["serve", "2"]).await.to_string()),
-            ("vol:1", with_volume(&docker, "1").await),
-            ("vol:2", with_volume(&docker, "2").await),
+            ("vol:1", image_with_volume(&["serve", "1"], "/image").await.to_string()),
+            ("vol:2", image_with_volume(&["serve", "2"], "/image").await.to_string()),
             ("once:1", fixture(&["exit", "0"]).await.to_string()),
             ("never:1", fixture(&["exit", "4"]).await.to_string()),
             ("fails:1", fixture(&["exit", "3"]).await.to_string()),
@@ -131,28 +129,6 @@ impl RealEngine {
         all.sort_by(|one, other| one.created.cmp(&other.created));
         all
     }
-}
-
-/// The fixture with a volume that its image asks for.
-async fn with_volume(docker: &Docker, tag: &str) -> String {
-    let repository = format!("{NOWHERE}/haddock-test-volume");
-    let reference = format!("{repository}:{tag}");
-    if docker.inspect_image(&reference).await.is_err() {
-        let program = static_fixture();
-        let folder = program.parent().expect("a program is in a folder");
-        let mut tar = Command::new("tar");
-        tar.args(["--create", "--mode=0755", "--transform", "s,^fixture,app,", "--directory"])
-            .arg(folder)
-            .arg("fixture");
-        let tar = tar.output().expect("tar runs").stdout;
-        let changes = ["ENTRYPOINT [\"/app\"]", &format!("CMD [\"serve\", \"{tag}\"]"), "VOLUME /image"];
-        let mut changes: Vec<String> = changes.map(str::to_owned).to_vec();
-        changes.push(format!("LABEL {IMAGE_LABEL}"));
-        let options = CreateImageOptionsBuilder::default().from_src("-").repo(&repository).tag(tag).changes(changes);
-        let imported = docker.create_image(Some(options.build()), Some(bollard::body_full(tar.into())), None);
-        imported.try_collect::<Vec<_>>().await.expect("imported");
-    }
-    reference
 }
 
 #[async_trait]
