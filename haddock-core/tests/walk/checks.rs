@@ -9,7 +9,7 @@
 //! | another environment is never touched | by an operation on one |
 //! | what is foreign is left alone | at all times |
 //! | a second up changes nothing, and diff is clean | a commit later, too |
-//! | a failed up leaves what ran | all, if it is refused; what the file did not change, if not |
+//! | a failed up leaves what ran | all, if it is refused; what the file did not change, if not; and nothing that it made |
 //! | what is over is gone | containers and networks after `down`, and with `--volumes` all volumes |
 //! | what others link to stays | its `down` is refused |
 //! | what is used is not ended | by `prune`, before its time, without two looks, or while somebody keeps it |
@@ -236,6 +236,15 @@ impl World<'_> {
         }
         if were != are {
             self.violate(FAILED, format!("`{error}`, but of {were:?} there are {are:?}"));
+        }
+    }
+
+    /// What it made is gone again.
+    pub(crate) fn check_cleared(&mut self, before: &Look, after: &Look, name: usize, error: &Error) {
+        let was_there = |it: &&Seen| before.containers.iter().any(|other| other.id == it.id);
+        let made = after.containers.iter().filter(|it| self.is_of(it, name)).find(|it| !was_there(it));
+        if let Some(made) = made {
+            self.violate(FAILED, format!("`{error}`, and `{}` is there", made.name));
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use futures_util::stream::BoxStream;
 use haddock_core::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ContainerState, ExecSpec, Executed, Incarnation,
@@ -16,7 +17,7 @@ use haddock_core::container::{
 use haddock_core::image::ImageReference;
 use haddock_core::runtime::{Attached, ContainerRuntime, RuntimeCapabilities};
 use haddock_core::{Error, ErrorKind, Result};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, RwLock};
 
 use super::step::Trouble;
 
@@ -69,6 +70,9 @@ pub(crate) struct Flaky {
     inner: Arc<dyn ContainerRuntime>,
     script: Arc<Mutex<Script>>,
     killed: Arc<Notify>,
+    given_up: Arc<Notify>,
+    /// Held by what the engine does.
+    under_way: Arc<RwLock<()>>,
     /// From which commit each volume was made, and which it is now.
     commits: Commits,
     faults: BTreeSet<Fault>,
@@ -86,12 +90,22 @@ struct Script {
 
 impl Flaky {
     pub(crate) fn new(inner: Arc<dyn ContainerRuntime>, commits: Commits, faults: BTreeSet<Fault>) -> Self {
-        Self { inner, script: Arc::default(), killed: Arc::default(), commits, faults }
+        Self {
+            inner,
+            script: Arc::default(),
+            killed: Arc::default(),
+            given_up: Arc::default(),
+            under_way: Arc::default(),
+            commits,
+            faults,
+        }
     }
 
     /// From now on the calls are counted, and that happens.
     pub(crate) fn begin(&self, trouble: Trouble) {
         *self.script() = Script { calls: 0, trouble: Some(trouble), fired: false };
+        // What nobody took notice of is no longer so.
+        let _ = self.given_up.notified().now_or_never();
     }
 
     /// Ends that. Answers whether it has happened.
@@ -104,6 +118,17 @@ impl Flaky {
     /// Returns when we are killed.
     pub(crate) async fn killed(&self) {
         self.killed.notified().await;
+    }
+
+    /// Returns when we are to give up.
+    pub(crate) async fn given_up(&self) -> Error {
+        self.given_up.notified().await;
+        Error::new(ErrorKind::TimedOut, "somebody has given up")
+    }
+
+    /// Returns when the engine has done all that it was asked for.
+    pub(crate) async fn settled(&self) {
+        drop(self.under_way.write().await);
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -146,7 +171,8 @@ impl Flaky {
             | Trouble::KilledAfter(call)
             | Trouble::Fails(call)
             | Trouble::Lost(call)
-            | Trouble::Slow(call) => *call == calls,
+            | Trouble::Slow(call)
+            | Trouble::GivenUp(call) => *call == calls,
         });
         script.fired |= trouble.is_some();
         trouble.unwrap_or(Trouble::None)
@@ -171,6 +197,10 @@ impl Flaky {
             }
             Trouble::Slow(_) => {
                 tokio::time::sleep(Duration::from_secs(30)).await;
+                call.await
+            }
+            Trouble::GivenUp(_) => {
+                self.given_up.notify_one();
                 call.await
             }
         }
@@ -206,7 +236,21 @@ impl ContainerRuntime for Flaky {
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        self.call(self.inner.create(spec)).await
+        // An engine goes on with it when nobody waits for its answer any more. Some take longer than others.
+        let (inner, spec) = (Arc::clone(&self.inner), spec.clone());
+        let turns = self.script().calls % 5;
+        self.call(async {
+            let under_way = Arc::clone(&self.under_way).read_owned().await;
+            let created = tokio::spawn(async move {
+                let _under_way = under_way;
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+                inner.create(&spec).await
+            });
+            created.await.expect("nothing panics in there")
+        })
+        .await
     }
 
     async fn start(&self, container: &ContainerId) -> Result<()> {

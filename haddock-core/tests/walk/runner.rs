@@ -110,11 +110,12 @@ pub(crate) fn many(first: u64, walks: u64, faults: &BTreeSet<Fault>) -> (Option<
 }
 
 /// What walks must have met, or they are too tame.
-const CASES: [&str; 35] = [
+const CASES: &[&str] = &[
     "edit",
     "up",
     "up of a part",
     "up failed",
+    "up given up",
     "a second up, a commit later",
     "two at once",
     "up and down at once",

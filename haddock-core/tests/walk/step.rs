@@ -55,6 +55,8 @@ pub(crate) enum Trouble {
     Lost(u32),
     /// It takes half a minute.
     Slow(u32),
+    /// Whoever waits for it has had enough, as somebody who presses Ctrl-C.
+    GivenUp(u32),
 }
 
 /// Who does something, and with which environment.
@@ -293,5 +295,6 @@ fn trouble(calm: bool, dice: &mut Dice) -> Trouble {
         (3, Trouble::Fails(call)),
         (2, Trouble::Lost(call)),
         (1, Trouble::Slow(call)),
+        (2, Trouble::GivenUp(call)),
     ])
 }

@@ -103,9 +103,11 @@ impl World<'_> {
         self.made_from.lock().expect("nobody panics while holding it").0 = self.commits[step.who.checkout];
         let idle = self.folder.join("store").join(format!("{name}.idle"));
         let known = std::fs::read(&idle).ok().filter(|_| self.has(Fault::UpIsNoUse));
-        let before = self.engine.look().await;
+        let (before, flaky) = (self.engine.look().await, self.flaky.clone());
         let (outcome, fired) = self
-            .run(step.trouble, async |envs| envs.up(&name, spec, &options).await.map(|up| up.plan.to_string()))
+            .run(step.trouble, async |envs| {
+                envs.up_unless(&name, spec, &options, flaky.given_up()).await.map(|up| up.plan.to_string())
+            })
             .await;
         if self.violation.is_some() {
             return;
@@ -358,6 +360,13 @@ impl World<'_> {
                 self.check_others(before, &after, &BTreeSet::from([who.name]));
                 if let Some(error) = error {
                     self.meet("up failed");
+                    if matches!(step.trouble, Trouble::GivenUp(_)) && fired {
+                        self.meet("up given up");
+                    }
+                    let cleared = !fired || matches!(step.trouble, Trouble::GivenUp(_) | Trouble::Slow(_));
+                    if cleared && !step.keep_on_failure {
+                        self.check_cleared(before, &after, who.name, error);
+                    }
                     if !fired && is_refusal(error) {
                         self.check_unchanged(before, &after, who.name, step.keep_on_failure, error);
                     } else {

@@ -195,6 +195,7 @@ impl<'e> World<'e> {
                 () = flaky.killed() => None,
             }
         };
+        self.flaky.settled().await;
         let fired = self.flaky.end();
         let outcome = match ended {
             Some(Ok(done)) => Outcome::Done(done),

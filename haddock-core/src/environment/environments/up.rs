@@ -10,7 +10,7 @@ use super::history::{self, EnvironmentAction};
 use super::record::{self, Record};
 use super::{Environment, Environments, ready};
 use crate::container::{Container, ContainerId, Network, PullWhen, Selector};
-use crate::environment::launch::{LaunchPlan, launch, remove, remove_anonymous, stop, teardown};
+use crate::environment::launch::{LaunchPlan, launch_unless, remove, remove_anonymous, stop, teardown};
 use crate::environment::plan::{Change, Plan, Wanted, with_needs};
 use crate::environment::{EnvironmentSpec, IpamConfig, Origin, Readiness};
 use crate::error::{Error, ErrorKind, Result};
@@ -173,16 +173,16 @@ impl Environments {
             self.runtime.remove_network(&network.id).await?;
         }
         stop(&*self.runtime, &restarting(&plan, &kept)).await?;
+        let mut given_up = std::pin::pin!(given_up);
         let launched = async {
-            let launched = launch(&*self.runtime, &wanted).await?;
-            ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &record.ready).await
+            let launched = launch_unless(&*self.runtime, &wanted, given_up.as_mut()).await?;
+            tokio::select! {
+                biased;
+                error = given_up => Err(error),
+                ready = ready::wait(&*self.runtime, &*self.probing, &wanted, &launched, &record.ready) => ready,
+            }
         };
-        let launched = tokio::select! {
-            biased;
-            error = given_up => Err(error),
-            launched = launched => launched,
-        };
-        match launched {
+        match launched.await {
             Ok(()) => {
                 let environment = match self.get(name).await {
                     Err(error) if error.kind() == ErrorKind::NotFound => self.without_containers(name)?.ok_or(error)?,

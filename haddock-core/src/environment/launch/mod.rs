@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use tokio::sync::watch;
 
 pub use failure::exited;
@@ -70,13 +70,30 @@ pub struct Launched {
 /// unhealthy or was not ready in time; [`NameTaken`](ErrorKind::NameTaken) if a container or network of its name is
 /// another's, or of another specification; and the runtime's own.
 pub async fn launch(runtime: &dyn ContainerRuntime, plan: &LaunchPlan) -> Result<Launched> {
+    launch_unless(runtime, plan, std::future::pending()).await
+}
+
+/// As [`launch`], unless it is given up: then the answer is the error that `given_up` ended with. What the engine was
+/// asked to make is waited for all the same, so that who removes what was made finds it.
+pub(crate) async fn launch_unless(
+    runtime: &dyn ContainerRuntime,
+    plan: &LaunchPlan,
+    given_up: impl Future<Output = Error> + Send,
+) -> Result<Launched> {
     let order = plan.order()?;
     let doing = watch::Sender::new(String::from("its network and containers are made"));
     let launched = async {
         let ids = create(runtime, plan, &order).await?;
         let launch = Launch { runtime, plan, order: &order, ids, doing: &doing, healthy: Mutex::default() };
-        launch.start().await?;
-        launch.look().await
+        let started = async {
+            launch.start().await?;
+            launch.look().await
+        };
+        tokio::select! {
+            biased;
+            error = given_up => Err(error),
+            started = started => started,
+        }
     };
     match within(plan.within, launched).await {
         Ok(launched) => launched,
@@ -125,10 +142,10 @@ async fn create(
                 }
             }
         });
-        try_join_all(missing).await?;
+        all(missing).await?;
     }
     let volumes = plan.volumes();
-    try_join_all(volumes.iter().map(|volume| runtime.create_volume(volume))).await?;
+    all(volumes.iter().map(|volume| runtime.create_volume(volume))).await?;
     let there = runtime.list(&ours).await?;
     let created = order.keys().map(|name| async {
         let mut spec = plan.container(name, &plan.spec.components[name])?;
@@ -158,7 +175,13 @@ async fn create(
         };
         Ok((name.clone(), id))
     });
-    Ok(try_join_all(created).await?.into_iter().collect())
+    Ok(all(created).await?.into_iter().collect())
+}
+
+/// Waits for all of them, and only then answers with the first failure: an engine goes on with what nobody waits for,
+/// and so it would come to be after what was made has been removed.
+async fn all<T>(calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
+    join_all(calls).await.into_iter().collect()
 }
 
 /// A launch whose containers exist.
