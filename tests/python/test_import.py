@@ -4,18 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-
-
-def seconds(code: str) -> float:
-    """The best of several runs of an interpreter: what else the machine does only makes it longer."""
-
-    def once() -> float:
-        begun = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return time.perf_counter() - begun
-
-    return min(once() for _ in range(7))
 
 
 def loaded(code: str) -> set[str]:
@@ -24,15 +12,11 @@ def loaded(code: str) -> set[str]:
     return set(ran.stdout.split())
 
 
-def test_import_costs_less_than_60_ms() -> None:
-    bare = seconds("pass")
-    costs = seconds("import haddock") - bare
-    assert costs < 0.060, f"{costs * 1000:.0f} ms"
-    used = seconds("import haddock; haddock.Controller, haddock.HaddockError, haddock.connect") - bare
-    assert used < 0.150, f"{used * 1000:.0f} ms"
-
-
 def test_import_loads_what_is_needed_only() -> None:
-    bare = loaded("import haddock")
+    # How many, and not how long: a time would judge the machine. So many are there after some ten milliseconds.
+    nothing, bare = loaded("pass"), loaded("import haddock")
+    assert len(bare - nothing) < 40, sorted(bare - nothing)
+    used = loaded("import haddock; haddock.Controller, haddock.HaddockError, haddock.connect") - nothing
+    assert len(used) < 110, sorted(used)
     assert not bare & {"asyncio", "dataclasses", "haddock._native", "json", "click", "rich"}
     assert "asyncio" not in loaded("import haddock; haddock.connect(runtime='sim')")
