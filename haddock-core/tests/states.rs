@@ -128,6 +128,24 @@ fn what_was_paused_goes_on() {
 }
 
 #[test]
+fn what_has_left_the_namespace_that_it_had_joined_is_told_and_started_again() {
+    let mut place = place();
+    let text = FILE.replace("worker: { image: worker }", "worker: { image: worker, network_mode: 'service:app' }");
+    let file = ComposeFile::parse("compose.yaml", &text).expect("a compose file");
+    place.spec = file.resolve(&ResolveOptions::default()).expect("resolved").spec;
+    place.up().expect("it comes up");
+    let diff = || place.time.block_on(place.environments.diff(&place.name, &place.spec)).expect("known");
+    assert_eq!(diff(), []);
+    let ids = place.ids();
+    place.time.advance(Duration::from_secs(1));
+    place.runtime.with(|engine, now| engine.restart(&ids["app"], now));
+    let told: Vec<String> = diff().iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["live.worker.namespace: that of a former `app` is now that of `app`"]);
+    assert_eq!(place.changes(), ["restart worker"]);
+    assert_eq!(diff(), []);
+}
+
+#[test]
 fn what_its_engine_starts_again_and_again_is_waited_for() {
     let place = place();
     place.up().expect("it comes up");

@@ -120,11 +120,10 @@ impl Plan {
             let needs = needs(wanted.spec, wanted.members, name);
             let new_need = needs.keys().copied().find(|need| renewed.contains(*need));
             let container = find(found, name);
-            // A namespace is joined at the start: it has to be younger than what it has joined.
             let joined = joins(&wanted.spec.components[*name]);
             let left = wanted.members.iter().filter(|other| joined.contains(other.as_str())).find(|other| {
-                let older = |other: &Container| container.is_some_and(|own| own.started < other.started);
-                restarted.contains(other) || find(found, other).is_some_and(older)
+                let is_left = |of: &Container| container.is_some_and(|own| has_left(own, of));
+                restarted.contains(other) || find(found, other).is_some_and(is_left)
             });
             let (change, cause) = judge(wanted, name, container, new_need, left);
             match change {
@@ -219,6 +218,12 @@ pub(crate) fn is_done(
     let policy = matches!(component.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped));
     // Somebody waits for it to end; else it is there to run on if it did, or if the file says so.
     !needed.is_empty() || !(checked || policy || ran.contains(&container.id))
+}
+
+/// Whether a container that has joined a namespace of another has still one of that one's former lives: it is joined at
+/// the start.
+pub(crate) fn has_left(own: &Container, other: &Container) -> bool {
+    own.started < other.started
 }
 
 /// The components whose namespaces a component joins.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::record::with_links;
 use super::{Environment, Environments};
 use crate::environment::launch::networks_of;
-use crate::environment::plan::is_done;
+use crate::environment::plan::{has_left, is_done, joins};
 use crate::environment::{Component, Difference, EnvironmentSpec, Target, differences, with_needs};
 use crate::error::{ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
@@ -61,9 +61,16 @@ impl Environments {
             if record.live.contains(component) || !self.is_from(&now, component, container) {
                 found.push(tell("made from", "something else", "what its file says"));
             }
+            let joined = joins(&now.components[component]);
+            let of_former = environment.components.iter().find(|(other, it)| {
+                joined.contains(other.as_str()) && container.is_running() && has_left(container, it)
+            });
+            if let Some((other, _)) = of_former {
+                found.push(tell("namespace", &format!("that of a former `{other}`"), &format!("that of `{other}`")));
+            }
             let made = networks_of(name.as_str(), &now, &now.components[component]);
-            let joined: BTreeSet<&str> = container.networks.iter().map(String::as_str).collect();
-            let left = made.iter().find(|network| container.is_running() && !joined.contains(network.as_str()));
+            let on: BTreeSet<&str> = container.networks.iter().map(String::as_str).collect();
+            let left = made.iter().find(|network| container.is_running() && !on.contains(network.as_str()));
             if let Some(network) = left {
                 found.push(tell("networks", &format!("not on `{network}`"), "on it"));
             }
