@@ -1,6 +1,9 @@
 //! Values of variables are in no error, no note and no `Debug`.
 
-use haddock_core::environment::compose::{ComposeFile, ResolveOptions, Values, Variables, canonical, to_yaml};
+use haddock_core::environment::compose::{
+    ComposeFile, ResolveOptions, Resolved, Values, Variables, canonical, to_yaml,
+};
+use haddock_core::environment::{EnvironmentSpec, differences};
 
 use super::component;
 
@@ -69,6 +72,7 @@ fn no_debug_shows_the_value_of_a_variable() {
 /// Each place of a component in which people put passwords.
 #[test]
 fn no_form_that_is_shown_has_the_value_of_a_variable() {
+    let mut leaks = Vec::new();
     for lines in [
         "command: [a, $S]",
         "command: a $S",
@@ -93,17 +97,82 @@ fn no_form_that_is_shown_has_the_value_of_a_variable() {
         "volumes: ['/b:/a', '/data/${S}:/a/:ro']",
         "volumes: [{ type: bind, source: /data/$S, target: /a }]",
         "working_dir: /$S",
+        "build: 'https://me:$S@git.example.com/shop.git'",
+        "build: { context: 'https://me:$S@git.example.com/shop.git' }",
+        "build: { context: /x, additional_contexts: { a: 'https://me:$S@git.example.com/a.git' } }",
+        "build: { context: /x, cache_from: ['type=s3,secret_access_key=$S'] }",
+        "build: { context: /x, cache_to: ['type=s3,secret_access_key=$S'] }",
+        "build: { context: /x, dockerfile: /$S }",
+        "build: { context: /x, dockerfile_inline: 'RUN a $S' }",
+        "build: { context: /x, extra_hosts: ['a:$S'] }",
+        "build: { context: /x, target: a$N }",
+        "cgroup_parent: $S",
+        "dns_opt: ['a:$S']",
+        "dns_search: ['$S']",
+        "dns_search: $S",
+        "external_links: ['a$N:b']",
+        "gpus: [{ driver: a, count: 1, options: { a: $S } }]",
+        "group_add: [$S]",
+        "networks: { default: { driver_opts: { a: $S } } }",
+        "networks: { default: { aliases: [a$N] } }",
+        "runtime: $S",
+        "secrets: [{ source: s, target: /a/$S }]",
+        "security_opt: ['label:$S']",
+        "tmpfs: ['/a/$N']",
+        "tmpfs: /a/$N",
+        "volumes: [{ type: volume, source: vol, target: /a, volume: { subpath: a/$S } }]",
+        "volumes: [{ type: volume, source: vol, target: /a, volume: { labels: { a: $S } } }]",
+        "volumes: [{ type: volume, source: vol, target: /a/$S }]",
+        "volumes: ['vol:/a/$N']",
     ] {
         let variables: Variables = [("S", SECRET), ("N", "hunter2")].into_iter().collect();
-        let file = ComposeFile::parse("shop/compose.yaml", &component(lines)).expect("YAML");
+        let text = component(lines) + "volumes: { vol: {} }\nsecrets: { s: { file: /s } }\n";
+        let file = ComposeFile::parse("shop/compose.yaml", &text).expect("YAML");
         let options = ResolveOptions { variables, ..ResolveOptions::default() };
         let resolved = file.resolve(&options).expect(lines);
-        let form = canonical(&resolved.name, &resolved.spec, Values::Hidden);
-        let shown = format!("{form} {} {resolved:?} {:?}", to_yaml(&form), resolved.spec);
-        assert!(!shown.contains("hunter2"), "{lines}:\n{form:#}");
+        leaks.extend(shown_with_secret(lines, &resolved));
         let full = canonical(&resolved.name, &resolved.spec, Values::Shown).to_string();
         assert!(full.contains("hunter2"), "{lines}: the value arrives: {full}");
     }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+}
+
+/// The networks, volumes, secrets and configs of the file.
+#[test]
+fn no_form_that_is_shown_has_the_value_of_a_variable_of_what_is_declared() {
+    let mut leaks = Vec::new();
+    for lines in [
+        "networks: { n: { driver_opts: { a: $S } } }",
+        "networks: { n: { labels: { a: $S } } }",
+        "networks: { n: { labels: [a=$S] } }",
+        "networks: { n: { name: $S } }",
+        "networks: { n: { ipam: { driver: $S, options: { a: $S } } } }",
+        "volumes: { vol: { driver_opts: { o: 'username=a,password=$S' } } }",
+        "volumes: { vol: { driver: $S } }",
+        "volumes: { vol: { labels: { a: $S } } }",
+        "volumes: { vol: { name: a$N } }",
+        "secrets: { s: { file: /a/$S } }",
+        "configs: { c: { content: 'a $S' } }",
+        "configs: { c: { content: a, name: $S } }",
+    ] {
+        let variables: Variables = [("S", SECRET), ("N", "hunter2")].into_iter().collect();
+        let uses = [("networks", "n"), ("volumes", "vol:/a"), ("secrets", "s"), ("configs", "c")];
+        let key = lines.split(':').next().unwrap_or_default();
+        let of = uses.iter().find(|(section, _)| *section == key).expect("a section").1;
+        let text = component(&format!("{key}: ['{of}']")) + lines + "\n";
+        let file = ComposeFile::parse("shop/compose.yaml", &text).expect("YAML");
+        let options = ResolveOptions { variables, ..ResolveOptions::default() };
+        leaks.extend(shown_with_secret(lines, &file.resolve(&options).expect(lines)));
+    }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n"));
+}
+
+/// What shows the value: a form of the environment, or what is told of it when it changes.
+fn shown_with_secret(lines: &str, resolved: &Resolved) -> Option<String> {
+    let form = canonical(&resolved.name, &resolved.spec, Values::Hidden);
+    let changes = differences(&EnvironmentSpec::default(), &resolved.spec);
+    let shown = format!("{form} {} {resolved:?} {:?} {changes:?}", to_yaml(&form), resolved.spec);
+    shown.contains("hunter2").then(|| format!("{lines}:\n{form}\n{changes:?}"))
 }
 
 #[test]

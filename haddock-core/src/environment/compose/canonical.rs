@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::written::source_path;
+use super::written::mount_path;
 use crate::container::{HealthCheck, PublishedPort};
 use crate::environment::{Component, DEFAULT_NETWORK, DeclaredFile, DependencyCondition, EnvironmentSpec, FileSource};
 use crate::name::ServiceName;
@@ -76,11 +76,14 @@ fn hide(path: &str, value: &mut Value, written: &BTreeMap<String, String>) {
         return;
     }
     let component = path.strip_prefix("services.").and_then(|path| path.split_once(".volumes[")).map(|(name, _)| name);
-    if let Some(component) = component
-        && let Some(text) = value["target"].as_str().and_then(|target| written.get(&source_path(component, target)))
-    {
-        value["source"] = json!(text);
+    if let (Some(component), Some(target)) = (component, value["target"].as_str()) {
+        hide_within(&mount_path(component, &target.replace("$$", "$")), value, written);
+        return;
     }
+    hide_within(path, value, written);
+}
+
+fn hide_within(path: &str, value: &mut Value, written: &BTreeMap<String, String>) {
     match value {
         Value::Object(members) => {
             for (key, value) in members {

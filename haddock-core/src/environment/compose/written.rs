@@ -15,20 +15,52 @@ const OF_COMPONENT: &[&[&str]] = &[
     &["annotations"],
     &["sysctls"],
     &["healthcheck", "test"],
-    &["build", "args"],
-    &["build", "labels"],
-    &["logging", "options"],
+    &["build"],
+    &["cgroup_parent"],
+    &["configs"],
+    &["logging"],
     &["container_name"],
     &["devices"],
+    &["dns_opt"],
+    &["dns_search"],
     &["domainname"],
+    &["external_links"],
     &["extra_hosts"],
+    &["gpus"],
+    &["group_add"],
     &["hostname"],
+    &["networks"],
+    &["runtime"],
+    &["secrets"],
+    &["security_opt"],
     &["storage_opt"],
+    &["tmpfs"],
     &["user"],
     &["working_dir"],
 ];
-/// The keys of a network or volume whose texts are.
-const OF_DECLARED: &[&str] = &["driver_opts", "labels"];
+/// The sections of the file whose texts are, all of them.
+const DECLARED: &[&str] = &["networks", "volumes", "secrets", "configs"];
+/// Lists whose items are texts also where they have a `=`. Other such items become entries of a mapping.
+const LISTS: &[&str] = &[
+    "command",
+    "serving",
+    "draining",
+    "entrypoint",
+    "test",
+    "cache_from",
+    "cache_to",
+    "configs",
+    "devices",
+    "dns_opt",
+    "dns_search",
+    "external_links",
+    "extra_hosts",
+    "group_add",
+    "secrets",
+    "security_opt",
+    "tags",
+    "tmpfs",
+];
 
 /// The free texts in which the value of a variable is, as they stand in the file, by their path in the canonical form: the
 /// keys with `.` between, and `[0]` for an item. What is written as one text has one path, also if it becomes a list.
@@ -38,45 +70,64 @@ pub(super) fn written(tree: &Node) -> BTreeMap<String, String> {
         for keys in OF_COMPONENT {
             let node = keys.iter().try_fold(component, |node, key| node.get(key));
             if let Some(node) = node {
-                collect(node, &format!("services.{name}.{}", keys.join(".")), keys.last() == Some(&"args"), &mut found);
+                collect(node, &format!("services.{name}.{}", keys.join(".")), &mut found);
             }
         }
     }
     for (name, component) in entries(tree.get("services")) {
         if let Some(Value::List(items)) = component.get("volumes").map(|node| &node.value) {
-            found.extend(items.iter().filter_map(|item| source(name, item)));
+            items.iter().for_each(|item| mount(name, item, &mut found));
         }
     }
-    for section in ["networks", "volumes"] {
+    let release = tree.get("x-haddock").and_then(|settings| settings.get("release"));
+    if let Some(hooks) = release.and_then(|release| release.get("hooks")) {
+        collect(hooks, "x-haddock.release.hooks", &mut found);
+    }
+    for section in DECLARED {
         for (name, declared) in entries(tree.get(section)) {
-            for key in OF_DECLARED {
-                if let Some(node) = declared.get(key) {
-                    collect(node, &format!("{section}.{name}.{key}"), false, &mut found);
-                }
-            }
+            collect(declared, &format!("{section}.{name}"), &mut found);
         }
     }
     found
 }
 
-/// The path in the canonical form of the source of a mount, by its target: its place in the list may be another there.
-pub(super) fn source_path(component: &str, target: &str) -> String {
-    format!("services.{component}.volumes.{}.source", target.trim_end_matches('/'))
+/// The path of a mount, by its target: its place in the list may be another in the canonical form.
+pub(super) fn mount_path(component: &str, target: &str) -> String {
+    format!("services.{component}.volumes.{}", target.trim_end_matches('/'))
 }
 
-/// The source of a mount as it stands in the file.
-fn source(component: &str, item: &Node) -> Option<(String, String)> {
+/// A mount as it stands in the file.
+fn mount(component: &str, item: &Node, found: &mut BTreeMap<String, String>) {
     if let Value::Map(_) = item.value {
-        let Value::Scalar(source) = &item.get("source")?.value else { return None };
-        let target = item.get("target").and_then(Node::scalar)?;
-        return Some((source_path(component, target), shown(source)?.to_owned()));
+        if let Some(target) = item.get("target").and_then(Node::scalar) {
+            collect(item, &mount_path(component, target), found);
+        }
+        return;
     }
-    let Value::Scalar(scalar) = &item.value else { return None };
-    let text = shown(scalar)?;
-    let target = scalar.text.split(':').nth(1)?;
-    // What stands before the target, unless that has variables of its own.
-    let source = text.find(&format!(":{target}")).map_or(text, |end| &text[..end]);
-    Some((source_path(component, target), source.to_owned()))
+    let Value::Scalar(scalar) = &item.value else { return };
+    let Some(text) = shown(scalar) else { return };
+    let filled: Vec<&str> = scalar.text.split(':').collect();
+    let path = mount_path(component, filled.get(1).unwrap_or(&filled[0]));
+    let parts = parts(text);
+    // A variable may hold more than one part. Then the whole is shown of each.
+    let part = |index: usize| if parts.len() == filled.len() { parts[index] } else { text };
+    let keys: &[&str] = if filled.len() == 1 { &["target"] } else { &["source", "target"] };
+    let written = keys.iter().enumerate().map(|(index, key)| (key, part(index))).filter(|(_, part)| part.contains('$'));
+    found.extend(written.map(|(key, part)| (format!("{path}.{key}"), part.to_owned())));
+}
+
+/// What stands between the `:` that are not within the braces of a variable.
+fn parts(text: &str) -> Vec<&str> {
+    let mut open = 0_usize;
+    let split = text.split(|c: char| {
+        match c {
+            '{' => open += 1,
+            '}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        c == ':' && open == 0
+    });
+    split.collect()
 }
 
 fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
@@ -87,8 +138,10 @@ fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
     entries.into_iter().flatten().map(|(key, node)| (key.text.as_str(), node))
 }
 
-/// `inherits`: a name without a value takes that of the variable of its name.
-fn collect(node: &Node, path: &str, inherits: bool, found: &mut BTreeMap<String, String>) {
+fn collect(node: &Node, path: &str, found: &mut BTreeMap<String, String>) {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    // A name without a value takes that of the variable of its name.
+    let inherits = key == "args";
     match &node.value {
         Value::Scalar(scalar) => found.extend(shown(scalar).map(|text| (path.to_owned(), text.to_owned()))),
         Value::Map(entries) => {
@@ -104,17 +157,18 @@ fn collect(node: &Node, path: &str, inherits: bool, found: &mut BTreeMap<String,
                         found.extend(text.map(|text| (path, text.to_owned())));
                     }
                     Value::Null if inherits => _ = found.insert(path, format!("${{{}}}", key.text)),
-                    _ => collect(node, &path, false, found),
+                    _ => collect(node, &path, found),
                 }
             }
         }
         Value::List(items) => {
             // A list of `name=value` becomes a mapping.
-            let pairs = ![".command", ".devices", ".extra_hosts"].iter().any(|key| path.ends_with(key))
-                && !path.ends_with(".entrypoint")
-                && !path.ends_with(".test");
+            let pairs = !LISTS.contains(&key);
             for (index, item) in items.iter().enumerate() {
-                let Value::Scalar(scalar) = &item.value else { continue };
+                let Value::Scalar(scalar) = &item.value else {
+                    collect(item, &format!("{path}[{index}]"), found);
+                    continue;
+                };
                 match (pairs, scalar.text.split_once('=')) {
                     (false, _) => found.extend(shown(scalar).map(|text| (format!("{path}[{index}]"), text.to_owned()))),
                     (true, Some((name, _))) => {
@@ -124,7 +178,9 @@ fn collect(node: &Node, path: &str, inherits: bool, found: &mut BTreeMap<String,
                     (true, None) if inherits => {
                         found.insert(format!("{path}.{}", scalar.text), format!("${{{}}}", scalar.text));
                     }
-                    (true, None) => {}
+                    (true, None) => {
+                        found.extend(shown(scalar).map(|text| (format!("{path}[{index}]"), text.to_owned())))
+                    }
                 }
             }
         }
