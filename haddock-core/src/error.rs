@@ -178,6 +178,16 @@ impl Error {
         self
     }
 
+    /// The same, with each of its texts told in another way.
+    #[must_use]
+    #[cfg(feature = "controller")]
+    pub(crate) fn retold(mut self, tell: impl Fn(&str) -> String) -> Self {
+        self.message = tell(&self.message);
+        self.hint = self.hint.map(|hint| tell(&hint));
+        self.log_tail = self.log_tail.iter().map(|line| tell(line)).collect();
+        self
+    }
+
     /// Whose fault it was.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {

@@ -76,7 +76,7 @@ pub(crate) async fn before(
             return ports.runtime.logs(&container.id, SAID).await;
         }
         if let ContainerState::Exited { .. } = container.state {
-            return Err(exited(&*ports.runtime, &component, &container).await);
+            return Err(plan.spec.masked(exited(&*ports.runtime, &component, &container).await));
         }
         if ports.clock.now() >= end_by + waited() {
             let tail = ports.runtime.logs(&container.id, SAID).await.unwrap_or_default();

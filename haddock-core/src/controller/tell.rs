@@ -51,14 +51,14 @@ pub(crate) async fn hook(
         within: command.within,
         keep: Some(ExecSpec::FOR_PEOPLE),
     };
-    let ran = ports.runtime.exec(&container.id, &exec).await?;
+    let ran = ports.runtime.exec(&container.id, &exec).await.map_err(|error| spec.masked(error))?;
     let said = ran.lines();
     let said = said[said.len().saturating_sub(SAID)..].to_vec();
     match ran.exit_code {
         0 => Ok(said),
         code => {
             let message = format!("the {} hook ended in `{component}` with exit code {code}", hook.name());
-            Err(failed(message).with_log_tail(said))
+            Err(spec.masked(failed(message).with_log_tail(said)))
         }
     }
 }

@@ -9,6 +9,8 @@ mod hooks;
 pub mod idle;
 #[cfg(feature = "controller")]
 pub mod launch;
+#[cfg(feature = "controller")]
+mod mask;
 mod origin;
 mod plan;
 #[cfg(feature = "controller")]

@@ -45,7 +45,7 @@ pub(super) async fn wait(
         let one = One { runtime, probing, plan, name };
         async move { one.wait(container.clone()).await }
     });
-    try_join_all(waits).await.map(|_: Vec<()>| ())
+    try_join_all(waits).await.map(|_: Vec<()>| ()).map_err(|error| plan.spec.masked(error))
 }
 
 struct One<'a> {

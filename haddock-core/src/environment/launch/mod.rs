@@ -80,6 +80,14 @@ pub(crate) async fn launch_unless(
     plan: &LaunchPlan,
     given_up: impl Future<Output = Error> + Send,
 ) -> Result<Launched> {
+    launch_unmasked(runtime, plan, given_up).await.map_err(|error| plan.spec.masked(error))
+}
+
+async fn launch_unmasked(
+    runtime: &dyn ContainerRuntime,
+    plan: &LaunchPlan,
+    given_up: impl Future<Output = Error> + Send,
+) -> Result<Launched> {
     let order = plan.order()?;
     let doing = watch::Sender::new(String::from("its network and containers are made"));
     let launched = async {

@@ -1,0 +1,153 @@
+//! What an engine or a program says of an environment, without the values of variables in it. Pure.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::EnvironmentSpec;
+use super::compose::{Values, canonical};
+use crate::error::Error;
+use crate::name::ServiceName;
+
+/// What is shorter is found in too many words that have nothing to do with it.
+const SHORTEST: usize = 4;
+/// Names are on the engine for everybody to see, and without them nobody knows what an error is about.
+const NAMES: [&str; 2] = ["container_name", "name"];
+
+impl EnvironmentSpec {
+    /// The error with texts as they stand in the file where it has the values of their variables.
+    pub(crate) fn masked(&self, error: Error) -> Error {
+        if self.written.is_empty() {
+            return error;
+        }
+        let mask = Mask::of(self);
+        error.retold(|text| mask.apply(text))
+    }
+}
+
+/// Values of variables, and what is told in their place. The longest come first.
+struct Mask(Vec<(String, String)>);
+
+impl Mask {
+    fn of(spec: &EnvironmentSpec) -> Self {
+        let name = ServiceName::new("environment").expect("a valid name");
+        let mut mask = Self(Vec::new());
+        let [shown, hidden] = [Values::Shown, Values::Hidden].map(|values| canonical(&name, spec, values));
+        mask.compare("", &shown, &hidden);
+        for (hook, command) in &spec.hooks {
+            let words: Vec<&str> = command.command.iter().map(|word| word.expose()).collect();
+            mask.words(&words, &spec.written, &format!("x-haddock.release.hooks.{}", hook.name()));
+        }
+        // Of several texts that have become the same, the one with the least around the variable.
+        mask.0.sort_by(|(a, of_a), (b, of_b)| (b.len(), a, of_a.len()).cmp(&(a.len(), b, of_b.len())));
+        mask.0.dedup_by(|(a, _), (b, _)| a == b);
+        mask
+    }
+
+    fn compare(&mut self, key: &str, shown: &Value, hidden: &Value) {
+        match (shown, hidden) {
+            (Value::Object(shown), Value::Object(hidden)) => {
+                for (key, shown) in shown {
+                    self.compare(key, shown, hidden.get(key).unwrap_or(&Value::Null));
+                }
+            }
+            (Value::Array(shown), Value::Array(hidden)) => {
+                shown.iter().zip(hidden).for_each(|(shown, hidden)| self.compare(key, shown, hidden));
+            }
+            // One text in the file has become several.
+            (Value::Object(parts), Value::String(_)) => parts.values().for_each(|part| self.compare(key, part, hidden)),
+            (Value::Array(parts), Value::String(_)) => parts.iter().for_each(|part| self.compare(key, part, hidden)),
+            (Value::String(value), Value::String(text)) if !NAMES.contains(&key) => {
+                self.add(&value.replace("$$", "$"), text);
+            }
+            _ => {}
+        }
+    }
+
+    fn words(&mut self, words: &[&str], written: &BTreeMap<String, String>, path: &str) {
+        for path in [path.to_owned(), format!("{path}.command")] {
+            for (index, word) in words.iter().enumerate() {
+                let text = written.get(&format!("{path}[{index}]")).or_else(|| written.get(&path));
+                text.into_iter().for_each(|text| self.add(word, text));
+            }
+        }
+    }
+
+    /// Of a text, what its variables have become: a message may quote that alone.
+    fn add(&mut self, value: &str, text: &str) {
+        if value == text || !text.contains('$') || text.contains(value) {
+            return;
+        }
+        let before = text.find('$').filter(|end| value.starts_with(&text[..*end])).unwrap_or(0);
+        let end = text.rfind('}').map_or(text.len(), |end| end + 1);
+        let after = Some(&text[end..]).filter(|after| value.len() >= before + after.len() && value.ends_with(*after));
+        let (inner, inner_text) = (&value[before..value.len() - after.map_or(0, str::len)], &text[before..end]);
+        for (value, text) in [(value, text), (inner, inner_text)] {
+            if value.len() >= SHORTEST {
+                self.0.push((value.to_owned(), text.to_owned()));
+            }
+        }
+    }
+
+    fn apply(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (value, written)| replaced(&text, value, written))
+    }
+}
+
+/// The text with `written` in place of each `value` that is not a part of a longer word.
+fn replaced(text: &str, value: &str, written: &str) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(found) = rest.find(value) {
+        let (before, after) = (&rest[..found], &rest[found + value.len()..]);
+        let within = |c: Option<char>, own: Option<char>| {
+            c.is_some_and(char::is_alphanumeric) && own.is_some_and(char::is_alphanumeric)
+        };
+        let begins = before.chars().next_back().or_else(|| told.chars().next_back());
+        let is_part = within(begins, value.chars().next()) || within(after.chars().next(), value.chars().next_back());
+        told.push_str(before);
+        told.push_str(if is_part { value } else { written });
+        rest = after;
+    }
+    told.push_str(rest);
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::compose::{ComposeFile, ResolveOptions, Variables};
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn what_is_said_has_no_value_of_a_variable() {
+        let text = "name: shop
+services:
+  web:
+    image: shop
+    command: '${PW} --serve'
+    entrypoint: [sh, -c, 'login ${PW}']
+    user: $PW
+    hostname: ${NODE}
+    container_name: shop-${NODE}
+    devices: ['/dev/${PW}:/dev/a']
+    volumes: ['/data/${PW}:/a', 'books:/b']
+volumes: { books: { driver_opts: { device: '//host/${PW}' } } }
+x-haddock: { entry: web:80, release: { hooks: { serving: 'tell ${PW}' } } }
+";
+        let variables = Variables::from_iter([("PW", "hunter2!"), ("NODE", "node1")]);
+        let options = ResolveOptions { variables, ..ResolveOptions::default() };
+        let spec = ComposeFile::parse("compose.yaml", text).expect("YAML").resolve(&options).expect("good").spec;
+        for (said, told) in [
+            ("exec: \"hunter2!\": not found", "exec: \"$PW\": not found"),
+            ("unable to find user hunter2!: none", "unable to find user $PW: none"),
+            ("no device \"/dev/hunter2!\"", "no device \"/dev/${PW}:/dev/a\""),
+            ("nothing of that", "nothing of that"),
+            ("container `shop-node1` and node12", "container `shop-${NODE}` and node12"),
+        ] {
+            let error = spec.masked(Error::new(ErrorKind::RuntimeRefused, said).with_log_tail(vec![said.to_owned()]));
+            assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
+            assert_eq!((error.message(), error.log_tail()), (told, &[told.to_owned()][..]));
+        }
+    }
+}
