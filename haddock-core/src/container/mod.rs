@@ -193,8 +193,8 @@ pub enum Health {
     Unhealthy,
 }
 
-/// A container as its runtime describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A container as its runtime describes it. `Debug` shows no labels but Haddock's own: in others the values of variables may be.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Its id.
     pub id: ContainerId,
@@ -276,8 +276,37 @@ impl Container {
     }
 }
 
-/// A network as its runtime describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Debug for Container {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, labels, state, started, health, addresses, published, image, networks, network_ids } =
+            self;
+        f.debug_struct("Container")
+            .field("id", id)
+            .field("name", name)
+            .field("labels", &Ours(labels))
+            .field("state", state)
+            .field("started", started)
+            .field("health", health)
+            .field("addresses", addresses)
+            .field("published", published)
+            .field("image", image)
+            .field("networks", networks)
+            .field("network_ids", network_ids)
+            .finish()
+    }
+}
+
+/// Labels for `Debug`, without those of users.
+struct Ours<'l>(&'l BTreeMap<String, String>);
+
+impl fmt::Debug for Ours<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.0.iter().filter(|(name, _)| name.starts_with("haddock."))).finish()
+    }
+}
+
+/// A network as its runtime describes it. `Debug` shows no labels but Haddock's own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Its id.
     pub id: String,
@@ -289,13 +318,27 @@ pub struct Network {
     pub subnet: Option<IpNet>,
 }
 
-/// A volume as its runtime describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+impl fmt::Debug for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, name, labels, subnet } = self;
+        let mut network = f.debug_struct("Network");
+        network.field("id", id).field("name", name).field("labels", &Ours(labels)).field("subnet", subnet).finish()
+    }
+}
+
+/// A volume as its runtime describes it. `Debug` shows no labels but Haddock's own.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     /// Its name.
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Volume {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Volume").field("name", &self.name).field("labels", &Ours(&self.labels)).finish()
+    }
 }
 
 /// What a container has used since it was started.

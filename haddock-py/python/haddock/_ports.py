@@ -99,7 +99,7 @@ class ContainerSpec(Result):
     """Environment variables. They may be secret: they are shown neither by `repr` nor by `to_dict`."""
     identity: Mapping[str, str] = field(default_factory=_none)
     """The labels that say whose it is. One of its name is taken only if it carries all of them."""
-    labels: Mapping[str, str] = field(default_factory=_none)
+    labels: Mapping[str, str] = field(default_factory=_none, repr=False)
     """All labels to put on it, `identity` among them."""
     network: Attachment | None = None
     """The network to join."""
@@ -140,8 +140,8 @@ class Container(Result):
     """Its id."""
     name: str
     """Its name."""
-    labels: Mapping[str, str] = field(default_factory=_none)
-    """Its labels."""
+    labels: Mapping[str, str] = field(default_factory=_none, repr=False)
+    """Its labels. They are not in its `repr`: in those of users the values of variables may be."""
     state: ContainerState = "created"
     """What it is doing."""
     exit_code: int | None = None
@@ -205,8 +205,8 @@ class Network(Result):
     """Its id."""
     name: str
     """Its name."""
-    labels: Mapping[str, str] = field(default_factory=_none)
-    """Its labels."""
+    labels: Mapping[str, str] = field(default_factory=_none, repr=False)
+    """Its labels. They are not in its `repr`: in those of users the values of variables may be."""
     subnet: str | None = None
     """Its subnet, where the runtime has such a thing."""
 

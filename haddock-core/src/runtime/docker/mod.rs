@@ -11,6 +11,9 @@
 //! This room is the only one that knows bollard. Changes go to the engine at most sixteen at a time: it gets no faster
 //! with more (it is bound by its own processor time), and each would only wait longer.
 //!
+//! No value of a variable is in what this room logs. Bollard, which writes through the `log` crate, logs whole requests at
+//! `debug`, variables and all: a program that shows its logs leaves the target `bollard` at `info`.
+//!
 //! An exposed port is reached at the container's own address where the engine's networks are on this machine, and at an
 //! ephemeral published port where they are not ([`Reach`]).
 
