@@ -188,3 +188,26 @@ fn a_server_is_adopted_released_from_and_reported() {
     assert!(scene.runtime.answers(address), "it still runs");
     assert_eq!(scene.containers(), 2);
 }
+
+#[test]
+fn what_is_recovered_is_what_runs_although_its_registry_has_a_newer_one() {
+    let scene = Scene::new();
+    let text = FILE.replace("expose:", "pull_policy: always, expose:");
+    let options = ResolveOptions { tag: Some("v1".into()), ..ResolveOptions::default() };
+    let spec = ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&options).expect("good").spec;
+    let service = scene.service("lost", &scene.specs);
+    let acting = scene.time.block_on(service.act()).expect("free");
+    scene.time.block_on(async {
+        service.release(&spec, "a test", None).await.expect("submitted").settled().await.expect("settles");
+    });
+    drop(acting);
+    let images =
+        || scene.runtime.with(|engine, now| engine.containers(now).map(|it| it.image.clone()).collect::<Vec<_>>());
+    let running = images();
+    scene.runtime.with(|engine, _| engine.push_image("shop:v1", "newer"));
+    let service = scene.service("lost", &scene.specs);
+    let state = scene.time.block_on(service.recover(RecoverOptions::default())).expect("enough is left");
+    let pins =
+        state.versions.values().filter_map(|version| version.pins.as_ref()).flat_map(|pins| pins.values().cloned());
+    assert_eq!(pins.collect::<Vec<_>>(), running);
+}

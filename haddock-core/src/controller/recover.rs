@@ -125,10 +125,12 @@ impl Service {
         let new = self.new_version(spec, None)?;
         let mut pins = BTreeMap::new();
         for (name, component) in spec.components.iter().filter(|(_, component)| component.versioned) {
-            pins.insert(
-                name.clone(),
-                self.ports.runtime.pull_with(&component.image, &component.pull_options(PullWhen::Missing)).await?,
-            );
+            let mut how = component.pull_options(PullWhen::Missing);
+            if how.when != PullWhen::Never {
+                // What runs was made from what the host has. A registry may have a newer one by now.
+                how.when = PullWhen::Missing;
+            }
+            pins.insert(name.clone(), self.ports.runtime.pull_with(&component.image, &how).await?);
         }
         Ok(Some((new, pins)))
     }
