@@ -5,6 +5,7 @@ mod site;
 
 use std::time::Duration;
 
+use haddock_core::container::{PullOptions, PullWhen};
 use haddock_core::controller::ReleaseOptions;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::{EnvironmentSpec, ServiceSettings};
@@ -125,4 +126,51 @@ async fn an_abort_while_an_instance_is_launched_leaves_nothing() {
     tokio::time::timeout(Duration::from_secs(10), gone).await.expect("in time").expect("a state");
     assert_eq!(runtime.with(|engine, now| engine.containers(now).count()), 0);
     acting.stop().await.expect("it acted");
+}
+
+/// A release asks for images as the file says, whichever controller carries it out; a rollback takes what was there.
+#[tokio::test]
+async fn a_release_asks_for_images_as_its_file_says() {
+    let spec = |tag: &str| {
+        let text = "name: shop
+services:
+  shop: { image: 'shop:${TAG}', expose: ['8080'], pull_policy: POLICY, platform: linux/arm64 }
+  side: { image: 'side:${TAG}', pull_policy: missing }
+  last: { image: 'last:${TAG}' }
+x-haddock: { entry: 'shop:8080', release: { ramp: [100%], every: 0s, settle: 0s } }";
+        let text = text.replace("POLICY", if tag == "v1" { "never" } else { "always" });
+        let options = ResolveOptions { tag: Some(tag.into()), ..ResolveOptions::default() };
+        ComposeFile::parse("compose.yaml", &text).expect("a compose file").resolve(&options).expect("resolved").spec
+    };
+    let site = Site::of(SimImage::good(Duration::ZERO));
+    let arm = Some("linux/arm64".to_owned());
+    for (tag, when) in [("v1", PullWhen::Never), ("v2", PullWhen::Refresh)] {
+        let asked = site.service.release(&spec(tag), "me", None).await.expect("a request");
+        // Who asked for it is not who carries it out.
+        let service = site.restarted();
+        let acting = service.act().await.expect("nobody else acts");
+        service.follow(asked.request().clone()).settled().await.expect("it serves");
+        acting.stop().await.expect("nobody took over");
+        let mut pulled = site.runtime.with(|engine, _| engine.pulled().to_vec());
+        pulled.retain(|(image, _)| image.ends_with(tag));
+        pulled.sort_by(|a, b| a.0.cmp(&b.0));
+        let how: Vec<&PullOptions> = pulled.iter().map(|(_, how)| how).collect();
+        let expected = [(PullWhen::Refresh, None), (when, arm.clone()), (PullWhen::Missing, None)]
+            .map(|(when, platform)| PullOptions { when, platform });
+        assert_eq!(how, expected.iter().collect::<Vec<_>>(), "last, shop, side: {pulled:?}");
+    }
+    let before = site.runtime.with(|engine, _| engine.pulled().len());
+    let service = site.restarted();
+    let acting = service.act().await.expect("nobody else acts");
+    service.rollback("me").await.expect("a request").settled().await.expect("it serves");
+    acting.stop().await.expect("nobody took over");
+    let (pulled, made) = site.runtime.with(|engine, now| {
+        let ids: Vec<_> = engine.containers(now).map(|container| container.id.clone()).collect();
+        let made =
+            ids.iter().filter_map(|id| engine.made_from(id)).map(|spec| (spec.image.clone(), spec.options.clone()));
+        (engine.pulled().len(), made.collect::<Vec<_>>())
+    });
+    assert_eq!(pulled, before, "what was good is taken by its id");
+    let of_shop: Vec<_> = made.iter().filter(|(image, _)| image.contains("shop:v1")).collect();
+    assert!(!of_shop.is_empty() && of_shop.iter().all(|(_, options)| options.platform == arm), "{made:?}");
 }

@@ -16,6 +16,7 @@ pub(crate) struct Site {
     pub(crate) runtime: SimRuntime,
     pub(crate) locator: SimLocator,
     pub(crate) name: ServiceName,
+    controller: Box<dyn Fn() -> Controller>,
 }
 
 impl Site {
@@ -36,8 +37,17 @@ impl Site {
         let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
         let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
         let ports = (Arc::new(runtime.clone()), Arc::new(locator.clone()), Arc::new(journal));
-        let controller = Controller::builder(ports.0, ports.1, ports.2, SpecStore::memory()).probing(probing).build();
+        let specs = SpecStore::memory();
+        let controller = Box::new(move || {
+            let (runtime, locator, journal) = (Arc::clone(&ports.0), Arc::clone(&ports.1), Arc::clone(&ports.2));
+            Controller::builder(runtime, locator, journal, specs.clone()).probing(Arc::clone(&probing)).build()
+        });
         let name = ServiceName::new("shop").expect("valid");
-        Self { service: controller.service(name.clone()), runtime, locator, name }
+        Self { service: controller().service(name.clone()), runtime, locator, name, controller }
+    }
+
+    /// The service as another controller has it, which knows what is in the journal and the store.
+    pub(crate) fn restarted(&self) -> Service {
+        (self.controller)().service(self.name.clone())
     }
 }

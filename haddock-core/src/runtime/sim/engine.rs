@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use super::image::{Images, SimImage};
 use super::made::{Made, Phase};
 use super::storage::SimVolume;
-use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Network, Selector};
+use crate::container::{
+    Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Network, PullOptions, Selector,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
 
@@ -20,6 +22,7 @@ pub struct SimEngine {
     /// Until when all has happened that happens by itself.
     pub(super) now: Timestamp,
     pub(super) counter: u32,
+    pub(super) pulled: Vec<(String, PullOptions)>,
 }
 
 impl SimEngine {
@@ -79,6 +82,14 @@ impl SimEngine {
     /// [`ErrorKind::ImageMissing`].
     pub fn fetch(&mut self, name: &str, refresh: bool) -> Result<String> {
         self.images.fetch(name, refresh)
+    }
+
+    /// What was asked for, and how, oldest first. A simulated image is for every platform, and the host can have whatever the
+    /// registry has: how it was asked for is kept for tests to look at. So is what containers are made from, in
+    /// [`made_from`](Self::made_from).
+    #[must_use]
+    pub fn pulled(&self) -> &[(String, PullOptions)] {
+        &self.pulled
     }
 
     /// Creates a container; takes one of the same name and identity.

@@ -209,9 +209,10 @@ impl ContainerRuntime for SimRuntime {
     }
 
     async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
-        // The host can have whatever the registry has, and images are for every platform.
-        let PullOptions { when, platform: _ } = how;
-        self.pull(image, *when == PullWhen::Refresh).await
+        self.call(|engine, _| {
+            engine.pulled.push((image.to_string(), how.clone()));
+            engine.fetch(&image.to_string(), how.when == PullWhen::Refresh)
+        })
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
