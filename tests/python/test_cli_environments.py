@@ -65,6 +65,10 @@ def test_a_copy_is_up_when_the_command_ends_and_gone_when_it_is_down(site: Site)
     [listed] = site.json("ls")["environments"]
     assert (listed["name"], listed["by"], listed["components"]) == (up["name"], "tester@here", up["components"])
     assert site.ok("logs", "web", "--tail", "1") is not None
+    for words in (("down", "--volumes"), ("keep", "--for", "1h")):
+        assert up["name"] in site.ok(*words, "--dry-run")
+        assert site.json(*words, "--dry-run")["name"] == up["name"]
+    assert len(cli_docker.containers(site)) == 2, "nothing was done"
     assert site.ok("down") == "it is down\n"
     assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])
     assert site.ok("down") == "it was not there\n"

@@ -303,7 +303,7 @@ def test_a_lost_journal_is_rebuilt(site: Site) -> None:
     for path in site.state.glob("journal.db*"):
         path.rename(lost / path.name)
     site.start("serve", "gateway").says("gateway: ")
-    assert "would look for containers" in site.ok("recover", name, "--dry-run")
+    assert "look for containers of" in site.ok("recover", name, "--dry-run")
     assert "known good: version 1" in site.ok("recover", name)
     assert cli_docker.containers(site) == before
     assert site.run("recover", name).returncode == 6, "it is not lost"

@@ -353,10 +353,13 @@ def test_a_lost_journal_is_recovered(do: Any, sim: World, compose: Path, tmp_pat
             do(second, "recover", "other")
         with pytest.raises(haddock.NotFoundError, match="specification"):
             do(second, "recover", "shop")
+        plan = do(second, "recover", "shop", dry_run=True)
+        assert "containers of `shop`" in plan.steps[0] and do(second, "services") == [], "nothing was done"
         status = do(second, "recover", "shop", file=compose, tag="v1")
         assert [it.instance for it in status.instances] == [person.instance]
-        with pytest.raises(haddock.NothingToDoError):
-            do(second, "recover", "shop")
+        for dry_run in (True, False):
+            with pytest.raises(haddock.NothingToDoError):
+                do(second, "recover", "shop", dry_run=dry_run)
         do(do(second, "release", compose, tag="v2"), "wait", "gone")
         assert do(second, "history", "shop")[0].message == "the journal was lost; 1 instance found again"
     assert person.opened == 1

@@ -292,24 +292,67 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
             ),
         )
 
+    @overload
     def recover(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, timeout: Duration | None = None
-    ) -> ServiceStatus:
+        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
+    ) -> ServiceStatus: ...
+    @overload
+    def recover(
+        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
+    ) -> Plan: ...
+    @overload
+    def recover(
+        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: bool, timeout: Duration | None = None
+    ) -> ServiceStatus | Plan: ...
+    def recover(
+        self,
+        service: str,
+        *,
+        file: Files | None = None,
+        tag: str | None = None,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> ServiceStatus | Plan:
         """Rebuilds what a lost journal knew of a service, from the labels of its containers and the gateway's table.
 
         The journal of this controller has to be empty: it takes the lost one's id. `file` with the `tag` that runs
         stands for specifications that were lost, too. History is lost; a release that was in progress is not gone on
-        with, its version drains.
+        with, its version drains. With `dry_run` nothing is done, and the answer is the plan.
         """
+        if flag(dry_run, "dry_run"):
+            return self._recovery(service).wait(timeout)
         wait(self._native.recover(text(service, "service"), path_of(file), options_of(tag)), timeout, "recover")
         return _known(service, self.status(service))
 
+    @overload
     async def recover_async(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, timeout: Duration | None = None
-    ) -> ServiceStatus:
+        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
+    ) -> ServiceStatus: ...
+    @overload
+    async def recover_async(
+        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
+    ) -> Plan: ...
+    @overload
+    async def recover_async(
+        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: bool, timeout: Duration | None = None
+    ) -> ServiceStatus | Plan: ...
+    async def recover_async(
+        self,
+        service: str,
+        *,
+        file: Files | None = None,
+        tag: str | None = None,
+        dry_run: bool = False,
+        timeout: Duration | None = None,
+    ) -> ServiceStatus | Plan:
         """As `recover`, in the running loop."""
+        if flag(dry_run, "dry_run"):
+            return await self._recovery(service).wait_async(timeout)
         await wait_async(self._native.recover(text(service, "service"), path_of(file), options_of(tag)), timeout, "recover")
         return _known(service, await self.status_async(service))
+
+    def _recovery(self, service: str) -> Asked[Plan]:
+        return Asked("recover", self._native.status(text(service, "service")), partial(_recovering, service))
 
     def status(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
         """The service as it is; `None` if it was never released."""
@@ -425,6 +468,18 @@ def _adopting(service: str, address: str, data: dict[str, Any] | None) -> Plan:
         raise NothingToDoError(message, hint="adopt a server before the first release; now release the version that is to serve")
     adopted = f"give it all new sessions: it is an instance of `{service}`, and is neither started nor stopped"
     return Plan(service, {}, [], [], [f"wait until the server at `{address}` answers its probe", adopted])
+
+
+def _recovering(service: str, data: dict[str, Any] | None) -> Plan:
+    """What a recovery would do."""
+    if data is not None:
+        raise NothingToDoError(f"the journal knows service `{service}`, which is not lost")
+    steps = [
+        f"look for containers of `{service}`, and ask the gateway what it has in force",
+        "take the id of the journal that was lost",
+        "write what they are to the journal; nothing is started or stopped",
+    ]
+    return Plan(service, {}, [], [], steps)
 
 
 def _known(service: str, status: ServiceStatus | None) -> ServiceStatus:

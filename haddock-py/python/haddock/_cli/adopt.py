@@ -59,13 +59,11 @@ def recover(settings: Settings, service: str | None, dry_run: bool) -> int:
     with settings.look() if dry_run else settings.connect() as controller:
         name = settings.service(controller, service)
         if dry_run:
-            known = controller.status(name) is not None
+            steps = controller.recover(name, dry_run=True).steps
             if settings.json:
-                _output.json_line({"dry_run": True, "verb": "recover", "service": name, "known": known})
-            elif known:
-                _output.line(f"the journal knows `{name}`: there would be nothing to recover")
-            else:
-                _output.line(f"would look for containers of `{name}`, and write what they are to the journal")
+                _output.json_line({"dry_run": True, "verb": "recover", "service": name, "steps": steps})
+                return 0
+            _output.steps("a recovery, not carried out:", steps)
             return 0
         found = controller.recover(name, file=_file(settings), tag=settings.tag)
     if settings.json:

@@ -12,7 +12,7 @@ from haddock._cli._common import Settings, settings_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from haddock import Environment, EnvironmentComponent, PlannedChange, Pruned
+    from haddock import Environment, EnvironmentComponent, EnvironmentPlan, PlannedChange, Pruned
 
 name_option = click.option(
     "--name", metavar="NAME", envvar="HADDOCK_ENVIRONMENT", show_envvar=True, shell_complete=_complete.environments,
@@ -109,15 +109,18 @@ def _up(settings: Settings, environment: Environment) -> int:
 @click.command(cls=_common.FileCommand)
 @name_option
 @click.option("--volumes", is_flag=True, help="Its volumes, too, with all that is in them.")
+@_common.dry_run_option
 @_common.options
 @settings_of
-def down(settings: Settings, name: str | None, volumes: bool) -> int:
+def down(settings: Settings, name: str | None, volumes: bool, dry_run: bool) -> int:
     """Stop and remove an environment: its containers, those first that need others, and its networks.
 
     Its volumes stay, unless told otherwise. Nothing that is not Haddock's own is touched. One that is not there is no error;
     what instances of a service share is refused.
     """
     with settings.connect() as controller:
+        if dry_run:
+            return _planned(settings, controller.down(name, file=settings.file, volumes=volumes, dry_run=True))
         with _progress.shown(settings) as on_event:
             there = controller.down(name, file=settings.file, volumes=volumes, on_event=on_event)
     if settings.json:
@@ -183,11 +186,14 @@ def prune(
 @click.command(cls=_common.FileCommand)
 @click.option("--for", "time", required=True, metavar="TIME", help="For how long, such as 48h.")
 @name_option
+@_common.dry_run_option
 @_common.options
 @settings_of
-def keep(settings: Settings, time: str, name: str | None) -> int:
+def keep(settings: Settings, time: str, name: str | None, dry_run: bool) -> int:
     """Keep an environment, whether or not anybody uses it."""
     with settings.connect() as controller:
+        if dry_run:
+            return _planned(settings, controller.keep(name, file=settings.file, time=time, dry_run=True))
         kept = controller.keep(name, file=settings.file, time=time)
     if settings.json:
         _output.json_line({"name": kept})
@@ -229,6 +235,19 @@ def _ports(component: EnvironmentComponent) -> str:
 def ports_of(component: EnvironmentComponent) -> list[tuple[int, str]]:
     """Its ports, and where each is reached: on the host, if it is published there."""
     return sorted((port, str(at)) for port, at in {**component.addresses, **component.published}.items())
+
+
+def _planned(settings: Settings, plan: EnvironmentPlan) -> int:
+    """Shows what would become of an environment."""
+    if settings.json:
+        _output.json_line(plan.to_dict())
+        return 0
+    _output.line(f"environment `{plan.name}`, and nothing is done:")
+    if plan.changes:
+        plan_of(plan.changes)
+    for note in plan.notes:
+        _output.line(note)
+    return 0
 
 
 def plan_of(changes: Sequence[PlannedChange]) -> None:
