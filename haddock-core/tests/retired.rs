@@ -79,7 +79,7 @@ impl Scene {
 
     fn retirements(&self) -> usize {
         let told = self.time.block_on(async { self.service.events(0).next().await }).expect("readable");
-        told.iter().filter(|it| matches!(it.event, Event::ServiceRetired { .. })).count()
+        told.iter().filter(|it| matches!(it.event, Event::ServiceRetired)).count()
     }
 
     fn end(self) {
