@@ -280,3 +280,25 @@ def test_serve_ends_what_nobody_uses(site: Site) -> None:
     serving = site.start("serve", "--monitor", "1s")
     serving.says(f"environment `{name(site, 'idle')}` is removed")
     assert [it["name"] for it in site.json("ls")["environments"]] == [name(site, "kept")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_leaves_nothing_half_made(site: Site, number: signal.Signals) -> None:
+    file = site.directory / "compose.yaml"
+    file.write_text(COMPOSE.replace('expose: ["8080"]', 'expose: ["8080", "9"]').replace("stop_grace", "volumes: [/anon]\n    stop_grace", 1))
+    copy = name(site, "signal")
+    up = site.start("up", "--name", copy)
+    up.says("store: waits for its ports to answer")
+    up.send(number)
+    assert up.ends(15) == 128 + number, up.text
+    assert "interrupted" in up.text and "the same command again does the rest" in up.text
+    left = [cli_docker.listed(site, *words) for words in (("ps", "--all"), ("network", "ls"), ("volume", "ls"))]
+    assert left == [[], [], []]
+    file.write_text(COMPOSE)
+    site.ok("up", "--name", copy)
+    down = site.start("down", "--name", copy)
+    down.says("stopping")
+    down.send(number)
+    assert down.ends(15) in (0, 128 + number), down.text
+    site.ok("down", "--name", copy)
+    assert (cli_docker.containers(site), cli_docker.listed(site, "network", "ls")) == ([], [])

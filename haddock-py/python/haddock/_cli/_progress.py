@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from haddock._cli import _output, _words
+from haddock._cli._errors import Stopped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,17 +28,36 @@ OnEvent = Callable[["ProgressEvent"], None]
 
 @contextmanager
 def shown(settings: Settings) -> Iterator[OnEvent | None]:
-    """Who shows what happens: nobody with `--json` and `--quiet`. It goes to standard error: the result is apart."""
-    if settings.json or settings.quiet:
-        yield None
-    elif sys.stderr.isatty():
-        live = Live()
-        try:
-            yield live.event
-        finally:
-            live.close()
-    else:
-        yield Plain().event
+    """Who shows what happens: nobody with `--json` and `--quiet`. It goes to standard error: the result is apart.
+
+    SIGTERM meanwhile ends the work as Ctrl-C does: what it has made is taken away before the command ends.
+    """
+    with _stopped_by_signals():
+        if settings.json or settings.quiet:
+            yield None
+        elif sys.stderr.isatty():
+            live = Live()
+            try:
+                yield live.event
+            finally:
+                live.close()
+        else:
+            yield Plain().event
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    def stop(number: int, _frame: object) -> None:
+        raise Stopped(number, ["`haddock ls` shows what is there; the same command again does the rest"])
+
+    # Who ignores Ctrl-C, as a shell lets programs in the background do, goes on with it.
+    numbers = [it for it in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(it) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def subject(event: ProgressEvent) -> str:
