@@ -54,10 +54,96 @@ fn what_an_override_says_again_takes_the_place_of_the_earlier() {
         ("tmpfs: ['/a:size=1m']", "tmpfs: ['/a:size=2m']", "/tmpfs", json!(["/a:size=2m"])),
         ("healthcheck: { test: a }", "healthcheck: { disable: true }", "/healthcheck", json!({ "disable": true })),
         ("volumes_from: [b]", "volumes_from: [b]", "/volumes_from", json!(["b"])),
+        ("group_add: [44]", "group_add: ['44']", "/group_add", json!(["44"])),
     ] {
         let web = merged(base, over);
         assert_eq!(web.pointer(path).cloned().unwrap_or_default(), is, "{base} + {over}: {web:#}");
     }
+}
+
+#[test]
+fn a_file_put_where_another_was_takes_its_place() {
+    let directory = TempDir::new().expect("writable");
+    let base = "services: { web: { image: x, configs: [{ source: a, target: /c }], secrets: [s] } }\nconfigs: { a: { file: a }, c: { file: c } }\nsecrets: { s: { file: s }, t: { file: t } }";
+    let over = "services: { web: { configs: [{ source: c }], secrets: [{ source: t, target: /run/secrets/s }] } }";
+    let form = form(&directory, &[("compose.yaml", base), ("compose.over.yaml", over)], &environment());
+    let web = &form["services"]["web"];
+    assert_eq!(web["configs"], json!([{ "source": "c" }]));
+    assert_eq!(web["secrets"], json!([{ "source": "t", "target": "/run/secrets/s" }]));
+}
+
+#[test]
+fn what_a_later_file_takes_away_is_filled_in_all_the_same() {
+    let files = |base: &str, over: &str| {
+        format!("services: {{ web: {{ image: x, {base} }} }}\n---\nservices: {{ web: {{ {over} }} }}\n")
+    };
+    for (base, over) in [
+        ("command: '${NONE:?named}'", "command: a"),
+        ("command: '${NONE:?named}'", "command: !reset null"),
+        ("command: '${NONE'", "command: a"),
+        ("environment: { A: '${NONE:?named}' }", "environment: [A=b]"),
+        ("dns: ['${NONE:?named}']", "dns: !override [a]"),
+        ("volumes: ['${NONE}:/a']", "volumes: !reset null"),
+        ("volumes: ['${NONE}:/a']", "volumes: !override ['/b:/a']"),
+        ("develop: { watch: [{ path: '${NONE:?named}', action: rebuild }] }", ""),
+    ] {
+        let errors = check(&files(base, over), &environment()).expect_err(base);
+        assert!(errors.iter().any(|error| error.lost_in_compose().is_none()), "{base} + {over}: {errors:?}");
+    }
+    resolve(&files("healthcheck: { interval: a }", "healthcheck: { interval: 1s }"), &environment());
+    let only = ResolveOptions { only: ["db".parse().expect("a name")].into(), ..environment() };
+    let two = files("command: '${NONE:?named}'", "command: a").replace("{ web: {", "{ db: { image: d }, web: {");
+    resolve(&two, &only);
+}
+
+#[test]
+fn what_is_extended_is_filled_in_whole() {
+    let directory = TempDir::new().expect("writable");
+    let base = "services: { b: { image: y }, c: { image: '${NONE:?named}' } }";
+    fs::write(directory.path().join("base.yaml"), base).expect("writable");
+    let path = directory.path().join("compose.yaml");
+    fs::write(&path, "services: { web: { extends: { file: base.yaml, service: b } } }").expect("writable");
+    let resolved = ComposeFile::read_all(&[path]).and_then(|file| file.resolve(&environment()));
+    assert!(resolved.expect_err("refused").message().contains("`NONE` is not set"));
+}
+
+#[test]
+fn a_build_without_context_is_of_the_project() {
+    let directory = TempDir::new().expect("writable");
+    let context = |files: &[(&str, &str)]| {
+        let form = form(&directory, files, &environment());
+        let context = form["services"]["web"]["build"]["context"].as_str().expect("a text").to_owned();
+        context.strip_prefix(&directory.path().display().to_string()).expect("within").to_owned()
+    };
+    let base = ("d/base.yaml", "services: { b: { build: { dockerfile: X } } }");
+    let extends = "services: { web: { extends: { file: d/base.yaml, service: b } } }";
+    assert_eq!(context(&[("compose.yaml", extends), base]), "");
+    let includes = ("compose.yaml", "include: [d/inner.yaml]\nservices: { a: { image: x } }");
+    let inner = ("d/inner.yaml", "services: { web: { extends: { file: e/base.yaml, service: b } } }");
+    assert_eq!(context(&[includes, inner, ("d/e/base.yaml", base.1)]), "/d");
+}
+
+#[test]
+fn the_old_form_of_external_is_merged_with_the_new() {
+    let networks = |base: &str, over: &str| {
+        let text = format!(
+            "services: {{ web: {{ image: x, networks: [net] }} }}\nnetworks: {{ net: {{ {base} }} }}\n---\nnetworks: {{ net: {{ {over} }} }}\n"
+        );
+        check(&text, &environment())
+            .map(|it| canonical(&it.name, &it.spec, Values::Shown)["networks"]["net"]["name"].clone())
+    };
+    assert_eq!(networks("external: { name: a }", "external: true").expect("valid"), "a");
+    assert_eq!(networks("external: { name: a }", "external: true, name: b").expect("valid"), "b");
+    assert_eq!(networks("name: a", "external: {}").expect("valid"), "a");
+    assert!(networks("external: { name: a }", "external: { name: b }").is_err());
+    assert!(networks("name: a", "external: { name: b }").is_err());
+}
+
+#[test]
+fn all_devices_are_asked_for_in_the_words_of_compose_itself() {
+    let resolved = resolve(&component("gpus: [{ count: -1 }]"), &environment());
+    let web = canonical(&resolved.name, &resolved.spec, Values::Shown)["services"]["web"].clone();
+    assert_eq!(web["gpus"][0]["count"], json!(-1));
 }
 
 #[test]
@@ -154,9 +240,22 @@ fn a_component_may_extend_one_that_is_included() {
 #[test]
 fn a_component_that_is_not_active_is_refused_only_for_what_compose_refuses() {
     let file = |lines: &str| format!("services:\n  web: {{ image: x }}\n  off: {{ profiles: [p], {lines} }}\n");
-    for taken in
-        ["image: 'x:${NONE}'", "image: X", "tty: true", "image: x, env_file: none.env", "image: x, volumes: [relative]"]
-    {
+    for taken in [
+        "image: 'x:${NONE}'",
+        "image: X",
+        "tty: true",
+        "image: x, env_file: none.env",
+        "image: x, volumes: [relative]",
+        // Whether keys fit together is looked at only when it is to run.
+        "image: x, scale: 2, deploy: { replicas: 3 }",
+        "image: x, container_name: abc, scale: 2",
+        "image: x, network_mode: host, networks: [default]",
+        "build: { dockerfile: a, dockerfile_inline: FROM a }",
+        "image: x, healthcheck: { test: [a] }",
+        "image: x, platform: a/b, build: { context: ., platforms: [c/d] }",
+        "image: x, mem_limit: 1g, deploy: { resources: { limits: { memory: 2g } } }",
+        "image: x, volumes: ['/a:/x', { type: bind, source: /b, target: /x/ }]",
+    ] {
         let resolved = resolve(&file(taken), &environment());
         assert_eq!(resolved.spec.components.len(), 1, "{taken}");
     }
@@ -375,6 +474,14 @@ fn what_compose_refuses_is_refused() {
         "command: a | x-other: { a: ['${NONE:?needed}'] }",
         "x-other: '${NONE'",
         "command: [\"${NONE:-a\\nb}\"]",
+        "volumes: ['/a:/x', { type: bind, source: /b, target: /x/ }]",
+        "group_add: [1, 1]",
+        "container_name: abc\nscale: 2",
+        "mem_limit: 1g\ndeploy: { resources: { limits: { memory: 2g } } }",
+        "mem_limit: 1g\ndeploy: { resources: { limits: { cpus: '1' } } }",
+        "mem_reservation: 1g\ndeploy: { resources: { reservations: { memory: 2g } } }",
+        "cpus: 1\ndeploy: { resources: { limits: { cpus: '2' } } }",
+        "pids_limit: 1\ndeploy: { resources: { limits: { pids: 2 } } }",
     ] {
         let (of_web, of_file) = said.split_once(" | ").unwrap_or((said, ""));
         let errors = check(&format!("{}{of_file}\n", component(of_web)), &environment()).expect_err(said);
@@ -390,6 +497,8 @@ fn a_stricter_refusal_says_what_is_lost() {
         ("stop_signal: x", "the engine refuses it"),
         ("healthcheck: { test: '' }", "the check"),
         ("volumes: ['./a:b']", "the engine refuses it"),
+        ("volumes: [':']", "the engine refuses it"),
+        ("container_name: _web", "the engine refuses it"),
         ("provider: { type: x }", "what it asks for"),
     ] {
         let errors = check(&component(said), &environment()).expect_err(said);

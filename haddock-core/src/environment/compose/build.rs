@@ -63,11 +63,10 @@ pub(super) fn read_build<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Op
     }
     if ["dockerfile", "dockerfile_inline"].iter().all(|key| build.contains_key(*key)) {
         let message = "the build has a `dockerfile` and a `dockerfile_inline`";
-        reader.wrong(cursor, message, "remove one of them");
+        reader.unfit(cursor, message, "remove one of them");
     }
     if !has_context {
-        let here = host_path(reader, cursor, ".")?;
-        build.insert("context".to_owned(), json!(here));
+        build.insert("context".to_owned(), json!(reader.project(cursor)));
     }
     if !names_dockerfile {
         build.insert("dockerfile".to_owned(), json!("Dockerfile"));

@@ -57,9 +57,10 @@ fn requests<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, capable: bool) -> 
 }
 
 fn count(text: &str) -> Result<i64, Error> {
-    match (text, text.parse::<u32>()) {
+    match (text, text.parse::<i64>()) {
         ("all", _) => Ok(ALL),
-        (_, Ok(count)) => Ok(count.into()),
+        // As Compose writes it itself: less than none is all there are.
+        (_, Ok(count)) => Ok(count),
         _ => Err(invalid(text, "a number of devices", "write `all` or a number")),
     }
 }

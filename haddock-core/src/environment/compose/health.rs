@@ -89,7 +89,7 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
         }
         _ => {
             let message = "the list of `test` begins with neither `CMD` nor `CMD-SHELL` nor `NONE`";
-            reader.wrong(cursor, message, "put `CMD` first, or write one text, which a shell runs");
+            reader.unfit(cursor, message, "put `CMD` first, or write one text, which a shell runs");
             None
         }
     }

@@ -40,8 +40,8 @@ pub(super) fn read_uses<'t>(
         if file.target.is_none() {
             file.target = folder.map(|folder| format!("{folder}{}", file.source));
         }
-        let same = |(other, _): &(FileUse, Cursor<'t>)| (&other.source, &other.target) == (&file.source, &file.target);
-        match uses.iter().position(same) {
+        let place = |file: &FileUse| file.target.clone().unwrap_or_else(|| format!("/{}", file.source));
+        match uses.iter().position(|(other, _)| place(other) == place(&file)) {
             Some(before) => uses[before] = (file, item),
             None => uses.push((file, item)),
         }

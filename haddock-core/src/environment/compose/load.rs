@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::dotenv;
 use super::file::{ComposeFile, Files};
 use super::fill::fill;
+use super::hidden::{Hidden, hidden, watched};
 use super::keys::nearest;
 use super::merge::{Mismatch, merge, without_resets};
 use super::reader::listed;
@@ -27,6 +28,8 @@ pub(super) struct Origin {
     pub(super) name: String,
     /// Where its relative paths start.
     pub(super) directory: PathBuf,
+    /// Where those start that it does not write: as of the file that extends it.
+    pub(super) project: PathBuf,
     /// The variables that it is filled in with.
     pub(super) variables: Arc<Variables>,
 }
@@ -36,6 +39,8 @@ pub(super) struct Loaded {
     pub(super) tree: Node,
     /// By the number in a mark.
     pub(super) origins: Vec<Origin>,
+    /// Texts that are in none of the tree, and that Compose reads.
+    pub(super) hidden: Vec<Hidden>,
 }
 
 /// Reads what the files include and extend, and merges all.
@@ -44,19 +49,23 @@ pub(super) fn load(file: &ComposeFile, variables: &Variables) -> Result<Loaded> 
     let origin = |name: &String| Origin {
         name: name.clone(),
         directory: file.directory.clone(),
+        project: file.directory.clone(),
         variables: Arc::clone(&variables),
     };
     let origins = file.sources.iter().map(|source| origin(&source.name)).collect();
-    let mut loader = Loader { files: &*file.files, origins, depth: 0 };
+    let mut loader = Loader { files: &*file.files, origins, depth: 0, watched: Vec::new() };
     let trees = file.sources.iter().flat_map(|source| source.trees.iter().cloned()).collect();
     let tree = loader.model(trees)?;
-    Ok(Loaded { tree, origins: loader.origins })
+    let hidden = hidden(loader.watched, &tree);
+    Ok(Loaded { tree, origins: loader.origins, hidden })
 }
 
 struct Loader<'f> {
     files: &'f dyn Files,
     origins: Vec<Origin>,
     depth: usize,
+    /// What may be wrong of each file by itself.
+    watched: Vec<Hidden>,
 }
 
 impl Loader<'_> {
@@ -66,6 +75,7 @@ impl Loader<'_> {
         for tree in trees {
             let variables = Arc::clone(&self.origins[tree.at.file].variables);
             let mut tree = fill(tree, &variables);
+            watched(&tree, false, &mut self.watched);
             let included = self.included(&mut tree)?;
             let tree = match self.together(included)? {
                 Some(included) => self.put_over(included, tree, &mut Vec::new())?,
@@ -112,9 +122,10 @@ impl Loader<'_> {
             return Err(self.error(from, key, Error::new(ErrorKind::NotFound, message).with_hint(hint)));
         };
         let name = self.shown(path);
+        let project = directory.clone().unwrap_or_else(|| self.origins[from.file].project.clone());
         let directory = directory.or_else(|| path.parent().map(Path::to_path_buf)).unwrap_or_default();
         let trees = yaml::parse(self.origins.len(), &name, &text)?;
-        self.origins.push(Origin { name, directory, variables });
+        self.origins.push(Origin { name, directory, project, variables });
         Ok(trees)
     }
 
@@ -183,7 +194,9 @@ impl Loader<'_> {
                 let origin = loader.origins[extends.at.file].clone();
                 let path = origin.directory.join(file);
                 let trees = loader.read(extends.at, &key, &path, None, Arc::clone(&origin.variables))?;
-                let mut trees = trees.into_iter().map(|tree| fill(tree, &origin.variables));
+                let trees: Vec<Node> = trees.into_iter().map(|tree| fill(tree, &origin.variables)).collect();
+                trees.iter().for_each(|tree| watched(tree, true, &mut loader.watched));
+                let mut trees = trees.into_iter();
                 let first = trees.next().expect("there is at least one document");
                 let read = trees.try_fold(first, |base, over| loader.put_over(base, over, &mut Vec::new()))?;
                 let nothing = Node::new(read.at, Value::Map(Vec::new()));

@@ -23,6 +23,8 @@ enum Rule {
     Build,
     /// By key, if the driver is the same.
     Logging,
+    /// A mapping, of which `external` may be one with a name.
+    Declared,
     /// `host=address` or a mapping: one after the other, several addresses for a host being possible.
     Hosts,
     /// `all`, or a list.
@@ -48,6 +50,8 @@ fn rule(path: &[String]) -> Rule {
             ["gpus"] => Rule::Gpus,
             _ => Rule::Plain,
         },
+        ["networks" | "volumes" | "secrets" | "configs", _] => Rule::Declared,
+        [_, _, "external"] => Rule::Replace,
         ["networks" | "volumes", _, "labels"] => Rule::Pairs,
         ["networks", _, "ipam", "config"] => Rule::Subnets,
         _ => Rule::Plain,
@@ -83,6 +87,7 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
                 _ => (base, over),
             }
         }
+        Rule::Declared => (declared(base), over),
         Rule::Hosts => (hosts(base), hosts(over)),
         // `all` does not come after others.
         Rule::Gpus if matches!((&base.value, &over.value), (Value::List(_), Value::Scalar(_))) => (base, over),
@@ -160,6 +165,22 @@ fn hosts(node: Node) -> Node {
         _ => vec![pair(key, node)],
     });
     Node::new(node.at, Value::List(items.collect()))
+}
+
+/// `external: { name: … }`, as it was once written, in two keys.
+fn declared(mut node: Node) -> Node {
+    let Some(Value::Map(_)) = node.get("external").map(|external| &external.value) else { return node };
+    let name = node.get_mut("external").and_then(|external| {
+        let name = external.remove("name");
+        *external = Node::text(external.at, "true");
+        name
+    });
+    if let Some(name) = name
+        && node.get("name").is_none()
+    {
+        node.insert(Key { at: name.at, text: "name".to_owned() }, name);
+    }
+    node
 }
 
 /// A list of requests from `all`.

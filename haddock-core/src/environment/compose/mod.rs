@@ -43,6 +43,7 @@ mod fit;
 mod gpus;
 mod haddock;
 mod health;
+mod hidden;
 mod hooks;
 mod injected;
 mod keys;

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::keys::{self, nearest};
 use super::options::size;
 use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader, listed};
-use super::tree::Value;
+use super::tree::{Node, Value};
 use crate::container::{BindOptions, ImageOptions, Mount, MountKind, TmpfsOptions, VolumeOptions};
 use crate::environment::DeclaredVolume;
 use crate::error::{Error, ErrorKind};
@@ -18,6 +18,8 @@ const FORMS: &str = "write `volume:/path`, `./folder:/path` or `/path`, with `:r
 /// Mounts, and where each stands. Of two at one path the later counts.
 pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<(Mount, Cursor<'t>)> {
     let mut mounts: Vec<(Mount, Cursor<'t>)> = Vec::new();
+    // As the file writes them in the long form: Compose takes `/a` and `/a/` for two, and then for one.
+    let mut written: Vec<String> = Vec::new();
     for item in reader.items(cursor).unwrap_or_default() {
         let mount = match item.node.value {
             Value::Map(_) => read_long(reader, &item),
@@ -35,12 +37,25 @@ pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
             let Some(path) = host_path(reader, &item, source) else { continue };
             mount.source = Some(path);
         }
-        match mounts.iter_mut().find(|(other, _)| other.target == mount.target) {
-            Some(before) => *before = (mount, item),
-            None => mounts.push((mount, item)),
+        let target = item.node.get("target").and_then(Node::scalar).unwrap_or(&mount.target).to_owned();
+        match mounts.iter().position(|(other, _)| other.target == mount.target) {
+            Some(before) if written[before] == target => mounts[before] = (mount, item),
+            Some(_) => {
+                let hint = "remove one of them, or write both paths the same way";
+                reader.unfit(&item, "something is mounted there before", hint);
+            }
+            None => {
+                mounts.push((mount, item));
+                written.push(target);
+            }
         }
     }
     mounts
+}
+
+/// Reads a mount in its short form for what is wrong with it.
+pub(super) fn check_short(reader: &mut Reader<'_>, cursor: &Cursor<'_>) {
+    reader.word(cursor, short);
 }
 
 /// A path of the host, absolute and without `.` and `..`.
@@ -130,7 +145,10 @@ fn without_effect(option: &str) -> String {
 fn short(text: &str) -> Result<(Mount, Vec<String>), Error> {
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
-        return Err(invalid(format!("`{text}` has nothing before, between or behind its colons")));
+        let error = invalid(format!("`{text}` has nothing before, between or behind its colons"));
+        // So short a text is a path inside to Compose.
+        let path = matches!(text.len(), 1 | 2);
+        return Err(if path { error.stricter_than_compose(REFUSED_BY_ENGINE) } else { error });
     }
     let drive = |part: &str| part.len() == 1 && part.chars().all(|c| c.is_ascii_alphabetic());
     if parts.len() > 1 && drive(parts[0]) {
@@ -316,8 +334,12 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
             for part in reader.known_entries(&entry.value, &keys::DECLARED_VOLUME).unwrap_or_default() {
                 let at = &part.value;
                 match part.key.text.as_str() {
-                    "name" => volume.name = reader.text(at).filter(|name| !name.is_empty()),
-                    "external" => (volume.external, volume.name) = external(reader, at, volume.name.take()),
+                    "name" => volume.name = reader.text(at).filter(|name| !name.is_empty()).or(volume.name.take()),
+                    "external" => {
+                        let (outside, name) = external(reader, at, entry.value.child("name").as_ref());
+                        volume.external = outside;
+                        volume.name = name.or(volume.name.take());
+                    }
                     "driver" => volume.driver = reader.text(at).filter(|driver| !driver.is_empty()),
                     "driver_opts" => volume.driver_opts = reader.options(at),
                     _ => volume.labels = reader.pairs(at),
@@ -378,21 +400,23 @@ fn name_of_external(name: &Cursor<'_>) -> String {
     }
 }
 
-/// `external: true`, or, as it was once written, `external: { name: … }`.
+/// `external: true`, or, as it was once written, `external: { name: … }`; and the name, of which there may be one beside it.
 pub(super) fn external<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
-    name: Option<String>,
+    beside: Option<&Cursor<'t>>,
 ) -> (bool, Option<String>) {
-    match cursor.child("name") {
-        Some(own) => {
-            reader.known_entries(cursor, &keys::EXTERNAL);
-            let read = reader.text(&own).or(name);
-            if read.as_deref() == Some("") {
-                reader.stricter(cursor, "its `name` is empty", name_of_external(&own), OTHER_NAME);
-            }
-            (true, read)
-        }
-        None => (reader.boolean(cursor).unwrap_or(false), name),
+    let Value::Map(_) = cursor.node.value else { return (reader.boolean(cursor).unwrap_or(false), None) };
+    reader.known_entries(cursor, &keys::EXTERNAL);
+    let Some(own) = cursor.child("name") else { return (true, None) };
+    let read = reader.text(&own);
+    if read.as_deref() == Some("") {
+        reader.stricter(cursor, "its `name` is empty", name_of_external(&own), OTHER_NAME);
     }
+    if let (Some(read), Some(beside)) = (&read, beside)
+        && beside.node.scalar().is_some_and(|name| name != read)
+    {
+        reader.wrong(cursor, "it has two names", "keep `name`, and write `external: true`");
+    }
+    (true, read)
 }

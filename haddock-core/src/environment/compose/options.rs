@@ -145,7 +145,7 @@ impl Kind {
             Self::Cpus => cpus(reader, cursor),
             Self::Texts => Some(json!(reader.unique_texts(cursor))),
             Self::Distinct => Some(json!(reader.distinct_texts(cursor))),
-            Self::Groups => Some(json!(reader.distinct(cursor, Reader::any_text))),
+            Self::Groups => Some(json!(groups(reader, cursor))),
             Self::Options => Some(json!(reader.options_or_empty(cursor))),
             Self::Cgroup => reader
                 .word(cursor, |text| match text {
@@ -403,6 +403,24 @@ pub(super) fn resources<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Jso
         resources.insert(entry.key.text.clone(), Json::Object(parts));
     }
     Json::Object(resources)
+}
+
+/// Groups, by name or number. One may stand there as a number and as a text, and is one.
+fn groups<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<String> {
+    let is_bare = |item: &Cursor<'t>| matches!(&item.node.value, Value::Scalar(scalar) if scalar.bare);
+    let mut groups: Vec<(String, Vec<bool>)> = Vec::new();
+    for (index, item) in reader.items(cursor).unwrap_or_default().into_iter().enumerate() {
+        let Some(group) = reader.any_text(&item) else { continue };
+        match groups.iter_mut().find(|(name, _)| *name == group) {
+            Some((_, kinds)) if kinds.contains(&is_bare(&item)) => {
+                let message = format!("entry {} of `{}` stands there before", index + 1, cursor.name());
+                reader.wrong(cursor, message, "keep one of them");
+            }
+            Some((_, kinds)) => kinds.push(is_bare(&item)),
+            None => groups.push((group, vec![is_bare(&item)])),
+        }
+    }
+    groups.into_iter().map(|(name, _)| name).collect()
 }
 
 #[cfg(test)]

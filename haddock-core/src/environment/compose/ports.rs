@@ -106,6 +106,13 @@ pub(super) fn read_expose<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
     ports
 }
 
+/// Reads a port in its short form for what is wrong with it.
+pub(super) fn check_short(reader: &mut Reader<'_>, cursor: &Cursor<'_>) {
+    if reader.not_fraction(cursor).is_some() {
+        reader.numeric(cursor, published);
+    }
+}
+
 pub(super) fn read_ports<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<PublishedPort> {
     let items = reader.items(cursor).unwrap_or_default();
     let mut ports: Vec<PublishedPort> = Vec::new();

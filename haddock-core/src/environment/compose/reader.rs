@@ -100,11 +100,13 @@ pub(super) struct Reader<'t> {
     errors: Vec<(Mark, Error)>,
     pub(super) notes: Vec<Note>,
     told_unset: BTreeSet<String>,
+    /// Whether what is read is to run. Compose looks whether keys fit together only then.
+    pub(super) runs: bool,
 }
 
 impl<'t> Reader<'t> {
     pub(super) fn new(origins: &'t [Origin], files: &'t dyn Files) -> Self {
-        Self { origins, files, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new() }
+        Self { origins, files, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new(), runs: true }
     }
 
     /// The variable, as the file knows it in which the value stands.
@@ -115,6 +117,11 @@ impl<'t> Reader<'t> {
     /// A path that the file names, seen from where its relative paths start.
     pub(super) fn path(&self, cursor: &Cursor<'_>, path: impl AsRef<Path>) -> PathBuf {
         self.origins[cursor.node.at.file].directory.join(path)
+    }
+
+    /// The folder that is meant where the file names none.
+    pub(super) fn project(&self, cursor: &Cursor<'_>) -> &'t Path {
+        &self.origins[cursor.node.at.file].project
     }
 
     /// The variables of a file in which nothing is filled in but by the lines above; `None` if there is no such file.
@@ -168,6 +175,13 @@ impl<'t> Reader<'t> {
 
     pub(super) fn wrong(&mut self, cursor: &Cursor<'_>, message: impl Into<String>, hint: impl Into<String>) {
         self.fail(cursor, ErrorKind::ComposeFile, message, hint);
+    }
+
+    /// Takes down that keys do not fit together, which is no error of what is not to run.
+    pub(super) fn unfit(&mut self, cursor: &Cursor<'_>, message: impl Into<String>, hint: impl Into<String>) {
+        if self.runs {
+            self.wrong(cursor, message, hint);
+        }
     }
 
     /// Takes down an error at a value that Compose takes, with what is lost there or goes wrong later.
@@ -301,7 +315,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Tells which variables of texts cannot be filled in that are nobody's here: Compose fills in all.
-    fn check_texts(&mut self, cursor: &Cursor<'t>) {
+    pub(super) fn check_texts(&mut self, cursor: &Cursor<'t>) {
         match &cursor.node.value {
             Value::Null => {}
             Value::Scalar(scalar) => {
@@ -516,17 +530,7 @@ impl<'t> Reader<'t> {
 
     /// The texts of a list in which none may stand twice.
     pub(super) fn distinct_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
-        self.distinct(cursor, Self::text)
-    }
-
-    /// As [`distinct_texts`](Self::distinct_texts), of what `read` makes of each.
-    pub(super) fn distinct(
-        &mut self,
-        cursor: &Cursor<'t>,
-        read: fn(&mut Self, &Cursor<'_>) -> Option<String>,
-    ) -> Vec<String> {
-        let items = self.items(cursor).unwrap_or_default();
-        let texts: Vec<String> = items.iter().filter_map(|item| read(self, item)).collect();
+        let texts = self.texts(cursor);
         if let Some(index) = (1..texts.len()).find(|index| texts[..*index].contains(&texts[*index])) {
             let message = format!("entry {} of `{}` stands there before", index + 1, cursor.name());
             self.wrong(cursor, message, "keep one of them");

@@ -8,6 +8,7 @@ use super::declared::Declared;
 use super::file::ComposeFile;
 use super::fit::{check_release, find_entry, relate};
 use super::haddock;
+use super::hidden;
 use super::keys;
 use super::load::load;
 use super::reader::{COMMENT, Cursor, Note, REFUSED_BY_ENGINE, Reader, listed};
@@ -128,6 +129,10 @@ impl ComposeFile {
         let loaded = load(self, &outer.variables).map_err(|error| vec![error])?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
         let resolved = self.read_tree(&mut reader, &loaded.tree, &outer, options);
+        // What is wrong with a component that is not to run is not told.
+        if options.only.is_empty() {
+            hidden::check(&mut reader, &loaded.hidden);
+        }
         let (errors, notes) = reader.finish();
         match resolved {
             Some((name, spec, reasons)) if errors.is_empty() => {
@@ -432,7 +437,9 @@ fn check_inactive<'t>(reader: &mut Reader<'t>, name: &str, cursor: &Cursor<'t>) 
     // It needs one only when it is to run.
     let image = ImageReference::parse("image").expect("a valid name");
     let given = if cursor.node.get("image").is_some() { None } else { Some(&image) };
+    reader.runs = false;
     service::read(reader, &any, cursor, given);
+    reader.runs = true;
     reader.forget_notes(before);
     for (at, error) in reader.errors_since(errors) {
         // A file of variables is not read, so it may be missing, or be wrong itself.

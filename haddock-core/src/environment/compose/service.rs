@@ -17,7 +17,7 @@ use super::relations::{
 };
 use super::tree::Value;
 use super::words;
-use crate::container::{Endpoint, Mount};
+use crate::container::{Bytes, ContainerOptions, Cpus, Endpoint, Mount};
 use crate::environment::{Component, FileUse, value};
 use crate::error::{Error, ErrorKind};
 use crate::image::ImageReference;
@@ -197,15 +197,22 @@ pub(super) fn read<'t>(
     }
     let replicas =
         cursor.child("deploy").and_then(|deploy| deploy.child("replicas")).and_then(|it| reader.number(&it, 0));
+    if let (Some(at), Some(count)) = (&draft.container_name_at, draft.body.replicas)
+        && count > 1
+        && draft.body.container_name.is_some()
+    {
+        reader.unfit(at, "there are to be several of it, which cannot have one name", "remove `container_name`");
+    }
     if let (Some(scale), Some(replicas)) = (cursor.child("scale").and_then(|it| reader.number(&it, 0)), replicas)
         && scale != replicas
     {
-        reader.wrong(cursor, "`scale` and `deploy.replicas` are not the same", "remove one of them");
+        reader.unfit(cursor, "`scale` and `deploy.replicas` are not the same", "remove one of them");
     }
     label_file.append(&mut draft.body.labels);
     draft.body.labels = label_file;
     draft.body.options = options.finish();
     check_platform(reader, cursor, &draft.body);
+    check_limits(reader, cursor, &draft.body.options);
     // Values in the files may mention what `environment` says.
     let mut environment = env_file.map(|at| read_env_files(reader, &at, &own)).unwrap_or_default();
     environment.append(&mut own);
@@ -213,7 +220,7 @@ pub(super) fn read<'t>(
     if let Some(mode) = cursor.child("network_mode")
         && !draft.networks.is_empty()
     {
-        reader.wrong(&mode, "a component has either `network_mode` or `networks`", "remove one of them");
+        reader.unfit(&mode, "a component has either `network_mode` or `networks`", "remove one of them");
     }
     let tmpfs = draft.body.options.tmpfs.iter().map(|it| it.split(':').next().unwrap_or(it));
     let tmpfs: Vec<&str> = tmpfs.collect();
@@ -246,12 +253,33 @@ fn read_develop<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) {
                     let hint = format!("write one of {}", listed(ACTIONS));
                     reader.wrong(&part.value, "it is no action", hint);
                 }
+                reader.check_texts(&part.value);
             }
             for key in ["path", "action"] {
                 if item.node.get(key).is_none() {
                     reader.wrong(&item, format!("the entry of `watch` has no `{key}`"), format!("add `{key}`"));
                 }
             }
+        }
+    }
+}
+
+/// A limit that stands under `deploy`, too, has to be the same there.
+fn check_limits(reader: &mut Reader<'_>, cursor: &Cursor<'_>, options: &ContainerOptions) {
+    let limits = options.resources.limits.as_ref();
+    let reservations = options.resources.reservations.as_ref();
+    let bytes = |bytes: Option<Bytes>| bytes.map_or(0, |bytes| bytes.0);
+    let cpus = |cpus: Option<Cpus>| cpus.map_or(0, |cpus| cpus.0);
+    let pairs = [
+        ("mem_limit", bytes(options.mem_limit), limits.map(|it| bytes(it.memory))),
+        ("mem_reservation", bytes(options.mem_reservation), reservations.map(|it| bytes(it.memory))),
+        ("cpus", cpus(options.cpus), limits.map(|it| cpus(it.cpus))),
+        ("pids_limit", options.pids_limit.unwrap_or(0), limits.map(|it| it.pids.unwrap_or(0))),
+    ];
+    for (key, own, deployed) in pairs {
+        if let Some(at) = cursor.child(key).filter(|_| own != 0 && deployed.is_some_and(|deployed| deployed != own)) {
+            let message = format!("`{key}` and what `deploy.resources` says of it are not the same");
+            reader.unfit(&at, message, "write the same in both, or remove one of them");
         }
     }
 }
@@ -264,7 +292,7 @@ fn check_platform(reader: &mut Reader<'_>, cursor: &Cursor<'_>, body: &Component
         && !platforms.contains(&platform)
     {
         let hint = format!("add `{platform}` to `build.platforms`");
-        reader.wrong(cursor, format!("it runs on `{platform}`, for which it is not built"), hint);
+        reader.unfit(cursor, format!("it runs on `{platform}`, for which it is not built"), hint);
     }
 }
 
@@ -283,8 +311,15 @@ fn container_name(text: &str) -> Result<String, Error> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     match text.len() > 1 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(allowed) {
         true => Ok(text.to_owned()),
-        false => Err(Error::new(ErrorKind::InvalidName, format!("`{text}` is not a name for a container"))
-            .with_hint("use at least two letters, digits, `_`, `.` and `-`, a letter or digit first")),
+        false => {
+            let error = Error::new(ErrorKind::InvalidName, format!("`{text}` is not a name for a container"))
+                .with_hint("use at least two letters, digits, `_`, `.` and `-`, a letter or digit first");
+            // Compose is content with two of them anywhere.
+            let has_two = text
+                .char_indices()
+                .any(|(at, c)| c.is_ascii_alphanumeric() && text[at + c.len_utf8()..].starts_with(allowed));
+            Err(if has_two { error.stricter_than_compose(REFUSED_BY_ENGINE) } else { error })
+        }
     }
 }
 

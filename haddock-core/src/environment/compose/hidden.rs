@@ -1,0 +1,90 @@
+//! What a later file takes away. Compose fills in and splits each file's texts by itself, before it merges: what it refuses
+//! there it refuses although nobody would see the value.
+
+use std::collections::BTreeSet;
+
+use super::reader::{COMMENT, Cursor, Reader};
+use super::tree::{Node, Value};
+use super::{mounts, ports};
+
+/// A text that may be wrong by itself, and the keys that lead to it.
+pub(super) struct Hidden {
+    path: Vec<String>,
+    node: Node,
+}
+
+/// The texts of a file that may be wrong by themselves: those that could not be filled in, and mounts and ports in the short
+/// form. Of a file that is only extended Compose splits none.
+pub(super) fn watched(tree: &Node, only_filled: bool, watched: &mut Vec<Hidden>) {
+    // Files may be nested deep, so what is still to be looked at is kept aside.
+    let mut open: Vec<(Vec<String>, &Node)> = vec![(Vec::new(), tree)];
+    while let Some((path, node)) = open.pop() {
+        let below = |key: String| [path.clone(), vec![key]].concat();
+        match &node.value {
+            Value::Null => {}
+            Value::Scalar(scalar) => {
+                let flawed = scalar.written.as_ref().is_some_and(|written| written.filled.is_err());
+                if flawed || !only_filled && Short::of(&path).is_some() {
+                    watched.push(Hidden { path, node: node.clone() });
+                }
+            }
+            Value::List(items) => {
+                open.extend(items.iter().enumerate().map(|(index, item)| (below(format!("[{index}]")), item)));
+            }
+            Value::Map(entries) => open.extend(entries.iter().map(|(key, value)| (below(key.text.clone()), value))),
+        }
+    }
+}
+
+/// Those that are not in the tree that came of it all.
+pub(super) fn hidden(mut watched: Vec<Hidden>, tree: &Node) -> Vec<Hidden> {
+    let (mut there, mut open) = (BTreeSet::new(), vec![tree]);
+    while let Some(node) = open.pop() {
+        match &node.value {
+            Value::Null => {}
+            Value::Scalar(_) => _ = there.insert(node.at),
+            Value::List(items) => open.extend(items),
+            Value::Map(entries) => open.extend(entries.iter().map(|(_, value)| value)),
+        }
+    }
+    watched.retain(|text| !there.contains(&text.node.at));
+    watched
+}
+
+/// Tells what Compose refuses of these.
+pub(super) fn check<'t>(reader: &mut Reader<'t>, hidden: &'t [Hidden]) {
+    let (errors, before) = (reader.error_count(), reader.noted());
+    for text in hidden {
+        let cursor = Cursor { node: &text.node, path: text.path.join(".").replace(".[", "[") };
+        match Short::of(&text.path) {
+            Some(Short::Mount) => mounts::check_short(reader, &cursor),
+            Some(Short::Port) => ports::check_short(reader, &cursor),
+            None => _ = reader.filled(&cursor),
+        }
+    }
+    reader.forget_notes(before);
+    for (at, error) in reader.errors_since(errors) {
+        if error.lost_in_compose().is_none_or(|lost| lost == COMMENT) {
+            reader.fail_at(at, error);
+        }
+    }
+}
+
+/// What has a short form that Compose splits before it merges.
+enum Short {
+    Mount,
+    Port,
+}
+
+impl Short {
+    fn of(path: &[String]) -> Option<Self> {
+        match path {
+            [services, _, key, _] if services == "services" => match key.as_str() {
+                "volumes" => Some(Self::Mount),
+                "ports" => Some(Self::Port),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
