@@ -21,8 +21,9 @@ pub fn plain(mut model: Value) -> Value {
     for section in ["networks", "volumes", "secrets", "configs"] {
         let Some(members) = model.get_mut(section).and_then(Value::as_object_mut) else { continue };
         for (key, member) in members {
-            // The name that Compose gives it by itself.
-            if member["name"] == json!(format!("{project}_{key}"))
+            // The name that Compose gives it by itself, be it written out or not.
+            let dashed = |name: &str| name.replace('_', "-");
+            if member["name"].as_str().is_some_and(|name| dashed(name) == dashed(&format!("{project}_{key}")))
                 && let Some(member) = member.as_object_mut()
             {
                 member.remove("name");
@@ -121,9 +122,9 @@ fn plain_component(project: &str, name: &str, service: &mut Map<String, Value>) 
             }
         }
     }
-    // Compose keeps a port that is said twice if it was a number once and a text once.
-    if let Some(ports) = service.get_mut("ports").and_then(Value::as_array_mut) {
-        once(ports);
+    // Compose keeps what is said twice if it was a number once and a text once.
+    for key in ["group_add", "ports"] {
+        service.get_mut(key).and_then(Value::as_array_mut).into_iter().for_each(once);
     }
     // Each TCP port that others may reach.
     for text in service.get("expose").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
@@ -153,6 +154,7 @@ fn once(items: &mut Vec<Value>) {
 
 /// Keys of which Compose writes no zero, which says nothing.
 const NOT_ZERO: &[&str] = &[
+    "count",
     "cpu_count",
     "cpu_percent",
     "cpu_period",
