@@ -215,6 +215,10 @@ def test_rollback(site: Site) -> None:
     site.ok("release", "--tag", "c1")
     site.ok("release", "--tag", "c2")
     assert "would go back from version 2" in site.ok("rollback", "--dry-run")
+    assert "create" in site.ok("up", "--like", "demo@1", "--name", "like-1", "--dry-run")
+    assert "like-1" not in site.ok("ls"), "a dry run changes nothing"
+    refused = site.run("up", "--like", "demo@1", "--shared")
+    assert refused.returncode == 2 and "`--shared` has no effect with `--like`" in refused.stderr, refused
     told = site.lines("rollback")
     assert told[-1]["kind"] == "done"
     assert site.get()[0]["version"] == "c1"

@@ -60,7 +60,11 @@ def up(
     """
     with settings.connect() as controller:
         if like is not None:
+            given = {"--pull": pull, "--renew-anon-volumes": renew, "--shared": shared, "--take-over": take_over}
+            _refuse([option for option, is_given in given.items() if is_given], "--like")
             service, version = _version(like)
+            if dry_run:
+                return _plan(settings, controller.up_like(service, version, name=name, only=only, dry_run=True))
             with _progress.shown(settings) as on_event:
                 environment = controller.up_like(
                     service, version, name=name, only=only, keep_on_failure=keep_on_failure, on_event=on_event
@@ -71,11 +75,7 @@ def up(
                 settings.file, dry_run=True, name=name, only=only, shared=shared, take_over=take_over, pull=pull,
                 **settings.file_options(),
             )
-            if settings.json:
-                _output.json_line(plan.to_dict())
-                return 0
-            plan_of(plan.changes)
-            return 0
+            return _plan(settings, plan)
         with _progress.shown(settings) as on_event:
             environment = controller.up(
                 settings.file, name=name, only=only, shared=shared, take_over=take_over, pull=pull,
@@ -92,6 +92,20 @@ def _version(like: str) -> tuple[str, int | None]:
     if at and not number.isdigit():
         raise click.BadParameter(f"`{like}` is not of the form SERVICE@VERSION, such as `accounting@7`")
     return service, int(number) if at else None
+
+
+def _refuse(options: list[str], beside: str) -> None:
+    """Options that say nothing beside another one are not ignored."""
+    if options:
+        raise click.UsageError(f"`{options[0]}` has no effect with `{beside}`: leave one of them out")
+
+
+def _plan(settings: Settings, plan: EnvironmentPlan) -> int:
+    if settings.json:
+        _output.json_line(plan.to_dict())
+    else:
+        plan_of(plan.changes)
+    return 0
 
 
 def _up(settings: Settings, environment: Environment) -> int:
