@@ -121,6 +121,9 @@ fn a_build_without_context_is_of_the_project() {
     let includes = ("compose.yaml", "include: [d/inner.yaml]\nservices: { a: { image: x } }");
     let inner = ("d/inner.yaml", "services: { web: { extends: { file: e/base.yaml, service: b } } }");
     assert_eq!(context(&[includes, inner, ("d/e/base.yaml", base.1)]), "/d");
+    let includes = ("compose.yaml", "include: [d/../f/inner.yaml]\nservices: { a: { image: x } }");
+    let inner = ("f/inner.yaml", "services: { web: { build: { dockerfile: X } } }");
+    assert_eq!(context(&[includes, inner]), "/f");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::injected::read_uses;
 use super::keys;
-use super::mounts::host_path;
+use super::mounts::{clean, host_path};
 use super::options::{hosts, size, ulimits};
 use super::reader::{Cursor, Reader};
 use super::tree::Value;
@@ -66,7 +66,7 @@ pub(super) fn read_build<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Op
         reader.unfit(cursor, message, "remove one of them");
     }
     if !has_context {
-        build.insert("context".to_owned(), json!(reader.project(cursor)));
+        build.insert("context".to_owned(), json!(clean(reader.project(cursor))));
     }
     if !names_dockerfile {
         build.insert("dockerfile".to_owned(), json!("Dockerfile"));

@@ -89,7 +89,7 @@ pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str
 }
 
 /// The path without `.` and `..`, by its text alone.
-fn clean(path: &Path) -> PathBuf {
+pub(super) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {
