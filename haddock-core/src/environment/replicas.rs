@@ -121,10 +121,14 @@ mod tests {
     use super::*;
     use crate::environment::compose::{ComposeFile, ResolveOptions};
 
-    fn expanded(services: &str) -> Result<Expanded> {
+    fn spec(services: &str) -> EnvironmentSpec {
         let text = format!("name: shop\nservices:\n{services}x-haddock: {{ entry: 'web:80' }}\n");
         let file = ComposeFile::parse("compose.yaml", &text).expect("YAML");
-        file.resolve(&ResolveOptions::default()).expect("good").spec.expanded()
+        file.resolve(&ResolveOptions::default()).expect("good").spec
+    }
+
+    fn expanded(services: &str) -> Result<Expanded> {
+        spec(services).expanded()
     }
 
     #[test]
@@ -164,11 +168,15 @@ mod tests {
     fn what_there_is_once_cannot_be_had_by_several() {
         for (services, why) in [
             ("  web: { image: web, ports: ['80:80'], scale: 2 }\n", "claims port 80"),
-            ("  web: { image: web, container_name: one, scale: 2 }\n", "`container_name`"),
             ("  web: { image: web, scale: 2 }\n  web-2: { image: web }\n", "component `web-2`"),
         ] {
             let error = expanded(services).expect_err(why);
             assert!(error.message().contains(why) && error.hint().is_some(), "{error:?}");
         }
+        // A file that says so is refused when it is read; a program may say it all the same.
+        let mut named = spec("  web: { image: web, container_name: one }\n");
+        named.components.values_mut().for_each(|it| it.replicas = Some(2));
+        let error = named.expanded().expect_err("one name");
+        assert!(error.message().contains("`container_name`") && error.hint().is_some(), "{error:?}");
     }
 }
