@@ -1,21 +1,20 @@
 //! A journal is lost and found again by the labels of containers, through the controller, in virtual time.
 #![allow(missing_docs)]
 
-use std::sync::Arc;
+mod timed;
+
 use std::time::Duration;
 
 use haddock_core::container::ContainerSpec;
-use haddock_core::controller::{Controller, RecoverOptions, Service, find_journals};
+use haddock_core::controller::{RecoverOptions, Service, find_journals};
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::store::SpecStore;
 use haddock_core::environment::{EnvironmentSpec, ServiceSettings};
-use haddock_core::journal::Journal;
-use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::locator::sim::{Cookie, SimLocator};
 use haddock_core::release::{Adoption, Event};
-use haddock_core::runtime::sim::{SimImage, SimRuntime};
+use haddock_core::runtime::sim::SimRuntime;
 use haddock_core::testing::VirtualTime;
-use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, Timestamp};
+use haddock_core::{ErrorKind, ServiceName};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -43,20 +42,13 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let time = VirtualTime::new(Timestamp::from_millis(1_795_000_000_000)).expect("a runtime");
-        let runtime = SimRuntime::new(time.clock());
-        runtime.set_other_images(Some(SimImage::good(Duration::from_secs(2))));
-        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), time.clock());
+        let (time, runtime, locator) = timed::place();
         Self { time, runtime, locator, specs: SpecStore::memory(), shop: ServiceName::new("shop").expect("valid") }
     }
 
     /// The service, in a journal that is empty, and whose id is this.
     fn service(&self, journal: &str, specs: &SpecStore) -> Service {
-        let journal: Arc<dyn Journal> = Arc::new(MemoryJournal::new(JournalId::new(journal).expect("valid")));
-        let builder =
-            Controller::builder(Arc::new(self.runtime.clone()), Arc::new(self.locator.clone()), journal, specs.clone());
-        let builder = builder.clock(self.time.clock()).probing(Arc::new(self.runtime.clone()));
-        let controller = builder.tick(Duration::from_secs(30)).lease(24 * HOUR).build();
+        let controller = timed::controller(&self.time, &self.runtime, &self.locator, journal, specs);
         controller.service(self.shop.clone())
     }
 

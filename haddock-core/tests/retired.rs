@@ -1,19 +1,19 @@
 //! A service is taken away, through the controller, in virtual time.
 #![allow(missing_docs)]
 
-use std::sync::Arc;
+mod timed;
+
 use std::time::Duration;
 
-use haddock_core::controller::{Acting, Controller, Service};
+use haddock_core::controller::{Acting, Service};
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
 use haddock_core::environment::store::SpecStore;
-use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::locator::sim::{Cookie, SimLocator};
 use haddock_core::release::{Event, Verb};
-use haddock_core::runtime::sim::{SimImage, SimRuntime};
+use haddock_core::runtime::sim::SimRuntime;
 use haddock_core::testing::VirtualTime;
-use haddock_core::{ErrorKind, JournalId, LocatorName, ServiceName, Timestamp};
+use haddock_core::{ErrorKind, ServiceName};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -37,17 +37,8 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let time = VirtualTime::new(Timestamp::from_millis(1_795_000_000_000)).expect("a runtime");
-        let runtime = SimRuntime::new(time.clock());
-        runtime.set_other_images(Some(SimImage::good(Duration::from_secs(2))));
-        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), time.clock());
-        let journal = Arc::new(MemoryJournal::new(JournalId::new("j1").expect("valid")));
-        let ports = (Arc::new(runtime.clone()), Arc::new(locator.clone()));
-        let controller = Controller::builder(ports.0, ports.1, journal, SpecStore::memory())
-            .clock(time.clock())
-            .probing(Arc::new(runtime.clone()))
-            .tick(Duration::from_secs(30))
-            .build();
+        let (time, runtime, locator) = timed::place();
+        let controller = timed::controller(&time, &runtime, &locator, "j1", &SpecStore::memory());
         let name = ServiceName::new("shop").expect("valid");
         let service = controller.service(name.clone());
         let acting = time.block_on(async {

@@ -2,18 +2,18 @@
 #![cfg(all(feature = "controller", feature = "testing"))]
 #![allow(missing_docs)]
 
-use std::sync::Arc;
+mod timed;
+
 use std::time::Duration;
 
 use haddock_core::controller::Controller;
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
 use haddock_core::environment::store::SpecStore;
-use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::locator::sim::SimLocator;
-use haddock_core::runtime::sim::{SimImage, SimRuntime};
+use haddock_core::runtime::sim::SimRuntime;
 use haddock_core::testing::VirtualTime;
-use haddock_core::{JournalId, LocatorName, ServiceName, Timestamp, VersionId};
+use haddock_core::{ServiceName, VersionId};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -37,22 +37,8 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let time = VirtualTime::new(Timestamp::from_millis(1_795_000_000_000)).expect("a runtime");
-        let runtime = SimRuntime::new(time.clock());
-        runtime.set_other_images(Some(SimImage::good(Duration::from_secs(2))));
-        let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), time.clock());
-        let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
-        let controller = Controller::builder(
-            Arc::new(runtime.clone()),
-            Arc::new(locator.clone()),
-            Arc::new(journal),
-            SpecStore::memory(),
-        )
-        .clock(time.clock())
-        .probing(Arc::new(runtime.clone()))
-        .tick(Duration::from_secs(30))
-        .lease(24 * HOUR)
-        .build();
+        let (time, runtime, locator) = timed::place();
+        let controller = timed::controller(&time, &runtime, &locator, "j1", &SpecStore::memory());
         Self { time, runtime, locator, controller, shop: ServiceName::new("shop").expect("valid") }
     }
 

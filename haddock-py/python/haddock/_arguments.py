@@ -61,6 +61,14 @@ class UpLikeArguments(TypedDict, total=False):
     on_event: OnEvent
 
 
+class RecoverArguments(TypedDict, total=False):
+    """What is said about a recovery."""
+
+    file: Files | None
+    tag: str | None
+    timeout: Duration | None
+
+
 class PromoteArguments(TypedDict, total=False):
     """What is said about a promotion."""
 

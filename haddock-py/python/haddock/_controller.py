@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from ._arguments import ReleaseArguments
+    from ._arguments import RecoverArguments, ReleaseArguments
     from ._given import Files, Path, Texts
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._runtimes import ContainerRuntime, Docker, Process, Sim
@@ -294,15 +294,15 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
 
     @overload
     def recover(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
+        self, service: str, *, dry_run: Literal[False] = False, **how: Unpack[RecoverArguments]
     ) -> ServiceStatus: ...
     @overload
     def recover(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
+        self, service: str, *, dry_run: Literal[True], **how: Unpack[RecoverArguments]
     ) -> Plan: ...
     @overload
     def recover(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: bool, timeout: Duration | None = None
+        self, service: str, *, dry_run: bool, **how: Unpack[RecoverArguments]
     ) -> ServiceStatus | Plan: ...
     def recover(
         self,
@@ -326,15 +326,15 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
 
     @overload
     async def recover_async(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
+        self, service: str, *, dry_run: Literal[False] = False, **how: Unpack[RecoverArguments]
     ) -> ServiceStatus: ...
     @overload
     async def recover_async(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
+        self, service: str, *, dry_run: Literal[True], **how: Unpack[RecoverArguments]
     ) -> Plan: ...
     @overload
     async def recover_async(
-        self, service: str, *, file: Files | None = None, tag: str | None = None, dry_run: bool, timeout: Duration | None = None
+        self, service: str, *, dry_run: bool, **how: Unpack[RecoverArguments]
     ) -> ServiceStatus | Plan: ...
     async def recover_async(
         self,

@@ -28,7 +28,7 @@ pub(super) struct Origin {
     pub(super) name: String,
     /// Where its relative paths start.
     pub(super) directory: PathBuf,
-    /// Where those start that it does not write: as of the file that extends it.
+    /// The folder that a build has where the file names none. A file that is extended has that of the one that extends it.
     pub(super) project: PathBuf,
     /// The variables that it is filled in with.
     pub(super) variables: Arc<Variables>,

@@ -335,11 +335,7 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
                 let at = &part.value;
                 match part.key.text.as_str() {
                     "name" => volume.name = reader.text(at).filter(|name| !name.is_empty()).or(volume.name.take()),
-                    "external" => {
-                        let (outside, name) = external(reader, at, entry.value.child("name").as_ref());
-                        volume.external = outside;
-                        volume.name = name.or(volume.name.take());
-                    }
+                    "external" => volume.external = external(reader, at, &entry.value, &mut volume.name),
                     "driver" => volume.driver = reader.text(at).filter(|driver| !driver.is_empty()),
                     "driver_opts" => volume.driver_opts = reader.options(at),
                     _ => volume.labels = reader.pairs(at),
@@ -400,23 +396,24 @@ fn name_of_external(name: &Cursor<'_>) -> String {
     }
 }
 
-/// `external: true`, or, as it was once written, `external: { name: … }`; and the name, of which there may be one beside it.
+/// `external: true` beside a name, or, as it was once written, `external: { name: … }`. That `declared` has another name
+/// besides is an error.
 pub(super) fn external<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
-    beside: Option<&Cursor<'t>>,
-) -> (bool, Option<String>) {
-    let Value::Map(_) = cursor.node.value else { return (reader.boolean(cursor).unwrap_or(false), None) };
+    declared: &Cursor<'t>,
+    name: &mut Option<String>,
+) -> bool {
+    let Value::Map(_) = cursor.node.value else { return reader.boolean(cursor).unwrap_or(false) };
     reader.known_entries(cursor, &keys::EXTERNAL);
-    let Some(own) = cursor.child("name") else { return (true, None) };
-    let read = reader.text(&own);
-    if read.as_deref() == Some("") {
+    let Some(own) = cursor.child("name") else { return true };
+    let Some(read) = reader.text(&own) else { return true };
+    if read.is_empty() {
         reader.stricter(cursor, "its `name` is empty", name_of_external(&own), OTHER_NAME);
     }
-    if let (Some(read), Some(beside)) = (&read, beside)
-        && beside.node.scalar().is_some_and(|name| name != read)
-    {
+    if declared.child("name").is_some_and(|beside| beside.node.scalar().is_some_and(|name| name != read)) {
         reader.wrong(cursor, "it has two names", "keep `name`, and write `external: true`");
     }
-    (true, read)
+    *name = Some(read);
+    true
 }

@@ -87,11 +87,7 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
                 let at = &part.value;
                 match part.key.text.as_str() {
                     "name" => network.name = reader.text(at).filter(|name| !name.is_empty()),
-                    "external" => {
-                        let (outside, name) = external(reader, at, entry.value.child("name").as_ref());
-                        network.external = outside;
-                        network.name = name.or(network.name.take());
-                    }
+                    "external" => network.external = external(reader, at, &entry.value, &mut network.name),
                     "driver" => network.driver = reader.text(at).filter(|driver| !driver.is_empty()),
                     "driver_opts" => network.driver_opts = reader.options(at),
                     "internal" => network.internal = reader.boolean(at).unwrap_or(false),

@@ -119,7 +119,7 @@ impl<'t> Reader<'t> {
         self.origins[cursor.node.at.file].directory.join(path)
     }
 
-    /// The folder that is meant where the file names none.
+    /// The folder that a build has where the file names none.
     pub(super) fn project(&self, cursor: &Cursor<'_>) -> &'t Path {
         &self.origins[cursor.node.at.file].project
     }
