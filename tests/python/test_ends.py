@@ -10,7 +10,8 @@ import sys
 import textwrap
 import threading
 import time
-from datetime import timedelta
+from collections.abc import Callable, Coroutine
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -122,9 +123,19 @@ def test_ctrl_c_removes_what_an_up_has_made(file: Path, world: str) -> None:
     assert said == ["left 0\n"]
 
 
-def test_a_cancelled_up_removes_what_it_has_made(file: Path) -> None:
-    from datetime import datetime, timezone
+async def bring_up(controller: haddock.Controller, file: Path) -> None:
+    await controller.up_async(file, name="pr-1")
 
+
+async def read_events(controller: haddock.Controller, file: Path) -> None:
+    async for _ in controller.up_events(file, name="pr-1"):
+        pass
+
+
+@pytest.mark.parametrize("wait", [bring_up, read_events])
+def test_a_cancelled_up_removes_what_it_has_made(
+    file: Path, wait: Callable[[haddock.Controller, Path], Coroutine[Any, Any, None]]
+) -> None:
     waits = threading.Event()
 
     class Slow(toy.ToyRuntime):
@@ -132,11 +143,12 @@ def test_a_cancelled_up_removes_what_it_has_made(file: Path) -> None:
             waits.set()
             return False
 
+    # In real time: the virtual one passes as soon as everybody waits, and the `up` might end before it is cancelled.
     runtime = Slow(lambda: datetime.now(timezone.utc))
 
     async def cancelled() -> None:
         async with haddock.Controller(runtime=runtime, locator=toy.ToyLocator(runtime.clock)) as controller:
-            task = asyncio.create_task(controller.up_async(file, name="pr-1"))
+            task = asyncio.create_task(wait(controller, file))
             while not waits.is_set():
                 await asyncio.sleep(0.01)
             assert runtime.made
@@ -174,8 +186,6 @@ def test_what_is_closed_stays_closed(do: Any, sim: World, compose: Path) -> None
 
 
 def test_a_close_ends_what_others_wait_for(compose: Path) -> None:
-    from datetime import datetime, timezone
-
     class Silent(toy.ToyRuntime):
         def pull(self, image: str, refresh: bool) -> str:
             raise haddock.RegistryUnavailableError("the registry does not answer")

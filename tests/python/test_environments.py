@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import haddock
-from haddock.testing import World
 
 FILE = """
 name: shop
@@ -237,23 +236,3 @@ def test_a_loop_that_is_left_early_can_be_waited_for(controller: haddock.Control
         return await events.wait_async()
 
     assert asyncio.run(left()).name == "pr-2"
-
-
-def test_a_loop_that_is_cancelled_leaves_nothing(file: Path) -> None:
-    with World() as world:
-        world.runtime.image("shop:slow", boot=None)
-
-        async def cancelled() -> None:
-            async def reads() -> None:
-                async for _ in world.controller.up_events(file, name="pr-1", tag="slow"):
-                    begun.set()
-
-            begun = asyncio.Event()
-            reading = asyncio.create_task(reads())
-            await begun.wait()
-            reading.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await reading
-
-        asyncio.run(cancelled())
-        assert world.controller.environments() == []
