@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 import haddock
 from cli_site import ROOT
+from haddock._cli._errors import CODES, FAILED
 
 DOCS = ROOT / "docs"
 
@@ -58,3 +62,77 @@ def test_queries_name_series_that_there_are() -> None:
     page = (DOCS / "metrics.md").read_text()
     listed = {code(name)[0] for name, *_ in rows(page, "Every series")}
     assert set(re.findall(r"haddock_\w+", page)) <= listed
+
+
+def texts(node: ast.expr) -> list[str]:
+    """The parts of a string that do not vary."""
+    if isinstance(node, ast.JoinedStr):
+        return [part for value in node.values for part in texts(value)]
+    if isinstance(node, ast.IfExp):
+        return texts(node.body) + texts(node.orelse)
+    return [node.value] if isinstance(node, ast.Constant) and isinstance(node.value, str) else []
+
+
+def test_the_page_has_a_line_for_each_finding_of_check() -> None:
+    """Each finding that is no `ok`: its check, how bad it is, and what it says."""
+    table = rows((DOCS / "troubleshooting.md").read_text(), "What `haddock check` finds")
+    cli = Path(haddock.__file__).parent / "_cli"
+    calls = [node for node in ast.walk(ast.parse((cli / "check.py").read_text())) if isinstance(node, ast.Call)]
+    found = [call.args for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Finding"]
+    assert len(found) > 15
+    listed = {code(name)[0] for name, *_ in table}
+    bad: set[str] = set()
+    for name, state, says, *_ in found:
+        [check] = texts(name)
+        # A name in place of a text is decided elsewhere: it may be either.
+        states = set(texts(state)) - {"ok"} or ({"warning", "problem"} if isinstance(state, ast.Name) else set())
+        if not states:
+            continue
+        bad.add(check)
+        # What another said, such as the engine, is not for this page.
+        known = [text.strip(" `:,") for text in texts(says)]
+        lines = [finding for of, finding, _ in table if code(of) == [check] and all(text in finding for text in known)]
+        assert lines, f"no line for `{check}`: {known}"
+        assert any(word in line for line in lines for word in states), f"`{check}` is {states}, says the code: {lines}"
+    assert listed == bad
+
+    odd = ast.parse((cli / "_settings.py").read_text())
+    pairs = [node.value for node in ast.walk(odd) if isinstance(node, ast.Yield)]
+    assert len(pairs) >= 4
+    for pair in pairs:
+        assert isinstance(pair, ast.Tuple)
+        known = [text.strip(" `") for text in texts(pair.elts[0])]
+        assert any(all(text in finding for text in known) for of, finding, _ in table if "session" in of), known
+
+
+def test_the_page_has_a_line_for_each_kind_of_error() -> None:
+    """Each kind, with the exit code that the command gives it."""
+    source = (ROOT / "haddock-core" / "src" / "error.rs").read_text()
+    body = source.split("pub enum ErrorKind {", 1)[1].split("\n}", 1)[0]
+    kinds = [re.sub(r"(?<!^)(?=[A-Z])", "_", kind).lower() for kind in re.findall(r"^    (\w+),$", body, re.MULTILINE)]
+    assert len(kinds) > 20
+    table = rows((DOCS / "troubleshooting.md").read_text(), "Errors by kind")
+    listed = [(code(kind)[0], int(exit_code)) for kind, exit_code, *_ in table]
+    assert listed == [(kind, CODES.get(kind, FAILED)) for kind in kinds]
+
+
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
+
+
+def anchor(title: str) -> str:
+    """What a heading is linked by."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, part = target.partition("#")
+        other = page if not path else (page.parent / path).resolve()
+        assert other.exists(), target
+        if part:
+            titles = re.findall(r"^#+ (.*)$", other.read_text(), re.MULTILINE)
+            assert part in map(anchor, titles), target
