@@ -136,3 +136,11 @@ def test_links_lead_somewhere(page: Path) -> None:
         if part:
             titles = re.findall(r"^#+ (.*)$", other.read_text(), re.MULTILINE)
             assert part in map(anchor, titles), target
+
+
+def test_the_page_names_every_room() -> None:
+    """What lies below `src`, but for the map itself."""
+    table = rows((DOCS / "architecture.md").read_text(), "The rooms of the code")
+    listed = [room for cell, *_ in table for room in code(cell)]
+    there = {path.name for path in (ROOT / "haddock-core" / "src").iterdir()} - {"lib.rs"}
+    assert sorted(listed) == sorted(there)
