@@ -144,3 +144,9 @@ def test_the_page_names_every_room() -> None:
     listed = [room for cell, *_ in table for room in code(cell)]
     there = {path.name for path in (ROOT / "haddock-core" / "src").iterdir()} - {"lib.rs"}
     assert sorted(listed) == sorted(there)
+
+
+def test_the_index_has_every_page() -> None:
+    linked = set(re.findall(r"\]\(([\w/.-]+\.md)\)", (DOCS / "README.md").read_text()))
+    there = {str(page.relative_to(DOCS)) for page in [*DOCS.glob("*.md"), *(DOCS / "reference").glob("*.md")]}
+    assert there - {"README.md"} <= linked
