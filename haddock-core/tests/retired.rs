@@ -1,18 +1,15 @@
 //! A service is taken away, through the controller, in virtual time.
 #![allow(missing_docs)]
 
-mod timed;
-
 use std::time::Duration;
 
 use haddock_core::controller::{Acting, Service};
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
-use haddock_core::environment::store::SpecStore;
 use haddock_core::locator::sim::{Cookie, SimLocator};
 use haddock_core::release::{Event, Verb};
 use haddock_core::runtime::sim::SimRuntime;
-use haddock_core::testing::VirtualTime;
+use haddock_core::testing::{VirtualTime, World};
 use haddock_core::{ErrorKind, ServiceName};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -37,8 +34,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (time, runtime, locator) = timed::place();
-        let controller = timed::controller(&time, &runtime, &locator, "j1", &SpecStore::memory());
+        let World { time, runtime, locator, controller, .. } = World::new().expect("a runtime");
         let name = ServiceName::new("shop").expect("valid");
         let service = controller.service(name.clone());
         let acting = time.block_on(async {

@@ -2,17 +2,14 @@
 #![cfg(all(feature = "controller", feature = "testing"))]
 #![allow(missing_docs)]
 
-mod timed;
-
 use std::time::Duration;
 
 use haddock_core::controller::Controller;
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
-use haddock_core::environment::store::SpecStore;
 use haddock_core::locator::sim::SimLocator;
 use haddock_core::runtime::sim::SimRuntime;
-use haddock_core::testing::VirtualTime;
+use haddock_core::testing::{VirtualTime, World};
 use haddock_core::{ServiceName, VersionId};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -37,8 +34,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        let (time, runtime, locator) = timed::place();
-        let controller = timed::controller(&time, &runtime, &locator, "j1", &SpecStore::memory());
+        let World { time, runtime, locator, controller, .. } = World::new().expect("a runtime");
         Self { time, runtime, locator, controller, shop: ServiceName::new("shop").expect("valid") }
     }
 
