@@ -52,6 +52,7 @@ fn request(number: u64, replicas: u32) -> Request {
         at: Timestamp::from_millis(0),
         by: "bench".into(),
         verb: Verb::Release(Box::new(new)),
+        about: None,
     }
 }
 

@@ -72,6 +72,12 @@ pub enum ErrorKind {
     TimedOut,
     /// A request that makes no sense in the present state, such as an abort with nothing in progress.
     NothingToDo,
+    /// Nobody acts for the service, so that what was asked for is not taken up.
+    NobodyActs,
+    /// A release that was waited for was aborted, as somebody asked.
+    ReleaseAborted,
+    /// A newer release took the place of one that was waited for.
+    ReleaseSuperseded,
     /// An operator or a file of Haddock's own cannot be read or written.
     Io,
 }

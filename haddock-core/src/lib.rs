@@ -34,7 +34,7 @@
 #![cfg_attr(not(all(feature = "docker", feature = "gateway", feature = "sqlite")), doc = "```ignore")]
 //! use std::sync::Arc;
 //! use haddock_core::controller::Controller;
-//! use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
+//! use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
 //! use haddock_core::environment::store::SpecStore;
 //! use haddock_core::journal::sqlite::SqliteJournal;
 //! use haddock_core::locator::remote::RemoteGateway;
@@ -49,7 +49,8 @@
 //! )
 //! .build();
 //!
-//! let options = ResolveOptions { tag: Some("main-3f2a1bc".into()), ..ResolveOptions::default() };
+//! let tag = Some("main-3f2a1bc".into());
+//! let options = ResolveOptions { tag, purpose: Purpose::Release, ..ResolveOptions::default() };
 //! let file = ComposeFile::read("compose.yaml".as_ref())?.resolve(&options)?;
 //! let service = controller.service(file.name.clone());
 //!

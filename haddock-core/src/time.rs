@@ -41,6 +41,12 @@ impl Timestamp {
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
+
+    /// That long before; never before the epoch.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
+    }
 }
 
 impl Add<Duration> for Timestamp {
@@ -140,6 +146,26 @@ impl Clock for PausedClock {
         // Whoever asks, from whatever thread: it is this runtime's time that counts.
         let _inside = self.runtime.enter();
         self.epoch + tokio::time::Instant::now().duration_since(self.started)
+    }
+}
+
+/// Tells whether the time of this tokio runtime is paused, and passes by itself whenever everybody waits.
+#[cfg(feature = "controller")]
+pub(crate) struct Pace {
+    real: std::time::Instant,
+    tokio: tokio::time::Instant,
+}
+
+#[cfg(feature = "controller")]
+impl Pace {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub(crate) fn new() -> Self {
+        Self { real: std::time::Instant::now(), tokio: tokio::time::Instant::now() }
+    }
+
+    /// Whether tokio's time has passed much faster since then than it can.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.tokio.elapsed() > self.real.elapsed() * 2 + Duration::from_secs(1)
     }
 }
 

@@ -10,7 +10,7 @@ use haddock_core::environment::environments::UpOptions;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Verb};
-use haddock_core::{Error, ErrorKind, Result, ServiceName};
+use haddock_core::{Error, ErrorKind, Result, ServiceName, VersionId};
 use pyo3::prelude::*;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -24,7 +24,7 @@ use crate::error::Raised;
 use crate::home::Home;
 use crate::house::{House, Parts};
 use crate::locator::Locator;
-use crate::release::Release;
+use crate::release::{Release, steering};
 use crate::runtime::Runtime;
 use crate::sim::{SimLocator, SimRuntime, unknown};
 
@@ -122,13 +122,17 @@ impl Controller {
     }
 
     /// Goes back to the version that was good before.
-    fn rollback(&self, service: &str, by: String) -> PyResult<Call> {
+    fn rollback(&self, service: &str, to: Option<u64>, by: String) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
         let work = {
             let house = Arc::clone(&house);
             async move {
-                let release = house.service(&name).rollback(&by).await?;
+                let service = house.service(&name);
+                let release = match to {
+                    None => service.rollback(&by).await?,
+                    Some(version) => service.rollback_to(VersionId(version), &by).await?,
+                };
                 house.act(&name).await?;
                 Ok((release, name))
             }
@@ -206,11 +210,27 @@ impl Controller {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
         calls.done(async move {
-            house.act(&name).await?;
             let service = house.service(&name);
+            service.check_known(&Verb::Retire).await?;
+            house.act(&name).await?;
             service.retire(&by).await?;
             if wait { service.retired().await } else { Ok(()) }
         })
+    }
+
+    /// What a verb would do, one sentence each.
+    fn plan_verb(&self, service: &str, verb: &str, to: Option<u64>) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let verb = match (verb, to) {
+            ("rollback", Some(version)) => Verb::RollbackTo(VersionId(version)),
+            ("rollback", None) => Verb::Rollback,
+            (steers, _) => steering(steers)?,
+        };
+        let work = {
+            let house = Arc::clone(&house);
+            async move { house.service(&name).plan_verb(&verb).await }
+        };
+        house.calls().call(work, |py, steps| to_python(py, &steps))
     }
 
     /// What taking the service away would do.

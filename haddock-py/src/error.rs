@@ -119,6 +119,9 @@ pub(crate) fn error_kinds(py: Python<'_>) -> PyResult<Py<PyAny>> {
         K::Fenced,
         K::TimedOut,
         K::NothingToDo,
+        K::NobodyActs,
+        K::ReleaseAborted,
+        K::ReleaseSuperseded,
         K::Io,
     ];
     let named = |kind: K| serde_json::to_value(kind).ok().and_then(|name| Some((name.as_str()?.to_owned(), kind)));

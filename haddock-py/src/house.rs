@@ -214,8 +214,10 @@ impl House {
     }
 
     pub(crate) async fn ask(&self, name: &ServiceName, verb: Verb, by: &str) -> Result<()> {
+        let service = self.service(name);
+        service.check_known(&verb).await?;
         self.act(name).await?;
-        self.service(name).ask(verb, by).await
+        service.ask(verb, by).await
     }
 
     /// Waits a moment for the locator to answer: without one a release would start instances and wait for ever.

@@ -109,15 +109,28 @@ impl Release {
     /// Asks for something while the release goes on: pause, resume, advance, abort.
     fn ask(&self, verb: &str, by: String) -> PyResult<Call> {
         let inner = self.inner.get()?;
-        let verb = match verb {
-            "pause" => Verb::Pause,
-            "resume" => Verb::Resume,
-            "advance" => Verb::Advance,
-            "abort" => Verb::Abort,
-            other => return Err(PyValueError::new_err(format!("there is no verb {other:?}"))),
-        };
-        let (house, service) = (Arc::clone(&inner.house), inner.service.clone());
-        inner.house.calls().done(async move { house.ask(&service, verb, &by).await })
+        let verb = steering(verb)?;
+        let (house, service, release) = (Arc::clone(&inner.house), inner.service.clone(), Arc::clone(&inner.release));
+        inner.house.calls().done(async move {
+            house.act(&service).await?;
+            match verb {
+                Verb::Pause => release.pause(&by).await,
+                Verb::Resume => release.resume(&by).await,
+                Verb::Advance => release.advance(&by).await,
+                _ => release.abort(&by).await,
+            }
+        })
+    }
+}
+
+/// A verb that steers a release.
+pub(crate) fn steering(verb: &str) -> PyResult<Verb> {
+    match verb {
+        "pause" => Ok(Verb::Pause),
+        "resume" => Ok(Verb::Resume),
+        "advance" => Ok(Verb::Advance),
+        "abort" => Ok(Verb::Abort),
+        other => Err(PyValueError::new_err(format!("there is no verb {other:?}"))),
     }
 }
 
@@ -203,14 +216,17 @@ fn plain(told: Told) -> Value {
         Told::Reached(version) => end("reached", Some(version.0), None, None),
         Told::Aborted { version, reason } => {
             let error = reason.error().cloned();
+            let ended = if matches!(reason, AbortReason::Superseded) { "superseded" } else { "aborted" };
             let reason = match reason {
                 AbortReason::Asked { by } => format!("`{by}` asked for it"),
                 AbortReason::Superseded => "a newer release takes its place".to_owned(),
                 AbortReason::Failed(error) => error.to_string(),
             };
-            end("aborted", Some(version.0), error, Some(reason))
+            end(ended, version.map(|version| version.0), error, Some(reason))
         }
-        Told::Skipped => end("skipped", None, None, Some("a newer release took its place before it began".to_owned())),
+        Told::Skipped => {
+            end("superseded", None, None, Some("a newer release took its place before it began".to_owned()))
+        }
         Told::Refused(error) => end("refused", None, Some(error), None),
     }
 }

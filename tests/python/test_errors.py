@@ -16,7 +16,7 @@ from haddock.testing import World
 
 
 def test_there_is_a_class_for_each_kind() -> None:
-    own = {"release_aborted", "closed"}
+    own = {"closed"}
     kinds = {kind: cls.retryable for kind, cls in _errors.HaddockError._classes.items() if kind not in own}
     assert kinds == _native.error_kinds()
 

@@ -363,3 +363,60 @@ def test_a_lost_journal_is_recovered(do: Any, sim: World, compose: Path, tmp_pat
         do(do(second, "release", compose, tag="v2"), "wait", "gone")
         assert do(second, "history", "shop")[0].message == "the journal was lost; 1 instance found again"
     assert person.opened == 1
+
+
+def test_a_handle_steers_its_own_release_alone(do: Any, shop: World, compose: Path) -> None:
+    second = do(shop.controller, "release", compose, tag="v2")
+    next(event for event in second.events() if event.phase == "ramping")
+    third = do(shop.controller, "release", compose, tag="v3")
+    do(third, "abort")
+    with pytest.raises(haddock.ReleaseAbortedError) as dropped:
+        do(third, "wait")
+    assert dropped.value.version is None and not isinstance(dropped.value, haddock.ReleaseSupersededError)
+    fourth = do(shop.controller, "release", compose, tag="v4")
+    do(second, "wait")
+    next(event for event in fourth.events() if event.phase == "ramping")
+    for verb in ("abort", "pause", "resume", "advance"):
+        with pytest.raises(haddock.NothingToDoError, match="version 2 has settled"):
+            do(second, verb)
+    assert do(fourth, "status").phase == "ramping", "a colleague's release goes on"
+    assert do(fourth, "wait").version == 3
+
+
+def test_a_rollback_goes_back_once_and_further_by_name(do: Any, shop: World, compose: Path) -> None:
+    do(do(shop.controller, "release", compose, tag="v2"), "wait")
+    third = do(shop.controller, "release", compose, tag="v3")
+    next(event for event in third.events() if event.phase == "ramping")
+    back = do(shop.controller, "rollback", "shop")
+    assert do(back, "wait").version == 2, "during a release it is its abort, and ends with it"
+    with pytest.raises(haddock.NothingToDoError, match="already back on version 2") as refused:
+        do(do(shop.controller, "rollback", "shop"), "wait")
+    assert "name the version" in str(refused.value.hint)
+    with pytest.raises(haddock.NothingToDoError, match="already back on version 2"):
+        do(shop.controller, "rollback", "shop", dry_run=True)
+    with pytest.raises(haddock.NotFoundError, match="no version 9"):
+        do(do(shop.controller, "rollback", "shop", to=9), "wait")
+    [step] = do(shop.controller, "rollback", "shop", to=1, dry_run=True).steps
+    assert step == "go back from version 2 of `shop` to what version 1 was"
+    do(do(shop.controller, "rollback", "shop", to=1), "wait")
+    status = do(shop.controller, "status", "shop")
+    good = next(version for version in status.versions if version.version == status.known_good)
+    assert good.images == {"web": "shop:v1"}
+
+
+def test_one_that_was_overtaken_is_no_failure(do: Any, shop: World, compose: Path) -> None:
+    second = do(shop.controller, "release", compose, tag="v2")
+    next(event for event in second.events() if event.phase == "ramping")
+    third = do(shop.controller, "release", compose, tag="v3")
+    do(shop.controller, "release", compose, tag="v4")
+    with pytest.raises(haddock.ReleaseSupersededError) as overtaken:
+        do(third, "wait")
+    assert overtaken.value.kind == "release_superseded" and overtaken.value.cause is None
+
+
+def test_a_name_with_a_typo_makes_no_service(do: Any, shop: World) -> None:
+    for verb in ("pause", "resume", "advance", "abort", "rollback", "retire"):
+        with pytest.raises(haddock.NothingToDoError) as refused:
+            do(shop.controller, verb, "shpo")
+        assert "there are `shop`" in str(refused.value.hint)
+    assert do(shop.controller, "services") == ["shop"]

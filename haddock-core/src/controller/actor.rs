@@ -27,6 +27,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// A loop that acts for a service. Dropped, it is aborted, as in a crash: its successor goes on.
 #[derive(Debug)]
+#[must_use = "dropped, it ends, and nobody acts for the service"]
 pub struct Acting {
     stop: CancellationToken,
     task: Option<JoinHandle<Result<()>>>,

@@ -1,12 +1,22 @@
 //! Following one release: its events, told, until it has ended.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::service::{Events, Release, Service};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::release::{AbortReason, Event, Progress, RecordedEvent, Story, Telling};
 use crate::routing::{Count, LocatorReport};
+use crate::time::Pace;
+
+/// How often whoever waits for an end looks whether somebody acts.
+const LOOK_WHO_ACTS: Duration = Duration::from_secs(5);
+/// For how long nobody may act, as while `haddock serve` is started again.
+const NOBODY_ACTS: Duration = Duration::from_secs(30);
 
 /// Until when a release is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +38,8 @@ pub enum Told {
     Reached(VersionId),
     /// It was aborted; nothing of it follows but its drain.
     Aborted {
-        /// Its version.
-        version: VersionId,
+        /// Its version, if it had begun.
+        version: Option<VersionId>,
         /// Why.
         reason: AbortReason,
     },
@@ -54,6 +64,8 @@ pub struct Following {
     others: Option<BTreeSet<InstanceId>>,
     /// Whether the last thing was told.
     over: bool,
+    /// Whether the sessions on what drains are counted.
+    counts: bool,
 }
 
 impl Following {
@@ -70,6 +82,53 @@ impl Following {
             ready: VecDeque::new(),
             others: None,
             over: false,
+            counts: true,
+        }
+    }
+
+    /// Waits for the end alone.
+    pub(super) async fn end(mut self) -> Result<VersionId> {
+        self.counts = false;
+        while let Some(told) = self.next_while_acting().await? {
+            return match told {
+                Told::Event(_) => continue,
+                Told::Reached(version) => Ok(version),
+                Told::Refused(error) | Told::Aborted { reason: AbortReason::Failed(error), .. } => Err(error),
+                Told::Aborted { reason: AbortReason::Asked { by }, .. } => {
+                    Err(not_done(ErrorKind::ReleaseAborted, &format!("`{by}` asked for an abort")))
+                }
+                Told::Aborted { reason: AbortReason::Superseded, .. } => {
+                    Err(not_done(ErrorKind::ReleaseSuperseded, "a newer release took its place"))
+                }
+                Told::Skipped => {
+                    Err(not_done(ErrorKind::ReleaseSuperseded, "a newer release took its place before it began"))
+                }
+            };
+        }
+        Err(not_done(ErrorKind::NothingToDo, "its history has no end"))
+    }
+
+    /// As [`next`](Self::next), but does not wait for what cannot come: nobody acts for the service, or the time by which
+    /// the controller goes stands still.
+    async fn next_while_acting(&mut self) -> Result<Option<Told>> {
+        let mut idle = Duration::ZERO;
+        loop {
+            let (pace, clock) = (Pace::new(), Arc::clone(self.service.clock()));
+            let began = clock.now();
+            if let Ok(told) = timeout(LOOK_WHO_ACTS, self.next()).await {
+                return told;
+            }
+            if pace.is_virtual() && clock.now() - began < LOOK_WHO_ACTS / 2 {
+                let message = "tokio's time is paused, and the controller goes by another clock, which stands still";
+                return Err(Error::new(ErrorKind::NobodyActs, message)
+                    .with_hint("give the clock of the virtual time to the controller: `.clock(time.clock())`"));
+            }
+            idle = if self.service.acting().await?.is_some() { Duration::ZERO } else { idle + LOOK_WHO_ACTS };
+            if idle >= NOBODY_ACTS {
+                let message = format!("nobody acts for `{}`: the release waits in the journal", self.service.name());
+                return Err(Error::new(ErrorKind::NobodyActs, message)
+                    .with_hint("keep what `act()` answers with, call `serve()`, or run `haddock serve`"));
+            }
         }
     }
 
@@ -91,7 +150,7 @@ impl Following {
             for recorded in page {
                 self.take(&recorded);
             }
-            if live && self.story.drains() {
+            if live && self.counts && self.story.drains() {
                 self.count().await?;
             }
         }
@@ -136,21 +195,23 @@ impl Following {
     }
 
     fn ended(&mut self, event: &Event) {
-        match event {
-            Event::ReleaseSettled { version } | Event::ReleaseUnchanged { known_good: version, .. }
-                if self.until == Until::Settled =>
-            {
-                self.ready.push_back(Told::Reached(*version));
+        let (phase, version) = (self.story.phase(), self.story.version());
+        match (phase, version, event) {
+            (Some(Progress::Settled), Some(version), _) if self.until == Until::Settled => {
+                self.ready.push_back(Told::Reached(version));
             }
-            Event::ReleaseSettled { version } | Event::ReleaseUnchanged { known_good: version, .. } => {
-                let others = self.story.instances().iter().filter(|(_, of)| *of != version);
+            (Some(Progress::Settled), Some(version), _) => {
+                let others = self.story.instances().iter().filter(|(_, of)| **of != version);
                 self.others = Some(others.map(|(id, _)| id.clone()).collect());
             }
-            Event::ReleaseAborted { version, reason } => {
-                self.ready.push_back(Told::Aborted { version: *version, reason: reason.clone() });
+            (_, version, Event::ReleaseAborted { reason, .. }) => {
+                self.ready.push_back(Told::Aborted { version, reason: reason.clone() });
             }
-            Event::ReleaseSkipped { .. } => self.ready.push_back(Told::Skipped),
-            Event::RequestRefused { error, .. } => self.ready.push_back(Told::Refused(error.clone())),
+            (_, version, Event::ReleaseWithdrawn { by, .. }) => {
+                self.ready.push_back(Told::Aborted { version, reason: AbortReason::Asked { by: by.clone() } });
+            }
+            (_, _, Event::ReleaseSkipped { .. }) => self.ready.push_back(Told::Skipped),
+            (_, _, Event::RequestRefused { error, .. }) => self.ready.push_back(Told::Refused(error.clone())),
             _ => {}
         }
     }
@@ -173,6 +234,10 @@ impl Following {
         }
         Ok(())
     }
+}
+
+fn not_done(kind: ErrorKind, why: &str) -> Error {
+    Error::new(kind, format!("the release did not settle: {why}"))
 }
 
 /// The sessions on an instance over all locators, if each of them knows.

@@ -41,7 +41,6 @@ impl Service {
         options: PromoteOptions,
     ) -> Result<Release> {
         let TestedEnvironment { spec, images, commit, .. } = tested;
-        spec.check_side_by_side()?;
         let _putting = self.ports.specs.putting().await?;
         let mut new = self.new_version(&spec, commit)?;
         new.pins = images;

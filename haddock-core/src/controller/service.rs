@@ -15,10 +15,11 @@ use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
 use crate::release::{
-    AbortReason, Event, NewVersion, Phase, Progress, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb,
-    outline,
+    Event, NewVersion, Phase, Progress, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb, outline,
+    outline_verb,
 };
 use crate::routing::LocatorReport;
+use crate::time::Clock;
 
 /// Events that are read at a time.
 const PAGE: usize = 256;
@@ -50,6 +51,10 @@ impl Service {
         &self.name
     }
 
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.ports.clock
+    }
+
     /// Acts for the service, until the answer is stopped or dropped.
     ///
     /// # Errors
@@ -79,6 +84,8 @@ impl Service {
     /// [`Environments::up_shared`](crate::environment::environments::Environments::up_shared);
     /// [`NotSupported`](ErrorKind::NotSupported) if there is such and the runtime has no networks;
     /// [`NeverReady`](ErrorKind::NeverReady) if what a link of `x-haddock.production` leads to does not answer;
+    /// [`ComposeFile`](ErrorKind::ComposeFile) if versions of it cannot run side by side, as of a file that was not resolved
+    /// for a [release](crate::environment::compose::Purpose::Release);
     /// [`InvalidName`](ErrorKind::InvalidName) if it describes another service.
     pub async fn release(&self, spec: &EnvironmentSpec, by: &str, commit: Option<String>) -> Result<Release> {
         self.release_with(spec, by, ReleaseOptions { commit, ..ReleaseOptions::default() }).await
@@ -141,7 +148,7 @@ impl Service {
         for request in self.ports.journal.pending(&self.name).await?.into_iter().rev() {
             match request.verb {
                 Verb::Release(new) => return Ok((new.spec == spec).then_some(request.id)),
-                Verb::Rollback | Verb::Abort | Verb::Adopt(_) | Verb::Retire => return Ok(None),
+                Verb::Rollback | Verb::RollbackTo(_) | Verb::Abort | Verb::Adopt(_) | Verb::Retire => return Ok(None),
                 Verb::Pause | Verb::Resume | Verb::Advance => {}
             }
         }
@@ -155,12 +162,22 @@ impl Service {
         Ok(version.map(|version| version.request.clone()))
     }
 
-    /// Asks for the way back: an abort while a release goes on, else a release of the version that was good before.
+    /// Asks for the way back: an abort while a release goes on, else a release of the version that was good before. If the
+    /// service is back there already, as after a release that was given up, the request is refused.
     ///
     /// # Errors
-    /// The journal's.
+    /// [`NothingToDo`](ErrorKind::NothingToDo) if the service was never released; the journal's.
     pub async fn rollback(&self, by: &str) -> Result<Release> {
         let request = self.submit(Verb::Rollback, by).await?;
+        Ok(Release { service: self.clone(), request, attached: false })
+    }
+
+    /// Asks for a release of a version that was put out before.
+    ///
+    /// # Errors
+    /// As [`rollback`](Self::rollback).
+    pub async fn rollback_to(&self, version: VersionId, by: &str) -> Result<Release> {
+        let request = self.submit(Verb::RollbackTo(version), by).await?;
         Ok(Release { service: self.clone(), request, attached: false })
     }
 
@@ -183,6 +200,17 @@ impl Service {
         Ok(outline(state.as_ref(), settings, &images))
     }
 
+    /// What a verb that steers a release, or goes back, would do, in order, for people. Nothing is done.
+    ///
+    /// # Errors
+    /// Why it would be refused, such as [`NothingToDo`](ErrorKind::NothingToDo); the journal's.
+    pub async fn plan_verb(&self, verb: &Verb) -> Result<Vec<String>> {
+        self.check_known(verb).await?;
+        let state = self.ports.journal.load(&self.name).await?;
+        let state = state.unwrap_or_else(|| ServiceState::new(self.name.clone(), self.ports.journal.id().clone()));
+        outline_verb(&state, verb)
+    }
+
     pub(super) fn check_name(&self, settings: &ServiceSettings) -> Result<()> {
         if settings.service == self.name {
             return Ok(());
@@ -195,6 +223,8 @@ impl Service {
     fn check_release<'s>(&self, spec: &'s EnvironmentSpec) -> Result<&'s ServiceSettings> {
         let settings = spec.service()?;
         self.check_name(settings)?;
+        // A file that was resolved for an environment by itself may claim what there is only once.
+        spec.check_side_by_side()?;
         if spec.shared_by().is_some() && !self.ports.runtime.capabilities().networks {
             let message = format!("{} has no networks on which instances reach what they share", self.ports.runtime);
             return Err(Error::new(ErrorKind::NotSupported, message)
@@ -264,16 +294,45 @@ impl Service {
     /// Leaves a request for whoever acts.
     ///
     /// # Errors
-    /// The journal's.
+    /// [`NothingToDo`](ErrorKind::NothingToDo) if it is about a service that was never released; the journal's.
     pub async fn submit(&self, verb: Verb, by: &str) -> Result<RequestId> {
+        self.submit_about(verb, by, None).await
+    }
+
+    async fn submit_about(&self, verb: Verb, by: &str, about: Option<RequestId>) -> Result<RequestId> {
+        if !matches!(verb, Verb::Release(_) | Verb::Adopt(_)) {
+            self.check_known(&verb).await?;
+        }
         let mut random = [0; 8];
         getrandom::fill(&mut random)
             .map_err(|error| Error::new(ErrorKind::Io, format!("the system gives no random numbers: {error}")))?;
         let id = RequestId::new(format!("{}-{:016x}", verb.name(), u64::from_le_bytes(random)))?;
-        let request = Request { id: id.clone(), at: self.ports.clock.now(), by: by.to_owned(), verb };
+        let request = Request { id: id.clone(), at: self.ports.clock.now(), by: by.to_owned(), verb, about };
         self.ports.journal.submit(&self.name, &request).await?;
         self.ports.waker(&self.name).notify_one();
         Ok(id)
+    }
+
+    /// Refuses a verb about a service under whose name nothing was ever released, or is about to be: it would make one.
+    ///
+    /// # Errors
+    /// [`NothingToDo`](ErrorKind::NothingToDo) if there is no such service; the journal's.
+    pub async fn check_known(&self, verb: &Verb) -> Result<()> {
+        let state = self.ports.journal.load(&self.name).await?;
+        let is_known = state.is_some_and(|state| !state.is_forgotten());
+        if is_known || !self.ports.journal.pending(&self.name).await?.is_empty() {
+            return Ok(());
+        }
+        let known = self.ports.journal.services().await?;
+        let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+        let hint =
+            if known.is_empty() { "release it first".to_owned() } else { format!("there are {}", known.join(", ")) };
+        let name = &self.name;
+        let message = match verb {
+            Verb::Retire => format!("there is nothing of `{name}` to retire"),
+            _ => format!("no release of `{name}` is in progress, and there is no such service"),
+        };
+        Err(Error::new(ErrorKind::NothingToDo, message).with_hint(hint))
     }
 
     /// Submits a request and waits until it was taken up.
@@ -281,8 +340,12 @@ impl Service {
     /// # Errors
     /// Why it was refused, such as [`NothingToDo`](ErrorKind::NothingToDo).
     pub async fn ask(&self, verb: Verb, by: &str) -> Result<()> {
+        self.ask_about(verb, by, None).await
+    }
+
+    async fn ask_about(&self, verb: Verb, by: &str, about: Option<RequestId>) -> Result<()> {
         let mut events = self.events_from_now().await?;
-        let id = self.submit(verb, by).await?;
+        let id = self.submit_about(verb, by, about).await?;
         let mut taken = false;
         loop {
             for recorded in events.next().await? {
@@ -438,7 +501,7 @@ impl Release {
     /// # Errors
     /// The journal's.
     pub async fn summary(&self) -> Result<ReleaseSummary> {
-        let ReleaseTold { story, error } = self.told().await?;
+        let story = self.story().await?;
         let mut summary = ReleaseSummary {
             phase: story.phase().unwrap_or(Progress::Waiting),
             version: story.version(),
@@ -448,7 +511,7 @@ impl Release {
             paused: false,
             waits: None,
             draining: story.draining(),
-            error,
+            error: story.error().cloned(),
         };
         let Some(status) = self.service.status().await? else { return Ok(summary) };
         let now = status.summary();
@@ -463,17 +526,54 @@ impl Release {
         Ok(summary)
     }
 
-    async fn told(&self) -> Result<ReleaseTold> {
-        let mut told = ReleaseTold { story: Story::of(self.request.clone()), error: None };
+    /// What the history says of it.
+    async fn story(&self) -> Result<Story> {
+        let mut story = Story::of(self.request.clone());
         let mut after = 0;
         loop {
             let page = self.service.ports.journal.history(&self.service.name, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(told) };
+            let Some(last) = page.last() else { return Ok(story) };
             after = last.sequence;
             for recorded in &page {
-                told.take(recorded, &self.request);
+                story.tell(recorded);
             }
         }
+    }
+
+    /// Ends this release and gives its share back; one that waits is withdrawn. Returns once that is decided.
+    ///
+    /// # Errors
+    /// [`NothingToDo`](ErrorKind::NothingToDo) if it is over. A newer release that goes on by then is not touched.
+    pub async fn abort(&self, by: &str) -> Result<()> {
+        self.ask(Verb::Abort, by).await
+    }
+
+    /// Holds the ramp of this release where it is.
+    ///
+    /// # Errors
+    /// [`NothingToDo`](ErrorKind::NothingToDo) if it is over, or has not begun.
+    pub async fn pause(&self, by: &str) -> Result<()> {
+        self.ask(Verb::Pause, by).await
+    }
+
+    /// Goes on with the ramp of this release.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause).
+    pub async fn resume(&self, by: &str) -> Result<()> {
+        self.ask(Verb::Resume, by).await
+    }
+
+    /// Ends this stage of the release, or its settling, at once.
+    ///
+    /// # Errors
+    /// As [`pause`](Self::pause), and if it has no stage yet.
+    pub async fn advance(&self, by: &str) -> Result<()> {
+        self.ask(Verb::Advance, by).await
+    }
+
+    async fn ask(&self, verb: Verb, by: &str) -> Result<()> {
+        self.service.ask_about(verb, by, Some(self.request.clone())).await
     }
 
     /// Whether it had been asked for before.
@@ -483,70 +583,21 @@ impl Release {
     }
 
     /// Waits until it has settled, and answers with its version; or, if it would have changed nothing, with the version
-    /// that serves already.
+    /// that serves already. A rollback that is the abort of a release has settled when that is aborted.
     ///
     /// # Errors
-    /// Why it was refused, skipped or aborted: its own error if it failed, else
-    /// [`NothingToDo`](ErrorKind::NothingToDo).
+    /// Why it was refused; its own error if it failed; [`ReleaseAborted`](ErrorKind::ReleaseAborted) if somebody asked for
+    /// that; [`ReleaseSuperseded`](ErrorKind::ReleaseSuperseded) if a newer one took its place;
+    /// [`NobodyActs`](ErrorKind::NobodyActs) if nobody has acted for the service for half a minute.
     pub async fn settled(&self) -> Result<VersionId> {
-        let mut events = self.service.events(0);
-        let mut ours = None;
-        loop {
-            for recorded in events.next().await? {
-                match recorded.event {
-                    Event::RequestRefused { id, error } if id == self.request => return Err(error),
-                    Event::ReleaseSkipped { id } if id == self.request => {
-                        return Err(not_done("a newer release took its place before it began"));
-                    }
-                    Event::ReleaseStarted { request, version, .. } if request == self.request => ours = Some(version),
-                    Event::ReleaseSettled { version } if ours == Some(version) => return Ok(version),
-                    Event::ReleaseUnchanged { version, known_good } if ours == Some(version) => return Ok(known_good),
-                    Event::ReleaseAborted { version, reason } if ours == Some(version) => {
-                        return Err(match reason {
-                            AbortReason::Failed(error) => error,
-                            AbortReason::Asked { by } => not_done(&format!("`{by}` asked for an abort")),
-                            AbortReason::Superseded => not_done("a newer release took its place"),
-                        });
-                    }
-                    _ => {}
-                }
-            }
-        }
+        self.follow(Until::Settled, u64::MAX).end().await
     }
 
-    /// Waits until it has settled and no instance of another version is left.
+    /// Waits until it has settled and every instance that another version had then is gone.
     ///
     /// # Errors
     /// As [`settled`](Self::settled).
     pub async fn gone(&self) -> Result<VersionId> {
-        let version = self.settled().await?;
-        let alone = |state: &ServiceState| state.instances.values().all(|instance| instance.version == version);
-        self.service.wait_for(alone).await?;
-        Ok(version)
+        self.follow(Until::Gone, u64::MAX).end().await
     }
-}
-
-/// What the history says of a release.
-struct ReleaseTold {
-    story: Story,
-    error: Option<Error>,
-}
-
-impl ReleaseTold {
-    fn take(&mut self, recorded: &RecordedEvent, request: &RequestId) {
-        match &recorded.event {
-            Event::RequestRefused { id, error } if id == request => self.error = Some(error.clone()),
-            Event::ReleaseAborting { version, reason }
-                if Some(*version) == self.story.version() && !self.story.phase().is_some_and(Progress::is_end) =>
-            {
-                self.error = reason.error().cloned();
-            }
-            _ => {}
-        }
-        self.story.tell(recorded);
-    }
-}
-
-fn not_done(why: &str) -> Error {
-    Error::new(ErrorKind::NothingToDo, format!("the release did not settle: {why}"))
 }

@@ -50,7 +50,13 @@ fn service() -> ServiceName {
 }
 
 fn request(id: &str) -> Request {
-    Request { id: RequestId::new(id).expect("a valid id"), at: at(1), by: "suite".into(), verb: Verb::Abort }
+    Request {
+        id: RequestId::new(id).expect("a valid id"),
+        at: at(1),
+        by: "suite".into(),
+        verb: Verb::Abort,
+        about: None,
+    }
 }
 
 /// A commit that is `revision` under the lease, with one event and what it takes up.

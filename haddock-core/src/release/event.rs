@@ -55,6 +55,22 @@ pub enum Event {
         /// Its request.
         id: RequestId,
     },
+    /// A waiting release was aborted before it began, and is dropped.
+    ReleaseWithdrawn {
+        /// Its request.
+        id: RequestId,
+        /// Who asked for that.
+        by: String,
+    },
+    /// A rollback was asked for during a release: it is that release's abort.
+    RollbackAborts {
+        /// The request for the rollback.
+        request: RequestId,
+        /// The version whose release is aborted.
+        version: VersionId,
+        /// The version that has all new sessions afterwards, if there is one.
+        back_to: Option<VersionId>,
+    },
     /// A release began.
     ReleaseStarted {
         /// The request that it fulfils.
@@ -215,7 +231,7 @@ pub enum Event {
         /// Why.
         error: Error,
     },
-    /// An instance does not answer its probe: no new sessions until it does.
+    /// An instance does not answer its probe. If that lasts, it gets no new sessions until it does.
     InstanceUnresponsive {
         /// The instance.
         instance: InstanceId,
@@ -295,6 +311,11 @@ pub enum Event {
         known_good: Option<VersionId>,
         /// The instances, with their versions, which are numbered anew.
         instances: BTreeMap<InstanceId, VersionId>,
+    },
+    /// The clock of whoever acts is behind that of the last commit. Everything waits for as long as it would have.
+    ClockSetBack {
+        /// By how much, in milliseconds.
+        by: u64,
     },
     /// Containers of our journal that no state knows are removed.
     StrayFound {

@@ -14,6 +14,7 @@
 //!
 //! | file | answers |
 //! |---|---|
+//! | `clock` | the clock that was set back |
 //! | `requests` | what was asked for: release, rollback, abort, pause, resume, advance |
 //! | `external` | the server that was adopted: neither started nor stopped |
 //! | `sightings` | what became of each instance: ready, failed, serving, draining, closed, gone |
@@ -45,7 +46,7 @@ mod story;
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
 pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
-pub use outline::{outline, outline_retirement};
+pub use outline::{outline, outline_retirement, outline_verb};
 pub use recover::{Remains, recover};
 pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;

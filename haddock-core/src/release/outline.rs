@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::event::Event;
+use super::observation::Observation;
+use super::request::{Request, Verb};
 use super::state::ServiceState;
+use super::step::{Step, step};
 use crate::environment::ServiceSettings;
 use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
-use crate::name::ComponentName;
+use crate::name::{ComponentName, RequestId, VersionId};
 use crate::routing::Share;
 
 /// The steps of a release with these settings and images, one sentence each, in order. `state` is that of the service,
@@ -33,8 +37,7 @@ pub fn outline(
     let instances =
         if release.replicas == 1 { "one instance".to_owned() } else { format!("{} instances", release.replicas) };
     steps.push(format!("launch {instances}, and wait until {probe}, for at most {}", told(ready.within)));
-    let serving = state.and_then(|state| state.known_good.filter(|good| state.instances_of(*good).next().is_some()));
-    let Some(serving) = serving else {
+    let Some(serving) = state.and_then(|state| state.known_good) else {
         steps.push("give it all new sessions at once: nothing else serves".to_owned());
         steps.push(format!("hold that for {}; then it has settled", told(release.settle)));
         return steps;
@@ -45,6 +48,9 @@ pub fn outline(
         }
     }
     steps.push(format!("give it all new sessions, and hold that for {}; then it has settled", told(release.settle)));
+    if state.is_none_or(|state| state.instances_of(serving).next().is_none()) {
+        return steps;
+    }
     let drain =
         format!("let version {} keep the sessions that it has, and remove it when the last has expired", serving.0);
     steps.push(match release.drain.evict_after {
@@ -72,6 +78,52 @@ pub fn outline_retirement(state: &ServiceState) -> Result<Vec<String>, Error> {
         steps.push(format!("{drain} expired{until}"));
     }
     steps.push(format!("forget `{service}`: its name can be used again, and its history stays"));
+    Ok(steps)
+}
+
+/// The steps of what a verb asks of a service, one sentence each, in order: the step is run, and what it decides is told.
+/// For [`Verb::Rollback`], and what steers a release.
+///
+/// # Errors
+/// Why it would be refused, such as [`NothingToDo`](ErrorKind::NothingToDo).
+pub fn outline_verb(state: &ServiceState, verb: &Verb) -> Result<Vec<String>, Error> {
+    let id = RequestId::new("plan")?;
+    let request = Request { id, at: state.now, by: "plan".to_owned(), verb: verb.clone(), about: None };
+    let seen = Observation { requests: vec![request], ..Observation::default() };
+    let Step { state: after, events, .. } = step(state, &seen, state.now);
+    let mut steps = Vec::new();
+    let share = |version: VersionId| state.asked_share_of(version);
+    let (service, good) = (&state.service, state.known_good.map(|good| good.0));
+    for event in &events {
+        match event {
+            Event::RequestRefused { error, .. } => return Err(error.clone()),
+            Event::ReleaseStarted { version, rollback: true, .. } => {
+                let to = after.versions.get(version).and_then(|version| version.again).unwrap_or(*version).0;
+                let from = good.map(|good| format!(" from version {good}")).unwrap_or_default();
+                steps.push(format!("go back{from} of `{service}` to what version {to} was"));
+            }
+            Event::ReleaseAborting { version, .. } => {
+                let (version, share) = (version.0, share(*version));
+                steps.push(format!(
+                    "abort the release of version {version} of `{service}`, and give its share of {share} back"
+                ));
+            }
+            Event::RetirementAborted { .. } => {
+                let by = state.retiring.as_ref().map(|it| it.by.as_str()).unwrap_or_default();
+                steps.push(format!("let `{service}` serve again, which `{by}` retires"));
+            }
+            _ => {}
+        }
+    }
+    if let Some(release) = state.release.as_ref().filter(|_| steps.is_empty()) {
+        let (version, share) = (release.version.0, share(release.version));
+        let release = format!("{} the release of version {version} of `{service}`", verb.name());
+        steps.push(match verb {
+            Verb::Pause => format!("{release}: hold it at {share} of the new sessions"),
+            Verb::Resume => format!("{release}, which is at {share} of the new sessions"),
+            _ => format!("{release}: end this stage, or its settling, at once"),
+        });
+    }
     Ok(steps)
 }
 

@@ -222,11 +222,20 @@ impl<'a> Ruins<'a> {
         let (verdict, replacing) = (Verdict::Open, Attempt::default());
         if let Some((new, pins)) = self.remains.specifications.get(digest) {
             let (new, pins) = (new.clone(), Some(pins.clone()));
-            return Ok(Version { request, new, pins, verdict, replacing, external: false, prepared: true });
+            return Ok(Version {
+                request,
+                new,
+                pins,
+                verdict,
+                replacing,
+                external: false,
+                prepared: true,
+                again: None,
+            });
         }
         let adopted = self.remains.adopted.as_ref().expect("only the adopted server has no specification");
         let (new, pins) = (adopted.version(), Some(BTreeMap::new()));
-        Ok(Version { request, new, pins, verdict, replacing, external: true, prepared: true })
+        Ok(Version { request, new, pins, verdict, replacing, external: true, prepared: true, again: None })
     }
 
     fn instance(&self, id: &InstanceId, of: VersionId, version: &Version, containers: &[&Container]) -> Instance {

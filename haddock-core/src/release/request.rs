@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::environment::ServiceSettings;
-use crate::name::{ComponentName, EnvironmentName, RequestId};
+use crate::name::{ComponentName, EnvironmentName, RequestId, VersionId};
 use crate::time::Timestamp;
 
 /// Something a user wants of a service. The journal keeps it until a step has taken it up, once.
@@ -20,6 +20,10 @@ pub struct Request {
     pub by: String,
     /// What is wanted.
     pub verb: Verb,
+    /// The release that it is about, by the request that asked for it: if that is over, nothing is done. `None`: whichever
+    /// is in progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<RequestId>,
 }
 
 /// What is wanted.
@@ -31,8 +35,11 @@ pub enum Verb {
     /// Take over a server that runs already, sessions included, as the first instance of the service. It is neither
     /// started nor stopped.
     Adopt(Box<Adoption>),
-    /// During a release: abort it. After it: go back to the version that was good before.
+    /// During a release: abort it. After it: go back to the version that was good before, unless the service is back there
+    /// already.
     Rollback,
+    /// Go back to this version, which was put out before.
+    RollbackTo(VersionId),
     /// End the release and give its share back; of a service that is being retired, let it serve again.
     Abort,
     /// Hold the ramp where it is.
@@ -52,7 +59,7 @@ impl Verb {
         match self {
             Self::Release(_) => "release",
             Self::Adopt(_) => "adopt",
-            Self::Rollback => "rollback",
+            Self::Rollback | Self::RollbackTo(_) => "rollback",
             Self::Abort => "abort",
             Self::Pause => "pause",
             Self::Resume => "resume",

@@ -40,6 +40,16 @@ pub struct Rules {
     pub look_twice: bool,
     /// The known good version is not closed before the new one has settled.
     pub known_good_stays: bool,
+    /// When the clock is set back, everything waits for as long as it would have.
+    pub follow_the_clock: bool,
+    /// A verb about a release that is over, or waits, does nothing to another.
+    pub steer_what_is_meant: bool,
+    /// A rollback goes back from what serves, not from what was given up already.
+    pub go_back_once: bool,
+    /// What a step learns is committed, were it of no event.
+    pub commit_what_differs: bool,
+    /// An instance that misses a probe or two keeps its share, and no ramp is cut short for it.
+    pub bear_hiccups: bool,
     /// The sessions that an adopted server has from before have one idle time in which to come.
     pub adopt_with_sessions: bool,
 }
@@ -62,6 +72,11 @@ impl Rules {
         replace_known_good: true,
         look_twice: true,
         known_good_stays: true,
+        follow_the_clock: true,
+        steer_what_is_meant: true,
+        go_back_once: true,
+        commit_what_differs: true,
+        bear_hiccups: true,
         adopt_with_sessions: true,
     };
 }

@@ -177,6 +177,9 @@ pub struct Version {
     /// Whether what runs before it has done its work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prepared: bool,
+    /// The earlier version that it is once more, if a rollback had to start that again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<VersionId>,
 }
 
 /// What became of a version.
@@ -361,6 +364,9 @@ pub struct Retirement {
 /// A release in progress.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
+    /// The request that asked for it; `None` in what an older Haddock has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
     /// The version that it brings, the candidate.
     pub version: VersionId,
     /// When it began.

@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::event::{AbortReason, Event, RecordedEvent};
 use super::state::ServiceState;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::routing::{Number, Share};
 
@@ -103,6 +104,10 @@ pub struct Story {
     verbs: BTreeMap<RequestId, String>,
     phase: Option<Progress>,
     version: Option<VersionId>,
+    /// Why it is or was aborted or refused, if something failed.
+    error: Option<Error>,
+    /// The version that serves after the abort that this rollback is.
+    back_to: Option<VersionId>,
     instances: BTreeMap<InstanceId, VersionId>,
     asked: BTreeMap<InstanceId, Share>,
     tables: BTreeMap<Number, BTreeMap<InstanceId, Share>>,
@@ -161,6 +166,12 @@ impl Story {
     #[must_use]
     pub fn version(&self) -> Option<VersionId> {
         self.version
+    }
+
+    /// Why it is or was aborted or refused, if something failed.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
     }
 
     /// The share that is asked for that version.
@@ -233,10 +244,10 @@ impl Story {
                 self.tables.insert(*number, shares.clone());
             }
             Event::SharesInForce { number } => {
-                if let Some(shares) = self.tables.remove(number) {
-                    self.in_force = shares;
+                // A table that is sent again, or names more instances, has a number of its own and the shares of the last.
+                if let Some((asked, shares)) = self.tables.range(..=number).next_back() {
+                    (self.in_force, self.tables) = (shares.clone(), self.tables.range(asked..).map(owned).collect());
                 }
-                self.tables.retain(|other, _| other > number);
             }
             _ => {}
         }
@@ -251,10 +262,15 @@ impl Story {
                     self.version = None;
                 }
             }
-            Event::RequestRefused { id, .. } if self.concerns(id) && self.is_asking(id) => {
+            Event::RequestRefused { id, error } if self.concerns(id) && self.is_asking(id) => {
                 self.phase = Some(Progress::Refused);
+                self.error = Some(error.clone());
             }
             Event::ReleaseSkipped { id } if self.concerns(id) => self.phase = Some(Progress::Skipped),
+            Event::ReleaseWithdrawn { id, .. } if self.concerns(id) => self.phase = Some(Progress::Aborted),
+            Event::RollbackAborts { request, version, back_to } if self.about.as_ref() == Some(request) => {
+                (self.phase, self.version, self.back_to) = (Some(Progress::Aborting), Some(*version), *back_to);
+            }
             Event::ReleaseStarted { request, version, .. } => {
                 let ours = self.about.as_ref().is_none_or(|about| about == request);
                 if ours && !(self.about.is_some() && self.phase.is_some_and(Progress::is_end)) {
@@ -262,26 +278,38 @@ impl Story {
                     self.phase = Some(Progress::Preparing);
                 }
             }
-            Event::ReleaseLaunching { version } => self.enter(*version, Progress::Launching),
-            Event::StageReached { version, .. } => self.enter(*version, Progress::Ramping),
-            Event::ReleaseSettling { version } => self.enter(*version, Progress::Settling),
-            Event::ReleaseSettled { version } => self.enter(*version, Progress::Settled),
-            Event::ReleaseUnchanged { version, known_good } => {
-                self.enter(*version, Progress::Settled);
-                if self.version == Some(*version) {
-                    self.version = Some(*known_good);
-                }
-            }
-            Event::ReleaseAborting { version, .. } => self.enter(*version, Progress::Aborting),
-            Event::ReleaseAborted { version, .. } => self.enter(*version, Progress::Aborted),
-            _ => {}
+            _ => self.note_progress(event),
         }
     }
 
-    fn enter(&mut self, version: VersionId, phase: Progress) {
-        if self.version == Some(version) && !self.phase.is_some_and(Progress::is_end) {
-            self.phase = Some(phase);
+    /// How far the release is, if this is about it and it has not ended.
+    fn note_progress(&mut self, event: &Event) {
+        let ours = self.version.is_some() && event.version() == self.version;
+        if !ours || self.phase.is_some_and(Progress::is_end) {
+            return;
         }
+        let phase = match event {
+            Event::ReleaseLaunching { .. } => Progress::Launching,
+            Event::StageReached { .. } => Progress::Ramping,
+            Event::ReleaseSettling { .. } => Progress::Settling,
+            Event::ReleaseSettled { .. } => Progress::Settled,
+            Event::ReleaseUnchanged { known_good, .. } => {
+                self.version = Some(*known_good);
+                Progress::Settled
+            }
+            Event::ReleaseAborting { reason, .. } => {
+                self.error = reason.error().cloned();
+                Progress::Aborting
+            }
+            // A rollback that was an abort has done what it was to do.
+            Event::ReleaseAborted { .. } if self.back_to.is_some() => {
+                self.version = self.back_to;
+                Progress::Settled
+            }
+            Event::ReleaseAborted { .. } => Progress::Aborted,
+            _ => return,
+        };
+        self.phase = Some(phase);
     }
 
     /// Whether a request that has not led to a release yet says where this story is: the one that it is about, or
@@ -314,6 +342,10 @@ impl Story {
             },
             Event::ReleaseQueued { .. } => "the release waits until the one in progress has ended".to_owned(),
             Event::ReleaseSkipped { .. } => "a waiting release was overtaken by a newer one".to_owned(),
+            Event::ReleaseWithdrawn { by, .. } => format!("the waiting release is dropped: `{by}` asked for it"),
+            Event::RollbackAborts { version, .. } => {
+                format!("the rollback is the abort of the release of version {}", version.0)
+            }
             Event::ReleaseStarted { version, images, rollback, promoted, .. } => {
                 let images: Vec<String> = images.iter().map(|(name, image)| format!("{name}: {image}")).collect();
                 let what = if *rollback { "going back to" } else { "the release of" };
@@ -379,7 +411,7 @@ impl Story {
             }
             Event::NewsUndelivered { error, .. } => format!("somebody could not be notified: {error}"),
             Event::InstanceUnresponsive { instance } => {
-                format!("{} does not answer its probe: no new sessions until it does", of(instance))
+                format!("{} does not answer its probe: no new sessions if that lasts", of(instance))
             }
             Event::InstanceResponsive { instance } => format!("{} answers again", of(instance)),
             Event::InstanceFailed { instance, error } => format!("{} failed: {error}", of(instance)),
@@ -404,6 +436,10 @@ impl Story {
                 let (count, plural) = (instances.len(), if instances.len() == 1 { "" } else { "s" });
                 format!("the journal was lost; {count} instance{plural} found again")
             }
+            Event::ClockSetBack { by } => {
+                let by = Duration::from_millis(*by).as_secs();
+                format!("the clock was set back by {by} s: everything waits for as long as it would have")
+            }
             Event::StrayFound { instance } => format!("containers of `{instance}`, which nothing knows, are removed"),
         }
     }
@@ -421,6 +457,10 @@ impl Story {
         let told: Vec<String> = told.collect();
         if told.is_empty() { "nobody".to_owned() } else { told.join(", ") }
     }
+}
+
+fn owned<K: Copy, V: Clone>((key, value): (&K, &V)) -> (K, V) {
+    (*key, value.clone())
 }
 
 struct Why<'a>(&'a AbortReason);

@@ -176,6 +176,73 @@ fn what_is_refused_or_overtaken_has_its_own_end() {
 }
 
 #[test]
+fn one_that_waited_and_was_dropped_was_aborted() {
+    let events = history(vec![
+        taken("release-1"),
+        started("release-1", 1),
+        taken("release-2"),
+        Event::ReleaseQueued { id: request("release-2") },
+        taken("abort-1"),
+        Event::ReleaseWithdrawn { id: request("release-2"), by: "me".into() },
+    ]);
+    let last = |mut story: Story| events.iter().map(|recorded| story.tell(recorded)).last().expect("told");
+    let told = last(Story::of(request("release-2")));
+    assert_eq!((told.phase, told.version), (Some(Progress::Aborted), None));
+    assert_eq!(told.message, "the waiting release is dropped: `me` asked for it");
+    assert_eq!(last(Story::of(request("release-1"))).phase, Some(Progress::Preparing), "the first goes on");
+}
+
+#[test]
+fn a_rollback_during_a_release_has_settled_when_that_is_aborted() {
+    for back_to in [Some(VersionId(1)), None] {
+        let (version, reason) = (VersionId(2), AbortReason::Asked { by: "me".into() });
+        let events = history(vec![
+            taken("release-2"),
+            started("release-2", 2),
+            taken("rollback-1"),
+            Event::ReleaseAborting { version, reason: reason.clone() },
+            Event::RollbackAborts { request: request("rollback-1"), version, back_to },
+            Event::ReleaseAborted { version, reason },
+        ]);
+        let told = |about: &str| -> Vec<Option<Progress>> {
+            let mut story = Story::of(request(about));
+            events.iter().map(|recorded| story.tell(recorded).phase).collect()
+        };
+        let (aborting, aborted) = (Some(Progress::Aborting), Some(Progress::Aborted));
+        assert_eq!(told("release-2")[3..], [aborting, aborting, aborted]);
+        // Without a version to go back to it is an abort, and no more.
+        let end = if back_to.is_some() { Some(Progress::Settled) } else { aborted };
+        assert_eq!(told("rollback-1")[2..], [Some(Progress::Waiting), Some(Progress::Waiting), aborting, end]);
+        let mut story = Story::of(request("rollback-1"));
+        events.iter().for_each(|recorded| drop(story.tell(recorded)));
+        assert_eq!(story.version(), back_to.or(Some(version)));
+    }
+}
+
+/// A table that did not arrive is sent again under another number, and so is one that lists another instance.
+#[test]
+fn shares_are_told_after_a_table_that_was_sent_again() {
+    let in_force = |revision| Event::SharesInForce { number: number(revision) };
+    let events = history(vec![
+        taken("release-1"),
+        started("release-1", 1),
+        starting("a", 1),
+        asked(4, &[("a", 100)]),
+        in_force(6),
+        in_force(8),
+        starting("b", 1),
+        asked(9, &[("b", 40), ("a", 60)]),
+        in_force(8),
+        in_force(9),
+    ]);
+    let mut story = Story::of(request("release-1"));
+    let told: Vec<Telling> = events.iter().map(|recorded| story.tell(recorded)).collect();
+    assert_eq!((told[3].share_in_force, told[4].share_in_force), (Share::ZERO, Share::FULL));
+    let messages: Vec<&str> = [4, 5, 8, 9].map(|n: usize| told[n].message.as_str()).to_vec();
+    assert_eq!(messages, ["new sessions go to version 1 100%"; 4]);
+}
+
+#[test]
 fn a_release_of_what_serves_ends_with_the_version_that_serves() {
     let mut events: Vec<Event> = a_release().into_iter().map(|recorded| recorded.event).collect();
     let (version, known_good) = (VersionId(3), VersionId(2));

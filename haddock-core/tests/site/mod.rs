@@ -46,6 +46,11 @@ impl Site {
         Self { service: controller().service(name.clone()), runtime, locator, name, controller }
     }
 
+    /// Another service of the same journal.
+    pub(crate) fn restarted_as(&self, name: ServiceName) -> Service {
+        (self.controller)().service(name)
+    }
+
     /// The service as another controller has it, which knows what is in the journal and the store.
     pub(crate) fn restarted(&self) -> Service {
         (self.controller)().service(self.name.clone())

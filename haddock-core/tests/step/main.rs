@@ -3,9 +3,12 @@
 
 mod adopt;
 mod blind;
+mod clock;
+mod hiccups;
 mod recover;
 mod retire;
 mod scene;
 mod states;
+mod steer;
 mod tell;
 mod unchanged;

@@ -31,6 +31,8 @@ pub(crate) struct Scene {
     pub(crate) engine: SimEngine,
     /// What a probe of the adopted server finds; `None`: nobody has asked it.
     pub(crate) server: Option<Result<(), &'static str>>,
+    /// By how much the clock of the controller runs ahead.
+    pub(crate) ahead: Duration,
     /// The locator does not answer the controller.
     pub(crate) cut_off: bool,
     /// How what runs before a version ends; `None`: it goes on.
@@ -59,6 +61,7 @@ impl Scene {
             locator: SimLocatorCore::new(1, now),
             engine: SimEngine::new(),
             server: None,
+            ahead: Duration::ZERO,
             cut_off: false,
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
@@ -73,19 +76,30 @@ impl Scene {
 
     /// Asks for something, which the next step takes up.
     pub(crate) fn ask(&mut self, verb: Verb) -> RequestId {
+        self.ask_about(verb, None)
+    }
+
+    /// Asks for something of the release that this request asked for.
+    pub(crate) fn ask_about(&mut self, verb: Verb, about: Option<&RequestId>) -> RequestId {
         self.asked += 1;
         let id = RequestId::new(format!("r{}", self.asked)).expect("valid");
-        self.requests.push(Request { id: id.clone(), at: self.now, by: "the test".into(), verb });
+        let (at, by, about) = (self.clock(), "the test".into(), about.cloned());
+        self.requests.push(Request { id: id.clone(), at, by, verb, about });
         id
     }
 
+    fn clock(&self) -> Timestamp {
+        self.now + self.ahead
+    }
+
     /// Asks for a release of that image, and takes it up.
-    pub(crate) fn release(&mut self, new: NewVersion) {
+    pub(crate) fn release(&mut self, new: NewVersion) -> RequestId {
         for image in new.images.values() {
             self.engine.add_image(image, SimImage::good(Duration::from_secs(1)));
         }
-        self.ask(Verb::Release(Box::new(new)));
+        let id = self.ask(Verb::Release(Box::new(new)));
         self.step();
+        id
     }
 
     /// Steps for that long.
@@ -110,8 +124,10 @@ impl Scene {
 
     pub(crate) fn step(&mut self) {
         let seen = self.look();
-        let step = step(&self.state, &seen, self.now);
-        self.state = step.state;
+        let step = step(&self.state, &seen, self.clock());
+        if step.must_commit() {
+            self.state = step.state;
+        }
         self.events.extend(step.events);
         for action in step.actions {
             self.actions.push(action.clone());
@@ -128,7 +144,7 @@ impl Scene {
     }
 
     fn look(&mut self) -> Observation {
-        let (now, service) = (self.now, self.service.clone());
+        let (now, clock, service) = (self.now, self.clock(), self.service.clone());
         let value = self.engine.containers(now).cloned().collect();
         let capabilities = LocatorCapabilities {
             keeps_sticky_at_zero: true,
@@ -138,7 +154,7 @@ impl Scene {
         };
         let report = match self.cut_off {
             true => Reading::Unknown,
-            false => Reading::Known { began: now, value: self.locator.report(&service, now) },
+            false => Reading::Known { began: clock, value: self.locator.report(&service, now) },
         };
         let view = LocatorView { capabilities, report };
         let mut probes = BTreeMap::new();
@@ -154,7 +170,7 @@ impl Scene {
         }
         Observation {
             requests: std::mem::take(&mut self.requests),
-            containers: Reading::Known { began: now, value },
+            containers: Reading::Known { began: clock, value },
             probes,
             locators: BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]),
             tasks: self.tasks.clone(),
@@ -207,7 +223,8 @@ impl Scene {
             }
         }
         // It ends a moment before the next look.
-        self.tasks.insert(task, TaskReport::Ended { began: now, at: now, result });
+        let at = self.clock();
+        self.tasks.insert(task, TaskReport::Ended { began: at, at, result });
     }
 
     fn launch_of(&mut self, instance: &InstanceId, new: &NewVersion, images: &BTreeMap<ComponentName, String>) {
@@ -244,6 +261,18 @@ impl Scene {
     /// The instances of a version, by what the state knows.
     pub(crate) fn instances(&self, version: u64) -> Vec<InstanceId> {
         self.state.instances_of(VersionId(version)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Lets the application of an instance be silent for that long.
+    pub(crate) fn silence(&mut self, instance: &InstanceId, time: Duration) {
+        let container = self.state.instances[instance].lives["app"].container.clone();
+        self.engine.hang(&container, self.now + time);
+    }
+
+    /// The share that the locator gives to a version.
+    pub(crate) fn share(&mut self, version: u64) -> Share {
+        let shares = self.instances(version).into_iter().filter_map(|id| self.figures(&id).share);
+        Share::basis_points(shares.map(Share::as_basis_points).sum())
     }
 
     /// How many containers run.

@@ -17,7 +17,7 @@ impl World {
     pub(crate) fn check_l2_at_the_end(&mut self) {
         let state = self.journal.state.clone();
         for (id, instance) in &state.instances {
-            let age = self.now - instance.since.as_millis();
+            let age = self.now.saturating_sub(instance.since.as_millis());
             let live: usize = (0..self.posts.len()).map(|at| self.live_clients(id, at).len()).sum();
             // With nobody to give its share to, the share of a failed instance that runs stays where it is.
             let last = !instance.dead && !state.asked_share(id).is_zero();

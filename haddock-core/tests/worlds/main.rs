@@ -12,6 +12,7 @@
 #![allow(clippy::print_stdout, reason = "a test's output is where a trace is read")]
 
 mod adopted;
+mod clocks;
 mod l1;
 mod l2;
 mod l3;
@@ -26,4 +27,5 @@ mod s4;
 mod s5;
 mod s6;
 mod s7;
+mod s8;
 mod world;

@@ -10,7 +10,9 @@
 use haddock_core::locator::sim::LocatorRules;
 use haddock_core::release::Rules;
 
+use crate::clocks::CLOCKS;
 use crate::runner;
+use crate::s8::MEANT;
 use crate::world::{Tuning, World};
 
 /// How many worlds a mutant may survive.
@@ -65,6 +67,14 @@ fn any(seed: u64) -> Tuning {
     KINDS[usize::try_from(seed).expect("small") % KINDS.len()]
 }
 
+fn clocks(_: u64) -> Tuning {
+    CLOCKS
+}
+
+fn meant(_: u64) -> Tuning {
+    MEANT
+}
+
 fn sharp(_: u64) -> Tuning {
     SHARP
 }
@@ -116,6 +126,11 @@ mutants! {
     the_known_good_is_replaced: Rules { replace_known_good } in any
     what_is_drained_is_looked_at_twice: Rules { look_twice } in sharp
     the_known_good_stays: Rules { known_good_stays } in any
+    a_hiccup_cuts_no_ramp_short: Rules { bear_hiccups } in any
+    a_clock_that_is_set_back_stops_nothing: Rules { follow_the_clock } in clocks
+    a_verb_is_about_one_release: Rules { steer_what_is_meant } in meant
+    a_rollback_goes_back_once: Rules { go_back_once } in meant
+    what_a_step_learns_is_committed: Rules { commit_what_differs } in sharp
     an_adopted_server_has_sessions: Rules { adopt_with_sessions } in adopted
     a_locator_refuses_older_numbers: LocatorRules { refuse_older } in any
     a_locator_follows_cookies_it_has_not_seen: LocatorRules { follow_unseen } in any

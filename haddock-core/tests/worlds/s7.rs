@@ -3,8 +3,11 @@
 //! Judged when a close or an evict takes effect, and when a stop lands, unless the service is being retired, or was when a
 //! first locator closed the instance: the instance is not of the version that the committed state calls known good, unless it
 //! is unwell or has failed, or so many others of that version are (or at the time of the decision's reading were) well as
-//! it has replicas. And at each commit of a table in a stage of less than 100 %: if an instance of the known good version serves and answers, that version has a share; and if one served and answered
-//! all its life, a release that goes forward begins with its first stage.
+//! it has replicas. And at each commit of a table in a stage of less than 100 %: if an instance of the known good version
+//! serves, and is not known to be silent for longer than a hiccup, that version has a share. A release that goes forward
+//! begins with its first stage if anything is known good.
+
+use std::time::Duration;
 
 use haddock_core::InstanceId;
 use haddock_core::release::{Instance, Phase, ReleasePhase, Step};
@@ -12,6 +15,9 @@ use haddock_core::routing::Number;
 
 use crate::runner;
 use crate::world::{Tuning, World};
+
+/// The shortest silence that may count in these worlds: half of the shortest `unresponsive_for`.
+const HICCUP: Duration = Duration::from_secs(1);
 
 impl World {
     pub(crate) fn check_s7_close(&mut self, at: usize, instance: &InstanceId, number: Number) {
@@ -39,10 +45,9 @@ impl World {
         let (before, after) = (&self.before, &step.state);
         let (Some(good), Some(release)) = (after.known_good, &after.release) else { return };
         let ReleasePhase::Ramping(stage) = release.phase else { return };
-        let served = |version| before.instances_of(version).any(|(id, i)| self.is_home(id, i));
         let launched = before.release.as_ref().is_some_and(|r| r.phase == ReleasePhase::Launching);
-        if good != release.version && launched && !release.rollback && stage > 0 && served(good) {
-            self.violate("S7", format!("{good} is known good and serves, and the ramp begins at stage {stage}"));
+        if good != release.version && launched && !release.rollback && stage > 0 {
+            self.violate("S7", format!("{good} is known good, and the ramp begins at stage {stage}"));
             return;
         }
         let ramp = &after.versions[&release.version].new.settings.release.ramp;
@@ -52,18 +57,13 @@ impl World {
         }
         let serves = |id: &InstanceId, instance: &Instance| {
             let served = before.instances.get(id).is_some_and(|former| former.phase == Phase::Serving);
-            served && instance.phase == Phase::Serving && instance.unresponsive_since.is_none()
+            let hiccups = instance.unresponsive_since.is_none_or(|since| after.now - since < HICCUP);
+            served && instance.phase == Phase::Serving && hiccups
         };
         if after.instances_of(good).any(|(id, instance)| serves(id, instance)) && after.asked_share_of(good).is_zero() {
             let what = format!("{good} is known good and serves, and table {} leaves it nothing", after.number);
             self.violate("S7", what);
         }
-    }
-
-    fn is_home(&self, id: &InstanceId, instance: &Instance) -> bool {
-        let truth = self.truth.instances.get(id);
-        let well = truth.is_some_and(|truth| truth.broken_at.is_none() && truth.hangs.is_empty());
-        instance.phase == Phase::Serving && instance.unresponsive_since.is_none() && well
     }
 
     fn is_wrongly_taken(&self, instance: &InstanceId, reading: u64) -> bool {

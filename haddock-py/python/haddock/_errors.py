@@ -279,6 +279,12 @@ class NothingToDoError(HaddockError):
     kind = "nothing_to_do"
 
 
+class NobodyActsError(HaddockError):
+    """Nobody acts for the service, so that what was asked for is not taken up."""
+
+    kind = "nobody_acts"
+
+
 class ClosedError(HaddockError):
     """The controller was closed, so neither it nor what it gave can be used any more."""
 
@@ -323,3 +329,9 @@ class ReleaseAbortedError(HaddockError):
         """The error as plain data."""
         cause = None if self.cause is None else self.cause.to_dict()
         return {**super().to_dict(), "version": self.version, "cause": cause}
+
+
+class ReleaseSupersededError(ReleaseAbortedError):
+    """A newer release took the place of one that was waited for, before it began or in its course."""
+
+    kind = "release_superseded"

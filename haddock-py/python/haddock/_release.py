@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._bridge import Asked, wait, wait_async
-from ._errors import HaddockError, ReleaseAbortedError, TimedOutError
+from ._errors import HaddockError, ReleaseAbortedError, ReleaseSupersededError, TimedOutError
 from ._given import whole
 from ._results import Event, ReleaseResult, ReleaseStatus
 from ._values import optional_seconds
@@ -50,16 +50,17 @@ class Release:
         """What happens, from the request on, until the release has settled or is gone; `None`: for ever.
 
         Iterate with `for` or `async for`. Events with a sequence up to `since` are passed over. Raises
-        `ReleaseAbortedError` when the release was aborted or overtaken, the refusal if it was refused, and
-        `TimedOutError` when `timeout` has passed since this call; the release goes on then.
+        `ReleaseAbortedError` when the release was aborted, its `ReleaseSupersededError` if a newer release took its
+        place, the refusal if it was refused, and `TimedOutError` when `timeout` has passed since this call; the release goes on then.
         """
         return Events(self, self._native.follow(until, whole(since, "since")), timeout)
 
     def wait(self, until: Until = "settled", timeout: Duration | None = None) -> ReleaseResult:
         """Waits until the release has settled or is gone.
 
-        Raises `ReleaseAbortedError` when it was aborted or overtaken, the refusal if it was refused, and `TimedOutError`
-        after `timeout`; the release goes on then.
+        Raises `ReleaseAbortedError` when it was aborted, its `ReleaseSupersededError` if a newer release took its place, the
+        refusal if it was refused, and `TimedOutError` after `timeout`; the release goes on then. A rollback during a
+        release has settled when that is aborted.
         """
         return _Waiting(self, until, timeout).result_of(wait(self._waited(until, timeout)))
 
@@ -82,7 +83,10 @@ class Release:
         return Asked("status", self._native.status(), ReleaseStatus._of)
 
     def pause(self, *, timeout: Duration | None = None) -> None:
-        """Holds the ramp where it is."""
+        """Holds the ramp where it is.
+
+        Raises `NothingToDoError` if this release is over or has not begun, whatever another does.
+        """
         self._ask("pause").wait(timeout)
 
     async def pause_async(self, *, timeout: Duration | None = None) -> None:
@@ -90,7 +94,10 @@ class Release:
         await self._ask("pause").wait_async(timeout)
 
     def resume(self, *, timeout: Duration | None = None) -> None:
-        """Goes on with the ramp."""
+        """Goes on with the ramp.
+
+        Raises `NothingToDoError` if this release is over or has not begun, whatever another does.
+        """
         self._ask("resume").wait(timeout)
 
     async def resume_async(self, *, timeout: Duration | None = None) -> None:
@@ -98,7 +105,10 @@ class Release:
         await self._ask("resume").wait_async(timeout)
 
     def advance(self, *, timeout: Duration | None = None) -> None:
-        """Does not wait for the end of this stage, or of the settling."""
+        """Does not wait for the end of this stage, or of the settling.
+
+        Raises `NothingToDoError` if this release is over or has not begun, whatever another does.
+        """
         self._ask("advance").wait(timeout)
 
     async def advance_async(self, *, timeout: Duration | None = None) -> None:
@@ -106,7 +116,10 @@ class Release:
         await self._ask("advance").wait_async(timeout)
 
     def abort(self, *, timeout: Duration | None = None) -> None:
-        """Ends the release and gives its share back. Returns once that is decided; its sessions drain."""
+        """Ends the release and gives its share back; one that waits is dropped. Returns once that is decided; sessions drain.
+
+        Raises `NothingToDoError` if this release is over: another that goes on by then is not touched.
+        """
         self._ask("abort").wait(timeout)
 
     async def abort_async(self, *, timeout: Duration | None = None) -> None:
@@ -125,7 +138,7 @@ def _raised(release: Release, end: dict[str, Any]) -> HaddockError:
         return cause
     version = end["version"]
     what = f"the release of `{release.service}`" if version is None else f"version {version} of `{release.service}`"
-    aborted = ReleaseAbortedError(
+    aborted = (ReleaseSupersededError if end["end"] == "superseded" else ReleaseAbortedError)(
         f"{what} did not settle: {end['reason']}",
         hint=None if cause is None else cause.hint,
         log_tail=() if cause is None else cause.log_tail,

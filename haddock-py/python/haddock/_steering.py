@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._bridge import Asked
-from ._errors import NothingToDoError
-from ._given import flag, text
+from ._given import flag, text, whole
 from ._release import Release
-from ._results import Plan, ServiceStatus
+from ._results import Plan
 
 if TYPE_CHECKING:
     from . import _native
@@ -17,15 +16,6 @@ if TYPE_CHECKING:
 
 Verb = Literal["pause", "resume", "advance", "abort"]
 """What can be asked of a release in progress."""
-
-_STEPS = {
-    "pause": "hold the ramp of {release} where it is: at {share:.0%} of the new sessions",
-    "resume": "go on with the ramp of {release}, which is at {share:.0%} of the new sessions",
-    "advance": "end this stage of {release}, or its settling, at once",
-    "abort": "end {release} and give its share of {share:.0%} back",
-}
-_OVER = ("settled", "aborted", "skipped", "refused")
-
 
 class SteeringVerbs:
     """What a controller can do with a release in progress."""
@@ -89,42 +79,43 @@ class SteeringVerbs:
 
     @overload
     def rollback(
-        self, service: str, *, by: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
     ) -> Release: ...
     @overload
     def rollback(
-        self, service: str, *, by: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
     ) -> Plan: ...
     @overload
     def rollback(
-        self, service: str, *, by: str | None = None, dry_run: bool, timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: bool, timeout: Duration | None = None
     ) -> Release | Plan: ...
     def rollback(
-        self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Release | Plan:
-        """Goes back: an abort while a release goes on, else a release of the version that was good before.
+        """Goes back: an abort while a release goes on, else a release of the version that was good before, or of `to`.
 
-        With `dry_run` nothing is done, and the answer is the plan.
+        With `dry_run` nothing is done, and the answer is the plan. Whoever waits for the answer is told `NothingToDoError` if
+        the newest version was given up, so that the service is back already: going back further takes `to`.
         """
-        return self._rollback(service, by or self._by, dry_run).wait(timeout)
+        return self._rollback(service, to, by or self._by, dry_run).wait(timeout)
 
     @overload
     async def rollback_async(
-        self, service: str, *, by: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: Literal[False] = False, timeout: Duration | None = None
     ) -> Release: ...
     @overload
     async def rollback_async(
-        self, service: str, *, by: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: Literal[True], timeout: Duration | None = None
     ) -> Plan: ...
     @overload
     async def rollback_async(
-        self, service: str, *, by: str | None = None, dry_run: bool, timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: bool, timeout: Duration | None = None
     ) -> Release | Plan: ...
     async def rollback_async(
-        self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
+        self, service: str, *, to: int | None = None, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Release | Plan:
         """As `rollback`, in the running loop."""
-        return await self._rollback(service, by or self._by, dry_run).wait_async(timeout)
+        return await self._rollback(service, to, by or self._by, dry_run).wait_async(timeout)
 
     def retire(
         self, service: str, *, wait: bool = True, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
@@ -151,38 +142,18 @@ class SteeringVerbs:
             return Asked("retire", self._native.plan_retire(name), lambda steps: Plan(name, {}, [], [], steps))
         return Asked("retire", self._native.retire(name, text(by, "by"), flag(wait, "wait")))
 
-    def _rollback(self, service: str, by: str, dry_run: bool) -> Asked[Any]:
+    def _rollback(self, service: str, to: int | None, by: str, dry_run: bool) -> Asked[Any]:
+        version = None if to is None else whole(to, "to")
         if flag(dry_run, "dry_run"):
-            return Asked("rollback", self._native.status(text(service, "service")), partial(_back, service))
-        return Asked("rollback", self._native.rollback(text(service, "service"), text(by, "by")), partial(Release, by=by))
+            return self._planned(service, "rollback", version)
+        call = self._native.rollback(text(service, "service"), version, text(by, "by"))
+        return Asked("rollback", call, partial(Release, by=by))
+
+    def _planned(self, service: str, verb: str, to: int | None = None) -> Asked[Any]:
+        name = text(service, "service")
+        return Asked(verb, self._native.plan_verb(name, verb, to), lambda steps: Plan(name, {}, [], [], steps))
 
     def _steer(self, verb: Verb, service: str, by: str, dry_run: bool) -> Asked[Plan | None]:
         if flag(dry_run, "dry_run"):
-            return Asked(verb, self._native.status(text(service, "service")), partial(planned, service, verb))
+            return self._planned(service, verb)
         return Asked(verb, getattr(self._native, verb)(text(service, "service"), text(by, "by")))
-
-
-def planned(service: str, verb: Verb, data: dict[str, Any] | None) -> Plan:
-    """What a verb would do with the release in progress."""
-    status = None if data is None else ServiceStatus._of(data)
-    if status is not None and status.retiring is not None and verb == "abort":
-        return Plan(service, {}, [], [], [f"let `{service}` serve again, which `{status.retiring}` retires"])
-    release = None if status is None else status.release
-    if release is None or release.phase in _OVER:
-        raise NothingToDoError(f"no release of `{service}` is in progress", hint="look at its status")
-    named = f"the release of `{service}`" if release.version is None else f"version {release.version} of `{service}`"
-    return Plan(service, {}, [], [], [_STEPS[verb].format(release=named, share=release.share)])
-
-
-def _back(service: str, data: dict[str, Any] | None) -> Plan:
-    """What going back would do."""
-    status = None if data is None else ServiceStatus._of(data)
-    if status is None:
-        raise NothingToDoError(f"`{service}` was never released", hint="release it first")
-    if status.release is not None and status.release.phase not in _OVER:
-        return planned(service, "abort", data)
-    good = status.known_good
-    before = [it.version for it in status.versions if it.verdict == "settled" and it.version != good]
-    if good is None or not before:
-        raise NothingToDoError(f"`{service}` has no version to go back to", hint="release the version that is wanted")
-    return Plan(service, {}, [], [], [f"go back from version {good} of `{service}` to what version {before[-1]} was"])

@@ -76,7 +76,6 @@ impl Work<'_> {
                 Some(TaskReport::Running) => {}
                 Some(TaskReport::Ended { result: Ok(_), .. }) if !there && self.absence_counts(&id) => {
                     self.state.leaving.remove(&id);
-                    self.forgets = true;
                 }
                 Some(TaskReport::Ended { at, .. }) if *at + RUNTIME_BACKOFF.0 > self.now => {
                     self.wake(*at + RUNTIME_BACKOFF.0);

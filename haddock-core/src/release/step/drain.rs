@@ -56,12 +56,12 @@ impl Work<'_> {
         let mut needed = BTreeSet::new();
         for version in versions {
             let replicas = self.version(version).new.settings.release.replicas as usize;
-            let healthy = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
+            let answer = self.state.instances_of(version).filter(|(_, instance)| self.answers(instance)).count();
             for (id, instance) in self.state.instances_of(version) {
                 if instance.closed_somewhere {
                     continue;
                 }
-                let surplus = healthy > replicas && self.state.asked_share(id).is_zero() && self.has_share(version);
+                let surplus = answer > replicas && self.state.asked_share(id).is_zero() && self.has_share(version);
                 if !(surplus && instance.phase == Phase::Draining) {
                     needed.insert(id.clone());
                 }

@@ -36,6 +36,7 @@ impl Work<'_> {
             replacing: Attempt::default(),
             external: true,
             prepared: true,
+            again: None,
         });
         let (id, _) = self.add_instance(version);
         let instance = self.instance_mut(&id);

@@ -1,6 +1,7 @@
 //! One step, part by part.
 
 mod before;
+mod clock;
 mod drain;
 mod external;
 mod progress;
@@ -41,16 +42,17 @@ pub struct Step {
     pub taken: Vec<RequestId>,
     /// When to look again although nothing happens.
     pub wake_at: Option<Timestamp>,
-    /// Whether the state forgets something of which there is no event: news that was heard, or what ran before a version
-    /// and is gone.
-    pub forgets: bool,
+    /// Whether the state differs from the one before in more than the time, were it in something of which there is no
+    /// event.
+    pub differs: bool,
 }
 
 impl Step {
-    /// Whether there is anything to commit. A step with actions commits even without events: its number is theirs.
+    /// Whether there is anything to commit. A step with actions commits even without events: its number is theirs. What is
+    /// not committed is not remembered either.
     #[must_use]
     pub fn must_commit(&self) -> bool {
-        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty() || self.forgets
+        !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty() || self.differs
     }
 }
 
@@ -94,6 +96,7 @@ pub fn step_by(rules: &Rules, state: &ServiceState, observation: &Observation, n
 /// A step in the making.
 struct Work<'a> {
     rules: &'a Rules,
+    before: &'a ServiceState,
     seen: &'a Observation,
     now: Timestamp,
     /// The number that this step's commit will have.
@@ -107,12 +110,12 @@ struct Work<'a> {
     actions: Vec<Action>,
     taken: Vec<RequestId>,
     wake_at: Option<Timestamp>,
-    forgets: bool,
 }
 
 impl<'a> Work<'a> {
-    fn new(rules: &'a Rules, state: &ServiceState, seen: &'a Observation, now: Timestamp) -> Self {
-        let mut state = state.clone();
+    fn new(rules: &'a Rules, before: &'a ServiceState, seen: &'a Observation, now: Timestamp) -> Self {
+        let mut state = before.clone();
+        let events = if rules.follow_the_clock { clock::follow(&mut state, now) } else { Vec::new() };
         let now = now.max(state.now);
         state.now = now;
         let number = Number { epoch: state.number.epoch, revision: state.number.revision + 1 };
@@ -125,17 +128,17 @@ impl<'a> Work<'a> {
         let reports = reports.filter(|reports| !reports.is_empty());
         Self {
             rules,
+            before,
             seen,
             now,
             number,
             state,
             containers,
             reports,
-            events: Vec::new(),
+            events,
             actions: Vec::new(),
             taken: Vec::new(),
             wake_at: None,
-            forgets: false,
         }
     }
 
@@ -191,11 +194,29 @@ impl<'a> Work<'a> {
         self.events.push(Event::InstanceFailed { instance: id.clone(), error });
     }
 
-    /// Whether new sessions could go to it: it was seen ready, and nothing speaks against it since.
+    /// Whether new sessions could go to it: it was seen ready, and nothing speaks against it since. A probe or two that
+    /// it missed do not: they stop nothing, and move no share.
     fn is_healthy(&self, instance: &Instance) -> bool {
         matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining)
-            && instance.unresponsive_since.is_none()
+            && instance
+                .unresponsive_since
+                .is_none_or(|since| self.rules.bear_hiccups && !self.is_lasting(instance, since))
             && !(self.rules.never_name_closed && instance.closed_somewhere)
+    }
+
+    /// Whether it is healthy and answered its last probe. What is given or decided for good needs that.
+    fn answers(&self, instance: &Instance) -> bool {
+        self.is_healthy(instance) && instance.unresponsive_since.is_none()
+    }
+
+    /// Whether an instance that is silent since then has been so for more than a hiccup.
+    fn is_lasting(&self, instance: &Instance, since: Timestamp) -> bool {
+        since + self.hiccup(instance) <= self.now
+    }
+
+    /// For how long an instance may be silent without losing its share.
+    fn hiccup(&self, instance: &Instance) -> Duration {
+        HICCUP.min(self.version(instance.version).new.settings.release.unresponsive_for / 2)
     }
 
     fn has_healthy(&self, version: VersionId) -> bool {
@@ -231,13 +252,17 @@ impl<'a> Work<'a> {
 
     fn finish(mut self) -> Step {
         self.forget_old_versions();
+        let differs = self.rules.commit_what_differs && {
+            let ServiceState { now, number, .. } = self.state;
+            self.state != ServiceState { now, number, ..self.before.clone() }
+        };
         let mut step = Step {
             state: self.state,
             events: self.events,
             actions: self.actions,
             taken: self.taken,
             wake_at: self.wake_at,
-            forgets: self.forgets,
+            differs,
         };
         if step.must_commit() {
             step.state.number = self.number;
@@ -266,6 +291,9 @@ impl<'a> Work<'a> {
     }
 }
 
+/// An instance that does not answer keeps its share for so long, or for half of `unresponsive_for` if that is shorter. It
+/// is time for several probes, also if each of them has to run into its limit.
+const HICCUP: Duration = Duration::from_secs(5);
 /// An instance that lived that long is replaced without the waits that a crash loop gets.
 const LONG_LIFE: Duration = Duration::from_secs(60);
 /// The first and the longest wait between two tries of something on a locator.

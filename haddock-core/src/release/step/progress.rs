@@ -150,7 +150,7 @@ impl Work<'_> {
             return true;
         }
         let replicas = self.version(version).new.settings.release.replicas as usize;
-        let ready = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
+        let ready = self.state.instances_of(version).filter(|(_, instance)| self.answers(instance)).count();
         let paused = self.state.release.as_ref().is_some_and(|release| release.paused_at.is_some());
         if ready < replicas || paused {
             return false;
@@ -159,8 +159,12 @@ impl Work<'_> {
             let release = self.state.release.as_ref().expect("only called with a release in progress");
             (release.rollback, self.version(version).new.settings.release.ramp.len())
         };
-        // With nothing else that serves there is nobody to protect from the candidate.
-        let alone = self.home().is_none_or(|home| home == version);
+        // Where nothing was ever known good there is nobody to protect from the candidate. A known good version that does
+        // not answer now is another thing: it may answer again in a moment, and is replaced if it has failed.
+        let alone = match self.rules.bear_hiccups {
+            true => self.state.known_good.is_none_or(|good| good == version),
+            false => self.home().is_none_or(|home| home == version),
+        };
         let stage = if rollback || alone { stages.saturating_sub(1) } else { 0 };
         self.reach(version, stage);
         true
@@ -220,7 +224,8 @@ impl Work<'_> {
         }
         let settle = self.version(version).new.settings.release.settle;
         let Some(held_since) = self.hold(version, Share::FULL) else { return false };
-        if !self.has_healthy(version) || !self.is_over(held_since + settle) {
+        let answers = self.state.instances_of(version).any(|(_, instance)| self.answers(instance));
+        if !answers || !self.is_over(held_since + settle) {
             return false;
         }
         let rollback = self.state.release.take().is_some_and(|release| release.rollback);

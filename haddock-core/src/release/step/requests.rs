@@ -1,13 +1,11 @@
 //! What was asked for.
 
-use std::collections::BTreeMap;
-
 use super::Work;
 use super::external::external_is_over;
 use crate::environment::{Queue, ServiceSettings};
 use crate::error::{Error, ErrorKind};
 use crate::locator::SessionCount;
-use crate::name::{ComponentName, RequestId, VersionId};
+use crate::name::{RequestId, VersionId};
 use crate::release::event::{AbortReason, Event};
 use crate::release::request::{NewVersion, Request, Verb};
 use crate::release::state::{Attempt, Phase, Release, ReleasePhase, Verdict, Version};
@@ -31,19 +29,28 @@ impl Work<'_> {
     }
 
     fn take(&mut self, request: &Request) -> Result<(), Error> {
+        if let Some(about) = &request.about
+            && self.rules.steer_what_is_meant
+            && !self.is_in_progress(about)
+        {
+            return self.take_about_another(request, about);
+        }
         match &request.verb {
             Verb::Retire => self.take_retire(request),
             Verb::Abort if self.state.retiring.is_some() => {
                 self.abort_retirement(request);
                 Ok(())
             }
-            Verb::Release(_) | Verb::Adopt(_) | Verb::Rollback if self.state.retiring.is_some() => {
+            Verb::Release(_) | Verb::Adopt(_) | Verb::Rollback | Verb::RollbackTo(_)
+                if self.state.retiring.is_some() =>
+            {
                 Err(self.being_retired())
             }
             Verb::Release(new) => self.take_release(request, new),
             Verb::Adopt(adoption) => self.take_adoption(request, adoption),
-            Verb::Rollback if self.state.release.is_some() => self.take_abort(request),
+            Verb::Rollback if self.state.release.is_some() => self.take_rollback_of_release(request),
             Verb::Rollback => self.take_rollback(request),
+            Verb::RollbackTo(version) => self.take_rollback_to(request, *version),
             Verb::Abort => self.take_abort(request),
             Verb::Pause => self.take_pause(),
             Verb::Resume => self.take_resume(),
@@ -92,8 +99,8 @@ impl Work<'_> {
         }
     }
 
-    fn start(&mut self, request: RequestId, new: NewVersion, pins: Option<BTreeMap<ComponentName, String>>) {
-        let rollback = pins.is_some();
+    fn start(&mut self, request: RequestId, new: NewVersion, again: Option<VersionId>) {
+        let pins = again.and_then(|again| self.version(again).pins.clone());
         let id = self.add_version(Version {
             request: request.clone(),
             new,
@@ -102,8 +109,9 @@ impl Work<'_> {
             replacing: Attempt::default(),
             external: false,
             prepared: false,
+            again,
         });
-        self.begin_release(request, id, rollback);
+        self.begin_release(request, id, again.is_some());
     }
 
     pub(super) fn add_version(&mut self, version: Version) -> VersionId {
@@ -118,6 +126,7 @@ impl Work<'_> {
         let version = self.version(id);
         let NewVersion { images, commit, promoted, .. } = version.new.clone();
         self.state.release = Some(Release {
+            request: Some(request.clone()),
             version: id,
             started_at: self.now,
             rollback,
@@ -133,25 +142,121 @@ impl Work<'_> {
         self.events.push(Event::ReleaseStarted { request, version: id, images, commit, promoted, rollback });
     }
 
-    /// Back to the newest version that settled before the known good one and was not judged bad: to its instances if
-    /// they still run, else to new ones of the same digests.
+    /// Whether the release that this request asked for goes on.
+    fn is_in_progress(&self, asked: &RequestId) -> bool {
+        let of = |release: &Release| {
+            release.request.clone().unwrap_or_else(|| self.version(release.version).request.clone())
+        };
+        self.state.release.as_ref().is_some_and(|release| of(release) == *asked)
+    }
+
+    /// What is asked of a release that does not go on. One that waits can be withdrawn; for one that is over it is too late,
+    /// and another that goes on by now is not meant.
+    fn take_about_another(&mut self, request: &Request, about: &RequestId) -> Result<(), Error> {
+        let nothing = |message: String| Error::new(ErrorKind::NothingToDo, message);
+        if self.state.queued.as_ref().is_some_and(|queued| queued.id == *about) {
+            if request.verb != Verb::Abort {
+                return Err(nothing("that release has not begun: another goes on".to_owned())
+                    .with_hint("wait until it begins, or abort it"));
+            }
+            self.state.queued = None;
+            self.events.push(Event::ReleaseWithdrawn { id: about.clone(), by: request.by.clone() });
+            return Ok(());
+        }
+        let version = self.state.versions.iter().find(|(_, version)| version.request == *about);
+        let message = match version.map(|(id, version)| (id.0, version.verdict)) {
+            Some((id, Verdict::Settled)) => format!("that release is over: version {id} has settled"),
+            Some((id, Verdict::Aborted | Verdict::Bad)) => format!("that release is over: version {id} was given up"),
+            _ => "that release is over".to_owned(),
+        };
+        Err(nothing(message).with_hint("to steer whichever release is in progress, name the service"))
+    }
+
+    /// During a release a rollback is its abort.
+    fn take_rollback_of_release(&mut self, request: &Request) -> Result<(), Error> {
+        self.take_abort(request)?;
+        let version = self.state.release.as_ref().map(|release| release.version);
+        if let Some(version) = version {
+            let back_to = self.state.known_good.filter(|good| *good != version);
+            self.events.push(Event::RollbackAborts { request: request.id.clone(), version, back_to });
+        }
+        Ok(())
+    }
+
+    /// Back to the newest version that settled before the known good one and was not judged bad, unless the service has
+    /// gone back already.
     fn take_rollback(&mut self, request: &Request) -> Result<(), Error> {
         let present = self.state.known_good;
+        if let Some(good) = present.filter(|_| self.rules.go_back_once) {
+            self.check_not_back_already(good)?;
+        }
         let settled = |id: &VersionId| self.version(*id).verdict == Verdict::Settled;
         let target = self.state.versions.keys().rev().copied().find(|id| Some(*id) < present && settled(id));
         let Some(target) = target else {
             return Err(Error::new(ErrorKind::NothingToDo, "there is no earlier version to go back to")
                 .with_hint("release the version that is wanted"));
         };
+        self.go_back(request, target)
+    }
+
+    /// Whoever asks for a rollback has a newer version in mind than the one that serves. If that was given up already, by
+    /// itself or by somebody else, there is nothing to go back from.
+    fn check_not_back_already(&self, good: VersionId) -> Result<(), Error> {
+        let mut put_out = self.state.versions.iter().rev().filter(|(_, version)| version.verdict != Verdict::Unchanged);
+        let given_up = put_out
+            .next()
+            .filter(|(id, version)| **id > good && matches!(version.verdict, Verdict::Aborted | Verdict::Bad));
+        let message = match (given_up, self.version(good).again) {
+            (Some((newest, _)), _) => {
+                format!("version {} was given up, and the service is already back on version {}", newest.0, good.0)
+            }
+            (None, Some(again)) => {
+                format!("the service is already back: version {} is version {} once more", good.0, again.0)
+            }
+            (None, None) => return Ok(()),
+        };
+        Err(Error::new(ErrorKind::NothingToDo, message).with_hint("to go back further, name the version"))
+    }
+
+    fn take_rollback_to(&mut self, request: &Request, target: VersionId) -> Result<(), Error> {
+        if self.state.known_good == Some(target) {
+            if self.state.release.is_some() {
+                return self.take_rollback_of_release(request);
+            }
+            return Err(Error::new(ErrorKind::NothingToDo, format!("version {} serves already", target.0)));
+        }
+        if let Some(release) = &self.state.release {
+            let message = format!("the release of version {} is {}", release.version.0, release.phase.name());
+            return Err(Error::new(ErrorKind::Busy, message).with_hint("abort it first, or wait until it is over"));
+        }
+        let known = self.state.versions.get(&target).filter(|version| version.pins.is_some());
+        if known.is_none() {
+            let known: Vec<String> = self.state.versions.keys().map(|id| id.0.to_string()).collect();
+            let message = format!("there is no version {} to go back to", target.0);
+            return Err(Error::new(ErrorKind::NotFound, message).with_hint(format!(
+                "`{}` has {}",
+                self.state.service,
+                known.join(", ")
+            )));
+        }
+        self.go_back(request, target)
+    }
+
+    /// To a version's instances if they still run, else to new ones of the same digests.
+    fn go_back(&mut self, request: &Request, target: VersionId) -> Result<(), Error> {
         let usable = |phase: Phase| matches!(phase, Phase::Ready | Phase::Serving | Phase::Draining);
         if self.state.instances_of(target).any(|(_, i)| usable(i.phase) && !i.closed_somewhere) {
+            let verdict = &mut self.version_mut(target).verdict;
+            if *verdict != Verdict::Settled {
+                // Whoever names it means it, whatever became of it before.
+                *verdict = Verdict::Open;
+            }
             self.begin_release(request.id.clone(), target, true);
         } else if self.version(target).external {
             return Err(external_is_over(target));
         } else {
-            let version = self.version(target);
-            let (new, pins) = (version.new.clone(), version.pins.clone());
-            self.start(request.id.clone(), new, pins);
+            let new = self.version(target).new.clone();
+            self.start(request.id.clone(), new, Some(target));
         }
         Ok(())
     }

@@ -111,21 +111,28 @@ impl Work<'_> {
         if let Some((share, _)) = placed.values_mut().max_by_key(|(share, _)| *share) {
             *share = Share::basis_points(share.as_basis_points() + missing);
         }
-        placed.into_values().flat_map(|(share, able)| split(share, &able)).collect()
+        let shares = placed.into_values().flat_map(|(share, able)| split(share, &able)).collect();
+        // While all that are to have a share miss their probes, it stays with those that answer.
+        let asked = self.asked_shares();
+        if self.any_answers(&asked) && !self.any_answers(&shares) { asked } else { shares }
     }
 
-    /// What stays when nobody can be given a share: what healthy ones have in force somewhere, were they of an aborted
-    /// version; else what healthy ones were asked to have; else what those that run at all have in force; else what was
+    fn any_answers(&self, shares: &BTreeMap<InstanceId, Share>) -> bool {
+        shares.keys().any(|id| self.state.instances.get(id).is_some_and(|instance| self.answers(instance)))
+    }
+
+    /// What stays when nobody can be given a share: what those that answer have in force somewhere, were they of an aborted
+    /// version; else what those that answer were asked to have; else what those that run at all have in force; else what was
     /// asked for. A table that never arrived must not be insisted on: it may give to the dead what a living one has.
     fn kept_shares(&self) -> BTreeMap<InstanceId, Share> {
-        let healthy = |shares: &BTreeMap<InstanceId, Share>| -> BTreeMap<InstanceId, Share> {
-            let of_healthy =
-                shares.iter().filter(|(id, _)| self.state.instances.get(*id).is_some_and(|i| self.is_healthy(i)));
-            of_healthy.map(|(id, share)| (id.clone(), *share)).collect()
+        let answering = |shares: &BTreeMap<InstanceId, Share>| -> BTreeMap<InstanceId, Share> {
+            let answering =
+                shares.iter().filter(|(id, _)| self.state.instances.get(*id).is_some_and(|i| self.answers(i)));
+            answering.map(|(id, share)| (id.clone(), *share)).collect()
         };
         let (in_force, asked) = (self.shares_of_running(), self.asked_shares());
-        let mut choices = in_force.iter().map(healthy).collect::<Vec<_>>();
-        choices.push(healthy(&asked));
+        let mut choices = in_force.iter().map(answering).collect::<Vec<_>>();
+        choices.push(answering(&asked));
         choices.extend(in_force);
         choices.into_iter().find(|shares| !shares.is_empty()).unwrap_or(asked)
     }
@@ -177,9 +184,9 @@ impl Work<'_> {
     fn send(&mut self, routes: Routes, mut sending: Attempt) {
         let number = self.number;
         let takes_all = self.state.retiring.is_some();
-        let gives = routes.iter().any(|(id, route)| {
-            !route.share.is_zero() && self.state.instances.get(id).is_some_and(|i| self.is_healthy(i))
-        });
+        let gives = routes
+            .iter()
+            .any(|(id, route)| !route.share.is_zero() && self.state.instances.get(id).is_some_and(|i| self.answers(i)));
         let table = RoutingTable {
             service: self.state.service.clone(),
             number,
@@ -209,12 +216,12 @@ impl Work<'_> {
         self.state.asked = Some(AskedTable { number, routes, in_force: false, sending });
     }
 
-    /// Whether the locator has, or for all we know may have, a share in force on an instance that is healthy.
+    /// Whether the locator has, or for all we know may have, a share in force on an instance that answers.
     fn may_have_healthy_share(&self, view: &crate::release::LocatorView) -> bool {
         let Some(report) = view.report.value() else { return true };
         report.instances.iter().any(|(id, figures)| {
             figures.share.is_some_and(|share| !share.is_zero())
-                && self.state.instances.get(id).is_some_and(|instance| self.is_healthy(instance))
+                && self.state.instances.get(id).is_some_and(|instance| self.answers(instance))
         })
     }
 

@@ -173,12 +173,12 @@ impl Work<'_> {
             Some(TaskReport::Ended { result: Err(error), .. }) if !error.is_retryable() => {
                 return self.fail(id, error.clone(), false);
             }
-            Some(TaskReport::Ended { result: Err(error), .. }) => {
+            Some(TaskReport::Ended { result: Err(error), at, .. }) => {
                 // The time in which the runtime could not be reached is not the image's fault.
                 if error.kind() == ErrorKind::RuntimeUnavailable {
                     let version = self.state.instances[id].version;
                     let within = self.version(version).new.settings.ready.within;
-                    self.instance_mut(id).ready_by = now + within;
+                    self.instance_mut(id).ready_by = *at + within;
                 } else if now > ready_by + LAUNCH_GRACE && self.containers.is_some() {
                     return self.fail(id, never_ready(), false);
                 }
@@ -238,14 +238,17 @@ impl Work<'_> {
             (Some(Some(_)), None) => {
                 self.instance_mut(id).unresponsive_since = Some(now);
                 self.events.push(Event::InstanceUnresponsive { instance: id.clone() });
-                self.wake(now + patience);
+                self.wake(now + self.hiccup(&self.state.instances[id]));
             }
             (Some(Some(why)), Some(since)) if since + patience <= now => {
                 let message = format!("it did not answer its probe for {} s: {why}", patience.as_secs());
                 self.fail(id, Error::new(ErrorKind::NeverReady, message), false);
                 return true;
             }
-            (Some(Some(_)), Some(since)) => self.wake(since + patience),
+            (Some(Some(_)), Some(since)) => {
+                self.wake(since + self.hiccup(&self.state.instances[id]));
+                self.wake(since + patience);
+            }
             (Some(None), Some(_)) => {
                 self.instance_mut(id).unresponsive_since = None;
                 self.events.push(Event::InstanceResponsive { instance: id.clone() });

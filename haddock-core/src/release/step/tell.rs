@@ -105,7 +105,7 @@ impl Work<'_> {
 
     /// Forgets what was told, or cannot be.
     fn note_told(&mut self) {
-        let (tasks, before) = (&self.seen.tasks, self.state.news.len());
+        let tasks = &self.seen.tasks;
         let events = &mut self.events;
         self.state.news.retain(|news| match tasks.get(&Task::Notify(news.id())) {
             Some(TaskReport::Ended { result: Ok(_), .. }) => false,
@@ -116,7 +116,6 @@ impl Work<'_> {
             }
             Some(TaskReport::Running | TaskReport::Ended { .. }) | None => true,
         });
-        self.forgets |= self.state.news.len() != before;
     }
 
     fn add_news(&mut self) {

@@ -16,12 +16,16 @@ impl Work<'_> {
         (same && !candidate.new.force && !rollback).then_some(good)
     }
 
-    /// Whether every replica of the version is healthy, and all new sessions go to them; `None`: nobody can see.
+    /// Whether every replica of the version answers, and all new sessions go to them; `None`: nobody can see, or one of them
+    /// missed a probe, which may mean nothing.
     pub(super) fn has_everything(&self, version: VersionId) -> Option<bool> {
         self.containers.as_ref()?;
         self.reports.as_ref()?;
         let replicas = self.version(version).new.settings.release.replicas as usize;
-        let healthy = self.state.instances_of(version).filter(|(_, instance)| self.is_healthy(instance)).count();
+        let healthy: Vec<_> = self.state.instances_of(version).filter(|(_, it)| self.is_healthy(it)).collect();
+        if healthy.iter().any(|(_, instance)| !self.answers(instance)) {
+            return None;
+        }
         let in_force = self.state.asked.as_ref().is_some_and(|asked| asked.in_force);
         let whole = self.state.asked_share_of(version) == Share::FULL;
         let alone = self
@@ -29,7 +33,7 @@ impl Work<'_> {
             .instances
             .iter()
             .all(|(id, instance)| instance.version == version || self.state.asked_share(id).is_zero());
-        Some(healthy >= replicas && in_force && whole && alone)
+        Some(healthy.len() >= replicas && in_force && whole && alone)
     }
 
     pub(super) fn end_unchanged(&mut self, version: VersionId, known_good: VersionId) -> bool {

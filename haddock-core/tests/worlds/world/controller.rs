@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haddock_core::locator::{LocatorCapabilities, SessionCount};
 use haddock_core::release::{Action, LocatorView, Observation, Probed, Reading, ServiceState, Step, Task, TaskReport};
-use haddock_core::release::{Release, ReleasePhase, step_by};
+use haddock_core::release::{Release, ReleasePhase, Request, step_by};
 use haddock_core::{Error, ErrorKind, InstanceId, Timestamp};
 
 use super::journal::Decision;
@@ -15,6 +15,8 @@ use super::{Event, World};
 pub(crate) struct Controller {
     pub(crate) epoch: u64,
     state: ServiceState,
+    /// By how much its clock runs ahead, in milliseconds.
+    pub(crate) ahead: u64,
     /// It looks, decides and acts.
     pub(crate) alive: bool,
     /// Its process is gone, and what it had begun may or may not go on.
@@ -41,7 +43,8 @@ impl World {
         let epoch = self.journal.epoch;
         let mut state = self.journal.state.clone();
         state.number.epoch = epoch;
-        self.note(|| format!("controller {epoch} takes over"));
+        let ahead = self.clock_runs_ahead();
+        self.note(|| format!("controller {epoch} takes over, its clock {ahead} ms ahead"));
         if epoch > 1 {
             self.meet("take-over");
             let aborting = |release: &Release| matches!(release.phase, ReleasePhase::Aborting(_));
@@ -55,6 +58,7 @@ impl World {
         self.controllers.push(Controller {
             epoch,
             state,
+            ahead,
             alive: true,
             crashed: false,
             stalled_until: 0,
@@ -67,6 +71,18 @@ impl World {
         });
         let controller = self.controllers.len() - 1;
         self.schedule(1, Event::Look { controller, round: 0 });
+    }
+
+    /// By how much the clock of the next controller runs ahead: from the beginning, until it is set right for good.
+    fn clock_runs_ahead(&mut self) -> u64 {
+        let is_right = self.tuning.clocks == 0 || self.controllers.iter().any(|controller| controller.ahead == 0);
+        let ahead = !is_right && self.is_unfair() && self.dice.chance(self.tuning.clocks);
+        if ahead { 2 * 3_600_000 } else { 0 }
+    }
+
+    /// A controller's time.
+    fn clock(&self, controller: usize, at: Timestamp) -> Timestamp {
+        at + std::time::Duration::from_millis(self.controllers[controller].ahead)
     }
 
     pub(crate) fn controller(&mut self, controller: usize) -> &mut Controller {
@@ -108,7 +124,7 @@ impl World {
         let reading = self.now;
         if !unknown {
             let value = self.engine.containers(now).cloned().collect();
-            seen.containers = Reading::Known { began: now, value };
+            seen.containers = Reading::Known { began: self.clock(controller, now), value };
             self.probe(controller, &mut seen);
         }
         self.probe_server(&mut seen);
@@ -163,8 +179,9 @@ impl World {
             return;
         }
         let value = post.core.report(&self.service, now);
+        let began = now + std::time::Duration::from_millis(self.controllers[controller].ahead);
         if let Some(view) = self.controllers[controller].seen.locators.get_mut(&post.name) {
-            view.report = Reading::Known { began: now, value };
+            view.report = Reading::Known { began, value };
         }
     }
 
@@ -181,8 +198,10 @@ impl World {
         one.looking = false;
         let mut seen = std::mem::take(&mut one.seen);
         seen.requests.clone_from(&self.journal.requests);
+        let requests = seen.requests.clone();
         seen.tasks = one.tasks.iter().map(|(task, (_, report))| (task.clone(), report.clone())).collect();
-        let step = step_by(&self.rules, &one.state, &seen, Timestamp::from_millis(self.now));
+        let clock = Timestamp::from_millis(self.now + one.ahead);
+        let step = step_by(&self.rules, &one.state, &seen, clock);
         let again = one.poked;
         let (epoch, reading) = (one.epoch, one.reading);
         one.round += 1;
@@ -198,18 +217,18 @@ impl World {
                 return;
             };
             self.before = before;
-            self.committed(controller, &step);
+            self.committed(controller, &requests, &step);
             self.forget_tasks(controller);
+            self.controllers[controller].state = step.state;
         }
-        self.controllers[controller].state = step.state;
-        let wake = step.wake_at.map_or(u64::MAX, |at| at.as_millis().saturating_sub(self.now).max(1));
+        let wake = step.wake_at.map_or(u64::MAX, |at| (at - clock).as_millis().max(1) as u64);
         let tick = if again { 1 } else { self.dice.within(200..500) };
         self.schedule(wake.min(tick), Event::Look { controller, round });
     }
 
     /// What ended long ago and concerns nothing in the state is not told any more.
     fn forget_tasks(&mut self, controller: usize) {
-        let (now, state) = (self.time(), &self.journal.state);
+        let (now, state) = (self.clock(controller, self.time()), &self.journal.state);
         self.controllers[controller].tasks.retain(|task, (_, report)| {
             let TaskReport::Ended { at, .. } = report else { return true };
             let known = match task {
@@ -228,7 +247,7 @@ impl World {
         });
     }
 
-    fn committed(&mut self, controller: usize, step: &Step) {
+    fn committed(&mut self, controller: usize, taken: &[Request], step: &Step) {
         let epoch = self.controllers[controller].epoch;
         if self.tracing {
             let number = step.state.number;
@@ -241,6 +260,7 @@ impl World {
         self.check_s4_server(step);
         self.check_s3_commit(step);
         self.check_s7_commit(step);
+        self.check_s8_commit(taken, step);
         self.learn(step);
         if step.events.contains(&haddock_core::release::Event::ServiceRetired) {
             self.check_retired();
@@ -257,10 +277,10 @@ impl World {
 
     /// A task has ended, and the controller hears of it if it is still there.
     pub(crate) fn task_ended(&mut self, controller: usize, run: u64, task: Task, result: Ending) {
-        let now = self.time();
+        let Ending { began, result } = result;
+        let (now, began) = (self.clock(controller, self.time()), self.clock(controller, began));
         let one = &mut self.controllers[controller];
         let Some((present, report)) = one.tasks.get_mut(&task) else { return };
-        let Ending { began, result } = result;
         if *present != run || *report != TaskReport::Running {
             return;
         }
@@ -306,7 +326,7 @@ impl World {
     /// Cancels the launch of an instance by the same controller, as a stop does first.
     pub(crate) fn cancel_launch(&mut self, controller: usize, action: &Action) {
         let Action::Stop { instance } = action else { return };
-        let now = self.time();
+        let now = self.clock(controller, self.time());
         let Some((run, report)) = self.controllers[controller].tasks.get_mut(&Task::Launch(instance.clone())) else {
             return;
         };

@@ -31,7 +31,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use haddock_core::locator::sim::{LocatorRules, SimLocatorCore};
 use haddock_core::release::{Action, NewVersion, Rules, ServiceState};
 use haddock_core::runtime::sim::SimEngine;
-use haddock_core::{JournalId, LocatorName, ServiceName, Timestamp};
+use haddock_core::{JournalId, LocatorName, RequestId, ServiceName, Timestamp};
 
 use clients::Client;
 pub(crate) use clients::Stay;
@@ -135,6 +135,8 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     /// What was asked for, by the name of its specification: the spec store.
     pub(crate) specs: BTreeMap<String, NewVersion>,
+    /// The requests that asked for releases and rollbacks.
+    pub(crate) asked_for: Vec<RequestId>,
     /// The journal is lost, and not recovered yet.
     pub(crate) lost: bool,
     /// The server that ran before, in some worlds.
@@ -182,6 +184,7 @@ impl World {
             clients: (0..plan.clients).map(|_| Client::new()).collect(),
             plan,
             specs: BTreeMap::new(),
+            asked_for: Vec::new(),
             lost: false,
             server: None,
             controllers: Vec::new(),

@@ -40,6 +40,10 @@ pub(crate) struct Tuning {
     pub(crate) only_releases: bool,
     /// Percent of the worlds in which versions differ in their idle time.
     pub(crate) two_idles: u32,
+    /// Percent of the controllers whose clock runs ahead as that of the one before did.
+    pub(crate) clocks: u32,
+    /// Percent of the verbs that are about one release, of now or before.
+    pub(crate) about: u32,
     /// Percent of the drains with a deadline.
     pub(crate) deadlines: u32,
     /// How long it is unfair, in milliseconds. After that no fault happens and nobody asks for anything.
@@ -62,6 +66,8 @@ impl Tuning {
         again: 0,
         only_releases: false,
         two_idles: 30,
+        clocks: 0,
+        about: 0,
         deadlines: 50,
         unfair: 40_000,
         fair: 120_000,

@@ -137,7 +137,7 @@ impl World {
             epoch,
             instance: instance.clone(),
             new,
-            ready_by,
+            ready_by: ready_by.before(std::time::Duration::from_millis(self.controller(controller).ahead)),
             began,
             calls,
             done: 0,

@@ -225,6 +225,7 @@ impl World {
             Event::InstanceGone { .. } => self.meet("instance gone"),
             Event::ReleasePaused => self.meet("release paused"),
             Event::ServiceRetired => self.meet("service retired"),
+            Event::ClockSetBack { .. } => self.meet("clock set back"),
             Event::RetirementAborted { .. } => self.meet("retirement aborted"),
             _ => {}
         }

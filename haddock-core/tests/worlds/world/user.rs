@@ -22,6 +22,10 @@ impl World {
             if self.journal.state.release.as_ref().is_some_and(|release| release.paused_at.is_some()) {
                 self.submit(Verb::Resume);
             }
+            // Whoever's clock is wrong is replaced by somebody whose clock is right.
+            if self.present_controller().is_some_and(|controller| self.controller(controller).ahead > 0) {
+                self.crash();
+            }
             return self.schedule(1_000, Event::User);
         }
         if self.adopts() {
@@ -48,10 +52,10 @@ impl World {
         match wish {
             Wish::Release => self.ask_for_release(),
             Wish::Rollback => self.submit(Verb::Rollback),
-            Wish::Abort => self.submit(Verb::Abort),
-            Wish::Pause => self.submit(Verb::Pause),
-            Wish::Resume => self.submit(Verb::Resume),
-            Wish::Advance => self.submit(Verb::Advance),
+            Wish::Abort => self.steer(Verb::Abort),
+            Wish::Pause => self.steer(Verb::Pause),
+            Wish::Resume => self.steer(Verb::Resume),
+            Wish::Advance => self.steer(Verb::Advance),
         }
         let after = self.dice.within(200..2 * self.tuning.user_every);
         self.schedule(after, Event::User);
@@ -86,7 +90,21 @@ impl World {
         true
     }
 
+    /// Steers whichever release is in progress, or one that was asked for at some time.
+    fn steer(&mut self, verb: Verb) {
+        let about = if self.tuning.about > 0 && self.dice.chance(self.tuning.about) {
+            self.dice.pick(&self.asked_for)
+        } else {
+            None
+        };
+        self.submit_about(verb, about);
+    }
+
     pub(crate) fn submit(&mut self, verb: Verb) {
+        self.submit_about(verb, None);
+    }
+
+    fn submit_about(&mut self, verb: Verb, about: Option<RequestId>) {
         self.runs += 1;
         let id = RequestId::new(format!("r{}", self.runs)).expect("valid");
         self.note(|| match &verb {
@@ -102,9 +120,12 @@ impl World {
                     release.max_versions,
                 )
             }
-            other => format!("user asks for {}", other.name()),
+            other => format!("user asks for {} of {about:?}", other.name()),
         });
-        self.journal.requests.push(Request { id, at: self.time(), by: "user".into(), verb });
+        if matches!(verb, Verb::Release(_) | Verb::Rollback) {
+            self.asked_for.push(id.clone());
+        }
+        self.journal.requests.push(Request { id, at: self.time(), by: "user".into(), verb, about });
         if let Some(controller) = self.present_controller() {
             self.poke(controller);
         }

@@ -44,6 +44,7 @@ CODES: dict[str, int] = {
     "busy": BUSY,
     "fenced": BUSY,
     "nothing_to_do": NOTHING,
+    "nobody_acts": UNREACHABLE,
     "not_found": INPUT,
     "timed_out": LATE,
 }

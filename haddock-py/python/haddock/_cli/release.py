@@ -65,26 +65,28 @@ def release(
 
 @click.command(cls=_common.Command)
 @_common.service_argument
+@click.option("--to", type=click.IntRange(min=1), metavar="VERSION", help="Go back to this version.")
 @wait_option
 @timeout_option
 @_common.dry_run_option
 @_common.options
 @settings_of
-def rollback(settings: Settings, service: str | None, wait: str, limit: float | None, dry_run: bool) -> int:
+def rollback(settings: Settings, service: str | None, to: int | None, wait: str, limit: float | None, dry_run: bool) -> int:
     """Go back to the version that was good before.
 
     While a release goes on, that is an abort. After it, the version before gets its share back if it still runs, and is
-    started again from the same images if it does not.
+    started again from the same images if it does not. If the newest version was given up, the service is back already, and
+    only --to goes back further.
     """
     if dry_run:
         from haddock._cli.steer import would
 
-        return would(settings, service, "rollback")
+        return would(settings, service, "rollback", to)
     if wait != "none":
         _engine.require_gateway(settings)
     with settings.connect() as controller:
         name = settings.service(controller, service)
-        handle = controller.rollback(name, by=settings.by)
+        handle = controller.rollback(name, to=to, by=settings.by)
         return follow(controller, handle, settings, wait, limit)
 
 

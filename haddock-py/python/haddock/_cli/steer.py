@@ -104,36 +104,25 @@ def _ask(settings: Settings, service: str | None, verb: str, dry_run: bool) -> i
     return 0
 
 
-def would(settings: Settings, named: str | None, verb: str) -> int:
+def would(settings: Settings, named: str | None, verb: str, to: int | None = None) -> int:
     """Says what a verb would do.
 
     Raises:
         NothingToDoError: there is no release in progress, and the verb needs one.
     """
-    import haddock
-
     with settings.look() as controller:
         service = settings.service(controller, named)
+        how = {} if to is None else {"to": to}
+        plan = getattr(controller, verb)(service, dry_run=True, **how)
         status = controller.status(service)
-    if status is not None and status.retiring is not None and verb == "abort":
-        if settings.json:
-            _output.json_line({"dry_run": True, "service": service, "verb": verb, "release": None})
-        else:
-            _output.line(f"would let `{service}` serve again, which `{status.retiring}` retires")
-        return 0
-    under_way = status is not None and status.release is not None and status.release.phase not in ENDED
-    if status is None or (verb != "rollback" and not under_way):
-        raise haddock.NothingToDoError(f"no release of `{service}` is in progress")
     if settings.json:
-        _output.json_line({"dry_run": True, "service": service, "verb": verb, "release": _release(status)})
-    elif under_way:
-        _output.line(f"would {verb} the release of `{service}`{_where(status)}")
-    else:
-        _output.line(f"would go back from version {status.known_good} of `{service}` to the version that was good before")
+        retires = status is not None and status.retiring is not None
+        release = None if retires else _release(status)
+        _output.json_line({"dry_run": True, "service": service, "verb": verb, "release": release})
+        return 0
+    for step in plan.steps:
+        _output.line(f"would {step}")
     return 0
-
-
-ENDED = ("settled", "aborted", "skipped", "refused")
 
 
 def _release(status: ServiceStatus | None) -> object:
