@@ -8,10 +8,12 @@ import re
 import urllib.request
 from pathlib import Path
 
+import click
 import pytest
 
 import haddock
 from cli_site import ROOT
+from haddock._cli._app import app
 from haddock._cli._errors import CODES, FAILED
 
 DOCS = ROOT / "docs"
@@ -150,3 +152,28 @@ def test_the_index_has_every_page() -> None:
     linked = set(re.findall(r"\]\(([\w/.-]+\.md)\)", (DOCS / "README.md").read_text()))
     there = {str(page.relative_to(DOCS)) for page in [*DOCS.glob("*.md"), *(DOCS / "reference").glob("*.md")]}
     assert there - {"README.md"} <= linked
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """Each call of `haddock`, also of blocks that are not run: in the text, on a terminal, in a unit of systemd."""
+    text = page.read_text()
+    lines = re.findall(r"`haddock ([^`\n]+)`", text) + re.findall(r"^\$ haddock ([^#\n]+)", text, re.MULTILINE)
+    lines += re.findall(r"^ExecStart=\S*/haddock (.*)$", text, re.MULTILINE)
+    return [line.replace("[", "").replace("]", "").split() for line in lines]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_are_there(page: Path) -> None:
+    for words in commands_of(page):
+        command: click.Command = app
+        while words and isinstance(command, click.Group) and not words[0].startswith("-"):
+            found = command.get_command(click.Context(command), words[0])
+            assert found is not None, f"there is no `haddock {words[0]}`"
+            command, words = found, words[1:]
+        parameters = [*app.params, *command.get_params(click.Context(command))]
+        known = {option for parameter in parameters for option in parameter.opts}
+        # What stands after `--` is for another command.
+        ours = words[: words.index("--")] if "--" in words else words
+        for word in ours:
+            option = word.partition("=")[0].rstrip(",…")
+            assert not option.startswith("--") or option in known, f"`{command.name}` has no `{option}`"
