@@ -106,3 +106,8 @@ pub use time::{Clock, SystemClock, Timestamp};
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../docs/runtimes-and-locators.md")]
 struct GuideToPorts;
+
+/// As those, of the guide to Haddock in a Rust program.
+#[cfg(all(doctest, feature = "testing", feature = "docker", feature = "gateway", feature = "sqlite"))]
+#[doc = include_str!("../../docs/rust.md")]
+struct GuideToRust;

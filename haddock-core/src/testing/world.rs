@@ -39,7 +39,7 @@ const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// const FILE: &str = "
 /// name: shop
 /// services: { web: { image: 'shop:${TAG}', expose: ['8080'] } }
-/// x-haddock: { session: { idle: 30m }, release: { ramp: [10%, 100%], every: 10m, settle: 10m } }
+/// x-haddock: { session: { idle: 1h }, release: { ramp: [10%, 100%], every: 10m, settle: 10m } }
 /// ";
 /// let file = ComposeFile::parse("compose.yaml", FILE)?;
 /// let of = |tag: &str| {
@@ -58,7 +58,7 @@ const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
 ///     world.time.advance(Duration::from_secs(15 * 60));
 ///     assert!(session.request(), "it stays where it began, for eight hours");
 /// }
-/// world.time.advance(Duration::from_secs(31 * 60));
+/// world.time.advance(Duration::from_secs(61 * 60));
 /// assert!(!session.request(), "nobody used it for its idle time");
 /// let state = world.time.block_on(world.controller.service(service).status())?.expect("it was released").state;
 /// assert_eq!(state.instances_of(first).count(), 0, "so the old version is gone");
