@@ -118,6 +118,20 @@ def test_the_page_has_a_line_for_each_kind_of_error() -> None:
     assert listed == [(kind, CODES.get(kind, FAILED)) for kind in kinds]
 
 
+def test_the_page_has_a_line_for_each_failure_that_the_gateway_answers() -> None:
+    """Each 5xx of its own, with the text that the client gets."""
+    statuses = {"BAD_GATEWAY": "502", "SERVICE_UNAVAILABLE": "503", "GATEWAY_TIMEOUT": "504"}
+    real = {
+        (statuses[status], text)
+        for path in (ROOT / "haddock-core" / "src" / "locator" / "gateway").glob("*.rs")
+        for status, text in re.findall(r'Refusal\(\s*StatusCode::(\w+),\s*"([^"]+)"', path.read_text())
+        if status in statuses
+    }
+    assert len(real) > 4
+    table = rows((DOCS / "troubleshooting.md").read_text(), "What the gateway itself answers")
+    assert {(status, code(text)[0]) for status, text, _ in table} == real
+
+
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
 
 
