@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::Timestamp;
 
@@ -37,7 +38,7 @@ impl fmt::Display for Number {
 /// assert_eq!(Share::basis_points(1_250).to_string(), "12.5%");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u32", into = "u32")]
 pub struct Share(u32);
 
 impl Share {
@@ -74,6 +75,28 @@ impl Share {
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
+    }
+}
+
+impl TryFrom<u32> for Share {
+    type Error = Error;
+
+    /// From hundredths of a percent, as a table that was written down has them.
+    fn try_from(points: u32) -> Result<Self, Error> {
+        if points <= Self::FULL.0 {
+            return Ok(Self(points));
+        }
+        Err(Error::new(
+            ErrorKind::InvalidValue,
+            format!("a share of `{points}` hundredths of a percent is more than all"),
+        )
+        .with_hint("a share has at most 10 000"))
+    }
+}
+
+impl From<Share> for u32 {
+    fn from(share: Share) -> Self {
+        share.0
     }
 }
 
@@ -275,4 +298,23 @@ pub enum CloseAnswer {
     Closed,
     /// Refused: it has a share, or something on it is live, in flight or upgraded. Nothing changed.
     Busy(InstanceFigures),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_read_within_its_range() {
+        for (text, points) in [("0", 0), ("1250", 1_250), ("10000", 10_000)] {
+            let share: Share = serde_json::from_str(text).expect("within its range");
+            assert_eq!(
+                (share.as_basis_points(), serde_json::to_string(&share).expect("a number")),
+                (points, text.into())
+            );
+        }
+        for text in ["10001", "4294967295", "-1"] {
+            assert!(serde_json::from_str::<Share>(text).is_err(), "{text}: `rest` of it would be below nothing");
+        }
+    }
 }
