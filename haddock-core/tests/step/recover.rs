@@ -208,3 +208,29 @@ fn nothing_and_what_is_of_another_journal_are_refused() {
     assert_eq!(error.kind(), ErrorKind::NothingToDo);
     assert!(error.message().contains(&InstanceId::of(&scene.state.journal, &scene.service, 1).to_string()), "{error}");
 }
+
+/// A copy of the journal that is older than the last release: what that release has started is known to nobody, and keeps
+/// its name.
+#[test]
+fn an_older_copy_of_the_journal_gives_no_name_out_twice() {
+    let mut scene = Scene::new();
+    scene.release(version(1));
+    scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
+    let copy = scene.state.clone();
+    scene.release(version(2));
+    scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
+    let newer = scene.instances(2).remove(0);
+    scene.pass(IDLE);
+
+    let mut restored = copy;
+    // Whoever restores it begins with an epoch that nobody had.
+    restored.number.epoch = scene.state.number.epoch + 1;
+    scene.take_over(restored);
+    scene.release(version(3));
+    scene.until(|event| matches!(event, Event::InstanceStarting { .. }));
+    let started = scene.events.iter().find_map(|event| match event {
+        Event::InstanceStarting { instance, .. } => Some(instance.clone()),
+        _ => None,
+    });
+    assert!(started.as_ref().is_some_and(|started| *started != newer), "{started:?}");
+}

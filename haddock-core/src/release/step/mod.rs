@@ -126,6 +126,9 @@ impl<'a> Work<'a> {
         };
         let reports: Option<Vec<_>> = seen.locators.values().map(|view| view.report.value()).collect();
         let reports = reports.filter(|reports| !reports.is_empty());
+        let seen_ids = containers.iter().flat_map(BTreeMap::keys);
+        let seen_ids = seen_ids.chain(reports.iter().flatten().flat_map(|report| report.instances.keys()));
+        skip_given_ids(&mut state, seen_ids);
         Self {
             rules,
             before,
@@ -289,6 +292,13 @@ impl<'a> Work<'a> {
         let newest = self.state.versions.keys().next_back().copied();
         self.state.versions.retain(|id, _| in_use.contains(id) || kept.contains(id) || Some(*id) == newest);
     }
+}
+
+/// No id is given out that somebody has, as where an older copy of the journal was restored: what has it would be taken for
+/// the new instance, and go with it.
+fn skip_given_ids<'i>(state: &mut ServiceState, seen: impl Iterator<Item = &'i InstanceId>) {
+    let given = seen.filter(|id| id.is_of(&state.journal, &state.service)).filter_map(|id| id.number(&state.journal));
+    state.next_instance = given.map(|number| number + 1).fold(state.next_instance, u64::max);
 }
 
 /// An instance that does not answer keeps its share for so long, or for half of `unresponsive_for` if that is shorter. It
