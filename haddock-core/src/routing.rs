@@ -174,13 +174,66 @@ pub struct SessionPolicy {
     /// Paths (exact, without query) on which a request without a session opens none, such as a probe's.
     #[serde(default)]
     pub ignore: Vec<String>,
+    /// When browsers send back the cookie that the locator gives them.
+    #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
+    pub cookie: CookiePolicy,
 }
 
 impl Default for SessionPolicy {
-    /// 30 minutes, as most servlet containers have it; no ignored paths.
+    /// 30 minutes, as most servlet containers have it; no ignored paths; a cookie that comes back with each request.
     fn default() -> Self {
-        Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new() }
+        Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new(), cookie: CookiePolicy::default() }
     }
+}
+
+/// When browsers send back the cookie that a locator gives them.
+///
+/// By default they always do. Such a cookie says where a session is and guards nothing, so it may come along when another
+/// site sends somebody here by POST, as a login by SAML or OpenID Connect does, and when the application is shown in a
+/// frame of another site. Over https it is therefore `SameSite=None; Secure`. Over http it has neither: browsers refuse
+/// `SameSite=None` there, and then they judge by themselves.
+///
+/// ```
+/// use haddock_core::routing::{CookiePolicy, SameSite};
+///
+/// let shared_by_two_hosts = CookiePolicy { domain: Some("example.com".to_owned()), ..CookiePolicy::default() };
+/// assert_eq!(shared_by_two_hosts.same_site, SameSite::None);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CookiePolicy {
+    /// Whether it comes along when another site leads here.
+    pub same_site: SameSite,
+    /// The hosts that it is for: this one and all below it. `None`: the host alone that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// The paths that it is for: this one and all below it. `None`: all. A request of another path has no cookie, so it
+    /// opens a session of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Whether each site that shows the application in a frame has a cookie of its own (`Partitioned`). Browsers that
+    /// block cookies of third parties let only those through. Over https alone.
+    pub partitioned: bool,
+}
+
+impl CookiePolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether a cookie comes along when another site leads here (RFC 6265bis, 5.6.7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum SameSite {
+    /// Always. Over http it is not said, since browsers take such a cookie over https alone.
+    #[default]
+    None,
+    /// When somebody follows a link, but neither by POST nor in a frame.
+    Lax,
+    /// Never.
+    Strict,
 }
 
 /// Durations as whole milliseconds.

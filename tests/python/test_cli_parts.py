@@ -228,6 +228,15 @@ def test_sane_settings_are_not_odd() -> None:
     assert shown["release.every"] == "10m"
 
 
+def test_of_the_cookie_is_shown_what_was_set() -> None:
+    assert [name for name, _ in _settings.rows(settings()) if name.startswith("session.")] == ["session.idle", "session.ignore"]
+    cookie = {"same_site": "lax", "domain": "example.com", "partitioned": True}
+    shown = dict(_settings.rows(settings(cookie=cookie)))
+    assert shown["session.same_site"] == "lax"
+    assert (shown["session.domain"], shown["session.partitioned"]) == ("example.com", "true")
+    assert "session.path" not in shown
+
+
 @pytest.mark.parametrize(
     ("session", "says"),
     [

@@ -115,7 +115,8 @@ x-haddock: { entry: "web:80" }
 #[test]
 fn every_setting() {
     let text = settings(
-        "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession: { idle: 45m, ignore: [/health, /metrics] }\n\
+        "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession:\n  idle: 45m\n  \
+         ignore: [/health, /metrics]\n  same_site: lax\n  domain: .Example.com\n  path: /app\n  partitioned: true\n\
          shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h }\n  \
          queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s",
     );

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use haddock_core::locator::gateway::{GatewayBuilder, Limits};
 use haddock_core::locator::suite::{Cookies, Harness as _};
+use haddock_core::routing::{CookiePolicy, SameSite};
 use http::header;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -173,7 +174,8 @@ async fn the_client_is_introduced_and_strangers_are_not_believed() {
     let request = "GET / HTTP/1.1\r\nHost: shop.example:8080\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\n\
                    X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\nConnection: close\r\n\r\n";
     let answer = raw(world.address(), request.as_bytes()).await;
-    assert!(answer.contains("SameSite=Lax") && !answer.contains("Secure"), "{answer}");
+    assert!(answer.contains("set-cookie: haddock-shop=") && !answer.contains("SameSite"), "{answer}");
+    assert!(!answer.contains("Secure"), "{answer}");
     let seen = last(&instance);
     assert_eq!(seen.headers.get_all("x-forwarded-for").iter().count(), 1);
     assert_eq!(value(&seen, "x-forwarded-for"), "127.0.0.1");
@@ -211,7 +213,7 @@ async fn a_trusted_proxy_is_believed_and_added_to() {
                    X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nForwarded: for=6.6.6.6;proto=https\r\n\
                    Connection: close\r\n\r\n";
     let answer = raw(world.address(), request.as_bytes()).await;
-    assert!(answer.contains("; Secure"), "the client came by https: {answer}");
+    assert!(answer.contains("; Path=/; HttpOnly; SameSite=None; Secure\r\n"), "the client came by https: {answer}");
     let seen = last(&instance);
     assert_eq!(value(&seen, "x-forwarded-for"), "6.6.6.6, 7.7.7.7, 127.0.0.1");
     assert_eq!(value(&seen, "x-forwarded-proto"), "https");
@@ -232,7 +234,7 @@ async fn the_cookie_is_ours_alone_and_others_are_passed_on() {
     let mut cookies = Cookies::from([("theirs".to_owned(), "1".to_owned())]);
     let reply = get(world.address(), "/", &mut cookies).await;
     let cookie = reply.headers[header::SET_COOKIE].to_str().expect("text");
-    assert!(cookie.starts_with("haddock-shop=") && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax"), "{cookie}");
+    assert!(cookie.starts_with("haddock-shop=") && cookie.ends_with("; Path=/; HttpOnly"), "{cookie}");
     assert_eq!(reply.headers[header::CACHE_CONTROL], "private");
     assert_eq!(value(&last(&instance), "cookie"), "theirs=1");
     get(world.address(), "/", &mut cookies).await;
@@ -267,6 +269,47 @@ async fn a_forged_or_foreign_cookie_opens_a_new_session() {
         assert_eq!(reply.status, 200);
         assert!(reply.headers.contains_key(header::SET_COOKIE), "case {n}");
         assert_ne!(cookies["haddock-shop"], value);
+    }
+}
+
+#[tokio::test]
+async fn the_cookie_is_as_the_table_wants_it_and_of_two_the_newer_counts() {
+    let (world, first) = one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
+    let https = "GET /app HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n";
+    let given = async |cookies: &[&str]| {
+        let lines: String = cookies.iter().map(|cookie| format!("Cookie: haddock-shop={cookie}\r\n")).collect();
+        let answer = raw(world.address(), format!("{https}{lines}\r\n").as_bytes()).await;
+        let line = answer.lines().find_map(|line| line.strip_prefix("set-cookie: haddock-shop="));
+        let cookie = line.map(|line| line.split_once(';').expect("attributes"));
+        let instance = answer.lines().find_map(|line| line.strip_prefix("x-instance: ")).expect("one").to_owned();
+        (cookie.map(|(value, attributes)| (value.to_owned(), attributes.to_owned())), instance)
+    };
+    let (old, _) = given(&[]).await;
+    let (old, attributes) = old.expect("a cookie");
+    assert_eq!(attributes, " Path=/; HttpOnly; SameSite=None; Secure");
+
+    // The next table moves it. The client keeps the one of before, which no answer sets any more.
+    let second = Instance::start("shop-2").await;
+    let mut next = table(2, IDLE, &[("shop-1", first.address, 0), ("shop-2", second.address, 100)]);
+    next.session.cookie = CookiePolicy {
+        same_site: SameSite::Lax,
+        domain: Some("example.com".to_owned()),
+        path: Some("/app".to_owned()),
+        partitioned: true,
+    };
+    world.locator().apply(&next).await.expect("new");
+    world.clock.pass(IDLE / 2);
+    let (new, instance) = given(&[&old]).await;
+    let (new, attributes) = new.expect("a later stamp");
+    assert_eq!(attributes, " Path=/app; Domain=example.com; HttpOnly; SameSite=Lax; Secure; Partitioned");
+    assert_eq!(instance, "shop-1");
+
+    // A gateway that knows of neither follows the one that was given last, whatever their order.
+    world.restart().await;
+    world.clock.pass(IDLE / 2 + Duration::from_secs(1));
+    for cookies in [[old.as_str(), &new], [&new, old.as_str()]] {
+        assert_eq!(given(&cookies).await.1, "shop-1", "the older one has expired, and the session has not");
+        world.restart().await;
     }
 }
 

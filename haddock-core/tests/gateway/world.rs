@@ -188,7 +188,7 @@ pub(crate) fn table(revision: u64, idle: Duration, routes: &[(&str, SocketAddr, 
     RoutingTable {
         service: service(),
         number: number(revision),
-        session: SessionPolicy { idle, ignore: vec![IGNORED.to_owned()] },
+        session: SessionPolicy { idle, ignore: vec![IGNORED.to_owned()], ..SessionPolicy::default() },
         routes: routes.iter().map(route).collect::<BTreeMap<_, _>>(),
     }
 }

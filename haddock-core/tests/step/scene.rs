@@ -288,7 +288,7 @@ fn settings() -> ServiceSettings {
         service: ServiceName::new("shop").expect("valid"),
         entry: Entry { component: ComponentName::new("app").expect("valid"), port: 8080 },
         ready: Readiness { within: Duration::from_secs(20), ..Readiness::default() },
-        session: SessionPolicy { idle: IDLE, ignore: Vec::new() },
+        session: SessionPolicy { idle: IDLE, ..SessionPolicy::default() },
         release: ReleaseSettings {
             ramp: vec![stage(50), stage(100)],
             settle: Duration::from_secs(5),

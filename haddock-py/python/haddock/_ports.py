@@ -259,6 +259,20 @@ class Route(Result):
 
 
 @dataclass(frozen=True)
+class CookiePolicy(Result):
+    """When browsers send back the cookie that a locator gives them."""
+
+    same_site: Literal["none", "lax", "strict"] = "none"
+    """Whether it comes along when another site leads here. `none` is always; over http it is not said."""
+    domain: str | None = None
+    """The host that it is for, with all below it; `None`: the host alone that was asked for."""
+    path: str | None = None
+    """The path that it is for, with all below it; `None`: all."""
+    partitioned: bool = False
+    """Whether each site that shows the application in a frame has a cookie of its own. Over https alone."""
+
+
+@dataclass(frozen=True)
 class RoutingTable(Result):
     """Where sessions of a service go. Applied as a whole; shares are weights."""
 
@@ -272,13 +286,16 @@ class RoutingTable(Result):
     """Paths on which a request without a session opens none."""
     routes: Mapping[str, Route]
     """Every instance that may get requests."""
+    cookie: CookiePolicy = CookiePolicy()
+    """When browsers send back the locator's cookie."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> RoutingTable:
         routes = {name: Route._of(route) for name, route in data["routes"].items()}
         session = data["session"]
+        cookie = CookiePolicy(**session.get("cookie") or {})
         return RoutingTable(
-            data["service"], Number(**data["number"]), session["idle"] / 1_000, session["ignore"], routes
+            data["service"], Number(**data["number"]), session["idle"] / 1_000, session["ignore"], routes, cookie
         )
 
 

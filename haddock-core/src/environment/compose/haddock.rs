@@ -13,7 +13,7 @@ use crate::environment::idle::IdlePolicy;
 use crate::environment::{Drain, Entry, Production, Queue, Readiness, ReleaseSettings, Stage, Target, value};
 use crate::error::{Error, ErrorKind};
 use crate::name::{ComponentName, ServiceName};
-use crate::routing::{SessionPolicy, Share};
+use crate::routing::{SameSite, SessionPolicy, Share};
 
 /// The settings as they were read, before the components are known.
 #[derive(Default)]
@@ -136,6 +136,36 @@ fn host(text: &str) -> Result<String, Error> {
     }
 }
 
+fn same_site(text: &str) -> Result<SameSite, Error> {
+    match text {
+        "none" => Ok(SameSite::None),
+        "lax" => Ok(SameSite::Lax),
+        "strict" => Ok(SameSite::Strict),
+        _ => Err(invalid(format!("`{text}` is not what a cookie can be"), "write `none`, `lax` or `strict`")),
+    }
+}
+
+/// The host of a cookie. A dot before it, as older cookies had one, means nothing (RFC 6265, 5.2.3).
+fn cookie_domain(text: &str) -> Result<String, Error> {
+    let domain = text.strip_prefix('.').unwrap_or(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if domain.is_empty() || !domain.chars().all(plain) {
+        return Err(invalid(
+            format!("`{text}` is not a host that a cookie can be for"),
+            "write the host alone, without a port, such as `example.com`",
+        ));
+    }
+    Ok(domain.to_ascii_lowercase())
+}
+
+fn cookie_path(text: &str) -> Result<String, Error> {
+    let path = path(text)?;
+    if path.contains(';') {
+        return Err(invalid(format!("path `{path}` contains `;`, which ends it in a cookie"), "write a path without"));
+    }
+    Ok(path)
+}
+
 /// `/health`, or `{ http, host, within }`.
 fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readiness> {
     let mut ready = Readiness::default();
@@ -153,7 +183,7 @@ fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readin
     Some(ready)
 }
 
-/// `{ idle, ignore }`.
+/// `{ idle, ignore, same_site, domain, path, partitioned }`.
 fn read_session<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
     let mut session = SessionPolicy::default();
     if let Value::Scalar(_) = cursor.node.value {
@@ -164,6 +194,10 @@ fn read_session<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Sess
     for entry in reader.known_entries(cursor, &keys::SESSION)? {
         match entry.key.text.as_str() {
             "idle" => session.idle = reader.value(&entry.value, more_than_zero).unwrap_or(session.idle),
+            "same_site" => session.cookie.same_site = reader.value(&entry.value, same_site).unwrap_or_default(),
+            "domain" => session.cookie.domain = reader.value(&entry.value, cookie_domain),
+            "path" => session.cookie.path = reader.value(&entry.value, cookie_path),
+            "partitioned" => session.cookie.partitioned = reader.boolean(&entry.value).unwrap_or_default(),
             _ => {
                 let items = reader.items(&entry.value).unwrap_or_default();
                 session.ignore = items.iter().filter_map(|item| reader.value(item, path)).collect();

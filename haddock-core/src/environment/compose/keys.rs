@@ -420,7 +420,7 @@ pub(super) static READY: Keys =
 
 pub(super) static SESSION: Keys = Keys {
     what: "`session`",
-    supported: &["idle", "ignore"],
+    supported: &["idle", "ignore", "same_site", "domain", "path", "partitioned"],
     planned: &[("cookie", "remove it: sessions are known by the gateway's own cookie"), ("by", LATER)],
     extensible: false,
 };

@@ -108,6 +108,20 @@ fn session() -> Value {
             "type": "array",
             "items": path("A path, without query."),
         }),
+        "same_site" => json!({
+            "description": "Whether the gateway's cookie comes along when another site leads here. Default: none, which is always.",
+            "enum": ["none", "lax", "strict"],
+        }),
+        "domain" => json!({
+            "description": "The host that the gateway's cookie is for, with all below it. Default: the host that was asked for.",
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9.-]+$|\$",
+        }),
+        "path" => path("The path that the gateway's cookie is for, with all below it. Default: all paths."),
+        "partitioned" => json!({
+            "description": "Whether each site that shows the application in a frame has a cookie of its own. Default: false.",
+            "type": ["boolean", "string"],
+        }),
         other => unreachable!("`{other}` is in the list of keys"),
     })
 }

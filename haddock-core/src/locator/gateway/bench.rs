@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 use super::cookie::{Claim, Sealer};
 use super::key::Keys;
-use super::routing::{Before, Outcome, Routing};
+use super::routing::{Before, Outcome, Restamp, Routing};
 use super::sessions::{Found, SessionTable, TICK, Tick};
 
 /// A service with many live sessions.
@@ -38,7 +38,7 @@ impl Crowd {
             &RoutingTable {
                 service,
                 number: Number { epoch: 1, revision: 1 },
-                session: SessionPolicy { idle: Duration::from_secs(1800), ignore: Vec::new() },
+                session: SessionPolicy { idle: Duration::from_secs(1800), ..SessionPolicy::default() },
                 routes: instances.iter().map(|id| (id.clone(), route.clone())).collect(),
             },
             now,
@@ -47,7 +47,7 @@ impl Crowd {
         let mut made = Vec::new();
         for _ in 0..sessions {
             let mut placement = routing.place(None, "/", &[], now).expect("a share");
-            let (instance, stamp) = routing.restamp(&mut placement, now).expect("new");
+            let Restamp { instance, stamp, .. } = routing.restamp(&mut placement, now).expect("new");
             let id = placement.session.expect("one").id;
             let mut cookie = Vec::new();
             sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);

@@ -29,6 +29,7 @@
 use std::time::Duration;
 
 use crate::name::ServiceName;
+use crate::routing::{CookiePolicy, SameSite};
 use crate::time::Timestamp;
 
 use super::key::Keys;
@@ -189,6 +190,34 @@ const PREFIX: &str = "haddock-";
 /// The name of the service's cookie. Cookies know no ports: two services on one host name must not share it.
 pub(super) fn name(service: &ServiceName) -> String {
     format!("{PREFIX}{service}")
+}
+
+/// What follows the value in `Set-Cookie`, for clients that came by http and for those that came by https.
+#[derive(Debug)]
+pub(super) struct Attributes {
+    http: Box<[u8]>,
+    https: Box<[u8]>,
+}
+
+impl Attributes {
+    pub(super) fn of(policy: &CookiePolicy) -> Self {
+        let domain = policy.domain.as_ref().map(|domain| format!("; Domain={domain}")).unwrap_or_default();
+        let common = format!("; Path={}{domain}; HttpOnly", policy.path.as_deref().unwrap_or("/"));
+        let (http, https) = match policy.same_site {
+            SameSite::None => ("", "; SameSite=None"),
+            SameSite::Lax => ("; SameSite=Lax", "; SameSite=Lax"),
+            SameSite::Strict => ("; SameSite=Strict", "; SameSite=Strict"),
+        };
+        let partitioned = if policy.partitioned { "; Partitioned" } else { "" };
+        Self {
+            http: format!("{common}{http}").into_bytes().into(),
+            https: format!("{common}{https}; Secure{partitioned}").into_bytes().into(),
+        }
+    }
+
+    pub(super) fn for_client(&self, https: bool) -> &[u8] {
+        if https { &self.https } else { &self.http }
+    }
 }
 
 #[cfg(test)]

@@ -72,6 +72,29 @@ fn cookies_are_found_and_taken_out() {
     assert_eq!(without(b"haddock-shop=XY; ", b"haddock-shop"), None);
 }
 
+#[test]
+fn a_cookie_comes_back_from_anywhere_unless_it_is_to_be_kept_closer() {
+    let written = |policy: CookiePolicy| {
+        let attributes = Attributes::of(&policy);
+        [false, true].map(|https| String::from_utf8(attributes.for_client(https).to_vec()).expect("text"))
+    };
+    let default = CookiePolicy::default();
+    // Browsers refuse `SameSite=None` without `Secure`, and `Secure` over http.
+    assert_eq!(written(default.clone()), ["; Path=/; HttpOnly", "; Path=/; HttpOnly; SameSite=None; Secure"]);
+    let lax = CookiePolicy { same_site: SameSite::Lax, ..default.clone() };
+    assert_eq!(written(lax), ["; Path=/; HttpOnly; SameSite=Lax", "; Path=/; HttpOnly; SameSite=Lax; Secure"]);
+    let all = CookiePolicy {
+        same_site: SameSite::Strict,
+        domain: Some("example.com".to_owned()),
+        path: Some("/app".to_owned()),
+        partitioned: true,
+    };
+    let common = "; Path=/app; Domain=example.com; HttpOnly; SameSite=Strict";
+    assert_eq!(written(all), [common.to_owned(), format!("{common}; Secure; Partitioned")]);
+    let partitioned = CookiePolicy { partitioned: true, ..default };
+    assert_eq!(written(partitioned)[1], "; Path=/; HttpOnly; SameSite=None; Secure; Partitioned");
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_refused_quietly(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -17,7 +17,7 @@ use super::body::{ClientBody, wait_for_continue};
 use super::cookie::{self, Claim};
 use super::headers::{self, Refusal, Seen};
 use super::passage::{Answer, Passage, ResponseBody};
-use super::routing::{Outcome, Placement};
+use super::routing::{Outcome, Placement, Restamp};
 use super::service::Service;
 use super::upstream::{self, Moved, Upstream};
 use super::worker::Connection;
@@ -126,7 +126,8 @@ async fn enter(
         for header in parts.headers.get_all(header::COOKIE) {
             for value in cookie::values(header.as_bytes(), &service.cookie) {
                 ours = true;
-                claim = claim.or_else(|| service.sealer.open(value));
+                // A client has two where the cookie's path or domain was changed: the one that is set no more grows old.
+                claim = service.sealer.open(value).into_iter().chain(claim).max_by_key(|claim| claim.stamp);
             }
         }
     }
@@ -182,16 +183,14 @@ fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {
 /// Gives the client a cookie, if it has none or its stamp has been overtaken.
 fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: bool) {
     let now = passage.connection.now();
-    let Some((instance, stamp)) = passage.service.routing().restamp(&mut passage.placement, now) else { return };
+    let restamp = passage.service.routing().restamp(&mut passage.placement, now);
+    let Some(Restamp { instance, stamp, attributes }) = restamp else { return };
     let Some(session) = passage.placement.session else { return };
     let mut text = Vec::with_capacity(160);
     text.extend_from_slice(&passage.service.cookie);
     text.push(b'=');
     passage.service.sealer.seal(Claim { session: session.id, stamp, instance: instance.as_str() }, &mut text);
-    text.extend_from_slice(b"; Path=/; HttpOnly; SameSite=Lax");
-    if https {
-        text.extend_from_slice(b"; Secure");
-    }
+    text.extend_from_slice(attributes.for_client(https));
     let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) else { return };
     headers.append(header::SET_COOKIE, value);
     // Nobody may keep this response for somebody else: they would share the session.

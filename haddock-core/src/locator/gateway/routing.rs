@@ -7,6 +7,7 @@ mod hold;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use crate::name::InstanceId;
 use crate::routing::{
@@ -14,7 +15,7 @@ use crate::routing::{
 };
 use crate::time::Timestamp;
 
-use super::cookie::{AHEAD, Claim};
+use super::cookie::{AHEAD, Attributes, Claim};
 use super::sessions::{Found, SessionTable, Slot, TICK, Tick};
 use super::shares::Shares;
 
@@ -102,6 +103,14 @@ impl Placement {
     }
 }
 
+/// What a client's new cookie says.
+#[derive(Debug)]
+pub(super) struct Restamp {
+    pub(super) instance: InstanceId,
+    pub(super) stamp: Timestamp,
+    pub(super) attributes: Arc<Attributes>,
+}
+
 /// The routing of one service.
 #[derive(Debug)]
 pub(super) struct Routing {
@@ -111,6 +120,8 @@ pub(super) struct Routing {
     newest: Number,
     table: Option<RoutingTable>,
     policy: SessionPolicy,
+    /// Those of the policy's cookie.
+    attributes: Arc<Attributes>,
     /// Never shrinks: a closed mark is for ever.
     instances: Vec<Instance>,
     by_id: HashMap<InstanceId, u32>,
@@ -134,6 +145,7 @@ impl Routing {
             newest: Number::default(),
             table: None,
             sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
+            attributes: Arc::new(Attributes::of(&policy.cookie)),
             policy,
             instances: Vec::new(),
             by_id: HashMap::new(),
@@ -198,6 +210,7 @@ impl Routing {
         }
         if self.policy != table.session {
             self.policy = table.session.clone();
+            self.attributes = Arc::new(Attributes::of(&self.policy.cookie));
             let now = self.tick(now);
             self.sessions.set_idle(self.policy.idle, now);
         }
@@ -348,8 +361,8 @@ impl Routing {
         Some(self.take_place(at, Some(session)))
     }
 
-    /// The session's new stamp, if the response whose head goes out now has to carry one, and the instance to name.
-    pub(super) fn restamp(&mut self, placement: &mut Placement, now: Timestamp) -> Option<(InstanceId, Timestamp)> {
+    /// The session's new cookie, if the response whose head goes out now has to carry one.
+    pub(super) fn restamp(&mut self, placement: &mut Placement, now: Timestamp) -> Option<Restamp> {
         let session = placement.session.as_mut()?;
         if session.stamp.is_some_and(|stamp| stamp >= now) {
             return None;
@@ -361,14 +374,14 @@ impl Routing {
         }
         let stamp = now + AHEAD;
         session.stamp = Some(stamp);
-        let id = instance.id.clone();
+        let instance = instance.id.clone();
         if let Some(slot) = session.slot {
             let tick = self.tick_after(stamp);
             self.sessions.stamp(slot, session.id, tick);
         } else {
             self.uncounted_use(placement.instance, stamp);
         }
-        Some((id, stamp))
+        Some(Restamp { instance, stamp, attributes: Arc::clone(&self.attributes) })
     }
 
     /// Where the instance of a placement listens now; `None` if it takes no requests any more.

@@ -24,7 +24,7 @@ fn table(revision: u64, shares: &[(usize, u32)]) -> RoutingTable {
     RoutingTable {
         service: ServiceName::new("shop").expect("valid"),
         number: number(revision),
-        session: SessionPolicy { idle: IDLE, ignore: vec!["/health".to_owned()] },
+        session: SessionPolicy { idle: IDLE, ignore: vec!["/health".to_owned()], ..SessionPolicy::default() },
         routes: shares.iter().map(|(n, share)| (id(*n), route(*n, *share))).collect(),
     }
 }
@@ -55,7 +55,7 @@ impl Client {
     }
 
     fn head(&mut self, routing: &mut Routing, placement: &mut Placement, now: Timestamp) {
-        if let Some((id, stamp)) = routing.restamp(placement, now) {
+        if let Some(Restamp { instance: id, stamp, .. }) = routing.restamp(placement, now) {
             self.cookie = Some((placement.session.expect("a session").id, stamp, id));
         }
     }

@@ -37,7 +37,8 @@ impl<H: Harness> Kit<H> {
             let address = self.harness.start(&id(*n)).await;
             routes.insert(id(*n), Route::new(address, Share::percent(*share)));
         }
-        let session = SessionPolicy { idle: self.harness.idle(), ignore: vec![IGNORED.to_owned()] };
+        let ignore = vec![IGNORED.to_owned()];
+        let session = SessionPolicy { idle: self.harness.idle(), ignore, ..SessionPolicy::default() };
         RoutingTable { service: self.harness.service(), number, session, routes }
     }
 

@@ -160,7 +160,7 @@ impl Plan {
             service: ServiceName::new("shop").expect("valid"),
             entry: Entry { component: app, port: 8080 },
             ready: Readiness { within: Duration::from_millis(within), ..Readiness::default() },
-            session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ignore: Vec::new() },
+            session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ..SessionPolicy::default() },
             release: self.release(tuning, dice),
             notify: 0,
         };

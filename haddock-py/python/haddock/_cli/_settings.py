@@ -31,6 +31,7 @@ def rows(settings: dict[str, Any]) -> list[list[str]]:
         ["ready", f"{ready['http'] or 'a TCP connection'}, within {_length(ready['within'])}"],
         ["session.idle", _length(session["idle"])],
         ["session.ignore", ", ".join(session["ignore"]) or "-"],
+        *([f"session.{key}", text] for key, text in _cookie(session.get("cookie") or {})),
         ["release.replicas", str(release["replicas"])],
         ["release.ramp", ", ".join(_words.share(stage["share"] / 10_000) for stage in stages)],
         ["release.every", ", ".join(holds) or "-"],
@@ -40,6 +41,14 @@ def rows(settings: dict[str, Any]) -> list[list[str]]:
         ["release.max_versions", str(release["max_versions"])],
         ["release.unresponsive_for", _length(release["unresponsive_for"])],
     ]
+
+
+def _cookie(cookie: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is not as it is by default."""
+    for key in ("same_site", "domain", "path", "partitioned"):
+        value = cookie.get(key)
+        if value and value != "none":
+            yield key, "true" if value is True else str(value)
 
 
 def _length(value: Any) -> str:
