@@ -139,6 +139,39 @@ async fn a_tunnel_is_refused() {
     assert_eq!(status(&answer), 405);
 }
 
+#[tokio::test]
+async fn trace_is_refused_unless_it_is_allowed() {
+    let trace = b"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let (world, instance) = one(|builder| builder).await;
+    assert_eq!(status(&raw(world.address(), trace).await), 405);
+    assert_eq!(instance.asked.load(std::sync::atomic::Ordering::SeqCst), 0);
+    let (world, instance) = one(|builder| builder.allow_trace(true)).await;
+    assert_eq!(status(&raw(world.address(), trace).await), 200);
+    assert_eq!(last(&instance).method, http::Method::TRACE);
+}
+
+#[tokio::test]
+async fn a_request_of_http_1_0_without_a_host_gets_that_of_its_instance() {
+    let (world, instance) = one(|builder| builder).await;
+    // As HAProxy asks whether a server is well, by default.
+    let check = b"OPTIONS / HTTP/1.0\r\n\r\n";
+    assert_eq!(status(&raw(world.address(), check).await), 200);
+    let seen = last(&instance);
+    assert_eq!((seen.version, value(&seen, "host")), (http::Version::HTTP_11, instance.address.to_string().as_str()));
+    assert!(!seen.headers.contains_key("x-forwarded-host"), "the client has named none");
+    // One that it names stays, be it that of the target.
+    for named in ["OPTIONS / HTTP/1.0\r\nHost: shop.example\r\n\r\n", "OPTIONS http://shop.example/ HTTP/1.0\r\n\r\n"] {
+        raw(world.address(), named.as_bytes()).await;
+        assert_eq!(value(&last(&instance), "host"), "shop.example");
+    }
+    // Sent on to another instance, it has that one's.
+    let nobody = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+    let routes = [("shop-0", nobody, 100), ("shop-1", instance.address, 1)];
+    world.locator().apply(&table(2, IDLE, &routes)).await.expect("new");
+    assert_eq!(status(&raw(world.address(), check).await), 200);
+    assert_eq!(value(&last(&instance), "host"), instance.address.to_string());
+}
+
 fn last(instance: &Instance) -> http::request::Parts {
     instance.last.lock().expect("not poisoned").take().expect("a request")
 }

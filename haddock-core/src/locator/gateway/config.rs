@@ -78,6 +78,7 @@ pub struct GatewayBuilder {
     pub(super) key_file: Option<PathBuf>,
     pub(super) services: Vec<(ServiceName, Vec<String>)>,
     pub(super) trusted: Vec<IpNet>,
+    pub(super) allow_trace: bool,
     pub(super) workers: usize,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
@@ -106,6 +107,7 @@ impl Default for GatewayBuilder {
             key_file: None,
             services: Vec::new(),
             trusted: Vec::new(),
+            allow_trace: false,
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
             limits: Limits::default(),
             clock: Arc::new(SystemClock::new()),
@@ -193,6 +195,14 @@ impl GatewayBuilder {
     #[must_use]
     pub fn trust_proxy(mut self, peers: IpNet) -> Self {
         self.trusted.push(peers);
+        self
+    }
+
+    /// Whether TRACE is passed on. By default it is answered with 405: what answers it shows the headers that it got, those
+    /// among them that proxies add and scripts must not read.
+    #[must_use]
+    pub fn allow_trace(mut self, allow: bool) -> Self {
+        self.allow_trace = allow;
         self
     }
 

@@ -69,8 +69,10 @@ const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance cann
 
 async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
     let (mut parts, incoming) = request.into_parts();
-    let seen = headers::check(&parts, connection.watch.both_lengths())?;
+    let allow_trace = connection.worker.shared.allow_trace;
+    let seen = headers::check(&parts, connection.watch.both_lengths(), allow_trace)?;
     headers::to_origin_form(&mut parts)?;
+    let no_host = headers::is_for_no_host(&parts, &seen);
     let service = connection.service(parts.headers.get(header::HOST)).ok_or(NOWHERE)?;
     let https = connection.came_by_https(&parts.headers, &seen);
 
@@ -88,7 +90,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
         request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
         wait_for_continue(&mut request);
     }
-    let (response, mut passage) = send(connection, passage, request).await?;
+    let (response, mut passage) = send(connection, passage, request, no_host).await?;
     let (mut parts, incoming) = response.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     if upgraded && client_side.is_none() {
@@ -208,6 +210,7 @@ async fn send(
     connection: &Arc<Connection>,
     mut passage: Passage,
     mut request: Request<ClientBody>,
+    no_host: bool,
 ) -> Result<(Response<Incoming>, Passage), Refusal> {
     let limits = connection.limits();
     let mut tried = Vec::new();
@@ -216,6 +219,11 @@ async fn send(
     let mut waited = Duration::ZERO;
     loop {
         let address = passage.placement.address;
+        if no_host {
+            // It goes out as HTTP/1.1, which wants one (RFC 9112, 3.2): that of whom it is for.
+            let host = HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static(""));
+            request.headers_mut().insert(header::HOST, host);
+        }
         // Sent twice it does no more than once (RFC 9110, 9.2.2), and it can be: no body is used up by the first time.
         let replay = request.method().is_idempotent() && request.body().is_end_stream();
         let pooled = if fresh {

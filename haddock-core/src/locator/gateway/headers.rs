@@ -39,7 +39,7 @@ pub(super) struct Seen {
 }
 
 /// Looks over a request and refuses what two readers could read in two ways.
-pub(super) fn check(parts: &request::Parts, both_lengths: bool) -> Result<Seen, Refusal> {
+pub(super) fn check(parts: &request::Parts, both_lengths: bool, allow_trace: bool) -> Result<Seen, Refusal> {
     const BAD: StatusCode = StatusCode::BAD_REQUEST;
     let mut seen = Seen::default();
     for (name, value) in &parts.headers {
@@ -77,10 +77,16 @@ pub(super) fn check(parts: &request::Parts, both_lengths: bool) -> Result<Seen, 
     if parts.headers.get(header::HOST).is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(Refusal(BAD, "a host that is none"));
     }
-    if parts.method == Method::CONNECT {
-        return Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "this is no tunnel"));
+    match parts.method {
+        Method::CONNECT => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "this is no tunnel")),
+        Method::TRACE if !allow_trace => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "TRACE is not allowed")),
+        _ => Ok(seen),
     }
-    Ok(seen)
+}
+
+/// Whether a request is for no host at all, as one of HTTP/1.0 may be.
+pub(super) fn is_for_no_host(parts: &request::Parts, seen: &Seen) -> bool {
+    seen.hosts == 0 && !parts.headers.contains_key(header::HOST)
 }
 
 /// Whether it can be the content of a `Host` header: what would be misread somewhere behind us is refused here.

@@ -99,6 +99,7 @@ impl Gateway {
             places: Arc::new(Semaphore::new(builder.limits.connections.min(Semaphore::MAX_PERMITS))),
             limits: builder.limits,
             trusted: builder.trusted,
+            allow_trace: builder.allow_trace,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: std::sync::atomic::AtomicUsize::new(0),

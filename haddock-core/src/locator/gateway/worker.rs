@@ -42,6 +42,7 @@ pub(super) struct Shared {
     pub(super) services: Arc<Services>,
     pub(super) limits: Limits,
     pub(super) trusted: Vec<IpNet>,
+    pub(super) allow_trace: bool,
     pub(super) places: Arc<Semaphore>,
     /// No more connections, no more than the request at hand on those there are.
     pub(super) stop: CancellationToken,
