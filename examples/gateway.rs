@@ -49,6 +49,15 @@ struct Options {
     /// Sessions of each service that can be counted.
     #[arg(long)]
     sessions: Option<u32>,
+    /// How long a connection may be silent before its other end is asked whether it is there, in seconds. 0: it is not.
+    #[arg(long, default_value_t = 60)]
+    tcp_keepalive: u64,
+    /// How long nothing may go over a WebSocket before it is ended, in seconds. Default: for ever.
+    #[arg(long)]
+    tunnel_idle: Option<u64>,
+    /// TRACE is passed on.
+    #[arg(long)]
+    allow_trace: bool,
     /// How long requests may take to end at shutdown, in seconds.
     #[arg(long, default_value_t = 10)]
     grace: u64,
@@ -91,9 +100,13 @@ async fn run(options: Options) -> Result<(), Error> {
     if let Some(workers) = options.worker_threads {
         builder = builder.worker_threads(workers);
     }
-    if let Some(sessions) = options.sessions {
-        builder = builder.limits(Limits { sessions, ..Limits::default() });
-    }
+    let default = Limits::default();
+    builder = builder.allow_trace(options.allow_trace).limits(Limits {
+        sessions: options.sessions.unwrap_or(default.sessions),
+        tcp_keepalive: Some(Duration::from_secs(options.tcp_keepalive)).filter(|keepalive| !keepalive.is_zero()),
+        tunnel_idle: options.tunnel_idle.map(Duration::from_secs),
+        ..default
+    });
     let mut interrupt = signal(SignalKind::interrupt()).map_err(io)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(io)?;
     let gateway = builder.start().await?;

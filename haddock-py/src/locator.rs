@@ -94,6 +94,9 @@ pub(crate) fn gateway(
     trust_proxy: Vec<String>,
     worker_threads: Option<usize>,
     sessions: Option<u32>,
+    tcp_keepalive: Option<f64>,
+    tunnel_idle: Option<f64>,
+    allow_trace: bool,
 ) -> PyResult<Call> {
     let mut builder = Gateway::builder().listen(address(listen).raised()?).state_dir(state);
     if let Some(listener) = handed_over.then(socket).transpose().raised()?.flatten() {
@@ -119,9 +122,11 @@ pub(crate) fn gateway(
     if let Some(workers) = worker_threads {
         builder = builder.worker_threads(workers);
     }
-    if let Some(sessions) = sessions {
-        builder = builder.limits(Limits { sessions, ..Limits::default() });
-    }
+    let mut limits = Limits::default();
+    limits.sessions = sessions.unwrap_or(limits.sessions);
+    limits.tcp_keepalive = tcp_keepalive.map(seconds).transpose()?;
+    limits.tunnel_idle = tunnel_idle.map(seconds).transpose()?;
+    builder = builder.limits(limits).allow_trace(allow_trace);
     Ok(Driver::Real.call(builder.start(), |py, gateway| {
         let inner = Inner {
             locator: gateway.locator(),

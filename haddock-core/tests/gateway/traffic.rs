@@ -486,3 +486,112 @@ async fn gateways_that_share_a_key_follow_each_others_cookies() {
     let reply = get(third.address(), "/", &mut cookies).await;
     assert_eq!(reply.instance(), Some(InstanceId::new("shop-2").expect("valid")), "a foreign cookie is worth nothing");
 }
+
+/// Opens a WebSocket through the gateway; answers with both its ends.
+async fn upgraded(world: &World, instances: &TcpListener) -> (TcpStream, TcpStream) {
+    let mut client = TcpStream::connect(world.address()).await.expect("a connection");
+    client
+        .write_all(b"GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await
+        .expect("sent");
+    let (mut instance, _) = instances.accept().await.expect("a connection");
+    let mut buffer = [0; 4096];
+    assert!(instance.read(&mut buffer).await.expect("a request") > 0);
+    instance
+        .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .await
+        .expect("sent");
+    assert!(client.read(&mut buffer).await.expect("a response") > 12);
+    (client, instance)
+}
+
+/// A gateway within these limits, before an instance that is written by hand.
+async fn before_a_listener(limits: Limits) -> (World, TcpListener) {
+    let world = World::new(false).await;
+    world.kill();
+    world.begin(|builder| builder.limits(limits).worker_threads(1)).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    world.locator().apply(&table(1, IDLE, &[("shop-1", address, 100)])).await.expect("new");
+    (world, listener)
+}
+
+/// The kernel's timer of a connection (`/proc/net/tcp`): which one runs, and the seconds until it fires.
+fn timer(from: SocketAddr, to: SocketAddr) -> (u8, u64) {
+    let hex = |address: SocketAddr| {
+        let std::net::IpAddr::V4(ip) = address.ip() else { panic!("an address of IPv4") };
+        format!("{:08X}:{:04X}", u32::from_ne_bytes(ip.octets()), address.port())
+    };
+    let text = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    let line = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = line.into_iter().find(|words| words[1] == hex(from) && words[2] == hex(to)).expect("open");
+    let (which, when) = line[5].split_once(':').expect("a timer");
+    let number = |text| u64::from_str_radix(text, 16).expect("a number");
+    (u8::try_from(number(which)).expect("small"), number(when) / 100)
+}
+
+/// The timer that asks a silent peer whether it is still there.
+const KEEPALIVE: u8 = 2;
+
+#[tokio::test]
+async fn who_is_silent_is_asked_whether_it_is_still_there_on_both_sides() {
+    for (keepalive, wanted) in [(Some(Duration::from_secs(30)), (KEEPALIVE, 20..31)), (None, (0, 0..1))] {
+        let (world, listener) = before_a_listener(Limits { tcp_keepalive: keepalive, ..Limits::default() }).await;
+        let (client, instance) = upgraded(&world, &listener).await;
+        let sides = [
+            (world.address(), client.local_addr().expect("open")),
+            (instance.peer_addr().expect("open"), instance.local_addr().expect("open")),
+        ];
+        for (ours, theirs) in sides {
+            eventually("the timer runs", async || {
+                let (which, when) = timer(ours, theirs);
+                (which, true) == (wanted.0, wanted.1.contains(&when))
+            })
+            .await;
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "that time passes is what is tried")]
+#[tokio::test]
+async fn a_tunnel_may_be_idle_for_as_long_as_it_likes_unless_that_is_limited() {
+    let mut buffer = [0; 16];
+    let (world, listener) = before_a_listener(Limits::default()).await;
+    let (mut client, _instance) = upgraded(&world, &listener).await;
+    world.clock.pass(IDLE * 1000);
+    let read = tokio::time::timeout(Duration::from_millis(600), client.read(&mut buffer)).await;
+    assert!(read.is_err(), "it was ended");
+
+    let limits = Limits { tunnel_idle: Some(Duration::from_millis(400)), ..Limits::default() };
+    let (world, listener) = before_a_listener(limits).await;
+    let (mut client, mut instance) = upgraded(&world, &listener).await;
+    // One word in either direction is enough.
+    for n in 0..8 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (from, to) = if n % 2 == 0 { (&mut client, &mut instance) } else { (&mut instance, &mut client) };
+        from.write_all(b"word").await.expect("open");
+        assert_eq!(to.read(&mut buffer).await.expect("open"), 4);
+    }
+    for side in [&mut client, &mut instance] {
+        let read = tokio::time::timeout(Duration::from_secs(5), side.read(&mut buffer)).await.expect("it is ended");
+        assert!(matches!(read, Ok(0) | Err(_)));
+    }
+    eventually("its place is given back", async || figures(&world, "shop-1").await.upgraded == 0).await;
+}
+
+#[tokio::test]
+async fn upgraded_connections_are_among_those_that_are_served_at_once() {
+    let (world, listener) = before_a_listener(Limits { connections: 3, ..Limits::default() }).await;
+    let mut tunnels = Vec::new();
+    for _ in 0..3 {
+        tunnels.push(upgraded(&world, &listener).await);
+    }
+    let text = world.metrics().await;
+    assert!(text.contains("\nhaddock_client_connections 3\n"), "{text}");
+    let mut waits = TcpStream::connect(world.address()).await.expect("the kernel takes it");
+    waits.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    let asked = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+    assert!(asked.is_err(), "no place was left");
+    drop(tunnels.pop());
+    tokio::time::timeout(Duration::from_secs(10), listener.accept()).await.expect("room was made").expect("asked");
+}

@@ -241,6 +241,12 @@ impl World {
         self.gateway.lock().expect("not poisoned").as_ref().expect("running").admin_addr().expect("asked for")
     }
 
+    /// The figures for Prometheus.
+    pub(crate) async fn metrics(&self) -> String {
+        let request = Request::get("/metrics").header(header::HOST, "127.0.0.1").body(Full::default()).expect("valid");
+        String::from_utf8(send(self.admin(), request).await.body.to_vec()).expect("text")
+    }
+
     async fn instance(&self, id: &InstanceId) -> Arc<Instance> {
         let known = self.instances.lock().expect("not poisoned").get(id).cloned();
         match known {

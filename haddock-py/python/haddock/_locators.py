@@ -11,7 +11,7 @@ from ._errors import IoError
 from ._given import mapping, names, optional_path, path
 from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, Number, RoutingTable, plain_answer
 from ._time import VirtualTime
-from ._values import seconds
+from ._values import optional_seconds, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -49,6 +49,9 @@ class Gateway:
         trust_proxy: Texts = (),
         worker_threads: int | None = None,
         sessions: int | None = None,
+        tcp_keepalive: Duration | None = 60,
+        tunnel_idle: Duration | None = None,
+        allow_trace: bool = False,
         handed_over: bool = False,
     ) -> None:
         """Starts to listen.
@@ -57,6 +60,9 @@ class Gateway:
         under which each service is asked for; one may have none. `token_file` holds the token of the admin API, which
         is needed beyond the loopback; `key_file` the key that signs the cookies. `trust_proxy` are networks whose
         `Forwarded` headers are believed; `sessions` is how many can be counted for each service.
+        A connection that is silent for `tcp_keepalive` is asked whether the other end is still there, and ends if it is not;
+        with `None` it is never asked. A WebSocket over which nothing goes for `tunnel_idle` is ended; with `None` it may be
+        silent for ever. TRACE is refused without `allow_trace`.
         With `handed_over` it takes the listening socket that this process was started with, if there is one, in place of
         `listen`: that of a systemd socket unit, for instance. Whoever connects while no gateway runs waits for the next.
 
@@ -77,6 +83,9 @@ class Gateway:
                 names(trust_proxy, "trust_proxy"),
                 worker_threads,
                 sessions,
+                optional_seconds(tcp_keepalive, "tcp_keepalive"),
+                optional_seconds(tunnel_idle, "tunnel_idle"),
+                allow_trace,
             )
         )
         self.listen_address = self._native.listen_address() or ""

@@ -199,6 +199,9 @@ def gateway(
     trust_proxy: list[str],
     worker_threads: int | None,
     sessions: int | None,
+    tcp_keepalive: float | None,
+    tunnel_idle: float | None,
+    allow_trace: bool,
 ) -> Call: ...
 def remote_gateway(url: str, token: str | None) -> Locator: ...
 def python_locator(

@@ -192,7 +192,10 @@ impl Admin {
         match path.as_slice() {
             ["metrics"] if get => {
                 let reports = self.reports().await;
-                let connections = self.shared.connections.load(Ordering::Relaxed);
+                // Those that are upgraded are no longer among the workers'.
+                let figures = reports.iter().flat_map(|(_, report)| report.instances.values());
+                let upgraded: u64 = figures.map(|figures| figures.upgraded).sum();
+                let connections = self.shared.connections.load(Ordering::Relaxed) as u64 + upgraded;
                 Ok(text(StatusCode::OK, "text/plain; version=0.0.4", metrics::render(&reports, connections)))
             }
             ["v1", "services"] if get => {

@@ -27,7 +27,7 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// How long a client may neither send the body that it announced nor take the response.
     pub stalled: Duration,
-    /// Connections of clients at once; more wait to be accepted.
+    /// Connections of clients at once, upgraded ones among them; more wait to be accepted.
     pub connections: usize,
     /// How long connecting to an instance may take.
     pub connect_within: Duration,
@@ -36,6 +36,14 @@ pub struct Limits {
     /// How long nothing may go over the connection to an instance before its response begins, neither of the request nor of
     /// an answer; then 504. An upload that flows takes as long as it takes, and waiting for a client does not count.
     pub answer_within: Duration,
+    /// How long a connection may be silent, to a client or to an instance, before the other end is asked whether it is still
+    /// there (TCP keepalive). One that is gone without a word, as where a network was lost, counts for about twice as long and
+    /// not for ever; so does one that acknowledges nothing of what it is sent. At least a second. `None`: it is never asked,
+    /// and what is gone may count for ever.
+    pub tcp_keepalive: Option<Duration>,
+    /// How long nothing may go over an upgraded connection, a WebSocket, before it is ended. `None`: for ever, as long as both
+    /// ends are there.
+    pub tunnel_idle: Option<Duration>,
     /// How long an idle connection to an instance is kept.
     pub pool_idle: Duration,
     /// Requests of each service that may wait at once while an instance is held; more are answered with 503.
@@ -46,7 +54,8 @@ pub struct Limits {
 
 impl Default for Limits {
     /// 16 KiB and 100 lines of head within 10 s; 75 s kept alive; 60 s stalled; 10 000 connections; 2 s to connect and
-    /// to retry; 5 min to answer; 15 s in the pool; 10 000 that wait; a million sessions.
+    /// to retry; 5 min to answer; asked after 60 s of silence whether it is there; no limit on idle upgraded connections; 15 s
+    /// in the pool; 10 000 that wait; a million sessions.
     fn default() -> Self {
         Self {
             header_bytes: 16 * 1024,
@@ -58,6 +67,8 @@ impl Default for Limits {
             connect_within: Duration::from_secs(2),
             retry_within: Duration::from_secs(2),
             answer_within: Duration::from_secs(300),
+            tcp_keepalive: Some(Duration::from_secs(60)),
+            tunnel_idle: None,
             pool_idle: Duration::from_secs(15),
             held: 10_000,
             sessions: 1_000_000,

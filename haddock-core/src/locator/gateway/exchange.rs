@@ -10,8 +10,6 @@ use http::{Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::body::{ClientBody, wait_for_continue};
 use super::cookie::{self, Claim};
@@ -19,6 +17,7 @@ use super::headers::{self, Refusal, Seen};
 use super::passage::{Answer, Passage, ResponseBody};
 use super::routing::{Outcome, Placement, Restamp};
 use super::service::Service;
+use super::tunnel;
 use super::upstream::{self, Moved, Upstream};
 use super::worker::Connection;
 
@@ -108,7 +107,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
         let instance_side = parts.extensions.remove::<OnUpgrade>();
         passage.upgrade();
         connection.watch.upgrade();
-        tokio::spawn(tunnel(client_side, instance_side, passage));
+        tokio::spawn(tunnel::carry_both(client_side, instance_side, passage));
         return Ok(Response::from_parts(parts, ResponseBody::Text(None)));
     }
     Ok(Response::from_parts(parts, ResponseBody::stream(incoming, passage)))
@@ -234,7 +233,7 @@ async fn send(
         };
         let upstream = match pooled {
             Some(upstream) => Ok(upstream),
-            None => upstream::connect(address, limits.connect_within).await,
+            None => upstream::connect(address, limits).await,
         };
         match upstream {
             Ok(upstream) => match try_send(connection, passage, request, upstream, replay).await {
@@ -363,37 +362,4 @@ fn head_of(request: &Request<ClientBody>) -> Request<ClientBody> {
     copy.uri_mut().clone_from(request.uri());
     copy.headers_mut().clone_from(request.headers());
     copy
-}
-
-/// How long one direction of an upgraded connection may go on when the other has ended. Half an open connection must not
-/// keep a session alive for ever.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-
-/// Carries bytes both ways until one side ends, and what the other still has to say.
-async fn tunnel(client_side: OnUpgrade, instance_side: Option<OnUpgrade>, passage: Passage) {
-    let Some(instance_side) = instance_side else { return };
-    let (client, instance) = match (client_side.await, instance_side.await) {
-        (Ok(client), Ok(instance)) => (client, instance),
-        (Err(error), _) | (_, Err(error)) => {
-            tracing::debug!(%error, "an upgrade came to nothing");
-            return;
-        }
-    };
-    let (client_reads, client_writes) = tokio::io::split(TokioIo::new(client));
-    let (instance_reads, instance_writes) = tokio::io::split(TokioIo::new(instance));
-    let mut up = pin!(carry(client_reads, instance_writes));
-    let mut down = pin!(carry(instance_reads, client_writes));
-    tokio::select! {
-        () = &mut up => drop(tokio::time::timeout(LAST_WORDS, down).await),
-        () = &mut down => drop(tokio::time::timeout(LAST_WORDS, up).await),
-        () = passage.connection.worker.shared.cut.cancelled() => {}
-    }
-    drop(passage);
-}
-
-async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
-    if let Err(error) = tokio::io::copy(&mut from, &mut to).await {
-        tracing::debug!(%error, "an upgraded connection broke");
-    }
-    let _ = to.shutdown().await;
 }

@@ -29,7 +29,7 @@ const FAMILIES: [(&str, &str, &str, Value); 11] = [
 ];
 
 /// Writes the figures of all services.
-pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: usize) -> String {
+pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, lines: &mut dyn Iterator<Item = (String, u64)>| {
         let _ = writeln!(text, "# HELP haddock_{name} {help}\n# TYPE haddock_{name} {kind}");
@@ -40,8 +40,8 @@ pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: usiz
     family(
         "client_connections",
         "gauge",
-        "Connections of clients.",
-        &mut [(String::new(), connections as u64)].into_iter(),
+        "Connections of clients, upgraded ones among them.",
+        &mut [(String::new(), connections)].into_iter(),
     );
     // Names of services and instances hold nothing that would have to be escaped.
     for (name, kind, help, value) in FAMILIES {

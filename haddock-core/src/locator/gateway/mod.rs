@@ -13,7 +13,7 @@
 //!   robin, `cookie` what a client is given.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
 //!   restart.
-//! - `worker`, `client`, `exchange`, `headers`, `forwarded`, `body`, `upstream` and `passage` are the proxy.
+//! - `worker`, `client`, `exchange`, `headers`, `forwarded`, `body`, `upstream`, `tunnel`, `vanished` and `passage` are the proxy.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
 
 mod admin;
@@ -36,7 +36,9 @@ mod service;
 mod sessions;
 mod shares;
 mod store;
+mod tunnel;
 mod upstream;
+mod vanished;
 mod worker;
 
 use std::fmt;
@@ -108,6 +110,8 @@ impl Gateway {
             Some(handed) => take_over(handed).map_err(|error| listen_failed(builder.listen, &error))?,
             None => listen(builder.listen)?,
         };
+        vanished::watch(&SockRef::from(&listener), shared.limits.tcp_keepalive, shared.limits.stalled)
+            .map_err(|error| listen_failed(builder.listen, &error))?;
         let local = listener.local_addr().map_err(|error| listen_failed(builder.listen, &error))?;
         let mut threads = Vec::new();
         for n in 0..builder.workers {

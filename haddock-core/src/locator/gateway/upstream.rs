@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
@@ -19,6 +20,8 @@ use crate::time::Timestamp;
 
 use super::body::ClientBody;
 use super::client::write_together;
+use super::config::Limits;
+use super::vanished;
 
 /// A connection that takes one request at a time.
 #[derive(Debug)]
@@ -183,7 +186,8 @@ impl AsyncWrite for InstanceStream {
 }
 
 /// Opens a new connection. Its driver runs on this worker until the connection ends.
-pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Upstream, Unreachable> {
+pub(super) async fn connect(address: SocketAddr, limits: &Limits) -> Result<Upstream, Unreachable> {
+    let within = limits.connect_within;
     let stream = match tokio::time::timeout(within, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
@@ -196,6 +200,7 @@ pub(super) async fn connect(address: SocketAddr, within: Duration) -> Result<Ups
         }
     };
     let _ = stream.set_nodelay(true);
+    let _ = vanished::watch(&SockRef::from(&stream), limits.tcp_keepalive, limits.answer_within);
     let moved = Arc::new(AtomicU64::new(0));
     let stream = InstanceStream { stream, moved: Arc::clone(&moved), deaf: false };
     let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| {

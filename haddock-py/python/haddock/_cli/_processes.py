@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,20 +18,13 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from haddock import Controller
+    from haddock._cli._wanted import Wanted
 
 LOOK = 0.5
 """Seconds between two looks at the history for what is to be told."""
 
 
-def run_gateway(
-    settings: Settings,
-    listen: str,
-    admin: str,
-    services: Mapping[str, Sequence[str]],
-    trust_proxy: Sequence[str],
-    grace: float,
-    until_stdin_ends: bool,
-) -> int:
+def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> int:
     """Runs the gateway until a signal comes."""
     import haddock
 
@@ -43,12 +36,15 @@ def run_gateway(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     gateway = haddock.Gateway(
-        listen=listen,
-        admin=admin,
+        listen=wanted.listen,
+        admin=wanted.admin,
         state=settings.state_directory() / "gateway",
-        services={name: list(hosts) for name, hosts in services.items()} or None,
+        services={name: list(hosts) for name, hosts in wanted.services.items()} or None,
         token_file=settings.token_file,
-        trust_proxy=list(trust_proxy),
+        trust_proxy=list(wanted.trust_proxy),
+        tcp_keepalive=wanted.tcp_keepalive or None,
+        tunnel_idle=wanted.tunnel_idle or None,
+        allow_trace=wanted.allow_trace,
         handed_over=True,
     )
     ready = {"kind": "ready", "process": "gateway", "listen": str(gateway.listen_address),
@@ -62,7 +58,7 @@ def run_gateway(
     # Without a limit, a wait on an event cannot be interrupted everywhere.
     while not ended.wait(3600):
         pass
-    gateway.shutdown(grace)
+    gateway.shutdown(wanted.grace)
     return 0
 
 

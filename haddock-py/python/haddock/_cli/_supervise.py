@@ -19,13 +19,14 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from haddock._cli import _follow, _output, _words
 from haddock._cli._common import Settings
 from haddock._cli._errors import DONE, Stopped, Usage
+from haddock._cli._wanted import Wanted
 
 LONGEST_LINE = 64 * 1024
 """Bytes of a line that are passed on. A child must not fill the memory with a line that never ends."""
@@ -39,18 +40,6 @@ LONGEST_PAUSE = 30.0
 """Seconds before a process that keeps dying is started again."""
 STABLE = 60.0
 """Seconds after which a process that dies did not die of its start."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the gateway is to be."""
-
-    listen: str
-    admin: str
-    services: Mapping[str, Sequence[str]]
-    trust_proxy: Sequence[str]
-    grace: float
-    monitor: float
 
 
 class Ended(Exception):
@@ -204,15 +193,15 @@ class Teller:
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def supervise(settings: Settings, wanted: Wanted) -> int:
-    """Runs both until a signal comes."""
+def supervise(settings: Settings, wanted: Wanted, monitor: float) -> int:
+    """Runs both until a signal comes. Every `monitor` seconds unused environments are looked for."""
     for option, address in (("--listen", wanted.listen), ("--admin", wanted.admin)):
         if address.endswith(":0"):
             raise Usage(f"`{option} {address}`: a gateway that is started again has to be where it was", "name a port")
     teller = Teller()
     try:
         with _listen(wanted.listen) as listener:
-            _follow.run(_both(settings, wanted, listener, teller))
+            _follow.run(_both(settings, wanted, monitor, listener, teller))
     except Stopped:
         return DONE
     except Ended as ended:
@@ -239,22 +228,17 @@ def _listen(address: str) -> socket.socket:
         raise kind(f"cannot listen on `{address}`: {reason}", hint="name another with `--listen`") from None
 
 
-async def _both(settings: Settings, wanted: Wanted, listener: socket.socket, teller: Teller) -> None:
+async def _both(settings: Settings, wanted: Wanted, monitor: float, listener: socket.socket, teller: Teller) -> None:
     common = ["--json"] if settings.json else []
     for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
         common += [option, value] if value else []
 
     def gateway_words() -> list[str]:
-        words = ["serve", "gateway", "--listen", wanted.listen, "--admin", wanted.admin, "--grace", _words.exactly(wanted.grace)]
-        for name, hosts in wanted.services.items():
-            words += ["--service", f"{name}={','.join(hosts)}"]
-        for peers in wanted.trust_proxy:
-            words += ["--trust-proxy", peers]
-        return [*words, "--until-stdin-ends", *common]
+        return ["serve", "gateway", *wanted.words(), "--until-stdin-ends", *common]
 
     def controller_words() -> list[str]:
         words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
-        words += ["--monitor", _words.exactly(wanted.monitor)]
+        words += ["--monitor", _words.exactly(monitor)]
         for option, value in (
             ("--docker-host", settings.docker_host),
             ("--reach", settings.reach),

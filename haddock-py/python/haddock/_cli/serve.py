@@ -8,6 +8,7 @@ import click
 
 from haddock._cli import _common
 from haddock._cli._common import Settings, settings_of
+from haddock._cli._wanted import Wanted
 
 LISTEN = "127.0.0.1:8080"
 ADMIN = "127.0.0.1:8081"
@@ -28,6 +29,11 @@ def gateway_options(function: Any) -> Any:
     for option in (
         click.option("--grace", default="10s", metavar="DURATION", show_default=True, callback=_common.seconds,
                      help="How long the requests at hand may take at the end."),
+        click.option("--allow-trace", is_flag=True, help="Pass TRACE on; without, it is refused."),
+        click.option("--tunnel-idle", default="0s", metavar="DURATION", show_default=True, callback=_common.seconds,
+                     help="How long nothing may go over a WebSocket before it is ended. `0s`: for ever."),
+        click.option("--tcp-keepalive", default="60s", metavar="DURATION", show_default=True, callback=_common.seconds,
+                     help="How long a connection may be silent before its other end is asked whether it is there. `0s`: it is not."),
         click.option("--trust-proxy", metavar="CIDR", multiple=True,
                      help="Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. May be repeated."),
         click.option("--service", "services", metavar="NAME[=HOST,…]", multiple=True, callback=_service,
@@ -65,6 +71,9 @@ def serve(
     admin: str,
     services: dict[str, list[str]],
     trust_proxy: tuple[str, ...],
+    tcp_keepalive: float,
+    tunnel_idle: float,
+    allow_trace: bool,
     grace: float,
     monitor: float,
 ) -> int | None:
@@ -76,9 +85,10 @@ def serve(
     """
     if ctx.invoked_subcommand is not None:
         return None
-    from haddock._cli._supervise import Wanted, supervise
+    from haddock._cli._supervise import supervise
 
-    return supervise(settings, Wanted(listen, admin, services, trust_proxy, grace, monitor))
+    wanted = Wanted(listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace)
+    return supervise(settings, wanted, monitor)
 
 
 @serve.command(cls=_common.Command, short_help="Run the gateway alone.")
@@ -92,6 +102,9 @@ def gateway(
     admin: str,
     services: dict[str, list[str]],
     trust_proxy: tuple[str, ...],
+    tcp_keepalive: float,
+    tunnel_idle: float,
+    allow_trace: bool,
     grace: float,
     until_stdin_ends: bool,
 ) -> int:
@@ -103,7 +116,8 @@ def gateway(
     """
     from haddock._cli._processes import run_gateway
 
-    return run_gateway(settings, listen, admin, services, trust_proxy, grace, until_stdin_ends)
+    wanted = Wanted(listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace)
+    return run_gateway(settings, wanted, until_stdin_ends)
 
 
 @serve.command(cls=_common.Command, short_help="Run the controller alone.")

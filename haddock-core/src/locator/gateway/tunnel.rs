@@ -1,0 +1,66 @@
+//! Upgraded connections: bytes both ways, whatever they mean.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+
+use super::passage::Passage;
+use super::upstream::Moved;
+
+/// How long one direction of an upgraded connection may go on when the other has ended. Half an open connection must not
+/// keep a session alive for ever.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Carries bytes both ways until one side ends, and what the other still has to say.
+pub(super) async fn carry_both(client_side: OnUpgrade, instance_side: Option<OnUpgrade>, passage: Passage) {
+    let Some(instance_side) = instance_side else { return };
+    let (client, instance) = match (client_side.await, instance_side.await) {
+        (Ok(client), Ok(instance)) => (client, instance),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::debug!(%error, "an upgrade came to nothing");
+            return;
+        }
+    };
+    let (client_reads, client_writes) = tokio::io::split(TokioIo::new(client));
+    let (instance_reads, instance_writes) = tokio::io::split(TokioIo::new(instance));
+    let mut up = pin!(carry(client_reads, instance_writes));
+    let mut down = pin!(carry(instance_reads, client_writes));
+    let moved = passage.upstream.as_ref().map(|upstream| upstream.moved());
+    tokio::select! {
+        () = &mut up => drop(tokio::time::timeout(LAST_WORDS, down).await),
+        () = &mut down => drop(tokio::time::timeout(LAST_WORDS, up).await),
+        () = silent_for(passage.connection.limits().tunnel_idle, moved) => {
+            tracing::debug!("nothing went over an upgraded connection for too long");
+        }
+        () = passage.connection.worker.shared.cut.cancelled() => {}
+    }
+    drop(passage);
+}
+
+async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    if let Err(error) = tokio::io::copy(&mut from, &mut to).await {
+        tracing::debug!(%error, "an upgraded connection broke");
+    }
+    let _ = to.shutdown().await;
+}
+
+/// Into how many parts the time is divided in which nothing may go over; so exact is its end.
+const LOOKS: u32 = 16;
+
+/// Ends when nothing has gone over the instance's connection for that long, either way.
+async fn silent_for(limit: Option<Duration>, moved: Option<Moved>) {
+    let (Some(limit), Some(moved)) = (limit, moved) else { return std::future::pending().await };
+    let mut look = tokio::time::interval((limit / LOOKS).max(Duration::from_millis(1)));
+    let (mut before, mut silent) = (moved.so_far(), 0);
+    // The first one is at once.
+    look.tick().await;
+    while silent < LOOKS {
+        look.tick().await;
+        let so_far = moved.so_far();
+        silent = if so_far == before { silent + 1 } else { 0 };
+        before = so_far;
+    }
+}

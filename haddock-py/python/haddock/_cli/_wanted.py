@@ -1,0 +1,32 @@
+"""What a gateway is to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from haddock._cli import _words
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the options of `haddock serve` and `haddock serve gateway` say. Durations are seconds."""
+
+    listen: str
+    admin: str
+    services: Mapping[str, Sequence[str]]
+    trust_proxy: Sequence[str]
+    tcp_keepalive: float
+    tunnel_idle: float
+    allow_trace: bool
+    grace: float
+
+    def words(self) -> list[str]:
+        """The options again, for a process that is to be such a gateway."""
+        words = ["--listen", self.listen, "--admin", self.admin, "--grace", _words.exactly(self.grace)]
+        words += ["--tcp-keepalive", _words.exactly(self.tcp_keepalive), "--tunnel-idle", _words.exactly(self.tunnel_idle)]
+        for name, hosts in self.services.items():
+            words += ["--service", f"{name}={','.join(hosts)}"]
+        for peers in self.trust_proxy:
+            words += ["--trust-proxy", peers]
+        return [*words, "--allow-trace"] if self.allow_trace else words
