@@ -107,6 +107,7 @@ async fn serve(instances: &[SocketAddr]) -> Result<(), Failure> {
         number: Number { epoch: 1, revision: 1 },
         session: SessionPolicy::default(),
         routes: routes.collect(),
+        watermark: None,
     };
     gateway.locator().apply(&table).await?;
     let mut out = std::io::stdout();

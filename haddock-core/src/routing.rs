@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
-use crate::name::{InstanceId, ServiceName};
+use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::time::Timestamp;
 
 /// The number of a decision: the epoch of the lease under which it was committed, and the revision of that commit.
@@ -163,6 +163,40 @@ pub struct RoutingTable {
     pub session: SessionPolicy,
     /// Every instance that may get requests.
     pub routes: BTreeMap<InstanceId, Route>,
+    /// Which instances no table will name any more. `None`: not known; any may be named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Watermark>,
+}
+
+/// Which instances are gone for good: those of this journal that are older than the oldest it still has.
+///
+/// A locator keeps this one number for all of them in place of a closed mark for each, or years of releases would fill its
+/// memory and its reports. What the watermark covers counts as closed for ever.
+///
+/// ```
+/// use haddock_core::routing::Watermark;
+/// use haddock_core::{InstanceId, JournalId, ServiceName};
+///
+/// let (journal, shop) = (JournalId::new("0123456789abcdef")?, ServiceName::new("shop")?);
+/// let watermark = Watermark { journal: journal.clone(), oldest: 7 };
+/// assert!(watermark.covers(&InstanceId::of(&journal, &shop, 6)));
+/// assert!(!watermark.covers(&InstanceId::of(&journal, &shop, 7)));
+/// # Ok::<(), haddock_core::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watermark {
+    /// The journal that gave the instances out.
+    pub journal: JournalId,
+    /// The number of the oldest instance of the service that may still be named, counted from 1.
+    pub oldest: u64,
+}
+
+impl Watermark {
+    /// Whether this instance, of the table's service, will not be named any more.
+    #[must_use]
+    pub fn covers(&self, instance: &InstanceId) -> bool {
+        instance.number(&self.journal).is_some_and(|number| number < self.oldest)
+    }
 }
 
 /// How a locator knows a session and when it lets it expire.
@@ -336,7 +370,8 @@ pub struct LocatorReport {
     pub newest: Number,
     /// The number of the table in force, if it has one.
     pub table: Option<Number>,
-    /// Its figures for each instance that it lists or has closed.
+    /// Its figures for each instance that it lists or has closed. One that is closed, and that no table will name any more, may be
+    /// left out.
     pub instances: BTreeMap<InstanceId, InstanceFigures>,
     /// The hosts under which clients ask for the service; empty: under any.
     #[serde(default)]

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -129,7 +130,12 @@ impl SqliteJournal {
             return Ok(false);
         }
         let path = self.lock_path(service);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| {
+        // Whoever can read it can lock it.
+        let private = private_file().open(&path).and_then(|file| {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+            Ok(file)
+        });
+        let file = private.map_err(|error| {
             Error::new(ErrorKind::JournalUnavailable, format!("cannot open `{}`: {error}", path.display()))
         })?;
         match file.try_lock() {
@@ -398,12 +404,16 @@ fn random_id() -> Result<JournalId> {
 
 /// Makes the file, readable by its owner alone, before SQLite would make it readable by all.
 fn make_private(path: &Path) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let made = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
-    made.map(|_| ()).map_err(|error| {
+    private_file().open(path).map(|_| ()).map_err(|error| {
         Error::new(ErrorKind::JournalUnavailable, format!("cannot open the journal `{}`: {error}", path.display()))
             .with_hint("check that its folder exists and may be written to")
     })
+}
+
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    options
 }
 
 fn to_json<T: serde::Serialize>(value: &T) -> Result<String> {

@@ -58,14 +58,15 @@ pub struct LocatorCapabilities {
 /// - [`apply`](Self::apply), [`close`](Self::close) and [`evict`](Self::evict) carry a number. One older than the
 ///   newest number seen for that service is refused with [`StaleNumber`](crate::ErrorKind::StaleNumber) and changes
 ///   nothing. An equal number is the same call again. The newest number, the table and the closed marks are on disk
-///   before the answer, and outlive a restart.
+///   before the answer, and outlive a restart; [`observe`](Self::observe) tells of none that is not.
 /// - A new session goes to a listed instance with a share, in proportion to the shares. A request of a session goes
 ///   to its instance for as long as that is listed and not closed, whatever its share, even if this locator has never
 ///   seen the session. Else it opens a new session.
 /// - A request that has a cookie of the application's and none of the locator's goes to the instance that was
 ///   [adopted](crate::routing::Adopted), until the sessions from before have come or expired; so long, how many live on
 ///   that is [`Count::Unknown`](crate::routing::Count). On an ignored path it opens no session there either.
-/// - A closed instance gets nothing, for ever: a later table that names it has no effect for it.
+/// - A closed instance gets nothing, for ever: a later table that names it has no effect for it. Of those that a table's
+///   [`Watermark`](crate::routing::Watermark) covers, the locator may keep that one number in place of a mark for each.
 /// - A session lives until it has been idle, with no request in flight, for
 ///   [`SessionPolicy::idle`](crate::routing::SessionPolicy::idle).
 /// - A call whose future is dropped may or may not have taken effect; [`observe`](Self::observe) tells.

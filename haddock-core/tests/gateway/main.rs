@@ -2,6 +2,7 @@
 
 mod adopted;
 mod bodies;
+mod disk;
 mod hygiene;
 mod traffic;
 mod world;

@@ -190,6 +190,7 @@ pub(crate) fn table(revision: u64, idle: Duration, routes: &[(&str, SocketAddr, 
         number: number(revision),
         session: SessionPolicy { idle, ignore: vec![IGNORED.to_owned()], ..SessionPolicy::default() },
         routes: routes.iter().map(route).collect::<BTreeMap<_, _>>(),
+        watermark: None,
     }
 }
 

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
         Route,
         RoutingTable,
         RuntimeCapabilities,
+        Watermark,
     )
     from ._progress import ProgressEvent, ProgressEvents
     from ._release import Events, Release
@@ -201,6 +202,7 @@ __all__ = [
     "TimedOutError",
     "VersionStatus",
     "VirtualTime",
+    "Watermark",
     "__version__",
     "connect",
 ]
@@ -229,7 +231,7 @@ _HOMES = {
     "_ports": (
         "Adopted", "Attachment", "Container", "ContainerSpec", "CookiePolicy", "HealthCheck", "InstanceFigures",
         "LocatorCapabilities", "LocatorReport", "Network", "Number", "PublishedPort", "Route", "RoutingTable",
-        "RuntimeCapabilities",
+        "RuntimeCapabilities", "Watermark",
     ),
     "_progress": ("ProgressEvent", "ProgressEvents"),
     "_release": ("Events", "Release"),

@@ -273,6 +273,22 @@ class CookiePolicy(Result):
 
 
 @dataclass(frozen=True)
+class Watermark(Result):
+    """Which instances of a service are gone for good: those of this journal that are older than the oldest it still has."""
+
+    journal: str
+    """The journal that gave the instances out."""
+    oldest: int
+    """The number of the oldest instance that may still be named, counted from 1."""
+
+    def covers(self, instance: str) -> bool:
+        """Whether this instance will not be named any more."""
+        ours = f"-{self.journal[:8]}"
+        number = instance[: -len(ours)].rpartition("-")[2]
+        return instance.endswith(ours) and number.isdecimal() and int(number) < self.oldest
+
+
+@dataclass(frozen=True)
 class RoutingTable(Result):
     """Where sessions of a service go. Applied as a whole; shares are weights."""
 
@@ -288,15 +304,20 @@ class RoutingTable(Result):
     """Every instance that may get requests."""
     cookie: CookiePolicy = CookiePolicy()
     """When browsers send back the locator's cookie."""
+    watermark: Watermark | None = None
+    """Which instances no table will name any more; `None`: any may be named."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> RoutingTable:
         routes = {name: Route._of(route) for name, route in data["routes"].items()}
         session = data["session"]
-        cookie = CookiePolicy(**session.get("cookie") or {})
+        cookie: dict[str, Any] = session.get("cookie") or {}
+        watermark = data.get("watermark")
         return RoutingTable(
-            data["service"], Number(**data["number"]), session["idle"] / 1_000, session["ignore"], routes, cookie
-        )
+            data["service"], Number(**data["number"]), session["idle"] / 1_000, session["ignore"], routes,
+            CookiePolicy(**cookie),
+            None if watermark is None else Watermark(**watermark),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,10 @@ impl Admin {
                 let figures = reports.iter().flat_map(|(_, report)| report.instances.values());
                 let upgraded: u64 = figures.map(|figures| figures.upgraded).sum();
                 let connections = self.shared.connections.load(Ordering::Relaxed) as u64 + upgraded;
-                Ok(text(StatusCode::OK, "text/plain; version=0.0.4", metrics::render(&reports, connections)))
+                let directory = self.shared.services.directory();
+                let unsaved = directory.services().iter().filter(|service| service.is_unsaved()).count() as u64;
+                let figures = metrics::render(&reports, connections, unsaved);
+                Ok(text(StatusCode::OK, "text/plain; version=0.0.4", figures))
             }
             ["v1", "services"] if get => {
                 Ok(json(StatusCode::OK, &self.reports().await.into_iter().collect::<BTreeMap<_, _>>()))

@@ -40,6 +40,7 @@ impl Crowd {
                 number: Number { epoch: 1, revision: 1 },
                 session: SessionPolicy { idle: Duration::from_secs(1800), ..SessionPolicy::default() },
                 routes: instances.iter().map(|id| (id.clone(), route.clone())).collect(),
+                watermark: None,
             },
             now,
         );

@@ -164,7 +164,8 @@ impl GatewayBuilder {
         self
     }
 
-    /// The directory in which tables and closed marks outlive a restart. Required; made if missing.
+    /// The directory in which tables and closed marks outlive a restart. Required; made if missing, for its owner alone. One
+    /// gateway at a time has it.
     #[must_use]
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
@@ -242,7 +243,8 @@ impl GatewayBuilder {
     ///
     /// # Errors
     /// [`InvalidValue`](ErrorKind::InvalidValue) without a state directory, or with an admin address beyond the loopback
-    /// and no token; [`PortTaken`](ErrorKind::PortTaken); [`Io`](ErrorKind::Io) for the files.
+    /// and no token; [`PortTaken`](ErrorKind::PortTaken); [`Busy`](ErrorKind::Busy) if another gateway has the state
+    /// directory; [`Io`](ErrorKind::Io) for the files.
     pub async fn start(self) -> Result<Gateway> {
         if self.state_dir.is_none() {
             return Err(Error::new(ErrorKind::InvalidValue, "the gateway has no state directory")

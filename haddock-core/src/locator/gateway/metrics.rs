@@ -29,7 +29,7 @@ const FAMILIES: [(&str, &str, &str, Value); 11] = [
 ];
 
 /// Writes the figures of all services.
-pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64) -> String {
+pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64, unsaved: u64) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, lines: &mut dyn Iterator<Item = (String, u64)>| {
         let _ = writeln!(text, "# HELP haddock_{name} {help}\n# TYPE haddock_{name} {kind}");
@@ -42,6 +42,12 @@ pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64)
         "gauge",
         "Connections of clients, upgraded ones among them.",
         &mut [(String::new(), connections)].into_iter(),
+    );
+    family(
+        "state_unsaved",
+        "gauge",
+        "Services whose last change could not be written to the state directory, as where its disk is full.",
+        &mut [(String::new(), unsaved)].into_iter(),
     );
     // Names of services and instances hold nothing that would have to be escaped.
     for (name, kind, help, value) in FAMILIES {
@@ -82,9 +88,10 @@ mod tests {
             instances: BTreeMap::from([(id("shop-1"), known), (id("shop-2"), unknown)]),
             hosts: Vec::new(),
         };
-        let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5);
+        let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5, 1);
         for line in [
             "haddock_client_connections 5",
+            "haddock_state_unsaved 1",
             "haddock_instance_share_basis_points{service=\"shop\",instance=\"shop-1\"} 1000",
             "haddock_instance_sessions_live{service=\"shop\",instance=\"shop-1\"} 3",
             "haddock_instance_closed{service=\"shop\",instance=\"shop-2\"} 1",

@@ -39,6 +39,7 @@ mod store;
 mod tunnel;
 mod upstream;
 mod vanished;
+mod watermarks;
 mod worker;
 
 use std::fmt;
@@ -173,6 +174,8 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.shared.stop.cancel();
         self.shared.cut.cancel();
+        // Whoever still has the locator cannot write into what is the next gateway's by now.
+        self.locator.services.maker.store.give_back();
     }
 }
 
@@ -206,7 +209,9 @@ fn services(builder: &GatewayBuilder) -> Result<Services> {
         capacity: builder.limits.sessions,
     };
     let services = Services::new(maker, &builder.services)?;
-    store.mark()?;
+    if !known {
+        store.mark()?;
+    }
     Ok(services)
 }
 

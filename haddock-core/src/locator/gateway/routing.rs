@@ -3,13 +3,14 @@
 //! One [`Routing`] per service, behind one lock. A decision takes its place (in flight, and in its session) before the
 //! lock is let go, and [`close`](Routing::close) looks and closes under the same lock: nothing slips in between.
 
+mod gone;
 mod hold;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::name::InstanceId;
+use crate::name::{InstanceId, ServiceName};
 use crate::routing::{
     Adopted, CloseAnswer, Count, InstanceFigures, LocatorReport, Number, RoutingTable, SessionPolicy, Share,
 };
@@ -18,6 +19,8 @@ use crate::time::Timestamp;
 use super::cookie::{AHEAD, Attributes, Claim};
 use super::sessions::{Found, SessionTable, Slot, TICK, Tick};
 use super::shares::Shares;
+use super::store::Saved;
+use super::watermarks::Watermarks;
 
 /// What is known, at the start, of sessions from before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +48,17 @@ struct Instance {
     address: SocketAddr,
     /// `None`: not listed.
     share: Option<Share>,
+    /// It gets nothing more, for ever.
     closed: bool,
+    /// That it is closed is on disk, and so it is said.
+    closed_on_disk: bool,
     /// Until when requests for it wait.
     held: Option<Timestamp>,
     /// Closed by an eviction: what the session table still holds of it counts no more.
     evicted: bool,
     live: u64,
+    /// Sessions that an eviction ended, and that the session table still holds.
+    left_over: u64,
     in_flight: u64,
     upgraded: u64,
     /// Requests in flight of sessions that are not in the table, as it was full.
@@ -118,12 +126,17 @@ pub(super) struct Routing {
     started: Timestamp,
     before: Before,
     newest: Number,
+    /// The newest that is on disk, and so is said to have been seen.
+    newest_on_disk: Number,
     table: Option<RoutingTable>,
     policy: SessionPolicy,
     /// Those of the policy's cookie.
     attributes: Arc<Attributes>,
-    /// Never shrinks: a closed mark is for ever.
     instances: Vec<Instance>,
+    /// Places in `instances` whose instance is forgotten.
+    vacant: Vec<u32>,
+    /// Of each journal the oldest instance that may still be named: all before it are closed for ever.
+    watermarks: Watermarks,
     by_id: HashMap<InstanceId, u32>,
     sessions: SessionTable,
     new: Shares,
@@ -143,11 +156,14 @@ impl Routing {
             started,
             before,
             newest: Number::default(),
+            newest_on_disk: Number::default(),
             table: None,
             sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
             attributes: Arc::new(Attributes::of(&policy.cookie)),
             policy,
             instances: Vec::new(),
+            vacant: Vec::new(),
+            watermarks: Watermarks::default(),
             by_id: HashMap::new(),
             new: Shares::default(),
             ignored: Shares::default(),
@@ -158,19 +174,21 @@ impl Routing {
     }
 
     /// Takes up what was on disk.
-    pub(super) fn restore(&mut self, newest: Number, table: Option<&RoutingTable>, closed: &BTreeSet<InstanceId>) {
-        for id in closed {
+    pub(super) fn restore(&mut self, saved: &Saved) {
+        self.watermarks = saved.watermarks.clone();
+        for id in &saved.closed {
             let instance = self.instance(id, None);
             self.instances[instance as usize].closed = true;
         }
-        if let Some(table) = table {
+        if let Some(table) = &saved.table {
             self.apply(table, self.started);
             for id in table.routes.keys() {
                 let instance = self.instance(id, None) as usize;
                 self.instances[instance].uncounted_until = Some(self.started);
             }
         }
-        self.newest = newest;
+        self.newest = saved.newest;
+        self.now_on_disk(saved);
     }
 
     pub(super) fn newest(&self) -> Number {
@@ -181,8 +199,27 @@ impl Routing {
         self.table.as_ref()
     }
 
+    /// The closed marks that no watermark stands for.
     pub(super) fn closed(&self) -> BTreeSet<InstanceId> {
-        self.instances.iter().filter(|instance| instance.closed).map(|instance| instance.id.clone()).collect()
+        let closed = self.instances.iter().filter(|it| it.closed && !self.watermarks.cover(&it.id));
+        closed.map(|instance| instance.id.clone()).collect()
+    }
+
+    /// What has to be on disk for a newest number and a table.
+    pub(super) fn to_save(&self, service: ServiceName, newest: Number, table: Option<&RoutingTable>) -> Saved {
+        let mut watermarks = self.watermarks.clone();
+        watermarks.raise(table.and_then(|table| table.watermark.as_ref()));
+        let mut closed = self.closed();
+        closed.retain(|id| !watermarks.cover(id));
+        Saved::new(service, newest, table.cloned(), closed, watermarks)
+    }
+
+    /// Notes what is on disk by now: only that is said.
+    pub(super) fn now_on_disk(&mut self, saved: &Saved) {
+        self.newest_on_disk = saved.newest;
+        for instance in &mut self.instances {
+            instance.closed_on_disk |= saved.closed.contains(&instance.id) || saved.watermarks.cover(&instance.id);
+        }
     }
 
     // ---- what the locator is asked to do; the caller has checked the number --------------------------------------
@@ -195,6 +232,7 @@ impl Routing {
     /// Puts a table into force.
     pub(super) fn apply(&mut self, table: &RoutingTable, now: Timestamp) {
         self.note(table.number);
+        self.watermarks.raise(table.watermark.as_ref());
         for instance in &mut self.instances {
             instance.share = None;
         }
@@ -215,15 +253,18 @@ impl Routing {
             self.sessions.set_idle(self.policy.idle, now);
         }
         self.table = Some(table.clone());
+        self.forget_the_gone();
         self.weigh();
     }
 
-    /// Closes the instance if it has no share and nothing on it.
+    /// Closes the instance if it has no share and nothing on it. Others hear of it once it is [on disk](Self::now_on_disk).
     pub(super) fn close(&mut self, id: &InstanceId, number: Number, now: Timestamp) -> CloseAnswer {
         self.note(number);
         let at = self.instance(id, None);
         let figures = self.figures(at, now);
-        if !figures.closed && (figures.share.is_some_and(|share| !share.is_zero()) || !figures.is_empty()) {
+        if !self.instances[at as usize].closed
+            && (figures.share.is_some_and(|share| !share.is_zero()) || !figures.is_empty())
+        {
             return CloseAnswer::Busy(figures);
         }
         let instance = &mut self.instances[at as usize];
@@ -240,13 +281,15 @@ impl Routing {
         instance.closed = true;
         instance.evicted = true;
         instance.share = None;
-        instance.sessions_evicted += std::mem::take(&mut instance.live);
+        instance.sessions_evicted += instance.live;
+        instance.left_over += std::mem::take(&mut instance.live);
         instance.uncounted_until = None;
         self.weigh();
     }
 
     /// All figures. Exact once [`sweep`](Self::sweep) has got to the end.
-    pub(super) fn report(&self, now: Timestamp) -> LocatorReport {
+    pub(super) fn report(&mut self, now: Timestamp) -> LocatorReport {
+        self.forget_the_gone();
         let mut instances = BTreeMap::new();
         for (at, instance) in (0..).zip(&self.instances) {
             let figures = self.figures(at, now);
@@ -258,7 +301,7 @@ impl Routing {
         LocatorReport {
             incarnation: self.incarnation,
             counting_since: self.started,
-            newest: self.newest,
+            newest: self.newest_on_disk,
             table: self.table.as_ref().map(|table| table.number),
             instances,
             hosts: Vec::new(),
@@ -489,7 +532,7 @@ impl Routing {
             || instance.uncounted_until.is_some_and(|last| now.since(last) < self.policy.idle);
         InstanceFigures {
             share: instance.share,
-            closed: instance.closed,
+            closed: instance.closed && instance.closed_on_disk,
             live: if unknown && !instance.closed { Count::Unknown } else { Count::Exact(instance.live) },
             in_flight: instance.in_flight,
             upgraded: instance.upgraded,
@@ -507,15 +550,18 @@ impl Routing {
         if let Some(at) = self.by_id.get(id) {
             return *at;
         }
-        let at = u32::try_from(self.instances.len()).expect("fewer than four thousand million instances");
-        self.instances.push(Instance {
+        // All that a watermark covers was closed before, or never was.
+        let gone = self.watermarks.cover(id);
+        let at = self.settle(Instance {
             id: id.clone(),
             address: address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0))),
             share: None,
-            closed: false,
+            closed: gone,
+            closed_on_disk: gone,
             held: None,
             evicted: false,
             live: 0,
+            left_over: 0,
             in_flight: 0,
             upgraded: 0,
             uncounted: 0,
@@ -582,7 +628,9 @@ const TICK_MILLIS: i64 = TICK.as_millis() as i64;
 /// A session is gone from the table.
 fn leave(instances: &mut [Instance], at: u32) {
     let instance = &mut instances[at as usize];
-    if !instance.evicted {
+    if instance.evicted {
+        instance.left_over -= 1;
+    } else {
         instance.live -= 1;
     }
 }

@@ -2,16 +2,31 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use crate::name::ServiceName;
-use crate::routing::Route;
+use crate::name::{JournalId, ServiceName};
+use crate::routing::{Route, Watermark};
 
 use super::*;
 
 const IDLE: Duration = Duration::from_secs(5);
 const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
 
+fn journal() -> JournalId {
+    JournalId::new("0123456789abcdef").expect("valid")
+}
+
+fn shop() -> ServiceName {
+    ServiceName::new("shop").expect("valid")
+}
+
 fn id(n: usize) -> InstanceId {
-    InstanceId::new(format!("shop-{n}")).expect("valid")
+    InstanceId::of(&journal(), &shop(), n as u64)
+}
+
+/// Everything is written down, as the gateway does before it answers.
+fn write_down(routing: &mut Routing) -> Saved {
+    let saved = routing.to_save(shop(), routing.newest(), routing.table());
+    routing.now_on_disk(&saved);
+    saved
 }
 
 fn number(revision: u64) -> Number {
@@ -26,6 +41,7 @@ fn table(revision: u64, shares: &[(usize, u32)]) -> RoutingTable {
         number: number(revision),
         session: SessionPolicy { idle: IDLE, ignore: vec!["/health".to_owned()], ..SessionPolicy::default() },
         routes: shares.iter().map(|(n, share)| (id(*n), route(*n, *share))).collect(),
+        watermark: None,
     }
 }
 
@@ -64,8 +80,8 @@ impl Client {
         let mut placement = self.begin(routing, now)?;
         self.head(routing, &mut placement, now);
         routing.finish(&placement, Outcome::Fine, now);
-        let name = routing.instances[placement.instance as usize].id.as_str();
-        name.strip_prefix("shop-").and_then(|n| n.parse().ok())
+        let number = routing.instances[placement.instance as usize].id.number(&journal())?;
+        usize::try_from(number).ok()
     }
 }
 
@@ -160,6 +176,7 @@ fn evicted_sessions_are_counted_and_go_elsewhere() {
     let in_flight = clients[0].begin(&mut routing, START).expect("there");
     routing.apply(&table(2, &[(0, 50), (1, 50)]), START);
     routing.evict(&id(0), number(3));
+    write_down(&mut routing);
     let figures = &routing.report(START).instances[&id(0)];
     assert_eq!((figures.sessions_evicted, figures.live, figures.in_flight), (10, Count::Exact(0), 1));
     assert!(figures.closed);
@@ -180,7 +197,8 @@ fn a_restarted_one_does_not_know_for_one_idle_time() {
     client.request(&mut first, START);
     let begin = START + Duration::from_secs(1);
     let mut second = Routing::new(2, begin, Before::Listed, 1000, 43);
-    second.restore(number(4), Some(&table(1, &[(0, 0)])), &[id(9)].into());
+    let (before, closed) = (table(1, &[(0, 0)]), [id(9)].into());
+    second.restore(&Saved::new(shop(), number(4), Some(before), closed, Watermarks::default()));
     assert_eq!(second.newest(), number(4));
     assert_eq!(live(&mut second, 0, begin), Count::Unknown);
     assert!(matches!(second.close(&id(0), number(5), begin), CloseAnswer::Busy(_)));
@@ -273,6 +291,91 @@ fn an_upgraded_connection_keeps_its_session() {
     routing.finish_upgraded(&placement, later);
     assert_eq!(live(&mut routing, 0, later), Count::Exact(1));
     assert_eq!(live(&mut routing, 0, later + IDLE + TICK), Count::Exact(0));
+}
+
+#[test]
+fn that_it_is_closed_is_said_once_it_is_on_disk_and_nothing_slips_in_before() {
+    let mut routing = routing();
+    routing.apply(&table(1, &[(0, 100), (1, 0)]), START);
+    write_down(&mut routing);
+    for close in [false, true] {
+        let n = usize::from(close);
+        let mut client = Client::default();
+        routing.apply(&table(2, &[(n, 100)]), START);
+        assert_eq!(client.request(&mut routing, START), Some(n));
+        routing.apply(&table(3, &[(n, 0), (2, 100)]), START);
+        write_down(&mut routing);
+        let now = if close { START + IDLE * 2 } else { START };
+        if close {
+            while !routing.sweep(now, 10) {}
+            assert_eq!(routing.close(&id(n), number(4), now), CloseAnswer::Closed);
+        } else {
+            routing.evict(&id(n), number(4));
+        }
+        let report = routing.report(now);
+        assert_eq!((report.newest, report.instances[&id(n)].closed), (number(3), false), "a restart would forget it");
+        assert_eq!(client.request(&mut routing, now), Some(2));
+        write_down(&mut routing);
+        let report = routing.report(now);
+        assert_eq!((report.newest, report.instances[&id(n)].closed), (number(4), true));
+        routing.newest = number(1);
+    }
+}
+
+/// Five thousand releases. What is gone leaves, its session and requests that end late among it, and what takes its place
+/// counts its own alone.
+#[test]
+fn years_of_releases_leave_nothing_behind() {
+    let mut routing = routing();
+    let mut now = START;
+    let mut late: Option<(usize, Placement)> = None;
+    let (mut most, mut evicted) = (0, Vec::new());
+    for n in 1..=5_000_usize {
+        now = now + IDLE / 7;
+        let before = [(n - 1, 0)].into_iter().filter(|(n, _)| *n > 0);
+        let shares: Vec<_> = before.chain([(n, 100)]).collect();
+        let oldest = shares[0].0 as u64;
+        let watermark = Some(Watermark { journal: journal(), oldest });
+        routing.apply(&RoutingTable { watermark, ..table(n as u64 * 2, &shares) }, now);
+        let mut client = Client::default();
+        assert_eq!(client.request(&mut routing, now), Some(n));
+        if n % 3 == 0 && late.is_none() {
+            late = client.begin(&mut routing, now).map(|placement| (n, placement));
+        }
+        if n > 1 {
+            // Its session has not expired, and expires in the table long after it is gone.
+            routing.evict(&id(n - 1), number(n as u64 * 2 + 1));
+            evicted.push(n - 1);
+        }
+        write_down(&mut routing);
+        if let Some((at, placement)) = late.filter(|(at, _)| *at + 50 < n) {
+            assert_eq!(routing.report(now).instances[&id(at)].in_flight, 1, "it is not gone as long as it answers");
+            routing.finish(&placement, Outcome::Fine, now);
+            late = None;
+        }
+        while !routing.sweep(now, 100) {}
+        assert_eq!(live(&mut routing, n, now), Count::Exact(1));
+        let report = routing.report(now);
+        most = most.max(report.instances.len());
+        assert!(routing.instances.len() < 20, "{} places at release {n}", routing.instances.len());
+    }
+    // Those among them whose sessions have not expired in the table, for one idle time.
+    assert!(most <= 10, "{most} in a report");
+    assert!(routing.by_id.len() < 20);
+    let saved = write_down(&mut routing);
+    assert!(serde_json::to_string(&saved).expect("plain").len() < 1_000);
+
+    // And yet closed is closed for ever, also where a journal that was recovered knows less.
+    let mut second = Routing::new(2, now, Before::Listed, 1000, 43);
+    second.restore(&saved);
+    for routing in [&mut routing, &mut second] {
+        routing.apply(&table(20_000, &[(7, 100), (5_000, 1)]), now);
+        assert_eq!(Client::default().request(routing, now), Some(5_000));
+        assert!(routing.report(now).instances[&id(7)].closed);
+        assert_eq!(routing.close(&id(8), number(20_001), now), CloseAnswer::Closed);
+        write_down(routing);
+        assert!(routing.report(now).instances[&id(8)].closed);
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -397,6 +500,7 @@ proptest! {
                 }
             }
             while !routing.sweep(now, 5) {}
+            write_down(&mut routing);
             let report = routing.report(now);
             for (n, closed) in closed.iter().enumerate() {
                 let figures = report.instances.get(&id(n)).cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The services of a gateway: which one a host name means, and the locator's verbs on each.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) struct Service {
     resumed: watch::Sender<u64>,
     /// Requests that wait.
     waiting: AtomicUsize,
+    /// The last change could not be kept.
+    unsaved: AtomicBool,
 }
 
 impl Service {
@@ -52,9 +54,9 @@ impl Service {
     pub(super) fn apply(&self, table: &RoutingTable) -> Result<()> {
         let mut saved = self.turn();
         self.check(table.number)?;
-        let closed = self.routing().closed();
         // On disk first: a table that cannot be kept is not put into force.
-        self.keep(&mut saved, table.number, Some(table.clone()), closed)?;
+        let new = self.routing().to_save(self.name.clone(), table.number, Some(table));
+        self.keep(&mut saved, new)?;
         self.routing().apply(table, self.clock.now());
         Ok(())
     }
@@ -63,8 +65,8 @@ impl Service {
         let mut saved = self.turn();
         self.check(number)?;
         self.sweep();
-        // In force first: from the look on, nothing may slip in. If it cannot be kept it stays in force, and the caller
-        // does not hear of it.
+        // In force first: from the look on, nothing may slip in. If it cannot be kept it stays in force, and nobody hears of
+        // it, neither the caller nor who looks: it would be open again after a restart.
         let answer = self.routing().close(instance, number, self.clock.now());
         self.keep_as_it_is(&mut saved)?;
         Ok(answer)
@@ -135,26 +137,30 @@ impl Service {
     }
 
     fn keep_as_it_is(&self, saved: &mut Option<Saved>) -> Result<()> {
-        let (newest, table, closed) = {
+        let new = {
             let routing = self.routing();
-            (routing.newest(), routing.table().cloned(), routing.closed())
+            routing.to_save(self.name.clone(), routing.newest(), routing.table())
         };
-        self.keep(saved, newest, table, closed)
+        self.keep(saved, new)
     }
 
-    fn keep(
-        &self,
-        saved: &mut Option<Saved>,
-        newest: Number,
-        table: Option<RoutingTable>,
-        closed: std::collections::BTreeSet<InstanceId>,
-    ) -> Result<()> {
-        let new = Saved::new(self.name.clone(), newest, table, closed);
+    fn keep(&self, saved: &mut Option<Saved>, new: Saved) -> Result<()> {
         if saved.as_ref() != Some(&new) {
-            self.store.save(&new)?;
-            *saved = Some(new);
+            let kept = self.store.save(&new);
+            self.unsaved.store(kept.is_err(), Ordering::Relaxed);
+            if let Err(error) = &kept {
+                tracing::error!(service = %self.name, %error, "the state cannot be kept");
+            }
+            kept?;
         }
+        self.routing().now_on_disk(&new);
+        *saved = Some(new);
         Ok(())
+    }
+
+    /// Whether the last change could not be kept.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.unsaved.load(Ordering::Relaxed)
     }
 }
 
@@ -238,7 +244,7 @@ impl Maker {
         let mut routing = Routing::new(self.incarnation, self.started, self.before, self.capacity, seed);
         let saved = self.store.load(name)?;
         if let Some(saved) = &saved {
-            routing.restore(saved.newest, saved.table.as_ref(), &saved.closed);
+            routing.restore(saved);
         }
         Ok(Arc::new(Service {
             name: name.clone(),
@@ -251,6 +257,7 @@ impl Maker {
             clock: Arc::clone(&self.clock),
             resumed: watch::Sender::default(),
             waiting: AtomicUsize::new(0),
+            unsaved: AtomicBool::new(false),
         }))
     }
 }

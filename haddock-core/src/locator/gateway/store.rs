@@ -4,15 +4,19 @@
 //! whenever the power fails.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind as IoErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{Number, RoutingTable};
+
+use super::watermarks::Watermarks;
 
 /// The format of the files; one that is newer is not understood.
 const FORMAT: u32 = 1;
@@ -25,6 +29,8 @@ pub(super) struct Saved {
     pub(super) newest: Number,
     pub(super) table: Option<RoutingTable>,
     pub(super) closed: BTreeSet<InstanceId>,
+    #[serde(default, skip_serializing_if = "Watermarks::is_empty")]
+    pub(super) watermarks: Watermarks,
 }
 
 impl Saved {
@@ -33,22 +39,27 @@ impl Saved {
         newest: Number,
         table: Option<RoutingTable>,
         closed: BTreeSet<InstanceId>,
+        watermarks: Watermarks,
     ) -> Self {
-        Self { format: FORMAT, service, newest, table, closed }
+        Self { format: FORMAT, service, newest, table, closed, watermarks }
     }
 }
 
-/// The state directory.
+/// The state directory. One gateway has it at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
     dir: PathBuf,
+    /// The lock on it, as long as it is ours.
+    lock: Arc<RwLock<Option<File>>>,
 }
 
 impl Store {
-    /// Opens the directory, making it if it is missing. Says whether a gateway has kept its state there before.
+    /// Takes the directory, making it, for its owner alone, if it is missing. Says whether a gateway has kept its state there
+    /// before.
     pub(super) fn open(dir: &Path) -> Result<(Self, bool)> {
-        fs::create_dir_all(dir).map_err(|error| failed("create state directory", dir, &error))?;
-        let store = Self { dir: dir.to_owned() };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| failed("create state directory", dir, &error))?;
+        let store = Self { dir: dir.to_owned(), lock: Arc::new(RwLock::new(Some(take(dir)?))) };
         let known = store.marker().exists();
         Ok((store, known))
     }
@@ -56,6 +67,11 @@ impl Store {
     /// Notes that from now on what has sessions is in the files here.
     pub(super) fn mark(&self) -> Result<()> {
         self.write(&self.marker(), b"{\"format\":1}\n")
+    }
+
+    /// Lets the next gateway have the directory. From now on nothing is written.
+    pub(super) fn give_back(&self) {
+        self.lock.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     pub(super) fn key_file(&self) -> PathBuf {
@@ -111,13 +127,48 @@ impl Store {
     }
 
     fn write(&self, path: &Path, text: &[u8]) -> Result<()> {
+        let ours = self.lock.read().unwrap_or_else(PoisonError::into_inner);
+        if ours.is_none() {
+            return Err(Error::new(ErrorKind::LocatorUnavailable, "this gateway has ended"));
+        }
         let beside = path.with_extension("new");
-        let written = fs::File::create(&beside)
+        let written = private(&beside, true)
             .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
             .and_then(|()| fs::rename(&beside, path))
-            .and_then(|()| fs::File::open(&self.dir)?.sync_all());
-        written.map_err(|error| failed("write", path, &error))
+            .and_then(|()| File::open(&self.dir)?.sync_all());
+        written.map_err(|error| {
+            // Half of it would take the room that is missing.
+            let _ = fs::remove_file(&beside);
+            failed("write", path, &error).with_hint(
+                "until it can be, no table is taken up and no instance is reported as closed; what is in force stays so",
+            )
+        })
     }
+}
+
+/// Takes the directory's lock, which ends with the process however that ends.
+fn take(dir: &Path) -> Result<File> {
+    let path = dir.join("lock");
+    let mut file = private(&path, false).map_err(|error| failed("open", &path, &error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let holder = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u32>().ok());
+            let holder = holder.map(|process| format!(", process {process}")).unwrap_or_default();
+            let message = format!("state directory `{}` is in use by another gateway{holder}", dir.display());
+            return Err(Error::new(ErrorKind::Busy, message)
+                .with_hint("stop that one, or give this one a directory of its own"));
+        }
+        Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
+    }
+    // For people. Without room on the disk the lock is as good.
+    let _ = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+    Ok(file)
+}
+
+/// Opens a file to be written, making it for its owner alone if it is missing.
+fn private(path: &Path, empty: bool) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(empty).mode(0o600).open(path)
 }
 
 fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
@@ -131,7 +182,7 @@ mod tests {
     fn saved(revision: u64) -> Saved {
         let closed = [InstanceId::new("shop-1").expect("valid")].into();
         let newest = Number { epoch: 1, revision };
-        Saved::new(ServiceName::new("shop").expect("valid"), newest, None, closed)
+        Saved::new(ServiceName::new("shop").expect("valid"), newest, None, closed, Watermarks::default())
     }
 
     #[test]
@@ -144,10 +195,32 @@ mod tests {
         for revision in [1, 2] {
             store.save(&saved(revision)).expect("written");
         }
+        store.give_back();
+        assert_eq!(store.save(&saved(3)).expect_err("not ours any more").kind(), ErrorKind::LocatorUnavailable);
         let (store, known) = Store::open(&dir.path().join("a/b")).expect("there");
         assert!(known);
         assert_eq!(store.load(&saved(1).service).expect("read"), Some(saved(2)));
         assert_eq!(store.services().expect("read"), [saved(1).service]);
+    }
+
+    #[test]
+    fn one_has_the_directory_at_a_time_and_nobody_else_can_look_into_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("state/gateway");
+        let (store, _) = Store::open(&path).expect("made");
+        let error = Store::open(&path).expect_err("taken");
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(error.message().contains(&format!("process {}", std::process::id())), "{error}");
+        store.save(&saved(1)).expect("ours");
+        for (made, mode) in [("state", 0o700), ("state/gateway", 0o700)]
+            .into_iter()
+            .chain(["state/gateway/lock", "state/gateway/service-shop.json"].map(|file| (file, 0o600)))
+        {
+            let metadata = fs::metadata(dir.path().join(made)).expect("made");
+            assert_eq!(metadata.permissions().mode() & 0o777, mode, "{made}");
+        }
     }
 
     #[test]

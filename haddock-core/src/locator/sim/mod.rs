@@ -20,6 +20,7 @@
 //!     number,
 //!     session: SessionPolicy::default(),
 //!     routes: [(one.clone(), route)].into(),
+//!     watermark: None,
 //! };
 //! locator.apply(&table)?;
 //! let ticket = locator.begin(&shop, None, false, now).expect("the table has a share");

@@ -212,7 +212,9 @@ impl Site {
                 figures.live = Count::Unknown;
             }
         }
-        all.retain(|_, figures| figures.share.is_some() || figures.closed || !figures.is_empty());
+        let watermark = self.table.as_ref().and_then(|table| table.watermark.as_ref());
+        let is_gone = |id: &InstanceId| watermark.is_some_and(|watermark| watermark.covers(id));
+        all.retain(|id, figures| figures.share.is_some() || (figures.closed && !is_gone(id)) || !figures.is_empty());
         if unknown {
             for figures in all.values_mut().filter(|figures| !figures.closed) {
                 figures.live = Count::Unknown;

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use futures_util::future::{join, join_all};
 
 use crate::error::ErrorKind;
-use crate::routing::{CloseAnswer, Count, Number};
+use crate::routing::{CloseAnswer, Count, Number, RoutingTable};
 
-use super::kit::{Kit, LONG, MOMENT, id, known_by, number_of};
+use super::kit::{Kit, LONG, MOMENT, id, known_by, number_of, watermark};
 use super::{Ask, Cookies, Harness};
 
 /// A call whose number is older than the newest that was seen is refused, whatever it asks for, and changes nothing.
@@ -280,6 +280,32 @@ pub async fn a_closed_instance_gets_nothing_for_ever(harness: impl Harness) {
             break;
         }
     }
+}
+
+/// A table may say that no older instance will be named any more. What was closed among them may then be left out of the
+/// figures, and no later table opens it.
+pub async fn what_a_watermark_covers_stays_closed(harness: impl Harness) {
+    let kit = Kit::new(harness);
+    kit.apply(&[(1, 100), (2, 0), (3, 0)]).await;
+    let mut cookies = kit.settled_on(1).await;
+    kit.evict(1).await;
+    let table = kit.table(kit.next(), &[(3, 100)]).await;
+    let table = RoutingTable { watermark: Some(watermark(3)), ..table };
+    kit.harness.locator().apply(&table).await.expect("new");
+    // Neither by a table, which may come from a journal of before, nor after a restart.
+    for _ in 0..2 {
+        kit.apply(&[(1, 100), (2, 100), (3, 1)]).await;
+        for _ in 0..3 {
+            assert_eq!(kit.ask(&mut Cookies::new()).await.filter(|served| *served == 1), None);
+        }
+        assert_ne!(kit.ask(&mut cookies.clone()).await, Some(1));
+        assert!(kit.figures(1).await.closed, "what is named is told of");
+        assert_eq!(kit.close(1).await, CloseAnswer::Closed);
+        if !kit.harness.restart().await {
+            break;
+        }
+    }
+    assert_ne!(kit.ask(&mut cookies).await, Some(1));
 }
 
 /// Under fire: once the close has been answered, nothing more is answered by the instance.

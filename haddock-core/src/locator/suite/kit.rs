@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::name::InstanceId;
+use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::routing::{
-    Adopted, Count, InstanceFigures, LocatorReport, Number, Route, RoutingTable, SessionPolicy, Share,
+    Adopted, Count, InstanceFigures, LocatorReport, Number, Route, RoutingTable, SessionPolicy, Share, Watermark,
 };
 
 use super::{Ask, Cookies, Harness, IGNORED};
@@ -16,8 +16,19 @@ pub(super) struct Kit<H> {
     revision: std::sync::atomic::AtomicU64,
 }
 
+fn journal() -> JournalId {
+    JournalId::new("suitesuite").expect("a plain name")
+}
+
+/// The `n`-th instance that one journal gave out.
 pub(super) fn id(n: usize) -> InstanceId {
-    InstanceId::new(format!("suite-{n}")).expect("a plain name")
+    let service = ServiceName::new("suite").expect("a plain name");
+    InstanceId::of(&journal(), &service, u64::try_from(n).expect("small"))
+}
+
+/// What a table says that names none any more before the `n`-th.
+pub(super) fn watermark(n: usize) -> Watermark {
+    Watermark { journal: journal(), oldest: u64::try_from(n).expect("small") }
 }
 
 impl<H: Harness> Kit<H> {
@@ -39,7 +50,7 @@ impl<H: Harness> Kit<H> {
         }
         let ignore = vec![IGNORED.to_owned()];
         let session = SessionPolicy { idle: self.harness.idle(), ignore, ..SessionPolicy::default() };
-        RoutingTable { service: self.harness.service(), number, session, routes }
+        RoutingTable { service: self.harness.service(), number, session, routes, watermark: None }
     }
 
     /// Puts a table with these shares into force, as the next decision.
@@ -141,7 +152,7 @@ impl<H: Harness> Kit<H> {
 }
 
 pub(super) fn number_of(instance: &InstanceId) -> Option<usize> {
-    instance.as_str().strip_prefix("suite-")?.parse().ok()
+    usize::try_from(instance.number(&journal())?).ok()
 }
 
 /// A client that has only this cookie, which the application has set.

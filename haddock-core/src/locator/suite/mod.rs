@@ -131,6 +131,7 @@ macro_rules! locator_cases {
             close_wants_nothing_in_flight
             closing_twice_and_closing_a_stranger_is_closing
             a_closed_instance_gets_nothing_for_ever
+            what_a_watermark_covers_stays_closed
             a_close_is_atomic_with_routing
             evicted_sessions_are_counted_and_begin_elsewhere
             an_eviction_cuts_no_request

@@ -7,7 +7,7 @@ use crate::name::{InstanceId, VersionId};
 use crate::release::action::Action;
 use crate::release::event::Event;
 use crate::release::state::{AskedTable, Attempt, Instance, Phase, ReleasePhase};
-use crate::routing::{Route, RoutingTable, SessionPolicy, Share};
+use crate::routing::{Route, RoutingTable, SessionPolicy, Share, Watermark};
 
 type Routes = BTreeMap<InstanceId, Route>;
 
@@ -192,6 +192,7 @@ impl Work<'_> {
             number,
             session: self.session_policy(),
             routes: routes.clone(),
+            watermark: Some(self.watermark()),
         };
         for (name, view) in &self.seen.locators {
             if gives || takes_all || !self.rules.no_share_to_dead || !self.may_have_healthy_share(view) {
@@ -214,6 +215,13 @@ impl Work<'_> {
         sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
         self.wake(sending.retry_at);
         self.state.asked = Some(AskedTable { number, routes, in_force: false, sending });
+    }
+
+    /// What is in no state is named in no table of ours.
+    fn watermark(&self) -> Watermark {
+        let journal = self.state.journal.clone();
+        let oldest = self.state.instances.keys().filter_map(|id| id.number(&journal)).min();
+        Watermark { oldest: oldest.unwrap_or(self.state.next_instance), journal }
     }
 
     /// Whether the locator has, or for all we know may have, a share in force on an instance that answers.

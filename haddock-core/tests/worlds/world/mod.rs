@@ -139,6 +139,8 @@ pub(crate) struct World {
     pub(crate) asked_for: Vec<RequestId>,
     /// The journal is lost, and not recovered yet.
     pub(crate) lost: bool,
+    /// It was lost once: whoever recovered it knows less than it knew.
+    pub(crate) was_lost: bool,
     /// The server that ran before, in some worlds.
     pub(crate) server: Option<Server>,
     controllers: Vec<Controller>,
@@ -186,6 +188,7 @@ impl World {
             specs: BTreeMap::new(),
             asked_for: Vec::new(),
             lost: false,
+            was_lost: false,
             server: None,
             controllers: Vec::new(),
             launches: BTreeMap::new(),

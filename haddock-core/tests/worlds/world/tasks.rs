@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haddock_core::container::{Container, ContainerId, ContainerSpec, ContainerState, Identity, label};
 use haddock_core::release::{Action, NewVersion, Task, TaskReport, TaskResult};
-use haddock_core::routing::CloseAnswer;
+use haddock_core::routing::{CloseAnswer, RoutingTable};
 use haddock_core::{ComponentName, Error, ErrorKind, InstanceId, Timestamp};
 
 use super::{Event, World};
@@ -291,6 +291,19 @@ impl World {
         }
     }
 
+    /// What a table says will be named no more is named by none that comes later: its closed marks are forgotten.
+    fn check_watermark(&mut self, before: Option<&RoutingTable>, table: &RoutingTable) {
+        let Some(watermark) = before.and_then(|before| before.watermark.as_ref()).filter(|_| !self.was_lost) else {
+            return;
+        };
+        if watermark.oldest > 1 {
+            self.meet("instances gone for good");
+        }
+        if let Some(id) = table.routes.keys().find(|id| watermark.covers(id)) {
+            self.violate("S4", format!("{id} is named by {}, and was to be named no more", table.number));
+        }
+    }
+
     fn land_on_locator(&mut self, at: usize, action: &Action) -> Result<TaskResult, Error> {
         let now = self.time();
         let service = self.service.clone();
@@ -302,6 +315,7 @@ impl World {
                 if result.is_ok() {
                     self.note(|| format!("apply {} lands at g{}", table.number, at + 1));
                     self.check_s3_apply(at, table_before.as_ref(), table);
+                    self.check_watermark(table_before.as_ref(), table);
                     self.truth_of_table(at, table);
                 }
                 (table.number, result)

@@ -15,6 +15,7 @@ impl World {
         self.note(|| "the journal is lost".into());
         let coming = !self.end_controller();
         self.lost = true;
+        self.was_lost = true;
         if self.journal.state.release.is_some() {
             self.meet("journal recovered in a release");
         }

@@ -1,0 +1,31 @@
+//! Which instances are gone for good, as one number for each journal.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::{InstanceId, JournalId};
+use crate::routing::Watermark;
+
+/// Of each journal that ever named instances of the service, the oldest that it may still name. Only grows: a journal that was
+/// recovered may know less than its tables said before.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Watermarks(BTreeMap<JournalId, u64>);
+
+impl Watermarks {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn raise(&mut self, watermark: Option<&Watermark>) {
+        if let Some(Watermark { journal, oldest }) = watermark {
+            let known = self.0.entry(journal.clone()).or_default();
+            *known = (*known).max(*oldest);
+        }
+    }
+
+    pub(super) fn cover(&self, id: &InstanceId) -> bool {
+        self.0.iter().any(|(journal, oldest)| id.number(journal).is_some_and(|number| number < *oldest))
+    }
+}
