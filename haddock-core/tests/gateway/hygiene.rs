@@ -404,3 +404,50 @@ async fn no_more_connections_than_allowed_are_served_at_once() {
     eventually("one that waited is served", async || asked() == 5).await;
     instance.let_go.add_permits(3);
 }
+
+/// As `haddock check --url` asks through whatever stands in front.
+#[tokio::test]
+async fn a_probe_is_answered_with_what_has_arrived_and_reaches_no_instance() {
+    let (world, instance) = one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
+    let asked = || instance.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let word = async || {
+        let request =
+            http::Request::post("/v1/probe").header("host", "127.0.0.1").header("content-type", "application/json");
+        let reply = crate::world::send(world.admin(), request.body("null".into()).expect("valid")).await;
+        serde_json::from_slice::<String>(&reply.body).expect("a word")
+    };
+    let probe = async |word: &str| {
+        let request = format!(
+            "GET /app?a=b&haddock-probe={word} HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Proto: https\r\n\
+             Cookie: theirs=secret; haddock-probe=1\r\nConnection: close, upgrade\r\nUpgrade: websocket\r\n\r\n"
+        );
+        raw(world.address(), request.as_bytes()).await
+    };
+    probe("0123").await;
+    assert_eq!(asked(), 1, "nobody checks");
+    let first = word().await;
+    let answer = probe(&first).await;
+    let body: serde_json::Value =
+        serde_json::from_str(answer.rsplit("\r\n\r\n").next().expect("a body")).unwrap_or_else(|_| panic!("{answer}"));
+    assert_eq!((&body["peer"], &body["trusted"], &body["https"]), (&"127.0.0.1".into(), &true.into(), &true.into()));
+    assert_eq!(
+        (&body["host"], &body["service"], &body["upgrade"]),
+        (&"shop.example".into(), &"shop".into(), &true.into())
+    );
+    assert_eq!(body["cookies"], serde_json::json!(["haddock-probe=1"]), "others are nobody's business");
+    assert!(
+        !answer.contains("secret")
+            && answer.contains("set-cookie: haddock-probe=1; Path=/; HttpOnly; SameSite=None; Secure")
+    );
+    assert!(probe(&first).await.contains("\"number\":2"));
+    assert_eq!(asked(), 1);
+    // Another's word, one of before, and one that is a minute old are worth nothing.
+    let second = word().await;
+    for old in ["", "0123", &first] {
+        probe(old).await;
+    }
+    assert_eq!(asked(), 4);
+    world.clock.pass(Duration::from_secs(61));
+    probe(&second).await;
+    assert_eq!(asked(), 5);
+}

@@ -10,6 +10,7 @@
 //!   POST /v1/services/SERVICE/evict       { instance, number }       → null
 //!   POST /v1/services/SERVICE/hold        { instance, within }       → null     within: milliseconds
 //!   POST /v1/services/SERVICE/resume      { instance }               → null
+//!   POST /v1/probe                        null                       → a word for `?haddock-probe=WORD`, good for a minute
 //! ```
 //!
 //! Bodies are JSON. An error is a serialised [`Error`], with a status for those who read no further.
@@ -201,6 +202,7 @@ impl Admin {
                 let figures = metrics::render(&reports, connections, unsaved);
                 Ok(text(StatusCode::OK, "text/plain; version=0.0.4", figures))
             }
+            ["v1", "probe"] if post => Ok(json(StatusCode::OK, &self.shared.probes.arm(self.shared.clock.now())?)),
             ["v1", "services"] if get => {
                 Ok(json(StatusCode::OK, &self.reports().await.into_iter().collect::<BTreeMap<_, _>>()))
             }

@@ -15,6 +15,7 @@ use super::body::{ClientBody, wait_for_continue};
 use super::cookie::{self, Claim};
 use super::headers::{self, Refusal, Seen};
 use super::passage::{Answer, Passage, ResponseBody};
+use super::probe;
 use super::routing::{Outcome, Placement, Restamp};
 use super::service::Service;
 use super::tunnel;
@@ -72,8 +73,14 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let seen = headers::check(&parts, connection.watch.both_lengths(), allow_trace)?;
     headers::to_origin_form(&mut parts)?;
     let no_host = headers::is_for_no_host(&parts, &seen);
-    let service = connection.service(parts.headers.get(header::HOST)).ok_or(NOWHERE)?;
+    let service = connection.service(parts.headers.get(header::HOST));
     let https = connection.came_by_https(&parts.headers, &seen);
+    if connection.worker.shared.probes.is_armed()
+        && let Some(answer) = probe::answer(connection, &parts, &seen, service.as_ref(), https)
+    {
+        return Ok(answer);
+    }
+    let service = service.ok_or(NOWHERE)?;
 
     let (passage, ours) = enter(connection, &service, &parts, &seen).await?;
     if seen.cookie && ours {

@@ -67,6 +67,11 @@ impl Peer {
         Self { address, trusted, forwarded: None }
     }
 
+    /// Its address, and whether it is trusted.
+    pub(super) fn address(&self) -> (String, bool) {
+        (self.address.to_str().unwrap_or("unknown").to_owned(), self.trusted)
+    }
+
     /// Whether the client came by https, as a peer that is trusted says. `told`: the request has headers that speak of
     /// the client.
     pub(super) fn came_by_https(&self, headers: &HeaderMap, told: bool) -> bool {

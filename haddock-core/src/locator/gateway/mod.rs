@@ -14,6 +14,7 @@
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
 //!   restart.
 //! - `worker`, `client`, `exchange`, `headers`, `forwarded`, `body`, `upstream`, `tunnel`, `vanished` and `passage` are the proxy.
+//! - `probe` answers `haddock check`, through whatever stands in front.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
 
 mod admin;
@@ -31,6 +32,7 @@ mod key;
 mod locator;
 mod metrics;
 mod passage;
+mod probe;
 mod routing;
 mod service;
 mod sessions;
@@ -103,6 +105,7 @@ impl Gateway {
             limits: builder.limits,
             trusted: builder.trusted,
             allow_trace: builder.allow_trace,
+            probes: probe::Probes::default(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: std::sync::atomic::AtomicUsize::new(0),

@@ -229,6 +229,11 @@ impl Routing {
         self.newest = self.newest.max(number);
     }
 
+    /// What follows the value of a cookie.
+    pub(super) fn attributes(&self) -> Arc<Attributes> {
+        Arc::clone(&self.attributes)
+    }
+
     /// Puts a table into force.
     pub(super) fn apply(&mut self, table: &RoutingTable, now: Timestamp) {
         self.note(table.number);

@@ -26,6 +26,7 @@ use super::config::Limits;
 use super::exchange;
 use super::forwarded::Peer;
 use super::headers::Seen;
+use super::probe::Probes;
 use super::service::{Directory, Service, Services};
 use super::upstream::{Pool, Upstream};
 
@@ -43,6 +44,7 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) trusted: Vec<IpNet>,
     pub(super) allow_trace: bool,
+    pub(super) probes: Probes,
     pub(super) places: Arc<Semaphore>,
     /// No more connections, no more than the request at hand on those there are.
     pub(super) stop: CancellationToken,
@@ -120,6 +122,11 @@ impl Connection {
         }
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         kept.directory.of_host(host).cloned()
+    }
+
+    /// The address at the other end, and whether what it says of clients is believed.
+    pub(super) fn peer(&self) -> (String, bool) {
+        self.kept().peer.address()
     }
 
     pub(super) fn came_by_https(&self, headers: &HeaderMap, seen: &Seen) -> bool {

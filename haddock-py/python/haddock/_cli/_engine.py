@@ -43,17 +43,33 @@ def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:
     Raises:
         Unreachable: it does not answer, or not as a gateway does.
     """
+    answer = _ask_gateway("GET", url, "/v1/services", token_file)
+    if not isinstance(answer, dict):
+        raise Unreachable("its answer is not a JSON object")
+    return cast("dict[str, Any]", answer)
+
+
+def gateway_probe(url: str, token_file: str | None) -> str:
+    """A word for requests that the gateway answers itself.
+
+    Raises:
+        Unreachable: it does not answer, or not as a gateway does.
+    """
+    return str(_ask_gateway("POST", url, "/v1/probe", token_file))
+
+
+def _ask_gateway(method: str, url: str, path: str, token_file: str | None) -> Any:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Unreachable(f"`{url}` is not a URL such as `http://127.0.0.1:8081`")
-    headers: dict[str, str] = {}
+    headers = {"Content-Type": "application/json"}
     if token_file is not None:
         try:
             headers["Authorization"] = f"Bearer {Path(token_file).read_text().strip()}"
         except OSError as error:
             raise Unreachable(f"the token file `{token_file}` cannot be read: {error.strerror}") from error
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return get(kind(parts.hostname, parts.port, timeout=PATIENCE), "/v1/services", headers)
+    return ask(kind(parts.hostname, parts.port, timeout=PATIENCE), path, headers, method)
 
 
 def require_gateway(settings: Settings) -> None:
@@ -79,28 +95,25 @@ def require_gateway(settings: Settings) -> None:
         time.sleep(0.1)
 
 
-def get(connection: http.client.HTTPConnection, path: str, headers: dict[str, str] | None = None) -> dict[str, Any]:
-    """The JSON object at that path.
+def ask(connection: http.client.HTTPConnection, path: str, headers: dict[str, str], method: str = "GET") -> Any:
+    """The JSON value at that path.
 
     Raises:
-        Unreachable: there is no answer, or none that is a JSON object with status 200.
+        Unreachable: there is no answer, or none that is JSON with status 200.
     """
     try:
-        connection.request("GET", path, headers=headers or {})
+        connection.request(method, path, headers=headers)
         answer = connection.getresponse()
         body = answer.read()
         if answer.status != 200:
             raise Unreachable(f"it answers {answer.status} {answer.reason}")
-        value = json.loads(body)
+        return json.loads(body)
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
     except ValueError as error:
         raise Unreachable("its answer is not JSON") from error
     finally:
         connection.close()
-    if not isinstance(value, dict):
-        raise Unreachable("its answer is not a JSON object")
-    return cast("dict[str, Any]", value)
 
 
 def is_free(host: str, port: int) -> bool:

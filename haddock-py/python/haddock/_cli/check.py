@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from haddock._cli import _common, _engine, _output, _settings, _words
+from haddock._cli import _common, _engine, _intermediary, _output, _settings, _words
 from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import DONE, FAILED
 
@@ -37,15 +37,18 @@ class Finding:
 @click.command(cls=_common.Command)
 @click.option("--listen", metavar="HOST:PORT", envvar="HADDOCK_LISTEN", default="127.0.0.1:8080", show_default=True,
               help="Where clients are to connect, if no gateway runs yet.")  # fmt: skip
+@click.option("--url", metavar="URL",
+              help="The address that clients use. What stands between it and the gateway, such as a proxy that has TLS, is checked, too.")
 @_common.options
 @settings_of
-def check(settings: Settings, listen: str) -> int:
+def check(settings: Settings, listen: str, url: str | None) -> int:
     """Check engine, gateway, ports, file, session settings, state directory and disk.
 
-    Each line says what is fine, or what is wrong and the fix. The exit code is 1 if there is a problem; a warning is none.
+    With `--url`, also what a proxy before the gateway makes of requests: cookies, WebSockets, hosts, and what it says of
+    clients. Each line says what is fine, or what is wrong and the fix. The exit code is 1 if there is a problem; a warning is none.
     """
     findings: list[Finding] = []
-    for finding in look(settings, listen):
+    for finding in look(settings, listen, url):
         findings.append(finding)
         if not settings.json:
             _show(finding)
@@ -67,10 +70,13 @@ def _show(finding: Finding) -> None:
         click.echo(f"{'':<7}  {'':<8}  fix: {finding.fix}")
 
 
-def look(settings: Settings, listen: str) -> Iterator[Finding]:
+def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     """Looks at one thing after the other."""
     yield from _engine_found(settings)
     yield from _gateway_found(settings, listen)
+    if url is not None:
+        for found in _intermediary.look(url, settings.gateway_url(), settings.token_file):
+            yield Finding("proxy", *found)
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
     yield finding
@@ -163,6 +169,9 @@ def _state_found(settings: Settings) -> Iterator[Finding]:
     if not os.access(nearest, os.W_OK | os.X_OK):
         yield Finding("state", "problem", f"`{nearest}` cannot be written to", fix)
         return
+    if directory.is_dir() and directory.stat().st_mode & 0o077:
+        text = f"others on this machine can look into `{directory}`, and lock what is in it"
+        yield Finding("state", "warning", text, f"chmod 700 {directory}")
     if (directory / "journal.db").exists():
         try:
             with settings.look() as controller:

@@ -1,0 +1,183 @@
+"""What stands between clients and the gateway: a proxy, a load balancer, a content delivery network.
+
+A request goes to the address that clients use, and the gateway answers it itself, with what has arrived. Where that is not
+what was sent, something on the way would break sessions, WebSockets, or what applications are told of their clients.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from urllib.parse import SplitResult, urlsplit
+
+from haddock._cli import _engine
+
+if TYPE_CHECKING:
+    from typing import Literal
+
+    State = Literal["ok", "warning", "problem"]
+
+COOKIE = "haddock-probe"
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+"""What a browser says that opens a WebSocket. HAProxy refuses one that says less."""
+
+
+class Found(NamedTuple):
+    """What was found: its state, what it says, and the fix."""
+
+    state: State
+    says: str
+    fix: str | None = None
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    arrived: dict[str, Any]
+    set_cookies: list[str]
+
+
+def look(url: str, gateway_url: str, token_file: str | None) -> Iterator[Found]:
+    """Sends requests to `url` that the gateway answers, and says what became of them on the way."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        yield Found("problem", f"`{url}` is not an address that clients use", "such as `https://shop.example.com/`")
+        return
+    try:
+        word = _engine.gateway_probe(gateway_url, token_file)
+    except _engine.Unreachable as error:
+        yield Found("problem", f"the gateway at `{gateway_url}` cannot be asked: {error}", "it has to run, and to be of this version")
+        return
+    try:
+        first, second = _ask(parts, word, {}), _ask(parts, word, WEBSOCKET)
+    except _engine.Unreachable as error:
+        yield Found("problem", f"`{url}` does not lead to this gateway: {error}", "see where its name, its port and its path lead")
+        return
+    found = list(_compare(parts, first, second))
+    yield from found
+    if all(each.state == "ok" for each in found):
+        yield Found("ok", f"`{url}` leads to the gateway, and what clients send arrives")
+
+
+def _ask(parts: SplitResult, word: str, more: dict[str, str]) -> Answer:
+    """What arrives of a request with two cookies, and what comes back.
+
+    Raises:
+        Unreachable: the gateway did not answer it.
+    """
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=_engine.PATIENCE)
+    query = f"{parts.query}&" if parts.query else ""
+    path = f"{parts.path or '/'}?{query}haddock-probe={word}"
+    try:
+        connection.request("GET", path, headers={"Cookie": f"other=1; {COOKIE}={word}", **more})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status in (301, 302, 303, 307, 308):
+            raise _engine.Unreachable(f"it answers {answer.status} and leads to `{answer.getheader('Location')}`")
+        if answer.status != 200:
+            raise _engine.Unreachable(f"it answers {answer.status} {answer.reason}")
+        arrived = json.loads(body)
+    except (OSError, http.client.HTTPException) as error:
+        raise _engine.Unreachable(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
+    except ValueError as error:
+        raise _engine.Unreachable("something else answers") from error
+    finally:
+        connection.close()
+    if not isinstance(arrived, dict) or "attributes" not in arrived:
+        raise _engine.Unreachable("something else answers")
+    return Answer(cast("dict[str, Any]", arrived), answer.headers.get_all("Set-Cookie") or [])
+
+
+def _compare(parts: SplitResult, first: Answer, second: Answer) -> Iterator[Found]:
+    """What is not as it was sent."""
+    arrived = first.arrived
+    if second.arrived["number"] == arrived["number"]:
+        yield Found(
+            "problem", "it answers out of a cache what is `Cache-Control: private`: clients would share sessions",
+            "let it keep nothing that has `Set-Cookie` or `private`",
+        )  # fmt: skip
+    if not arrived["cookies"]:
+        yield Found(
+            "problem", "cookies of clients do not arrive: each request would open a session",
+            "let it pass the `Cookie` header on as it is",
+        )  # fmt: skip
+    yield from _cookie_found(first)
+    if not second.arrived["upgrade"]:
+        yield Found(
+            "problem", "`Upgrade` does not arrive: WebSockets cannot be opened",
+            "let it pass upgrades on; in nginx: `proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; "
+            "proxy_set_header Connection $connection_upgrade;`",
+        )  # fmt: skip
+    if arrived["version"] == "1.0":
+        yield Found(
+            "warning", "it speaks HTTP/1.0 to the gateway: each request takes a connection of its own",
+            "let it speak HTTP/1.1; in nginx: `proxy_http_version 1.1; proxy_set_header Connection \"\";`",
+        )  # fmt: skip
+    yield from _client_found(parts, arrived)
+    host, named = str(arrived["host"] or ""), parts.netloc.rpartition("@")[2]
+    if _plain(host, parts.scheme) != _plain(named, parts.scheme) and arrived["forwarded_host"] is None:
+        yield Found(
+            "warning", f"it asks the gateway for `{host}` where clients ask for `{named}`: links that the application makes lead there",
+            "let it pass the `Host` header on; in nginx: `proxy_set_header Host $http_host;`",
+        )  # fmt: skip
+    if arrived["service"] is None:
+        yield Found(
+            "problem", f"the gateway serves no service under `{host}`",
+            f"name it: `haddock serve --service NAME={host.rpartition(':')[0] or host}`, or let `Host` be passed on",
+        )  # fmt: skip
+
+
+def _cookie_found(answer: Answer) -> Iterator[Found]:
+    ours = [cookie for cookie in answer.set_cookies if cookie.startswith(f"{COOKIE}=")]
+    if not ours:
+        yield Found(
+            "problem", "the cookie that the gateway sets does not come back: each request would open a session",
+            "let it pass `Set-Cookie` on as it is, under the name that it has",
+        )  # fmt: skip
+        return
+    wanted, got = ({part.strip().lower() for part in text.split(";")} for text in (answer.arrived["attributes"], ours[0].partition(";")[2]))
+    if wanted != got:
+        changes = [f"adds `{text}`" for text in sorted(got - wanted)] + [f"takes away `{text}`" for text in sorted(wanted - got)]
+        yield Found(
+            "problem", f"it changes the cookie that the gateway sets: it {' and '.join(changes)}",
+            "let it pass `Set-Cookie` on as it is; what the cookie is to be, `x-haddock.session` says",
+        )  # fmt: skip
+
+
+def _client_found(parts: SplitResult, arrived: dict[str, Any]) -> Iterator[Found]:
+    """What the application is told of its client."""
+    peer = str(arrived["peer"])
+    speaks = any(arrived[key] is not None for key in ("forwarded_for", "forwarded_proto", "forwarded_host", "forwarded"))
+    if not arrived["trusted"]:
+        if parts.scheme == "https" or speaks:
+            believed = "that clients come by https" if parts.scheme == "https" else "who its clients are"
+            yield Found(
+                "problem", f"connections come from `{peer}`, which is not trusted: the application does not learn {believed}",
+                f"say that it is a proxy of yours: `haddock serve --trust-proxy {peer}/{128 if ':' in peer else 32}`",
+            )  # fmt: skip
+        return
+    if parts.scheme == "https" and not arrived["https"]:
+        said = arrived["forwarded_proto"]
+        yield Found(
+            "problem", f"it says {'nothing' if said is None else f'`{said}`'} of clients that come by https: the application "
+            "makes links that lead to http, or sends people round in circles",
+            "let it set `X-Forwarded-Proto: https`; in nginx: `proxy_set_header X-Forwarded-Proto $scheme;`",
+        )  # fmt: skip
+    if arrived["forwarded_for"] is None and arrived["forwarded"] is None:
+        yield Found(
+            "warning", "it does not say who its clients are: to the application all have its address",
+            "let it set `X-Forwarded-For`; in nginx: `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`",
+        )  # fmt: skip
+
+
+def _plain(host: str, scheme: str) -> str:
+    """A host without the port that its protocol has anyway."""
+    return host.lower().removesuffix(":443" if scheme == "https" else ":80")

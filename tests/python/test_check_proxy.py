@@ -1,0 +1,131 @@
+"""`haddock check --url`: what a real proxy before the gateway does to requests, with settings that break something."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import haddock
+from haddock._cli import _intermediary
+from haddock._cli._intermediary import Found
+
+# An intermediary as it should be.
+GOOD = ("option forwardfor", "http-request set-header X-Forwarded-Proto https")
+
+
+def program() -> str:
+    """HAProxy, or the test is skipped aloud."""
+    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        if os.environ.get("HADDOCK_TEST_REQUIRE"):
+            pytest.fail("there is no HAProxy, and HADDOCK_TEST_REQUIRE is set")
+        pytest.skip("there is no HAProxy")
+    return found
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@contextmanager
+def haproxy(folder: Path, gateway: str, lines: tuple[str, ...]) -> Iterator[int]:
+    """HAProxy before that gateway, with these lines in its frontend."""
+    port, config = free_port(), folder / f"haproxy-{time.monotonic_ns()}.cfg"
+    config.write_text(
+        "global\n maxconn 100\ndefaults\n mode http\n timeout connect 2s\n timeout client 10s\n timeout server 10s\n"
+        f"frontend in\n bind 127.0.0.1:{port}\n" + "".join(f" {line}\n" for line in lines)
+        + f" default_backend shop\nbackend shop\n server gateway {gateway}\n"
+    )  # fmt: skip
+    process = subprocess.Popen([program(), "-db", "-q", "-f", str(config)])
+    try:
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                break
+            except OSError:
+                assert time.monotonic() < deadline and process.poll() is None, "HAProxy does not listen"
+                time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: str, trusted: bool = True, scheme: str = "https") -> list[Found]:
+    """What is found of HAProxy with these lines. Its TLS is left out: what it says of it is what counts."""
+    monkeypatch.setattr(http.client, "HTTPSConnection", http.client.HTTPConnection)
+    with haddock.Gateway(
+        state=tmp_path / "state", listen="127.0.0.1:0", services={"shop": "127.0.0.1"}, trust_proxy="127.0.0.0/8" if trusted else ()
+    ) as gateway, haproxy(tmp_path, gateway.listen_address, lines) as port:  # fmt: skip
+        return list(_intermediary.look(f"{scheme}://127.0.0.1:{port}/app", f"http://{gateway.admin_address}", None))
+
+
+def test_one_that_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [only] = found(tmp_path, monkeypatch, *GOOD)
+    assert only.state == "ok" and "arrives" in only.says
+
+
+@pytest.mark.parametrize(
+    ("lines", "says", "fix"),
+    [
+        (("http-request del-header Cookie",), "cookies of clients do not arrive", "`Cookie`"),
+        (("http-request set-header Cookie lb=1",), "cookies of clients do not arrive", "`Cookie`"),
+        (("http-response del-header Set-Cookie",), "does not come back", "`Set-Cookie`"),
+        (("http-response set-header Set-Cookie lb=1",), "does not come back", "`Set-Cookie`"),
+        (
+            ("http-response replace-header Set-Cookie (.*)SameSite=None(.*) \\1SameSite=Strict\\2",),
+            "adds `samesite=strict` and takes away `samesite=none`", "x-haddock.session",
+        ),
+        (("http-request del-header Upgrade",), "`Upgrade` does not arrive", "proxy_set_header Upgrade"),
+        (("http-request del-header X-Forwarded-Proto",), "says nothing of clients that come by https", "X-Forwarded-Proto: https"),
+        (("http-request set-header X-Forwarded-Proto http",), "says `http` of clients", "X-Forwarded-Proto: https"),
+        (("http-request set-header Host 127.0.0.1:1",), "asks the gateway for `127.0.0.1:1`", "proxy_set_header Host"),
+        (("http-request set-header Host inner",), "no service under `inner`", "--service NAME=inner"),
+    ],
+)  # fmt: skip
+def test_settings_that_break_something_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...], says: str, fix: str
+) -> None:
+    there = found(tmp_path, monkeypatch, *GOOD, *lines)
+    about = [each for each in there if says in each.says]
+    assert about and all(each.state != "ok" and fix in str(each.fix) for each in about), there
+    assert len(there) == 1 or "inner" in says, "and nothing else"
+
+
+def test_one_that_is_not_trusted_and_one_that_says_nothing_of_its_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme, believed in (("https", "come by https"), ("http", "who its clients are")):
+        [only] = [each for each in found(tmp_path, monkeypatch, *GOOD, trusted=False, scheme=scheme)]
+        assert "`127.0.0.1`, which is not trusted" in only.says and believed in only.says
+        assert only.fix == "say that it is a proxy of yours: `haddock serve --trust-proxy 127.0.0.1/32`"
+    [only] = found(tmp_path, monkeypatch, GOOD[1])
+    assert only.state == "warning" and "who its clients are" in only.says
+
+
+def test_an_address_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line, says in (
+        ("http-request redirect location https://127.0.0.1/login", "it answers 302 and leads to `https://127.0.0.1/login`"),
+        ("http-request return status 200 content-type text/html string welcome", "something else answers"),
+        ("http-request deny", "it answers 403"),
+    ):
+        [only] = found(tmp_path, monkeypatch, *GOOD, line)
+        assert only.state == "problem" and "does not lead to this gateway" in only.says and says in only.says
+    # An answer that is kept is found by its number.
+    with haddock.Gateway(state=tmp_path / "state", listen="127.0.0.1:0") as gateway:
+        url, admin = f"http://{gateway.listen_address}/", f"http://{gateway.admin_address}"
+        kept: list[_intermediary.Answer] = []
+        ask = _intermediary._ask
+        monkeypatch.setattr(_intermediary, "_ask", lambda *given: kept[0] if kept else kept.append(ask(*given)) or kept[0])
+        assert any("out of a cache" in each.says for each in _intermediary.look(url, admin, None))
+    [only] = list(_intermediary.look("shop.example", admin, None))
+    assert only.state == "problem" and "not an address" in only.says
