@@ -325,7 +325,8 @@ async fn try_send(
                     if error.is_user() {
                         return Sent::Refused(Refusal(StatusCode::BAD_REQUEST, "a body that cannot be read"));
                     }
-                    if let Some(request) = copy {
+                    // An answer that cannot be read is one.
+                    if let Some(request) = copy.filter(|_| !error.is_parse()) {
                         return Sent::Again(passage, request);
                     }
                     passage.outcome = Outcome::Failed;

@@ -125,8 +125,11 @@ pub(super) fn wanted_upgrade(parts: &request::Parts, seen: &Seen) -> Option<Head
 
 /// Whether the client asks before it sends the body.
 pub(super) fn asks_first(parts: &request::Parts, seen: &Seen) -> bool {
-    let expects = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    seen.expect && parts.version > Version::HTTP_10 && parts.headers.get(header::EXPECT).is_some_and(expects)
+    seen.expect && parts.version > Version::HTTP_10 && expects_continue(&parts.headers)
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 fn has_token(headers: &HeaderMap, token: &str) -> bool {
@@ -177,8 +180,8 @@ pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Opt
         (seen.trailer, header::TRAILER),
         (seen.transfer_encoding, header::TRANSFER_ENCODING),
         (seen.upgrade, header::UPGRADE),
-        // Said again by who sends the body.
-        (seen.expect, header::EXPECT),
+        // Said again by who sends the body. What else a client may expect is the instance's business.
+        (seen.expect && expects_continue(headers), header::EXPECT),
     ] {
         if there {
             headers.remove(name);
