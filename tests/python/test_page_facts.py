@@ -96,6 +96,15 @@ def test_the_page_has_a_line_for_each_finding_of_check() -> None:
         lines = [finding for of, finding, _ in table if code(of) == [check] and all(text in finding for text in known)]
         assert lines, f"no line for `{check}`: {known}"
         assert any(word in line for line in lines for word in states), f"`{check}` is {states}, says the code: {lines}"
+    calls = [node for node in ast.walk(ast.parse((cli / "_intermediary.py").read_text())) if isinstance(node, ast.Call)]
+    found = [call.args for call in calls if isinstance(call.func, ast.Name) and call.func.id == "Found"]
+    assert len(found) > 10
+    for state, says, *_ in found:
+        if texts(state) != ["ok"]:
+            bad.add("proxy")
+            known = [text.strip(" `:,").replace("`", "") for text in texts(says)]
+            lines = [finding for of, finding, _ in table if code(of) == ["proxy"] and all(text in finding for text in known)]
+            assert [line for line in lines if texts(state)[0] in line], f"no line for `proxy`: {known}"
     assert listed == bad
 
     odd = ast.parse((cli / "_settings.py").read_text())

@@ -76,7 +76,7 @@ def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     yield from _gateway_found(settings, listen)
     if url is not None:
         for found in _intermediary.look(url, settings.gateway_url(), settings.token_file):
-            yield Finding("proxy", *found)
+            yield Finding("proxy", found.state, found.says, found.fix)
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
     yield finding
