@@ -376,6 +376,10 @@ pub struct LocatorReport {
     /// The hosts under which clients ask for the service; empty: under any.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// Why the last change could not be written to disk. Until it can, no table is taken up and nothing is closed; what is in
+    /// force stays so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsaved: Option<String>,
 }
 
 /// The answer to a close.

@@ -44,6 +44,7 @@ async fn a_full_disk_is_told_and_neither_a_table_nor_a_closed_mark_is_lost() {
     let report = locator.observe(&service()).await.expect("an answer");
     assert_eq!((report.newest, report.instances[&id("shop-1")].closed), (number(2), false), "it is not on disk");
     assert!(world.metrics().await.contains("\nhaddock_state_unsaved 1\n"));
+    assert!(report.unsaved.is_some_and(|why| why.contains("No space left")), "whoever looks is told");
     // Until it is, nothing gets there, and nothing that is older is taken up.
     locator.close(&service(), &id("shop-1"), number(2)).await.expect_err("older than what was asked for");
     assert_eq!(get(world.address(), "/", &mut cookies).await.instance(), Some(id("shop-2")));
@@ -56,6 +57,7 @@ async fn a_full_disk_is_told_and_neither_a_table_nor_a_closed_mark_is_lost() {
     assert_eq!(closed, CloseAnswer::Closed);
     let report = locator.observe(&service()).await.expect("an answer");
     assert_eq!((report.newest, report.instances[&id("shop-1")].closed), (number(5), true));
+    assert_eq!(report.unsaved, None);
     assert!(world.metrics().await.contains("\nhaddock_state_unsaved 0\n"));
     world.restart().await;
     assert!(world.locator().observe(&service()).await.expect("an answer").instances[&id("shop-1")].closed);

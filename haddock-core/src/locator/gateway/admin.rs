@@ -197,10 +197,7 @@ impl Admin {
                 let figures = reports.iter().flat_map(|(_, report)| report.instances.values());
                 let upgraded: u64 = figures.map(|figures| figures.upgraded).sum();
                 let connections = self.shared.connections.load(Ordering::Relaxed) as u64 + upgraded;
-                let directory = self.shared.services.directory();
-                let unsaved = directory.services().iter().filter(|service| service.is_unsaved()).count() as u64;
-                let figures = metrics::render(&reports, connections, unsaved);
-                Ok(text(StatusCode::OK, "text/plain; version=0.0.4", figures))
+                Ok(text(StatusCode::OK, "text/plain; version=0.0.4", metrics::render(&reports, connections)))
             }
             ["v1", "probe"] if post => Ok(json(StatusCode::OK, &self.shared.probes.arm(self.shared.clock.now())?)),
             ["v1", "services"] if get => {

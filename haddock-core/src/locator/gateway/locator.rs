@@ -86,6 +86,7 @@ impl ServiceLocator for GatewayLocator {
                 table: None,
                 instances: std::collections::BTreeMap::new(),
                 hosts: Vec::new(),
+                unsaved: None,
             },
             |service| service.report(),
         ))

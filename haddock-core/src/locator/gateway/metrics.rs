@@ -29,7 +29,7 @@ const FAMILIES: [(&str, &str, &str, Value); 11] = [
 ];
 
 /// Writes the figures of all services.
-pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64, unsaved: u64) -> String {
+pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, lines: &mut dyn Iterator<Item = (String, u64)>| {
         let _ = writeln!(text, "# HELP haddock_{name} {help}\n# TYPE haddock_{name} {kind}");
@@ -43,11 +43,12 @@ pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64,
         "Connections of clients, upgraded ones among them.",
         &mut [(String::new(), connections)].into_iter(),
     );
+    let unsaved = reports.iter().filter(|(_, report)| report.unsaved.is_some()).count();
     family(
         "state_unsaved",
         "gauge",
         "Services whose last change could not be written to the state directory, as where its disk is full.",
-        &mut [(String::new(), unsaved)].into_iter(),
+        &mut [(String::new(), unsaved as u64)].into_iter(),
     );
     // Names of services and instances hold nothing that would have to be escaped.
     for (name, kind, help, value) in FAMILIES {
@@ -87,8 +88,9 @@ mod tests {
             table: Some(Number { epoch: 1, revision: 6 }),
             instances: BTreeMap::from([(id("shop-1"), known), (id("shop-2"), unknown)]),
             hosts: Vec::new(),
+            unsaved: Some("cannot write `state`: no space".to_owned()),
         };
-        let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5, 1);
+        let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5);
         for line in [
             "haddock_client_connections 5",
             "haddock_state_unsaved 1",

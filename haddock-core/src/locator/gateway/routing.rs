@@ -310,6 +310,7 @@ impl Routing {
             table: self.table.as_ref().map(|table| table.number),
             instances,
             hosts: Vec::new(),
+            unsaved: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The services of a gateway: which one a host name means, and the locator's verbs on each.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ pub(super) struct Service {
     resumed: watch::Sender<u64>,
     /// Requests that wait.
     waiting: AtomicUsize,
-    /// The last change could not be kept.
-    unsaved: AtomicBool,
+    /// Why the last change could not be kept.
+    unsaved: Mutex<Option<String>>,
 }
 
 impl Service {
@@ -114,7 +114,7 @@ impl Service {
     pub(super) fn report(&self) -> LocatorReport {
         self.sweep();
         let report = self.routing().report(self.clock.now());
-        LocatorReport { hosts: self.hosts.clone(), ..report }
+        LocatorReport { hosts: self.hosts.clone(), unsaved: self.unsaved().clone(), ..report }
     }
 
     /// Lets sessions expire that are due.
@@ -147,10 +147,8 @@ impl Service {
     fn keep(&self, saved: &mut Option<Saved>, new: Saved) -> Result<()> {
         if saved.as_ref() != Some(&new) {
             let kept = self.store.save(&new);
-            self.unsaved.store(kept.is_err(), Ordering::Relaxed);
-            if let Err(error) = &kept {
-                tracing::error!(service = %self.name, %error, "the state cannot be kept");
-            }
+            let why = kept.as_ref().err().map(|error| error.message().to_owned());
+            *self.unsaved() = why;
             kept?;
         }
         self.routing().now_on_disk(&new);
@@ -158,9 +156,9 @@ impl Service {
         Ok(())
     }
 
-    /// Whether the last change could not be kept.
-    pub(super) fn is_unsaved(&self) -> bool {
-        self.unsaved.load(Ordering::Relaxed)
+    /// Why the last change could not be kept.
+    fn unsaved(&self) -> MutexGuard<'_, Option<String>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -257,7 +255,7 @@ impl Maker {
             clock: Arc::clone(&self.clock),
             resumed: watch::Sender::default(),
             waiting: AtomicUsize::new(0),
-            unsaved: AtomicBool::new(false),
+            unsaved: Mutex::new(None),
         }))
     }
 }

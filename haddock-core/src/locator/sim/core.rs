@@ -138,6 +138,7 @@ impl SimLocatorCore {
             table: site.table.as_ref().map(|table| table.number),
             instances: site.figures(&self.rules, anew_since, now),
             hosts: Vec::new(),
+            unsaved: None,
         }
     }
 

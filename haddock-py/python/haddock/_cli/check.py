@@ -150,6 +150,9 @@ def _port_found(listen: str) -> Finding:
 def _table_found(name: str, report: dict[str, Any]) -> Finding:
     instances = {key: each for key, each in report.get("instances", {}).items() if not each.get("closed")}
     serving = sum(bool(each.get("share")) for each in instances.values())
+    if report.get("unsaved") is not None:
+        fix = "make room on the gateway's disk; until then it takes no table and closes nothing, and what is in force stays so"
+        return Finding("gateway", "problem", f"the state of `{name}` cannot be kept: {report['unsaved']}", fix)
     if report.get("table") is None:
         return Finding("gateway", "warning", f"`{name}` has no table: its clients get 503", f"release it, or adopt a server: `haddock adopt {name}`")
     if not serving:
