@@ -9,7 +9,7 @@ use crate::world::{Outcome, Tuning, World};
 
 /// How many worlds each test runs, unless `HADDOCK_WORLDS` says otherwise. In each world every invariant is judged: with
 /// all tests these are more than fifty thousand for each of them.
-const WORLDS: u64 = 4_000;
+const WORLDS: u64 = 3_000;
 
 /// How many lines of the trace of a world that went wrong are printed. `HADDOCK_SEED` prints all.
 const TRACE: usize = 60;

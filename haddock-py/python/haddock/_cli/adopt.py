@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from haddock._cli import _common, _output
+from haddock._cli import _common, _output, _words
 from haddock._cli._common import Settings, settings_of
 
 
@@ -70,7 +70,7 @@ def recover(settings: Settings, service: str | None, dry_run: bool) -> int:
         _output.json_line(found.to_dict())
         return 0
     good = "none" if found.known_good is None else f"version {found.known_good}"
-    _output.line(f"recovered `{name}`: {len(found.instances)} instances, known good: {good}")
+    _output.line(f"recovered `{name}`: {_words.many(len(found.instances), 'instance')}, known good: {good}")
     return 0
 
 
