@@ -45,6 +45,9 @@ pub struct ServiceState {
     /// What ran before a version and has ended, or need not go on: it is removed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub leaving: BTreeSet<InstanceId>,
+    /// Tries of removing that, and containers that nothing knows.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub removals: BTreeMap<InstanceId, Attempt>,
     /// What has happened and somebody is still to be told of, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub news: Vec<News>,
@@ -81,6 +84,7 @@ impl ServiceState {
             queued: None,
             asked: None,
             leaving: BTreeSet::new(),
+            removals: BTreeMap::new(),
             news: Vec::new(),
             retiring: None,
             retired: false,

@@ -4,6 +4,7 @@
 mod adopt;
 mod blind;
 mod clock;
+mod cold;
 mod hiccups;
 mod recover;
 mod retire;

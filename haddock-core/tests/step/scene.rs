@@ -41,6 +41,10 @@ pub(crate) struct Scene {
     pub(crate) hook: Result<TaskResult, Error>,
     /// How telling somebody ends.
     pub(crate) telling: Result<TaskResult, Error>,
+    /// How actions end at once, by their names: they do nothing.
+    pub(crate) failing: BTreeMap<&'static str, Error>,
+    /// How often there was something to commit.
+    pub(crate) commits: usize,
     pub(crate) events: Vec<Event>,
     pub(crate) actions: Vec<Action>,
     tasks: BTreeMap<Task, TaskReport>,
@@ -66,6 +70,8 @@ impl Scene {
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
             telling: Ok(TaskResult::Done),
+            failing: BTreeMap::new(),
+            commits: 0,
             events: Vec::new(),
             actions: Vec::new(),
             tasks: BTreeMap::new(),
@@ -126,6 +132,7 @@ impl Scene {
         let seen = self.look();
         let step = step(&self.state, &seen, self.clock());
         if step.must_commit() {
+            self.commits += 1;
             self.state = step.state;
         }
         self.events.extend(step.events);
@@ -180,6 +187,12 @@ impl Scene {
     fn carry_out(&mut self, action: Action) {
         let (task, now, service) = (action.task(), self.now, self.service.clone());
         let mut result = Ok(TaskResult::Done);
+        if let Some(error) = self.failing.get(action.name()) {
+            let at = self.clock();
+            let report = TaskReport::Ended { began: at, at, result: Err(error.clone()) };
+            self.tasks.insert(task, report);
+            return;
+        }
         match action {
             Action::Pull { version } => {
                 let images = self.state.versions[&version].new.images.clone();

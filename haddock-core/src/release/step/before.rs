@@ -77,10 +77,9 @@ impl Work<'_> {
                 Some(TaskReport::Ended { result: Ok(_), .. }) if !there && self.absence_counts(&id) => {
                     self.state.leaving.remove(&id);
                 }
-                Some(TaskReport::Ended { at, .. }) if *at + RUNTIME_BACKOFF.0 > self.now => {
-                    self.wake(*at + RUNTIME_BACKOFF.0);
+                _ => {
+                    self.remove(id);
                 }
-                _ => self.actions.push(Action::RemoveStray { instance: id }),
             }
         }
     }

@@ -233,8 +233,36 @@ impl Work<'_> {
             }
         }
         for instance in strays {
-            self.events.push(Event::StrayFound { instance: instance.clone() });
+            if self.remove(instance.clone()) {
+                self.events.push(Event::StrayFound { instance });
+            }
+        }
+        self.forget_removals();
+    }
+
+    /// Has the containers of what is no instance removed, unless that was tried a moment ago; answers whether it is tried
+    /// for the first time.
+    pub(super) fn remove(&mut self, instance: InstanceId) -> bool {
+        let mut attempt = self.state.removals.get(&instance).copied().unwrap_or_default();
+        let is_first = attempt.count == 0;
+        if attempt.is_due(self.now) {
+            attempt.begin(self.now, RUNTIME_BACKOFF.0, RUNTIME_BACKOFF.1);
+            self.state.removals.insert(instance.clone(), attempt);
             self.actions.push(Action::RemoveStray { instance });
+        }
+        self.wake(attempt.retry_at);
+        is_first
+    }
+
+    /// What is gone is not tried again.
+    fn forget_removals(&mut self) {
+        let Some(containers) = &self.containers else { return };
+        let gone = |id: &InstanceId| {
+            !containers.contains_key(id) && !self.state.leaving.contains(id) && self.absence_counts(id)
+        };
+        let gone: Vec<InstanceId> = self.state.removals.keys().filter(|id| gone(id)).cloned().collect();
+        for id in gone {
+            self.state.removals.remove(&id);
         }
     }
 }
