@@ -78,6 +78,8 @@ pub enum ErrorKind {
     ReleaseAborted,
     /// A newer release took the place of one that was waited for.
     ReleaseSuperseded,
+    /// A task of Haddock's, or of a port that was given to it, panicked: a bug.
+    Panicked,
     /// An operator or a file of Haddock's own cannot be read or written.
     Io,
 }

@@ -1,5 +1,6 @@
 //! The journals pass their conformance suite.
 #![allow(missing_docs)]
+#![allow(clippy::disallowed_methods, reason = "a test measures how long a call takes")]
 
 use std::sync::Arc;
 
@@ -28,8 +29,12 @@ mod memory {
 
 #[cfg(feature = "sqlite")]
 mod sqlite {
-    use haddock_core::ErrorKind;
+    use std::time::Duration;
+
     use haddock_core::journal::sqlite::SqliteJournal;
+    use haddock_core::journal::{Commit, Keep};
+    use haddock_core::release::{Event, ServiceState};
+    use haddock_core::{ErrorKind, ServiceName, Timestamp};
 
     use super::*;
 
@@ -43,6 +48,67 @@ mod sqlite {
     }
 
     haddock_core::journal_suite!(Sqlite(tempfile::tempdir().expect("a folder")));
+
+    fn shop() -> ServiceName {
+        ServiceName::new("shop").expect("valid")
+    }
+
+    /// Whoever reads, or opens the journal, waits for nobody: a writer that hangs would stop all who only look.
+    #[tokio::test]
+    async fn reading_waits_for_no_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.db");
+        let journal = SqliteJournal::open(&path).expect("opens");
+        let now = Timestamp::from_millis(1);
+        let lease = journal.acquire(&shop(), "one", Duration::from_secs(30), now).await.expect("free");
+        let state = ServiceState::new(shop(), journal.id().clone());
+        let number = haddock_core::Number { epoch: 1, revision: 1 };
+        let commit =
+            Commit { state: ServiceState { number, ..state }, events: vec![Event::ReleasePaused], taken: vec![] };
+        journal.commit(&lease, &commit).await.expect("the first");
+        let writer = rusqlite::Connection::open(&path).expect("opens");
+        writer.execute_batch("BEGIN IMMEDIATE; UPDATE service SET epoch = 99").expect("it writes");
+        let began = std::time::Instant::now();
+        for journal in [SqliteJournal::open(&path).expect("opens"), journal] {
+            assert_eq!(journal.load(&shop()).await.expect("reads"), Some(commit.state.clone()));
+            assert_eq!(journal.services().await.expect("reads"), [shop()]);
+            assert_eq!(journal.pending(&shop()).await.expect("reads"), []);
+            assert_eq!(journal.history(&shop(), 0, 9).await.expect("reads").len(), 1);
+            assert_eq!(journal.newest(&shop()).await.expect("reads"), 1);
+            assert_eq!(journal.lease(&shop(), now).await.expect("reads").map(|it| it.epoch), Some(1));
+            journal.checkpoint(&shop(), 1).await.expect("reads");
+            journal.last_end(&shop()).await.expect("reads");
+            journal.note_end(&shop(), None).await.expect("there is nothing to note");
+            journal.prune(&shop(), &Keep::default(), now).await.expect("there is nothing to prune");
+        }
+        assert!(began.elapsed() < Duration::from_secs(3), "it waited for {:?}", began.elapsed());
+    }
+
+    /// One that was stalled, and fenced, gives its operating-system lock to whoever took over; until then that one is no
+    /// less the holder.
+    #[tokio::test]
+    async fn a_fenced_holder_gives_its_lock_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || SqliteJournal::open(folder.path().join("journal.db")).expect("opens");
+        let (lasts, at) = (Duration::from_secs(30), |seconds: u64| Timestamp::from_millis(seconds * 1_000));
+        let (stalled, next, third) = (open(), open(), open());
+        let first = stalled.acquire(&shop(), "stalled", lasts, at(0)).await.expect("free");
+        let second = next.acquire(&shop(), "next", lasts, at(31)).await.expect("run out");
+        assert_eq!(third.lease(&shop(), at(32)).await.expect("reads").map(|it| it.epoch), Some(2));
+        stalled.renew(&first, lasts, at(32)).await.expect_err("fenced");
+        let error = third.acquire(&shop(), "third", lasts, at(33)).await.expect_err("the next one lives");
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert_eq!(third.lease(&shop(), at(33)).await.expect("reads").map(|it| it.epoch), Some(2));
+        next.renew(&second, lasts, at(34)).await.expect("held");
+        // Killed, it frees the lease at once: it has the lock.
+        drop(next);
+        assert_eq!(third.lease(&shop(), at(35)).await.expect("reads"), None);
+        assert_eq!(third.acquire(&shop(), "third", lasts, at(35)).await.expect("free").epoch, 3);
+        // In one process: who was fenced there does not take the lock from who took over there.
+        let again = third.acquire(&shop(), "again", lasts, at(66)).await.expect("run out");
+        third.give_back(&first).await.expect("long over");
+        assert_eq!(open().lease(&shop(), at(67)).await.expect("reads"), Some(again));
+    }
 
     #[test]
     fn other_files_and_newer_journals_are_refused() {

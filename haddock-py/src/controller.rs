@@ -8,6 +8,7 @@ use haddock_core::environment::ServiceSettings;
 use haddock_core::environment::compose::{Purpose, Values};
 use haddock_core::environment::environments::UpOptions;
 use haddock_core::environment::store::SpecStore;
+use haddock_core::journal::Keep;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Verb};
 use haddock_core::{Error, ErrorKind, Result, ServiceName, VersionId};
@@ -46,6 +47,7 @@ pub(crate) fn controller(
     time: Option<&VirtualTime>,
     tick: Option<f64>,
     lease: Option<f64>,
+    journal_keep: Option<&str>,
 ) -> PyResult<Controller> {
     let runtime = if let Ok(sim) = runtime.cast::<SimRuntime>() {
         sim.get().inner()?
@@ -66,7 +68,8 @@ pub(crate) fn controller(
         None => SpecStore::memory(),
     };
     let (tick, lease) = (tick.map(seconds).transpose()?, lease.map(seconds).transpose()?);
-    let parts = Parts { runtime, locator, journal, specs, holder, driver: Driver::of(time)?, tick, lease };
+    let keep = journal_keep.map_or_else(|| Ok(Keep::default()), str::parse).raised()?;
+    let parts = Parts { runtime, locator, journal, specs, holder, driver: Driver::of(time)?, tick, lease, keep };
     Ok(Controller { house: Home::new(Arc::new(House::new(parts).raised()?)) })
 }
 
@@ -260,6 +263,13 @@ impl Controller {
         let house = self.house()?;
         let calls = house.calls();
         calls.call(async move { house.services().await }, |py, services| to_python(py, &services))
+    }
+
+    /// The sequence of the newest event.
+    fn newest(&self, service: &str) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let calls = house.calls();
+        calls.call(async move { house.newest(&name).await }, |py, newest| to_python(py, &newest))
     }
 
     /// Events, told, as plain data.

@@ -118,6 +118,7 @@ pub(crate) fn error_kinds(py: Python<'_>) -> PyResult<Py<PyAny>> {
         K::Busy,
         K::Fenced,
         K::TimedOut,
+        K::Panicked,
         K::NothingToDo,
         K::NobodyActs,
         K::ReleaseAborted,

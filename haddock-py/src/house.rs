@@ -11,11 +11,11 @@ use haddock_core::controller::{
 };
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::store::SpecStore;
-use haddock_core::journal::Journal;
 use haddock_core::journal::memory::MemoryJournal;
 use haddock_core::journal::sqlite::SqliteJournal;
+use haddock_core::journal::{Checkpoint, Journal, Keep};
 use haddock_core::locator::ServiceLocator;
-use haddock_core::release::{Adoption, Story, Telling, Verb};
+use haddock_core::release::{Adoption, Telling, Verb};
 use haddock_core::{Error, ErrorKind, JournalId, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -51,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) driver: Driver,
     pub(crate) tick: Option<Duration>,
     pub(crate) lease: Option<Duration>,
+    pub(crate) keep: Keep,
 }
 
 impl Parts {
@@ -70,20 +71,21 @@ impl Parts {
         JournalId::new(format!("{random:016x}"))
     }
 
-    fn put_together(&self, journal: Arc<dyn Journal>) -> Now {
+    fn put_together(&self, journal: Arc<dyn Journal>) -> Result<Now> {
         let (runtime, locator) = (Arc::clone(&self.runtime.runtime), Arc::clone(&self.locator));
         let mut builder = CoreController::builder(runtime, locator, Arc::clone(&journal), self.specs.clone())
+            .keep(self.keep)?
             .clock(self.driver.clock())
             .holder(self.holder.clone());
         if let Some(probing) = &self.runtime.probing {
             builder = builder.probing(Arc::clone(probing));
         }
         if self.driver.is_virtual() {
-            builder = builder.poll(VIRTUAL_POLL).tick(VIRTUAL_TICK).lease(VIRTUAL_LEASE);
+            builder = builder.poll(VIRTUAL_POLL).tick(VIRTUAL_TICK).lease(VIRTUAL_LEASE)?;
         }
         builder = self.tick.into_iter().fold(builder, |builder, tick| builder.tick(tick));
-        builder = self.lease.into_iter().fold(builder, |builder, lease| builder.lease(lease));
-        Now { controller: builder.build(), journal }
+        builder = self.lease.into_iter().try_fold(builder, |builder, lease| builder.lease(lease))?;
+        Ok(Now { controller: builder.build(), journal })
     }
 }
 
@@ -174,7 +176,7 @@ impl Calls {
 
 impl House {
     pub(crate) fn new(parts: Parts) -> Result<Self> {
-        let now = RwLock::new(parts.put_together(parts.open()?));
+        let now = RwLock::new(parts.put_together(parts.open()?)?);
         let (driver, closed) = (parts.driver.clone(), CancellationToken::new());
         Ok(Self { driver, parts, now, acting: Mutex::default(), closed })
     }
@@ -316,9 +318,16 @@ impl House {
         result
     }
 
+    /// The sequence of the newest event of a service.
+    pub(crate) async fn newest(&self, name: &ServiceName) -> Result<u64> {
+        self.now().journal.newest(name).await
+    }
+
     pub(crate) async fn history(&self, name: &ServiceName, since: u64, limit: usize) -> Result<Vec<Telling>> {
         let journal = self.now().journal;
-        let (mut story, mut told, mut after) = (Story::new(), Vec::new(), 0);
+        // What was before is added up already.
+        let Checkpoint { sequence: mut after, mut story } = journal.checkpoint(name, since).await?;
+        let mut told = Vec::new();
         loop {
             let page = journal.history(name, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(told) };
@@ -368,7 +377,7 @@ impl House {
             }
             None => Arc::new(MemoryJournal::new(lost)),
         };
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = self.parts.put_together(journal);
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = self.parts.put_together(journal)?;
         Ok(())
     }
 }

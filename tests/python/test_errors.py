@@ -7,6 +7,7 @@ import dataclasses
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,3 +93,18 @@ def test_a_runtime_that_is_not_there_is_told() -> None:
     assert io.value.hint is not None
     with pytest.raises(haddock.InvalidValueError, match="is no runtime"):
         haddock.connect(runtime="nonsense")  # type: ignore[arg-type]
+
+
+def test_what_a_controller_could_not_work_with_is_refused() -> None:
+    def made(**how: Any) -> None:
+        sim = haddock.Sim()
+        haddock.Controller(runtime=sim, locator=haddock.SimLocator(time=sim.time), **how).close()
+
+    with pytest.raises(haddock.InvalidValueError, match="a lease of 5 s ends before") as short:
+        made(lease=5)
+    assert short.value.hint == "let it last 15 s or longer"
+    with pytest.raises(haddock.InvalidValueError, match="would forget releases that are going on"):
+        made(journal_keep="1h")
+    with pytest.raises(haddock.InvalidValueError, match="says twice"):
+        made(journal_keep="30d,40d")
+    made(lease="15s", journal_keep="30d,5000")

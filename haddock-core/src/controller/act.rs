@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::ends::{caught, has_run_out, lease_has_run_out};
 use super::{Ports, launch, tell};
 use crate::container::PullWhen;
 use crate::environment::EnvironmentSpec;
@@ -15,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::VersionId;
 use crate::release::{Action, ServiceState, Task, TaskReport, TaskResult};
 use crate::runtime::turn::{Elapsed, counting, within};
+use crate::time::Timestamp;
 
 /// How long a call to a locator may take.
 pub(crate) const LOCATOR_LIMIT: Duration = Duration::from_secs(5);
@@ -35,14 +37,16 @@ pub(crate) struct Tasks {
     reports: BTreeMap<Task, TaskReport>,
     handles: BTreeMap<Task, (u64, JoinHandle<()>)>,
     runs: u64,
+    /// When the lease ends under which all of it is done.
+    until: watch::Receiver<Timestamp>,
     sender: mpsc::UnboundedSender<Ended>,
     pub(crate) ended: mpsc::UnboundedReceiver<Ended>,
 }
 
 impl Tasks {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(until: watch::Receiver<Timestamp>) -> Self {
         let (sender, ended) = mpsc::unbounded_channel();
-        Self { reports: BTreeMap::new(), handles: BTreeMap::new(), runs: 0, sender, ended }
+        Self { reports: BTreeMap::new(), handles: BTreeMap::new(), runs: 0, until, sender, ended }
     }
 
     pub(crate) fn reports(&self) -> BTreeMap<Task, TaskReport> {
@@ -95,6 +99,7 @@ impl Tasks {
         self.runs += 1;
         let run = self.runs;
         let (ports, state, sender) = (Arc::clone(ports), Arc::clone(state), self.sender.clone());
+        let until = self.until.clone();
         self.reports.insert(task.clone(), TaskReport::Running);
         let handle = tokio::spawn({
             let task = task.clone();
@@ -104,9 +109,17 @@ impl Tasks {
                     let _ = launch.await;
                 }
                 let began = ports.clock.now();
-                ports.watcher.acting(&state, &action);
-                let result = counting(perform(&ports, &state, &action)).await;
-                ports.watcher.acted(&state, &action, result.as_ref().err());
+                let performed = async {
+                    ports.watcher.acting(&state, &action);
+                    let result = counting(perform(&ports, &state, &action)).await;
+                    ports.watcher.acted(&state, &action, result.as_ref().err());
+                    result
+                };
+                let what = format!("`{}`", action.name());
+                let result = tokio::select! {
+                    result = caught(&what, performed) => result,
+                    () = has_run_out(&*ports.clock, until) => Err(lease_has_run_out()),
+                };
                 if let Err(error) = &result {
                     tracing::debug!(service = %state.service, action = action.name(), %error, "action failed");
                 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::Ports;
 use super::act::{LOCATOR_LIMIT, Tasks};
-use super::forget::forget_when_told;
+use super::ends::caught;
+use super::forget::{forget_when_told, prune_now_and_then};
 use super::observe::{Probers, observe};
 use crate::container::Selector;
 use crate::error::{Error, ErrorKind, Result};
@@ -36,6 +37,13 @@ pub struct Acting {
 impl Acting {
     /// Takes the lease and starts the loop.
     pub(crate) async fn start(ports: Arc<Ports>, service: ServiceName) -> Result<Self> {
+        // What cannot be read takes no lease: whoever can read it may come at any time.
+        if let Err(error) = ports.journal.load(&service).await {
+            if !error.is_retryable() {
+                ports.note_end(&service, &error).await;
+            }
+            return Err(error);
+        }
         let lease = ports.journal.acquire(&service, &ports.holder, ports.lease, ports.clock.now()).await?;
         let mut state = match ports.journal.load(&service).await {
             Ok(state) => state.unwrap_or_else(|| ServiceState::new(service.clone(), ports.journal.id().clone())),
@@ -46,17 +54,24 @@ impl Acting {
         };
         state.number.epoch = lease.epoch;
         let stop = CancellationToken::new();
+        let until = watch::Sender::new(lease.until);
         let actor = Actor {
             waker: ports.waker(&service),
             forget: Arc::new(Notify::new()),
-            tasks: Tasks::new(),
+            tasks: Tasks::new(until.subscribe()),
             probers: Probers::default(),
             state: Arc::new(state),
-            lease,
+            lease: lease.clone(),
+            until,
             service,
-            ports,
+            ports: Arc::clone(&ports),
         };
-        let task = tokio::spawn(actor.run(stop.clone()));
+        let told = stop.clone();
+        let task = tokio::spawn(async move {
+            // What it was carrying out ends with it, before the lease is given back.
+            let result = caught("the loop of the service", actor.run(told)).await;
+            ports.ended(&lease, result).await
+        });
         Ok(Self { stop, task: Some(task) })
     }
 
@@ -75,10 +90,11 @@ impl Acting {
         self.task.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits until the loop ends by itself, which it does only when another has taken over.
+    /// Waits until the loop ends by itself.
     ///
     /// # Errors
-    /// [`Fenced`](ErrorKind::Fenced).
+    /// Why it ended: [`Fenced`](ErrorKind::Fenced) if another has taken over, [`Panicked`](ErrorKind::Panicked) if there is
+    /// a bug, [`JournalTooNew`](ErrorKind::JournalTooNew) and the like if the journal cannot be read any more.
     pub async fn ended(&mut self) -> Result<()> {
         match &mut self.task {
             Some(task) => {
@@ -103,6 +119,8 @@ struct Actor {
     ports: Arc<Ports>,
     service: ServiceName,
     lease: Lease,
+    /// When the lease ends, for what is carried out under it.
+    until: watch::Sender<Timestamp>,
     state: Arc<ServiceState>,
     tasks: Tasks,
     probers: Probers,
@@ -122,11 +140,20 @@ impl Actor {
     async fn run(mut self, stop: CancellationToken) -> Result<()> {
         let events = AbortOnDrop(tokio::spawn(wake_on_events(Arc::clone(&self.ports), Arc::clone(&self.waker))));
         let forgets = AbortOnDrop(tokio::spawn(forget_when_told(Arc::clone(&self.ports), Arc::clone(&self.forget))));
+        let prunes = prune_now_and_then(Arc::clone(&self.ports), self.service.clone());
+        let prunes = AbortOnDrop(tokio::spawn(prunes));
         // Whoever acted before may have been killed before it did so.
         self.forget.notify_one();
+        let mut has_begun = false;
         let result = loop {
             let turn = match self.turn().await {
-                Ok(turn) => turn,
+                Ok(turn) => {
+                    if !has_begun {
+                        // How an earlier loop ended is the past.
+                        has_begun = self.ports.journal.note_end(&self.service, None).await.is_ok();
+                    }
+                    turn
+                }
                 Err(error) if error.is_retryable() => {
                     self.ports.watcher.troubled(&self.service, &error);
                     tracing::warn!(service = %self.service, %error, "cannot go on for now");
@@ -138,10 +165,7 @@ impl Actor {
                 break Ok(());
             }
         };
-        drop((events, forgets));
-        if !matches!(&result, Err(error) if error.kind() == ErrorKind::Fenced) {
-            self.ports.journal.give_back(&self.lease).await?;
-        }
+        drop((events, forgets, prunes));
         result
     }
 
@@ -161,10 +185,17 @@ impl Actor {
 
     async fn keep_lease(&mut self) -> Result<()> {
         let now = self.ports.clock.now();
-        if self.lease.until - now < self.ports.lease * 2 / 3 {
+        if self.renew_at() <= now {
             self.lease = self.ports.journal.renew(&self.lease, self.ports.lease, now).await?;
+            self.until.send_replace(self.lease.until);
         }
         Ok(())
+    }
+
+    /// When a third of the lease has passed.
+    fn renew_at(&self) -> Timestamp {
+        let left = self.lease.until - self.ports.clock.now();
+        self.ports.clock.now() + left.saturating_sub(self.ports.lease * 2 / 3)
     }
 
     async fn commit(&mut self, step: Step) -> Result<()> {
@@ -213,7 +244,8 @@ impl Actor {
     /// Waits for something to look at; answers whether to stop.
     async fn wait(&mut self, turn: Turn, stop: &CancellationToken) -> bool {
         let now = self.ports.clock.now();
-        let tick = turn.wake_at.map_or(self.ports.tick, |at| (at - now).min(self.ports.tick));
+        let tick = self.ports.tick.min(self.renew_at() - now);
+        let tick = turn.wake_at.map_or(tick, |at| (at - now).min(tick));
         let woken = async {
             tokio::select! {
                 () = stop.cancelled() => true,

@@ -52,7 +52,8 @@ pub enum Told {
 /// The events of a release, one after the other.
 pub struct Following {
     service: Service,
-    events: Events,
+    /// `None`: it is not known yet where its history begins.
+    events: Option<Events>,
     request: RequestId,
     until: Until,
     since: u64,
@@ -72,7 +73,7 @@ impl Following {
     pub(super) fn new(release: &Release, until: Until, since: u64) -> Self {
         let (service, request) = (release.service().clone(), release.request().clone());
         Self {
-            events: service.events(0),
+            events: None,
             story: Story::of(request.clone()),
             service,
             request,
@@ -145,8 +146,16 @@ impl Following {
             if self.over {
                 return Ok(None);
             }
-            let page = self.events.next().await?;
-            let live = self.events.is_level();
+            let events = match &mut self.events {
+                Some(events) => events,
+                None => {
+                    let (events, story) = self.service.events_of(&self.request).await?;
+                    self.story = story;
+                    self.events.insert(events)
+                }
+            };
+            let page = events.next().await?;
+            let live = events.is_level();
             for recorded in page {
                 self.take(&recorded);
             }

@@ -1,4 +1,4 @@
-//! Forgetting the specifications, and with them the values, that nothing needs any more.
+//! Forgetting the specifications, and with them the values, that nothing needs any more, and the history that is too old.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,9 +10,12 @@ use tokio::sync::Notify;
 use super::{Controller, Ports};
 use crate::container::{Selector, label};
 use crate::error::Result;
+use crate::name::ServiceName;
 use crate::release::Verb;
 use crate::time::sleep;
 
+/// How often a journal is looked at for events that are too old to be kept.
+const PRUNE: Duration = Duration::from_secs(3600);
 /// Between two tries, while somebody puts specifications, or the engine does not answer.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -87,5 +90,15 @@ pub(super) async fn forget_when_told(ports: Arc<Ports>, told: Arc<Notify>) {
             drop(turn);
             sleep(RETRY).await;
         }
+    }
+}
+
+/// Has the journal forget what is too old, now and then.
+pub(super) async fn prune_now_and_then(ports: Arc<Ports>, service: ServiceName) {
+    loop {
+        if let Err(error) = ports.journal.prune(&service, &ports.keep, ports.clock.now()).await {
+            tracing::debug!(%service, %error, "what is too old is not forgotten yet");
+        }
+        sleep(PRUNE).await;
     }
 }

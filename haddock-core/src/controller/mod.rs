@@ -20,10 +20,11 @@
 //! | `promote` | a test environment becomes a version |
 //! | `follow` | the events of one release, told until it has ended |
 //! | `inside` | the containers of an instance, for logs and commands |
-//! | `forget` | specifications that nothing needs any more are forgotten |
+//! | `forget` | specifications that nothing needs any more, and history that is too old, are forgotten |
 //! | `summary` | a service at one glance |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
+//! | `ends` | how loops and tasks end: panics are errors, and no end is unseen |
 //! | `watcher` | what an embedding program may be told as it happens |
 //!
 //! Nothing is remembered outside the journal and nothing is resumed: a controller that is started after a crash loads
@@ -32,6 +33,7 @@
 mod act;
 mod actor;
 mod adopt;
+mod ends;
 mod follow;
 mod forget;
 mod front;
@@ -67,11 +69,15 @@ pub use watcher::Watcher;
 use crate::environment::environments::Environments;
 use crate::environment::probe::{NetworkProbing, Probe, Prober, Probing, STEADY};
 use crate::environment::store::SpecStore;
-use crate::journal::Journal;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Journal, Keep};
 use crate::locator::ServiceLocator;
 use crate::name::{LocatorName, ServiceName};
 use crate::runtime::ContainerRuntime;
 use crate::time::{Clock, SystemClock};
+
+/// Two thirds of it, less a look at everything (3 s), outlast a call to a locator (5 s).
+const LEAST_LEASE: Duration = Duration::from_secs(15);
 
 /// Releases services: the ports put together.
 ///
@@ -94,6 +100,8 @@ pub(crate) struct Ports {
     pub(crate) tick: Duration,
     pub(crate) lease: Duration,
     pub(crate) poll: Duration,
+    /// How much of the history is kept.
+    pub(crate) keep: Keep,
     /// To how many versions beside the known good one there is a way back.
     pub(crate) rollbacks: usize,
     /// Who forgets specifications now, and whether there is anything to do.
@@ -153,6 +161,7 @@ impl Controller {
                 tick: Duration::from_millis(500),
                 lease: Duration::from_secs(30),
                 poll: Duration::from_millis(100),
+                keep: Keep::default(),
                 rollbacks: 5,
                 forgetting: tokio::sync::Mutex::default(),
                 to_forget: AtomicBool::new(false),
@@ -207,11 +216,21 @@ impl Builder {
         self
     }
 
-    /// How long the lease lasts unless renewed; it is renewed when a third of it has passed. Default: 30 s.
-    #[must_use]
-    pub fn lease(mut self, lease: Duration) -> Self {
+    /// How long the lease lasts unless renewed; it is renewed when a third of it has passed. Others wait that long for a
+    /// controller that has vanished with its machine. Default: 30 s.
+    ///
+    /// # Errors
+    /// [`InvalidValue`](crate::ErrorKind::InvalidValue) below 15 s: what is left of it after a slow look would not outlast
+    /// a call to a locator, so nothing would ever be carried out.
+    pub fn lease(mut self, lease: Duration) -> Result<Self> {
+        if lease < LEAST_LEASE {
+            let (lease, least) = (lease.as_secs_f64(), LEAST_LEASE.as_secs());
+            let message = format!("a lease of {lease} s ends before what is carried out under it");
+            let hint = format!("let it last {least} s or longer");
+            return Err(Error::new(ErrorKind::InvalidValue, message).with_hint(hint));
+        }
         self.ports.lease = lease;
-        self
+        Ok(self)
     }
 
     /// How often the history is looked at for what another process wrote. Default: 100 ms.
@@ -219,6 +238,16 @@ impl Builder {
     pub fn poll(mut self, poll: Duration) -> Self {
         self.ports.poll = poll;
         self
+    }
+
+    /// How much of each service's history the journal keeps: what is younger than this age, and so many of the newest
+    /// events. Whoever acts for a service forgets the rest. Default: 400 days and 100 000 events.
+    ///
+    /// # Errors
+    /// [`InvalidValue`](crate::ErrorKind::InvalidValue) if that would forget releases that are still going on.
+    pub fn keep(mut self, keep: Keep) -> Result<Self> {
+        self.ports.keep = keep.checked()?;
+        Ok(self)
     }
 
     /// For how many versions that settled, beside the known good one, the specification is kept, values of variables

@@ -1,20 +1,36 @@
 //! Acting for every service of a journal.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::{Acting, Controller};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::name::ServiceName;
+use crate::release::Attempt;
 use crate::time::sleep;
+
+/// The first and the longest wait before a loop is started again that has ended, or could not begin.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A loop that acted for that long is started again without the waits that a loop gets that ends at once.
+const LONG_LIFE: Duration = Duration::from_secs(300);
+
+/// The loops of the services.
+#[derive(Default)]
+struct Loops {
+    acting: BTreeMap<ServiceName, Acting>,
+    attempts: BTreeMap<ServiceName, Attempt>,
+}
 
 impl Controller {
     /// Acts for every service that the journal knows, or comes to know, until `stop` ends; then gives the leases back.
-    /// A service for which another acts is left to that one, and taken over when it has gone.
+    /// A service for which another acts is left to that one, and taken over when it has gone. One that cannot be acted
+    /// for, such as one that a newer Haddock wrote, is tried again and again, ever more seldom; the others go on. Its
+    /// [status](super::Service::status) says why.
     ///
     /// # Errors
-    /// What trying again does not mend, such as [`JournalTooNew`](ErrorKind::JournalTooNew).
+    /// The journal's, if it cannot say which services there are, and trying again does not mend that.
     pub async fn serve(&self, stop: impl Future<Output = ()>) -> Result<()> {
         self.serve_some(None, stop).await
     }
@@ -24,10 +40,10 @@ impl Controller {
     /// # Errors
     /// As [`serve`](Self::serve).
     pub async fn serve_some(&self, only: Option<Vec<ServiceName>>, stop: impl Future<Output = ()>) -> Result<()> {
-        let mut acting = BTreeMap::new();
+        let mut loops = Loops::default();
         let served = async {
             loop {
-                self.act_for_all(only.as_deref(), &mut acting).await?;
+                self.act_for_all(only.as_deref(), &mut loops).await?;
                 sleep(self.ports.tick).await;
             }
         };
@@ -35,7 +51,7 @@ impl Controller {
             ended = served => ended,
             () = stop => Ok(()),
         };
-        for ended in join_all(acting.into_values().map(Acting::stop)).await {
+        for ended in join_all(loops.acting.into_values().map(Acting::stop)).await {
             if let Err(error) = ended {
                 tracing::debug!(%error, "a loop ended before it was stopped");
             }
@@ -43,12 +59,9 @@ impl Controller {
         result
     }
 
-    async fn act_for_all(
-        &self,
-        only: Option<&[ServiceName]>,
-        acting: &mut BTreeMap<ServiceName, Acting>,
-    ) -> Result<()> {
-        acting.retain(|_, acting| !acting.has_ended());
+    async fn act_for_all(&self, only: Option<&[ServiceName]>, loops: &mut Loops) -> Result<()> {
+        // How each ended was logged, and is in the journal.
+        loops.acting.retain(|_, acting| !acting.has_ended());
         let known = match only {
             Some(only) => Ok(only.to_vec()),
             None => self.ports.journal.services().await,
@@ -62,25 +75,33 @@ impl Controller {
             Err(error) => return Err(error),
         };
         for name in services {
-            if acting.contains_key(&name) {
+            let now = self.ports.clock.now();
+            let attempt = loops.attempts.entry(name.clone()).or_default();
+            if loops.acting.contains_key(&name) || !attempt.is_due(now) {
                 continue;
             }
             match self.service(name.clone()).try_act().await {
-                Ok(Some(begun)) => drop(acting.insert(name, begun)),
+                Ok(Some(begun)) => {
+                    if now - attempt.retry_at > LONG_LIFE {
+                        *attempt = Attempt::default();
+                    }
+                    attempt.begin(now, BACKOFF.0, BACKOFF.1);
+                    loops.acting.insert(name, begun);
+                }
+                // Another may end at any time, and is followed at once.
                 Ok(None) => {}
-                Err(error) => self.for_now(&name, error)?,
+                Err(error) => {
+                    attempt.begin(now, BACKOFF.0, BACKOFF.1);
+                    self.cannot_act(&name, &error);
+                }
             }
         }
         Ok(())
     }
 
-    /// Passes over what trying again may mend.
-    fn for_now(&self, service: &ServiceName, error: Error) -> Result<()> {
-        if !error.is_retryable() && error.kind() != ErrorKind::Fenced {
-            return Err(error);
-        }
-        self.ports.watcher.troubled(service, &error);
+    /// It stops that service alone.
+    fn cannot_act(&self, service: &ServiceName, error: &Error) {
+        self.ports.watcher.troubled(service, error);
         tracing::warn!(%service, %error, "cannot act for now");
-        Ok(())
     }
 }

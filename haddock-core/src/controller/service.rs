@@ -13,6 +13,7 @@ use crate::container::Selector;
 use crate::environment::environments::{Environments, TestedEnvironment};
 use crate::environment::{DependencyCondition, EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
+use crate::journal::{Checkpoint, LoopEnd};
 use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
 use crate::release::{
     Event, NewVersion, Phase, Progress, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb, outline,
@@ -38,6 +39,8 @@ pub struct Status {
     pub state: ServiceState,
     /// What each locator says; an error if it does not answer.
     pub locators: BTreeMap<LocatorName, Result<LocatorReport>>,
+    /// How the last loop that acted ended, if nobody had asked it to, and none acts again.
+    pub ended: Option<LoopEnd>,
 }
 
 impl Service {
@@ -149,7 +152,7 @@ impl Service {
             match request.verb {
                 Verb::Release(new) => return Ok((new.spec == spec).then_some(request.id)),
                 Verb::Rollback | Verb::RollbackTo(_) | Verb::Abort | Verb::Adopt(_) | Verb::Retire => return Ok(None),
-                Verb::Pause | Verb::Resume | Verb::Advance => {}
+                Verb::Pause | Verb::Resume | Verb::Advance | Verb::Unreadable { .. } => {}
             }
         }
         let Some(state) = self.ports.journal.load(&self.name).await? else { return Ok(None) };
@@ -382,7 +385,8 @@ impl Service {
         for (name, locator) in &self.ports.locators {
             locators.insert(name.clone(), locator.observe(&self.name).await);
         }
-        Ok(Some(Status { state, locators }))
+        let ended = self.ports.journal.last_end(&self.name).await?;
+        Ok(Some(Status { state, locators, ended }))
     }
 
     /// The history after the event with this sequence, and what follows.
@@ -391,19 +395,22 @@ impl Service {
         Events { service: self.clone(), after, level: false }
     }
 
+    /// The history from shortly before that request was taken up, or from now on; and the story of its release so far.
+    pub(super) async fn events_of(&self, request: &RequestId) -> Result<(Events, Story)> {
+        let journal = &self.ports.journal;
+        // In this order: it may be taken up meanwhile.
+        let newest = journal.newest(&self.name).await?;
+        let before = journal.taken_at(&self.name, request).await?.map_or(newest, |taken| taken - 1);
+        let Checkpoint { sequence, story } = journal.checkpoint(&self.name, before).await?;
+        Ok((self.events(sequence), story.about(request.clone())))
+    }
+
     /// What follows from now on.
     ///
     /// # Errors
     /// The journal's.
     pub async fn events_from_now(&self) -> Result<Events> {
-        let mut after = 0;
-        loop {
-            let page = self.ports.journal.history(&self.name, after, PAGE).await?;
-            match page.last() {
-                Some(last) => after = last.sequence,
-                None => return Ok(self.events(after)),
-            }
-        }
+        Ok(self.events(self.ports.journal.newest(&self.name).await?))
     }
 
     /// Waits until a state meets the condition.
@@ -528,8 +535,7 @@ impl Release {
 
     /// What the history says of it.
     async fn story(&self) -> Result<Story> {
-        let mut story = Story::of(self.request.clone());
-        let mut after = 0;
+        let (Events { mut after, .. }, mut story) = self.service.events_of(&self.request).await?;
         loop {
             let page = self.service.ports.journal.history(&self.service.name, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(story) };

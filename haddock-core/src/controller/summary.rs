@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::follow::sessions;
 use super::service::Status;
 use crate::error::Error;
+use crate::journal::LoopEnd;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
 use crate::release::{Phase, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
 use crate::routing::{InstanceFigures, Share};
@@ -47,6 +48,9 @@ pub struct ServiceSummary {
     /// Who asked for its end, while it is being retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<String>,
+    /// How the last loop that acted for it ended, if nobody had asked it to, and none acts again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<LoopEnd>,
     /// Its versions, oldest first.
     pub versions: Vec<VersionSummary>,
     /// Its instances that are not gone.
@@ -137,6 +141,7 @@ impl Status {
             known_good: state.known_good,
             release: state.release.as_ref().map(|release| self.release(release)),
             retiring: state.retiring.as_ref().map(|retiring| retiring.by.clone()),
+            ended: self.ended.clone(),
             versions: versions.collect(),
             instances: instances.collect(),
         }

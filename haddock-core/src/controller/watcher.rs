@@ -24,6 +24,9 @@ pub trait Watcher: Send + Sync + Debug + 'static {
 
     /// The loop cannot go on for now: the journal, most likely. It is tried again.
     fn troubled(&self, _service: &ServiceName, _error: &Error) {}
+
+    /// The loop has ended for that reason, or could not begin. Nobody acts for the service until another loop does.
+    fn ended(&self, _service: &ServiceName, _error: &Error) {}
 }
 
 /// Tells nobody.

@@ -2,17 +2,17 @@
 //!
 //! It keeps the last [`KEPT`] events of each service, so that a program that releases for ever does not grow.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Commit, Journal, Lease};
+use super::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{JournalId, RequestId, ServiceName};
-use crate::release::{RecordedEvent, Request, ServiceState};
+use crate::release::{Event, RecordedEvent, Request, ServiceState, Story};
 use crate::time::Timestamp;
 
 /// Events of a service that a journal in memory keeps: those of some eighty releases. Sequences count on.
@@ -31,10 +31,13 @@ struct Book {
     epoch: u64,
     lease: Option<Lease>,
     requests: Vec<Request>,
-    known: BTreeSet<RequestId>,
+    /// Those that are known, and the event that says that it was taken up.
+    known: BTreeMap<RequestId, Option<u64>>,
     events: VecDeque<RecordedEvent>,
-    /// How many events there were before those that are kept.
+    /// How many events there were before those that are kept, and their story.
     forgotten: u64,
+    before: Story,
+    end: Option<LoopEnd>,
 }
 
 impl MemoryJournal {
@@ -128,12 +131,13 @@ impl Journal for MemoryJournal {
         check_commit(lease, book.epoch, last, commit)?;
         let number = commit.state.number;
         for event in &commit.events {
-            let sequence = book.forgotten + book.events.len() as u64 + 1;
+            let sequence = book.newest() + 1;
+            if let Event::RequestTaken { id, .. } = event {
+                book.known.insert(id.clone(), Some(sequence));
+            }
             book.events.push_back(RecordedEvent { sequence, at: commit.state.now, number, event: event.clone() });
         }
-        let surplus = book.events.len().saturating_sub(KEPT);
-        book.events.drain(..surplus);
-        book.forgotten += surplus as u64;
+        book.forget(book.newest().saturating_sub(KEPT as u64));
         book.requests.retain(|request| !commit.taken.contains(&request.id));
         book.state = Some(commit.state.clone());
         Ok(())
@@ -142,7 +146,8 @@ impl Journal for MemoryJournal {
     async fn submit(&self, service: &ServiceName, request: &Request) -> Result<()> {
         let mut books = self.books();
         let book = books.entry(service.clone()).or_default();
-        if book.known.insert(request.id.clone()) {
+        if !book.known.contains_key(&request.id) {
+            book.known.insert(request.id.clone(), None);
             book.requests.push(request.clone());
         }
         Ok(())
@@ -157,6 +162,57 @@ impl Journal for MemoryJournal {
         let Some(book) = books.get(service) else { return Ok(Vec::new()) };
         let skipped = usize::try_from(after.saturating_sub(book.forgotten)).unwrap_or(usize::MAX);
         Ok(book.events.iter().skip(skipped).take(limit).cloned().collect())
+    }
+
+    async fn newest(&self, service: &ServiceName) -> Result<u64> {
+        Ok(self.books().get(service).map_or(0, Book::newest))
+    }
+
+    async fn taken_at(&self, service: &ServiceName, request: &RequestId) -> Result<Option<u64>> {
+        Ok(self.books().get(service).and_then(|book| book.known.get(request).copied().flatten()))
+    }
+
+    async fn checkpoint(&self, service: &ServiceName, _upto: u64) -> Result<Checkpoint> {
+        let books = self.books();
+        let book = books.get(service);
+        Ok(book.map(|book| Checkpoint { sequence: book.forgotten, story: book.before.clone() }).unwrap_or_default())
+    }
+
+    async fn prune(&self, service: &ServiceName, keep: &Keep, now: Timestamp) -> Result<()> {
+        let mut books = self.books();
+        let Some(book) = books.get_mut(service) else { return Ok(()) };
+        let old = book.events.iter().take_while(|event| now - event.at > keep.age).count() as u64;
+        // The newest event stays in any case.
+        let beyond = book.newest().saturating_sub(keep.events.max(1));
+        book.forget(beyond.min(book.forgotten + old));
+        Ok(())
+    }
+
+    async fn note_end(&self, service: &ServiceName, end: Option<LoopEnd>) -> Result<()> {
+        self.books().entry(service.clone()).or_default().end = end;
+        Ok(())
+    }
+
+    async fn last_end(&self, service: &ServiceName) -> Result<Option<LoopEnd>> {
+        Ok(self.books().get(service).and_then(|book| book.end.clone()))
+    }
+}
+
+impl Book {
+    fn newest(&self) -> u64 {
+        self.forgotten + self.events.len() as u64
+    }
+
+    /// Forgets the events up to that one, and the requests that they took up.
+    fn forget(&mut self, upto: u64) {
+        while self.forgotten < upto
+            && let Some(event) = self.events.pop_front()
+        {
+            self.before.tell(&event);
+            self.forgotten = event.sequence;
+        }
+        let forgotten = self.forgotten;
+        self.known.retain(|_, taken| taken.is_none_or(|taken| taken > forgotten));
     }
 }
 

@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Commit, Journal, Lease};
-use crate::error::ErrorKind;
-use crate::name::{RequestId, ServiceName};
-use crate::release::{Event, Request, ServiceState, Verb};
+use super::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
+use crate::error::{Error, ErrorKind};
+use crate::name::{InstanceId, RequestId, ServiceName, VersionId};
+use crate::release::{Event, Request, ServiceState, Story, Verb};
 use crate::time::Timestamp;
 
 /// Opens the journal under test.
@@ -57,6 +57,10 @@ fn request(id: &str) -> Request {
         verb: Verb::Abort,
         about: None,
     }
+}
+
+fn id(id: &str) -> RequestId {
+    RequestId::new(id).expect("a valid id")
 }
 
 /// A commit that is `revision` under the lease, with one event and what it takes up.
@@ -207,13 +211,107 @@ pub async fn services_are_apart(harness: &dyn Harness) {
     assert_eq!(journal.services().await.expect("reads"), [other, service()]);
 }
 
+/// A request is found in the history, and the history is added up: nobody needs to read it from the first event on.
+pub async fn checkpoints_save_reading(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    assert_eq!(journal.newest(&service()).await.expect("reads"), 0);
+    assert_eq!(journal.checkpoint(&service(), 9).await.expect("reads"), Checkpoint::default());
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    for revision in 1..=400 {
+        let mut commit = commit(&*journal, &lease, revision, &[]);
+        let version = VersionId(revision / 100 + 1);
+        let instance = InstanceId::new(format!("shop-{revision}")).expect("a valid id");
+        commit.events.push(Event::InstanceStarting { instance, version, replacement: false });
+        if revision == 300 {
+            journal.submit(&service(), &request("r300")).await.expect("submits");
+            assert_eq!(journal.taken_at(&service(), &id("r300")).await.expect("reads"), None, "not yet");
+            let (verb, by) = ("abort".to_owned(), "suite".to_owned());
+            commit.events.push(Event::RequestTaken { id: id("r300"), verb, by });
+            commit.taken.push(id("r300"));
+        }
+        journal.commit(&lease, &commit).await.expect("in order");
+    }
+    assert_eq!(journal.newest(&service()).await.expect("reads"), 801);
+    assert_eq!(journal.taken_at(&service(), &id("r300")).await.expect("reads"), Some(601));
+    assert_eq!(journal.taken_at(&service(), &id("other")).await.expect("reads"), None);
+    let mut whole = Story::new();
+    for event in journal.history(&service(), 0, 1_000).await.expect("reads") {
+        whole.tell(&event);
+    }
+    for upto in [0, 1, 100, 600, 801, 10_000] {
+        let Checkpoint { sequence, mut story } = journal.checkpoint(&service(), upto).await.expect("reads");
+        assert!(sequence <= upto, "{sequence} is after {upto}");
+        for event in journal.history(&service(), sequence, 1_000).await.expect("reads") {
+            story.tell(&event);
+        }
+        assert_eq!(story, whole, "from {sequence} on, it is the same story");
+    }
+}
+
+/// What is too old is forgotten, and what stays is told as before.
+pub async fn old_events_are_forgotten(harness: &dyn Harness) {
+    let journal = harness.open().await;
+    let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
+    let mut whole = Story::new();
+    for revision in 1..=1_000 {
+        let mut commit = commit(&*journal, &lease, revision, &[]);
+        let instance = InstanceId::new(format!("shop-{revision}")).expect("a valid id");
+        commit.events = vec![Event::InstanceStarting { instance, version: VersionId(1), replacement: false }];
+        if revision == 1 {
+            journal.submit(&service(), &request("r1")).await.expect("submits");
+            commit.taken.push(id("r1"));
+        }
+        journal.commit(&lease, &commit).await.expect("in order");
+    }
+    for event in journal.history(&service(), 0, 1_000).await.expect("reads") {
+        whole.tell(&event);
+    }
+    let oldest = async || journal.history(&service(), 0, 1).await.expect("reads")[0].sequence;
+    let millis = Duration::from_millis;
+    // Whatever is more is kept.
+    let enough = [Keep { age: millis(1_000), events: 0 }, Keep { age: millis(0), events: 1_000 }];
+    for keep in enough {
+        journal.prune(&service(), &keep, at(1_000)).await.expect("prunes");
+        assert_eq!(oldest().await, 1, "{keep}");
+    }
+    for (keep, first) in [(Keep { age: millis(500), events: 10 }, 500), (Keep { age: millis(0), events: 300 }, 701)] {
+        journal.prune(&service(), &keep, at(1_000)).await.expect("prunes");
+        // A journal forgets up to a checkpoint.
+        let oldest = oldest().await;
+        assert!(oldest > first - 200 && oldest <= first, "{oldest} is the oldest of those from {first} on");
+        let Checkpoint { sequence, mut story } =
+            harness.open().await.checkpoint(&service(), oldest).await.expect("reads");
+        for event in journal.history(&service(), sequence, 1_000).await.expect("reads") {
+            story.tell(&event);
+        }
+        assert_eq!((sequence, &story), (oldest - 1, &whole), "nothing is missing in the story");
+    }
+    assert_eq!(journal.newest(&service()).await.expect("reads"), 1_000);
+    let next = commit(&*journal, &lease, 1_001, &[]);
+    journal.commit(&lease, &next).await.expect("in order");
+    assert_eq!(journal.newest(&service()).await.expect("reads"), 1_001, "it counts on");
+}
+
+/// How a loop ended is there for others, until one acts again.
+pub async fn ends_of_loops_are_noted(harness: &dyn Harness) {
+    let (one, two) = (harness.open().await, harness.open().await);
+    assert_eq!(two.last_end(&service()).await.expect("reads"), None);
+    let error = Error::new(ErrorKind::Panicked, "a bug");
+    let end = LoopEnd { at: at(5), holder: "one".into(), error };
+    one.note_end(&service(), Some(end.clone())).await.expect("notes");
+    assert_eq!(two.last_end(&service()).await.expect("reads"), Some(end));
+    one.note_end(&service(), None).await.expect("notes");
+    assert_eq!(two.last_end(&service()).await.expect("reads"), None);
+}
+
 /// Makes a `#[tokio::test]` of each case for the harness that the expression makes.
 #[macro_export]
 macro_rules! journal_suite {
     ($harness:expr) => {
         $crate::journal_suite!(@cases $harness,
             commits_are_kept, s5_one_acts_at_a_time, s5_former_holders_are_fenced, s5_numbers_only_grow,
-            renewed_leases_last, raised_epochs_fence, requests_are_taken_once, refused_commits_leave_nothing, services_are_apart);
+            renewed_leases_last, raised_epochs_fence, requests_are_taken_once, refused_commits_leave_nothing, services_are_apart,
+            checkpoints_save_reading, old_events_are_forgotten, ends_of_loops_are_noted);
     };
     (@cases $harness:expr, $($case:ident),*) => {
         $(#[tokio::test]

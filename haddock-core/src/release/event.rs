@@ -322,6 +322,12 @@ pub enum Event {
         /// The environment that they are labelled with.
         instance: InstanceId,
     },
+    /// Something that this Haddock cannot read, such as what a newer Haddock wrote; see [`Event::read`]. It is never
+    /// written.
+    Unreadable {
+        /// What the journal calls it.
+        name: String,
+    },
 }
 
 impl Event {

@@ -36,6 +36,7 @@ mod action;
 mod event;
 mod observation;
 mod outline;
+mod reading;
 mod recover;
 mod request;
 mod rules;

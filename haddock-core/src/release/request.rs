@@ -29,6 +29,7 @@ pub struct Request {
 /// What is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Verb {
     /// Bring the service to a new version.
     Release(Box<NewVersion>),
@@ -50,12 +51,20 @@ pub enum Verb {
     Advance,
     /// Take the service away: its instances drain, and when the last is gone it is forgotten.
     Retire,
+    /// Something that this Haddock cannot read; see [`Request::read`]. It is refused, and nobody submits it.
+    #[serde(skip)]
+    Unreadable {
+        /// What the request calls it.
+        name: String,
+        /// Why it cannot be read.
+        why: String,
+    },
 }
 
 impl Verb {
     /// The verb's name.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Release(_) => "release",
             Self::Adopt(_) => "adopt",
@@ -65,6 +74,7 @@ impl Verb {
             Self::Resume => "resume",
             Self::Advance => "advance",
             Self::Retire => "retire",
+            Self::Unreadable { name, .. } => name,
         }
     }
 }

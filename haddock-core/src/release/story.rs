@@ -98,9 +98,12 @@ pub struct Telling {
 /// assert_eq!(telling.message, "version 2 is to get 10% of the new sessions");
 /// assert_eq!(telling.phase, None, "no release has begun");
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Story {
     about: Option<RequestId>,
+    /// The commit that took up requests last, and what those wanted. It says which of them are refused, too.
+    last: Number,
     verbs: BTreeMap<RequestId, String>,
     phase: Option<Progress>,
     version: Option<VersionId>,
@@ -110,6 +113,7 @@ pub struct Story {
     back_to: Option<VersionId>,
     instances: BTreeMap<InstanceId, VersionId>,
     asked: BTreeMap<InstanceId, Share>,
+    #[serde(with = "pairs")]
     tables: BTreeMap<Number, BTreeMap<InstanceId, Share>>,
     in_force: BTreeMap<InstanceId, Share>,
     draining: BTreeMap<InstanceId, Option<u64>>,
@@ -129,6 +133,13 @@ impl Story {
         Self { about: Some(request), ..Self::default() }
     }
 
+    /// The same story, from here on about the release that this request asks for.
+    #[must_use]
+    pub fn about(self, request: RequestId) -> Self {
+        let Self { last, instances, asked, tables, in_force, draining, .. } = self;
+        Self { about: Some(request), last, instances, asked, tables, in_force, draining, ..Self::default() }
+    }
+
     /// What happened, for people who know nothing but the state in which it did.
     #[must_use]
     pub fn sentence(state: &ServiceState, event: &Event) -> String {
@@ -138,6 +149,10 @@ impl Story {
 
     /// Takes the next event.
     pub fn tell(&mut self, recorded: &RecordedEvent) -> Telling {
+        if matches!(recorded.event, Event::RequestTaken { .. }) && self.last != recorded.number {
+            self.last = recorded.number;
+            self.verbs.clear();
+        }
         self.note_instances(&recorded.event);
         self.note_shares(&recorded.event);
         self.note_release(&recorded.event);
@@ -441,6 +456,7 @@ impl Story {
                 format!("the clock was set back by {by} s: everything waits for as long as it would have")
             }
             Event::StrayFound { instance } => format!("containers of `{instance}`, which nothing knows, are removed"),
+            Event::Unreadable { name } => format!("something that this Haddock does not know: `{name}`"),
         }
     }
 
@@ -461,6 +477,26 @@ impl Story {
 
 fn owned<K: Copy, V: Clone>((key, value): (&K, &V)) -> (K, V) {
     (*key, value.clone())
+}
+
+/// Tables by number as a list, since JSON has texts alone as keys.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{InstanceId, Number, Share};
+
+    type Tables = BTreeMap<Number, BTreeMap<InstanceId, Share>>;
+
+    pub(super) fn serialize<S: Serializer>(tables: &Tables, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_seq(tables)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Tables, D::Error> {
+        let pairs = Vec::<(Number, BTreeMap<InstanceId, Share>)>::deserialize(from)?;
+        Ok(pairs.into_iter().collect())
+    }
 }
 
 struct Why<'a>(&'a AbortReason);

@@ -33,9 +33,9 @@ use crate::container::{
 };
 use crate::error::Result;
 use crate::image::ImageReference;
-use crate::journal::{Commit, Journal, Lease};
+use crate::journal::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
 use crate::locator::{LocatorCapabilities, ServiceLocator};
-use crate::name::{InstanceId, JournalId, ServiceName};
+use crate::name::{InstanceId, JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
 use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
 use crate::runtime::{Attached, ContainerRuntime, RuntimeCapabilities};
@@ -122,5 +122,11 @@ mock! {
         async fn submit(&self, service: &ServiceName, request: &Request) -> Result<()>;
         async fn pending(&self, service: &ServiceName) -> Result<Vec<Request>>;
         async fn history(&self, service: &ServiceName, after: u64, limit: usize) -> Result<Vec<RecordedEvent>>;
+        async fn newest(&self, service: &ServiceName) -> Result<u64>;
+        async fn taken_at(&self, service: &ServiceName, request: &RequestId) -> Result<Option<u64>>;
+        async fn checkpoint(&self, service: &ServiceName, upto: u64) -> Result<Checkpoint>;
+        async fn prune(&self, service: &ServiceName, keep: &Keep, now: Timestamp) -> Result<()>;
+        async fn note_end(&self, service: &ServiceName, end: Option<LoopEnd>) -> Result<()>;
+        async fn last_end(&self, service: &ServiceName) -> Result<Option<LoopEnd>>;
     }
 }

@@ -213,5 +213,6 @@ fn put_together(
         .probing(Arc::new(runtime.clone()))
         .tick(TICK)
         .lease(LEASE)
+        .expect("it is longer than the least")
         .build()
 }

@@ -73,6 +73,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         time: VirtualTime | None = None,
         tick: Duration | None = None,
         lease: Duration | None = None,
+        journal_keep: str | None = None,
     ) -> None:
         """Puts a controller together.
 
@@ -80,7 +81,8 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         specifications, which hold values of environment variables; by default it lies next to the journal. `by` says
         who asks. `time` is the virtual time that passes at once; by default that of a `Sim` or `SimLocator`, else the
         time is real. `tick` is the longest time between two looks, `lease` how long others wait for a controller that
-        has vanished.
+        has vanished: 15 s or longer. `journal_keep` is how much of each service's history is kept: what is younger than an
+        age, and a number of the newest events, such as `400d,100000`, which is the default.
         """
         for given, what, parameter in (
             (runtime, "runtime", "_native_runtime"),
@@ -105,6 +107,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
             None if time is None else time._native,
             optional_seconds(tick, "tick"),
             optional_seconds(lease, "lease"),
+            optional_text(journal_keep, "journal_keep"),
         )
 
     def __repr__(self) -> str:
@@ -382,6 +385,10 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         """As `history`, in the running loop."""
         return await self._history_of(service, since, limit).wait_async(timeout)
 
+    async def _newest_async(self, service: str) -> int:
+        """The sequence of a service's newest event; 0 if there is none."""
+        return await Asked[int]("newest", self._native.newest(text(service, "service"))).wait_async(None)
+
     def _history_of(self, service: str, since: int, limit: int | None) -> Asked[list[Event]]:
         told = self._native.history(
             text(service, "service"), whole(since, "since"), optional_whole(limit, "limit")
@@ -509,6 +516,7 @@ def connect(
     docker_host: str | None = None,
     reach: str | None = None,
     address_pool: str | None = None,
+    journal_keep: str | None = None,
     gateway: str | None = None,
     gateway_token_file: Path | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
@@ -522,6 +530,7 @@ def connect(
     | `docker_host` | `HADDOCK_DOCKER_HOST` | the engine of the `docker` command: `DOCKER_HOST`, else the context |
     | `reach` | `HADDOCK_REACH` | `auto`: the engine is asked where ports of containers are reached |
     | `address_pool` | `HADDOCK_ADDRESS_POOL` | `10.213.0.0/16,size=26` |
+    | `journal_keep` | `HADDOCK_JOURNAL_KEEP` | `400d,100000`: what is younger, and so many events of each service |
     | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
     | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
@@ -561,4 +570,5 @@ def connect(
         journal=os.path.join(directory, "journal.db"),
         specs=os.path.join(directory, "specs"),
         by=by,
+        journal_keep=journal_keep or os.environ.get("HADDOCK_JOURNAL_KEEP") or None,
     )

@@ -285,6 +285,12 @@ class NobodyActsError(HaddockError):
     kind = "nobody_acts"
 
 
+class PanickedError(HaddockError):
+    """A task of Haddock's, or of a port that was given to it, panicked: a bug."""
+
+    kind = "panicked"
+
+
 class ClosedError(HaddockError):
     """The controller was closed, so neither it nor what it gave can be used any more."""
 

@@ -272,6 +272,22 @@ class InstanceStatus(Result):
 
 
 @dataclass(frozen=True)
+class LoopEnd(Result):
+    """How what acted for a service ended, when nobody had asked it to."""
+
+    at: datetime
+    """When, in UTC."""
+    holder: str
+    """Who acted, for people to read."""
+    error: HaddockError
+    """Why it ended."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> LoopEnd:
+        return LoopEnd(at=moment(data["at"]), holder=data["holder"], error=HaddockError._from_dict(data["error"]))
+
+
+@dataclass(frozen=True)
 class ServiceStatus(Result):
     """A service as it is."""
 
@@ -289,6 +305,8 @@ class ServiceStatus(Result):
     """Who acts for it, here or elsewhere, for people to read; `None` if nobody does."""
     retiring: str | None = None
     """Who asked for its end, while it is being retired."""
+    ended: LoopEnd | None = None
+    """How what acted last ended, if nobody had asked it to, and nothing acts again since."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ServiceStatus:
@@ -302,6 +320,7 @@ class ServiceStatus(Result):
             instances=[InstanceStatus._of(instance) for instance in summary["instances"]],
             acting=data["acting"],
             retiring=summary.get("retiring"),
+            ended=None if summary.get("ended") is None else LoopEnd._of(summary["ended"]),
         )
 
 

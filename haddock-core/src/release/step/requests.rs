@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind};
 use crate::locator::SessionCount;
 use crate::name::{RequestId, VersionId};
 use crate::release::event::{AbortReason, Event};
+use crate::release::reading::unreadable;
 use crate::release::request::{NewVersion, Request, Verb};
 use crate::release::state::{Attempt, Phase, Release, ReleasePhase, Verdict, Version};
 
@@ -36,6 +37,7 @@ impl Work<'_> {
             return self.take_about_another(request, about);
         }
         match &request.verb {
+            Verb::Unreadable { name, why } => Err(unreadable(name, why)),
             Verb::Retire => self.take_retire(request),
             Verb::Abort if self.state.retiring.is_some() => {
                 self.abort_retirement(request);

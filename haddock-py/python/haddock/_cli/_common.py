@@ -42,6 +42,7 @@ class Settings:
     docker_host: str | None = None
     reach: str | None = None
     address_pool: str | None = None
+    journal_keep: str | None = None
     gateway: str | None = None
     token_file: str | None = None
     by: str | None = None
@@ -79,6 +80,7 @@ class Settings:
             docker_host=self.docker_host,
             reach=self.reach,
             address_pool=self.address_pool,
+            journal_keep=self.journal_keep,
             gateway=self.gateway,
             gateway_token_file=self.token_file,
             runtime=runtime,
@@ -201,7 +203,7 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
             before = getattr(settings, parameter.name)
             if told is ParameterSource.COMMANDLINE or (value and not before):
                 setattr(settings, parameter.name, value)
-                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "gateway", "token_file"):
+                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "journal_keep", "gateway", "token_file"):
                     settings.places += [parameter.opts[-1], value]
 
     return callback
@@ -234,6 +236,8 @@ PLACES: list[Callable[[Any], Any]] = [
             "engine is asked."),
     _option("--address-pool", "address_pool", metavar="BLOCKS", envvar="HADDOCK_ADDRESS_POOL", show_envvar=True,
             help="Where networks get subnets from. Default: 10.213.0.0/16,size=26."),
+    _option("--journal-keep", "journal_keep", metavar="HOW MUCH", envvar="HADDOCK_JOURNAL_KEEP", show_envvar=True,
+            help="How much history is kept of each service: what is younger, and so many events. Default: 400d,100000."),
     _option("--gateway", "gateway", metavar="URL", envvar="HADDOCK_GATEWAY", show_envvar=True,
             help="The gateway's admin API. Default: http://127.0.0.1:8081."),
     _option("--gateway-token-file", "token_file", metavar="FILE", envvar="HADDOCK_GATEWAY_TOKEN_FILE",
@@ -295,7 +299,7 @@ class Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
-RARE = ("reach", "address_pool")
+RARE = ("reach", "address_pool", "journal_keep")
 """What all commands have too; the page of `haddock` itself alone names them."""
 COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "quiet", "verbose")
 

@@ -124,13 +124,16 @@ async def _tell(controller: Controller, services: Sequence[str], settings: Setti
     while True:
         # The journal may be busy or its disk full for a while: what cannot be told now is told later.
         with suppress(haddock.HaddockError):
-            for service in services or await controller.services_async():
-                events = await controller.history_async(service, since=after.get(service, 0))
-                for event in events:
-                    after[service] = event.sequence
-                    if not first:
-                        shown.event(event)
+            names = services or await controller.services_async()
+            for service in names:
+                if service not in after:
+                    # What was before this process began is told by `haddock history`.
+                    after[service] = await controller._newest_async(service) if first else 0  # pyright: ignore[reportPrivateUsage]
             first = False
+            for service in names:
+                for event in await controller.history_async(service, since=after[service]):
+                    after[service] = event.sequence
+                    shown.event(event)
         await asyncio.sleep(LOOK)
 
 

@@ -243,6 +243,7 @@ async def _both(settings: Settings, wanted: Wanted, monitor: float, listener: so
             ("--docker-host", settings.docker_host),
             ("--reach", settings.reach),
             ("--address-pool", settings.address_pool),
+            ("--journal-keep", settings.journal_keep),
         ):
             words += [option, value] if value else []
         return words

@@ -54,6 +54,8 @@ def status(settings: Settings, service: str | None) -> int:
 @settings_of
 def ps(settings: Settings, service: str | None, name: str | None) -> int:
     """List the instances of a service; of every service of the journal if none is named and no compose file is near."""
+    import haddock
+
     if name is not None:
         return environment.components(settings, name)
     with settings.look() as controller:
@@ -61,13 +63,26 @@ def ps(settings: Settings, service: str | None, name: str | None) -> int:
             names = controller.services()
         else:
             names = [settings.service(controller, service)]
-        found = [one for one in map(controller.status, names) if one is not None]
+        found: list[ServiceStatus] = []
+        unreadable = False
+        for name in names:
+            try:
+                one = controller.status(name)
+            except haddock.HaddockError as error:
+                # What is wrong with one service hides no other.
+                if len(names) == 1:
+                    raise
+                _output.note(f"warning: {error.message}")
+                unreadable = True
+            else:
+                found += [] if one is None else [one]
     if settings.json:
         rows = [{"service": one.service, **instance.to_dict()} for one in found for instance in one.instances]
         _output.json_line({"instances": rows})
-        return 0
-    _output.table(["service", *TITLES], [[one.service, *_row(instance)] for one in found for instance in one.instances])
-    return 0
+    else:
+        lines = [[one.service, *_row(instance)] for one in found for instance in one.instances]
+        _output.table(["service", *TITLES], lines)
+    return 1 if unreadable else 0
 
 
 TITLES = ["instance", "version", "phase", "for", "address", "share", "sessions", "in flight", "upgraded"]
@@ -112,6 +127,9 @@ def _summary(status: ServiceStatus) -> list[str]:
         lines.append(f"retired     by {status.retiring}, until nothing is left of it")
     lines += [f"drain       {text}" for text in _follow.Drains().lines(status)]
     lines.append(f"acting      {status.acting or 'nobody'}")
+    if status.ended is not None:
+        ended = status.ended
+        lines.append(f"ended       {ended.holder} acted until {_words.stamp(ended.at)}: {ended.error}")
     return lines
 
 
