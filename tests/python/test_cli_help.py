@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -48,14 +47,15 @@ def test_the_help_s_lines_are_the_commands_first_lines() -> None:
         assert entry.line.endswith(".")
 
 
-def test_help_is_there_within_200_ms() -> None:
-    def once() -> float:
-        begun = time.perf_counter()
-        subprocess.run([HADDOCK, "--help"], env=clean_environment(), stdout=subprocess.DEVNULL, check=True)
-        return time.perf_counter() - begun
+def test_help_loads_little_more_than_the_library_that_reads_its_options() -> None:
+    """What is loaded is what takes the time, on whatever machine and however busy that is."""
 
-    best = min(once() for _ in range(5))
-    assert best < 0.2, f"{best * 1000:.0f} ms"
+    def loaded(code: str) -> int:
+        code = f"import sys\n{code}\nprint(len(sys.modules), file=sys.stderr)"
+        python = HADDOCK.parent / "python"
+        return int(subprocess.run([python, "-c", code], env=clean_environment(), capture_output=True, check=True).stderr)
+
+    assert loaded("from haddock._cli import main; main(['--help'])") - loaded("import click") < 45
 
 
 def test_help_imports_no_command_and_no_picture() -> None:

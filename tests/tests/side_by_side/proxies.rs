@@ -16,8 +16,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-/// How long a proxy may be silent before it is taken for one that waits for more.
-const SILENCE: Duration = Duration::from_millis(400);
+/// How long a proxy may be silent before it is taken for one that waits for more; and the same on a machine that has so
+/// much to do that the short one says nothing.
+pub(crate) const SILENCES: [Duration; 2] = [Duration::from_millis(400), Duration::from_secs(5)];
 
 /// One of the two, with its instance.
 pub(crate) struct Side {
@@ -109,21 +110,21 @@ impl Side {
 
     /// Sends these bytes on a connection of their own; answers with the statuses that came, the last body, and whether the
     /// proxy closed the connection or waits for more.
-    pub(crate) async fn send(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn send(&self, bytes: &[u8], silence: Duration) -> String {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut stream = TcpStream::connect(self.address).await.expect("a connection");
         let mut answer = Vec::new();
         // What is sent in two halves comes in two pieces.
         for (n, part) in bytes.split(|byte| *byte == b'\x01').enumerate() {
             if n > 0 {
-                let _ = timeout(SILENCE, stream.read_buf(&mut answer)).await;
+                let _ = timeout(silence, stream.read_buf(&mut answer)).await;
             }
             if stream.write_all(part).await.is_err() {
                 break;
             }
         }
         let end = loop {
-            match timeout(SILENCE, stream.read_buf(&mut answer)).await {
+            match timeout(silence, stream.read_buf(&mut answer)).await {
                 Ok(Ok(0) | Err(_)) => break "closed",
                 Ok(Ok(_)) => {}
                 Err(_) => break "open",
