@@ -15,7 +15,8 @@ use haddock_core::release::{
 use haddock_core::routing::{InstanceFigures, SessionPolicy};
 use haddock_core::runtime::sim::{SimEngine, SimImage};
 use haddock_core::{
-    ComponentName, Error, InstanceId, JournalId, LocatorName, RequestId, ServiceName, Share, Timestamp, VersionId,
+    ComponentName, Error, ErrorKind, InstanceId, JournalId, LocatorName, RequestId, ServiceName, Share, Timestamp,
+    VersionId,
 };
 
 /// Between two looks.
@@ -33,6 +34,8 @@ pub(crate) struct Scene {
     pub(crate) server: Option<Result<(), &'static str>>,
     /// By how much the clock of the controller runs ahead.
     pub(crate) ahead: Duration,
+    /// The engine does not answer who launches.
+    pub(crate) away: bool,
     /// The locator does not answer the controller.
     pub(crate) cut_off: bool,
     /// How what runs before a version ends; `None`: it goes on.
@@ -45,6 +48,8 @@ pub(crate) struct Scene {
     pub(crate) failing: BTreeMap<&'static str, Error>,
     /// How often there was something to commit.
     pub(crate) commits: usize,
+    /// How long each launch was given to become ready.
+    pub(crate) given: Vec<Duration>,
     pub(crate) events: Vec<Event>,
     pub(crate) actions: Vec<Action>,
     tasks: BTreeMap<Task, TaskReport>,
@@ -66,12 +71,14 @@ impl Scene {
             engine: SimEngine::new(),
             server: None,
             ahead: Duration::ZERO,
+            away: false,
             cut_off: false,
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
             telling: Ok(TaskResult::Done),
             failing: BTreeMap::new(),
             commits: 0,
+            given: Vec::new(),
             events: Vec::new(),
             actions: Vec::new(),
             tasks: BTreeMap::new(),
@@ -212,7 +219,11 @@ impl Scene {
             }
             Action::Hook { .. } => result = self.hook.clone(),
             Action::Notify { .. } => result = self.telling.clone(),
-            Action::Launch { instance, .. } => {
+            Action::Launch { .. } if self.away => {
+                result = Err(Error::new(ErrorKind::RuntimeUnavailable, "the engine does not answer"));
+            }
+            Action::Launch { instance, ready_by } => {
+                self.given.push(ready_by.since(self.clock()));
                 let version = self.state.instances[&instance].version;
                 let new = self.state.versions[&version].new.clone();
                 self.launch_of(&instance, &new, &new.images);

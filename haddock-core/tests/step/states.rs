@@ -63,3 +63,16 @@ fn one_whose_engine_restarts_or_could_not_remove_a_component_has_failed() {
         assert!(failed.message().contains("`mail`") && failed.message().contains(why), "{failed}");
     }
 }
+
+/// However long the engine was away, and however seldom it was tried in the end.
+#[test]
+fn an_engine_that_comes_back_gives_a_launch_all_its_time() {
+    let mut scene = Scene::new();
+    scene.away = true;
+    scene.release(version(1));
+    scene.pass(Duration::from_secs(300));
+    scene.away = false;
+    scene.until(|event| matches!(event, Event::InstanceReady { .. } | Event::InstanceFailed { .. }));
+    assert_eq!(scene.given, [version(1).settings.ready.within]);
+    scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
+}

@@ -2,8 +2,9 @@
 //!
 //! Judged when a table, a close or an evict takes effect at a locator: if an instance with a share there is well (its
 //! containers run in the lives in which it was ready, and its entry answers), then afterwards some instance with a share
-//! there must be well. It is not our fault if all that a table gives a share to broke or fell silent *after* the reading on which its decision
-//! was based, or was silent in it when no probe could tell; nor if all that were well before were unwell in that reading or had been judged failed, rightly, and the table gives a share to something.
+//! there must be well. It is not our fault if something that a table gives a share to seemed well in the reading on which
+//! its decision was based, and broke or fell silent *after* it, or was silent in it when no probe could tell; nor if all that
+//! were well before were unwell in that reading or had been judged failed, rightly, and the table gives a share to something.
 //!
 //! Nor is it a fault of a service that is being retired, to which no table gives anything.
 //!
@@ -38,8 +39,10 @@ impl World {
         }
         let reading = decision.reading;
         let truth = |id: &InstanceId| &self.truth.instances[id];
-        let too_late = is.iter().all(|id| {
-            truth(id).fell_ill_after(reading) || (decision.unprobed.contains(id) && truth(id).hung_at(reading))
+        // One that had its share before may miss a probe and keep it: another has to have seemed well.
+        let too_late = is.iter().any(|id| {
+            let seemed_well = !truth(id).was_unwell(reading) || decision.unprobed.contains(id);
+            seemed_well && (truth(id).fell_ill_after(reading) || truth(id).hung_at(reading))
         });
         let seemed_ill = was.iter().all(|id| truth(id).was_unwell(reading) || truth(id).failed_rightly);
         if !is.is_empty() && (too_late || seemed_ill) {

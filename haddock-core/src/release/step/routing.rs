@@ -156,13 +156,14 @@ impl Work<'_> {
     }
 
     /// The healthy instances of a version that may be given a share, at most as many as it is to have, those that have
-    /// one already first.
+    /// one already first. One that misses a probe keeps its share, and is given none.
     fn able(&self, version: VersionId) -> Vec<&InstanceId> {
         let replicas = self.version(version).new.settings.release.replicas as usize;
         let mut able: Vec<&InstanceId> = self
             .state
             .instances_of(version)
             .filter(|(_, instance)| self.is_healthy(instance) && self.is_cleared(instance))
+            .filter(|(id, instance)| self.answers(instance) || !self.state.asked_share(id).is_zero())
             .map(|(id, _)| id)
             .collect();
         if able.len() > replicas {

@@ -173,12 +173,14 @@ impl Work<'_> {
             Some(TaskReport::Ended { result: Err(error), .. }) if !error.is_retryable() => {
                 return self.fail(id, error.clone(), false);
             }
-            Some(TaskReport::Ended { result: Err(error), at, .. }) => {
-                // The time in which the runtime could not be reached is not the image's fault.
+            Some(TaskReport::Ended { result: Err(error), .. }) => {
+                // The time in which the runtime could not be reached is not the image's fault: the next try has all of it.
                 if error.kind() == ErrorKind::RuntimeUnavailable {
-                    let version = self.state.instances[id].version;
-                    let within = self.version(version).new.settings.ready.within;
-                    self.instance_mut(id).ready_by = *at + within;
+                    if launch.is_due(now) {
+                        let version = self.state.instances[id].version;
+                        let within = self.version(version).new.settings.ready.within;
+                        self.instance_mut(id).ready_by = now + within;
+                    }
                 } else if now > ready_by + LAUNCH_GRACE && self.containers.is_some() {
                     return self.fail(id, never_ready(), false);
                 }
