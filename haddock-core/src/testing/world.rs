@@ -24,8 +24,8 @@ use crate::time::Timestamp;
 const BEGIN: Timestamp = Timestamp::from_millis(1_893_456_000_000);
 /// Nothing happens between two looks that would not wake the loop: it need not look often.
 const TICK: Duration = Duration::from_secs(30);
-/// No other process competes for the lease.
-const LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// No other process competes for the lease. Whoever drops what acts waits for so long, in virtual time.
+const LEASE: Duration = Duration::from_secs(3600);
 
 /// A world in which nothing has happened: its engine has every image, and what is started from one answers after two
 /// seconds. Time passes only while the world does something, and then at once: a drain of eight hours takes milliseconds.
