@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haddock_core::release::{Event, Phase};
+use haddock_core::release::{Action, Event, Phase};
 use haddock_core::{Share, VersionId};
 
 use crate::scene::{IDLE, Scene, version};
@@ -99,4 +99,24 @@ fn clocks_that_differ_a_little_are_no_event() {
     scene.take_over(state);
     scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
     assert!(set_back(&scene).is_empty());
+}
+
+/// What could not be removed under the wrong clock is tried again by the right one, and not two hours later.
+#[test]
+fn a_removal_is_tried_again() {
+    let mut scene = Scene::new();
+    scene.release(version(1));
+    scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
+    scene.ahead = AHEAD;
+    let stray = haddock_core::InstanceId::of(&scene.state.journal, &scene.service, 90);
+    let tried = haddock_core::release::Attempt { count: 3, retry_at: scene.now + AHEAD };
+    scene.state.removals.insert(stray.clone(), tried);
+    scene.state.leaving.insert(stray.clone());
+    scene.step();
+    scene.ahead = Duration::ZERO;
+    let state = scene.state.clone();
+    scene.take_over(state);
+    scene.actions.clear();
+    scene.pass(Duration::from_secs(60));
+    assert!(scene.actions.contains(&Action::RemoveStray { instance: stray }));
 }

@@ -9,7 +9,11 @@
 use std::time::Duration;
 
 use crate::release::event::Event;
-use crate::release::state::{Attempt, DrainState, External, Instance, Preparation, Release, ServiceState};
+use crate::release::request::Request;
+use crate::release::state::{
+    AskedTable, Attempt, DrainState, External, Instance, News, PendingHook, Preparation, Release, Retirement,
+    ServiceState, Version,
+};
 use crate::time::Timestamp;
 
 /// Clocks of two hosts differ, and a clock is corrected by so much, without anybody being told. Time stands still then.
@@ -30,9 +34,33 @@ fn move_back(state: &mut ServiceState, by: Duration) {
     let at = |time: &mut Timestamp| *time = time.before(by);
     let maybe = |time: &mut Option<Timestamp>| *time = time.map(|time| time.before(by));
     let attempt = |Attempt { count: _, retry_at }: &mut Attempt| *retry_at = retry_at.before(by);
-    let ServiceState { now, versions, instances, release, queued, asked, news, retiring, .. } = state;
+    let ServiceState {
+        schema: _,
+        service: _,
+        journal: _,
+        number: _,
+        now,
+        next_instance: _,
+        versions,
+        instances,
+        known_good: _,
+        release,
+        queued,
+        asked,
+        leaving: _,
+        removals,
+        news,
+        retiring,
+        retired: _,
+        last_version: _,
+    } = state;
     at(now);
-    versions.values_mut().for_each(|version| attempt(&mut version.replacing));
+    removals.values_mut().for_each(attempt);
+    for version in versions.values_mut() {
+        let Version { request: _, new: _, pins: _, verdict: _, replacing, external: _, prepared: _, again: _ } =
+            version;
+        attempt(replacing);
+    }
     for instance in instances.values_mut() {
         let Instance {
             version: _,
@@ -68,8 +96,8 @@ fn move_back(state: &mut ServiceState, by: Duration) {
         if let Some(External { cookie: _, sessions_until }) = external {
             maybe(sessions_until);
         }
-        if let Some(hook) = hook {
-            attempt(&mut hook.attempt);
+        if let Some(PendingHook { hook: _, number: _, attempt: tries }) = hook {
+            attempt(tries);
         }
     }
     if let Some(release) = release {
@@ -95,17 +123,17 @@ fn move_back(state: &mut ServiceState, by: Duration) {
             attempt(tries);
         }
     }
-    if let Some(request) = queued {
-        at(&mut request.at);
+    if let Some(Request { id: _, at: submitted, by: _, verb: _, about: _ }) = queued {
+        at(submitted);
     }
-    if let Some(asked) = asked {
-        attempt(&mut asked.sending);
+    if let Some(AskedTable { number: _, routes: _, in_force: _, sending }) = asked {
+        attempt(sending);
     }
-    for news in news {
-        at(&mut news.at);
-        attempt(&mut news.attempt);
+    for News { number: _, index: _, receiver: _, spec: _, at: recorded, event: _, attempt: tries } in news {
+        at(recorded);
+        attempt(tries);
     }
-    if let Some(retiring) = retiring {
-        at(&mut retiring.since);
+    if let Some(Retirement { by: _, since }) = retiring {
+        at(since);
     }
 }
