@@ -1,6 +1,5 @@
 //! One request and its response.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -341,25 +340,14 @@ async fn try_send(
     }
 }
 
-/// Into how many parts the time is divided in which an instance may be silent; so exact is its end.
-const LOOKS: u32 = 16;
-
 /// Waits for an answer; `None` if nothing has gone over the instance's connection for as long as it may be silent, either
 /// way. While the client is waited for, it is not the instance that is silent.
 async fn unless_silent<A>(connection: &Connection, moved: &Moved, answer: impl Future<Output = A>) -> Option<A> {
-    let part = connection.limits().answer_within / LOOKS;
-    let mut answer = pin!(answer);
-    let (mut before, mut silent) = (moved.so_far(), 0);
-    loop {
-        if let Ok(answer) = tokio::time::timeout(part, answer.as_mut()).await {
-            return Some(answer);
-        }
-        let so_far = moved.so_far();
-        silent = if so_far != before || connection.watch.is_waiting_for_body() { 0 } else { silent + 1 };
-        if silent == LOOKS {
-            return None;
-        }
-        before = so_far;
+    let limit = connection.limits().answer_within;
+    tokio::select! {
+        biased;
+        answer = answer => Some(answer),
+        () = moved.silent_for(limit, || connection.watch.is_waiting_for_body()) => None,
     }
 }
 

@@ -47,20 +47,10 @@ async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
     let _ = to.shutdown().await;
 }
 
-/// Into how many parts the time is divided in which nothing may go over; so exact is its end.
-const LOOKS: u32 = 16;
-
 /// Ends when nothing has gone over the instance's connection for that long, either way.
 async fn silent_for(limit: Option<Duration>, moved: Option<Moved>) {
-    let (Some(limit), Some(moved)) = (limit, moved) else { return std::future::pending().await };
-    let mut look = tokio::time::interval((limit / LOOKS).max(Duration::from_millis(1)));
-    let (mut before, mut silent) = (moved.so_far(), 0);
-    // The first one is at once.
-    look.tick().await;
-    while silent < LOOKS {
-        look.tick().await;
-        let so_far = moved.so_far();
-        silent = if so_far == before { silent + 1 } else { 0 };
-        before = so_far;
+    match (limit, moved) {
+        (Some(limit), Some(moved)) => moved.silent_for(limit, || false).await,
+        _ => std::future::pending().await,
     }
 }

@@ -47,9 +47,22 @@ impl Upstream {
 #[derive(Debug)]
 pub(super) struct Moved(Arc<AtomicU64>);
 
+/// Into how many parts the time is divided in which nothing may go over a connection; so exact is its end.
+const LOOKS: u32 = 16;
+
 impl Moved {
-    pub(super) fn so_far(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// Waits until nothing has gone over the connection for that long. Silence for which somebody else is the reason does not
+    /// count.
+    pub(super) async fn silent_for(&self, limit: Duration, is_excused: impl Fn() -> bool) {
+        let part = (limit / LOOKS).max(Duration::from_millis(1));
+        let so_far = || self.0.load(Ordering::Relaxed);
+        let (mut before, mut silent) = (so_far(), 0);
+        while silent < LOOKS {
+            crate::time::sleep(part).await;
+            let now = so_far();
+            silent = if now != before || is_excused() { 0 } else { silent + 1 };
+            before = now;
+        }
     }
 }
 
