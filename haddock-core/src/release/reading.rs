@@ -13,6 +13,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{RequestId, ServiceName};
 use crate::time::Timestamp;
 
+/// What the JSON says, and the first field that this Haddock does not know, if there is one.
+fn parsed<'t, T: Deserialize<'t>>(text: &'t str) -> serde_json::Result<(T, Option<String>)> {
+    let mut unknown = None;
+    let value = serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(text), |field| {
+        unknown.get_or_insert_with(|| field.to_string());
+    })?;
+    Ok((value, unknown))
+}
+
 /// The part of a state that is read first.
 #[derive(Deserialize)]
 struct Layout {
@@ -53,11 +62,7 @@ impl ServiceState {
         if schema > Self::SCHEMA {
             return Err(too_new(service, &format!("layout {schema}")));
         }
-        let mut unknown = None;
-        let state = serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(text), |field| {
-            unknown.get_or_insert_with(|| field.to_string());
-        });
-        match (state.map_err(corrupt)?, unknown) {
+        match parsed(text).map_err(corrupt)? {
             (_, Some(field)) => Err(too_new(service, &format!("`{field}`"))),
             (state, None) => Ok(state),
         }
@@ -87,16 +92,11 @@ impl Request {
     /// ```
     #[must_use]
     pub fn read(id: RequestId, text: &str) -> Self {
-        let mut unknown = None;
-        let request: Result<Self, _> =
-            serde_ignored::deserialize(&mut serde_json::Deserializer::from_str(text), |field| {
-                unknown.get_or_insert_with(|| field.to_string());
-            });
-        let why = match (request, unknown) {
-            (Ok(request), None) => return Self { id, ..request },
+        let why = match parsed::<Self>(text) {
+            Ok((request, None)) => return Self { id, ..request },
             // What it says there may be what matters.
-            (Ok(_), Some(field)) => format!("`{field}` is not known"),
-            (Err(error), _) => error.to_string(),
+            Ok((_, Some(field))) => format!("`{field}` is not known"),
+            Err(error) => error.to_string(),
         };
         // What can be read of it is told: who asked, when, and for what.
         let parts: Value = serde_json::from_str(text).unwrap_or_default();
