@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::VirtualTime;
@@ -114,15 +114,16 @@ impl World {
     /// # Errors
     /// [`Busy`](ErrorKind::Busy) while another acts.
     pub fn act(&self, service: &Service) -> Result<()> {
-        let acting = |world: &Self| {
-            let all = world.acting.lock().unwrap_or_else(PoisonError::into_inner);
-            all.get(service.name()).is_some_and(|acting| !acting.has_ended())
-        };
-        if !acting(self) {
+        let acts = self.acting().get(service.name()).is_some_and(|acting| !acting.has_ended());
+        if !acts {
             let begun = self.time.block_on(service.act())?;
-            self.acting.lock().unwrap_or_else(PoisonError::into_inner).insert(service.name().clone(), begun);
+            self.acting().insert(service.name().clone(), begun);
         }
         Ok(())
+    }
+
+    fn acting(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Acting>> {
+        self.acting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody acts any more, as after a crash. What is there stays, and whoever acts next goes on.
@@ -130,7 +131,7 @@ impl World {
     /// # Errors
     /// [`Fenced`](ErrorKind::Fenced) if another had taken over.
     pub fn stop_acting(&self) -> Result<()> {
-        let all = std::mem::take(&mut *self.acting.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = std::mem::take(&mut *self.acting());
         all.into_values().try_for_each(|acting| self.time.block_on(acting.stop()))
     }
 
