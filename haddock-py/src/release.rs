@@ -113,12 +113,7 @@ impl Release {
         let (house, service, release) = (Arc::clone(&inner.house), inner.service.clone(), Arc::clone(&inner.release));
         inner.house.calls().done(async move {
             house.act(&service).await?;
-            match verb {
-                Verb::Pause => release.pause(&by).await,
-                Verb::Resume => release.resume(&by).await,
-                Verb::Advance => release.advance(&by).await,
-                _ => release.abort(&by).await,
-            }
+            release.ask(verb, &by).await
         })
     }
 }
@@ -217,12 +212,7 @@ fn plain(told: Told) -> Value {
         Told::Aborted { version, reason } => {
             let error = reason.error().cloned();
             let ended = if matches!(reason, AbortReason::Superseded) { "superseded" } else { "aborted" };
-            let reason = match reason {
-                AbortReason::Asked { by } => format!("`{by}` asked for it"),
-                AbortReason::Superseded => "a newer release takes its place".to_owned(),
-                AbortReason::Failed(error) => error.to_string(),
-            };
-            end(ended, version.map(|version| version.0), error, Some(reason))
+            end(ended, version.map(|version| version.0), error, Some(reason.to_string()))
         }
         Told::Skipped => {
             end("superseded", None, None, Some("a newer release took its place before it began".to_owned()))

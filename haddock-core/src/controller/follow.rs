@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::service::{Events, Release, Service};
+use super::handle::Release;
+use super::service::{Events, Service};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::release::{AbortReason, Event, Progress, RecordedEvent, Story, Telling};

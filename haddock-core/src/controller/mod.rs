@@ -18,6 +18,7 @@
 //! | `service`, `adopt`, `retire` | the verbs: they submit requests to the journal and follow its history |
 //! | `front` | environments that were adopted as instances: their links are switched while clients wait, and they stay |
 //! | `promote` | a test environment becomes a version |
+//! | `handle` | the handle of a release: how far it is, and the verbs that are about it alone |
 //! | `follow` | the events of one release, told until it has ended |
 //! | `inside` | the containers of an instance, for logs and commands |
 //! | `forget` | specifications that nothing needs any more, and history that is too old, are forgotten |
@@ -37,6 +38,7 @@ mod ends;
 mod follow;
 mod forget;
 mod front;
+mod handle;
 mod inside;
 mod launch;
 mod observe;
@@ -60,9 +62,10 @@ use tokio::time::timeout;
 
 pub use actor::Acting;
 pub use follow::{Following, Told, Until};
+pub use handle::{Release, ReleaseOptions};
 pub use promote::PromoteOptions;
 pub use recover::{FoundJournal, RecoverOptions, find_journals};
-pub use service::{Events, Release, ReleaseOptions, Service, Status};
+pub use service::{Events, Service, Status};
 pub use summary::{InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
 pub use watcher::Watcher;
 

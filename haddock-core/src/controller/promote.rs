@@ -1,6 +1,7 @@
 //! From a test environment to a version of a service.
 
-use super::service::{Release, Service};
+use super::handle::Release;
+use super::service::Service;
 use crate::environment::environments::TestedEnvironment;
 use crate::error::Result;
 use crate::name::EnvironmentName;

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::follow::{Following, Until};
-use super::summary::ReleaseSummary;
+use super::handle::{Release, ReleaseOptions};
 use super::{Acting, Ports};
 use crate::container::Selector;
 use crate::environment::environments::{Environments, TestedEnvironment};
@@ -16,8 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Checkpoint, LoopEnd};
 use crate::name::{EnvironmentName, InstanceId, LocatorName, RequestId, ServiceName, VersionId};
 use crate::release::{
-    Event, NewVersion, Phase, Progress, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb, outline,
-    outline_verb,
+    Event, NewVersion, RecordedEvent, ReleasePhase, Request, ServiceState, Story, Verb, outline, outline_verb,
 };
 use crate::routing::LocatorReport;
 use crate::time::Clock;
@@ -117,10 +115,10 @@ impl Service {
         if !new.force
             && let Some(request) = self.find_request(&new.spec).await?
         {
-            return Ok(Release { service: self.clone(), request, attached: true });
+            return Ok(Release::of(self, request, true));
         }
         let request = self.submit(Verb::Release(Box::new(new)), by).await?;
-        Ok(Release { service: self.clone(), request, attached: false })
+        Ok(Release::of(self, request, false))
     }
 
     /// Refuses a release whose instances would miss what they share: a release never brings that.
@@ -172,7 +170,7 @@ impl Service {
     /// [`NothingToDo`](ErrorKind::NothingToDo) if the service was never released; the journal's.
     pub async fn rollback(&self, by: &str) -> Result<Release> {
         let request = self.submit(Verb::Rollback, by).await?;
-        Ok(Release { service: self.clone(), request, attached: false })
+        Ok(Release::of(self, request, false))
     }
 
     /// Asks for a release of a version that was put out before.
@@ -181,13 +179,13 @@ impl Service {
     /// As [`rollback`](Self::rollback).
     pub async fn rollback_to(&self, version: VersionId, by: &str) -> Result<Release> {
         let request = self.submit(Verb::RollbackTo(version), by).await?;
-        Ok(Release { service: self.clone(), request, attached: false })
+        Ok(Release::of(self, request, false))
     }
 
     /// The release that this request asks for, whether or not it was taken up.
     #[must_use]
     pub fn follow(&self, request: RequestId) -> Release {
-        Release { service: self.clone(), request, attached: true }
+        Release::of(self, request, true)
     }
 
     /// What a release of this specification would do, in order, for people. Nothing is kept or done.
@@ -346,7 +344,7 @@ impl Service {
         self.ask_about(verb, by, None).await
     }
 
-    async fn ask_about(&self, verb: Verb, by: &str, about: Option<RequestId>) -> Result<()> {
+    pub(super) async fn ask_about(&self, verb: Verb, by: &str, about: Option<RequestId>) -> Result<()> {
         let mut events = self.events_from_now().await?;
         let id = self.submit_about(verb, by, about).await?;
         let mut taken = false;
@@ -403,6 +401,19 @@ impl Service {
         let before = journal.taken_at(&self.name, request).await?.map_or(newest, |taken| taken - 1);
         let Checkpoint { sequence, story } = journal.checkpoint(&self.name, before).await?;
         Ok((self.events(sequence), story.about(request.clone())))
+    }
+
+    /// What the history says of the release that this request asked for.
+    pub(super) async fn story_of(&self, request: &RequestId) -> Result<Story> {
+        let (Events { mut after, .. }, mut story) = self.events_of(request).await?;
+        loop {
+            let page = self.ports.journal.history(&self.name, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(story) };
+            after = last.sequence;
+            for recorded in &page {
+                story.tell(recorded);
+            }
+        }
     }
 
     /// What follows from now on.
@@ -466,144 +477,5 @@ impl Events {
     /// The journal's.
     pub async fn next_within(&mut self, limit: Duration) -> Result<Vec<RecordedEvent>> {
         timeout(limit, self.next()).await.unwrap_or(Ok(Vec::new()))
-    }
-}
-
-/// What can be said about a release beyond what the compose file says.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ReleaseOptions {
-    /// From which VCS commit it was made.
-    pub commit: Option<String>,
-    /// Release it even if it is what serves already, or what is being released.
-    pub force: bool,
-}
-
-/// A release that was asked for.
-pub struct Release {
-    service: Service,
-    request: RequestId,
-    attached: bool,
-}
-
-impl Release {
-    /// The request.
-    #[must_use]
-    pub fn request(&self) -> &RequestId {
-        &self.request
-    }
-
-    pub(super) fn service(&self) -> &Service {
-        &self.service
-    }
-
-    /// Its events, told, until it is that far or has ended otherwise. Those with a sequence up to `since` are passed
-    /// over.
-    #[must_use]
-    pub fn follow(&self, until: Until, since: u64) -> Following {
-        Following::new(self, until, since)
-    }
-
-    /// How far it is, or how it ended.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub async fn summary(&self) -> Result<ReleaseSummary> {
-        let story = self.story().await?;
-        let mut summary = ReleaseSummary {
-            phase: story.phase().unwrap_or(Progress::Waiting),
-            version: story.version(),
-            share: story.share(),
-            share_in_force: story.share_in_force(),
-            stage: None,
-            paused: false,
-            waits: None,
-            draining: story.draining(),
-            error: story.error().cloned(),
-        };
-        let Some(status) = self.service.status().await? else { return Ok(summary) };
-        let now = status.summary();
-        match now.release {
-            // What the story does not know: it goes on.
-            Some(release) if release.version == summary.version && !summary.phase.is_end() => summary = release,
-            _ => {
-                let drains = now.instances.iter().filter(|instance| instance.phase == Phase::Draining);
-                summary.draining = drains.map(|instance| instance.sessions).sum();
-            }
-        }
-        Ok(summary)
-    }
-
-    /// What the history says of it.
-    async fn story(&self) -> Result<Story> {
-        let (Events { mut after, .. }, mut story) = self.service.events_of(&self.request).await?;
-        loop {
-            let page = self.service.ports.journal.history(&self.service.name, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(story) };
-            after = last.sequence;
-            for recorded in &page {
-                story.tell(recorded);
-            }
-        }
-    }
-
-    /// Ends this release and gives its share back; one that waits is withdrawn. Returns once that is decided.
-    ///
-    /// # Errors
-    /// [`NothingToDo`](ErrorKind::NothingToDo) if it is over. A newer release that goes on by then is not touched.
-    pub async fn abort(&self, by: &str) -> Result<()> {
-        self.ask(Verb::Abort, by).await
-    }
-
-    /// Holds the ramp of this release where it is.
-    ///
-    /// # Errors
-    /// [`NothingToDo`](ErrorKind::NothingToDo) if it is over, or has not begun.
-    pub async fn pause(&self, by: &str) -> Result<()> {
-        self.ask(Verb::Pause, by).await
-    }
-
-    /// Goes on with the ramp of this release.
-    ///
-    /// # Errors
-    /// As [`pause`](Self::pause).
-    pub async fn resume(&self, by: &str) -> Result<()> {
-        self.ask(Verb::Resume, by).await
-    }
-
-    /// Ends this stage of the release, or its settling, at once.
-    ///
-    /// # Errors
-    /// As [`pause`](Self::pause), and if it has no stage yet.
-    pub async fn advance(&self, by: &str) -> Result<()> {
-        self.ask(Verb::Advance, by).await
-    }
-
-    async fn ask(&self, verb: Verb, by: &str) -> Result<()> {
-        self.service.ask_about(verb, by, Some(self.request.clone())).await
-    }
-
-    /// Whether it had been asked for before.
-    #[must_use]
-    pub fn is_attached(&self) -> bool {
-        self.attached
-    }
-
-    /// Waits until it has settled, and answers with its version; or, if it would have changed nothing, with the version
-    /// that serves already. A rollback that is the abort of a release has settled when that is aborted.
-    ///
-    /// # Errors
-    /// Why it was refused; its own error if it failed; [`ReleaseAborted`](ErrorKind::ReleaseAborted) if somebody asked for
-    /// that; [`ReleaseSuperseded`](ErrorKind::ReleaseSuperseded) if a newer one took its place;
-    /// [`NobodyActs`](ErrorKind::NobodyActs) if nobody has acted for the service for half a minute.
-    pub async fn settled(&self) -> Result<VersionId> {
-        self.follow(Until::Settled, u64::MAX).end().await
-    }
-
-    /// Waits until it has settled and every instance that another version had then is gone.
-    ///
-    /// # Errors
-    /// As [`settled`](Self::settled).
-    pub async fn gone(&self) -> Result<VersionId> {
-        self.follow(Until::Gone, u64::MAX).end().await
     }
 }

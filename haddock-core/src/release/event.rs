@@ -1,6 +1,7 @@
 //! What happened: the lines of a service's history.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -383,6 +384,16 @@ pub enum AbortReason {
     Superseded,
     /// Its images cannot be had, or its candidate failed.
     Failed(Error),
+}
+
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asked { by } => write!(f, "`{by}` asked for it"),
+            Self::Superseded => f.write_str("a newer release takes its place"),
+            Self::Failed(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 impl AbortReason {

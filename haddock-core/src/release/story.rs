@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{AbortReason, Event, RecordedEvent};
+use super::event::{Event, RecordedEvent};
 use super::state::ServiceState;
 use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, RequestId, VersionId};
@@ -397,10 +397,10 @@ impl Story {
                 format!("nothing is left on the server at `{address}`, which was adopted: it may be stopped")
             }
             Event::ReleaseAborting { version, reason } => {
-                format!("version {} gives its share back: {}", version.0, Why(reason))
+                format!("version {} gives its share back: {reason}", version.0)
             }
             Event::ReleaseAborted { version, reason } => {
-                format!("the release of version {} was aborted: {}", version.0, Why(reason))
+                format!("the release of version {} was aborted: {reason}", version.0)
             }
             Event::ReleasePaused => "the ramp is held where it is".to_owned(),
             Event::ReleaseResumed => "the ramp goes on".to_owned(),
@@ -496,18 +496,6 @@ mod pairs {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Tables, D::Error> {
         let pairs = Vec::<(Number, BTreeMap<InstanceId, Share>)>::deserialize(from)?;
         Ok(pairs.into_iter().collect())
-    }
-}
-
-struct Why<'a>(&'a AbortReason);
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            AbortReason::Asked { by } => write!(f, "`{by}` asked for it"),
-            AbortReason::Superseded => f.write_str("a newer release takes its place"),
-            AbortReason::Failed(error) => write!(f, "{error}"),
-        }
     }
 }
 

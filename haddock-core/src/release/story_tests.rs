@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::{Error, ErrorKind};
+use crate::release::AbortReason;
 use crate::time::Timestamp;
 
 fn id(name: &str) -> InstanceId {

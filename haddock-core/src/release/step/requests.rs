@@ -320,9 +320,7 @@ fn nothing_in_progress() -> Error {
 /// Says which one: it may be another than the one that the caller has in mind.
 fn being_aborted(release: &Release) -> Error {
     let why = match &release.phase {
-        ReleasePhase::Aborting(AbortReason::Asked { by }) => format!("`{by}` asked for it"),
-        ReleasePhase::Aborting(AbortReason::Superseded) => "a newer release takes its place".to_owned(),
-        ReleasePhase::Aborting(AbortReason::Failed(error)) => error.to_string(),
+        ReleasePhase::Aborting(reason) => reason.to_string(),
         _ => "it has failed".to_owned(),
     };
     Error::new(ErrorKind::NothingToDo, format!("the release of version {} is being aborted: {why}", release.version))
