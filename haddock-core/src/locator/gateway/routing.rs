@@ -5,12 +5,13 @@
 
 mod gone;
 mod hold;
+mod kept;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::name::{InstanceId, ServiceName};
+use crate::name::InstanceId;
 use crate::routing::{
     Adopted, CloseAnswer, Count, InstanceFigures, LocatorReport, Number, RoutingTable, SessionPolicy, Share,
 };
@@ -19,7 +20,6 @@ use crate::time::Timestamp;
 use super::cookie::{AHEAD, Attributes, Claim};
 use super::sessions::{Found, SessionTable, Slot, TICK, Tick};
 use super::shares::Shares;
-use super::store::Saved;
 use super::watermarks::Watermarks;
 
 /// What is known, at the start, of sessions from before it.
@@ -170,55 +170,6 @@ impl Routing {
             adopted: None,
             holds: false,
             last_id: seed,
-        }
-    }
-
-    /// Takes up what was on disk.
-    pub(super) fn restore(&mut self, saved: &Saved) {
-        self.watermarks = saved.watermarks.clone();
-        for id in &saved.closed {
-            let instance = self.instance(id, None);
-            self.instances[instance as usize].closed = true;
-        }
-        if let Some(table) = &saved.table {
-            self.apply(table, self.started);
-            for id in table.routes.keys() {
-                let instance = self.instance(id, None) as usize;
-                self.instances[instance].uncounted_until = Some(self.started);
-            }
-        }
-        self.newest = saved.newest;
-        self.now_on_disk(saved);
-    }
-
-    pub(super) fn newest(&self) -> Number {
-        self.newest
-    }
-
-    pub(super) fn table(&self) -> Option<&RoutingTable> {
-        self.table.as_ref()
-    }
-
-    /// The closed marks that no watermark stands for.
-    pub(super) fn closed(&self) -> BTreeSet<InstanceId> {
-        let closed = self.instances.iter().filter(|it| it.closed && !self.watermarks.cover(&it.id));
-        closed.map(|instance| instance.id.clone()).collect()
-    }
-
-    /// What has to be on disk for a newest number and a table.
-    pub(super) fn to_save(&self, service: ServiceName, newest: Number, table: Option<&RoutingTable>) -> Saved {
-        let mut watermarks = self.watermarks.clone();
-        watermarks.raise(table.and_then(|table| table.watermark.as_ref()));
-        let mut closed = self.closed();
-        closed.retain(|id| !watermarks.cover(id));
-        Saved::new(service, newest, table.cloned(), closed, watermarks)
-    }
-
-    /// Notes what is on disk by now: only that is said.
-    pub(super) fn now_on_disk(&mut self, saved: &Saved) {
-        self.newest_on_disk = saved.newest;
-        for instance in &mut self.instances {
-            instance.closed_on_disk |= saved.closed.contains(&instance.id) || saved.watermarks.cover(&instance.id);
         }
     }
 

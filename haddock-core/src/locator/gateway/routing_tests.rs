@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::locator::gateway::store::Saved;
 use crate::name::{JournalId, ServiceName};
 use crate::routing::{Route, Watermark};
 
