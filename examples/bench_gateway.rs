@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use clap::{Parser, ValueEnum};
 use haddock_core::locator::gateway::{Gateway, Limits};
 use haddock_core::routing::{Route, RoutingTable, SessionPolicy};
-use haddock_core::{InstanceId, Number, ServiceName, Share};
+use haddock_core::{FencingToken, InstanceId, ServiceName, Share};
 use hdrhistogram::Histogram;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -104,7 +104,7 @@ async fn serve(instances: &[SocketAddr]) -> Result<(), Failure> {
     });
     let table = RoutingTable {
         service: ServiceName::new("shop")?,
-        number: Number { epoch: 1, revision: 1 },
+        number: FencingToken { epoch: 1, revision: 1 },
         session: SessionPolicy::default(),
         routes: routes.collect(),
         watermark: None,

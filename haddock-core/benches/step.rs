@@ -36,17 +36,8 @@ fn request(number: u64, replicas: u32) -> Request {
         release: ReleaseSettings { replicas, settle: Duration::from_secs(1), ..ReleaseSettings::default() },
         notify: 0,
     };
-    let new = NewVersion {
-        spec: format!("spec-{number}"),
-        settings,
-        images: BTreeMap::from([(component, format!("app:{number}"))]),
-        one_shots: Default::default(),
-        commit: None,
-        pins: BTreeMap::new(),
-        file_spec: None,
-        promoted: None,
-        force: false,
-    };
+    let new =
+        NewVersion::new(format!("spec-{number}"), settings, BTreeMap::from([(component, format!("app:{number}"))]));
     Request {
         id: RequestId::new(format!("r{number}")).expect("valid"),
         at: Timestamp::from_millis(0),
@@ -110,6 +101,7 @@ impl Service {
                 session_count: SessionCount::Exact,
                 atomic_close: true,
                 hold: false,
+                adoption: true,
             };
             let view = LocatorView { capabilities, report: Reading::Known { began: now, value: report } };
             self.seen.locators = BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]);

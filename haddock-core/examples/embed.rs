@@ -25,8 +25,8 @@ const FILE: &str = "
 name: hello
 services: { web: { image: 'hello:${TAG}', expose: ['8080'] } }
 x-haddock:
-  session: { idle: 2s }
-  release: { ramp: [50%, 100%], every: 1s, settle: 1s }
+  session: { idle: 8s }
+  release: { ramp: [50%, 100%], every: 200ms, settle: 200ms }
 ";
 
 fn main() -> Result<()> {

@@ -1,8 +1,11 @@
 //! The one error type of the crate.
 //!
-//! An [`Error`] says whose fault it was ([`ErrorKind`]), what happened (the message), what to do about it (the hint),
-//! and, where a file is to blame, at which place. It is plain data: comparable, cloneable and serialisable, so that it
-//! can be kept in a journal and asserted in a test. It never holds the value of an environment variable or a secret.
+//! An [`Error`] has a kind ([`ErrorKind`]), a message (what happened), a hint (what to do about it) and, if the error
+//! is in a file, the place. It is plain data: comparable, cloneable and serialisable. So it can be kept in a journal
+//! and asserted in a test. It never holds the value of an environment variable or a secret.
+//!
+//! It has no [`source`](std::error::Error::source): what an engine, a database or the system said is part of the message.
+//! There the values of variables are masked. A source would still hold them.
 
 use std::fmt;
 
@@ -11,7 +14,7 @@ use serde::{Deserialize, Serialize};
 /// A result with Haddock's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Whose fault it was, and so what a program can do about it.
+/// The kind of an error. It tells a program what it can do about the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -28,35 +31,39 @@ pub enum ErrorKind {
     NotSupported,
     /// The image is neither on the host nor in its registry.
     ImageMissing,
-    /// The registry wants other credentials, or none would do.
+    /// A Dockerfile, the files of an image tree or a context are wrong; the error carries the place if it is in a file.
+    ImageTree,
+    /// A step of a build failed.
+    BuildFailed,
+    /// The registry refuses the credentials, or refuses access without any.
     RegistryRefused,
     /// The registry cannot be reached.
     RegistryUnavailable,
     /// The container runtime does not answer.
     RuntimeUnavailable,
-    /// The container runtime answered with a refusal that no other kind names.
+    /// The container runtime refuses for a reason that has no kind of its own.
     RuntimeRefused,
     /// A component's process ended although it should run.
     ContainerExited,
-    /// An instance did not become ready within its deadline.
+    /// An instance did not become ready within its deadline, or it was ready and has not answered for too long.
     NeverReady,
-    /// A hook, or somebody who was to be notified, did not do what was wanted.
+    /// A hook or a notification failed.
     HookFailed,
-    /// A container or network of our name exists and is not ours.
+    /// A container or network with the wanted name exists and is not Haddock's.
     NameTaken,
-    /// A host port is used by something else.
+    /// A port of the host is in use.
     PortTaken,
     /// Every subnet of the address pool is in use.
     AddressPoolExhausted,
-    /// What was asked for does not exist.
+    /// The named thing does not exist.
     NotFound,
     /// A locator does not answer.
     LocatorUnavailable,
-    /// A locator has seen a newer number than that of the call.
+    /// A locator has seen a newer fencing token than the call's.
     StaleNumber,
     /// A locator's answer or a request to it breaks its contract.
     LocatorRefused,
-    /// The journal cannot be read or written for now.
+    /// The journal cannot be read or written at present.
     JournalUnavailable,
     /// The journal's disk is full; nothing was committed.
     JournalFull,
@@ -64,23 +71,23 @@ pub enum ErrorKind {
     JournalTooNew,
     /// The journal's content cannot be understood.
     JournalCorrupt,
-    /// Another controller holds the lease of this service.
+    /// Another holds what is needed: the lease of this service, a state directory, the last free version. Try again later.
     Busy,
     /// A newer epoch has committed: this controller no longer acts.
     Fenced,
-    /// The call took longer than its time limit; whether it took effect is not known.
+    /// The call took longer than its time limit. It may have taken effect or not.
     TimedOut,
     /// A request that makes no sense in the present state, such as an abort with nothing in progress.
     NothingToDo,
-    /// Nobody acts for the service, so that what was asked for is not taken up.
+    /// No controller acts for the service, so the request is not carried out.
     NobodyActs,
-    /// A release that was waited for was aborted, as somebody asked.
+    /// The release was aborted because somebody asked for it.
     ReleaseAborted,
-    /// A newer release took the place of one that was waited for.
+    /// A newer release replaced this one.
     ReleaseSuperseded,
-    /// A task of Haddock's, or of a port that was given to it, panicked: a bug.
+    /// A task of Haddock's, or of your own runtime, locator or journal, panicked: a bug.
     Panicked,
-    /// An operator or a file of Haddock's own cannot be read or written.
+    /// A file cannot be read or written, or the system refuses a thread or another resource.
     Io,
 }
 
@@ -120,7 +127,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What went wrong, whose fault it was, and what to do.
+/// An error: its kind, what went wrong, and what to do.
 ///
 /// ```
 /// use haddock_core::{Error, ErrorKind};
@@ -171,14 +178,15 @@ impl Error {
         self
     }
 
-    /// Adds that Docker Compose takes what is refused here, and what is lost there or goes wrong later.
+    /// Adds that Docker Compose accepts what Haddock refuses here, and what Compose drops or what fails later.
     #[must_use]
     pub fn stricter_than_compose(mut self, lost: impl Into<Box<str>>) -> Self {
         self.lost_in_compose = Some(lost.into());
         self
     }
 
-    /// The same, with the name of the component in place of its container's: who asked for `web` knows no ids.
+    /// The same error with the component's name instead of its container's id, because people ask for `web` and know no
+    /// ids.
     #[must_use]
     #[cfg(feature = "controller")]
     pub(crate) fn of_component(mut self, container: &dyn fmt::Display, component: &dyn fmt::Display) -> Self {
@@ -186,7 +194,15 @@ impl Error {
         self
     }
 
-    /// The same, with each of its texts told in another way.
+    /// The same error, with the name of the image that it is about.
+    #[must_use]
+    #[cfg(feature = "build")]
+    pub(crate) fn of_image(mut self, image: &str) -> Self {
+        self.message = format!("image `{image}`: {}", self.message);
+        self
+    }
+
+    /// The same error, with each of its texts changed by a function.
     #[must_use]
     #[cfg(feature = "controller")]
     pub(crate) fn retold(mut self, tell: impl Fn(&str) -> String) -> Self {
@@ -196,7 +212,7 @@ impl Error {
         self
     }
 
-    /// Whose fault it was.
+    /// The kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.kind
@@ -214,19 +230,20 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// The place in a file, if a file is to blame.
+    /// The place in a file, if the error is in a file.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         self.place.as_deref()
     }
 
-    /// The last lines of the log of what failed, oldest first.
+    /// The last log lines of the component that failed, oldest first.
     #[must_use]
     pub fn log_tail(&self) -> &[String] {
         &self.log_tail
     }
 
-    /// Of a compose file that Docker Compose takes: what is lost there or goes wrong later. `None`: Compose refuses it, too.
+    /// If Docker Compose accepts the file: what Compose drops, or what fails later. `None`: Compose refuses the file,
+    /// too.
     #[must_use]
     pub fn lost_in_compose(&self) -> Option<&str> {
         self.lost_in_compose.as_deref()

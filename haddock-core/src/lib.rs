@@ -1,7 +1,7 @@
 //! Zero-downtime releases for services that keep client sessions in memory.
 //!
-//! A new version of a service is started beside the old one. The service locator sends *new* sessions to it, more and
-//! more of them; sessions that run stay where they began. When the last session of the old version has expired, its
+//! A new version of a service is started beside the old one. The service locator sends more and more of the *new*
+//! sessions to it. Existing sessions stay where they began. When the last session of the old version has expired, its
 //! containers are removed. Nobody notices.
 //!
 //! ```text
@@ -17,16 +17,29 @@
 //!
 //! # Where things are
 //!
-//! - [`environment`]: the compose file, what it describes, and environments by name; [`image`]: references to images.
+//! - [`environment`]: the compose file, the settings in it, what it describes, and environments by name; [`image`]:
+//!   references to images.
 //! - [`release`]: everything that decides, as one pure function, [`release::step()`].
 //! - [`runtime`], [`locator`], [`journal`]: the ports. Each is a trait with its contract, has several implementations,
 //!   and a conformance suite for yours.
 #![cfg_attr(
     feature = "controller",
-    doc = "- [`controller`]: the loop that observes, steps, commits and acts; the verbs."
+    doc = "- [`controller`]: the loop that observes, steps, commits and acts; the verbs. [`progress`]: what long calls say while they run."
 )]
-#![cfg_attr(feature = "testing", doc = "- [`testing`]: mocks of the ports.")]
-//! - [`container`], [`routing`]: what runtimes and locators say, as plain data.
+#![cfg_attr(
+    feature = "build",
+    doc = "- [`build`]: the images of a tree: what has changed is built; pushed, pulled, pruned."
+)]
+#![cfg_attr(
+    feature = "testing",
+    doc = "- [`testing`]: a whole simulated world, virtual time, mocks of the ports, and ports that are slow or fail."
+)]
+#![cfg_attr(
+    feature = "git",
+    doc = "- [`vcs`]: what git has checked out: branch, commit, and whether files differ from it."
+)]
+//! - [`container`], [`routing`]: the data that runtimes and locators exchange with the rest; [`value`]: durations,
+//!   sizes and percentages as text.
 //!
 //! # A release
 //!
@@ -68,8 +81,11 @@
 //! |---|---|
 //! | none | the nouns, the compose file, the release step, the ports' traits: pure, without tokio |
 //! | `controller` | the loop, the verbs, the journal in memory |
+//! | `probes`, `webhooks` | readiness by HTTP; URLs that are notified: what is performed has both |
 //! | `docker`, `gateway`, `sqlite` (default) | the runtime, the locator and the journal of production |
 //! | `process` | instances as child processes |
+//! | `build` | the images of a tree: built, pushed, pulled, pruned |
+//! | `git` | what is checked out, for tags of images |
 //! | `testing` | mocks, the simulated runtime and locator, the conformance suites |
 #![forbid(unsafe_code)]
 
@@ -77,6 +93,8 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(feature = "build")]
+pub mod build;
 pub mod container;
 #[cfg(feature = "controller")]
 pub mod controller;
@@ -85,29 +103,35 @@ mod error;
 pub mod image;
 pub mod journal;
 pub mod locator;
+#[cfg(feature = "controller")]
+mod mask;
 mod name;
 #[cfg(feature = "controller")]
 pub mod progress;
 pub mod release;
 pub mod routing;
 pub mod runtime;
+mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod time;
+pub mod value;
+#[cfg(feature = "git")]
+pub mod vcs;
 
 pub use error::{Error, ErrorKind, Place, Result};
 pub use name::{
     ComponentName, EnvironmentName, InstanceId, JournalId, LinkAlias, LocatorName, RequestId, ServiceName, VersionId,
 };
-pub use routing::{LocatorReport, Number, Share};
+pub use routing::{FencingToken, LocatorReport, Share};
 pub use time::{Clock, SystemClock, Timestamp};
 
-/// The Rust examples of the guide are compiled with those of this crate.
+/// Compiles the Rust examples of the guide together with those of this crate.
 #[cfg(all(doctest, feature = "testing"))]
 #[doc = include_str!("../../docs/runtimes-and-locators.md")]
 struct GuideToPorts;
 
-/// As those, of the guide to Haddock in a Rust program.
+/// Compiles the examples of the guide to Haddock in a Rust program.
 #[cfg(all(doctest, feature = "testing", feature = "docker", feature = "gateway", feature = "sqlite"))]
 #[doc = include_str!("../../docs/rust.md")]
 struct GuideToRust;

@@ -1,4 +1,4 @@
-//! Names and ids, checked where they enter: a [`ServiceName`] that exists is valid.
+//! Names and ids. They are checked when they are made, so each [`ServiceName`] is valid.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 
-/// Whether the first character of a name is free, or is a letter or a digit, is told by its `rule`.
+/// The `rule` of a name says whether its first character is free, or has to be a letter or a digit.
 fn check(what: &str, name: &str, longest: usize, allowed: fn(char) -> bool, rule: &str) -> Result<(), Error> {
     let hint = format!("use 1 to {longest} characters: {rule}");
     let starts_well = !rule.contains("first") || name.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -30,7 +30,7 @@ fn check(what: &str, name: &str, longest: usize, allowed: fn(char) -> bool, rule
     Ok(())
 }
 
-/// The first bytes of a name as a number that compares as they do. No name holds a zero byte.
+/// The first bytes of a name, as a number with the same order. No name has a zero byte.
 fn head(name: &str) -> u128 {
     let mut bytes = [0; 16];
     let length = name.len().min(bytes.len());
@@ -146,15 +146,15 @@ name!(
     LinkAlias, "link alias", 63, compose, "letters, digits, `-`, `_` and `.`"
 );
 name!(
-    /// The uid of an instance's environment. Never used a second time in the life of a journal.
+    /// The uid of an instance's environment. A journal never uses one twice.
     InstanceId, "instance id", 80, dns, "lower-case letters, digits and `-`, a letter or digit first"
 );
 name!(
-    /// The id of a journal. Everything on an engine that carries it as a label is that journal's.
+    /// The id of a journal. Everything on an engine that carries it as a label belongs to that journal.
     JournalId, "journal id", 32, dns, "lower-case letters, digits and `-`, a letter or digit first"
 );
 name!(
-    /// The id of a request, given by whoever submits it: the same id twice is one request.
+    /// The id of a request, chosen by its sender. Two requests with the same id are one request.
     RequestId, "request id", 64, compose, "letters, digits, `-`, `_` and `.`, a letter or digit first"
 );
 name!(
@@ -163,11 +163,11 @@ name!(
 );
 
 impl EnvironmentName {
-    /// The name of the copy that a branch gets: the file's name and the branch's, as far as they fit, in lower case,
-    /// with `-` for what a name cannot have. Without a branch it is the file's name.
+    /// The name of a branch's environment. It has the file's name and the branch's, in lower case, as far as they fit.
+    /// Characters that a name cannot have become `-`. Without a branch it is the file's name.
     ///
-    /// A name that had to be altered or cut ends in a short hash, so that two branches never get one name. So does one
-    /// that is reserved for what a service's instances share.
+    /// A name that had to be altered or cut ends in a short hash, so that two branches never get one name. So does a
+    /// name that is reserved for the shared environment of a service.
     ///
     /// ```
     /// use haddock_core::{EnvironmentName, ServiceName};
@@ -195,7 +195,7 @@ impl EnvironmentName {
         Self { head: head(&text), text: text.into() }
     }
 
-    /// The service whose instances share what is called so, if it is the name of such a one.
+    /// The service of a shared environment, if this is the name of one.
     #[must_use]
     #[cfg(feature = "controller")]
     pub(crate) fn shares_for(&self) -> Option<ServiceName> {
@@ -205,13 +205,13 @@ impl EnvironmentName {
 
 /// The longest name of an environment.
 const MAX_NAME: usize = 63;
-/// How the name ends of what a service's instances share.
+/// The end of the name of a shared environment.
 const SHARED: &str = "-shared";
-/// Six hexadecimal digits tell the branches of one repository apart.
+/// Six hexadecimal digits are enough to distinguish the branches of one repository.
 const HASH_LENGTH: usize = 6;
 
-/// A hash that is the same in every version: FNV-1a (draft-eastlake-fnv), 64 bits, of which 24 are taken.
-fn short_hash(text: &str) -> String {
+/// A hash that stays the same in every version: 24 bits of a 64-bit FNV-1a (draft-eastlake-fnv).
+pub(crate) fn short_hash(text: &str) -> String {
     let hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
@@ -219,7 +219,7 @@ fn short_hash(text: &str) -> String {
 }
 
 impl EnvironmentName {
-    /// The name of the environment of what a service's instances share.
+    /// The name of the shared environment of a service.
     #[must_use]
     pub fn shared_by(service: &ServiceName) -> Self {
         let text = format!("{service}{SHARED}");
@@ -235,26 +235,26 @@ impl InstanceId {
         Self { head: head(&text), text: text.into() }
     }
 
-    /// The uid of the environment of that name. No instance has such a one: `env` is no number.
+    /// The uid of the environment of that name. No instance has such a uid, because `env` is no number.
     #[must_use]
     pub fn of_environment(journal: &JournalId, name: &EnvironmentName) -> Self {
         let text = format!("{name}-env-{}", Self::short(journal));
         Self { head: head(&text), text: text.into() }
     }
 
-    /// Whether this journal gave it out for the service.
+    /// Whether it is an instance of the service in this journal.
     #[must_use]
     pub fn is_of(&self, journal: &JournalId, service: &ServiceName) -> bool {
         self.parts(journal).is_some_and(|(name, _)| name == service.as_str())
     }
 
-    /// The service that this journal gave it out for; `None` if it did not.
+    /// Its service in this journal; `None` if it belongs to another journal.
     #[must_use]
     pub fn service(&self, journal: &JournalId) -> Option<ServiceName> {
         ServiceName::new(self.parts(journal)?.0).ok()
     }
 
-    /// Its place among the instances of its service, counted from 1; `None` if this journal did not give it out.
+    /// Its number among the instances of its service, from 1; `None` if it belongs to another journal.
     #[must_use]
     pub fn number(&self, journal: &JournalId) -> Option<u64> {
         self.parts(journal)?.1.parse().ok()
@@ -268,7 +268,7 @@ impl InstanceId {
         digits.then_some((service, number))
     }
 
-    /// What an instance's id says of its journal: enough to tell those apart that share an engine.
+    /// The part of an instance's id that stands for its journal. It distinguishes the journals that share an engine.
     fn short(journal: &JournalId) -> &str {
         // A journal's id is ASCII.
         journal.as_str().get(..8).unwrap_or(journal.as_str())

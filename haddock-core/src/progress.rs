@@ -1,4 +1,4 @@
-//! What happens while environments are changed, told as it happens.
+//! Progress events while environments are changed.
 //!
 //! ```no_run
 //! # use std::sync::Arc;
@@ -21,10 +21,10 @@ use tokio::task_local;
 use crate::container::Container;
 use crate::name::ComponentName;
 
-/// Something that happens while an environment is changed.
+/// A progress event of a change to an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
-    /// With which component; `None`: with an image that several may have.
+    /// The component; `None` for an image, because several components may use one.
     pub component: Option<ComponentName>,
     /// What.
     #[serde(flatten)]
@@ -36,13 +36,13 @@ pub struct Event {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Happening {
-    /// Its image is looked for, on the host and in its registry. While it is transferred, this is told again.
+    /// Its image is looked for, on the host and in its registry. During the transfer, this event is repeated.
     Pulling {
         /// The image.
         image: String,
         /// Bytes that are there already.
         done: Option<u64>,
-        /// Bytes that are known to be wanted; more may be found.
+        /// The known size in bytes; it may grow.
         total: Option<u64>,
     },
     /// Its image is there.
@@ -54,20 +54,21 @@ pub enum Happening {
     Creating,
     /// Its container is started.
     Starting,
-    /// It waits. While that is slow, this is told again.
+    /// It waits. While that is slow, this event is repeated.
     Waiting {
         /// What it waits for.
         waits_for: String,
-        /// Why that is not so yet, if known.
+        /// Why it is not ready yet, if known.
         why: Option<String>,
         /// The last line of the log of what it waits for, if that is slow.
         log: Option<String>,
     },
     /// It is ready, or has done its work.
     Ready,
-    /// It runs, and a port that the file names does not answer. The file says nothing of readiness, so this is no failure.
+    /// It runs, but a port that the file names does not answer. The file has no readiness settings, so this is no
+    /// failure.
     Silent {
-        /// Which port, and what a connection to it met.
+        /// The port, and the error of a connection to it.
         why: String,
     },
     /// Its container is stopped.
@@ -76,9 +77,9 @@ pub enum Happening {
     Removed,
 }
 
-/// Who is told. It must not block: what happens waits for it.
+/// A receiver of progress events. It must not block, because the work waits for it.
 pub trait Observer: Send + Sync {
-    /// Something happens.
+    /// Receives an event.
     fn event(&self, event: &Event);
 }
 
@@ -92,25 +93,24 @@ task_local! {
     static OBSERVER: Arc<dyn Observer>;
 }
 
-/// Does the work, and tells the observer what happens to environments in it. Work within that is spawned as a task of its
-/// own is not observed.
+/// Does the work, and reports its progress events to the observer. Work in a spawned task is not observed.
 pub async fn observed<T>(observer: Arc<dyn Observer>, work: impl Future<Output = T>) -> T {
     OBSERVER.scope(observer, work).await
 }
 
-/// Tells the observer, if there is one.
+/// Reports an event to the observer, if there is one.
 pub(crate) fn tell(component: Option<&ComponentName>, happening: Happening) {
     let event = Event { component: component.cloned(), happening };
     // Nobody observes: that is as well.
     let _ = OBSERVER.try_with(|observer| observer.event(&event));
 }
 
-/// Tells of what has the label of a component.
+/// Reports an event of a container with the label of a component.
 pub(crate) fn tell_of(container: &Container, happening: Happening) {
     tell(container.component().as_ref(), happening);
 }
 
-/// Whether anybody observes.
+/// Whether there is an observer.
 pub(crate) fn is_observed() -> bool {
     OBSERVER.try_with(|_| ()).is_ok()
 }

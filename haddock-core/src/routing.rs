@@ -1,4 +1,4 @@
-//! What the controller and a locator say to each other: numbers, shares, routing tables and figures.
+//! The data that the controller and a locator exchange: fencing tokens, shares, routing tables and figures.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,19 +11,19 @@ use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::time::Timestamp;
 
-/// The number of a decision: the epoch of the lease under which it was committed, and the revision of that commit.
+/// The fencing token of a decision: the epoch of the lease under which it was committed, and the revision of that commit.
 ///
-/// Numbers only grow. A locator refuses a call whose number is older than the newest it has seen, so an answer that
-/// was lost or a call that arrives late does no harm.
+/// Tokens only grow. A locator refuses a call whose token is older than the newest it has seen. So a call that arrives late
+/// does no harm, and one whose answer was lost can be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
-pub struct Number {
+pub struct FencingToken {
     /// The epoch: one more for each holder of the lease.
     pub epoch: u64,
     /// The revision: one more for each commit.
     pub revision: u64,
 }
 
-impl fmt::Display for Number {
+impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.epoch, self.revision)
     }
@@ -81,7 +81,7 @@ impl Share {
 impl TryFrom<u32> for Share {
     type Error = Error;
 
-    /// From hundredths of a percent, as a table that was written down has them.
+    /// From hundredths of a percent, as in a stored table.
     fn try_from(points: u32) -> Result<Self, Error> {
         if points <= Self::FULL.0 {
             return Ok(Self(points));
@@ -122,7 +122,7 @@ impl fmt::Debug for Share {
 pub struct Route {
     /// Where the instance's entry listens.
     pub address: SocketAddr,
-    /// Its part of the new sessions. Zero: sessions that it has stay, new ones go elsewhere.
+    /// Its part of the new sessions. At zero its sessions stay, and new ones go elsewhere.
     pub share: Share,
     /// Set on an instance that was adopted with sessions that no locator has seen yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,41 +137,41 @@ impl Route {
     }
 }
 
-/// An instance was adopted with sessions from before, whose clients have the application's cookies and none of a
+/// An instance was adopted with sessions from before. Their clients have the application's cookies, and none of a
 /// locator's.
 ///
-/// Each of them sends a request before `until`, or has expired by then. Until then a request with such a cookie, and
-/// none of the locator's, goes to that instance whatever its share, opening a session there that is counted from then
-/// on; and as there may be more of them, how many live there is [`Count::Unknown`].
+/// Each of these sessions is used before `until`, or has expired by then. Until then, a request with such a cookie, and
+/// none of the locator's, goes to that instance, whatever its share. It opens a session there, which is counted from
+/// then on. Until then, the number of live sessions on that instance is [`Count::Unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adopted {
-    /// When the last session from before has been seen or has expired.
+    /// The time by which each session from before has been seen or has expired.
     pub until: Timestamp,
     /// The name of the cookie by which the application knows a session; `None`: any cookie will do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cookie: Option<String>,
 }
 
-/// Where sessions of a service go. Applied as a whole; shares need not add up to 100 %, they are weights.
+/// Where sessions of a service go. It is applied as a whole. Shares are weights: they need not add up to 100 %.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutingTable {
     /// The service.
     pub service: ServiceName,
-    /// The number of the decision.
-    pub number: Number,
-    /// How sessions of this service are known and when they expire.
+    /// The fencing token of the decision.
+    pub number: FencingToken,
+    /// How sessions of this service are recognised, and when they expire.
     pub session: SessionPolicy,
     /// Every instance that may get requests.
     pub routes: BTreeMap<InstanceId, Route>,
-    /// Which instances no table will name any more. `None`: not known; any may be named.
+    /// Says which instances no later table names. `None`: unknown; any may be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watermark: Option<Watermark>,
 }
 
-/// Which instances are gone for good: those of this journal that are older than the oldest it still has.
+/// Says which instances are gone for ever: those of this journal that are older than its oldest one.
 ///
-/// A locator keeps this one number for all of them in place of a closed mark for each, or years of releases would fill its
-/// memory and its reports. What the watermark covers counts as closed for ever.
+/// A locator keeps this one number instead of a closed mark for each of them. Otherwise years of releases would fill
+/// its memory and its reports. An instance that the watermark covers counts as closed for ever.
 ///
 /// ```
 /// use haddock_core::routing::Watermark;
@@ -185,47 +185,47 @@ pub struct RoutingTable {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watermark {
-    /// The journal that gave the instances out.
+    /// The journal of the instances.
     pub journal: JournalId,
     /// The number of the oldest instance of the service that may still be named, counted from 1.
     pub oldest: u64,
 }
 
 impl Watermark {
-    /// Whether this instance, of the table's service, will not be named any more.
+    /// Whether no later table names this instance of the table's service.
     #[must_use]
     pub fn covers(&self, instance: &InstanceId) -> bool {
         instance.number(&self.journal).is_some_and(|number| number < self.oldest)
     }
 }
 
-/// How a locator knows a session and when it lets it expire.
+/// How a locator recognises a session, and when the session expires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionPolicy {
-    /// How long a session may be idle, counted from the end of its last response, before it has expired.
+    /// A session expires when it has been idle for this long, counted from the end of its last response.
     #[serde(with = "crate::routing::millis")]
     pub idle: Duration,
-    /// Paths (exact, without query) on which a request without a session opens none, such as a probe's.
+    /// Requests for these paths (exact, without query), such as a probe's, open no session.
     #[serde(default)]
     pub ignore: Vec<String>,
-    /// When browsers send back the cookie that the locator gives them.
+    /// The attributes of the locator's cookie, which say when browsers send it back.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookie: CookiePolicy,
 }
 
 impl Default for SessionPolicy {
-    /// 30 minutes, as most servlet containers have it; no ignored paths; a cookie that comes back with each request.
+    /// 30 minutes, as in most servlet containers; no ignored paths; a cookie that browsers send with each request.
     fn default() -> Self {
         Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new(), cookie: CookiePolicy::default() }
     }
 }
 
-/// When browsers send back the cookie that a locator gives them.
+/// The attributes of a locator's cookie, which say when browsers send it back.
 ///
-/// By default they always do. Such a cookie says where a session is and guards nothing, so it may come along when another
-/// site sends somebody here by POST, as a login by SAML or OpenID Connect does, and when the application is shown in a
-/// frame of another site. Over https it is therefore `SameSite=None; Secure`. Over http it has neither: browsers refuse
-/// `SameSite=None` there, and then they judge by themselves.
+/// By default they always do. The cookie only says on which instance a session is; it grants no access. So it may be
+/// sent when another site sends somebody here by POST, as a login by SAML or OpenID Connect does, and within a frame of
+/// another site. Over https it is therefore `SameSite=None; Secure`. Over http it has neither attribute, because
+/// browsers refuse `SameSite=None` there. Then the browser's default applies.
 ///
 /// ```
 /// use haddock_core::routing::{CookiePolicy, SameSite};
@@ -236,17 +236,17 @@ impl Default for SessionPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CookiePolicy {
-    /// Whether it comes along when another site leads here.
+    /// Whether browsers send it when another site leads here.
     pub same_site: SameSite,
-    /// The hosts that it is for: this one and all below it. `None`: the host alone that was asked for.
+    /// Its domain, with subdomains. `None`: only the host of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// The paths that it is for: this one and all below it. `None`: all. A request of another path has no cookie, so it
-    /// opens a session of its own.
+    /// Its path, with all paths below. `None`: all. A request for another path has no cookie, so it opens a session of
+    /// its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Whether each site that shows the application in a frame has a cookie of its own (`Partitioned`). Browsers that
-    /// block cookies of third parties let only those through. Over https alone.
+    /// block third-party cookies accept only such cookies. Only over https.
     pub partitioned: bool,
 }
 
@@ -256,12 +256,12 @@ impl CookiePolicy {
     }
 }
 
-/// Whether a cookie comes along when another site leads here (RFC 6265bis, 5.6.7).
+/// Whether browsers send a cookie when another site leads here (RFC 6265bis, 5.6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SameSite {
-    /// Always. Over http it is not said, since browsers take such a cookie over https alone.
+    /// Always. Over http the attribute is left out, because browsers accept such a cookie only over https.
     #[default]
     None,
     /// When somebody follows a link, but neither by POST nor in a frame.
@@ -285,36 +285,36 @@ pub(crate) mod millis {
     }
 }
 
-/// A locator's count of sessions. What is not known is said to be not known, never zero.
+/// A locator's count of sessions. An unknown number is `Unknown`, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Count {
-    /// Exactly so many.
+    /// The exact number.
     Exact(u64),
-    /// At most so many.
+    /// An upper limit.
     AtMost(u64),
-    /// Not known.
+    /// Unknown.
     Unknown,
 }
 
 impl Count {
-    /// Whether there is none, for certain.
+    /// Whether it is certain that there is none.
     #[must_use]
     pub fn is_none_for_certain(self) -> bool {
         matches!(self, Self::Exact(0) | Self::AtMost(0))
     }
 }
 
-/// What a locator knows of one instance.
+/// A locator's figures of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InstanceFigures {
     /// The share in force; `None` if the table in force does not name the instance.
     pub share: Option<Share>,
-    /// Whether the locator has closed (or evicted) it: it gets nothing more, for ever.
+    /// Whether the locator has closed or evicted it. Then it never gets a request again.
     pub closed: bool,
     /// Sessions that have not expired.
     pub live: Count,
-    /// Requests sent to it and not answered to the end.
+    /// Requests that were sent to it and whose response has not ended.
     pub in_flight: u64,
     /// Upgraded connections (WebSockets) that are open.
     pub upgraded: u64,
@@ -322,18 +322,18 @@ pub struct InstanceFigures {
     pub sessions_begun: u64,
     /// Requests sent to it since `counting_since`.
     pub requests_begun: u64,
-    /// Sessions with at least one failed request (5xx, no connection, time-out).
+    /// Sessions with at least one failed request (5xx, no connection, time-out) since `counting_since`.
     pub sessions_failed: u64,
-    /// Failed requests.
+    /// Failed requests since `counting_since`.
     pub requests_failed: u64,
-    /// Sessions that an eviction ended.
+    /// Sessions that an eviction ended since `counting_since`.
     pub sessions_evicted: u64,
     /// When a request of a session was last answered.
     pub last_seen: Option<Timestamp>,
 }
 
 impl InstanceFigures {
-    /// Whether nothing is live, in flight or upgraded, for certain.
+    /// Whether it is certain that there is no live session, no request in flight and no upgraded connection.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.live.is_none_for_certain() && self.in_flight == 0 && self.upgraded == 0
@@ -358,37 +358,86 @@ impl Default for InstanceFigures {
     }
 }
 
-/// All that a locator knows of a service at one moment.
+/// A locator's figures of a service at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LocatorReport {
     /// Another value means that the locator was restarted.
     pub incarnation: u64,
-    /// Since when it counts. Until `session.idle` has passed since, it cannot know which sessions live, and says
-    /// [`Count::Unknown`].
+    /// When it began to count. Until `session.idle` has passed since then, it cannot know which sessions are live, and
+    /// says [`Count::Unknown`].
     pub counting_since: Timestamp,
-    /// The newest number it has seen, of whatever call.
-    pub newest: Number,
-    /// The number of the table in force, if it has one.
-    pub table: Option<Number>,
-    /// Its figures for each instance that it lists or has closed. One that is closed, and that no table will name any more, may be
+    /// The newest fencing token that it has seen in any call.
+    pub newest: FencingToken,
+    /// The fencing token of the table in force, if it has one.
+    pub table: Option<FencingToken>,
+    /// Its figures for each instance that it lists or has closed. A closed instance that no later table names may be
     /// left out.
     pub instances: BTreeMap<InstanceId, InstanceFigures>,
-    /// The hosts under which clients ask for the service; empty: under any.
+    /// The host names of the service's requests; empty: any.
     #[serde(default)]
     pub hosts: Vec<String>,
-    /// Why the last change could not be written to disk. Until it can, no table is taken up and nothing is closed; what is in
-    /// force stays so.
+    /// Why the last change could not be written to disk. Until it can be written, the locator takes no new table and
+    /// closes nothing. The current table stays in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsaved: Option<String>,
 }
 
-/// The answer to a close.
+impl LocatorReport {
+    /// The report of a locator that knows nothing about the service. Set what it knows, and leave the rest to
+    /// `..LocatorReport::new(incarnation, counting_since)`. Then your code still compiles when there are new fields.
+    #[must_use]
+    pub fn new(incarnation: u64, counting_since: Timestamp) -> Self {
+        Self {
+            incarnation,
+            counting_since,
+            newest: FencingToken::default(),
+            table: None,
+            instances: BTreeMap::new(),
+            hosts: Vec::new(),
+            unsaved: None,
+        }
+    }
+}
+
+/// How well a locator counts sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SessionCount {
+    /// It counts exactly.
+    Exact,
+    /// It knows an upper limit.
+    UpperBound,
+    /// It cannot count: a plan that needs counts is refused.
+    #[default]
+    None,
+}
+
+/// What a locator can do. The default is nothing. Set what yours can do, and leave the rest to
+/// `..LocatorCapabilities::default()`. Then your code still compiles when there are new fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LocatorCapabilities {
+    /// An instance at share 0 keeps its sessions. Without this, there is no drain and no release.
+    pub keeps_sticky_at_zero: bool,
+    /// How it counts sessions.
+    pub session_count: SessionCount,
+    /// A close is atomic with routing: no request arrives between its check and its effect.
+    pub atomic_close: bool,
+    /// It can let requests wait. Without this, [`ServiceLocator::hold`](crate::locator::ServiceLocator::hold) is
+    /// refused.
+    pub hold: bool,
+    /// It finds the sessions of an [adopted](Adopted) server by the application's cookie. Without this, no server can
+    /// be adopted, because its sessions would be lost.
+    pub adoption: bool,
+}
+
+/// The result of a close.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CloseAnswer {
-    /// Closed: from now on the instance gets nothing from this locator, for ever.
+    /// Closed: this locator never sends the instance a request again.
     Closed,
-    /// Refused: it has a share, or something on it is live, in flight or upgraded. Nothing changed.
+    /// Refused: the instance has a share, a live session, a request in flight or an upgraded connection. Nothing
+    /// changed.
     Busy(InstanceFigures),
 }
 

@@ -1,7 +1,7 @@
 //! Points in time, and the only place that reads a clock.
 //!
-//! Everything that decides takes the time as an argument. [`SystemClock`] is read by what performs: it starts at the
-//! wall clock's time and from then on advances monotonically, so `now` never runs backwards while a program runs.
+//! Deciding code takes the time as an argument. Performing code reads [`SystemClock`]. It starts at the wall clock's
+//! time and then advances monotonically, so `now` never runs backwards while a program runs.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -42,7 +42,7 @@ impl Timestamp {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// That long before; never before the epoch.
+    /// The time that long before; never before the epoch.
     #[must_use]
     pub fn before(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)))
@@ -80,9 +80,9 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Something that tells the time; tests give one that they move by hand.
+/// A clock. Tests use one that they move by hand.
 pub trait Clock: Send + Sync + fmt::Debug + 'static {
-    /// The present time. Never earlier than a time it told before.
+    /// The present time. It is never earlier than a time that the clock returned before.
     fn now(&self) -> Timestamp;
 }
 
@@ -149,7 +149,7 @@ impl Clock for PausedClock {
     }
 }
 
-/// Tells whether the time of this tokio runtime is paused, and passes by itself whenever everybody waits.
+/// Whether the time of this tokio runtime is paused, so that it passes whenever all tasks wait.
 #[cfg(feature = "controller")]
 pub(crate) struct Pace {
     real: std::time::Instant,
@@ -163,20 +163,20 @@ impl Pace {
         Self { real: std::time::Instant::now(), tokio: tokio::time::Instant::now() }
     }
 
-    /// Whether tokio's time has passed much faster since then than it can.
+    /// Whether tokio's time has passed much faster since then than real time can.
     pub(crate) fn is_virtual(&self) -> bool {
         self.tokio.elapsed() > self.real.elapsed() * 2 + Duration::from_secs(1)
     }
 }
 
-/// Waits that long. The only sleep of the crate: what waits for a thing waits for the thing.
+/// Waits that long. It is the only sleep of the crate: other code waits for a thing, not for a time.
 #[cfg(feature = "controller")]
 #[allow(clippy::disallowed_methods, reason = "the one place that sleeps")]
 pub(crate) async fn sleep(duration: Duration) {
     tokio::time::sleep(duration).await;
 }
 
-/// Tells how long something has lasted, in the time in which [`sleep`] sleeps.
+/// Measures how long something takes, in the time in which [`sleep`] sleeps.
 #[cfg(feature = "controller")]
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stopwatch(tokio::time::Instant);

@@ -1,4 +1,4 @@
-//! Values of what is past are nowhere any more, and those of what is needed stay.
+//! Values of versions that are gone are deleted everywhere. Values that are still needed stay.
 #![allow(missing_docs)]
 #![allow(
     clippy::disallowed_methods,
@@ -53,7 +53,7 @@ impl Site {
         Self { folder: tempfile::tempdir().expect("a folder"), runtime, locator }
     }
 
-    /// As another process has it.
+    /// The service as another process has it.
     fn controller(&self) -> Controller {
         let path = self.folder.path().join("journal.db");
         let journal = SqliteJournal::open(&path).expect("a journal");
@@ -85,7 +85,7 @@ fn secret(n: usize) -> String {
     format!("s3cret-{n}-of-many")
 }
 
-/// What is in the files of a folder.
+/// The contents of the files of a folder.
 fn files(folder: &Path) -> Vec<String> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a list") {
@@ -93,7 +93,7 @@ fn files(folder: &Path) -> Vec<String> {
         if path.is_dir() {
             all.extend(files(&path));
         } else {
-            // One may go meanwhile.
+            // A file may be removed meanwhile.
             all.extend(std::fs::read(&path).ok().map(|text| String::from_utf8_lossy(&text).into_owned()));
         }
     }
@@ -119,18 +119,18 @@ async fn values_of_past_releases_are_nowhere_and_those_that_may_be_needed_stay()
     let name = ServiceName::new("shop").expect("valid");
     let acting = one.service(name.clone()).act().await.expect("nobody else acts");
     for n in 1..=6 {
-        // Whoever asks is another process, and both forget.
+        // The one who asks is another process, and both forget.
         let release = other.service(name.clone()).release(&spec(n, Purpose::Release), "me", None).await.expect("asked");
         other.forget().await.expect("nothing that is needed");
         release.settled().await.expect("settled");
     }
-    // The known good one, and two to which there is a way back; what ran of them is gone.
+    // The known good version, and two to which there is a way back. Their instances are gone.
     site.until_found(&[4, 5, 6]).await;
     other.service(name.clone()).rollback("me").await.expect("asked").settled().await.expect("there is a way back");
     other.service(name.clone()).wait_for(|state| is_good(state, "v5")).await.expect("a state");
     acting.stop().await.expect("nobody took over");
 
-    // A request that nobody has taken up needs its own, however often somebody forgets.
+    // A request that nobody has taken up needs its specification, however often somebody forgets others.
     other.service(name.clone()).release(&spec(7, Purpose::Release), "me", None).await.expect("asked");
     assert!(other.forget().await.expect("nobody puts one"));
     assert!(site.found().contains(&7));

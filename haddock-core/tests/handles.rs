@@ -93,7 +93,7 @@ async fn a_rollback_during_a_release_ends_with_its_abort() {
     assert_eq!(in_time(back.gone()).await.expect("nothing of version 2 is left"), VersionId(1));
     assert_eq!(back.summary().await.expect("a summary").phase, Progress::Settled);
     assert_eq!(kind(in_time(second.settled()).await), ErrorKind::ReleaseAborted);
-    // What a script does when it is told of the abort.
+    // This is what a script does when it learns of the abort.
     let again = site.service.rollback("me").await.expect("a request");
     assert_eq!(kind(in_time(again.settled()).await), ErrorKind::NothingToDo);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Environments that nobody uses, on a simulated engine: over days, restarts, and with others at work on them.
+//! Environments that nobody uses, on a simulated engine: over days, across restarts, and while others change them.
 #![allow(missing_docs)]
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl Site {
         }
     }
 
-    /// As another process has them.
+    /// The environments as another process has them.
     fn environments(&self) -> Environments {
         let specs = SpecStore::directory(self.specs()).expect("a store");
         let (runtime, probing) = (Arc::new(self.runtime.clone()), Arc::new(self.runtime.clone()));
@@ -64,7 +64,7 @@ impl Site {
         pruned.expect("looked at").into_iter().find(|it| it.name == *name).map(|it| it.verdict)
     }
 
-    /// Looks each minute, for that long: what came of the last look.
+    /// Looks each minute for this time. Returns the result of the last look.
     fn watch(&self, name: &EnvironmentName, time: Duration) -> Option<IdleVerdict> {
         let mut last = None;
         for _ in 0..time.as_secs() / MINUTE.as_secs() {
@@ -97,7 +97,7 @@ fn spec(idle: &str) -> EnvironmentSpec {
     ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&ResolveOptions::default()).expect("good").spec
 }
 
-/// Every file of the folder, but for locks, with what is in it.
+/// Every file of the folder except locks, with its contents.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = std::fs::read_dir(folder).expect("a list").map(|entry| entry.expect("an entry"));
     let named = entries.map(|entry| (entry.file_name().into_string().expect("a name"), entry.path()));
@@ -107,7 +107,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 #[test]
 fn one_that_was_stopped_yesterday_and_is_brought_up_is_not_stopped_at_the_next_look() {
     let spec = spec("{ stop_after: 2h, remove_after: 168h }");
-    // The monitor ran since, or it did not; it is brought up, or started by hand.
+    // The monitor has run since then, or not. The environment is brought up, or started by hand.
     for (watched, by_hand) in [(true, false), (false, false), (true, true), (false, true)] {
         let (site, pr) = (Site::new(), name("pr"));
         site.up(&pr, &spec);
@@ -174,7 +174,7 @@ fn one_that_fails_does_not_end_the_pass_for_the_others() {
     for one in &all {
         site.up(one, &spec("{ stop_after: 1h }"));
     }
-    // What was noted of it cannot be read.
+    // Its note cannot be read.
     std::fs::create_dir(site.specs().join("b.idle")).expect("a folder");
     let mut failed = 0;
     for _ in 0..70 {
@@ -219,16 +219,16 @@ fn a_claim_that_a_killed_process_left_does_not_end_what_somebody_brought_up_sinc
     let (site, pr) = (Site::new(), name("pr"));
     let spec = spec("{ stop_after: 1h }");
     site.up(&pr, &spec);
-    // As when its process is killed.
+    // This is as if its process had been killed.
     drop(site.environments().claim(&pr).expect("claimed"));
     site.up(&pr, &spec);
     assert!(matches!(site.watch(&pr, MINUTE), Some(IdleVerdict::Idle { .. })));
     assert!(site.runs(&pr));
-    // One that is alive counts, whoever brings it up.
+    // A claim of a living process counts, no matter who brings the environment up.
     let claim = site.environments().claim(&pr).expect("claimed");
     site.up(&pr, &spec);
     assert!(matches!(site.watch(&pr, 2 * HOUR), Some(IdleVerdict::Used { .. })));
-    // Its time begins when it is taken back.
+    // The idle time begins when the claim is released.
     claim.release();
     assert!(matches!(site.watch(&pr, MINUTE), Some(IdleVerdict::Idle { .. })));
     drop(site.environments().claim(&pr).expect("claimed"));
@@ -245,7 +245,7 @@ fn who_keeps_it_is_heard_by_every_process_and_until_it_is_removed() {
     site.time.block_on(async { site.environments().keep(&pr, DAY).await }).expect("kept");
     site.watch(&pr, HOUR);
     site.up(&pr, &spec);
-    // It ends while it is stopped and nobody looks.
+    // The time for which it is kept ends while it is stopped and nobody looks.
     let id = site.states(&pr).into_keys().next().expect("it is there");
     site.runtime.with(|engine, _| engine.stop(&id));
     assert!(matches!(site.watch(&pr, 3 * HOUR), Some(IdleVerdict::Used { .. })));

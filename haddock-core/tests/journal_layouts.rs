@@ -1,4 +1,5 @@
-//! Journals of each layout that a Haddock has written are read, and what cannot be read stops one service alone.
+//! Journals of each layout that a Haddock has written can be read, and a state that cannot be read stops only its own
+//! service.
 #![allow(missing_docs)]
 #![allow(clippy::disallowed_methods, reason = "the step of a wait that has a deadline")]
 
@@ -15,7 +16,7 @@ use haddock_core::journal::{Commit, Journal, Keep};
 use haddock_core::locator::sim::SimLocator;
 use haddock_core::release::{Event, Progress, ServiceState, Story, Verb};
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
-use haddock_core::{ErrorKind, LocatorName, Number, RequestId, ServiceName, SystemClock, Timestamp};
+use haddock_core::{ErrorKind, FencingToken, LocatorName, RequestId, ServiceName, SystemClock, Timestamp};
 use rusqlite::Connection;
 
 /// Each layout that was ever written, and its events.
@@ -29,7 +30,7 @@ fn demo() -> ServiceName {
     ServiceName::new("demo").expect("valid")
 }
 
-/// A journal as that file has it.
+/// A journal made from that file.
 fn made(folder: &Path, name: &str, sql: &str) -> PathBuf {
     let path = folder.join(format!("{name}.db"));
     Connection::open(&path).expect("made").execute_batch(sql).expect("good SQL");
@@ -57,7 +58,7 @@ async fn each_layout_is_read_and_gone_on_with() {
         assert_eq!((history.len(), journal.newest(&demo()).await.expect(name)), (events, events as u64), "{name}");
         let unreadable = history.iter().filter(|it| matches!(it.event, Event::Unreadable { .. })).count();
         assert_eq!(unreadable, 0, "{name}");
-        // What was taken up is found again, if not as exactly as it would be now.
+        // Requests that were taken up are found again, even if not as exactly as in the present layout.
         let first = history.iter().find_map(|it| match &it.event {
             Event::RequestTaken { id, .. } => Some(id.clone()),
             _ => None,
@@ -119,7 +120,7 @@ async fn an_earlier_haddock_goes_on_with_what_this_one_wrote() {
         let pending = "SELECT count(*) FROM request WHERE service = 'demo' AND NOT taken";
         assert_eq!(c.query_row(pending, [], |row| row.get::<_, i64>(0)).expect("readable"), 0, "{name}");
         drop(c);
-        // And this one with what that one wrote.
+        // And the present Haddock works with what the first one wrote.
         let journal = SqliteJournal::open(&path).expect(name);
         assert_eq!(journal.newest(&demo()).await.expect(name), newest + 1, "{name}");
         let id = RequestId::new("r").expect("valid");
@@ -138,7 +139,7 @@ fn spec() -> EnvironmentSpec {
     ComposeFile::parse("compose.yaml", FILE).expect("YAML").resolve(&options).expect("good").spec
 }
 
-/// A controller with that journal, of an engine and a locator on which there is nothing.
+/// A controller with this journal, on an engine and a locator that have nothing.
 fn controller(journal: &Arc<SqliteJournal>) -> Controller {
     let clock = Arc::new(SystemClock::new());
     let runtime = SimRuntime::new(Arc::clone(&clock) as _);
@@ -150,9 +151,9 @@ fn controller(journal: &Arc<SqliteJournal>) -> Controller {
     builder.probing(runtime).tick(Duration::from_millis(50)).build()
 }
 
-/// States of a newer Haddock, one that is damaged, and names that are none.
+/// States of a newer Haddock, a damaged one, and names that are not valid.
 const NEWER: &str = r#"
-    INSERT INTO service (name, epoch, schema, state) VALUES ('billing', 7, 2, '{"schema":2,"service":"billing"}');
+    INSERT INTO service (name, epoch, schema, state) VALUES ('billing', 7, 3, '{"schema":3,"service":"billing"}');
     INSERT INTO service (name, epoch, schema, state)
         SELECT 'mail', 7, 1, json_set(state, '$.frozen_until', 1, '$.service', 'mail') FROM service WHERE name = 'demo';
     INSERT INTO service (name, epoch, schema, state) VALUES ('torn', 7, 1, '{"schema":1,"serv');
@@ -162,6 +163,7 @@ const NEWER: &str = r#"
     INSERT INTO request (service, id, request)
         VALUES ('shop', 'pause-1', '{"id":"pause-1","at":5,"by":"ci","verb":"pause","until":9}');
     INSERT INTO request (service, id, request) VALUES ('shop', 'torn-1', '{"id":');
+    INSERT INTO request (service, id, request) VALUES ('shop', 'Not An Id', '{}');
     INSERT INTO event VALUES ('shop', 1, 5, 0, 0, '{"event":"instance_teleported","to":"mars"}');
 "#;
 
@@ -185,7 +187,7 @@ async fn what_cannot_be_read_stops_one_service_and_no_other() {
     let released = async {
         let release = service("shop").release(&spec(), "the test", None).await.expect("asked for");
         release.settled().await.expect("the others do not disturb it");
-        // Long enough for many tries, were there no waits.
+        // Long enough for many tries, if there were no waits.
         tokio::time::sleep(Duration::from_secs(2)).await;
     };
     controller.serve(released).await.expect("no service ends it");
@@ -220,7 +222,7 @@ async fn what_cannot_be_read_stops_one_service_and_no_other() {
     assert_eq!(journal.pending(service("shop").name()).await.expect("readable"), []);
 }
 
-/// Events of long ago that nobody can read are in nobody's way.
+/// Old events that nobody can read do no harm.
 #[tokio::test]
 async fn following_a_release_reads_nothing_of_long_ago() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -231,7 +233,7 @@ async fn following_a_release_reads_nothing_of_long_ago() {
     let lease = journal.acquire(service.name(), "before", LASTS, Timestamp::from_millis(1)).await.expect("free");
     for revision in 1..=50 {
         let mut state = ServiceState::new(service.name().clone(), journal.id().clone());
-        state.number = Number { epoch: lease.epoch, revision };
+        state.number = FencingToken { epoch: lease.epoch, revision };
         let commit = Commit { state, events: vec![Event::ReleasePaused; 100], taken: Vec::new() };
         journal.commit(&lease, &commit).await.expect("in order");
     }
@@ -252,6 +254,7 @@ async fn following_a_release_reads_nothing_of_long_ago() {
     }
     assert!((5..50).contains(&told), "{told} events of the release are told, and none of before");
     service.events_from_now().await.expect("readable");
-    service.ask(Verb::Pause, "the test").await.expect_err("there is none in progress");
+    let error = service.ask(Verb::Pause, "the test").await.expect_err("there is none in progress");
+    assert_eq!(error.kind(), ErrorKind::NothingToDo, "{error}");
     acting.stop().await.expect("it acted");
 }

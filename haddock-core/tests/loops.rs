@@ -1,26 +1,22 @@
-//! How loops and tasks end: a panic is an error, a lost lease ends what is done under it, and no end is unseen.
+//! How loops and tasks end: a panic is an error, a lost lease ends all tasks under it, and every end is reported.
 #![allow(missing_docs)]
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use haddock_core::controller::{Controller, Service};
+use haddock_core::controller::{Controller, Service, Watcher};
 use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
 use haddock_core::environment::probe::{Probe, ProbeFailure, Probing};
 use haddock_core::environment::store::SpecStore;
+use haddock_core::journal::Journal;
 use haddock_core::journal::memory::MemoryJournal;
-use haddock_core::journal::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
-use haddock_core::locator::sim::SimLocator;
-use haddock_core::locator::{LocatorCapabilities, ServiceLocator};
-use haddock_core::release::{Phase, RecordedEvent, Request, ServiceState};
-use haddock_core::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use haddock_core::release::{Action, PhaseName, Request, ServiceState};
 use haddock_core::runtime::sim::{SimImage, SimRuntime};
-use haddock_core::testing::{VirtualTime, World};
-use haddock_core::{Error, ErrorKind, InstanceId, JournalId, RequestId, Result, ServiceName, Timestamp};
+use haddock_core::testing::{Call, Fault, Faulty, VirtualTime, World};
+use haddock_core::{Error, ErrorKind, JournalId, RequestId, Result, ServiceName};
 
 const FILE: &str = "
 name: shop
@@ -40,8 +36,11 @@ fn spec(tag: &str) -> EnvironmentSpec {
 struct Place {
     time: VirtualTime,
     runtime: SimRuntime,
-    locator: Arc<Locator>,
-    journal: Arc<Unsteady>,
+    /// Whether the locator has a bug.
+    panics: Arc<AtomicBool>,
+    /// Whether the journal is away.
+    away: Arc<AtomicBool>,
+    journal: Arc<Faulty<MemoryJournal>>,
     probes: Arc<Probes>,
     controller: Controller,
 }
@@ -50,14 +49,22 @@ impl Place {
     fn new() -> Self {
         let World { time, runtime, locator, .. } = World::new().expect("a world");
         runtime.run_commands(|_, _| Default::default());
-        let locator = Arc::new(Locator { inner: locator, panics: AtomicBool::new(false) });
+        let (panics, away) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let bug = Arc::clone(&panics);
+        let locator = Arc::new(Faulty::new(locator, move |call: Call| {
+            assert!(call.method != "observe" || !bug.load(Ordering::SeqCst), "a bug in a locator");
+            None
+        }));
         let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
-        let journal = Arc::new(Unsteady { inner: journal, away: AtomicBool::new(false) });
+        let gone = Arc::clone(&away);
+        let journal = Arc::new(Faulty::new(journal, move |_: Call| {
+            let error = Error::new(ErrorKind::JournalUnavailable, "it is away");
+            gone.load(Ordering::SeqCst).then_some(Fault::Fails(error))
+        }));
         let probes = Arc::new(Probes { inner: runtime.clone(), count: AtomicUsize::new(0) });
-        let builder =
-            Controller::builder(Arc::new(runtime.clone()), locator.clone(), journal.clone(), SpecStore::memory());
+        let builder = Controller::builder(Arc::new(runtime.clone()), locator, journal.clone(), SpecStore::memory());
         let controller = builder.clock(time.clock()).probing(probes.clone()).build();
-        Self { time, runtime, locator, journal, probes, controller }
+        Self { time, runtime, panics, away, journal, probes, controller }
     }
 
     fn service(&self) -> Service {
@@ -88,10 +95,10 @@ fn a_loop_that_panics_is_seen_and_gives_its_lease_back() {
         let mut acting = service.act().await.expect("free");
         let release = service.release(&spec("v1"), "the test", None).await.expect("asked for");
         release.settled().await.expect("settles");
-        place.locator.panics.store(true, Ordering::SeqCst);
+        place.panics.store(true, Ordering::SeqCst);
         let error = acting.ended().await.expect_err("it panics");
         assert_eq!(error.kind(), ErrorKind::Panicked, "{error}");
-        place.locator.panics.store(false, Ordering::SeqCst);
+        place.panics.store(false, Ordering::SeqCst);
 
         let status = service.status().await.expect("readable").expect("released");
         assert_eq!(status.ended.as_ref().map(|end| end.error.kind()), Some(ErrorKind::Panicked));
@@ -111,15 +118,9 @@ fn serving_begins_again_after_a_panic_but_not_at_once_for_ever() {
     let service = place.service();
     place.time.block_on(async {
         place.journal.submit(service.name(), &asking()).await.expect("submitted");
-        place.locator.panics.store(true, Ordering::SeqCst);
-        let (began, time) = (epoch(&place).await, place.time.clock());
-        let from = time.now();
-        let minutes = async {
-            while time.now() - from < Duration::from_secs(600) {
-                tokio::time::timeout(Duration::from_secs(60), std::future::pending::<()>()).await.expect_err("later");
-            }
-        };
-        place.controller.serve(minutes).await.expect("one loop does not end it");
+        place.panics.store(true, Ordering::SeqCst);
+        let began = epoch(&place).await;
+        place.controller.serve(passed(Duration::from_secs(600))).await.expect("one loop does not end it");
         let tries = epoch(&place).await - began;
         assert!((5..=20).contains(&tries), "{tries} tries in ten minutes");
     });
@@ -148,16 +149,20 @@ fn a_lost_lease_ends_what_is_carried_out_under_it() {
     let release = place.time.block_on(service.release(&spec("v1"), "the test", None)).expect("asked for");
     pass(10);
     assert!(probes() > 0, "it is being launched");
-    place.journal.away.store(true, Ordering::SeqCst);
+    place.away.store(true, Ordering::SeqCst);
     pass(31);
     let at_its_end = probes();
     pass(60);
     assert_eq!(probes(), at_its_end, "another may be launching it by now");
-    place.journal.away.store(false, Ordering::SeqCst);
+    place.away.store(false, Ordering::SeqCst);
     place.time.block_on(release.settled()).expect("it goes on when the journal is there again");
     assert!(probes() > at_its_end);
     let state = place.time.block_on(service.status()).expect("readable").expect("released").state;
-    assert_eq!(state.instances.values().map(|it| it.phase).collect::<Vec<_>>(), [Phase::Serving], "and the same one");
+    assert_eq!(
+        state.instances.values().map(|it| it.phase.name()).collect::<Vec<_>>(),
+        [PhaseName::Serving],
+        "and the same one"
+    );
     place.time.block_on(acting.stop()).expect("it acted all along");
 }
 
@@ -192,7 +197,7 @@ fn under_the_least_lease_everything_is_carried_out() {
             release.settled().await.expect("settles");
         }
         for _ in 0..10 {
-            tokio::time::timeout(Duration::from_secs(59), std::future::pending::<()>()).await.expect_err("later");
+            passed(Duration::from_secs(59)).await;
             assert!(service.acting().await.expect("readable").is_some(), "the lease is renewed in time");
         }
         acting.stop().await.expect("it acted");
@@ -213,125 +218,111 @@ impl Probing for Probes {
     }
 }
 
+/// Ends when so much time has passed.
+async fn passed(time: Duration) {
+    drop(tokio::time::timeout(time, std::future::pending::<()>()).await);
+}
+
+/// Counts the tries of a loop that cannot begin.
+#[derive(Debug, Default)]
+struct Ends(AtomicUsize);
+
+impl Watcher for Ends {
+    fn ended(&self, _: &ServiceName, _: &Error) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_service_that_cannot_be_read_is_tried_at_growing_intervals() {
+    let World { time, runtime, locator, .. } = World::new().expect("a world");
+    let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
+    let journal = Arc::new(Faulty::new(journal, |call: Call| {
+        (call.method == "load").then(|| Fault::Fails(Error::new(ErrorKind::JournalTooNew, "another's")))
+    }));
+    let ends = Arc::new(Ends::default());
+    let builder = Controller::builder(Arc::new(runtime), Arc::new(locator), journal.clone(), SpecStore::memory());
+    let controller = builder.clock(time.clock()).watcher(ends.clone()).build();
+    time.block_on(async {
+        let shop = ServiceName::new("shop").expect("valid");
+        journal.submit(&shop, &asking()).await.expect("submitted");
+        controller.serve(passed(Duration::from_secs(600))).await.expect("one service does not end it");
+    });
+    let tries = ends.0.load(Ordering::SeqCst);
+    assert!((5..=20).contains(&tries), "{tries} tries in ten minutes");
+}
+
+#[test]
+fn serving_outlasts_a_journal_that_is_away() {
+    let place = Place::new();
+    place.away.store(true, Ordering::SeqCst);
+    let back = async {
+        passed(Duration::from_secs(60)).await;
+        place.away.store(false, Ordering::SeqCst);
+        let release = place.service().release(&spec("v1"), "the test", None).await.expect("asked for");
+        release.settled().await.expect("it is served again");
+    };
+    place.time.block_on(place.controller.serve(back)).expect("it goes on");
+}
+
+#[test]
+fn one_that_was_fenced_notes_nothing() {
+    let place = Place::new();
+    let service = place.service();
+    place.time.block_on(async {
+        let mut acting = service.act().await.expect("free");
+        place.journal.raise_epoch(service.name(), 99).await.expect("another has taken over");
+        assert_eq!(acting.ended().await.expect_err("fenced").kind(), ErrorKind::Fenced);
+        assert_eq!(place.journal.last_end(service.name()).await.expect("readable"), None, "the other acts");
+    });
+}
+
+#[test]
+fn a_loop_that_ends_ends_its_tasks() {
+    let place = Place::new();
+    place.runtime.add_image("shop:v1", SimImage::good(Duration::from_secs(300)));
+    let service = place.service();
+    let probes = || place.probes.count.load(Ordering::SeqCst);
+    let acting = place.time.block_on(service.act()).expect("free");
+    place.time.block_on(service.release(&spec("v1"), "the test", None)).expect("asked for");
+    place.time.advance(Duration::from_secs(10));
+    assert!(probes() > 0, "it is being launched");
+    place.time.block_on(acting.stop()).expect("it acted");
+    let at_its_end = probes();
+    place.time.advance(Duration::from_secs(25));
+    assert_eq!(probes(), at_its_end, "another may be launching it by now");
+}
+
+/// What the lease has left when an action begins.
 #[derive(Debug)]
-struct Locator {
-    inner: SimLocator,
-    panics: AtomicBool,
-}
+struct Begins(Arc<AtomicBool>, AtomicUsize);
 
-impl fmt::Display for Locator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
+impl Watcher for Begins {
+    fn acting(&self, _: &ServiceState, _: &Action) {
+        self.1.fetch_add(usize::from(self.0.load(Ordering::SeqCst)), Ordering::SeqCst);
     }
 }
 
-#[async_trait]
-impl ServiceLocator for Locator {
-    fn capabilities(&self) -> LocatorCapabilities {
-        self.inner.capabilities()
-    }
-
-    async fn apply(&self, table: &RoutingTable) -> Result<()> {
-        self.inner.apply(table).await
-    }
-
-    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
-        self.inner.close(service, instance, number).await
-    }
-
-    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
-        self.inner.evict(service, instance, number).await
-    }
-
-    async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()> {
-        self.inner.hold(service, instance, within).await
-    }
-
-    async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()> {
-        self.inner.resume(service, instance).await
-    }
-
-    async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
-        assert!(!self.panics.load(Ordering::SeqCst), "a bug in a locator");
-        self.inner.observe(service).await
-    }
-}
-
-#[derive(Debug)]
-struct Unsteady {
-    inner: MemoryJournal,
-    away: AtomicBool,
-}
-
-impl fmt::Display for Unsteady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
-    }
-}
-
-impl Unsteady {
-    fn there(&self) -> Result<&MemoryJournal> {
-        match self.away.load(Ordering::SeqCst) {
-            true => Err(Error::new(ErrorKind::JournalUnavailable, "it is away")),
-            false => Ok(&self.inner),
-        }
-    }
-}
-
-#[async_trait]
-impl Journal for Unsteady {
-    fn id(&self) -> &JournalId {
-        self.inner.id()
-    }
-    async fn load(&self, service: &ServiceName) -> Result<Option<ServiceState>> {
-        self.there()?.load(service).await
-    }
-    async fn services(&self) -> Result<Vec<ServiceName>> {
-        self.there()?.services().await
-    }
-    async fn acquire(&self, service: &ServiceName, holder: &str, lasts: Duration, now: Timestamp) -> Result<Lease> {
-        self.there()?.acquire(service, holder, lasts, now).await
-    }
-    async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()> {
-        self.there()?.raise_epoch(service, epoch).await
-    }
-    async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease> {
-        self.there()?.renew(lease, lasts, now).await
-    }
-    async fn give_back(&self, lease: &Lease) -> Result<()> {
-        self.there()?.give_back(lease).await
-    }
-    async fn lease(&self, service: &ServiceName, now: Timestamp) -> Result<Option<Lease>> {
-        self.there()?.lease(service, now).await
-    }
-    async fn commit(&self, lease: &Lease, commit: &Commit) -> Result<()> {
-        self.there()?.commit(lease, commit).await
-    }
-    async fn submit(&self, service: &ServiceName, request: &Request) -> Result<()> {
-        self.there()?.submit(service, request).await
-    }
-    async fn pending(&self, service: &ServiceName) -> Result<Vec<Request>> {
-        self.there()?.pending(service).await
-    }
-    async fn history(&self, service: &ServiceName, after: u64, limit: usize) -> Result<Vec<RecordedEvent>> {
-        self.there()?.history(service, after, limit).await
-    }
-    async fn newest(&self, service: &ServiceName) -> Result<u64> {
-        self.there()?.newest(service).await
-    }
-    async fn taken_at(&self, service: &ServiceName, request: &RequestId) -> Result<Option<u64>> {
-        self.there()?.taken_at(service, request).await
-    }
-    async fn checkpoint(&self, service: &ServiceName, upto: u64) -> Result<Checkpoint> {
-        self.there()?.checkpoint(service, upto).await
-    }
-    async fn prune(&self, service: &ServiceName, keep: &Keep, now: Timestamp) -> Result<()> {
-        self.there()?.prune(service, keep, now).await
-    }
-    async fn note_end(&self, service: &ServiceName, end: Option<LoopEnd>) -> Result<()> {
-        self.there()?.note_end(service, end).await
-    }
-    async fn last_end(&self, service: &ServiceName) -> Result<Option<LoopEnd>> {
-        self.there()?.last_end(service).await
-    }
+#[test]
+fn nothing_begins_under_a_lease_that_is_about_to_run_out() {
+    let World { time, runtime, locator, .. } = World::new().expect("a world");
+    runtime.run_commands(|_, _| Default::default());
+    let slow = Arc::new(AtomicBool::new(true));
+    let so = Arc::clone(&slow);
+    let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
+    let journal = Arc::new(Faulty::new(journal, move |call: Call| {
+        let late = call.method == "commit" && so.load(Ordering::SeqCst);
+        late.then_some(Fault::Late(Duration::from_secs(26)))
+    }));
+    let begins = Arc::new(Begins(Arc::clone(&slow), AtomicUsize::new(0)));
+    let builder = Controller::builder(Arc::new(runtime.clone()), Arc::new(locator), journal, SpecStore::memory());
+    let controller = builder.clock(time.clock()).probing(Arc::new(runtime)).watcher(begins.clone()).build();
+    let service = controller.service(ServiceName::new("shop").expect("valid"));
+    let acting = time.block_on(service.act()).expect("free");
+    let release = time.block_on(service.release(&spec("v1"), "the test", None)).expect("asked for");
+    time.advance(Duration::from_secs(180));
+    assert_eq!(begins.1.load(Ordering::SeqCst), 0, "4 s are left of the lease, and a call may take 5 s");
+    slow.store(false, Ordering::SeqCst);
+    time.block_on(release.settled()).expect("it is decided again");
+    time.block_on(acting.stop()).expect("it acted");
 }

@@ -1,4 +1,4 @@
-//! Whoever waits for the end of a release that nobody carries out is told so.
+//! Somebody who waits for the end of a release that nobody carries out gets an error.
 #![cfg(all(feature = "controller", feature = "testing"))]
 #![allow(missing_docs)]
 

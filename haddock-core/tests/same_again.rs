@@ -188,13 +188,13 @@ async fn ports_are_looked_at_before_anything_is_removed() {
     let taking = spec(&with(SHOP, "web", 8000));
     house.environments.up(&other, &taking, &UpOptions::default()).await.expect("the other has the port");
     let before = house.ids();
-    // Another environment has it; two of this one want it.
+    // Another environment has the port; two components of this one want it.
     let twice = with(&with(SHOP, "web", 9000), "db", 9000);
     for file in [with(SHOP, "db", 8000), twice] {
         assert_eq!(up(&file).await.expect_err("taken").kind(), ErrorKind::PortTaken, "{file}");
         assert_eq!(house.ids(), before, "nothing was removed");
     }
-    // What was never started, or is started again, gets its ports then.
+    // A container that was never started, or is started again, gets its ports at the start.
     up(&with(SHOP, "web", 8001)).await.expect("the port is free");
     let stopped = house.ids()["pr-web"].clone();
     house.runtime.with(|engine, _| engine.stop(&stopped));
@@ -204,7 +204,7 @@ async fn ports_are_looked_at_before_anything_is_removed() {
     assert_eq!(up(&changed).await.expect_err("taken").kind(), ErrorKind::PortTaken);
     let after = house.runtime.with(|engine, now| engine.containers(now).cloned().collect::<Vec<_>>());
     assert_eq!(after, before, "nothing was touched");
-    // What goes leaves its port to what comes.
+    // A container that is removed leaves its port to a new one.
     let moved = with(SHOP, "web", 8001).replace("  web:", "  front:").replace("entry: web", "entry: front");
     house
         .environments

@@ -57,7 +57,7 @@ impl Place {
         self.time.block_on(self.environments.up(&self.name, &self.spec, &options))
     }
 
-    /// What an `up` does, beyond what stays as it is.
+    /// What an `up` does with components that do not stay as they are.
     fn changes(&self) -> Vec<String> {
         let up = self.up().expect("it comes up");
         let running = up.environment.components.iter().filter(|(name, _)| name.as_str() != "migrate");
@@ -88,7 +88,7 @@ fn what_was_stopped_is_started_again() {
     let place = place();
     place.up().expect("it comes up");
     let before = place.containers();
-    // An evening's `docker stop`; a reboot; a worker that ends well when it is asked to.
+    // A `docker stop` in the evening; a reboot; a worker that exits with 0 when it is stopped.
     for (code, worker) in [(143, 0), (255, 255), (0, 0)] {
         let ids = place.ids();
         for (component, code) in [("db", code), ("app", code), ("worker", worker)] {
@@ -267,7 +267,7 @@ fn data_in_volumes_without_a_name_follows_to_the_next_container() {
         assert_ne!(place.ids()["worker"], before["worker"]);
         assert_eq!((mounted(&place, "db"), mounted(&place, "worker")), (db.clone(), worker.clone()));
     }
-    // Somebody has removed a container; one that takes its place does not come up.
+    // Somebody has removed a container, and its replacement does not come up.
     let id = place.ids()["worker"].clone();
     place.runtime.with(|engine, _| engine.remove(&id));
     place.runtime.add_image("db:latest", SimImage::never_ready());
@@ -277,7 +277,7 @@ fn data_in_volumes_without_a_name_follows_to_the_next_container() {
     place.up().expect("it comes up");
     assert_eq!((mounted(&place, "db"), mounted(&place, "worker")), (db.clone(), worker.clone()));
 
-    // What is to be renewed is, where something is made; what stays keeps what it has.
+    // Containers that are made get new volumes, as asked. Containers that stay keep theirs.
     change(&mut place, &["worker"]);
     let options = UpOptions { renew_anonymous_volumes: true, ..UpOptions::default() };
     place.time.block_on(place.environments.up(&place.name, &place.spec, &options)).expect("it comes up");
@@ -310,11 +310,11 @@ fn a_first_up_that_fails_leaves_no_volume_without_a_name() {
 #[test]
 fn waiting_for_a_turn_at_a_busy_engine_counts_against_no_limit() {
     let place = place();
-    // Each of them waits for longer than all of it may take.
+    // Each of these waits would be longer than everything together may take.
     place.runtime.set_busy(Duration::from_secs(120));
     let up = place.time.block_on(place.environments.up(&place.name, &place.spec, &UpOptions::default()));
     assert!(up.expect("it comes up").environment.components["app"].is_running());
-    // What is never ready is still found out.
+    // A component that is never ready is still found.
     let place = self::place();
     place.runtime.set_busy(Duration::from_secs(120));
     place.runtime.add_image("app:latest", SimImage::never_ready());
@@ -350,7 +350,7 @@ fn what_others_use_is_not_taken_away() {
         assert!(down(&user).expect("nobody uses it"));
     }
 
-    // By a link, running or not; and each of two that link to each other can go.
+    // It is used by a link, whether the user runs or not. If two link to each other, each of them can go.
     let user = other("pr-2", "name: other\nservices: { db: { image: db }, web: { image: web, links: [db] } }");
     let target = "pr-1/db".parse().expect("a target");
     let db = ComponentName::new("db").expect("valid");
@@ -411,7 +411,8 @@ fn a_network_that_was_removed_under_stopped_containers_comes_back_with_them() {
             assert!(engine.remove_network(&network.id).expect("nothing runs on it"));
         });
         if others_meanwhile {
-            // A part of it has brought the network back already, and what it left alone still has the old one.
+            // An `up` of a part has brought the network back already. The components that it left alone still have the
+            // old one.
             let only = [ComponentName::new("worker").expect("valid")].into();
             let options = UpOptions { only, ..UpOptions::default() };
             place.time.block_on(place.environments.up(&place.name, &place.spec, &options)).expect("a part comes up");

@@ -1,5 +1,5 @@
-//! What runs before a version, hooks, and who is notified: through a controller whose runtime is simulated, with real
-//! receivers.
+//! The component that runs before a version, hooks, and notifications: through a controller whose runtime is simulated,
+//! with real receivers.
 #![allow(missing_docs)]
 
 mod site;
@@ -86,7 +86,7 @@ impl Site {
     }
 }
 
-/// A server that takes one request after the other, and answers each with that status; what it was told.
+/// A server that takes one request after the other and answers each with this status; and the bodies that it got.
 async fn receiver(statuses: &'static [u16]) -> (String, Arc<Mutex<Vec<(String, Value)>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
@@ -151,13 +151,13 @@ async fn a_migration_runs_once_hooks_know_whom_they_tell_and_receivers_hear_of_i
         _ => None,
     });
     assert_eq!(output, Some(vec!["one".to_owned(), "two".to_owned()]));
-    // What runs before is not there any more; nothing else was made.
+    // The component that ran before is gone, and nothing else was made.
     let left = site.runtime.with(|engine, now| engine.containers(now).filter(|it| it.name.contains("migrate")).count());
     assert_eq!(left, 0);
 
     let variable = |exec: &ExecSpec, name: &str| exec.environment[name].expose().to_owned();
     let mut commands = site.commands();
-    // At the switch both instances are told at once.
+    // At the switch, the hooks of both instances run at once.
     commands.sort_by_key(|(_, exec)| (variable(exec, "HADDOCK_HOOK") == "draining", variable(exec, "HADDOCK_VERSION")));
     let [(first, serving), (_, second), (drained, draining)] = &commands[..] else { panic!("{commands:?}") };
     assert_eq!(first, drained);
@@ -186,7 +186,7 @@ async fn a_migration_runs_once_hooks_know_whom_they_tell_and_receivers_hear_of_i
             "shop: version 2 has settled",
         ]
     );
-    // The command was told the same, on its standard input.
+    // The command got the same, on its standard input.
     let heard = || std::fs::read_to_string(folder.path().join("told")).unwrap_or_default();
     until("the command", || heard().matches("\"key\"").count() == 4).await;
     let kept = serde_json::to_string(&history).expect("plain data");
@@ -217,7 +217,7 @@ async fn a_version_that_cannot_begin_to_serve_is_not_released() {
     let folder = tempfile::tempdir().expect("a folder");
     site.runtime.add_image("migrate:1", SimImage::ending(Duration::ZERO, Duration::ZERO, 0));
     *site.code.lock().expect("no panic") = 9;
-    // Nobody listens there: a release goes on without being heard.
+    // Nobody listens there. The release goes on although its notifications do not arrive.
     let acting = site.service.act().await.expect("nobody else acts");
     let error = site.release("1", "127.0.0.1:9", folder.path()).await.expect_err("the hook fails");
     assert_eq!((error.kind(), error.log_tail()), (ErrorKind::HookFailed, &["one".to_owned(), "two".to_owned()][..]));

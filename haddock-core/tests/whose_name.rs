@@ -1,4 +1,4 @@
-//! Whose a name is: two branches, two folders of one name, a branch that is called as what production shares.
+//! To whom a name belongs: two branches, two folders of one name, and a branch with the name of what production shares.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Commands within containers, with their streams in Python's hands.
+//! Commands within containers, with streams for Python.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::convert::to_python;
 use crate::home::Home;
 use crate::house::{Calls, House};
 
-/// Where: in an environment, or in an instance of a service.
+/// The place of a command: an environment, or an instance of a service.
 #[derive(FromPyObject, Clone)]
 #[pyo3(from_item_all)]
 pub(crate) struct Place {
@@ -34,7 +34,7 @@ pub(crate) enum Inside {
 }
 
 impl Place {
-    /// The place, with the instance that is meant if none is named.
+    /// The place, with the default instance if none is named.
     pub(crate) async fn find(&self, controller: &Controller) -> Result<Inside> {
         let Some(service) = &self.service else {
             let name = EnvironmentName::new(self.name.clone().unwrap_or_default())?;
@@ -58,7 +58,7 @@ pub(crate) struct Command {
     terminal: Option<(u16, u16)>,
 }
 
-/// A size of so many columns and rows.
+/// A terminal size in columns and rows.
 fn size((columns, rows): (u16, u16)) -> TerminalSize {
     TerminalSize { columns, rows }
 }
@@ -102,16 +102,16 @@ impl Attached {
     }
 }
 
-/// The error of what was not written, read or ended within that time.
+/// The error if a write, a read or the command takes too long.
 fn late(within: Option<f64>) -> Error {
     let within = within.unwrap_or_default();
     Error::new(ErrorKind::TimedOut, format!("the command has not ended within {within:.1} s"))
-        .with_hint("it goes on by itself in its container")
+        .with_hint("the command goes on in its container")
 }
 
 #[pymethods]
 impl Attached {
-    /// What it writes next: where, and the bytes; `None`: it has closed its streams.
+    /// Its next output: the stream and the bytes; `None`: it has closed its streams.
     fn read(&self, within: Option<f64>) -> PyResult<Call> {
         let parts = Arc::clone(self.parts.get()?);
         let limit = within.map(crate::convert::seconds).transpose()?.unwrap_or(Duration::MAX);
@@ -127,7 +127,7 @@ impl Attached {
         })
     }
 
-    /// Writes to its standard input; whether it reads on.
+    /// Writes to its standard input. Returns whether it still reads.
     fn write(&self, bytes: &[u8]) -> PyResult<Call> {
         let (parts, bytes) = (Arc::clone(self.parts.get()?), bytes.to_vec());
         let work = async move { parts.input.lock().await.write(&bytes).await };
@@ -140,7 +140,7 @@ impl Attached {
         self.calls.done(async move { parts.input.lock().await.close().await })
     }
 
-    /// Its terminal has another size.
+    /// Sets the size of its terminal.
     fn resize(&self, columns: u16, rows: u16) -> PyResult<Call> {
         let parts = Arc::clone(self.parts.get()?);
         self.calls.done(async move { parts.control.resize(size((columns, rows))).await })

@@ -1,6 +1,6 @@
-//! Something under way. A verb answers with a [`Call`], which begins when it is started: blocking code then waits for it,
-//! async code is told by a callback. Dropped or cancelled, the future is dropped. One that can be *given up* is told so
-//! first, and has the time to undo what it has made.
+//! Running calls. A verb returns a [`Call`], which begins when it is started. Blocking code then waits for it; async
+//! code gets a callback. If the call is dropped or cancelled, its future is dropped. A call that can be *given up* is
+//! told so first, and has time to undo what it has made.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -20,10 +20,10 @@ use crate::convert::seconds;
 use crate::error::Failure;
 use crate::home::Home;
 
-/// How long Ctrl-C may go unseen.
+/// The longest time until Ctrl-C is noticed.
 const SLICE: Duration = Duration::from_millis(50);
 
-/// What came of it, made into a Python object by whoever asks.
+/// The result. The caller converts it to a Python object.
 type Outcome = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
 
 enum Stage {
@@ -36,11 +36,11 @@ struct Slot {
     stage: Mutex<Stage>,
     ended: Condvar,
     cancel: CancellationToken,
-    /// Tells it that it is given up, if it can undo what it has made.
+    /// Gives it up, if it can undo what it has made.
     given_up: Option<CancellationToken>,
 }
 
-/// A time limit, and what for, in words.
+/// A time limit, and the name of what it limits.
 struct Limit {
     after: Duration,
     what: String,
@@ -54,7 +54,7 @@ impl Slot {
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the end, for at most a slice.
+    /// Waits for the end, for at most one slice.
     fn wait(&self) -> bool {
         let running = |stage: &mut Stage| matches!(stage, Stage::Running { .. });
         let waited = self.ended.wait_timeout_while(self.lock(), SLICE, running);
@@ -67,7 +67,7 @@ impl Slot {
             let mut stage = self.lock();
             match *stage {
                 Stage::Running { .. } => std::mem::replace(&mut *stage, Stage::Ended(outcome)),
-                // What was cancelled may end by itself at the same moment.
+                // A cancelled call may end by itself at the same moment.
                 Stage::Ended(_) | Stage::Taken => return,
             }
         };
@@ -78,12 +78,12 @@ impl Slot {
     }
 }
 
-/// How many threads call callbacks just now.
+/// How many threads are in a callback at present.
 static TELLING: AtomicUsize = AtomicUsize::new(0);
 /// How long the end of the program waits for them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Waits until no thread is within a callback: one that is when the interpreter ends takes the process with it.
+/// Waits until no thread is in a callback. A thread in a callback would kill the process when the interpreter ends.
 pub(crate) fn let_callbacks_end() {
     let step = Duration::from_millis(1);
     let mut waited = Duration::ZERO;
@@ -93,7 +93,7 @@ pub(crate) fn let_callbacks_end() {
     }
 }
 
-/// Calls a callback. After the interpreter's end there is nobody to tell.
+/// Calls a callback. After the interpreter's end it does nothing.
 fn tell(then: &Py<PyAny>) {
     struct Told;
     impl Drop for Told {
@@ -119,7 +119,7 @@ impl Drop for End {
     }
 }
 
-/// Something that begins when it is started.
+/// A call that begins when it is started.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Call {
     inner: Home<Inner>,
@@ -131,7 +131,7 @@ struct Inner {
 }
 
 impl Call {
-    /// Makes a call of a future, and of what runs it. `given_up` is heard by the future, if it is.
+    /// Makes a call of a future and of its driver. The future listens to `given_up`, if there is one.
     pub(crate) fn of<T: Send + 'static>(
         future: impl Future<Output = Result<T, Failure>> + Send + 'static,
         given_up: Option<CancellationToken>,
@@ -146,7 +146,7 @@ impl Call {
         let begin: Begin = Box::new(move |limit| {
             let work = async move {
                 let mut future = Box::pin(AssertUnwindSafe(future).catch_unwind());
-                // What is made of an error here must not need the interpreter: this thread is not to wait for it.
+                // Converting an error here must not need the interpreter, because this thread must not wait for it.
                 let outcome: Outcome = tokio::select! {
                     biased;
                     () = cancelled.cancelled() => Box::new(|_| Err(PyRuntimeError::new_err("the call was cancelled"))),
@@ -174,7 +174,7 @@ impl Call {
     }
 }
 
-/// Waits until time is up, by the time of whoever runs it.
+/// Waits until time is up, by the driver's time.
 async fn late(limit: Option<Limit>) -> Error {
     let Some(Limit { after, what }) = limit else { return std::future::pending().await };
     crate::driver::pause(after).await;
@@ -190,15 +190,16 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
 
 #[pymethods]
 impl Call {
-    /// Begins. After that many seconds it ends with `timed_out`, which says `what` did not end. A second time: nothing.
+    /// Begins. After that many seconds it ends with `timed_out`, which says that `what` did not end. A second call does
+    /// nothing.
     fn start(&self, limit: Option<f64>, what: String) -> PyResult<()> {
         let limit = limit.map(|limit| Ok::<_, PyErr>(Limit { after: seconds(limit)?, what })).transpose()?;
         let begin = self.inner.get()?.begin.lock().unwrap_or_else(PoisonError::into_inner).take();
         begin.map_or(Ok(()), |begin| begin(limit))
     }
 
-    /// Waits for the end and answers with the result. A signal's handler that raises ends the call: one that can be
-    /// given up undoes what it has made, unless there is another signal meanwhile.
+    /// Waits for the end and returns the result. If a signal handler raises, the call ends. A call that can be given up
+    /// first undoes what it has made, unless there is another signal meanwhile.
     #[pyo3(signature = () -> "typing.Any")]
     fn wait(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let slot = &self.inner.get()?.slot;
@@ -219,7 +220,7 @@ impl Call {
         interrupted.map_or_else(|| self.result(py), Err)
     }
 
-    /// Calls back, once, from whatever thread, when it has ended.
+    /// Calls back once when it has ended, from any thread.
     fn then(&self, callback: Py<PyAny>) -> PyResult<()> {
         let slot = &self.inner.get()?.slot;
         {
@@ -233,7 +234,7 @@ impl Call {
         Ok(())
     }
 
-    /// Tells it to undo what it has made. Whether it can: else it is to be cancelled.
+    /// Tells it to undo what it has made. Returns whether it can; if not, cancel it.
     fn give_up(&self) -> PyResult<bool> {
         let given_up = &self.inner.get()?.slot.given_up;
         if let Some(given_up) = given_up {
@@ -242,7 +243,7 @@ impl Call {
         Ok(given_up.is_some())
     }
 
-    /// Drops what is under way.
+    /// Drops the running future.
     fn cancel(&self) -> PyResult<()> {
         self.inner.get()?.slot.cancel.cancel();
         Ok(())

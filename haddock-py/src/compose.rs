@@ -13,7 +13,7 @@ use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, Ser
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 
-/// What a release names besides the file.
+/// The arguments of a release besides the file.
 #[derive(FromPyObject, Clone)]
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
@@ -26,13 +26,13 @@ pub(crate) struct Options {
 
 /// A compose file that was read and resolved.
 pub(crate) struct Found {
-    /// Its path, as messages show it.
+    /// The path as messages show it.
     pub(crate) file: String,
     pub(crate) origin: Option<Origin>,
     pub(crate) resolved: Resolved,
 }
 
-/// What the file is called, and where it is.
+/// The name and the path of the file.
 pub(crate) fn name(files: Option<&[PathBuf]>, options: &Options) -> Result<(ServiceName, Option<Origin>)> {
     let (file, resolve) = read(files, options, Purpose::Environment)?;
     Ok((file.service_name(&resolve)?, file.origin()))
@@ -44,7 +44,7 @@ fn read(files: Option<&[PathBuf]>, options: &Options, purpose: Purpose) -> Resul
         Some(paths) => ComposeFile::read_all(paths)?,
         None => ComposeFile::find_with(Path::new("."), &variables, &options.env_files)?,
     };
-    // As Compose has it: from where the caller is.
+    // As in Compose: relative to the caller's directory.
     let here = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let resolve = ResolveOptions {
         variables,
@@ -70,7 +70,7 @@ pub(crate) fn text(found: &Found, values: Values, yaml: bool) -> String {
     if yaml { to_yaml(&form) } else { format!("{form:#}\n") }
 }
 
-/// As [`resolve`], for an environment of that name, of which only these components are to run; none: all.
+/// As [`resolve`], for an environment of that name with only these components; none: all.
 pub(crate) fn resolve_as(
     files: Option<&[PathBuf]>,
     options: &Options,
@@ -116,7 +116,7 @@ fn retagged(
     Ok(images)
 }
 
-/// The resolved file, without any value of an environment variable.
+/// The resolved file, without the values of environment variables.
 pub(crate) fn plain(found: &Found) -> Value {
     let Found { file, resolved, origin: _ } = found;
     let spec = &resolved.spec;
@@ -130,7 +130,7 @@ pub(crate) fn plain(found: &Found) -> Value {
     })
 }
 
-/// The components of a file, and why each is versioned or shared, where that is known.
+/// The components of a file, and why each is versioned or shared, if known.
 pub(crate) fn components(spec: &EnvironmentSpec, reasons: &BTreeMap<ComponentName, Reason>) -> Vec<Value> {
     let why = |name, versioned: bool| {
         let known = reasons.get(name).map(ToString::to_string);
@@ -138,7 +138,7 @@ pub(crate) fn components(spec: &EnvironmentSpec, reasons: &BTreeMap<ComponentNam
             if versioned { "a release brings its own" } else { "it runs once per service" }.to_owned()
         })
     };
-    // A command as it may be seen. The name is not looked at.
+    // A command as it may be shown. The name does not matter.
     let any = ServiceName::new("service").expect("a valid name");
     let shown = canonical(&any, spec, Values::Hidden);
     let command = |name: &ComponentName| match &shown["services"][name.as_str()]["command"] {

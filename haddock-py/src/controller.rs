@@ -35,7 +35,7 @@ pub(crate) struct Controller {
     house: Home<Arc<House>>,
 }
 
-/// Puts a controller together.
+/// Makes a controller from its parts.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "one for each part")]
 pub(crate) fn controller(
@@ -115,7 +115,7 @@ impl Controller {
                 };
                 let found = found.resolved;
                 house.require_locator(&found.name).await?;
-                // What was never there is brought up; what is there is changed by `up` alone.
+                // Missing shared components are brought up. Only `up` changes existing ones.
                 house.controller().environments().up_shared(&found.spec, &asked, true).await?;
                 let release = house.release(&found.spec, &by, ReleaseOptions { commit, force }).await?;
                 Ok((release, found.name))
@@ -175,7 +175,7 @@ impl Controller {
         })
     }
 
-    /// Rebuilds what a lost journal knew of a service, from the labels of its containers and the locator's table.
+    /// Rebuilds the lost journal of a service from the labels of its containers and the locator's table.
     fn recover(&self, service: &str, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
@@ -198,7 +198,7 @@ impl Controller {
         self.ask(service, Verb::Resume, by)
     }
 
-    /// Does not wait for the end of the stage.
+    /// Ends the stage at once.
     fn advance(&self, service: &str, by: String) -> PyResult<Call> {
         self.ask(service, Verb::Advance, by)
     }
@@ -208,7 +208,7 @@ impl Controller {
         self.ask(service, Verb::Abort, by)
     }
 
-    /// Takes the service away; waits until nothing is left of it, if told to.
+    /// Takes the service away. With `wait`, waits until nothing is left of it.
     fn retire(&self, service: &str, by: String, wait: bool) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
@@ -221,7 +221,7 @@ impl Controller {
         })
     }
 
-    /// What a verb would do, one sentence each.
+    /// The steps that a verb would do, one sentence each.
     fn plan_verb(&self, service: &str, verb: &str, to: Option<u64>) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let verb = match (verb, to) {
@@ -246,7 +246,7 @@ impl Controller {
         house.calls().call(work, |py, steps| to_python(py, &steps))
     }
 
-    /// The service at one glance, as plain data.
+    /// The state of the service, as plain data.
     fn status(&self, service: &str) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
@@ -272,7 +272,7 @@ impl Controller {
         calls.call(async move { house.newest(&name).await }, |py, newest| to_python(py, &newest))
     }
 
-    /// Events, told, as plain data.
+    /// Events with their messages, as plain data.
     fn history(&self, service: &str, since: u64, limit: Option<usize>) -> PyResult<Call> {
         let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
@@ -331,7 +331,7 @@ impl Controller {
             let stop = stop.clone();
             async move { house.controller().serve_some(services, stop.cancelled()).await }
         };
-        // Cancelled, it stops in good order: the leases are given back.
+        // When cancelled, it stops cleanly and gives the leases back.
         let work = async move {
             let _stop = stop.drop_guard();
             tokio::spawn(serving).await.unwrap_or(Ok(()))
@@ -339,20 +339,20 @@ impl Controller {
         calls.done(work)
     }
 
-    /// What is fine, and what is wrong with the fix; as plain data.
+    /// The findings of the check, each problem with its fix, as plain data.
     fn check(&self) -> PyResult<Call> {
         let house = self.house()?;
         house.calls().call(async move { Ok(house.check().await) }, |py, findings| to_python(py, &findings))
     }
 
-    /// Ends what this controller does; another may go on with it.
+    /// Stops this controller. Another may go on.
     fn close(&self) -> PyResult<Call> {
         let house = self.house()?;
         Ok(house.driver.clone().done(async move { house.close().await }))
     }
 }
 
-/// What a file is resolved for.
+/// The purpose for which a file is resolved.
 fn purpose(release: bool) -> Purpose {
     if release { Purpose::Release } else { Purpose::Environment }
 }

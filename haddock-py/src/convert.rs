@@ -1,4 +1,4 @@
-//! Plain data, in both directions: whatever JSON has.
+//! Plain data, as in JSON, in both directions.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ pub(crate) fn none(py: Python<'_>) -> Py<PyAny> {
     py.None()
 }
 
-/// Python's dict, list, str, int, float, bool or None of whatever can be written as JSON.
+/// Converts a value that can be written as JSON to Python's dict, list, str, int, float,
+/// bool or None.
 pub(crate) fn to_python(py: Python<'_>, data: &impl Serialize) -> PyResult<Py<PyAny>> {
     let value = serde_json::to_value(data).map_err(|error| PyTypeError::new_err(error.to_string()))?;
     object(py, &value).map(Bound::unbind)
@@ -50,7 +51,7 @@ fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     })
 }
 
-/// JSON of Python's dict, list, tuple, str, int, float, bool or None.
+/// Converts Python's dict, list, tuple, str, int, float, bool or None to JSON.
 pub(crate) fn from_python(data: &Bound<'_, PyAny>) -> PyResult<Value> {
     if data.is_none() {
         return Ok(Value::Null);

@@ -1,9 +1,10 @@
-//! What runs calls: one tokio runtime for the whole process, or one whose time is virtual.
+//! Drivers, which run calls: one tokio runtime for the whole process, or one with virtual time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use haddock_core::controller::Builder;
 use haddock_core::testing::VirtualTime as CoreTime;
 use haddock_core::{Clock, Error, ErrorKind, Result, SystemClock, Timestamp};
 use pyo3::prelude::*;
@@ -37,7 +38,7 @@ fn runtime() -> PyResult<Arc<Runtime>> {
     Ok(runtime)
 }
 
-/// Ends the process's runtime, and with it whatever is under way. For the end of the program.
+/// Ends the process's runtime with all running calls. For the end of the program.
 #[pyfunction]
 pub(crate) fn shut_down(py: Python<'_>) {
     let current = RUNTIME.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -49,15 +50,16 @@ pub(crate) fn shut_down(py: Python<'_>) {
         // Ports written in Python need the interpreter to come to an end.
         py.detach(|| match Arc::try_unwrap(runtime) {
             Ok(runtime) => runtime.shutdown_timeout(Duration::from_secs(1)),
-            // Somebody starts a call at this very moment.
+            // A call is being started at this moment.
             Err(runtime) => std::mem::forget(runtime),
         });
     }
-    // Those of virtual time are called by threads of its own.
+    // Virtual time has threads of its own for callbacks.
     py.detach(let_callbacks_end);
 }
 
-/// Virtual time, ended on a thread of its own: that waits for blocking work, which may wait for the interpreter.
+/// Virtual time. It is ended on a thread of its own, because ending waits for blocking work, which may wait for
+/// the interpreter.
 pub(crate) struct Time(Option<CoreTime>);
 
 impl Time {
@@ -69,13 +71,13 @@ impl Time {
 impl Drop for Time {
     fn drop(&mut self) {
         if let Some(time) = self.0.take() {
-            // Without another thread there is nothing better than to keep it.
+            // If no thread can be started, it is kept.
             let _ = std::thread::Builder::new().spawn(move || drop(time));
         }
     }
 }
 
-/// What runs the calls of an object.
+/// The driver of an object's calls.
 #[derive(Clone)]
 pub(crate) enum Driver {
     Real,
@@ -97,6 +99,14 @@ impl Driver {
         }
     }
 
+    /// Lets a controller live in the driver's time.
+    pub(crate) fn pace(&self, controller: Builder) -> Builder {
+        match self {
+            Self::Real => controller,
+            Self::Virtual(time) => time.get().pace(controller),
+        }
+    }
+
     pub(crate) fn is_virtual(&self) -> bool {
         matches!(self, Self::Virtual(_))
     }
@@ -115,12 +125,12 @@ impl Driver {
         self.call(future, |py, ()| Ok(none(py)))
     }
 
-    /// A call that answers with nothing, and may raise what is no error of ours.
+    /// A call without a result. It may raise an exception that is not Haddock's.
     pub(crate) fn raising(&self, future: impl Future<Output = PyResult<()>> + Send + 'static) -> Call {
         self.start(async { future.await.map_err(Failure::from) }, None, |py, ()| Ok(none(py)))
     }
 
-    /// A call of a future that hears of it when it is given up, if it does.
+    /// A call of a future. The future may listen for being given up.
     pub(crate) fn start<T: Send + 'static>(
         &self,
         future: impl Future<Output = Result<T, Failure>> + Send + 'static,
@@ -145,7 +155,7 @@ impl Driver {
     }
 }
 
-/// Time that passes only while something waits, and then at once.
+/// Virtual time. It passes only while something waits, and then at once.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct VirtualTime {
     time: Home<Arc<Time>>,
@@ -164,7 +174,7 @@ impl VirtualTime {
         Ok(self.time.get()?.get().clock().now().as_millis())
     }
 
-    /// Lets that many seconds pass, and whatever is due in them happen.
+    /// Lets that many seconds pass. Everything that is due in them happens.
     fn advance(&self, seconds: f64) -> PyResult<Call> {
         let driver = Driver::of(Some(self))?;
         let duration = crate::convert::seconds(seconds)?;
@@ -175,8 +185,8 @@ impl VirtualTime {
     }
 }
 
-/// Waits that long, by whatever time the driver has.
+/// Waits that long, in the driver's time.
 pub(crate) async fn pause(duration: Duration) {
-    // A time limit on nothing: haddock-core alone sleeps.
+    // A time limit on a future that never ends, because only haddock-core may sleep.
     let _ = tokio::time::timeout(duration, std::future::pending::<()>()).await;
 }

@@ -29,7 +29,7 @@ use crate::logs::{Logs, Query};
 use crate::progress::{self, Progress, Told};
 use crate::release::Release;
 
-/// Which environment is meant: the one named, or that of a file and a branch.
+/// The environment that a call means: the named one, or that of a file and a branch.
 #[derive(FromPyObject, Clone)]
 #[pyo3(from_item_all)]
 pub(crate) struct Which {
@@ -39,7 +39,7 @@ pub(crate) struct Which {
     options: Options,
 }
 
-/// What is said about an `up`.
+/// The arguments of an `up`.
 #[derive(FromPyObject, Clone)]
 #[pyo3(from_item_all)]
 pub(crate) struct How {
@@ -55,7 +55,7 @@ pub(crate) struct How {
 }
 
 impl How {
-    /// What it says beside file and commit.
+    /// The arguments besides file and commit.
     fn options(&self) -> Result<UpOptions> {
         Ok(UpOptions {
             only: self.only.iter().map(ComponentName::new).collect::<Result<_>>()?,
@@ -74,7 +74,7 @@ impl Which {
         Ok(self.derived()?.0)
     }
 
-    /// The name, and of one that is derived from a file, where that is.
+    /// The name and, if it is derived from a file, the place of the file.
     fn derived(&self) -> Result<(EnvironmentName, Option<Origin>)> {
         match &self.name {
             Some(name) => Ok((EnvironmentName::new(name)?, None)),
@@ -85,7 +85,8 @@ impl Which {
         }
     }
 
-    /// The name. One that is derived from a file is refused if it means the environment of another.
+    /// The name. A name that is derived from a file is refused if the environment belongs to another
+    /// folder.
     async fn name_in(&self, house: &House) -> Result<EnvironmentName> {
         let (name, origin) = self.derived()?;
         if let Some(origin) = origin {
@@ -99,7 +100,7 @@ impl Which {
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Environments {
     house: Home<Arc<House>>,
-    /// Who is told of what the next call does.
+    /// The listener for the next call's events.
     told: Told,
 }
 
@@ -112,7 +113,7 @@ impl Environments {
         self.house.get().map(Arc::clone)
     }
 
-    /// Does the work, and tells of it whoever is to be told of this call.
+    /// Does the work, and reports its events to the listener of this call.
     fn told<T, F: Future<Output = T>>(&self, work: F) -> impl Future<Output = T> + use<T, F> {
         let observer = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
         progress::told(observer, work)
@@ -121,12 +122,12 @@ impl Environments {
 
 #[pymethods]
 impl Environments {
-    /// The next call tells this of what it does.
+    /// Sets the listener for the next call's events.
     fn tell(&self, progress: &Progress) {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = progress.observer();
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = progress.sender();
     }
 
-    /// Brings an environment up; its name, what was or would be done, and how it is then.
+    /// Brings an environment up. Returns its name, what was or would be done, and its state afterwards.
     fn up(&self, which: Which, how: How) -> PyResult<Call> {
         let house = self.house()?;
         let calls = house.calls();
@@ -136,7 +137,7 @@ impl Environments {
             let mut file_options = which.options.clone();
             let purpose = if how.shared { Purpose::Release } else { Purpose::Environment };
             if how.shared {
-                // What is shared does not depend on it, but the rest of the file may not do without.
+                // The shared components do not depend on it, but the rest of the file may need it.
                 file_options.tag.get_or_insert_with(|| "shared".to_owned());
             }
             let name = if how.shared { None } else { Some(which.name()?) };
@@ -147,7 +148,8 @@ impl Environments {
             let mut options = UpOptions { file, origin, aside, commit: how.commit.clone(), ..how.options()? };
             let (name, spec) = match name {
                 Some(name) => {
-                    // What names the environment in it is not for the service that it may be promoted to.
+                    // The environment's name in it must not get into the service that it may be promoted
+                    // to.
                     let files = which.files.as_deref();
                     let found_for_service = compose::resolve_as(files, &file_options, purpose, None, &how.only);
                     let for_service = found_for_service.ok().map(|found| found.resolved.spec);
@@ -165,7 +167,7 @@ impl Environments {
         calls.undoing(given_up, self.told(work), |py, up: Value| to_python(py, &up))
     }
 
-    /// Takes an environment down; whether there was one.
+    /// Takes an environment down. Returns whether there was one.
     fn down(&self, which: Which, volumes: bool) -> PyResult<Call> {
         let house = self.house()?;
         let calls = house.calls();
@@ -177,7 +179,7 @@ impl Environments {
         calls.call(self.told(work), |py, down: Value| to_python(py, &down))
     }
 
-    /// What taking an environment down would do.
+    /// The plan of taking an environment down.
     fn plan_down(&self, which: Which, volumes: bool) -> PyResult<Call> {
         let house = self.house()?;
         let calls = house.calls();
@@ -198,7 +200,7 @@ impl Environments {
         calls.call(work, |py, plan: Value| to_python(py, &plan))
     }
 
-    /// The environment as it is.
+    /// The present state of the environment.
     fn get(&self, which: Which) -> PyResult<Call> {
         let house = self.house()?;
         let calls = house.calls();
@@ -220,12 +222,12 @@ impl Environments {
         calls.call(work, |py, all: Value| to_python(py, &all))
     }
 
-    /// Starts a command within a container; its streams.
+    /// Starts a command within a container, and returns its streams.
     fn attach(&self, place: Place, command: Command) -> PyResult<Call> {
         attach::start(&self.house()?, place, command)
     }
 
-    /// Ends environments that nobody uses; what became of each.
+    /// Ends environments that nobody uses. Returns what was done with each.
     fn prune(&self, stop_after: Option<f64>, remove_after: Option<f64>, dry_run: bool) -> PyResult<Call> {
         let house = self.house()?;
         let policy = IdlePolicy {
@@ -245,7 +247,7 @@ impl Environments {
         calls.call(work, |py, pruned: Vec<Value>| to_python(py, &pruned))
     }
 
-    /// Keeps an environment for that many seconds, whether or not anybody uses it.
+    /// Keeps an environment for that many seconds, even if nobody uses it.
     fn keep(&self, which: Which, time: f64) -> PyResult<Call> {
         let (house, time) = (self.house()?, crate::convert::seconds(time)?);
         let calls = house.calls();
@@ -257,7 +259,7 @@ impl Environments {
         calls.call(work, |py, kept: Value| to_python(py, &kept))
     }
 
-    /// Lets what uses a component use something else in its place.
+    /// Makes the users of a component use a target instead.
     fn link(&self, which: Which, component: &str, target: Option<&str>, live: bool, dry_run: bool) -> PyResult<Call> {
         let (house, component) = (self.house()?, ComponentName::new(component).raised()?);
         let target: Option<Target> = target.map(str::parse).transpose().raised()?;
@@ -275,7 +277,7 @@ impl Environments {
         calls.call(self.told(work), |py, switched: Value| to_python(py, &switched))
     }
 
-    /// Releases what runs in an environment, as it is in production.
+    /// Releases an environment, with its production settings.
     fn promote(&self, which: Which, service: Option<String>, by: String, force: bool) -> PyResult<Call> {
         let house = self.house()?;
         let calls = house.calls();
@@ -291,7 +293,7 @@ impl Environments {
                     file: tested.file.clone(),
                     ..UpOptions::default()
                 };
-                // What was never there is brought up; what is there is changed by `up` alone.
+                // Missing shared components are brought up. Only `up` changes existing ones.
                 house.controller().environments().up_shared(&tested.spec, &asked, true).await?;
                 let options = PromoteOptions { force };
                 let release = house.service(&service).promote_this(&name, tested, &by, options).await?;
@@ -319,7 +321,7 @@ impl Environments {
         calls.call(work, |py, plan: Value| to_python(py, &plan))
     }
 
-    /// Brings an environment up that is like a version of a service.
+    /// Brings up a copy of a service's version as an environment.
     fn up_like(&self, which: Which, how: How, service: &str, version: Option<u64>) -> PyResult<Call> {
         let (house, service) = (self.house()?, ServiceName::new(service).raised()?);
         let calls = house.calls();
@@ -337,7 +339,7 @@ impl Environments {
         calls.undoing(given_up, self.told(work), |py, up: Value| to_python(py, &up))
     }
 
-    /// How what runs differs from what the file says.
+    /// How the running environment differs from its file.
     fn diff(&self, which: Which) -> PyResult<Call> {
         let house = self.house()?;
         let calls = house.calls();
@@ -358,7 +360,7 @@ impl Environments {
         calls.call(work, |py, all: Vec<EnvironmentEvent>| to_python(py, &all))
     }
 
-    /// Where the links of each component lead, by alias.
+    /// The targets of each component's links, by alias.
     fn links(&self, name: &str) -> PyResult<Call> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
         let calls = house.calls();
@@ -373,12 +375,12 @@ impl Environments {
         Ok(LogLines { house: Home::new(house), lines: Home::new(Arc::new(tokio::sync::Mutex::new(lines))) })
     }
 
-    /// The logs of several components as one, in an environment or in an instance of a service.
+    /// The merged logs of several components, in an environment or in an instance of a service.
     fn read_logs(&self, place: Place, components: Vec<String>, query: Query) -> PyResult<Logs> {
         Ok(Logs::new(self.house()?, place, components, query))
     }
 
-    /// Says that this process uses the environment.
+    /// Claims the environment for this process.
     fn claim(&self, name: &str) -> PyResult<Claim> {
         let (house, name) = (self.house()?, EnvironmentName::new(name).raised()?);
         let claim = house.controller().environments().claim(&name).raised()?;
@@ -394,7 +396,7 @@ impl Environments {
     }
 }
 
-/// Brings an environment up, or says what that would do; as plain data.
+/// Brings an environment up, or returns the plan, as plain data.
 async fn bring_up(
     house: &House,
     name: &EnvironmentName,
@@ -417,7 +419,7 @@ async fn bring_up(
     Ok(json!({ "environment": plain(&up.environment), "steps": plan_json(&up.plan), "notes": notes }))
 }
 
-/// What the instances of a service share, and what that is called.
+/// The shared environment of a service, and its name.
 fn shared(spec: &EnvironmentSpec) -> Result<(EnvironmentName, ServiceName, EnvironmentSpec)> {
     let spec = spec.in_production()?;
     let service = spec.shared_by().ok_or_else(|| {
@@ -427,7 +429,7 @@ fn shared(spec: &EnvironmentSpec) -> Result<(EnvironmentName, ServiceName, Envir
     Ok((EnvironmentName::shared_by(service), service.clone(), spec.shared()))
 }
 
-/// An environment that was tried out, and the service that it belongs to.
+/// A tested environment, and its service.
 async fn find(
     house: &House,
     name: &EnvironmentName,
@@ -441,7 +443,7 @@ async fn find(
     Ok((tested, service))
 }
 
-/// A log that is followed, from when it is first asked for.
+/// A followed log. Reading begins when the first line is asked for.
 struct Lines {
     house: Arc<House>,
     name: EnvironmentName,
@@ -473,7 +475,7 @@ pub(crate) struct LogLines {
 
 #[pymethods]
 impl LogLines {
-    /// The next line; `None`: there will be no other.
+    /// The next line; `None`: there are no more.
     fn next(&self) -> PyResult<Call> {
         let lines = Arc::clone(self.lines.get()?);
         let work = async move { lines.lock().await.next().await };
@@ -481,13 +483,13 @@ impl LogLines {
     }
 }
 
-/// That this process uses an environment.
+/// The claim of this process on an environment.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Claim(Mutex<Option<environments::Claim>>);
 
 #[pymethods]
 impl Claim {
-    /// Ends it in an orderly way.
+    /// Ends the claim cleanly.
     fn release(&self) {
         if let Some(claim) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
             claim.release();

@@ -6,7 +6,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::convert::{from_python, to_python};
 
-/// The class of all our exceptions.
+/// The base class of Haddock's exceptions.
 fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static BASE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let class =
@@ -14,7 +14,7 @@ fn base(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     Ok(class.bind(py))
 }
 
-/// The exception of an error: of the class that its kind has.
+/// The exception for an error. Its kind decides the class.
 pub(crate) fn raise(error: &Error) -> PyErr {
     Python::attach(|py| match exception(py, error) {
         Ok(exception) => PyErr::from_value(exception),
@@ -27,9 +27,9 @@ pub(crate) fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'
     base(py)?.call_method1("_from_dict", (to_python(py, error)?,))
 }
 
-/// Why a call failed. It becomes an exception where somebody asks for the result, who has the interpreter already.
+/// Why a call failed. It becomes an exception when the result is asked for, because the interpreter is held then.
 pub(crate) enum Failure {
-    /// An error of the library's.
+    /// An error of the library.
     Ours(Error),
     /// An exception of another kind.
     Raised(PyErr),
@@ -61,7 +61,7 @@ impl From<PyErr> for Failure {
     }
 }
 
-/// Results whose errors are raised.
+/// Converts a result, and raises its error.
 pub(crate) trait Raised<T> {
     fn raised(self) -> PyResult<T>;
 }
@@ -72,7 +72,8 @@ impl<T> Raised<T> for Result<T> {
     }
 }
 
-/// What a port that is written in Python raised. One of ours keeps its kind; any other is a refusal.
+/// Converts the exception of a port that is written in Python. Haddock's exceptions keep their kind; any other is
+/// a refusal.
 pub(crate) fn caught(py: Python<'_>, raised: &PyErr, refusal: ErrorKind) -> Error {
     let value = raised.value(py);
     if base(py).is_ok_and(|base| value.is_instance(base).unwrap_or(false)) {
@@ -97,6 +98,8 @@ pub(crate) fn error_kinds(py: Python<'_>) -> PyResult<Py<PyAny>> {
         K::ComposeFile,
         K::NotSupported,
         K::ImageMissing,
+        K::ImageTree,
+        K::BuildFailed,
         K::RegistryRefused,
         K::RegistryUnavailable,
         K::RuntimeUnavailable,

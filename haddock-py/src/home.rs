@@ -1,7 +1,7 @@
-//! What belongs to the process that made it.
+//! Objects that belong to the process that made them.
 //!
-//! After a fork the child has copies of objects whose threads are not there. They must neither be used nor dropped:
-//! a lock that another thread held at the fork stays held for ever.
+//! After a fork, the child has copies of objects, but not their threads. The copies must be neither used nor
+//! dropped: a lock that another thread held at the fork stays locked for ever.
 
 use pyo3::PyResult;
 
@@ -9,7 +9,7 @@ use haddock_core::{Error, ErrorKind};
 
 use crate::error::raise;
 
-/// Something that only the process that made it may use.
+/// A value that only the process that made it may use.
 pub(crate) struct Home<T> {
     pid: u32,
     // Only `None` while it is dropped.

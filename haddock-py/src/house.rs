@@ -28,19 +28,15 @@ use crate::driver::{Driver, pause};
 use crate::error::Failure;
 use crate::runtime::Inner as Runtime;
 
-/// A gateway that is being replaced, or that `haddock serve` starts anew, is there again within that time.
+/// The time in which a gateway that is being replaced, or that `haddock serve` restarts, is back.
 const GATEWAY_TRIES: u32 = 20;
 const GATEWAY_RETRY: Duration = Duration::from_millis(100);
 const GATEWAY_HINT: &str =
     "start one with `haddock serve`, or name another with `gateway`, `--gateway` or HADDOCK_GATEWAY";
 /// Events that are read at a time.
 const PAGE: usize = 256;
-/// In virtual time nothing else happens meanwhile, so there is no need to look often, nor to renew a lease.
-const VIRTUAL_TICK: Duration = Duration::from_secs(30);
-const VIRTUAL_POLL: Duration = Duration::from_secs(600);
-const VIRTUAL_LEASE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What a controller is put together from.
+/// The parts of a controller.
 pub(crate) struct Parts {
     pub(crate) runtime: Runtime,
     pub(crate) locator: Arc<dyn ServiceLocator>,
@@ -62,7 +58,7 @@ impl Parts {
         }
     }
 
-    /// The id of a journal in memory. In virtual time the world is its own; on a real engine others have journals too.
+    /// The id of a journal in memory. In virtual time there are no other journals; on a real engine there may be.
     fn journal_id(&self) -> Result<JournalId> {
         if self.driver.is_virtual() {
             return JournalId::new("sim");
@@ -75,14 +71,11 @@ impl Parts {
         let (runtime, locator) = (Arc::clone(&self.runtime.runtime), Arc::clone(&self.locator));
         let mut builder = CoreController::builder(runtime, locator, Arc::clone(&journal), self.specs.clone())
             .keep(self.keep)?
-            .clock(self.driver.clock())
             .holder(self.holder.clone());
         if let Some(probing) = &self.runtime.probing {
             builder = builder.probing(Arc::clone(probing));
         }
-        if self.driver.is_virtual() {
-            builder = builder.poll(VIRTUAL_POLL).tick(VIRTUAL_TICK).lease(VIRTUAL_LEASE)?;
-        }
+        builder = self.driver.pace(builder);
         builder = self.tick.into_iter().fold(builder, |builder, tick| builder.tick(tick));
         builder = self.lease.into_iter().try_fold(builder, |builder, lease| builder.lease(lease))?;
         Ok(Now { controller: builder.build(), journal })
@@ -202,7 +195,7 @@ impl House {
         self.now().journal.services().await
     }
 
-    /// Acts for a service, unless that is done already, here or elsewhere.
+    /// Acts for a service, unless a controller already acts, here or elsewhere.
     pub(crate) async fn act(&self, name: &ServiceName) -> Result<()> {
         let mut acting = self.acting.lock().await;
         if acting.get(name).is_some_and(|acting| !acting.has_ended()) {
@@ -222,7 +215,7 @@ impl House {
         service.ask(verb, by).await
     }
 
-    /// Waits a moment for the locator to answer: without one a release would start instances and wait for ever.
+    /// Waits a moment for the locator to answer. Without a locator, a release would start instances and wait for ever.
     ///
     /// # Errors
     /// `LocatorUnavailable` if it does not.
@@ -238,13 +231,13 @@ impl House {
                     let message = format!("`{name}` cannot be released without its gateway: {}", error.message());
                     return Err(Error::new(ErrorKind::LocatorUnavailable, message).with_hint(GATEWAY_HINT));
                 }
-                // Whatever else is wrong with it, the release will say.
+                // The release reports every other problem of the locator.
                 _ => return Ok(()),
             }
         }
     }
 
-    /// What is fine, and what is wrong with the fix.
+    /// The findings of the check, each problem with its fix.
     pub(crate) async fn check(&self) -> Vec<Value> {
         let Now { journal, .. } = self.now();
         let (runtime, locator) = (&self.parts.runtime.runtime, &self.parts.locator);
@@ -280,7 +273,7 @@ impl House {
         ]
     }
 
-    /// Asks for a release, or finds the one that was asked for before.
+    /// Asks for a release, or finds the one that is already requested.
     pub(crate) async fn release(
         &self,
         spec: &EnvironmentSpec,
@@ -299,7 +292,7 @@ impl House {
         self.service(&name).adopt_with(adoption, by).await.map(|_| ())
     }
 
-    /// Ends what it does. It is of no use from then on.
+    /// Closes it. It cannot be used any more.
     pub(crate) async fn close(&self) -> Result<()> {
         self.closed.cancel();
         self.stop_acting().await
@@ -310,7 +303,7 @@ impl House {
         let mut result = Ok(());
         for (_, acting) in acting {
             match acting.stop().await {
-                // Another has taken over: as well.
+                // Another controller has taken over, which is fine.
                 Err(error) if error.kind() != ErrorKind::Fenced => result = Err(error),
                 _ => {}
             }
@@ -325,7 +318,7 @@ impl House {
 
     pub(crate) async fn history(&self, name: &ServiceName, since: u64, limit: usize) -> Result<Vec<Telling>> {
         let journal = self.now().journal;
-        // What was before is added up already.
+        // Earlier events are already summed up.
         let Checkpoint { sequence: mut after, mut story } = journal.checkpoint(name, since).await?;
         let mut told = Vec::new();
         loop {
@@ -344,13 +337,13 @@ impl House {
         }
     }
 
-    /// Rebuilds what a lost journal knew of a service.
+    /// Rebuilds the lost journal of a service.
     pub(crate) async fn recover(&self, name: &ServiceName, spec: Option<EnvironmentSpec>) -> Result<()> {
         self.take_the_place(name).await?;
         self.service(name).recover(RecoverOptions { spec, ..RecoverOptions::default() }).await.map(|_| ())
     }
 
-    /// An empty journal takes the place, and the id, of the one that was lost.
+    /// Replaces an empty journal by one with the id of the lost one.
     async fn take_the_place(&self, name: &ServiceName) -> Result<()> {
         let journal = self.now().journal;
         let mut found = find_journals(&*self.parts.runtime.runtime).await?;
@@ -382,7 +375,7 @@ impl House {
     }
 }
 
-/// Removes the file of a journal in which there is nothing.
+/// Removes the file of an empty journal.
 fn remove_empty(path: &Path) -> Result<()> {
     for end in ["", "-wal", "-shm"] {
         let mut file = path.as_os_str().to_owned();

@@ -1,21 +1,23 @@
 //! The native half of the Python package `haddock`.
 //!
-//! It has no logic of its own: each file wraps one noun of haddock-core, results cross as plain data, and the Python
+//! It has no logic of its own. Each file wraps one noun of haddock-core. Results cross as plain data, and the Python
 //! half makes typed objects of them.
 //!
 //! | file | noun |
 //! |---|---|
-//! | `call` | something under way, which Python waits for: blocking and interruptible, or told by a callback |
-//! | `driver` | what runs it: one tokio runtime for the process, or one whose time is virtual |
-//! | `home` | what must not be used or dropped in a child after a fork |
+//! | `call` | a running call; Python waits for it, blocking and interruptible, or gets a callback |
+//! | `driver` | runs calls: one tokio runtime for the process, or one with virtual time |
+//! | `home` | objects that must not be used or dropped in a child after a fork |
 //! | `convert`, `error` | plain data and errors, in both directions |
 //! | `compose` | the compose file |
 //! | `controller`, `release` | the verbs |
 //! | `environment` | environments by name |
+//! | `images` | the images of a tree |
+//! | `image` | what git has checked out, and the tags of its images |
 //! | `logs` | the logs of several components as one |
-//! | `progress` | what happens while environments are changed |
+//! | `progress` | progress events of long calls |
 //! | `attach` | commands within containers, and their streams |
-//! | `house` | what a controller and its releases share |
+//! | `house` | the data that a controller and its releases share |
 //! | `runtime`, `locator`, `sim` | the ports of haddock-core |
 //! | `python` | the ports, written in Python |
 //! | `suite` | the conformance suites |
@@ -30,6 +32,8 @@ mod environment;
 mod error;
 mod home;
 mod house;
+mod image;
+mod images;
 mod locator;
 mod logs;
 mod progress;
@@ -56,6 +60,10 @@ mod native {
     use crate::environment::{Claim, Environments, LogLines};
     #[pymodule_export]
     use crate::error::error_kinds;
+    #[pymodule_export]
+    use crate::image::{branch, files_at, revision, tag};
+    #[pymodule_export]
+    use crate::images::{Images, images, prune_images};
     #[pymodule_export]
     use crate::locator::{Locator, gateway, remote_gateway};
     #[pymodule_export]

@@ -48,7 +48,7 @@ impl Locator {
         Ok(self.inner.get()?.addresses.and_then(|(_, admin)| admin).map(|admin| admin.to_string()))
     }
 
-    /// Ends the gateway: takes no more connections, and gives the requests at hand that many seconds.
+    /// Ends the gateway: it takes no more connections, and gives requests in flight that many seconds.
     fn shutdown(&self, grace: f64) -> PyResult<Call> {
         let grace = seconds(grace)?;
         let gateway = self.inner.get()?.gateway.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -72,7 +72,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr> {
     })
 }
 
-/// The listening socket that this process was started with, if it was started with one (`sd_listen_fds(3)`).
+/// The listening socket that this process was started with, if there is one (`sd_listen_fds(3)`).
 fn socket() -> Result<Option<TcpListener>> {
     ListenFd::from_env().take_tcp_listener(0).map_err(|error| {
         Error::new(ErrorKind::Io, format!("the socket that was handed over cannot be used: {error}"))

@@ -24,7 +24,8 @@ pub(crate) struct Query {
     follow: bool,
 }
 
-/// Lines that are read from when they are first asked for.
+/// Log lines. Reading begins when the first line is asked
+/// for.
 struct Lines {
     house: Arc<House>,
     place: Place,
@@ -58,7 +59,7 @@ impl Lines {
     }
 }
 
-/// Logs as they are, and as they grow.
+/// Logs up to now, and new lines as they come.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Logs {
     house: Home<Arc<House>>,
@@ -76,7 +77,7 @@ impl Logs {
 
 #[pymethods]
 impl Logs {
-    /// The next line; `None`: there will be no other.
+    /// The next line; `None`: there are no more.
     fn next(&self) -> PyResult<Call> {
         let lines = Arc::clone(self.lines.get()?);
         let work = async move { lines.lock().await.next().await };

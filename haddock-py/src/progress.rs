@@ -1,9 +1,11 @@
-//! What happens while environments are changed, for Python to read as it happens.
+//! Progress events of long calls, for Python.
 
 use std::sync::Arc;
 
 use haddock_core::progress::{self, Event, Observer};
 use pyo3::prelude::*;
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 
 use crate::call::Call;
@@ -12,18 +14,26 @@ use crate::driver::Driver;
 use crate::home::Home;
 
 /// Events wait here for a reader: no thread of ours calls into Python.
-struct Sender(mpsc::UnboundedSender<Event>);
+pub(crate) struct Sender(mpsc::UnboundedSender<Value>);
 
-impl Observer for Sender {
-    fn event(&self, event: &Event) {
-        // Nobody reads any more.
-        let _ = self.0.send(event.clone());
+impl Sender {
+    pub(crate) fn send(&self, event: &impl Serialize) {
+        if let Ok(event) = serde_json::to_value(event) {
+            // The reader has gone.
+            let _ = self.0.send(event);
+        }
     }
 }
 
-type Receiver = Arc<Mutex<mpsc::UnboundedReceiver<Event>>>;
+impl Observer for Sender {
+    fn event(&self, event: &Event) {
+        self.send(event);
+    }
+}
 
-/// What happens in one call. Its events end when the call does.
+type Receiver = Arc<Mutex<mpsc::UnboundedReceiver<Value>>>;
+
+/// The events of one call. They end when the call ends.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct Progress {
     sender: std::sync::Mutex<Option<Arc<Sender>>>,
@@ -43,23 +53,22 @@ impl Progress {
     fn next(&self) -> PyResult<Call> {
         let receiver = Arc::clone(self.receiver.get()?);
         let work = async move { Ok(receiver.lock().await.recv().await) };
-        Ok(Driver::Real.call(work, |py, event: Option<Event>| to_python(py, &event)))
+        Ok(Driver::Real.call(work, |py, event: Option<Value>| to_python(py, &event)))
     }
 }
 
-/// Who is told of what the next call does.
-pub(crate) type Told = Arc<std::sync::Mutex<Option<Arc<dyn Observer>>>>;
+/// The listener for the next call's events.
+pub(crate) type Told = Arc<std::sync::Mutex<Option<Arc<Sender>>>>;
 
 impl Progress {
-    /// Hands its sender over.
-    pub(crate) fn observer(&self) -> Option<Arc<dyn Observer>> {
-        let mut sender = self.sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        sender.take().map(|sender| sender as Arc<dyn Observer>)
+    /// Takes its sender.
+    pub(crate) fn sender(&self) -> Option<Arc<Sender>> {
+        self.sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take()
     }
 }
 
-/// Does the work, and tells the observer if there is one.
-pub(crate) async fn told<T>(observer: Option<Arc<dyn Observer>>, work: impl Future<Output = T>) -> T {
+/// Does the work, and reports its events to the observer, if there is one.
+pub(crate) async fn told<T>(observer: Option<Arc<Sender>>, work: impl Future<Output = T>) -> T {
     match observer {
         Some(observer) => progress::observed(observer, work).await,
         None => work.await,

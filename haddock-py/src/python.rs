@@ -1,7 +1,7 @@
 //! Runtimes and locators that are written in Python.
 //!
-//! Each call is made off the async threads, attached to the interpreter. Virtual time stands still meanwhile, as it
-//! does for everything that blocks.
+//! Each call is made outside the async threads, attached to the interpreter. Virtual time stands still meanwhile,
+//! as with all blocking work.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,7 @@ use haddock_core::image::ImageReference;
 use haddock_core::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use haddock_core::routing::{CloseAnswer, RoutingTable};
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
-use haddock_core::{Error, ErrorKind, InstanceId, LocatorReport, Number, Result, ServiceName};
+use haddock_core::{Error, ErrorKind, FencingToken, InstanceId, LocatorReport, Result, ServiceName};
 use pyo3::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ use crate::error::caught;
 use crate::locator::Locator;
 use crate::runtime::Runtime;
 
-/// An object, and the function `(method, arguments) -> answer` of plain data that calls it.
+/// A Python object, and the function `(method, arguments) -> answer` that calls it with plain data.
 struct Port {
     name: String,
     call: Arc<Py<PyAny>>,
@@ -67,7 +67,7 @@ impl fmt::Debug for Port {
     }
 }
 
-/// A runtime written in Python, with what calls it, what it can do, and whether it probes by itself.
+/// A runtime written in Python, with its caller, its capabilities, and whether it probes by itself.
 #[pyfunction]
 #[allow(clippy::too_many_arguments, reason = "each is something that the class says of itself")]
 pub(crate) fn python_runtime(
@@ -91,7 +91,7 @@ pub(crate) fn python_runtime(
 struct PythonRuntime {
     port: Port,
     capabilities: RuntimeCapabilities,
-    /// What it looks at of a container's options.
+    /// The options of a container that it supports.
     options: BTreeSet<String>,
 }
 
@@ -114,9 +114,9 @@ impl Probing for PythonRuntime {
     }
 }
 
-/// The specification with the values of its variables: the runtime has to know them.
+/// The specification with the values of its variables, because the runtime needs them.
 fn plain_spec(spec: &ContainerSpec) -> Value {
-    // Taken apart, so that what is new does not compile until it says here, or in `refuse`, what becomes of it.
+    // Destructured, so that a new field does not compile until it is handled here or in `refuse`.
     let ContainerSpec {
         name,
         image,
@@ -172,7 +172,7 @@ fn plain_spec(spec: &ContainerSpec) -> Value {
     })
 }
 
-/// Refuses by name what a runtime written in Python is not told, or did not say that it looks at.
+/// Refuses options that are not passed to a runtime written in Python, or that it does not support, and names them.
 fn refuse(spec: &ContainerSpec, can: &BTreeSet<String>, runtime: &dyn fmt::Display) -> Result<()> {
     let shown = |port: &PublishedPort| port.host_last.is_none() && port.protocol.is_tcp();
     let asked = |it: &Endpoint| Endpoint { aliases: Vec::new(), priority: None, ..it.clone() } != Endpoint::default();
@@ -269,7 +269,7 @@ impl ContainerRuntime for PythonRuntime {
     }
 }
 
-/// A locator written in Python, with what calls it and what it can do.
+/// A locator written in Python, with its caller and its capabilities.
 #[pyfunction]
 pub(crate) fn python_locator(
     name: String,
@@ -277,6 +277,7 @@ pub(crate) fn python_locator(
     keeps_sticky_at_zero: bool,
     session_count: &str,
     atomic_close: bool,
+    adoption: bool,
 ) -> PyResult<Locator> {
     let session_count = match session_count {
         "exact" => SessionCount::Exact,
@@ -288,7 +289,7 @@ pub(crate) fn python_locator(
         }
     };
     let port = Port { name, call: Arc::new(call), refusal: ErrorKind::LocatorRefused };
-    let capabilities = LocatorCapabilities { keeps_sticky_at_zero, session_count, atomic_close, hold: false };
+    let capabilities = LocatorCapabilities { keeps_sticky_at_zero, session_count, atomic_close, hold: false, adoption };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))
 }
 
@@ -314,11 +315,11 @@ impl ServiceLocator for PythonLocator {
         self.port.call("apply", json!([table])).await
     }
 
-    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
         self.port.call("close", json!([service, instance, number])).await
     }
 
-    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<()> {
         self.port.call("evict", json!([service, instance, number])).await
     }
 

@@ -17,13 +17,13 @@ use crate::driver::pause;
 use crate::home::Home;
 use crate::house::House;
 
-/// How often a follower looks whether it has to act by itself, since whoever acted has ended.
+/// How often a follower checks whether nobody acts any more, so that it has to act itself.
 const TAKE_OVER: Duration = Duration::from_secs(2);
 const VIRTUAL_TAKE_OVER: Duration = Duration::from_secs(600);
-/// How often, and how many times in a row, a journal that does not answer is asked again.
+/// How often, and how many times in a row, a journal that does not answer is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 const TRIES: u32 = 30;
-/// Events that are told at a time.
+/// How many events are returned at a time.
 const PAGE: usize = 256;
 
 /// A release that was asked for.
@@ -72,14 +72,14 @@ impl Release {
         Ok(self.inner.get()?.release.request().to_string())
     }
 
-    /// How far it is, as plain data.
+    /// Its state, as plain data.
     fn status(&self) -> PyResult<Call> {
         let inner = self.inner.get()?;
         let release = Arc::clone(&inner.release);
         inner.house.calls().call(async move { release.summary().await }, |py, summary| to_python(py, &summary))
     }
 
-    /// The seconds of the clock by which it goes.
+    /// The time of its clock in seconds.
     fn now(&self) -> PyResult<f64> {
         Ok(Duration::from_millis(self.inner.get()?.house.driver.clock().now().as_millis()).as_secs_f64())
     }
@@ -91,8 +91,8 @@ impl Release {
         Ok(Following { house: Home::new(Arc::clone(&inner.house)), follower })
     }
 
-    /// Waits until it is `settled` or `gone`. Answers how it ended and how long that took since its request, as plain
-    /// data; after that many seconds, with nothing.
+    /// Waits until it is `settled` or `gone`. Returns how it ended and how long that took since its request, as plain
+    /// data. After that many seconds it returns nothing.
     fn wait(&self, until: &str, timeout: Option<f64>) -> PyResult<Call> {
         let inner = self.inner.get()?;
         let timeout = timeout.map(seconds).transpose()?;
@@ -106,7 +106,7 @@ impl Release {
         inner.house.calls().call(work, |py, end| to_python(py, &end))
     }
 
-    /// Asks for something while the release goes on: pause, resume, advance, abort.
+    /// Sends a verb about the release: pause, resume, advance, abort.
     fn ask(&self, verb: &str, by: String) -> PyResult<Call> {
         let inner = self.inner.get()?;
         let verb = steering(verb)?;
@@ -136,7 +136,7 @@ struct Follower {
 }
 
 impl Follower {
-    /// What is told next. A journal that does not answer for a moment is asked again.
+    /// The next event. If the journal does not answer for a moment, it is tried again.
     async fn next(&mut self) -> Result<Option<Told>> {
         let mut tries = 0;
         loop {
@@ -150,7 +150,7 @@ impl Follower {
         }
     }
 
-    /// Acts for the service if nobody else does, and waits for what is told next.
+    /// Acts for the service if nobody else does, and waits for the next event.
     async fn look(&mut self) -> Result<Option<Told>> {
         let patience = if self.house.driver.is_virtual() { VIRTUAL_TAKE_OVER } else { TAKE_OVER };
         loop {
@@ -183,7 +183,7 @@ impl Follower {
         }
     }
 
-    /// What is told next, and whatever else is there already: events, then perhaps an end.
+    /// The next event, with all others that are ready: events, then perhaps an end.
     async fn page(&mut self) -> Result<Value> {
         let (mut events, mut end) = (Vec::new(), None);
         let mut told = self.next().await?;

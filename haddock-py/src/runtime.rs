@@ -17,7 +17,7 @@ use crate::driver::Driver;
 use crate::error::Raised;
 use crate::home::Home;
 
-/// A runtime, and what probes its instances if the network does not.
+/// A runtime, and its own probe, if it has one.
 #[derive(Clone)]
 pub(crate) struct Inner {
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
@@ -76,7 +76,8 @@ pub(crate) fn docker(
     }))
 }
 
-/// What a Docker Engine is, and how its containers are reached.
+/// The version of a Docker Engine, and how its containers are
+/// reached.
 #[pyfunction]
 #[pyo3(signature = (host, context, reach, address_pool))]
 pub(crate) fn docker_report(

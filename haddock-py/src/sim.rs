@@ -1,4 +1,4 @@
-//! The simulated runtime and locator, and what a test plays on them.
+//! The simulated runtime and locator, with the faults that a test can cause.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ impl SimRuntime {
         Ok(())
     }
 
-    /// Lets the registry have every image that it was not given, all alike.
+    /// Makes the registry have every other image, all with the same behaviour.
     fn other_images(&self, boot: Option<f64>, ends: Option<f64>, code: i64) -> PyResult<()> {
         self.runtime.get()?.set_other_images(Some(image(boot, ends, code)?));
         Ok(())
@@ -154,7 +154,7 @@ impl SimLocator {
     }
 }
 
-/// A request on its way.
+/// A request in flight.
 #[pyclass(frozen, module = "haddock._native")]
 pub(crate) struct SimRequest {
     locator: Home<CoreLocator>,
@@ -179,7 +179,7 @@ impl SimRequest {
         self.ticket.opened
     }
 
-    /// Ends it. Answers with what the client keeps; `None` if its session was ended.
+    /// Ends it. Returns the cookie that the client keeps; `None` if its session was ended.
     fn finish(&self, failed: bool) -> PyResult<Option<PlainCookie>> {
         let kept = self.locator.get()?.finish(&self.service, &self.ticket, failed);
         Ok(kept.map(|kept| (kept.session.0, kept.instance.to_string(), kept.last_use.as_millis())))
@@ -194,7 +194,7 @@ impl SimRuntime {
     }
 }
 
-/// A runtime or a locator of whatever kind.
+/// A runtime or a locator of any kind.
 pub(crate) fn unknown(what: &str) -> PyErr {
     raise(&Error::new(ErrorKind::InvalidValue, format!("this is no {what}")))
 }

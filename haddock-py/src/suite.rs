@@ -22,12 +22,12 @@ use crate::error::Raised;
 use crate::locator::Locator;
 use crate::runtime::Runtime;
 
-/// An object in Python that knows how to set the stage for a case.
+/// A Python object that prepares each case.
 #[derive(Clone)]
 struct Stage(Arc<Py<PyAny>>);
 
 impl Stage {
-    /// Calls a method of it. What it raises fails the case.
+    /// Calls a method of it. An exception fails the case.
     async fn ask<T>(&self, method: &'static str, arguments: Vec<String>) -> T
     where
         T: for<'a, 'py> FromPyObject<'a, 'py, Error: Into<PyErr>> + Send + 'static,
@@ -51,7 +51,7 @@ impl Stage {
     }
 }
 
-/// Runs a case. A broken promise is an `AssertionError`.
+/// Runs a case. A violated contract is an `AssertionError`.
 fn run(case: impl Future<Output = ()> + Send + 'static) -> Call {
     Driver::Real.raising(async move {
         let outcome = AssertUnwindSafe(case).catch_unwind().await;
@@ -111,7 +111,7 @@ macro_rules! runtime_names {
 
         async fn run_runtime_case(name: &str, harness: &RuntimeStage) {
             match name {
-                $(stringify!($case) => runtimes::run(harness, runtimes::cases::$case).await,)+
+                $(stringify!($case) => runtimes::run(name, harness, runtimes::cases::$case).await,)+
                 _ => unreachable!("the name was looked up"),
             }
         }
@@ -132,8 +132,8 @@ fn known(names: &'static [&'static str], case: &str) -> PyResult<&'static str> {
     found.copied().ok_or_else(|| PyValueError::new_err(format!("there is no case {case:?}")))
 }
 
-/// Runs a case of the runtimes' suite. `harness` is called with a method's name and its arguments; `images` are those
-/// that serve, exit, do not stop, and are missing.
+/// Runs a case of the runtimes' suite. `harness` is called with a method's name and its arguments. `images` are the
+/// serving, the exiting, the stubborn and the missing image.
 #[pyfunction]
 pub(crate) fn runtime_case(
     case: &str,
@@ -161,7 +161,7 @@ struct LocatorStage {
     late: Duration,
 }
 
-struct Held {
+struct InFlight {
     stage: Stage,
     instance: InstanceId,
     id: String,
@@ -172,7 +172,7 @@ fn instance(name: String) -> InstanceId {
 }
 
 #[async_trait]
-impl locators::Held for Held {
+impl locators::InFlight for InFlight {
     fn instance(&self) -> InstanceId {
         self.instance.clone()
     }
@@ -229,12 +229,12 @@ impl locators::Harness for LocatorStage {
         served.map(instance)
     }
 
-    async fn hold(&self, cookies: &mut locators::Cookies) -> Option<Box<dyn locators::Held>> {
+    async fn begin(&self, cookies: &mut locators::Cookies) -> Option<Box<dyn locators::InFlight>> {
         let given = serde_json::to_string(cookies).expect("plain data");
-        let held: Option<(locators::Cookies, String, String)> = self.stage.ask("hold", vec![given]).await;
-        let (kept, served, id) = held?;
+        let begun: Option<(locators::Cookies, String, String)> = self.stage.ask("begin", vec![given]).await;
+        let (kept, served, id) = begun?;
         *cookies = kept;
-        Some(Box::new(Held { stage: self.stage.clone(), instance: instance(served), id }))
+        Some(Box::new(InFlight { stage: self.stage.clone(), instance: instance(served), id }))
     }
 
     async fn pass(&self, time: Duration) {
@@ -252,7 +252,7 @@ macro_rules! locator_names {
 
         async fn run_locator_case(name: &str, harness: LocatorStage) {
             match name {
-                $(stringify!($case) => locators::$case(harness).await,)+
+                $(stringify!($case) => locators::run(name, harness, locators::$case).await,)+
                 _ => unreachable!("the name was looked up"),
             }
         }

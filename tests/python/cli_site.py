@@ -186,6 +186,23 @@ class Site:
             given = [value.partition(";")[0] for value in answer.headers.get_all("Set-Cookie") or []]
             return json.loads(answer.read()), "; ".join(given) or cookie
 
+    @contextlib.contextmanager
+    def kept(self, cookie: str | None) -> Iterator[None]:
+        """Uses a session every second, so that it does not expire however slow the machine is."""
+        over = threading.Event()
+
+        def use() -> None:
+            while not over.wait(1):
+                self.get(cookie=cookie)
+
+        using = threading.Thread(target=use, daemon=True)
+        using.start()
+        try:
+            yield
+        finally:
+            over.set()
+            using.join(PATIENCE)
+
     def close(self) -> None:
         """Ends what runs, last started first."""
         for running in reversed(self.running):

@@ -20,12 +20,13 @@ HEAD = """\
 
 Written from the command itself, by `python tests/python/command_page.py`.
 
-- A *[SERVICE]* need not be named where a compose file is found (then it is its service), or where the journal has just one.
-- Options for all commands stand before or after the command's name; what stands after it wins. Options win over
-  variables.
-- On a terminal, long work shows a picture that moves. Elsewhere it prints one line for each event: time, service, message.
-- Messages for people about errors are on standard error: `error: FILE:LINE:COLUMN: message`, a `hint:`, and the last lines
-  of a log as `log:`.
+- You can leave out *[SERVICE]* if a compose file is found, which names its service, or if the journal has only one
+  service.
+- Options for all commands may stand before or after the command's name. The one after it wins. Options win over
+  environment variables.
+- On a terminal, long work has a live display. Elsewhere it prints one line for each event: time, service, message.
+- Error messages are on standard error: `error: FILE:LINE:COLUMN: message`, a `hint:`, and the last lines of a log as
+  `log:`.
 
 ## Exit codes
 
@@ -34,31 +35,32 @@ Written from the command itself, by `python tests/python/command_page.py`.
 | 0 | done |
 | 1 | the release failed or was aborted; `check` found a problem, `diff` a difference |
 | 2 | wrong usage |
-| 3 | a file or a value is wrong, names what does not exist, or asks for what is not supported |
+| 3 | a file or a value is wrong, names something that does not exist, or needs something that is not supported |
 | 4 | engine, gateway, registry, journal or a file of Haddock's cannot be reached |
-| 5 | another acts |
+| 5 | another controller acts |
 | 6 | there is nothing to do, such as an abort with no release in progress, or the service was never released |
 | 7 | not done in time |
 | 70 | a bug of Haddock's |
-| 130, 143 | interrupted by Ctrl-C, by SIGTERM. `serve` ends with 0 then, as that is how it ends |
+| 130, 143 | interrupted by Ctrl-C, by SIGTERM. `serve` ends with 0 then, because this is its normal end |
 
 ## `--json`
 
-Standard output is then JSON alone: one object, or for long work (`release`, `rollback`, `abort`, `history`, `serve`) one
-event a line, with `kind`, `sequence`, `at`, `service`, `phase`, `version`, `share`, `share_in_force`, `draining`, `message`
-and `data`. The last line of `release`, `rollback` and `abort` has the kind `done`. An error is an object
+Standard output then has only JSON: one object, or for long work (`release`, `rollback`, `abort`, `history`, `serve`)
+one event a line, with `kind`, `sequence`, `at`, `service`, `phase`, `version`, `share`, `share_in_force`, `draining`,
+`message` and `data`. The last line of `release`, `rollback` and `abort` has the kind `done`. An error is an object
 `{"error": {"kind", "message", "hint", ...}, "exit_code"}` on the last line.
 
 ## When it is stopped
 
-Ctrl-C in `release` stops the command, not the release. Where `haddock serve` runs, the release goes on there. Where this
-command acted itself, versions and sessions stay as they are until somebody acts again: the same command once more, or
-`haddock serve`. What stands on the terminal then says how to go on, follow, or give up.
+Ctrl-C in `release` stops the command, not the release. If `haddock serve` runs, the release goes on there. If this
+command acted itself, versions and sessions stay as they are until you run the same command again, or `haddock serve`.
+The command prints how to go on, follow the release, or abort it.
 
 ## Shell completion
 
-`haddock completion --install` writes what the shell needs to where it looks for it, says where that is, and how to undo it;
-again, it changes nothing. It completes commands, options, and the names of components, environments and services.
+`haddock completion --install` writes the completion script to the place where the shell looks for it. It says where
+that is, and how to undo it. A second run changes nothing. The shell then completes commands, options, and the names of
+components, environments and services.
 """
 
 

@@ -10,7 +10,7 @@ A comment right before a block says how it is run: `<!-- test: WORDS -->`.
 | `pytest` | Python that is a file of tests |
 | `skip WHY` | not run |
 
-A `yaml` block whose first line is `# NAME` is written to that file. In a `console` block, a line that begins with `$ ` is
+A `yaml` or `dockerfile` block whose first line is `# NAME` is written to that file. In a `console` block, a line that begins with `$ ` is
 run; the others are what it says, where `…` stands for anything, a line with nothing else for any lines.
 """
 

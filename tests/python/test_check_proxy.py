@@ -73,7 +73,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: str, trusted:
 
 def test_one_that_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [only] = found(tmp_path, monkeypatch, *GOOD)
-    assert only.state == "ok" and "arrives" in only.says
+    assert only.state == "ok" and "arrive unchanged" in only.says
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,44 @@ def test_an_address_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
         assert any("out of a cache" in each.says for each in _intermediary.look(url, admin, None))
     [only] = list(_intermediary.look("shop.example", admin, None))
     assert only.state == "problem" and "not an address" in only.says
+
+
+def test_what_is_as_good_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for lines, trusted, scheme in (
+        (("http-request set-header Forwarded for=192.0.2.1;proto=https",), True, "https"),
+        ((*GOOD, "http-request set-header X-Forwarded-Host %[req.hdr(host)]", "http-request set-header Host 127.0.0.1:1"), True, "https"),
+        (("option forwardfor",), True, "http"),
+        ((), False, "http"),
+    ):  # fmt: skip
+        [only] = found(tmp_path, monkeypatch, *lines, trusted=trusted, scheme=scheme)
+        assert only.state == "ok", (lines, only)
+    assert _intermediary._plain("Shop:443", "https") == _intermediary._plain("shop:80", "http") == "shop"
+
+
+def test_one_that_is_not_trusted_and_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [only] = found(tmp_path, monkeypatch, trusted=False)
+    assert only.state == "problem" and "come by https" in only.says
+
+
+def test_http_1_0_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with haddock.Gateway(state=tmp_path / "state", listen="127.0.0.1:0", services={"shop": "127.0.0.1"}) as gateway:
+        monkeypatch.setattr(http.client.HTTPConnection, "_http_vsn_str", "HTTP/1.0")
+        there = list(_intermediary.look(f"http://{gateway.listen_address}/", f"http://{gateway.admin_address}", None))
+    assert [each.state for each in there if "HTTP/1.0" in each.says] == ["warning"], there
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    nobody = f"http://127.0.0.1:{free_port()}"
+    [only] = _intermediary.look(nobody, nobody, None)
+    assert only.state == "problem" and "cannot be asked" in only.says
+    with haddock.Gateway(state=tmp_path / "state", listen="127.0.0.1:0") as gateway:
+        [only] = _intermediary.look(nobody, f"http://{gateway.admin_address}", None)
+    assert only.state == "problem" and "does not lead to this gateway" in only.says
+    for url in ("ftp://shop.example", "https:///"):
+        [only] = _intermediary.look(url, nobody, None)
+        assert "not an address" in only.says
+
+
+def test_another_that_answers_in_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [only] = found(tmp_path, monkeypatch, *GOOD, "http-request return status 200 content-type application/json string {}")
+    assert only.state == "problem" and "something else answers" in only.says

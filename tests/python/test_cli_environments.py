@@ -291,7 +291,7 @@ def test_a_signal_ends_it_and_leaves_nothing_half_made(site: Site, number: signa
     up.says("store: waits for its ports to answer")
     up.send(number)
     assert up.ends(15) == 128 + number, up.text
-    assert "interrupted" in up.text and "the same command again does the rest" in up.text
+    assert "interrupted" in up.text and "run the same command again to do the rest" in up.text
     left = [cli_docker.listed(site, *words) for words in (("ps", "--all"), ("network", "ls"), ("volume", "ls"))]
     assert left == [[], [], []]
     file.write_text(COMPOSE)

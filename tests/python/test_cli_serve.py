@@ -125,7 +125,7 @@ def test_the_story_is_told(site: Site) -> None:
 @pytest.mark.parametrize("victim", ["controller", "gateway"])
 def test_a_kill_in_the_ramp(site: Site, victim: str) -> None:
     """Started again by `serve`, it goes on; sessions stay where they were."""
-    site.env.update(IDLE="8", EVERY="2s")
+    site.env.update(IDLE="20", EVERY="2s")
     serve = site.start("serve", "--json")
     serve.says('"process": "controller"')
     site.ok("release", "--tag", "c1")
@@ -153,7 +153,7 @@ def test_a_kill_in_the_ramp(site: Site, victim: str) -> None:
 
 def test_processes_of_their_own_are_killed_and_started_again(site: Site) -> None:
     """Without anybody who starts them again: by hand."""
-    site.env.update(IDLE="8", EVERY="2s")
+    site.env.update(IDLE="20", EVERY="2s")
     gateway = site.start("serve", "gateway")
     gateway.says(f"gateway: clients at 127.0.0.1:{site.listen}")
     controller = site.start("serve", "controller", "demo")
@@ -179,24 +179,24 @@ def test_without_serve_release_acts_itself_and_says_what_is_left(site: Site) -> 
     """Ctrl-C leaves a state that the next command goes on from."""
     site.env.update(IDLE="8", EVERY="2s")
     site.start("serve", "gateway").says("gateway: ")
-    first = site.ok("release", "--tag", "c1")
-    assert "version 1 has settled" in first
-    answer, cookie = site.get()
+    assert "version 1 has settled" in site.ok("release", "--tag", "c1")
+    _, cookie = site.get()
 
-    release = site.start("release", "--tag", "c2")
-    until("the ramp", lambda: phase(site) == "ramping")
-    release.send(signal.SIGINT)
-    assert release.ends() == 130, release.text
-    assert "nobody else acts for `demo`" in release.text
-    assert "haddock serve" in release.text and "haddock abort demo" in release.text
-    assert "Traceback" not in release.text
-    assert site.json("status")["acting"] is None
+    with site.kept(cookie):
+        release = site.start("release", "--tag", "c2")
+        until("the ramp", lambda: phase(site) == "ramping")
+        release.send(signal.SIGINT)
+        assert release.ends() == 130, release.text
+        assert "nobody else acts for `demo`" in release.text
+        assert "haddock serve" in release.text and "haddock abort demo" in release.text
+        assert "Traceback" not in release.text
+        assert site.json("status")["acting"] is None
 
-    again = site.ok("release", "--tag", "c2")
-    assert "version 2 has settled" in again, "it went on with the same release"
-    assert "version 1 still drains: 1 session left" in again
-    assert "haddock serve" in again and "haddock release --wait gone" in again
-    assert site.get(cookie=cookie)[0]["version"] == "c1"
+        again = site.ok("release", "--tag", "c2")
+        assert "version 2 has settled" in again, "it went on with the same release"
+        assert "version 1 still drains: 1 session left" in again
+        assert "haddock serve" in again and "haddock release --wait gone" in again
+        assert site.get(cookie=cookie)[0]["version"] == "c1"
     started = [event for event in site.lines("history") if event["kind"] == "release_started"]
     assert len(started) == 2
 
@@ -291,7 +291,7 @@ def test_another_user_s_journal_removes_nothing(site: Site, tmp_path: Path) -> N
 
 def test_a_lost_journal_is_rebuilt(site: Site) -> None:
     """Nobody notices: the gateway serves on, and the next release goes as any other."""
-    site.env["IDLE"] = "8"
+    site.env["IDLE"] = "20"
     # Found by its name: another journal's service of that name on the engine would make it two.
     name = f"lost-{site.admin}"
     (site.directory / "compose.yaml").write_text(COMPOSE.replace("name: demo", f"name: {name}"))

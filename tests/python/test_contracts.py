@@ -62,7 +62,7 @@ class LocatorStage(LocatorHarness):
         self.toy.finish(self.service, *begun, what == "failure", cookies)
         return begun[0]
 
-    def hold(self, cookies: dict[str, str]) -> tuple[str, Callable[[], object]] | None:
+    def begin(self, cookies: dict[str, str]) -> tuple[str, Callable[[], object]] | None:
         begun = self.toy.begin(self.service, cookies, False)
         if begun is None:
             return None

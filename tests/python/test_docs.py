@@ -76,6 +76,7 @@ def test_console(page: Path, tmp_path: Path) -> None:
     """The page from its top to its end, on the engine."""
     if needs_docker(page):
         cli_docker.required()
+        remove_images_of_pages()
     with site_in(tmp_path) as site:
         site.env["PATH"] = f"{Path(sys.executable).parent}:{site.env['PATH']}"
         (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -85,12 +86,25 @@ def test_console(page: Path, tmp_path: Path) -> None:
         finally:
             site.close()
             cli_docker.clean(site)
+            if needs_docker(page):
+                remove_images_of_pages()
+
+
+def remove_images_of_pages() -> None:
+    """Removes the images that a page builds, so that it finds none of an earlier run."""
+    told = subprocess.run(
+        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "label=haddock.image.inputs"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    if names := [name for name in told.stdout.split() if name.partition(":")[0] in ("base", "app")]:
+        subprocess.run(["docker", "rmi", *names], check=True, capture_output=True)
 
 
 def perform(block: Block, site: Site) -> None:
-    if block.language == "yaml" and block.text.startswith("# "):
-        name = block.text.splitlines()[0].removeprefix("# ")
-        (site.directory / name).write_text(block.text)
+    if block.language in ("yaml", "dockerfile") and block.text.startswith("# "):
+        file = site.directory / block.text.splitlines()[0].removeprefix("# ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text)
     if block.language != "console" or "skip" in block.words:
         return
     for command in commands(block):

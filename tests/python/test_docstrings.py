@@ -17,6 +17,9 @@ MODULES = [it.name for it in pkgutil.walk_packages(haddock.__path__, "haddock.")
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name: str, compose: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(compose.parent)
+    for image, base in (("base", "scratch"), ("app", "base")):
+        Path("images", image).mkdir(parents=True)
+        Path("images", image, "Dockerfile").write_text(f"FROM {base}\n")
     module = importlib.import_module(name)
     globs = {**vars(module), "haddock": haddock}
     assert doctest.testmod(module, globs=globs, optionflags=doctest.ELLIPSIS).failed == 0

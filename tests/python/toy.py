@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Mapping, Sequence
 
 import haddock
-from haddock import Container, ContainerSpec, InstanceFigures, LocatorReport, Network, Number, RoutingTable
+from haddock import Container, ContainerSpec, InstanceFigures, LocatorReport, Network, FencingToken, RoutingTable
 
 Clock = Callable[[], datetime]
 
@@ -176,7 +176,7 @@ class Site:
     """What the locator knows of one service."""
 
     def __init__(self) -> None:
-        self.newest = Number()
+        self.newest = FencingToken()
         self.table: RoutingTable | None = None
         self.closed: set[str] = set()
         self.forget()
@@ -205,7 +205,7 @@ class ToyLocator(haddock.ServiceLocator):
         site.sessions = {k: s for k, s in site.sessions.items() if s["open"] or s["last"] + idle > now}
         return site
 
-    def take(self, site: Site, number: Number) -> None:
+    def take(self, site: Site, number: FencingToken) -> None:
         if number < site.newest:
             raise haddock.StaleNumberError(f"{number} is older than {site.newest}")
         site.newest = number
@@ -220,7 +220,7 @@ class ToyLocator(haddock.ServiceLocator):
             self.take(site, table.number)
             site.table = table
 
-    def close(self, service: str, instance: str, number: Number) -> InstanceFigures | None:
+    def close(self, service: str, instance: str, number: FencingToken) -> InstanceFigures | None:
         with self.lock:
             site = self.site(service)
             self.take(site, number)
@@ -231,7 +231,7 @@ class ToyLocator(haddock.ServiceLocator):
             site.closed.add(instance)
             return None
 
-    def evict(self, service: str, instance: str, number: Number) -> None:
+    def evict(self, service: str, instance: str, number: FencingToken) -> None:
         with self.lock:
             site = self.site(service)
             self.take(site, number)

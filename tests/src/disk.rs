@@ -39,6 +39,16 @@ impl Disk {
         }
     }
 
+    /// Makes it that many mebibytes large. What it holds stays.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub fn grow(&self, mebibytes: u32) {
+        let size = format!("remount,size={mebibytes}m");
+        let mounted = Command::new("mount").args(["-o", &size]).arg(self.path()).status().expect("`mount` runs");
+        assert!(mounted.success(), "it is mounted");
+    }
+
     /// Where it is mounted.
     #[must_use]
     pub fn path(&self) -> &Path {

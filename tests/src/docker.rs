@@ -1,5 +1,6 @@
 //! The Docker Engine of the tests, and images for it.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -31,6 +32,27 @@ pub async fn engine() -> Option<DockerRuntime> {
             None
         }
     }
+}
+
+/// Whether the engine is podman, which builds and pushes by itself and with messages of its own.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn is_podman() -> bool {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let components = docker.version().await.expect("it answers").components.unwrap_or_default();
+    components.iter().any(|it| it.name.starts_with("Podman"))
+}
+
+/// The address that this machine has on the engine's default network, which is not a loopback address; `None` if the
+/// engine has no such network.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn gateway() -> Option<IpAddr> {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let network = docker.inspect_network("bridge", None).await.ok()?;
+    network.ipam?.config?.first()?.gateway.as_ref()?.parse().ok()
 }
 
 /// A static build of the fixture: an image from scratch needs nothing else.
@@ -127,6 +149,9 @@ pub async fn fixture(command: &[&str]) -> ImageReference {
     image("fixture", &static_fixture(), &["/app"], command).await
 }
 
+/// Where the image that stores something wants a volume.
+const VOLUME: &str = "/data";
+
 /// The suite's view of the engine.
 pub struct DockerHarness {
     /// The runtime.
@@ -134,6 +159,7 @@ pub struct DockerHarness {
     serving: ImageReference,
     exiting: ImageReference,
     stubborn: ImageReference,
+    storing: ImageReference,
 }
 
 impl DockerHarness {
@@ -147,7 +173,8 @@ impl DockerHarness {
         let serving = fixture(&["serve"]).await;
         let exiting = fixture(&["exit", "3"]).await;
         let stubborn = fixture(&["stubborn"]).await;
-        Self { runtime, serving, exiting, stubborn }
+        let storing = image_with_volume(&["serve"], VOLUME).await;
+        Self { runtime, serving, exiting, stubborn, storing }
     }
 }
 
@@ -187,6 +214,10 @@ impl RuntimeHarness for DockerHarness {
 
     fn copying(&self) -> Option<Vec<String>> {
         Some(["/app", "copy"].map(str::to_owned).to_vec())
+    }
+
+    fn with_volume(&self) -> Option<(ImageReference, String)> {
+        Some((self.storing.clone(), VOLUME.to_owned()))
     }
 
     async fn pause(&self) {

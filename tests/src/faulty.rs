@@ -3,16 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream::BoxStream;
-use haddock_core::container::{
-    Attachment, Container, ContainerId, ContainerSpec, Incarnation, Network, NetworkSpec, PullOptions, RuntimeEvent,
-    Selector,
-};
-use haddock_core::image::ImageReference;
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
+use haddock_core::testing::{Call, Faults};
 use haddock_core::{Error, ErrorKind, Result};
 use tokio::sync::Notify;
 
@@ -34,19 +28,29 @@ impl Fault {
     pub const ALL: [Self; 4] = [Self::Fails, Self::Lost, Self::DiesBefore, Self::DiesAfter];
 }
 
-/// A runtime whose call with the number `at`, counted from 0, goes wrong.
+/// A runtime whose call with the number `at`, counted from 0, goes wrong. Calls that only read texts are not counted.
+#[derive(Debug)]
 pub struct Faulty {
-    inner: Arc<dyn ContainerRuntime>,
-    calls: AtomicUsize,
+    inner: haddock_core::testing::Faulty<Arc<dyn ContainerRuntime>>,
+    dead: Arc<Notify>,
+}
+
+struct Once {
     at: usize,
     fault: Fault,
-    dead: Notify,
+    counted: AtomicUsize,
+    /// The number of the call that goes wrong, when it has come.
+    hit: AtomicUsize,
+    dead: Arc<Notify>,
 }
 
 impl Faulty {
     /// Around another runtime.
     pub fn new(inner: Arc<dyn ContainerRuntime>, at: usize, fault: Fault) -> Arc<Self> {
-        Arc::new(Self { inner, calls: AtomicUsize::new(0), at, fault, dead: Notify::new() })
+        let dead = Arc::new(Notify::new());
+        let (counted, hit) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let once = Once { at, fault, counted, hit, dead: Arc::clone(&dead) };
+        Arc::new(Self { inner: haddock_core::testing::Faulty::new(inner, once), dead })
     }
 
     /// Does some work with it, unless the process dies meanwhile: then `None`, and nothing of the work goes on.
@@ -57,32 +61,41 @@ impl Faulty {
             done = work => Some(done),
         }
     }
+}
 
-    async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
-        if self.calls.fetch_add(1, Ordering::Relaxed) != self.at {
-            return call.await;
-        }
-        let error = Err(Error::new(ErrorKind::RuntimeUnavailable, "a fault for the test"));
-        match self.fault {
-            Fault::Fails => error,
-            Fault::Lost => call.await.and(error),
-            Fault::DiesBefore => self.die().await,
-            Fault::DiesAfter => {
-                let _ = call.await;
-                self.die().await
-            }
-        }
-    }
-
-    async fn die(&self) -> ! {
+impl Once {
+    async fn die(&self) -> Result<()> {
         self.dead.notify_one();
-        match std::future::pending::<std::convert::Infallible>().await {}
+        std::future::pending().await
     }
 }
 
-impl fmt::Debug for Faulty {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Faulty")
+fn fault() -> Result<()> {
+    Err(Error::new(ErrorKind::RuntimeUnavailable, "a fault for the test"))
+}
+
+#[async_trait]
+impl Faults for Once {
+    async fn before(&self, call: Call) -> Result<()> {
+        let reads = matches!(call.method, "logs" | "health_output" | "events");
+        if reads || self.counted.fetch_add(1, Ordering::SeqCst) != self.at {
+            return Ok(());
+        }
+        self.hit.store(call.number, Ordering::SeqCst);
+        match self.fault {
+            Fault::Fails => fault(),
+            Fault::DiesBefore => self.die().await,
+            Fault::Lost | Fault::DiesAfter => Ok(()),
+        }
+    }
+
+    async fn after(&self, call: Call) -> Result<()> {
+        match self.fault {
+            _ if self.hit.load(Ordering::SeqCst) != call.number => Ok(()),
+            Fault::Lost => fault(),
+            Fault::DiesAfter => self.die().await,
+            Fault::Fails | Fault::DiesBefore => Ok(()),
+        }
     }
 }
 
@@ -92,81 +105,11 @@ impl fmt::Display for Faulty {
     }
 }
 
-#[async_trait]
-impl ContainerRuntime for Faulty {
-    fn capabilities(&self) -> RuntimeCapabilities {
-        RuntimeCapabilities { networks: true, ..self.inner.capabilities() }
-    }
-
-    async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String> {
-        self.call(self.inner.pull(image, refresh)).await
-    }
-
-    async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
-        self.call(self.inner.pull_with(image, how)).await
-    }
-
-    async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        self.call(self.inner.create(spec)).await
-    }
-
-    async fn start(&self, container: &ContainerId) -> Result<()> {
-        self.call(self.inner.start(container)).await
-    }
-
-    async fn start_again(&self, life: &Incarnation) -> Result<()> {
-        self.call(self.inner.start_again(life)).await
-    }
-
-    async fn unpause(&self, container: &ContainerId) -> Result<()> {
-        self.call(self.inner.unpause(container)).await
-    }
-
-    async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>> {
-        self.call(self.inner.inspect(container)).await
-    }
-
-    async fn list(&self, selector: &Selector) -> Result<Vec<Container>> {
-        self.call(self.inner.list(selector)).await
-    }
-
-    async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()> {
-        self.call(self.inner.stop(container, grace)).await
-    }
-
-    async fn remove(&self, container: &ContainerId) -> Result<()> {
-        self.call(self.inner.remove(container)).await
-    }
-
-    async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
-        self.inner.logs(container, tail).await
-    }
-
-    async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
-        self.call(self.inner.create_network(spec)).await
-    }
-
-    async fn networks(&self, selector: &Selector) -> Result<Vec<Network>> {
-        self.call(self.inner.networks(selector)).await
-    }
-
-    async fn members(&self, network: &str) -> Result<Vec<ContainerId>> {
-        self.call(self.inner.members(network)).await
-    }
-
-    async fn remove_network(&self, id: &str) -> Result<()> {
-        self.call(self.inner.remove_network(id)).await
-    }
-
-    async fn connect(&self, container: &ContainerId, to: &Attachment) -> Result<()> {
-        self.call(self.inner.connect(container, to)).await
-    }
-
-    async fn disconnect(&self, container: &ContainerId, network: &str) -> Result<()> {
-        self.call(self.inner.disconnect(container, network)).await
-    }
-
-    async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
-        self.inner.events(selector).await
-    }
+macro_rules! with_networks {
+    // What asks for networks is to have faults, too.
+    ($me:ident, capabilities) => { RuntimeCapabilities { networks: true, ..$me.inner.capabilities() } };
+    ($me:ident, cannot, $what:ident) => { $me.inner.cannot($what) };
+    ($me:ident, $method:ident $(, $argument:ident)*) => { $me.inner.$method($($argument),*).await };
 }
+
+haddock_core::forward_runtime! { [impl ContainerRuntime for Faulty] with_networks }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub mod build;
+pub mod certificate;
+pub mod client;
 pub mod disk;
 pub mod docker;
 pub mod environment;
@@ -11,6 +14,7 @@ pub mod points;
 pub mod process;
 pub mod proxy;
 pub mod registry;
+pub mod relay;
 pub mod site;
 pub mod troubles;
 

@@ -1,20 +1,35 @@
 //! A registry of our own, on a loopback port.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::certificate::Certificate;
 use crate::{pause, skip};
 
-/// `tester` with the password `secret`, in bcrypt, as `htpasswd -B` writes it.
-const ACCOUNTS: &str = "tester:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+/// `tester` with the password `secret` and `other` with `a???>>>~~~`, in bcrypt, as `htpasswd -B` writes them.
+const ACCOUNTS: &str = "tester:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n\
+                        other:$2y$05$abcdefghijklmnopqrstuuVG9ea2MqPrB8BL8Wk08vnIqMSaLYg26\n";
+
+/// What a registry is like.
+#[derive(Default)]
+pub struct RegistryOptions<'a> {
+    /// Where it listens; a free loopback port if there is none.
+    pub address: Option<SocketAddr>,
+    /// Whether it takes only those with an account.
+    pub with_accounts: bool,
+    /// The folder for what it holds; one of its own if there is none.
+    pub storage: Option<&'a Path>,
+    /// What it shows to those who connect with TLS; it has no TLS if there is none.
+    pub certificate: Option<&'a Certificate>,
+}
 
 /// A running `docker-registry` (Debian's package of the Distribution registry), gone when dropped.
 pub struct Registry {
     child: Option<Child>,
-    port: u16,
+    address: SocketAddr,
     folder: TempDir,
 }
 
@@ -32,19 +47,34 @@ impl Registry {
     /// # Panics
     /// As [`start`](Self::start).
     pub async fn start_at(address: SocketAddr, with_accounts: bool) -> Option<Self> {
+        Self::start_as(RegistryOptions { address: Some(address), with_accounts, ..RegistryOptions::default() }).await
+    }
+
+    /// One that is like this.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_as(options: RegistryOptions<'_>) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = address.port();
-        let root = folder.path().display();
+        let address = options.address.unwrap_or_else(free_port);
+        let data = options.storage.map_or_else(|| folder.path().join("data"), Path::to_owned);
+        let tls = options.certificate.map(|certificate| {
+            let of = certificate.folder().display();
+            format!(", tls: {{ certificate: {of}/cert.pem, key: {of}/key.pem }}")
+        });
         let mut config = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {root}/data }} }}\n\
-             http: {{ addr: 127.0.0.1:{port} }}\n"
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
+             http: {{ addr: '{address}'{} }}\n",
+            data.display(),
+            tls.unwrap_or_default()
         );
-        if with_accounts {
-            std::fs::write(folder.path().join("accounts"), ACCOUNTS).expect("written");
-            config.push_str(&format!("auth: {{ htpasswd: {{ realm: tests, path: {root}/accounts }} }}\n"));
+        if options.with_accounts {
+            let accounts = folder.path().join("accounts");
+            std::fs::write(&accounts, ACCOUNTS).expect("written");
+            config.push_str(&format!("auth: {{ htpasswd: {{ realm: tests, path: {} }} }}\n", accounts.display()));
         }
         std::fs::write(folder.path().join("config.yml"), config).expect("written");
-        let mut registry = Self { child: None, port, folder };
+        let mut registry = Self { child: None, address, folder };
         registry.up().await.then_some(registry)
     }
 
@@ -66,7 +96,7 @@ impl Registry {
         };
         self.child = Some(child);
         for _ in 0..1_000 {
-            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+            if std::net::TcpStream::connect(self.address).is_ok() {
                 return true;
             }
             pause().await;
@@ -88,23 +118,32 @@ impl Registry {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.address
     }
 
     /// Its name in references. The engine takes a loopback address without TLS.
     #[must_use]
     pub fn name(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.address.to_string()
     }
 
-    /// The Docker client's `config.json` after a login as `tester` with this password (in base64: `tester:…`).
+    /// The Docker client's `config.json` after a login with this account (`name:password` in base64).
     ///
     /// # Panics
     /// If it cannot be written.
     #[must_use]
     pub fn logged_in(&self, base64: &str) -> PathBuf {
+        self.configured(&format!(r#"{{"auths":{{"{}":{{"auth":"{base64}"}}}}}}"#, self.name()))
+    }
+
+    /// The Docker client's `config.json` with this text.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[must_use]
+    pub fn configured(&self, text: &str) -> PathBuf {
         let path = self.folder.path().join("config.json");
-        std::fs::write(&path, format!(r#"{{"auths":{{"{}":{{"auth":"{base64}"}}}}}}"#, self.name())).expect("written");
+        std::fs::write(&path, text).expect("written");
         path
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use haddock_core::controller::Release;
-use haddock_core::release::{Event, Phase, ServiceState, Verb};
+use haddock_core::release::{Event, PhaseName, ServiceState, Verb};
 use haddock_core::{ErrorKind, VersionId};
 use haddock_examples::client::Options;
 use haddock_examples::show::Load;
@@ -86,7 +86,7 @@ impl Stage {
         let starting = self.site.controlling("the first", Death::None).await;
         let release = self.site.release(&self.draft, &tag).await;
         let version = VersionId(u64::from(self.version));
-        let serves = |state: &ServiceState| state.instances_of(version).any(|(_, i)| i.phase == Phase::Serving);
+        let serves = |state: &ServiceState| state.instances_of(version).any(|(_, i)| i.is(PhaseName::Serving));
         self.site.until("the candidate serves", serves).await;
         assert!(!starting.stop().await, "nobody told it to die");
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use haddock_core::release::{AbortReason, Event, RecordedEvent};
+use haddock_core::release::{Event, RecordedEvent};
 use haddock_core::{InstanceId, Timestamp, VersionId};
 
 /// What the history has told so far.
@@ -36,12 +36,7 @@ impl Story {
                 Some(format!("{version} settled"))
             }
             Event::ReleaseAborted { version, reason } => {
-                let reason = match reason {
-                    AbortReason::Failed(error) => error.to_string(),
-                    AbortReason::Asked { by } => format!("{by} asked for it"),
-                    AbortReason::Superseded => "a newer release takes its place".into(),
-                };
-                self.aborted.insert(*version, reason.clone());
+                self.aborted.insert(*version, reason.to_string());
                 Some(format!("{version} aborted: {reason}"))
             }
             Event::InstanceStarting { instance, version, replacement } => {
@@ -134,14 +129,14 @@ impl Story {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haddock_core::{Number, Share};
+    use haddock_core::{FencingToken, Share};
 
     fn told(events: Vec<(u64, Event)>) -> (Story, Vec<String>) {
         let mut story = Story::default();
         let mut lines = Vec::new();
         for (index, (ms, event)) in events.into_iter().enumerate() {
             let at = Timestamp::from_millis(ms);
-            let recorded = RecordedEvent { sequence: index as u64 + 1, at, number: Number::default(), event };
+            let recorded = RecordedEvent { sequence: index as u64 + 1, at, number: FencingToken::default(), event };
             lines.extend(story.tell(&recorded));
             assert_eq!(story.tell(&recorded), None, "each is told once");
         }

@@ -17,13 +17,13 @@ pub struct ExecSpec {
     pub environment: BTreeMap<String, Sensitive>,
     /// How long it may last.
     pub within: Duration,
-    /// How many bytes of each of its streams are kept: the last ones. `None`: all.
+    /// How many bytes of each of its streams are kept, from the end. `None`: all.
     pub keep: Option<usize>,
 }
 
 impl ExecSpec {
-    /// Enough of the output for people to read, and for a message: a command that prints without end must not fill the
-    /// memory of the program that runs it.
+    /// How much output is kept for people to read, and for messages. A command that prints without end must not fill
+    /// the memory of the program that runs it.
     pub const FOR_PEOPLE: usize = 1 << 20;
 
     /// A command without variables of its own, all of whose output is kept.
@@ -32,7 +32,7 @@ impl ExecSpec {
         Self { command: command.to_vec(), environment: BTreeMap::new(), within, keep: None }
     }
 
-    /// Only the last bytes of its output are kept: [`FOR_PEOPLE`](Self::FOR_PEOPLE).
+    /// Keeps only the last bytes of its output, as many as [`FOR_PEOPLE`](Self::FOR_PEOPLE) says.
     #[must_use]
     pub fn for_people(mut self) -> Self {
         self.keep = Some(Self::FOR_PEOPLE);
@@ -73,10 +73,10 @@ pub struct AttachSpec {
     pub command: Vec<String>,
     /// Environment variables that it has besides those of the container.
     pub environment: BTreeMap<String, Sensitive>,
-    /// Whether it has a standard input. Without, it reads the end at once.
+    /// Whether it has a standard input. If not, it reads the end of input at once.
     pub stdin: bool,
-    /// The size of the terminal that it runs on; `None`: it runs on none. On a terminal there is no standard error of its
-    /// own, and Ctrl-C, written to its input, is for the program.
+    /// The size of the terminal that it runs on; `None`: it has no terminal. On a terminal there is no separate
+    /// standard error. Ctrl-C, written to its input, goes to the program.
     pub terminal: Option<TerminalSize>,
 }
 
@@ -102,8 +102,8 @@ pub enum OutputStream {
 /// Something that a command has written: bytes, as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// Where.
+    /// Where it was written.
     pub stream: OutputStream,
-    /// What.
+    /// The bytes.
     pub bytes: Vec<u8>,
 }

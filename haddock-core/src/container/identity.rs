@@ -1,15 +1,15 @@
-//! Whose a thing on a runtime is, apart from what is known about it.
+//! To whom a thing on a runtime belongs, apart from what is known about it.
 
 use std::collections::BTreeMap;
 
-use super::{ContainerSpec, NetworkSpec, VolumeSpec, label};
+use super::label;
 use crate::name::{ComponentName, InstanceId, JournalId};
 
-/// Whose a container, network or volume is: its journal, its environment, and, where these decide, its component and the
-/// digest of what it was made from.
+/// To whom a container, network or volume belongs: its journal and its environment. Where they matter, also its
+/// component and the digest of what it was made from.
 ///
-/// A runtime takes a thing of the same name only if it carries all of this. Other labels (what the user wrote, the
-/// epoch) say what is known about a thing. They change while it stays the same thing, so they are never matched.
+/// A runtime takes over a thing of the same name only if the thing carries all of this. Other labels (the user's, the
+/// epoch) say what is known about a thing. They may change while it stays the same thing, so they are never compared.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -35,58 +35,34 @@ impl Identity {
         Self(labels.map(|(key, value)| (key.to_owned(), value)).into())
     }
 
-    /// The same, of that component.
+    /// The same, for a component of it.
     #[must_use]
     pub fn component(mut self, name: &ComponentName) -> Self {
         self.0.insert(label::COMPONENT.to_owned(), name.to_string());
         self
     }
 
-    /// The same, made from what has this digest.
+    /// The same, for a thing made from the specification with this digest.
     #[must_use]
     pub fn made_from(mut self, digest: impl Into<String>) -> Self {
         self.0.insert(label::SPEC.to_owned(), digest.into());
         self
     }
 
-    /// The labels that say it.
+    /// The labels that carry this identity.
     #[must_use]
     pub fn labels(&self) -> &BTreeMap<String, String> {
         &self.0
     }
 
-    /// Whether what has these labels is the one that is meant. Nothing is, where nothing is said.
+    /// Whether a thing with these labels has this identity. An empty identity matches nothing.
     #[must_use]
     pub fn is_carried_by(&self, labels: &BTreeMap<String, String>) -> bool {
         !self.0.is_empty() && self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 
-    /// These labels and its own, which cannot be taken the place of.
-    fn over(&self, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    /// These labels, and those of the identity, which win.
+    pub(super) fn over(&self, labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         labels.clone().into_iter().chain(self.0.clone()).collect()
-    }
-}
-
-impl ContainerSpec {
-    /// The labels to put on the container.
-    #[must_use]
-    pub fn all_labels(&self) -> BTreeMap<String, String> {
-        self.identity.over(&self.labels)
-    }
-}
-
-impl NetworkSpec {
-    /// The labels to put on the network.
-    #[must_use]
-    pub fn all_labels(&self) -> BTreeMap<String, String> {
-        self.identity.over(&self.labels)
-    }
-}
-
-impl VolumeSpec {
-    /// The labels to put on the volume.
-    #[must_use]
-    pub fn all_labels(&self) -> BTreeMap<String, String> {
-        self.identity.over(&self.labels)
     }
 }

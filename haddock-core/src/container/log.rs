@@ -8,27 +8,27 @@ use crate::time::Timestamp;
 /// Which lines of a container's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LogQuery {
-    /// The last so many; `None`: all.
+    /// How many of the last lines; `None`: all.
     pub tail: Option<usize>,
-    /// Only those that were written then or later.
+    /// Only lines that were written at this time or later.
     pub since: Option<Timestamp>,
-    /// And then each as it is written, until the container ends.
+    /// Whether further lines follow as they are written, until the container ends.
     pub follow: bool,
 }
 
 /// A line that a container has written, to standard output or error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
-    /// When, if the runtime knows.
+    /// When it was written, if the runtime knows.
     pub at: Option<Timestamp>,
-    /// What. What is no UTF-8 is replaced.
+    /// Its text. Bytes that are not UTF-8 are replaced.
     pub text: String,
 }
 
 /// A line of one of several components.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentLine {
-    /// Whose.
+    /// The component that wrote it.
     pub component: ComponentName,
     /// The line.
     #[serde(flatten)]

@@ -1,7 +1,9 @@
-//! Containers and networks as a runtime describes them, and the labels that say whose they are.
+//! Containers and networks as a runtime describes them, and the labels that say to whom they belong.
 
+mod created;
 mod exec;
 mod identity;
+mod labels;
 mod log;
 mod options;
 mod spec;
@@ -29,7 +31,7 @@ pub use spec::{
     VolumeOptions, VolumeSpec,
 };
 
-/// The labels that Haddock puts on what it makes, and nothing else reads as its own.
+/// The labels that Haddock puts on everything that it makes. Only Haddock uses them.
 pub mod label {
     /// The id of the journal that the thing belongs to.
     pub const JOURNAL: &str = "haddock.journal";
@@ -41,15 +43,16 @@ pub mod label {
     pub const EPOCH: &str = "haddock.epoch";
     /// The digest of the specification it was made from.
     pub const SPEC: &str = "haddock.spec";
-    /// The name of the environment, of one that is not an instance of a service.
+    /// The environment's name, if it is not an instance of a service.
     pub const NAME: &str = "haddock.name";
-    /// On containers: how many starts come before its own. What needs others stops before them.
+    /// On containers: how many starts come before its own. Components that need others are stopped before those.
     pub const RANK: &str = "haddock.rank";
-    /// On containers: how long a stop waits before it kills, in milliseconds, where the component says so.
+    /// On containers: how long a stop waits before it kills, in milliseconds, if the component says so.
     pub const GRACE: &str = "haddock.grace";
-    /// Who asked for the environment. Read where nothing else tells; no longer written, and so the next ones.
+    /// Who asked for the environment. Like [`COMMIT`] and [`FILE`], it is no longer written, and read only if there is
+    /// no record.
     pub const BY: &str = "haddock.by";
-    /// On volumes that the file or an image wants without naming them: the path at which they are mounted.
+    /// On volumes for which neither the file nor the image has a name: the path at which they are mounted.
     pub const ANONYMOUS: &str = "haddock.anonymous";
     /// From which VCS commit it was made, with `-dirty` if there were changes.
     pub const COMMIT: &str = "haddock.commit";
@@ -57,7 +60,7 @@ pub mod label {
     pub const FILE: &str = "haddock.file";
 }
 
-/// A text that must not be seen: the value of an environment variable, a secret.
+/// A text that must not be shown: the value of an environment variable, or a secret.
 ///
 /// `Debug`, `Display` and serialisation show `***`. Read it with [`expose`](Sensitive::expose), where it is used.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -69,7 +72,7 @@ impl Sensitive {
         Self(text.into())
     }
 
-    /// The text itself. Do not log it, and put it into no error.
+    /// The text itself. Do not log it, and do not put it into an error.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -123,9 +126,9 @@ pub struct Incarnation {
 
 /// What a container is doing, in the words of the engines.
 ///
-/// What each state means, where an environment or an instance of a service is looked at:
+/// What each state means for an environment and for an instance of a service:
 ///
-/// | state | `up` | `down` | `ps`, `diff` | [probes](crate::environment::probe), `address` | idle | an instance of a service |
+/// | state | `up` | `down` | `ps`, `diff` | [probes](crate::runtime::probe), `address` | idle | an instance of a service |
 /// |---|---|---|---|---|---|---|
 /// | created | starts it | removes it | `diff` tells it | not reached | not in use | is not there yet |
 /// | running | keeps it | stops and removes it | as it should be | reached | looked at | runs |
@@ -135,16 +138,18 @@ pub struct Incarnation {
 /// | exited | starts the same container again, unless it has done its work | removes it | `diff` tells it, unless it has done its work | not reached | not in use | has failed, unless it has done its work |
 /// | dead | removes it, and makes it anew | removes it | `diff` tells it | not reached | not in use | has failed |
 ///
-/// A component has done its work if it ended with exit code 0 and nothing says that it is to run on: it has no ports,
-/// no health check and no restart policy, no component needs it running, and it had ended before the last `up` had.
+/// A component has done its work if it ended with exit code 0 and nothing says that it should still run: it has no
+/// ports, no health check and no restart policy, no component needs it running, and it had ended before the last `up`
+/// had.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ContainerState {
-    /// Made, never started.
+    /// Created, and never started.
     Created,
     /// Running.
     Running,
-    /// Its processes are there, and are given no processor time until somebody lets them go on.
+    /// Its processes exist, but get no processor time until somebody unpauses it.
     Paused,
     /// Its process has ended, and its engine is about to start it again, as its restart policy says.
     Restarting {
@@ -158,9 +163,9 @@ pub enum ContainerState {
         /// Whether the kernel killed it for want of memory.
         out_of_memory: bool,
     },
-    /// On its way out: neither startable nor gone.
+    /// It is being removed: it cannot be started, and is not gone yet.
     Removing,
-    /// Its engine could not remove it, and would have to be told again.
+    /// Its engine could not remove it, and has to be asked again.
     Dead,
 }
 
@@ -182,6 +187,7 @@ impl fmt::Display for ContainerState {
 /// What a component's own health check says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Health {
     /// It has none.
     None,
@@ -193,7 +199,8 @@ pub enum Health {
     Unhealthy,
 }
 
-/// A container as its runtime describes it. `Debug` shows no labels but Haddock's own: in others the values of variables may be.
+/// A container as its runtime describes it. `Debug` shows only Haddock's own labels, because others may hold the values
+/// of variables.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// Its id.
@@ -208,10 +215,10 @@ pub struct Container {
     pub started: u64,
     /// What its health check says.
     pub health: Health,
-    /// For each exposed TCP port of the container, where the locator and our probes reach it. Empty unless it runs
-    /// or is paused.
+    /// For each exposed TCP port, the address at which the locator and our probes reach it. Empty unless the container
+    /// runs or is paused.
     pub addresses: BTreeMap<u16, SocketAddr>,
-    /// For each of its TCP ports that is published on the host, where. Empty unless it runs or is paused.
+    /// For each published TCP port, its address on the host. Empty unless the container runs or is paused.
     #[serde(default)]
     pub published: BTreeMap<u16, SocketAddr>,
     /// The id of the image that it was made from; empty where the runtime does not say.
@@ -220,8 +227,8 @@ pub struct Container {
     /// The names of the networks that it is on.
     #[serde(default)]
     pub networks: Vec<String>,
-    /// The ids of those among them that somebody made, by name, where the runtime says. A container that is started again
-    /// joins the same network, and not another of its name.
+    /// For networks that somebody made, their ids by name, if the runtime tells them. A container that is started again
+    /// joins the network of this id, and no other one of its name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub network_ids: BTreeMap<String, String>,
 }
@@ -245,6 +252,12 @@ impl Container {
         self.labels.get(label::COMPONENT).and_then(|name| ComponentName::new(name).ok())
     }
 
+    /// Whether its label names this component.
+    #[must_use]
+    pub fn is_of(&self, component: &ComponentName) -> bool {
+        self.labels.get(label::COMPONENT).map(String::as_str) == Some(component.as_str())
+    }
+
     /// The epoch that its label names; 0 without one.
     #[must_use]
     pub fn epoch(&self) -> u64 {
@@ -257,13 +270,19 @@ impl Container {
         Incarnation { container: self.id.clone(), started: self.started }
     }
 
+    /// Whether this life of it is that one.
+    #[must_use]
+    pub fn is_incarnation(&self, other: &Incarnation) -> bool {
+        self.id == other.container && self.started == other.started
+    }
+
     /// Whether it runs.
     #[must_use]
     pub fn is_running(&self) -> bool {
         self.state == ContainerState::Running
     }
 
-    /// Whether it has to be stopped before it is gone: it runs, is paused, or is about to be started again.
+    /// Whether it has to be stopped before it is removed: it runs, is paused, or is about to be started again.
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting { .. })
@@ -296,7 +315,7 @@ impl fmt::Debug for Container {
     }
 }
 
-/// Labels for `Debug`, without those of users.
+/// Labels for `Debug`, without users' labels.
 struct Ours<'l>(&'l BTreeMap<String, String>);
 
 impl fmt::Debug for Ours<'_> {
@@ -314,7 +333,7 @@ pub struct Network {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// Its subnet, where the runtime has such a thing.
+    /// Its subnet, if the runtime has subnets.
     pub subnet: Option<IpNet>,
 }
 
@@ -350,16 +369,16 @@ pub struct Usage {
     pub received: u64,
     /// Bytes that it sent over its networks.
     pub sent: u64,
-    /// The other ends of connections that others have opened to it and that are established; `None`: not known.
+    /// The addresses of callers: the other ends of established connections to it; `None`: not known.
     pub callers: Option<Vec<IpAddr>>,
-    /// The ids of commands that run within it beside its own.
+    /// The ids of commands that run within it besides its own.
     pub commands: Vec<String>,
-    /// The part of the time, in thousandths, in which the engine's health check ran lately: no more of a processor than
-    /// that is the check's own.
+    /// The part of the recent time, in thousandths, in which the engine's health check ran. The check itself used no
+    /// larger part of a processor.
     pub checking: u64,
 }
 
-/// Labels that a thing must all carry.
+/// Labels that a thing must carry, all of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Selector(pub BTreeMap<String, String>);
 
@@ -378,8 +397,8 @@ impl Selector {
         selector
     }
 
-    /// Whether these labels have all that it asks for. Called on our side of the wire too: an engine that ignores
-    /// label filters must not make us touch what is not ours.
+    /// Whether these labels have everything that it asks for. We call it ourselves, too: an engine that ignores label
+    /// filters must not make us touch what is not ours.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
         self.0.iter().all(|(key, value)| labels.get(key) == Some(value))
@@ -391,7 +410,7 @@ impl Selector {
 pub struct RuntimeEvent {
     /// The container.
     pub container: ContainerId,
-    /// What happened, in the runtime's word: `start`, `die`, `destroy` …
+    /// What happened, in the runtime's words: `start`, `die`, `destroy` …
     pub action: String,
     /// When it was seen.
     pub at: Timestamp,

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize, Serializer, de};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Settings of a container under the names, and in the form, in which the Compose Specification has them. What is not
-/// set is left to the image and the engine.
+/// Settings of a container, in the form of the Compose Specification and under its names. The image and the engine
+/// decide what is not set. What each means, its unit and its range are in the
+/// [Compose Specification](https://github.com/compose-spec/compose-spec/blob/main/05-services.md); a range is checked by
+/// the reader of the compose file, and else by the engine.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs, reason = "each is the key of the Compose Specification of that name")]
@@ -25,10 +27,10 @@ pub struct ContainerOptions {
     pub cgroup_parent: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blkio_config: Option<BlockIo>,
-    /// Processors. Only engines on Windows take notice of it.
+    /// Processors. Only engines on Windows use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_count: Option<i64>,
-    /// A part of all processors in hundredths. Only engines on Windows take notice of it.
+    /// A percentage of all processors. Only engines on Windows use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_percent: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -73,7 +75,7 @@ pub struct ContainerOptions {
     pub init: Option<bool>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipc: Option<String>,
-    /// How containers are kept apart. Only engines on Windows have a choice.
+    /// How containers are isolated from each other. Only engines on Windows have a choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,7 +123,7 @@ pub struct ContainerOptions {
     pub tty: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub ulimits: BTreeMap<String, Ulimit>,
-    /// Whether it can talk to the engine.
+    /// Whether the container gets the engine's socket.
     #[serde(default, skip_serializing_if = "is_false")]
     pub use_api_socket: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +132,7 @@ pub struct ContainerOptions {
     pub userns_mode: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uts: Option<String>,
-    /// The containers outside whose volumes it has, each `container` or `container:ro`.
+    /// Containers outside the environment whose volumes it uses, each `container` or `container:ro`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes_from: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,7 +140,7 @@ pub struct ContainerOptions {
 }
 
 impl fmt::Debug for ContainerOptions {
-    /// What is set.
+    /// The settings that are made.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::Object(set)) => f.debug_map().entries(set).finish(),
@@ -148,7 +150,7 @@ impl fmt::Debug for ContainerOptions {
 }
 
 impl ContainerOptions {
-    /// The names of what is set, for runtimes that can not do it.
+    /// The names of the settings that are made, for runtimes that do not support them.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         match serde_json::to_value(self) {
@@ -157,7 +159,7 @@ impl ContainerOptions {
         }
     }
 
-    /// Fails if anything is set that is not among `can`.
+    /// Fails if a setting is made that is not in `can`.
     ///
     /// # Errors
     /// [`NotSupported`](ErrorKind::NotSupported), with the first such name.
@@ -213,27 +215,27 @@ impl<'de> Deserialize<'de> for Cpus {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BlockIo {
-    /// Its part beside others, from 10 to 1000.
+    /// Its weight against other containers, from 10 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
-    /// Its part at single devices.
+    /// Its weight at single devices.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weight_device: Vec<DeviceWeight>,
-    /// Bytes a second that it reads at most.
+    /// The most bytes a second that it may read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub device_read_bps: Vec<DeviceRate>,
-    /// Operations a second that read at most.
+    /// The most read operations a second.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub device_read_iops: Vec<DeviceRate>,
-    /// Bytes a second that it writes at most.
+    /// The most bytes a second that it may write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub device_write_bps: Vec<DeviceRate>,
-    /// Operations a second that write at most.
+    /// The most write operations a second.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub device_write_iops: Vec<DeviceRate>,
 }
 
-/// The part of a container at a device. Compose writes these names with capitals.
+/// The weight of a container at a device. Compose writes these names with capitals.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct DeviceWeight {
@@ -249,7 +251,7 @@ pub struct DeviceWeight {
 pub struct DeviceRate {
     /// The device's path on the host.
     pub path: String,
-    /// How much or how often a second.
+    /// The most bytes, or operations, a second.
     pub rate: Bytes,
 }
 
@@ -261,7 +263,7 @@ pub struct Device {
     pub source: String,
     /// Its path inside.
     pub target: String,
-    /// `r`, `w` and `m` (make nodes); `None`: all.
+    /// Permissions: `r`, `w` and `m` (make nodes); `None`: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
 }
@@ -279,7 +281,7 @@ pub struct DeviceRequest {
     /// How many; -1: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
-    /// Which, by the driver's names.
+    /// The devices, by the driver's names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device_ids: Vec<String>,
     /// The driver's options.
@@ -299,17 +301,17 @@ pub struct Logging {
     pub options: BTreeMap<String, String>,
 }
 
-/// What the kernel lets a process have.
+/// A limit that the kernel sets for a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Ulimit {
     /// Soft and hard limit are the same.
     Single(i64),
-    /// They differ.
+    /// Soft and hard limit differ.
     Pair {
-        /// What it begins with.
+        /// The soft limit, with which the process begins.
         soft: i64,
-        /// Up to which it may raise that.
+        /// The hard limit, up to which the process may raise the soft one.
         hard: i64,
     },
 }
@@ -318,10 +320,10 @@ pub enum Ulimit {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resources {
-    /// What it can never have more of.
+    /// What it never gets more than.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
-    /// What it always has.
+    /// What it always gets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reservations: Option<Reservations>,
 }
@@ -347,11 +349,11 @@ pub struct Limits {
     pub pids: Option<i64>,
 }
 
-/// What a container always has.
+/// What a container always gets.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reservations {
-    /// Processors. Only a swarm reserves them; an engine by itself does not.
+    /// Processors. Only a swarm reserves them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<Cpus>,
     /// Devices that are asked of a driver.

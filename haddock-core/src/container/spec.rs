@@ -25,13 +25,13 @@ pub struct ContainerSpec {
     pub command: Option<Vec<String>>,
     /// Environment variables.
     pub environment: BTreeMap<String, Sensitive>,
-    /// Whose it is: one of its name is taken only if it carries that.
+    /// To whom it belongs. An existing one of its name is taken over only if it carries this.
     pub identity: Identity,
-    /// Its other labels. They are put on, and never matched.
+    /// Its other labels. They are set, and never compared.
     pub labels: BTreeMap<String, String>,
-    /// The networks to join. On the first of them its ports are reached.
+    /// The networks to join. The first is the one on which its ports are reached.
     pub networks: Vec<Attachment>,
-    /// In place of networks.
+    /// The network mode, in place of networks.
     pub network_mode: Option<NetworkMode>,
     /// TCP ports that the component listens on and others reach directly.
     pub expose: Vec<u16>,
@@ -70,14 +70,15 @@ pub struct PullOptions {
 
 /// When an image's registry is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PullWhen {
     /// Never: the host has it.
     Never,
     /// When the host has none.
     Missing,
-    /// First; if it has none, the host's is taken.
+    /// Always. If the registry has none, the host's image is used.
     Refresh,
-    /// First, if the host has none, or took its own that long ago.
+    /// If the host has none, or pulled its own longer ago than this.
     OlderThan(Duration),
 }
 
@@ -88,16 +89,16 @@ pub struct Attachment {
     pub network: String,
     /// The names under which others on that network reach the container.
     pub aliases: Vec<String>,
-    /// Aliases that only this container has for others on that network: `container:alias`.
+    /// Aliases by which only this container reaches others on that network: `container:alias`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<String>,
-    /// Addresses and the like that are asked for.
+    /// Further settings, such as fixed addresses.
     #[serde(default, skip_serializing_if = "Endpoint::is_default")]
     pub endpoint: Endpoint,
 }
 
 impl Attachment {
-    /// To the network of that name, under these aliases.
+    /// Joins the network of that name, under these aliases.
     pub fn new(network: impl Into<String>, aliases: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self { network: network.into(), aliases: aliases.into_iter().map(Into::into).collect(), ..Self::default() }
     }
@@ -129,7 +130,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Whether nothing is asked for.
+    /// Whether no setting is made.
     #[must_use]
     pub fn is_default(&self) -> bool {
         *self == Self::default()
@@ -138,20 +139,21 @@ impl Endpoint {
 
 /// A network that is not one of the environment's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NetworkMode {
-    /// The engine's default: on an engine by itself, its bridge.
+    /// The engine's default: its bridge, unless it is part of a swarm.
     Default,
     /// The engine's default bridge.
     Bridge,
-    /// The host's own.
+    /// The host's own network.
     Host,
-    /// None at all.
+    /// No network at all.
     None,
-    /// That of the component of this name. A runtime gets [`Container`](Self::Container).
+    /// The network of the component of this name. A runtime gets [`Container`](Self::Container) instead.
     Service(String),
-    /// That of the container of this name.
+    /// The network of the container of this name.
     Container(String),
-    /// The network of this name, which is there already.
+    /// The network of this name, which exists already.
     Network(String),
 }
 
@@ -192,6 +194,7 @@ impl FromStr for NetworkMode {
 
 /// What the engine does when a container ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RestartPolicy {
     /// Nothing.
     No,
@@ -199,7 +202,7 @@ pub enum RestartPolicy {
     Always,
     /// It starts it again, unless somebody has stopped it.
     UnlessStopped,
-    /// It starts it again if it failed, that many times; `None`: without end.
+    /// It starts it again if it failed, this many times; `None`: any number of times.
     OnFailure(Option<u32>),
 }
 
@@ -255,6 +258,7 @@ as_text!(NetworkMode, RestartPolicy);
 /// A transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Protocol {
     /// TCP.
     #[default]
@@ -308,7 +312,7 @@ pub struct PublishedPort {
     pub host_address: Option<IpAddr>,
     /// The port on the host; `None`: one that is free.
     pub host: Option<u16>,
-    /// With `host`, the last of the ports on the host of which one that is free is taken.
+    /// With `host`, the last port of a range on the host. A free port of the range is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_last: Option<u16>,
     /// The protocol.
@@ -330,27 +334,27 @@ pub struct HealthCheck {
     pub retries: Option<u32>,
     /// Time in which failures do not count; `None`: 0 s.
     pub start_period: Option<Duration>,
-    /// Time between two checks within `start_period`; `None`: 5 s. Engines older than 25 take no notice.
+    /// Time between two checks within `start_period`; `None`: 5 s. Engines before Docker 25 ignore it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_interval: Option<Duration>,
 }
 
 impl HealthCheck {
-    /// An engine's time between two checks, where nobody says otherwise.
+    /// An engine's time between two checks by default.
     const INTERVAL: Duration = Duration::from_secs(30);
 
-    /// Makes the time between two checks that long at least.
+    /// Makes the time between two checks at least this long.
     pub(crate) fn check_at_most_every(&mut self, least: Duration) {
         self.interval = Some(self.interval.unwrap_or(Self::INTERVAL).max(least));
         self.start_interval = self.start_interval.map(|interval| interval.max(least));
     }
 }
 
-/// Something to see at a path inside, in the form of the Compose Specification.
+/// Something that is mounted at a path in the container, in the form of the Compose Specification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mount {
-    /// What it is.
+    /// What is mounted.
     #[serde(rename = "type")]
     pub kind: MountKind,
     /// The volume's name, or the path on the host; `None`: an anonymous volume, or memory.
@@ -361,25 +365,25 @@ pub struct Mount {
     /// Whether it cannot be written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// Only for Docker Desktop, where it was once.
+    /// This had a meaning only in old versions of Docker Desktop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consistency: Option<String>,
-    /// Of a path on the host.
+    /// Options for a path on the host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bind: Option<BindOptions>,
-    /// Of a volume.
+    /// Options for a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<VolumeOptions>,
-    /// Of memory.
+    /// Options for memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tmpfs: Option<TmpfsOptions>,
-    /// Of an image.
+    /// Options for an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageOptions>,
 }
 
 impl Mount {
-    /// Of that kind at that path, with nothing said of it.
+    /// A mount of this kind at this path, without any options.
     pub fn new(kind: MountKind, target: impl Into<String>) -> Self {
         let target = target.into();
         Self {
@@ -399,6 +403,7 @@ impl Mount {
 /// What is mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MountKind {
     /// A volume of the engine.
     Volume,
@@ -406,58 +411,59 @@ pub enum MountKind {
     Bind,
     /// Memory.
     Tmpfs,
-    /// What is in an image. Engines older than 28 refuse it.
+    /// The contents of an image. Engines before Docker 28 refuse it.
     Image,
 }
 
-/// Of a path on the host.
+/// Options for a mounted path of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BindOptions {
-    /// Whether mounts below it are seen, by the kernel's words: `rprivate`, `rslave` …
+    /// How mounts below it spread, in the kernel's words: `rprivate`, `rslave` …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub propagation: Option<String>,
-    /// Whether a folder is made where there is nothing; `None`: yes.
+    /// Whether a folder is made if nothing is there; `None`: yes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub create_host_path: Option<bool>,
-    /// Whether what is mounted below it comes along: `disabled`: no; `writable`: so, also where the mount is read only;
-    /// `readonly`: read only then, or not at all. `None`, `enabled`: as the engine does it.
+    /// What happens to mounts below it. `disabled`: they are left out. `writable`: they are mounted, and stay writable
+    /// even if this mount is read only. `readonly`: they are mounted read only; if that is impossible, the start fails.
+    /// `None`, `enabled`: the engine decides.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recursive: Option<String>,
-    /// `z` or `Z`.
+    /// `z` or `Z`: the folder gets a label of SELinux, shared by containers or for this one alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selinux: Option<String>,
 }
 
-/// Of a volume.
+/// Options for a mounted volume.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct VolumeOptions {
-    /// Whether a new one begins empty, although the image has something there.
+    /// Whether a new volume begins empty, even if the image has files at this path.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub nocopy: bool,
-    /// The folder in it; `None`: all. Engines older than 26 refuse it.
+    /// The folder of the volume that is mounted; `None`: all of it. Engines before Docker 26 refuse it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subpath: Option<String>,
-    /// The labels of one that is made for this mount.
+    /// The labels of a volume that is made for this mount.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
-/// Of an image.
+/// Options for a mounted image.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageOptions {
-    /// The folder in it; `None`: all.
+    /// The folder of the image that is mounted; `None`: all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subpath: Option<String>,
 }
 
-/// Of memory.
+/// Options for mounted memory.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TmpfsOptions {
-    /// How much; `None`: up to half of the host's.
+    /// Its size; `None`: up to half of the host's memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<Bytes>,
     /// Its permissions.
@@ -470,7 +476,7 @@ pub struct TmpfsOptions {
 pub struct InjectedFile {
     /// Its path inside.
     pub path: String,
-    /// What it holds.
+    /// Its content.
     pub content: Sensitive,
     /// The number of its owner.
     pub uid: u32,
@@ -485,32 +491,33 @@ pub struct InjectedFile {
 pub struct NetworkSpec {
     /// Its name.
     pub name: String,
-    /// Whose it is: one of its name is taken only if it carries that.
+    /// To whom it belongs. An existing one of its name is taken over only if it carries this.
     pub identity: Identity,
-    /// Its other labels. They are put on, and never matched.
+    /// Its other labels. They are set, and never compared.
     pub labels: BTreeMap<String, String>,
     /// The driver; `None`: `bridge`.
     pub driver: Option<String>,
     /// Options of the driver.
     pub driver_opts: BTreeMap<String, String>,
-    /// Whether nothing outside is reached from it.
+    /// Whether containers on it cannot reach anything outside.
     pub internal: bool,
-    /// Whether containers by hand may join one that spans engines.
+    /// If the network spans engines: whether containers that are started by hand may join it.
     pub attachable: bool,
     /// Whether it has addresses of IPv4; `None`: yes.
     pub enable_ipv4: Option<bool>,
     /// Whether it has addresses of IPv6; `None`: no.
     pub enable_ipv6: Option<bool>,
-    /// What gives out addresses; `None`: the engine.
+    /// The driver that gives out addresses; `None`: the engine.
     pub ipam_driver: Option<String>,
-    /// Options of that.
+    /// Options of this driver.
     pub ipam_options: BTreeMap<String, String>,
-    /// Its subnets; without one of IPv4: one that is free.
+    /// Its subnets. If none is of IPv4, a free one is chosen.
     pub subnets: Vec<Subnet>,
 }
 
 impl NetworkSpec {
-    /// Fails if it is to be more than a name under which containers reach each other: for runtimes that have no more.
+    /// Fails if the specification has any setting beyond a name by which containers reach each other. This is for
+    /// runtimes whose networks are nothing else.
     ///
     /// # Errors
     /// [`NotSupported`](ErrorKind::NotSupported), with the first such setting.
@@ -553,11 +560,11 @@ impl NetworkSpec {
 pub struct Subnet {
     /// Its addresses.
     pub subnet: ipnet::IpNet,
-    /// Which of them is the gateway; `None`: the first.
+    /// The address of the gateway; `None`: the first.
     pub gateway: Option<IpAddr>,
-    /// Which of them containers get; `None`: all.
+    /// The part of the addresses that containers get; `None`: all.
     pub ip_range: Option<ipnet::IpNet>,
-    /// Which of them are somebody else's.
+    /// Addresses that containers do not get, because they belong to something else.
     pub aux_addresses: BTreeMap<String, IpAddr>,
 }
 
@@ -566,9 +573,9 @@ pub struct Subnet {
 pub struct VolumeSpec {
     /// Its name.
     pub name: String,
-    /// Whose it is: one of its name is taken only if it carries that.
+    /// To whom it belongs. An existing one of its name is taken over only if it carries this.
     pub identity: Identity,
-    /// Its other labels. They are put on, and never matched.
+    /// Its other labels. They are set, and never compared.
     pub labels: BTreeMap<String, String>,
     /// The driver; `None`: `local`.
     pub driver: Option<String>,

@@ -9,24 +9,27 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::Ports;
-use super::act::{LOCATOR_LIMIT, Tasks};
 use super::ends::caught;
 use super::forget::{forget_when_told, prune_now_and_then};
 use super::observe::{Probers, observe};
+use super::ports::{LOCATOR_LIMIT, Ports};
+use super::tasks::{Ended, Tasks};
 use crate::container::Selector;
-use crate::error::{Error, ErrorKind, Result};
+#[cfg(doc)]
+use crate::error::ErrorKind;
+use crate::error::Result;
 use crate::journal::{Commit, Lease};
 use crate::name::ServiceName;
-use crate::release::{Action, ServiceState, Step, step};
+use crate::release::{ServiceLoop, Step};
 use crate::time::{Timestamp, sleep};
 
-/// The shortest time between two looks, the first of which led to nothing: many wakes at once are one.
-const BREATH: Duration = Duration::from_millis(10);
-/// Between two tries of a journal that does not answer, or of an event stream that has ended.
-const RETRY: Duration = Duration::from_secs(1);
+/// The shortest time between two looks, if the first led to nothing. Many wakes within it lead to one look.
+const MIN_LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// The time between two tries of a journal that does not answer, or of an event stream that has ended.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A loop that acts for a service. Dropped, it is aborted, as in a crash: its successor goes on.
+/// A loop that acts for a service. If it is dropped, it is aborted as in a crash, and whoever acts next goes on from
+/// there.
 #[derive(Debug)]
 #[must_use = "dropped, it ends, and nobody acts for the service"]
 pub struct Acting {
@@ -37,7 +40,7 @@ pub struct Acting {
 impl Acting {
     /// Takes the lease and starts the loop.
     pub(crate) async fn start(ports: Arc<Ports>, service: ServiceName) -> Result<Self> {
-        // What cannot be read takes no lease: whoever can read it may come at any time.
+        // No lease is taken for a state that cannot be read, so that a process that can read it may act at any time.
         if let Err(error) = ports.journal.load(&service).await {
             if !error.is_retryable() {
                 ports.note_end(&service, &error).await;
@@ -45,14 +48,13 @@ impl Acting {
             return Err(error);
         }
         let lease = ports.journal.acquire(&service, &ports.holder, ports.lease, ports.clock.now()).await?;
-        let mut state = match ports.journal.load(&service).await {
-            Ok(state) => state.unwrap_or_else(|| ServiceState::new(service.clone(), ports.journal.id().clone())),
+        let state = match ports.state_or_new(&service).await {
+            Ok(state) => state,
             Err(error) => {
                 ports.journal.give_back(&lease).await?;
                 return Err(error);
             }
         };
-        state.number.epoch = lease.epoch;
         let stop = CancellationToken::new();
         let until = watch::Sender::new(lease.until);
         let actor = Actor {
@@ -60,7 +62,7 @@ impl Acting {
             forget: Arc::new(Notify::new()),
             tasks: Tasks::new(until.subscribe()),
             probers: Probers::default(),
-            state: Arc::new(state),
+            turns: ServiceLoop::new(state, lease.epoch),
             lease: lease.clone(),
             until,
             service,
@@ -68,14 +70,15 @@ impl Acting {
         };
         let told = stop.clone();
         let task = tokio::spawn(async move {
-            // What it was carrying out ends with it, before the lease is given back.
+            // Its tasks end with it, before the lease is given back.
             let result = caught("the loop of the service", actor.run(told)).await;
             ports.ended(&lease, result).await
         });
         Ok(Self { stop, task: Some(task) })
     }
 
-    /// Ends the loop after the step that it is in, and gives the lease back. What it was carrying out is left as it is.
+    /// Ends the loop after its present step, and gives the lease back. Actions that it was carrying out are left
+    /// unfinished.
     ///
     /// # Errors
     /// Why the loop had ended already: [`Fenced`](ErrorKind::Fenced) if another took over.
@@ -93,8 +96,8 @@ impl Acting {
     /// Waits until the loop ends by itself.
     ///
     /// # Errors
-    /// Why it ended: [`Fenced`](ErrorKind::Fenced) if another has taken over, [`Panicked`](ErrorKind::Panicked) if there is
-    /// a bug, [`JournalTooNew`](ErrorKind::JournalTooNew) and the like if the journal cannot be read any more.
+    /// Why it ended: [`Fenced`](ErrorKind::Fenced) if another has taken over, [`Panicked`](ErrorKind::Panicked) if
+    /// there is a bug, [`JournalTooNew`](ErrorKind::JournalTooNew) and the like if the journal cannot be read any more.
     pub async fn ended(&mut self) -> Result<()> {
         match &mut self.task {
             Some(task) => {
@@ -119,19 +122,20 @@ struct Actor {
     ports: Arc<Ports>,
     service: ServiceName,
     lease: Lease,
-    /// When the lease ends, for what is carried out under it.
+    /// When the lease ends. The tasks look at it: none goes on after that.
     until: watch::Sender<Timestamp>,
-    state: Arc<ServiceState>,
+    /// What is remembered between two turns.
+    turns: ServiceLoop,
     tasks: Tasks,
     probers: Probers,
     waker: Arc<Notify>,
-    /// Told when specifications may have become needless.
+    /// Told when there may be specifications that nothing needs any more.
     forget: Arc<Notify>,
 }
 
 /// What a turn came to.
 struct Turn {
-    /// When to look again although nothing happens.
+    /// When to look again if nothing happens before.
     wake_at: Option<Timestamp>,
     committed: bool,
 }
@@ -142,14 +146,14 @@ impl Actor {
         let forgets = AbortOnDrop(tokio::spawn(forget_when_told(Arc::clone(&self.ports), Arc::clone(&self.forget))));
         let prunes = prune_now_and_then(Arc::clone(&self.ports), self.service.clone());
         let prunes = AbortOnDrop(tokio::spawn(prunes));
-        // Whoever acted before may have been killed before it did so.
+        // The controller before this one may have been killed before it forgot them.
         self.forget.notify_one();
         let mut has_begun = false;
         let result = loop {
             let turn = match self.turn().await {
                 Ok(turn) => {
                     if !has_begun {
-                        // How an earlier loop ended is the past.
+                        // This loop acts, so the end of an earlier one is no longer of interest.
                         has_begun = self.ports.journal.note_end(&self.service, None).await.is_ok();
                     }
                     turn
@@ -157,7 +161,7 @@ impl Actor {
                 Err(error) if error.is_retryable() => {
                     self.ports.watcher.troubled(&self.service, &error);
                     tracing::warn!(service = %self.service, %error, "cannot go on for now");
-                    Turn { wake_at: Some(self.ports.clock.now() + RETRY), committed: false }
+                    Turn { wake_at: Some(self.ports.clock.now() + RETRY_INTERVAL), committed: false }
                 }
                 Err(error) => break Err(error),
             };
@@ -172,10 +176,10 @@ impl Actor {
     /// Observe, step, commit, act.
     async fn turn(&mut self) -> Result<Turn> {
         self.keep_lease().await?;
-        self.probers.follow(&self.state, &self.ports);
-        let observation = observe(&self.ports, &self.service, &self.probers, self.tasks.reports()).await?;
+        self.probers.follow(self.turns.state(), &self.ports);
+        let observation = observe(&self.ports, &self.service, &self.probers).await?;
         self.probers.learn(&observation);
-        let step = step(&self.state, &observation, self.ports.clock.now());
+        let step = self.turns.step(observation, self.ports.clock.now());
         let turn = Turn { wake_at: step.wake_at, committed: step.must_commit() };
         if turn.committed {
             self.commit(step).await?;
@@ -207,63 +211,59 @@ impl Actor {
         }
         self.ports.watcher.committed(&step);
         self.ports.commits.send_modify(|commits| *commits += 1);
-        if !self.state.specs(self.ports.rollbacks).is_subset(&step.state.specs(self.ports.rollbacks)) {
+        let (before, after) = (self.turns.state().specs(self.ports.rollbacks), step.state.specs(self.ports.rollbacks));
+        if !before.is_subset(&after) {
             self.forget.notify_one();
         }
-        self.state = Arc::new(step.state);
-        self.tasks.forget(&self.state);
-        for action in step.actions {
-            self.act(action);
-        }
-        Ok(())
-    }
-
-    /// Whether a commit that failed took effect is for the journal to say.
-    async fn reload(&mut self) -> Result<()> {
-        if let Some(mut state) = self.ports.journal.load(&self.service).await? {
-            if state.number.epoch > self.lease.epoch {
-                return Err(Error::new(
-                    ErrorKind::Fenced,
-                    format!("another has taken over service `{}`", self.service),
-                ));
+        for action in self.turns.committed(step) {
+            // An action starts only if the lease outlasts the time that it may take at a locator. One that does not is
+            // decided again.
+            if self.lease.until <= self.ports.clock.now() + LOCATOR_LIMIT {
+                continue;
             }
-            state.number.epoch = self.lease.epoch;
-            self.state = Arc::new(state);
+            if let Some(run) = self.turns.begin(&action) {
+                self.tasks.start(&self.ports, self.turns.state(), action, run);
+            }
         }
         Ok(())
     }
 
-    /// Starts an action, if the lease outlasts the time that it may take at a locator. One that is not started is
-    /// decided again.
-    fn act(&mut self, action: Action) {
-        if self.lease.until > self.ports.clock.now() + LOCATOR_LIMIT {
-            self.tasks.start(&self.ports, &self.state, action);
+    /// After a commit that failed, the journal says whether it took effect.
+    async fn reload(&mut self) -> Result<()> {
+        match self.ports.journal.load(&self.service).await? {
+            Some(state) => self.turns.reloaded(state),
+            None => Ok(()),
         }
     }
 
-    /// Waits for something to look at; answers whether to stop.
+    /// Notes how a run ended.
+    fn note(&mut self, ended: Ended) {
+        self.turns.ended(&ended.task, ended.run, ended.report);
+    }
+
+    /// Waits until there is something to look at. Returns whether to stop.
     async fn wait(&mut self, turn: Turn, stop: &CancellationToken) -> bool {
         let now = self.ports.clock.now();
         let tick = self.ports.tick.min(self.renew_at() - now);
         let tick = turn.wake_at.map_or(tick, |at| (at - now).min(tick));
         let woken = async {
             tokio::select! {
-                () = stop.cancelled() => true,
-                () = self.waker.notified() => false,
-                Some(ended) = self.tasks.ended.recv() => {
-                    self.tasks.note(ended);
-                    false
-                }
+                () = stop.cancelled() => None,
+                () = self.waker.notified() => None,
+                ended = self.tasks.next() => ended,
             }
         };
-        let stopped = timeout(tick, woken).await.unwrap_or(false);
-        while let Ok(ended) = self.tasks.ended.try_recv() {
-            self.tasks.note(ended);
+        if let Some(ended) = timeout(tick, woken).await.unwrap_or(None) {
+            self.note(ended);
         }
-        if !turn.committed && !stopped && !stop.is_cancelled() && self.ports.clock.now() - now < BREATH {
-            sleep(BREATH).await;
+        while let Some(ended) = self.tasks.try_next() {
+            self.note(ended);
         }
-        stopped || stop.is_cancelled()
+        let stopped = stop.is_cancelled();
+        if !turn.committed && !stopped && self.ports.clock.now() - now < MIN_LOOK_INTERVAL {
+            sleep(MIN_LOOK_INTERVAL).await;
+        }
+        stop.is_cancelled()
     }
 }
 
@@ -279,7 +279,7 @@ async fn wake_on_events(ports: Arc<Ports>, waker: Arc<Notify>) {
                 waker.notify_one();
             }
         }
-        sleep(RETRY).await;
+        sleep(RETRY_INTERVAL).await;
     }
 }
 

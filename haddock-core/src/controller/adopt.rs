@@ -2,37 +2,40 @@
 
 use std::net::SocketAddr;
 
-use super::Service;
+use super::service::Service;
 use crate::environment::ServiceSettings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::InstanceId;
 use crate::release::{Adoption, Event, Verb};
+use crate::runtime::probe::check_http;
 
 impl Service {
-    /// Takes over a server that runs already, with the sessions that it has, and waits until it has answered its probe:
-    /// it is the known good version then, has all new sessions, and is drained by the first release. It is neither
-    /// started nor stopped; when its last session has expired, [`Event::ExternalReleased`] says so.
+    /// Takes over a server that runs already, with its sessions, and waits until it has answered its probe. From then
+    /// on it is the known good version and gets all new sessions. The first release drains it. It is neither started
+    /// nor stopped: when its last session has expired, [`Event::ExternalReleased`] says so.
     ///
-    /// Its sessions are found again by whatever cookie the application has set; see
-    /// [`adopt_with`](Self::adopt_with) to name it. They stay on it if their clients come through the locators by
-    /// the time that the first release gives a share to another instance.
+    /// Its sessions are recognised by the application's cookies; [`adopt_with`](Self::adopt_with) can name the right
+    /// one. A session stays on the server if its client came through the locators before the first release gives a
+    /// share to another instance.
     ///
     /// # Errors
     /// [`NothingToDo`](ErrorKind::NothingToDo) if the service has instances already,
     /// [`NeverReady`](ErrorKind::NeverReady) if the server does not answer within `settings.ready.within`,
+    /// [`NotSupported`](ErrorKind::NotSupported) if a locator does not find its sessions (the capability `adoption`),
     /// [`InvalidValue`](ErrorKind::InvalidValue) if nobody can listen at the address,
     /// [`InvalidName`](ErrorKind::InvalidName) if the settings are those of another service.
     pub async fn adopt(&self, address: SocketAddr, settings: ServiceSettings, by: &str) -> Result<InstanceId> {
         self.adopt_with(Adoption { address, settings, cookie: None }, by).await
     }
 
-    /// As [`adopt`](Self::adopt), where the application's session cookie may be named: then a client that has others
-    /// only, such as a returning visitor's, may be given to the next version at once.
+    /// As [`adopt`](Self::adopt), with the name of the application's session cookie. A client that has only other
+    /// cookies, such as a returning visitor, has no session then and may get the next version at once.
     ///
     /// # Errors
     /// As [`adopt`](Self::adopt).
     pub async fn adopt_with(&self, adoption: Adoption, by: &str) -> Result<InstanceId> {
         self.check_name(&adoption.settings)?;
+        check_http(&*self.ports.probing, adoption.settings.ready.http.as_deref())?;
         let address = adoption.address;
         if address.port() == 0 || address.ip().is_unspecified() {
             return Err(Error::new(ErrorKind::InvalidValue, format!("`{address}` is no address to connect to"))

@@ -1,4 +1,5 @@
-//! How what runs by itself ends: a panic is an error of whatever panicked and of nothing else, and no loop ends unseen.
+//! How loops and tasks end. A panic ends only the loop or the task that panicked, as an error. The end of a loop is
+//! logged and stands in the journal.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -7,13 +8,13 @@ use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::Ports;
+use super::ports::Ports;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Lease, LoopEnd};
 use crate::name::ServiceName;
 use crate::time::{Clock, Timestamp};
 
-/// Runs it to its end. A panic ends it as an error does.
+/// Runs a future to its end, and turns a panic into an error.
 pub(super) async fn caught<T>(what: &str, future: impl Future<Output = Result<T>>) -> Result<T> {
     AssertUnwindSafe(future).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(what, &*panic)))
 }
@@ -25,7 +26,7 @@ fn panicked(what: &str, panic: &(dyn Any + Send)) -> Error {
         .with_hint("this is a bug in Haddock, or in a runtime, locator or journal that was given to it: report it")
 }
 
-/// Waits until the lease has run out: then another may act already.
+/// Waits until the lease has run out. From then on another controller may act.
 pub(super) async fn has_run_out(clock: &dyn Clock, mut until: watch::Receiver<Timestamp>) {
     loop {
         let left = *until.borrow_and_update() - clock.now();
@@ -39,13 +40,13 @@ pub(super) async fn has_run_out(clock: &dyn Clock, mut until: watch::Receiver<Ti
     }
 }
 
-/// What an action is told that was carried out under a lease that has run out. It is decided anew once that is renewed.
+/// The error of an action whose lease has run out. The action is decided anew once the lease is renewed.
 pub(super) fn lease_has_run_out() -> Error {
     Error::new(ErrorKind::JournalUnavailable, "the lease under which it was carried out has run out")
 }
 
 impl Ports {
-    /// After a loop: logs how it ended, lets others see it, and gives the lease back, fenced or not.
+    /// Called when a loop has ended: logs how it ended, notes it in the journal, and gives the lease back.
     pub(super) async fn ended(&self, lease: &Lease, result: Result<()>) -> Result<()> {
         let service = &lease.service;
         match &result {
@@ -62,11 +63,11 @@ impl Ports {
         }
     }
 
-    /// Logs why nobody acts here any more, and lets others see it.
+    /// Logs why this process does not act any more, and notes it in the journal.
     pub(super) async fn note_end(&self, service: &ServiceName, error: &Error) {
         self.watcher.ended(service, error);
         if error.kind() == ErrorKind::Fenced {
-            // Whoever has taken over has begun, and says what becomes of it.
+            // Another controller has taken over and acts, so there is nothing to note.
             tracing::warn!(%service, %error, "another acts now");
             return;
         }

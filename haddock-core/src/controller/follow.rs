@@ -1,4 +1,4 @@
-//! Following one release: its events, told, until it has ended.
+//! Follows one release: its events, with sentences for people, until it has ended.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -6,21 +6,21 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::handle::Release;
 use super::service::{Events, Service};
+use super::status::sessions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::release::{AbortReason, Event, Progress, RecordedEvent, Story, Telling};
-use crate::routing::{Count, LocatorReport};
 use crate::time::Pace;
 
-/// How often whoever waits for an end looks whether somebody acts.
-const LOOK_WHO_ACTS: Duration = Duration::from_secs(5);
-/// For how long nobody may act, as while `haddock serve` is started again.
-const NOBODY_ACTS: Duration = Duration::from_secs(30);
+/// How often a caller that waits for an end checks whether anybody acts.
+const ACTING_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// How long nobody may act before the wait is given up. It is enough to restart `haddock serve`.
+const NOBODY_ACTS_LIMIT: Duration = Duration::from_secs(30);
 
 /// Until when a release is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Until {
     /// It has settled.
     Settled,
@@ -30,14 +30,14 @@ pub enum Until {
     Forever,
 }
 
-/// What a follower is told.
+/// What a follower learns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Told {
     /// Something happened.
     Event(Box<Telling>),
-    /// It is as far as was waited for.
+    /// It has come as far as the caller waits for it.
     Reached(VersionId),
-    /// It was aborted; nothing of it follows but its drain.
+    /// It was aborted. Only its drain follows.
     Aborted {
         /// Its version, if it had begun.
         version: Option<VersionId>,
@@ -53,26 +53,25 @@ pub enum Told {
 /// The events of a release, one after the other.
 pub struct Following {
     service: Service,
-    /// `None`: it is not known yet where its history begins.
+    /// `None` until it is known where its history begins.
     events: Option<Events>,
     request: RequestId,
     until: Until,
     since: u64,
     story: Story,
     begun: bool,
-    /// What is told next.
+    /// What comes next.
     ready: VecDeque<Told>,
-    /// What was there of other versions when it settled, and is there still.
+    /// The instances of other versions that were there when it settled, and are not gone yet.
     others: Option<BTreeSet<InstanceId>>,
-    /// Whether the last thing was told.
+    /// Whether the end was returned.
     over: bool,
-    /// Whether the sessions on what drains are counted.
+    /// Whether the sessions on draining instances are counted.
     counts: bool,
 }
 
 impl Following {
-    pub(super) fn new(release: &Release, until: Until, since: u64) -> Self {
-        let (service, request) = (release.service().clone(), release.request().clone());
+    pub(super) fn new(service: Service, request: RequestId, until: Until, since: u64) -> Self {
         Self {
             events: None,
             story: Story::of(request.clone()),
@@ -88,7 +87,7 @@ impl Following {
         }
     }
 
-    /// Waits for the end alone.
+    /// Waits for the end, and returns nothing before.
     pub(super) async fn end(mut self) -> Result<VersionId> {
         self.counts = false;
         while let Some(told) = self.next_while_acting().await? {
@@ -110,23 +109,23 @@ impl Following {
         Err(not_done(ErrorKind::NothingToDo, "its history has no end"))
     }
 
-    /// As [`next`](Self::next), but does not wait for what cannot come: nobody acts for the service, or the time by which
-    /// the controller goes stands still.
+    /// As [`next`](Self::next), but fails if nothing can come: nobody acts for the service, or the controller's clock
+    /// stands still.
     async fn next_while_acting(&mut self) -> Result<Option<Told>> {
         let mut idle = Duration::ZERO;
         loop {
             let (pace, clock) = (Pace::new(), Arc::clone(self.service.clock()));
             let began = clock.now();
-            if let Ok(told) = timeout(LOOK_WHO_ACTS, self.next()).await {
+            if let Ok(told) = timeout(ACTING_CHECK_INTERVAL, self.next()).await {
                 return told;
             }
-            if pace.is_virtual() && clock.now() - began < LOOK_WHO_ACTS / 2 {
+            if pace.is_virtual() && clock.now() - began < ACTING_CHECK_INTERVAL / 2 {
                 let message = "tokio's time is paused, and the controller goes by another clock, which stands still";
                 return Err(Error::new(ErrorKind::NobodyActs, message)
                     .with_hint("give the clock of the virtual time to the controller: `.clock(time.clock())`"));
             }
-            idle = if self.service.acting().await?.is_some() { Duration::ZERO } else { idle + LOOK_WHO_ACTS };
-            if idle >= NOBODY_ACTS {
+            idle = if self.service.acting().await?.is_some() { Duration::ZERO } else { idle + ACTING_CHECK_INTERVAL };
+            if idle >= NOBODY_ACTS_LIMIT {
                 let message = format!("nobody acts for `{}`: the release waits in the journal", self.service.name());
                 return Err(Error::new(ErrorKind::NobodyActs, message)
                     .with_hint("keep what `act()` answers with, call `serve()`, or run `haddock serve`"));
@@ -134,11 +133,11 @@ impl Following {
         }
     }
 
-    /// What happened next to the service, from the taking up of the release's request on; waits for it. The last
-    /// answer is how it ended; after that there is nothing.
+    /// Waits for the next event of the service, beginning with the one that takes the release's request up. The last
+    /// answer says how the release ended. After that the answer is `None`.
     ///
     /// # Errors
-    /// The journal's. It can be asked again.
+    /// The journal's. The call can be repeated.
     pub async fn next(&mut self) -> Result<Option<Told>> {
         loop {
             if let Some(told) = self.ready() {
@@ -166,20 +165,20 @@ impl Following {
         }
     }
 
-    /// What [`next`](Self::next) has at hand, without waiting.
+    /// What [`next`](Self::next) would return without waiting.
     pub fn ready(&mut self) -> Option<Told> {
         let told = self.ready.pop_front()?;
         self.over |= !matches!(told, Told::Event(_));
         Some(told)
     }
 
-    /// The release as the events so far tell it.
+    /// What the events so far say about the release.
     #[must_use]
     pub fn story(&self) -> &Story {
         &self.story
     }
 
-    /// Takes an event, unless the end is reached already.
+    /// Takes an event in, unless the end is reached already.
     fn take(&mut self, recorded: &RecordedEvent) {
         if self.ready.back().is_some_and(|told| !matches!(told, Told::Event(_))) {
             return;
@@ -226,8 +225,8 @@ impl Following {
         }
     }
 
-    /// Counts the sessions on what drains, for the last thing that was told: the history has their number of when the
-    /// drain began.
+    /// Counts the sessions on draining instances, for the event that was told last. The history has only their number
+    /// when the drain began.
     async fn count(&mut self) -> Result<()> {
         let Some(status) = self.service.status().await? else { return Ok(()) };
         let drains: Vec<InstanceId> = self.story.instances().keys().cloned().collect();
@@ -248,16 +247,4 @@ impl Following {
 
 fn not_done(kind: ErrorKind, why: &str) -> Error {
     Error::new(kind, format!("the release did not settle: {why}"))
-}
-
-/// The sessions on an instance over all locators, if each of them knows.
-pub(super) fn sessions<'l>(
-    locators: impl IntoIterator<Item = &'l Result<LocatorReport>>,
-    instance: &InstanceId,
-) -> Option<u64> {
-    let each = locators.into_iter().map(|report| match report.as_ref().ok()?.instances.get(instance)?.live {
-        Count::Exact(sessions) | Count::AtMost(sessions) => Some(sessions),
-        Count::Unknown => None,
-    });
-    each.sum()
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Controller, Ports};
+use super::Controller;
+use super::ports::Ports;
 use crate::environment::Target;
 use crate::environment::environments::{Environment, Pruned, Switch, Switched, TrafficGate, Users};
 use crate::environment::idle::{IdlePolicy, IdleVerdict};
@@ -16,16 +17,16 @@ use crate::locator::ServiceLocator;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, ServiceName};
 use crate::time::sleep;
 
-/// How long clients wait at most: as long as most components take to start, and then some.
-const HOLD: Duration = Duration::from_secs(150);
-/// How long requests that are on their way when the gate closes may take to be answered.
-const FLOW_OFF: Duration = Duration::from_secs(30);
-/// Between two looks at them.
-const LOOK: Duration = Duration::from_millis(20);
+/// How long clients wait at most: longer than most components take to start.
+const HOLD_LIMIT: Duration = Duration::from_secs(150);
+/// How long requests that are under way may still take when clients begin to wait.
+const IN_FLIGHT_LIMIT: Duration = Duration::from_secs(30);
+/// How often the number of requests under way is read.
+const IN_FLIGHT_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Controller {
-    /// As [`Environments::link`](crate::environment::environments::Environments::link). If the environment was adopted as
-    /// an instance of a service, its clients wait meanwhile, where the locator can let them.
+    /// As [`Environments::link`](crate::environment::environments::Environments::link). If the environment was adopted
+    /// as an instance of a service, and the locator can hold requests, its clients wait meanwhile.
     ///
     /// # Errors
     /// Those of [`Environments::link`](crate::environment::environments::Environments::link);
@@ -42,8 +43,8 @@ impl Controller {
         environments.link(name, component, target, how, front.as_ref().map(|front| front as &dyn TrafficGate)).await
     }
 
-    /// As [`Environments::down`](crate::environment::environments::Environments::down), but what was adopted as an
-    /// instance stays while it is one.
+    /// As [`Environments::down`](crate::environment::environments::Environments::down), but an
+    /// environment that is an instance of a service stays.
     ///
     /// # Errors
     /// Those of [`Environments::down`](crate::environment::environments::Environments::down), among them
@@ -71,8 +72,8 @@ impl Controller {
         }
     }
 
-    /// As [`Environments::prune`](crate::environment::environments::Environments::prune), but what was adopted as an
-    /// instance is never ended, however quiet it is.
+    /// As [`Environments::prune`](crate::environment::environments::Environments::prune), but an
+    /// environment that is an instance of a service is never ended, even if nobody uses it.
     ///
     /// # Errors
     /// Those of [`Environments::prune`](crate::environment::environments::Environments::prune), and the journal's.
@@ -84,20 +85,20 @@ impl Controller {
         Ok(pruned)
     }
 
-    /// The locators' side of an environment: of the service as whose instance it was adopted.
+    /// What the locators do for an environment that was adopted as an instance of a service.
     async fn front_of(&self, environment: &Environment) -> Result<Option<Front>> {
         let adopted = self.adopted().await?;
         let found = adopted_as(&adopted, environment).cloned();
         Ok(found.map(|(service, instance)| Front { ports: Arc::clone(&self.ports), service, instance }))
     }
 
-    /// What was adopted, by where it listens.
+    /// The instances that were adopted, by their addresses.
     async fn adopted(&self) -> Result<Adopted> {
         let mut adopted = Adopted::new();
         for service in self.ports.journal.services().await? {
             let Some(state) = self.ports.journal.load(&service).await? else { continue };
-            for (id, instance) in state.instances.iter().filter(|(_, instance)| instance.external.is_some()) {
-                adopted.extend(instance.address.map(|address| (address, (service.clone(), id.clone()))));
+            for (id, instance) in &state.instances {
+                adopted.extend(instance.external().map(|server| (server.address, (service.clone(), id.clone()))));
             }
         }
         Ok(adopted)
@@ -107,7 +108,7 @@ impl Controller {
 #[async_trait]
 impl Users for Controller {
     async fn why_used(&self, environment: &Environment) -> Result<Option<String>> {
-        // Read anew for each: one may have been adopted while others were being stopped.
+        // Read anew for each environment: one may have been adopted while others were being stopped.
         let adopted = self.adopted().await?;
         Ok(adopted_as(&adopted, environment).map(|(service, _)| format!("it is an instance of `{service}`")))
     }
@@ -115,14 +116,14 @@ impl Users for Controller {
 
 type Adopted = BTreeMap<SocketAddr, (ServiceName, InstanceId)>;
 
-/// As which instance an environment was adopted: one that listens where a container of it does.
+/// The instance as which an environment was adopted: it has the address of one of the environment's containers.
 fn adopted_as<'a>(adopted: &'a Adopted, environment: &Environment) -> Option<&'a (ServiceName, InstanceId)> {
     let containers = environment.components.values();
     let mut addresses = containers.flat_map(|it| it.addresses.values().chain(it.published.values()));
     addresses.find_map(|address| adopted.get(address))
 }
 
-/// An instance, at the locators that let its clients wait.
+/// An instance, and the locators that can hold requests for it.
 struct Front {
     ports: Arc<Ports>,
     service: ServiceName,
@@ -140,18 +141,18 @@ impl TrafficGate for Front {
     async fn hold(&self) -> Result<()> {
         let mut waited = Duration::ZERO;
         for locator in self.locators() {
-            locator.hold(&self.service, &self.instance, HOLD).await?;
+            locator.hold(&self.service, &self.instance, HOLD_LIMIT).await?;
         }
         for locator in self.locators() {
             loop {
                 let report = locator.observe(&self.service).await?;
                 let Some(figures) = report.instances.get(&self.instance).filter(|it| it.in_flight > 0) else { break };
-                if waited >= FLOW_OFF {
+                if waited >= IN_FLIGHT_LIMIT {
                     let message = format!("{} requests to `{}` do not end", figures.in_flight, self.instance);
                     return Err(Error::new(ErrorKind::Busy, message).with_hint("nothing was changed; try it later"));
                 }
-                sleep(LOOK).await;
-                waited += LOOK;
+                sleep(IN_FLIGHT_POLL_INTERVAL).await;
+                waited += IN_FLIGHT_POLL_INTERVAL;
             }
         }
         Ok(())

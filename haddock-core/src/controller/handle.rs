@@ -7,9 +7,9 @@ use super::summary::ReleaseSummary;
 use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::name::{RequestId, VersionId};
-use crate::release::{Phase, Progress, Verb};
+use crate::release::{PhaseName, Progress, Verb};
 
-/// What can be said about a release beyond what the compose file says.
+/// Options of a release that are not in the compose file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ReleaseOptions {
     /// From which VCS commit it was made.
@@ -36,15 +36,11 @@ impl Release {
         &self.request
     }
 
-    pub(super) fn service(&self) -> &Service {
-        &self.service
-    }
-
-    /// Its events, told, until it is that far or has ended otherwise. Those with a sequence up to `since` are passed
-    /// over.
+    /// Its events with sentences, until it has come this far or has ended in another way. Events with a sequence up to
+    /// `since` are skipped.
     #[must_use]
     pub fn follow(&self, until: Until, since: u64) -> Following {
-        Following::new(self, until, since)
+        Following::new(self.service.clone(), self.request.clone(), until, since)
     }
 
     /// How far it is, or how it ended.
@@ -67,17 +63,18 @@ impl Release {
         let Some(status) = self.service.status().await? else { return Ok(summary) };
         let now = status.summary();
         match now.release {
-            // What the story does not know: it goes on.
+            // The story knows nothing about its end, so it goes on.
             Some(release) if release.version == summary.version && !summary.phase.is_end() => summary = release,
             _ => {
-                let drains = now.instances.iter().filter(|instance| instance.phase == Phase::Draining);
+                let drains = now.instances.iter().filter(|instance| instance.phase == PhaseName::Draining);
                 summary.draining = drains.map(|instance| instance.sessions).sum();
             }
         }
         Ok(summary)
     }
 
-    /// Ends this release and gives its share back; one that waits is withdrawn. Returns once that is decided.
+    /// Ends this release and gives its share back. If it is still waiting, it is withdrawn. Returns once this is
+    /// decided.
     ///
     /// # Errors
     /// [`NothingToDo`](ErrorKind::NothingToDo) if it is over. A newer release that goes on by then is not touched.
@@ -109,7 +106,7 @@ impl Release {
         self.ask(Verb::Advance, by).await
     }
 
-    /// Asks for something of this release, and of no other, and waits until that was taken up.
+    /// Submits a request about this release, and no other, and waits until it was taken up.
     ///
     /// # Errors
     /// Why it was refused, such as [`NothingToDo`](ErrorKind::NothingToDo) if the release is over.
@@ -117,18 +114,18 @@ impl Release {
         self.service.ask_about(verb, by, Some(self.request.clone())).await
     }
 
-    /// Whether it had been asked for before.
+    /// Whether the same release had been asked for before.
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.attached
     }
 
-    /// Waits until it has settled, and answers with its version; or, if it would have changed nothing, with the version
-    /// that serves already. A rollback that is the abort of a release has settled when that is aborted.
+    /// Waits until it has settled. Returns its version; or, if it would have changed nothing, the version that serves
+    /// already. A rollback that aborts a release has settled once that is aborted.
     ///
     /// # Errors
-    /// Why it was refused; its own error if it failed; [`ReleaseAborted`](ErrorKind::ReleaseAborted) if somebody asked for
-    /// that; [`ReleaseSuperseded`](ErrorKind::ReleaseSuperseded) if a newer one took its place;
+    /// Why it was refused; its own error if it failed; [`ReleaseAborted`](ErrorKind::ReleaseAborted) if somebody asked
+    /// for that; [`ReleaseSuperseded`](ErrorKind::ReleaseSuperseded) if a newer one took its place;
     /// [`NobodyActs`](ErrorKind::NobodyActs) if nobody has acted for the service for half a minute.
     pub async fn settled(&self) -> Result<VersionId> {
         self.follow(Until::Settled, u64::MAX).end().await

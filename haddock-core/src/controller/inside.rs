@@ -1,25 +1,24 @@
-//! Into an instance of a service: its containers, for their logs and for commands within them.
+//! The containers of an instance: their logs, and commands within them.
 
 use futures_core::stream::BoxStream;
 use futures_util::future::try_join_all;
 
-use super::act::specification;
 use super::service::Service;
 use crate::container::{AttachSpec, ComponentLine, Container, LogQuery, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, InstanceId};
-use crate::release::{Phase, ServiceState};
+use crate::release::{PhaseName, ServiceState};
 use crate::runtime::Attached;
 use crate::runtime::merged::merged;
 
 impl Service {
-    /// The instance that is meant if none is named: the newest of the newest version that serves.
+    /// The instance that a command is about if none is named: the newest instance of the newest version that serves.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if none serves; the hint lists those that there are.
     pub async fn serving_instance(&self) -> Result<InstanceId> {
         let state = self.known().await?;
-        let serving = state.instances.iter().filter(|(_, it)| it.phase == Phase::Serving && it.external.is_none());
+        let serving = state.instances.iter().filter(|(_, it)| it.is(PhaseName::Serving) && !it.is_external());
         let newest = serving.max_by_key(|(id, instance)| (instance.version, instance.since, (*id).clone()));
         newest.map(|(id, _)| id.clone()).ok_or_else(|| {
             let error = Error::new(ErrorKind::NotFound, format!("no instance of `{}` serves", self.name()));
@@ -27,7 +26,7 @@ impl Service {
         })
     }
 
-    /// The containers of an instance, entry component first; of those that the service shares, see
+    /// The containers of an instance, the entry component first. For those that the service shares, see
     /// [`Environments`](crate::environment::environments::Environments).
     ///
     /// # Errors
@@ -41,19 +40,18 @@ impl Service {
         let ours = Selector::environment(self.ports.journal.id(), instance);
         let mut containers = self.ports.runtime.list(&ours).await?;
         if containers.is_empty() {
-            let what =
-                if known.external.is_some() { "it was adopted from outside" } else { "it is gone, or not made yet" };
+            let what = if known.is_external() { "it was adopted from outside" } else { "it is gone, or not made yet" };
             let message = format!("instance `{instance}` has no containers: {what}");
             return Err(Error::new(ErrorKind::NotFound, message));
         }
-        let entry = specification(&self.ports, &state, known.version).ok();
+        let entry = self.ports.specification(&state, known.version).ok();
         let entry = entry.and_then(|spec| spec.service().ok().map(|settings| settings.entry.component.clone()));
         let rank = |container: &Container| (container.component() != entry, container.name.clone());
         containers.sort_by_key(rank);
         Ok(containers)
     }
 
-    /// The container of an instance's component; without a name, of its entry component.
+    /// The container of a component of an instance. Without a name, that of the entry component.
     ///
     /// # Errors
     /// As [`containers`](Self::containers).
@@ -69,8 +67,8 @@ impl Service {
         })
     }
 
-    /// Starts a command within an instance's component, and hands its streams to the caller; without a component, within
-    /// the entry.
+    /// Starts a command within a component of an instance, and hands its streams to the caller. Without a name, it runs
+    /// within the entry component.
     ///
     /// # Errors
     /// As [`containers`](Self::containers); [`NotSupported`](ErrorKind::NotSupported).
@@ -88,8 +86,8 @@ impl Service {
         })
     }
 
-    /// The logs of these components of an instance as one, each line with the component that wrote it; of all if none is
-    /// named.
+    /// The merged logs of these components of an instance, each line with the component that wrote it. Without names,
+    /// the logs of all components.
     ///
     /// # Errors
     /// As [`containers`](Self::containers); [`NotSupported`](ErrorKind::NotSupported).
@@ -115,7 +113,7 @@ impl Service {
     }
 }
 
-/// A hint: which instances there are.
+/// A hint that lists the instances.
 fn instances(state: &ServiceState) -> String {
     let there: Vec<&str> = state.instances.keys().map(InstanceId::as_str).collect();
     if there.is_empty() { "release it first".to_owned() } else { format!("it has `{}`", there.join("`, `")) }

@@ -1,4 +1,5 @@
-//! Launching an instance until it is ready, and what runs before one until it has ended.
+//! Launches an instance and waits until it is ready; runs what has to run before a version, and waits until it has
+//! ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,25 +7,21 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Ports;
-use super::act::specification;
 use super::observe::{asked_as, probe_of};
+use super::ports::{OUTPUT_LINES, Ports};
 use crate::container::{ContainerState, Sensitive};
 use crate::environment::launch::{LaunchPlan, exited, launch};
-use crate::environment::probe::Prober;
 use crate::environment::{EnvironmentSpec, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId, VersionId};
 use crate::release::ServiceState;
+use crate::runtime::probe::Prober;
 use crate::runtime::turn::waited;
 use crate::time::{Timestamp, sleep};
 
-/// How often what is launched, and neither ready nor ended yet, is looked at.
-const LOOK: Duration = Duration::from_millis(250);
-/// Lines that are kept of what ran before a version, or within an instance.
-pub(crate) const SAID: usize = 20;
-
-/// These components of a version, in an environment of that id.
+/// How often the containers are inspected while they are neither ready nor ended.
+const LAUNCH_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// The plan for launching these components of a version, in the environment with this id.
 fn plan(
     ports: &Ports,
     state: &ServiceState,
@@ -53,8 +50,8 @@ fn plan(
     }
 }
 
-/// Runs what runs before a version, and answers with the last lines of what it said once it has ended well. What is
-/// there already is waited for, and not run again.
+/// Runs the component that has to run before a version, and returns its last lines once it has ended well. If its
+/// container is there already, it is waited for and not run again.
 pub(crate) async fn before(
     ports: &Ports,
     state: &ServiceState,
@@ -62,7 +59,7 @@ pub(crate) async fn before(
     instance: &InstanceId,
     end_by: Timestamp,
 ) -> Result<Vec<String>> {
-    let mut spec = EnvironmentSpec::clone(&*specification(ports, state, version)?);
+    let mut spec = EnvironmentSpec::clone(&*ports.specification(state, version)?);
     let component = spec.service()?.release.before.as_ref().map(|before| before.component.clone());
     let component = component.expect("the step runs what the version has");
     if let Some(own) = spec.components.get_mut(&component) {
@@ -73,19 +70,19 @@ pub(crate) async fn before(
     let mut container = launch(&*ports.runtime, &plan).await?.containers.remove(&component).expect("the only member");
     loop {
         if container.has_succeeded() {
-            return ports.runtime.logs(&container.id, SAID).await;
+            return ports.runtime.logs(&container.id, OUTPUT_LINES).await;
         }
         if let ContainerState::Exited { .. } = container.state {
             return Err(plan.spec.masked(exited(&*ports.runtime, &component, &container).await));
         }
         if ports.clock.now() >= end_by + waited() {
-            let tail = ports.runtime.logs(&container.id, SAID).await.unwrap_or_default();
+            let tail = ports.runtime.logs(&container.id, OUTPUT_LINES).await.unwrap_or_default();
             let message = format!("component `{component}`, which runs before the version, has not ended in its time");
             return Err(Error::new(ErrorKind::NeverReady, message)
                 .with_hint("see its log; raise `x-haddock.release.before.within` if it is just slow")
                 .with_log_tail(tail));
         }
-        sleep(LOOK).await;
+        sleep(LAUNCH_POLL_INTERVAL).await;
         container = ports.runtime.inspect(&container.id).await?.ok_or_else(|| {
             let message =
                 format!("component `{component}`, which runs before the version, was removed by somebody else");
@@ -94,8 +91,8 @@ pub(crate) async fn before(
     }
 }
 
-/// Launches the instance and probes its entry until it answers. Looks again at its containers all the while: one that
-/// has ended will never be ready.
+/// Launches the instance and probes its entry until it answers. Meanwhile its containers are inspected again and again,
+/// because one that has ended will never be ready.
 pub(crate) async fn until_ready(
     ports: &Ports,
     state: &ServiceState,
@@ -103,12 +100,12 @@ pub(crate) async fn until_ready(
     ready_by: Timestamp,
 ) -> Result<()> {
     let version = state.instances[instance].version;
-    let spec = specification(ports, state, version)?;
+    let spec = ports.specification(state, version)?;
     let plan = plan(ports, state, version, instance, Arc::clone(&spec), spec.of_instance(), ready_by);
     let mut launched = launch(&*ports.runtime, &plan).await?;
     let settings = spec.service()?;
     let readiness = &settings.ready;
-    // A file that names a host need not ask anybody.
+    // If the file names a host, no locator has to be asked.
     let host = if readiness.host.is_some() { None } else { asked_as(ports, &state.service).await };
     let mut prober: Option<Prober> = None;
     loop {
@@ -125,7 +122,7 @@ pub(crate) async fn until_ready(
                 None => std::future::pending().await,
             }
         };
-        if timeout(LOOK, answered).await == Ok(true) {
+        if timeout(LAUNCH_POLL_INTERVAL, answered).await == Ok(true) {
             return Ok(());
         }
         if ports.clock.now() >= ready_by + waited() {

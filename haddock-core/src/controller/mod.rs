@@ -10,26 +10,28 @@
 //!
 //! | file | part |
 //! |---|---|
-//! | `actor` | the loop itself, and its lease |
+//! | `ports` | what a controller works with |
+//! | `actor` | the loop itself, and its lease; what it remembers is [`ServiceLoop`](crate::release::ServiceLoop) |
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
-//! | `act` | the tasks that carry out actions |
+//! | `tasks`, `act` | the tasks that are carried out, and how each action is |
 //! | `launch` | an instance until it is ready, and what runs before one until it has ended |
-//! | `tell` | hooks within instances, and news for receivers |
-//! | `service`, `adopt`, `retire` | the verbs: they submit requests to the journal and follow its history |
+//! | `tell` | hooks within instances, and notifications for receivers |
+//! | `service` | a service: its requests, its history, who acts for it |
+//! | `verbs`, `adopt`, `retire` | the verbs: they submit requests to the journal |
 //! | `front` | environments that were adopted as instances: their links are switched while clients wait, and they stay |
 //! | `promote` | a test environment becomes a version |
 //! | `handle` | the handle of a release: how far it is, and the verbs that are about it alone |
-//! | `follow` | the events of one release, told until it has ended |
+//! | `follow` | the events of one release, with sentences, until it has ended |
 //! | `inside` | the containers of an instance, for logs and commands |
 //! | `forget` | specifications that nothing needs any more, and history that is too old, are forgotten |
-//! | `summary` | a service at one glance |
+//! | `status`, `summary` | a service as it is, and at one glance |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
 //! | `ends` | how loops and tasks end: panics are errors, and no end is unseen |
-//! | `watcher` | what an embedding program may be told as it happens |
+//! | `watcher` | reports to an embedding program what happens |
 //!
-//! Nothing is remembered outside the journal and nothing is resumed: a controller that is started after a crash loads
-//! the state, observes and steps, as it would have without one.
+//! Nothing is remembered outside the journal, and nothing is resumed. A controller that is started after a crash loads
+//! the state, observes and steps, just as at any other time.
 
 mod act;
 mod actor;
@@ -42,44 +44,49 @@ mod handle;
 mod inside;
 mod launch;
 mod observe;
+mod ports;
 mod promote;
 mod recover;
 mod retire;
 mod serve;
 mod service;
+mod status;
 mod summary;
+mod tasks;
 mod tell;
+mod verbs;
 mod watcher;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::sync::watch;
 
 pub use actor::Acting;
 pub use follow::{Following, Told, Until};
 pub use handle::{Release, ReleaseOptions};
+pub(crate) use ports::Ports;
 pub use promote::PromoteOptions;
 pub use recover::{FoundJournal, RecoverOptions, find_journals};
-pub use service::{Events, Service, Status};
+pub use service::{Events, Service};
+pub use status::Status;
 pub use summary::{InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
 pub use watcher::Watcher;
 
 use crate::environment::environments::Environments;
-use crate::environment::probe::{NetworkProbing, Probe, Prober, Probing, STEADY};
 use crate::environment::store::SpecStore;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::{Journal, Keep};
 use crate::locator::ServiceLocator;
 use crate::name::{LocatorName, ServiceName};
 use crate::runtime::ContainerRuntime;
+use crate::runtime::probe::{NetworkProbing, Probing};
 use crate::time::{Clock, SystemClock};
 
-/// Two thirds of it, less a look at everything (3 s), outlast a call to a locator (5 s).
+/// The shortest lease. After two thirds of it, minus a look at everything (3 s), a call to a locator (5 s) still fits.
 const LEAST_LEASE: Duration = Duration::from_secs(15);
 
 /// Releases services: the ports put together.
@@ -88,57 +95,6 @@ const LEAST_LEASE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Controller {
     ports: Arc<Ports>,
-}
-
-/// What a controller works with.
-pub(crate) struct Ports {
-    pub(crate) runtime: Arc<dyn ContainerRuntime>,
-    pub(crate) locators: BTreeMap<LocatorName, Arc<dyn ServiceLocator>>,
-    pub(crate) journal: Arc<dyn Journal>,
-    pub(crate) specs: SpecStore,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) probing: Arc<dyn Probing>,
-    pub(crate) watcher: Arc<dyn Watcher>,
-    pub(crate) holder: String,
-    pub(crate) tick: Duration,
-    pub(crate) lease: Duration,
-    pub(crate) poll: Duration,
-    /// How much of the history is kept.
-    pub(crate) keep: Keep,
-    /// To how many versions beside the known good one there is a way back.
-    pub(crate) rollbacks: usize,
-    /// Who forgets specifications now, and whether there is anything to do.
-    pub(crate) forgetting: tokio::sync::Mutex<()>,
-    pub(crate) to_forget: AtomicBool,
-    /// Counts the commits of this process, so that what follows the history need not wait for its next look.
-    pub(crate) commits: watch::Sender<u64>,
-    wakers: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
-}
-
-impl Ports {
-    /// What wakes the loop of a service before its time.
-    pub(crate) fn waker(&self, service: &ServiceName) -> Arc<Notify> {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(wakers.entry(service.clone()).or_default())
-    }
-
-    /// Waits for a commit of this process; one of another process is found at the next look.
-    pub(crate) async fn news(&self, commits: &mut watch::Receiver<u64>) {
-        // The sender lives as long as the ports.
-        let _ = timeout(self.poll, commits.changed()).await;
-    }
-
-    /// The environments of the journal, by name.
-    pub(crate) fn environments(&self) -> Environments {
-        let Self { runtime, journal, specs, probing, holder, .. } = self;
-        Environments::new(Arc::clone(runtime), journal.id().clone(), specs.clone(), Arc::clone(probing)).by(holder)
-    }
-
-    /// Begins to probe. Once that has passed, it need not look more often than the loop does.
-    pub(crate) fn prober(&self, probe: Probe) -> Prober {
-        let steady = STEADY.max(self.tick * 2);
-        Prober::start_by(Arc::clone(&self.probing), probe, steady, Arc::clone(&self.clock))
-    }
 }
 
 impl Controller {
@@ -179,13 +135,31 @@ impl Controller {
     pub fn service(&self, name: ServiceName) -> Service {
         Service::new(Arc::clone(&self.ports), name)
     }
-}
 
-impl Controller {
     /// The environments of this controller's journal, by name.
     #[must_use]
     pub fn environments(&self) -> Environments {
         self.ports.environments()
+    }
+
+    /// Forgets the specifications that nothing needs any more, with the values in them. These are still needed: those
+    /// of everything that runs on this engine, whatever journal it belongs to; of versions to which there is a way
+    /// back; of requests that were not taken up; and of environments that have a record. Whoever acts for a service
+    /// calls this by itself.
+    ///
+    /// `false`: nothing was forgotten, because somebody is storing one just now, or because the store is in memory.
+    ///
+    /// # Errors
+    /// The runtime's, the journal's, and [`Io`](ErrorKind::Io). Then nothing that is needed is forgotten.
+    pub async fn forget(&self) -> Result<bool> {
+        self.ports.forget().await
+    }
+
+    /// As [`forget`](Self::forget), for callers that do not depend on it: the next call does what this one could not.
+    pub(super) async fn forget_beside(&self) {
+        if let Err(error) = self.ports.forget().await {
+            tracing::debug!(%error, "what is not needed is not forgotten yet");
+        }
     }
 }
 
@@ -205,7 +179,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Who acts, for others to read when they are told that the service is busy. Default: the process id.
+    /// The name of the one who acts, for others who find the service busy. Default: the process id.
     #[must_use]
     pub fn holder(mut self, holder: impl Into<String>) -> Self {
         self.ports.holder = holder.into();
@@ -219,12 +193,12 @@ impl Builder {
         self
     }
 
-    /// How long the lease lasts unless renewed; it is renewed when a third of it has passed. Others wait that long for a
-    /// controller that has vanished with its machine. Default: 30 s.
+    /// How long the lease lasts unless renewed; it is renewed when a third of it has passed. Others wait that long for
+    /// a controller that has vanished with its machine. Default: 30 s.
     ///
     /// # Errors
-    /// [`InvalidValue`](crate::ErrorKind::InvalidValue) below 15 s: what is left of it after a slow look would not outlast
-    /// a call to a locator, so nothing would ever be carried out.
+    /// [`InvalidValue`](crate::ErrorKind::InvalidValue) below 15 s: what is left of it after a slow look would not
+    /// outlast a call to a locator, so nothing would ever be carried out.
     pub fn lease(mut self, lease: Duration) -> Result<Self> {
         if lease < LEAST_LEASE {
             let (lease, least) = (lease.as_secs_f64(), LEAST_LEASE.as_secs());
@@ -243,8 +217,8 @@ impl Builder {
         self
     }
 
-    /// How much of each service's history the journal keeps: what is younger than this age, and so many of the newest
-    /// events. Whoever acts for a service forgets the rest. Default: 400 days and 100 000 events.
+    /// How much of each service's history the journal keeps: events that are younger than this age, and this many of
+    /// the newest events. Whoever acts for a service forgets the rest. Default: 400 days and 100 000 events.
     ///
     /// # Errors
     /// [`InvalidValue`](crate::ErrorKind::InvalidValue) if that would forget releases that are still going on.
@@ -253,15 +227,15 @@ impl Builder {
         Ok(self)
     }
 
-    /// For how many versions that settled, beside the known good one, the specification is kept, values of variables
-    /// included, so that there is a way back to them: at most ten. Default: 5.
+    /// The number of settled versions, besides the known good one, whose specifications are kept, with the values of
+    /// variables, so that there is a way back to them. At most ten. Default: 5.
     #[must_use]
     pub fn rollbacks(mut self, versions: usize) -> Self {
         self.ports.rollbacks = versions;
         self
     }
 
-    /// Where the time comes from. Default: the system's clock.
+    /// The clock. Default: the system's.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.ports.clock = clock;
@@ -275,7 +249,7 @@ impl Builder {
         self
     }
 
-    /// Who is told of commits and actions as they happen. Default: nobody.
+    /// A watcher that gets commits and actions as they happen. Default: none.
     #[must_use]
     pub fn watcher(mut self, watcher: Arc<dyn Watcher>) -> Self {
         self.ports.watcher = watcher;

@@ -1,4 +1,4 @@
-//! One look at everything.
+//! Observes a service: containers, locators, probes and requests, all at once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,67 +7,65 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use super::Ports;
+use super::ports::Ports;
 use crate::container::{Incarnation, Selector};
 use crate::environment::Readiness;
-use crate::environment::probe::{Probe, Prober};
 use crate::error::Result;
 use crate::name::{InstanceId, ServiceName};
-use crate::release::{LocatorView, Observation, Phase, Probed, Reading, ServiceState, Task, TaskReport};
+use crate::release::{LocatorView, Observation, PhaseName, Probed, Reading, ServiceState};
+use crate::runtime::probe::{Probe, Prober};
 
-/// What does not answer within that time is unknown for this step.
-const LIMIT: Duration = Duration::from_secs(3);
+/// How long a look may take. What does not answer within that time is unknown for this step.
+const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
 /// The probes of the instances that are ready, and of a server that is being adopted.
 #[derive(Debug, Default)]
 pub(crate) struct Probers {
     running: BTreeMap<InstanceId, Running>,
-    /// A host under which clients ask for the service, as a locator said last.
+    /// A host name that clients use for the service, as a locator reported it last.
     host: Option<String>,
 }
 
 #[derive(Debug)]
 struct Running {
-    /// The life of the entry that is probed; of an external instance none is known.
-    life: Option<Incarnation>,
+    /// The incarnation of the entry that is probed. `None` for an external instance.
+    incarnation: Option<Incarnation>,
     probe: Probe,
     prober: Prober,
 }
 
 impl Probers {
-    /// Probes what is ready, in this life of it, and nothing else.
+    /// Probes every instance that is ready, in its present incarnation, and nothing else.
     pub(crate) fn follow(&mut self, state: &ServiceState, ports: &Ports) {
         let probed = |id: &InstanceId| {
             let instance = state.instances.get(id)?;
-            let external = instance.external.is_some();
-            match instance.phase {
-                Phase::Ready | Phase::Serving | Phase::Draining => {}
-                // Of any other the launch is what probes.
-                Phase::Starting if external => {}
-                _ => return None,
-            }
             let settings = &state.versions.get(&instance.version)?.new.settings;
-            let life = instance.lives.get(&settings.entry.component).cloned();
-            if life.is_none() && !external {
+            // A launched one that starts is probed by its launch.
+            let adopting = instance.is(PhaseName::Starting) && instance.is_external();
+            if instance.phase.life().is_none() && !adopting {
                 return None;
             }
-            Some((life, probe_of(&settings.ready, instance.address?, self.host.as_deref())))
+            let incarnation = instance.incarnations().get(&settings.entry.component).cloned();
+            if incarnation.is_none() && !instance.is_external() {
+                return None;
+            }
+            Some((incarnation, probe_of(&settings.ready, instance.address()?, self.host.as_deref())))
         };
         let stays = |id: &InstanceId, it: &Running| {
-            probed(id).is_some_and(|(life, probe)| life == it.life && probe == it.probe)
+            probed(id).is_some_and(|(incarnation, probe)| incarnation == it.incarnation && probe == it.probe)
         };
         let mut running = std::mem::take(&mut self.running);
         running.retain(|id, it| stays(id, it));
         for id in state.instances.keys() {
-            if let Some((life, probe)) = probed(id).filter(|_| !running.contains_key(id)) {
+            if let Some((incarnation, probe)) = probed(id).filter(|_| !running.contains_key(id)) {
                 let prober = ports.prober(probe.clone());
-                running.insert(id.clone(), Running { life, probe, prober });
+                running.insert(id.clone(), Running { incarnation, probe, prober });
             }
         }
         self.running = running;
     }
 
-    /// Remembers under which host clients ask for the service.
+    /// Remembers a host name that clients use for the service.
     pub(crate) fn learn(&mut self, observation: &Observation) {
         let reports = observation.locators.values().filter_map(|view| view.report.value());
         if let Some(host) = reports.flat_map(|report| &report.hosts).next() {
@@ -78,22 +76,22 @@ impl Probers {
     fn verdicts(&self) -> BTreeMap<InstanceId, Probed> {
         let verdicts = self.running.iter().filter_map(|(id, it)| {
             let failure = it.prober.verdict()?.outcome.err().map(|failure| failure.to_string());
-            Some((id.clone(), Probed { life: it.life.clone(), failure }))
+            Some((id.clone(), Probed { incarnation: it.incarnation.clone(), failure }))
         });
         verdicts.collect()
     }
 }
 
-/// What an instance is asked, to know whether it is ready. `host`: under which clients ask for it.
+/// The readiness probe of an instance. `host` is the host name that clients use for the service.
 pub(crate) fn probe_of(ready: &Readiness, address: SocketAddr, host: Option<&str>) -> Probe {
     let host = ready.host.as_deref().or(host).map(str::to_owned);
     Probe { address, http: ready.http.clone(), host }
 }
 
-/// A host under which clients ask for the service, as the first locator says that knows one.
+/// A host name that clients use for the service, from the first locator that knows one.
 pub(crate) async fn asked_as(ports: &Ports, service: &ServiceName) -> Option<String> {
     for locator in ports.locators.values() {
-        if let Ok(Ok(report)) = timeout(LIMIT, locator.observe(service)).await
+        if let Ok(Ok(report)) = timeout(LOOK_LIMIT, locator.observe(service)).await
             && let Some(host) = report.hosts.into_iter().next()
         {
             return Some(host);
@@ -102,24 +100,20 @@ pub(crate) async fn asked_as(ports: &Ports, service: &ServiceName) -> Option<Str
     None
 }
 
-/// Looks at everything, all at once. Only a journal that does not answer is an error: without it nothing can be done.
-pub(crate) async fn observe(
-    ports: &Ports,
-    service: &ServiceName,
-    probers: &Probers,
-    tasks: BTreeMap<Task, TaskReport>,
-) -> Result<Observation> {
+/// Observes everything at once. What does not answer is unknown, but without the journal nothing can be done: its error
+/// is returned.
+pub(crate) async fn observe(ports: &Ports, service: &ServiceName, probers: &Probers) -> Result<Observation> {
     let selector = Selector::journal(ports.journal.id());
     let containers = async {
         let began = ports.clock.now();
-        match timeout(LIMIT, ports.runtime.list(&selector)).await {
+        match timeout(LOOK_LIMIT, ports.runtime.list(&selector)).await {
             Ok(Ok(value)) => Reading::Known { began, value },
             Ok(Err(_)) | Err(_) => Reading::Unknown,
         }
     };
     let locators = join_all(ports.locators.iter().map(|(name, locator)| async move {
         let began = ports.clock.now();
-        let report = match timeout(LIMIT, locator.observe(service)).await {
+        let report = match timeout(LOOK_LIMIT, locator.observe(service)).await {
             Ok(Ok(value)) => Reading::Known { began, value },
             Ok(Err(_)) | Err(_) => Reading::Unknown,
         };
@@ -131,6 +125,7 @@ pub(crate) async fn observe(
         containers,
         probes: probers.verdicts(),
         locators: locators.into_iter().collect(),
-        tasks,
+        // The loop adds its own.
+        tasks: BTreeMap::new(),
     })
 }

@@ -1,4 +1,4 @@
-//! From a test environment to a version of a service.
+//! Makes a version of a service from a test environment.
 
 use super::handle::Release;
 use super::service::Service;
@@ -6,7 +6,7 @@ use crate::environment::environments::TestedEnvironment;
 use crate::error::Result;
 use crate::name::EnvironmentName;
 
-/// What can be said about a promotion.
+/// The options of a promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PromoteOptions {
     /// Release it even if it is what serves already.
@@ -22,15 +22,15 @@ impl Service {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such environment, [`Busy`](crate::ErrorKind::Busy) if it
-    /// is not as its file says, [`ComposeFile`](crate::ErrorKind::ComposeFile) if versions of it cannot run side by side,
-    /// [`NeverReady`](crate::ErrorKind::NeverReady) if what a link is to lead to does not answer, and those of
+    /// is not as its file says, [`ComposeFile`](crate::ErrorKind::ComposeFile) if versions of it cannot run side by
+    /// side, [`NeverReady`](crate::ErrorKind::NeverReady) if what a link is to lead to does not answer, and those of
     /// [`release`](Self::release). Then nothing has changed.
     pub async fn promote(&self, name: &EnvironmentName, by: &str, options: PromoteOptions) -> Result<Release> {
         let tested = self.environments().tested(name).await?;
         self.promote_this(name, tested, by, options).await
     }
 
-    /// As [`promote`](Self::promote), of what was found before.
+    /// As [`promote`](Self::promote), for an environment that was read before.
     ///
     /// # Errors
     /// As [`promote`](Self::promote).

@@ -1,9 +1,9 @@
-//! A lost journal: which one it was, and what its services are.
+//! Recovers from the loss of a journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Service;
-use super::act::{LOCATOR_LIMIT, limited};
+use super::ports::{LOCATOR_LIMIT, limited};
+use super::service::Service;
 use crate::container::{PullWhen, Selector, label};
 use crate::environment::EnvironmentSpec;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,15 +12,15 @@ use crate::name::{ComponentName, JournalId, ServiceName};
 use crate::release::{Adoption, NewVersion, Remains, ServiceState, recover};
 use crate::runtime::ContainerRuntime;
 
-/// What is known beyond what can be seen, when a journal was lost.
+/// What the caller knows about a lost journal and cannot be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RecoverOptions {
-    /// What instances were made from whose specification is not in the spec store; resolved with the tag that they run.
-    /// It stands for each that is missing.
+    /// The specification of the instances whose own is not in the spec store, resolved with the tag that they run. It
+    /// is used for each that is missing.
     pub spec: Option<EnvironmentSpec>,
-    /// The server that was adopted, if it was not drained yet.
+    /// The server that was adopted, if it has not drained yet.
     pub adopted: Option<Adoption>,
-    /// Whether what locators still list and has no container is known to be gone.
+    /// Whether instances that a locator lists, and that have no container, are known to be gone.
     pub rest_is_gone: bool,
 }
 
@@ -35,8 +35,8 @@ pub struct FoundJournal {
     pub containers: usize,
 }
 
-/// The journals whose ids containers on the host are labelled with: one of them is the one that was lost. Make an empty
-/// one with its id, and have each service [recovered](Service::recover).
+/// The journals that containers on the host are labelled with. One of them is the lost one: create an empty journal
+/// with its id, and [recover](Service::recover) each service.
 ///
 /// # Errors
 /// The runtime's.
@@ -54,17 +54,17 @@ pub async fn find_journals(runtime: &dyn ContainerRuntime) -> Result<Vec<FoundJo
 }
 
 impl Service {
-    /// Rebuilds the state of the service in a journal that takes the place of a lost one, and has its id: from the labels
-    /// of containers, the spec store, and what the locators have in force. Nobody may act for it. Whoever acts next goes
-    /// on from there; nothing is started or stopped before.
+    /// Rebuilds the state of the service in an empty journal that has the id of the lost one. It is read from the
+    /// labels of containers, the spec store, and the tables in force at the locators. Nobody may act meanwhile. Nothing
+    /// is started or stopped: whoever acts next goes on from there.
     ///
-    /// History is lost, and so is the release that was in progress: its version drains.
+    /// The history is lost. So is a release that was in progress: its version drains.
     ///
     /// # Errors
-    /// [`NothingToDo`](ErrorKind::NothingToDo) if the journal knows the service already, or a locator routes to something
-    /// that nobody has said what it is; [`NotFound`](ErrorKind::NotFound) if nothing is left of the service, or a
-    /// specification is missing; [`Busy`](ErrorKind::Busy) while somebody acts; the runtime's, and each locator's, for all
-    /// of them have to answer.
+    /// [`NothingToDo`](ErrorKind::NothingToDo) if the journal knows the service already, or a locator routes to an
+    /// instance that nothing is known about; [`NotFound`](ErrorKind::NotFound) if nothing is left of the service, or a
+    /// specification is missing; [`Busy`](ErrorKind::Busy) while somebody acts; the errors of the runtime and of
+    /// the locators, all of which have to answer.
     pub async fn recover(&self, options: RecoverOptions) -> Result<ServiceState> {
         let ports = &self.ports;
         if ports.journal.load(&self.name).await?.is_some() {
@@ -88,7 +88,7 @@ impl Service {
             }
         }
         let (mut state, events) = recover(&self.name, ports.journal.id(), &remains, ports.clock.now())?;
-        // Whatever was decided before is older.
+        // The new epoch is above every one that was seen, so what was decided before is refused.
         ports.journal.raise_epoch(&self.name, state.number.epoch).await?;
         let lease = ports.journal.acquire(&self.name, &ports.holder, ports.lease, ports.clock.now()).await?;
         state.number.epoch = lease.epoch;
@@ -105,7 +105,7 @@ impl Service {
         Ok(state)
     }
 
-    /// The specifications that the labels of our instances name.
+    /// The digests of the specifications that the labels of our instances name.
     fn digests(&self, remains: &Remains) -> BTreeSet<String> {
         let journal = self.ports.journal.id();
         let ours = remains.containers.iter().filter(|container| {
@@ -114,7 +114,7 @@ impl Service {
         ours.filter_map(|container| container.labels.get(label::SPEC).cloned()).collect()
     }
 
-    /// What the digest stands for, with the images that the host has under the names that it gives.
+    /// The specification of this digest, with the digests of its images on the host.
     async fn specification(
         &self,
         digest: &str,
@@ -127,7 +127,7 @@ impl Service {
         for (name, component) in spec.components.iter().filter(|(_, component)| component.versioned) {
             let mut how = component.pull_options(PullWhen::Missing);
             if how.when != PullWhen::Never {
-                // What runs was made from what the host has. A registry may have a newer one by now.
+                // The containers were made from the host's images. A registry may have newer ones by now.
                 how.when = PullWhen::Missing;
             }
             pins.insert(name.clone(), self.ports.runtime.pull_with(&component.image, &how).await?);

@@ -1,8 +1,8 @@
 //! The verb that takes a service away.
 
-use super::Service;
+use super::service::Service;
 use crate::error::{Error, ErrorKind, Result};
-use crate::release::{ServiceState, Verb, outline_retirement};
+use crate::release::{Verb, outline_retirement};
 
 impl Service {
     /// Asks for the end of the service: its instances get no new sessions, and drain as in a release. When the last is
@@ -12,8 +12,8 @@ impl Service {
     /// Until the last is gone, [`Verb::Abort`] lets the service serve again.
     ///
     /// # Errors
-    /// [`Busy`](ErrorKind::Busy) while a release goes on, [`NothingToDo`](ErrorKind::NothingToDo) if there is nothing of
-    /// it.
+    /// [`Busy`](ErrorKind::Busy) while a release goes on, [`NothingToDo`](ErrorKind::NothingToDo) if there is nothing
+    /// of it.
     pub async fn retire(&self, by: &str) -> Result<()> {
         self.ask(Verb::Retire, by).await
     }
@@ -36,8 +36,6 @@ impl Service {
     /// # Errors
     /// As [`retire`](Self::retire), and the journal's.
     pub async fn plan_retire(&self) -> Result<Vec<String>> {
-        let state = self.ports.journal.load(self.name()).await?;
-        let state = state.unwrap_or_else(|| ServiceState::new(self.name().clone(), self.ports.journal.id().clone()));
-        outline_retirement(&state)
+        outline_retirement(&self.state_or_new().await?, &self.ports.capabilities())
     }
 }

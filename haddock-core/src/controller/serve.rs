@@ -1,20 +1,21 @@
-//! Acting for every service of a journal.
+//! Acts for every service of a journal.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Acting, Controller};
+use super::Controller;
+use super::actor::Acting;
 use crate::error::{Error, Result};
 use crate::name::ServiceName;
 use crate::release::Attempt;
 use crate::time::sleep;
 
-/// The first and the longest wait before a loop is started again that has ended, or could not begin.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// A loop that acted for that long is started again without the waits that a loop gets that ends at once.
-const LONG_LIFE: Duration = Duration::from_secs(300);
+/// The first and the longest wait before a loop is started again after it has ended or could not begin.
+const RESTART_BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// A loop that acted for at least so long is started again with the first wait, as if it had never ended before.
+const STABLE_AFTER: Duration = Duration::from_secs(300);
 
 /// The loops of the services.
 #[derive(Default)]
@@ -24,18 +25,19 @@ struct Loops {
 }
 
 impl Controller {
-    /// Acts for every service that the journal knows, or comes to know, until `stop` ends; then gives the leases back.
-    /// A service for which another acts is left to that one, and taken over when it has gone. One that cannot be acted
-    /// for, such as one that a newer Haddock wrote, is tried again and again, ever more seldom; the others go on. Its
-    /// [status](super::Service::status) says why.
+    /// Acts for every service of the journal, new ones included, until `stop` ends. Then the leases are given back.
+    ///
+    /// If another controller acts for a service, this one waits and takes over when the other has gone. If acting for a
+    /// service fails, as when a newer Haddock wrote its state, it is tried again at growing intervals, and the other
+    /// services go on. The [status](super::Service::status) of the service says why.
     ///
     /// # Errors
-    /// The journal's, if it cannot say which services there are, and trying again does not mend that.
+    /// The journal's, if it cannot list the services and a retry does not help.
     pub async fn serve(&self, stop: impl Future<Output = ()>) -> Result<()> {
         self.serve_some(None, stop).await
     }
 
-    /// As [`serve`](Self::serve), for these services only; for all, if `None`.
+    /// As [`serve`](Self::serve), for these services only. `None`: for all.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
@@ -60,7 +62,7 @@ impl Controller {
     }
 
     async fn act_for_all(&self, only: Option<&[ServiceName]>, loops: &mut Loops) -> Result<()> {
-        // How each ended was logged, and is in the journal.
+        // Each end was logged, and is in the journal.
         loops.acting.retain(|_, acting| !acting.has_ended());
         let known = match only {
             Some(only) => Ok(only.to_vec()),
@@ -82,16 +84,16 @@ impl Controller {
             }
             match self.service(name.clone()).try_act().await {
                 Ok(Some(begun)) => {
-                    if now - attempt.retry_at > LONG_LIFE {
+                    if now - attempt.retry_at > STABLE_AFTER {
                         *attempt = Attempt::default();
                     }
-                    attempt.begin(now, BACKOFF.0, BACKOFF.1);
+                    attempt.begin(now, RESTART_BACKOFF.0, RESTART_BACKOFF.1);
                     loops.acting.insert(name, begun);
                 }
-                // Another may end at any time, and is followed at once.
+                // The controller that acts may end at any time, and this one takes over at once.
                 Ok(None) => {}
                 Err(error) => {
-                    attempt.begin(now, BACKOFF.0, BACKOFF.1);
+                    attempt.begin(now, RESTART_BACKOFF.0, RESTART_BACKOFF.1);
                     self.cannot_act(&name, &error);
                 }
             }

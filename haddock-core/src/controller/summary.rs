@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::follow::sessions;
-use super::service::Status;
+use super::status::{Status, sessions};
 use crate::error::Error;
 use crate::journal::LoopEnd;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
-use crate::release::{Phase, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
+use crate::release::{PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
 use crate::routing::{InstanceFigures, Share};
 use crate::time::Timestamp;
 
@@ -84,7 +83,7 @@ pub struct InstanceSummary {
     /// Its version.
     pub version: VersionId,
     /// Its phase.
-    pub phase: Phase,
+    pub phase: PhaseName,
     /// Since when.
     pub since: Timestamp,
     /// Where its entry listens, once known.
@@ -124,17 +123,17 @@ impl Status {
         let instances = state.instances.iter().map(|(id, instance)| InstanceSummary {
             instance: id.clone(),
             version: instance.version,
-            phase: instance.phase,
+            phase: instance.phase.name(),
             since: instance.since,
-            address: instance.address,
+            address: instance.address(),
             share: state.asked_share(id),
             share_in_force: self.share_in_force(id),
             sessions: self.sessions(id),
             in_flight: self.figure(id, |figures| figures.in_flight),
             upgraded: self.figure(id, |figures| figures.upgraded),
-            external: instance.external.is_some(),
-            failure: instance.failure.clone(),
-            drain_deadline: instance.drain.and_then(|drain| drain.deadline),
+            external: instance.is_external(),
+            failure: instance.failure().cloned(),
+            drain_deadline: instance.drain().and_then(|drain| drain.deadline),
         });
         ServiceSummary {
             service: state.service.clone(),
@@ -160,13 +159,13 @@ impl Status {
             ReleasePhase::Aborting(reason) => reason.error().cloned(),
             _ => None,
         };
-        // Who looks is told at once; the history says it when it lasts.
+        // Somebody who looks sees this at once. The history says it only if it lasts.
         let gives =
             matches!(release.phase, ReleasePhase::Ramping(_) | ReleasePhase::Settling | ReleasePhase::Aborting(_));
         let mut silent = self.locators.iter().filter(|(_, report)| gives && report.is_err());
         let waits = release.waits.clone().or_else(|| silent.next().map(|(name, _)| waits_for_gateway(name)));
         let in_force = state.instances_of(release.version).filter_map(|(id, _)| self.share_in_force(id));
-        let draining = state.instances.iter().filter(|(_, instance)| instance.phase == Phase::Draining);
+        let draining = state.instances.iter().filter(|(_, instance)| instance.is(PhaseName::Draining));
         ReleaseSummary {
             phase,
             version: Some(release.version),

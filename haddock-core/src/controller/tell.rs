@@ -1,4 +1,5 @@
-//! Telling instances by hooks, and receivers of news. Each may be told twice, and has a key by which it knows.
+//! Runs hooks within instances, and sends notifications to receivers. Either may happen twice: a key tells a
+//! repetition.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -9,29 +10,27 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::Ports;
-use super::act::specification;
-use super::launch::SAID;
+use super::ports::{OUTPUT_LINES, Ports};
 use crate::container::{ExecSpec, Selector, Sensitive};
 use crate::environment::{Hook, Receiver};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::InstanceId;
-use crate::release::{Event, News, ServiceState, Story};
-use crate::routing::Number;
+use crate::release::{Event, Notification, ServiceState, Story};
+use crate::routing::FencingToken;
 
 /// How long a receiver may take.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(20);
 
-/// Runs a hook within an instance, and answers with the last lines of what it said.
+/// Runs a hook within an instance, and returns the last lines of its output.
 pub(crate) async fn hook(
     ports: &Ports,
     state: &ServiceState,
     instance: &InstanceId,
     hook: Hook,
-    number: Number,
+    number: FencingToken,
 ) -> Result<Vec<String>> {
     let version = state.instances[instance].version;
-    let spec = specification(ports, state, version)?;
+    let spec = ports.specification(state, version)?;
     let command = spec.hooks.get(&hook).ok_or_else(|| failed(format!("there is no command for `{}`", hook.name())))?;
     let component = command.component.as_ref().unwrap_or(&spec.service()?.entry.component);
     let there = ports.runtime.list(&Selector::environment(ports.journal.id(), instance)).await?;
@@ -53,7 +52,7 @@ pub(crate) async fn hook(
     };
     let ran = ports.runtime.exec(&container.id, &exec).await.map_err(|error| spec.masked(error))?;
     let said = ran.lines();
-    let said = said[said.len().saturating_sub(SAID)..].to_vec();
+    let said = said[said.len().saturating_sub(OUTPUT_LINES)..].to_vec();
     match ran.exit_code {
         0 => Ok(said),
         code => {
@@ -63,29 +62,29 @@ pub(crate) async fn hook(
     }
 }
 
-/// What a receiver is told.
+/// The body of a notification.
 #[derive(Serialize)]
 struct Message<'n> {
-    /// The same for the same news, however often it comes.
+    /// The same key for the same notification, however often it is sent.
     key: String,
     service: &'n str,
     at: String,
-    /// For people. Chat services show it.
+    /// A sentence for people. Chat services show it.
     text: String,
     event: &'n Event,
 }
 
-/// Tells a receiver.
-pub(crate) async fn notify(ports: &Ports, state: &ServiceState, news: &News) -> Result<()> {
-    let spec = ports.specs.get(&news.spec)?;
-    let receiver = spec.as_ref().and_then(|spec| spec.notify.get(news.receiver));
+/// Sends a notification to its receiver.
+pub(crate) async fn notify(ports: &Ports, state: &ServiceState, notification: &Notification) -> Result<()> {
+    let spec = ports.specs.get(&notification.spec)?;
+    let receiver = spec.as_ref().and_then(|spec| spec.notify.get(notification.receiver));
     let receiver = receiver.ok_or_else(|| failed("its specification is not in the spec store".to_owned()))?;
     let message = Message {
-        key: format!("{}-{}-{}-{}", ports.journal.id(), state.service, news.number, news.index),
+        key: format!("{}-{}-{}-{}", ports.journal.id(), state.service, notification.number, notification.index),
         service: state.service.as_str(),
-        at: news.at.to_string(),
-        text: format!("{}: {}", state.service, Story::sentence(state, &news.event)),
-        event: &news.event,
+        at: notification.at.to_string(),
+        text: format!("{}: {}", state.service, Story::sentence(state, &notification.event)),
+        event: &notification.event,
     };
     let body = serde_json::to_vec(&message).expect("plain data can be written as JSON");
     let told = async {
@@ -102,13 +101,19 @@ pub(crate) async fn notify(ports: &Ports, state: &ServiceState, news: &News) -> 
     Err(failed(format!("{receiver} was not notified: {why}")))
 }
 
+#[cfg(not(feature = "webhooks"))]
+async fn post(_url: Sensitive, _key: String, _body: Vec<u8>) -> Result<(), String> {
+    Err("this program was built without the feature `webhooks`".to_owned())
+}
+
+#[cfg(feature = "webhooks")]
 async fn post(url: Sensitive, key: String, body: Vec<u8>) -> Result<(), String> {
     let sent = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder().timeout_global(Some(NOTIFY_LIMIT)).build().into();
         let request = agent.post(url.expose()).header("content-type", "application/json");
         request.header("idempotency-key", key).send(&body[..]).map(drop).map_err(|error| match error {
             ureq::Error::StatusCode(code) => format!("it answered {code}"),
-            // What else is wrong may be told with the URL, and that may hold a token.
+            // Other errors may contain the URL, which may hold a token.
             ureq::Error::BadUri(_) => "it is not a URL".to_owned(),
             ureq::Error::Io(error) => error.to_string(),
             ureq::Error::HostNotFound => "its host is not found".to_owned(),
@@ -133,7 +138,7 @@ async fn run(command: &Sensitive, message: &Message<'_>, body: &[u8]) -> Result<
         .spawn()
         .map_err(|error| error.to_string())?;
     if let Some(mut input) = child.stdin.take() {
-        // One that does not read what it is told may have been told enough.
+        // A command need not read all of its input.
         let _ = input.write_all(&[body, b"\n"].concat()).await;
     }
     let ended = child.wait_with_output().await.map_err(|error| error.to_string())?;

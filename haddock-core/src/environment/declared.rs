@@ -1,6 +1,6 @@
-//! What a compose file declares beside its components, in the form of the Compose Specification.
+//! What a compose file declares besides its components, in the form of the Compose Specification.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -9,9 +9,11 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::value;
+use super::Target;
 use crate::container::{Bytes, Sensitive, Ulimit};
 use crate::error::{Error, ErrorKind};
+use crate::name::ComponentName;
+use crate::value;
 
 /// An entry under `networks:`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,10 +31,11 @@ pub struct DeclaredNetwork {
     /// Options of the driver.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub driver_opts: BTreeMap<String, String>,
-    /// Whether nothing outside is reached from it.
+    /// Whether containers on it cannot reach anything outside.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub internal: bool,
-    /// Whether containers by hand may join. On an engine by itself any may.
+    /// Whether containers that are started by hand may join. This matters only in a swarm. Elsewhere any container may
+    /// join.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub attachable: bool,
     /// Whether it has addresses of IPv4; `None`: yes.
@@ -83,7 +86,7 @@ pub struct IpamConfig {
     /// The part of it that containers get addresses from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_range: Option<IpNet>,
-    /// Addresses in it that are somebody else's.
+    /// Addresses in it that containers do not get, because they belong to something else.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub aux_addresses: BTreeMap<String, IpAddr>,
 }
@@ -123,6 +126,7 @@ pub struct DeclaredFile {
 /// Where the content of a secret or config comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum FileSource {
     /// The file at this path.
     File(String),
@@ -212,6 +216,7 @@ pub struct Build {
 /// When a registry is asked for an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PullPolicy {
     /// Each time.
     Always,
@@ -221,7 +226,7 @@ pub enum PullPolicy {
     Missing,
     /// Never: it is built.
     Build,
-    /// When what the host has is older: `daily`, `weekly`, or `every_` and a duration.
+    /// When the image on the host is older than this: `daily`, `weekly`, or `every_` and a duration.
     Every(PullWindow),
 }
 
@@ -267,7 +272,7 @@ impl FromStr for PullPolicy {
             ("weekly", _) => every(7 * DAY),
             (_, Some(age)) => every(value::duration(age)?),
             ("refresh", None) => {
-                let message = "the pull policy `refresh` says not when";
+                let message = "the pull policy `refresh` does not say when";
                 let error = Error::new(ErrorKind::NotSupported, message).with_hint("write `daily` or `every_12h`");
                 return Err(error.stricter_than_compose("when it is to be asked for"));
             }
@@ -277,4 +282,15 @@ impl FromStr for PullPolicy {
             }
         })
     }
+}
+
+/// `x-haddock.production`. Every release applies it. Environments by name do not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Production {
+    /// What takes the place of a component. The component is then not started.
+    pub links: BTreeMap<ComponentName, Target>,
+    /// Components that are left out.
+    pub without: BTreeSet<ComponentName>,
+    /// Environment variables that are added or replaced, by component.
+    pub variables: BTreeMap<ComponentName, BTreeMap<String, Sensitive>>,
 }

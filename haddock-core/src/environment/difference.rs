@@ -1,4 +1,4 @@
-//! What two specifications have differently. Pure.
+//! What differs between two specifications. Pure.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,10 +10,10 @@ use super::EnvironmentSpec;
 use super::compose::{Values, canonical};
 use crate::name::ServiceName;
 
-/// One thing that is not as it was.
+/// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Which, by the keys that lead there in a compose file, such as `services.web.image`.
+    /// What differs: the keys that lead to it in a compose file, such as `services.web.image`.
     pub path: String,
     /// What it was; `None`: it was not there. Values of environment variables, and contents, are `***`.
     pub was: Option<String>,
@@ -32,10 +32,10 @@ impl fmt::Display for Difference {
     }
 }
 
-/// What is different in `new`, by path. Texts with variables in them are told as they stand in the file.
+/// What differs in `new`, by path. Texts with variables are shown as they stand in the file.
 #[must_use]
 pub fn differences(old: &EnvironmentSpec, new: &EnvironmentSpec) -> Vec<Difference> {
-    // The name is the same for both: only what is within is compared.
+    // The same name for both, so that only the contents are compared.
     let name = ServiceName::new("environment").expect("a valid name");
     let written = |spec: &EnvironmentSpec, values: Values| {
         let mut value = canonical(&name, spec, values);
@@ -53,7 +53,7 @@ pub fn differences(old: &EnvironmentSpec, new: &EnvironmentSpec) -> Vec<Differen
     found
 }
 
-/// What is compared, and what may be seen of it.
+/// A value that is compared, and the one that may be shown in its place.
 #[derive(Clone, Copy)]
 struct Side<'v> {
     value: &'v Value,
@@ -61,7 +61,7 @@ struct Side<'v> {
 }
 
 impl Side<'_> {
-    /// What is below a key. Where a whole stands in the file as one text, that is seen of its parts.
+    /// The value of a key. If the file has a mapping or list as one text, this text is shown for each of its parts.
     fn get(self, key: &str) -> Option<Self> {
         let text = match self.text {
             Value::Object(members) => members.get(key).unwrap_or(&Value::Null),
@@ -91,7 +91,8 @@ fn compare(path: &str, old: Option<Side<'_>>, new: Option<Side<'_>>, found: &mut
         None | Some(Value::Null) => Some(BTreeSet::new()),
         Some(_) => None,
     };
-    // Two mappings, or one that is new or gone: told key by key, but for what is too small to be taken apart.
+    // Two mappings are compared key by key. One that is new or gone, or empty, is split like this only near the top of
+    // the file.
     if let (Some(olds), Some(news)) = (keys(old), keys(new))
         && (path.matches('.').count() < 2 || (!olds.is_empty() && !news.is_empty()))
     {
@@ -105,7 +106,7 @@ fn compare(path: &str, old: Option<Side<'_>>, new: Option<Side<'_>>, found: &mut
     found.push(Difference { path: path.to_owned(), was: shown(old), is: shown(new) });
 }
 
-/// A value as it may be seen.
+/// A value as it may be shown.
 fn text(path: &str, value: &Value) -> String {
     let secret = path.contains(".environment") || path.ends_with(".content");
     match value {

@@ -1,4 +1,4 @@
-//! Whom a release tells what, and how.
+//! The commands that run within an instance during a release, and who is notified.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::name::ComponentName;
 /// A command that runs within an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookCommand {
-    /// In the container of which component; `None`: of the one that takes the traffic.
+    /// The component in whose container it runs. `None`: the one that takes the traffic.
     pub component: Option<ComponentName>,
     /// The program and its arguments.
     pub command: Vec<Sensitive>,
@@ -18,11 +18,11 @@ pub struct HookCommand {
 }
 
 impl HookCommand {
-    /// How long it may take if nobody says.
-    pub const WITHIN: Duration = Duration::from_secs(30);
+    /// How long it may take by default.
+    pub const DEFAULT_WITHIN: Duration = Duration::from_secs(30);
 }
 
-/// Somebody who is told what becomes of releases. What is secret in it, it does not show.
+/// Who is told about releases. Neither `Debug` nor `Display` shows secrets.
 ///
 /// ```
 /// use haddock_core::environment::Receiver;
@@ -33,6 +33,7 @@ impl HookCommand {
 /// assert!(matches!(Receiver::new("logger -t release"), Receiver::Command(_)));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Receiver {
     /// Gets a POST request with JSON.
     Url(Sensitive),
@@ -41,14 +42,14 @@ pub enum Receiver {
 }
 
 impl Receiver {
-    /// As the file has it: a URL, or else a command.
+    /// Reads the text of the file: a URL, or else a command.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let is_url = ["http://", "https://"].iter().any(|scheme| text.starts_with(scheme));
         if is_url { Self::Url(Sensitive::new(text)) } else { Self::Command(Sensitive::new(text)) }
     }
 
-    /// As the file has it.
+    /// The text as it stands in the file.
     #[must_use]
     pub fn text(&self) -> &Sensitive {
         let (Self::Url(text) | Self::Command(text)) = self;
@@ -57,7 +58,7 @@ impl Receiver {
 }
 
 impl fmt::Display for Receiver {
-    /// The host alone, or the program: in the rest there may be tokens.
+    /// Shows only the host, or the program. The rest may hold tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url(url) => {

@@ -1,13 +1,13 @@
-//! Whether anybody uses an environment: decided from what it did between two looks. Nothing here reads a clock or asks an
-//! engine.
+//! Whether anybody uses an environment. This is decided from what it did between two looks. Nothing here reads a clock
+//! or asks an engine.
 //!
-//! An environment is in use while a connection from outside is established, a command runs within it, somebody has asked
-//! to keep it, or its processors or networks do more than such programs do by themselves. What is unknown counts as used.
+//! An environment is in use while a connection from outside is open, a command runs within it, or somebody has asked to
+//! keep it. It is also in use if it needs more CPU or network than its health checks cause. One that cannot be
+//! inspected counts as in use.
 //!
-//! It is idle when two looks in a row say so, for as long as looks have seen it idle. Time in which nobody looked is not
-//! known to have been idle: the machine was suspended, its clock was set, or the monitor did not run. So one gap between
-//! two looks counts for half of a limit at most, and never ends an environment by itself. The clock starts anew with each
-//! `up` and each start.
+//! It is idle after two idle looks in a row. Nobody knows what it did in a long gap between two looks: the machine was
+//! suspended, its clock was set, or the monitor did not run. So one gap counts for at most half of a limit, and never
+//! ends an environment by itself. The idle time begins anew with each `up` and each start.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,20 +19,20 @@ use crate::error::Error;
 use crate::routing::millis;
 use crate::time::Timestamp;
 
-/// Bytes a second below which traffic is taken for that of the components among themselves: keep-alives, health checks.
-const QUIET_BYTES: u64 = 1024;
-/// Processor time, in thousandths of one processor, below which a program is taken to wait, beside its health checks.
-const QUIET_CPU: u64 = 50;
-/// What health checks are believed to take at most, in the same unit: one that hangs must not hide what else goes on.
-const MOST_CHECKING: u64 = 500;
+/// Traffic below this comes from the components themselves, such as keep-alives and health checks.
+const IDLE_BYTES_PER_SECOND: u64 = 1024;
+/// A program that uses less than this, in thousandths of a processor and beside its health checks, only waits.
+const IDLE_MILLICORES: u64 = 50;
+/// The most that is taken for health checks, in the same unit. A check that hangs must not hide other work.
+const MAX_CHECK_MILLICORES: u64 = 500;
 
 /// When an environment that nobody uses ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdlePolicy {
-    /// It is stopped after that long; `None`: never.
+    /// It is stopped after this time; `None`: never.
     pub stop_after: Option<Duration>,
-    /// It is removed after that long, its volumes kept; `None`: never.
+    /// It is removed after this time, and its volumes are kept; `None`: never.
     pub remove_after: Option<Duration>,
 }
 
@@ -77,17 +77,17 @@ pub struct Memory {
     pub idle: Duration,
     /// Looks in a row that found it idle.
     pub idle_looks: u32,
-    /// When it was looked at last, whether or not that told anything.
+    /// When it was looked at last, with or without a result.
     #[serde(default)]
     pub looked: Option<Timestamp>,
-    /// The last look that told something.
+    /// The last look with a result.
     pub last: Option<Activity>,
-    /// Whether that look found containers that had been started since the look before, or were about to be.
+    /// Whether that look found containers that had been started since the look before, or were being started.
     #[serde(default)]
     pub restarted: bool,
 }
 
-/// What is to become of it.
+/// What is to be done with an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict")]
 pub enum IdleVerdict {
@@ -96,7 +96,7 @@ pub enum IdleVerdict {
         /// Why, for people.
         why: String,
     },
-    /// It is idle, and not for long enough yet.
+    /// It is idle, but not for long enough.
     Idle {
         /// For how long, in milliseconds.
         #[serde(rename = "for_ms", with = "millis")]
@@ -122,8 +122,8 @@ pub enum IdleVerdict {
 }
 
 impl Memory {
-    /// Takes a look into account. `None`: nothing is known of what it does. `keep_until`: somebody has asked to keep it
-    /// until then.
+    /// Takes a look into account. `None`: it could not be inspected. `keep_until`: somebody has asked to keep it until
+    /// then.
     pub fn judge(
         &mut self,
         look: Option<Activity>,
@@ -138,7 +138,7 @@ impl Memory {
         let why = match (&look, &self.last) {
             _ if keep_until.is_some_and(|until| until > now) => Some("somebody keeps it".to_owned()),
             (None, _) => Some("it is not known what it does".to_owned()),
-            // One that is found so at each look is restarted by the engine, since it always fails.
+            // If each look finds this, the engine restarts a component that always fails. That is no use.
             _ if started && !self.restarted => Some("it was started".to_owned()),
             (Some(look), last) => used(look, last.as_ref()),
         };
@@ -156,7 +156,7 @@ impl Memory {
         let stop_after = policy.stop_after.filter(|_| running);
         let gap = since.map_or(Duration::ZERO, |since| now.since(since));
         let limit = stop_after.into_iter().chain(policy.remove_after).min();
-        // What is remembered is whole milliseconds: half of one would be none, look after look.
+        // Whole milliseconds are remembered. A half would be rounded to nothing at each look.
         let most = limit.map(|limit| (limit / 2).max(Duration::from_millis(1)));
         self.idle_looks += 1;
         self.idle += most.map_or(gap, |most| gap.min(most));
@@ -171,7 +171,7 @@ impl Memory {
 }
 
 impl Activity {
-    /// What the same life had used by then.
+    /// What the same life of the container had used by then.
     fn find(&self, life: &Life) -> Option<&Life> {
         self.lives.iter().find(|known| known.incarnation == life.incarnation)
     }
@@ -183,7 +183,7 @@ fn used(look: &Activity, last: Option<&Activity>) -> Option<String> {
         return Some(format!("connections from outside: {}", look.connections));
     }
     let last = last?;
-    // A health check's command is another at each look.
+    // The command of a health check is a new one at each look.
     if look.sessions.intersection(&last.sessions).next().is_some() {
         return Some("a command runs within it".to_owned());
     }
@@ -194,11 +194,11 @@ fn used(look: &Activity, last: Option<&Activity>) -> Option<String> {
         each.fold(0, u64::saturating_add)
     };
     let bytes = since(|life| life.bytes).saturating_mul(1000) / elapsed;
-    if bytes > QUIET_BYTES {
+    if bytes > IDLE_BYTES_PER_SECOND {
         return Some(format!("{bytes} bytes a second go over its networks"));
     }
     let cpu = since(|life| life.cpu) / 1000 / elapsed;
-    if cpu > QUIET_CPU + look.checking.min(MOST_CHECKING) {
+    if cpu > IDLE_MILLICORES + look.checking.min(MAX_CHECK_MILLICORES) {
         return Some(format!("it uses {} % of a processor", cpu / 10));
     }
     None

@@ -36,7 +36,7 @@ fn judge(memory: &mut Memory, look: Activity) -> IdleVerdict {
     memory.judge(Some(look), now, &POLICY, None)
 }
 
-/// One that has been looked at each minute, and was idle, from then until then.
+/// An environment that was looked at each minute between these times, and was always idle.
 fn idle(from: u64, until: u64) -> Memory {
     let mut memory = Memory::default();
     for minute in from / MINUTE..=until / MINUTE {
@@ -93,7 +93,7 @@ fn a_gap_between_two_looks_ends_nothing_by_itself() {
             assert!(matches!(verdict, IdleVerdict::Idle { .. }), "{verdict:?}");
         }
     }
-    // Whoever looks once a day has it ended, too.
+    // Looks that are a day apart end it, too.
     let mut memory = Memory::default();
     let verdicts: Vec<IdleVerdict> = (0..4).map(|day| judge(&mut memory, look(day * DAY))).collect();
     assert!(verdicts.iter().any(|verdict| matches!(verdict, IdleVerdict::Stop { .. })), "{verdicts:?}");
@@ -121,7 +121,8 @@ fn one_that_was_started_again_is_in_use() {
         assert_eq!(verdict, IdleVerdict::Used { why: "it was started".to_owned() });
         assert!(is_idle_for(&judge(&mut memory, again(DAY + MINUTE, 2)), MINUTE));
     }
-    // What the engine restarts for ever, since it always fails, is not in use; nor while it waits with the next start.
+    // What the engine restarts for ever, because it always fails, is not in use. This is also so while it waits for its
+    // next start.
     for waits in [false, true] {
         let mut memory = idle(0, 0);
         let next = |n: u64| match waits && n.is_multiple_of(2) {
@@ -189,7 +190,7 @@ fn the_noise_of_health_checks_is_none() {
 #[test]
 fn who_keeps_it_is_heard_and_time_in_which_it_was_kept_is_not_idle() {
     let keep = Some(at(DAY));
-    // It is looked at while it is kept, or not; it runs, or it does not.
+    // With and without looks while it is kept; running and stopped.
     for (looks, runs) in [(true, true), (false, true), (true, false), (false, false)] {
         let seen = |seconds: u64| if runs { look(seconds) } else { stopped(seconds) };
         let mut memory = Memory::default();

@@ -1,4 +1,4 @@
-//! What an engine or a program says of an environment, without the values of variables in it. Pure.
+//! Masks the values of variables in what an engine or a program says of an environment. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,15 +7,14 @@ use serde_json::Value;
 use super::EnvironmentSpec;
 use super::compose::{Values, canonical};
 use crate::error::Error;
+use crate::mask::{MIN_MASKED_LENGTH, replaced};
 use crate::name::ServiceName;
 
-/// What is shorter is found in too many words that have nothing to do with it.
-const SHORTEST: usize = 4;
-/// Names are on the engine for everybody to see, and without them nobody knows what an error is about.
-const NAMES: [&str; 2] = ["container_name", "name"];
+/// Names are not masked: everybody sees them on the engine, and without them nobody knows what an error is about.
+const UNMASKED_KEYS: [&str; 2] = ["container_name", "name"];
 
 impl EnvironmentSpec {
-    /// The error with texts as they stand in the file where it has the values of their variables.
+    /// The error, with texts of the file in place of those that hold values of variables.
     pub(crate) fn masked(&self, error: Error) -> Error {
         if self.written.is_empty() {
             return error;
@@ -25,7 +24,7 @@ impl EnvironmentSpec {
     }
 }
 
-/// Values of variables, and what is told in their place. The longest come first.
+/// Values of variables, and what is shown in their place. The longest come first.
 struct Mask(Vec<(String, String)>);
 
 impl Mask {
@@ -38,7 +37,7 @@ impl Mask {
             let words: Vec<&str> = command.command.iter().map(|word| word.expose()).collect();
             mask.words(&words, &spec.written, &format!("x-haddock.release.hooks.{}", hook.name()));
         }
-        // Of several texts that have become the same, the one with the least around the variable.
+        // If several texts have the same value, the one with the least around the variable counts.
         mask.0.sort_by(|(a, of_a), (b, of_b)| (b.len(), a, of_a.len()).cmp(&(a.len(), b, of_b.len())));
         mask.0.dedup_by(|(a, _), (b, _)| a == b);
         mask
@@ -57,7 +56,7 @@ impl Mask {
             // One text in the file has become several.
             (Value::Object(parts), Value::String(_)) => parts.values().for_each(|part| self.compare(key, part, hidden)),
             (Value::Array(parts), Value::String(_)) => parts.iter().for_each(|part| self.compare(key, part, hidden)),
-            (Value::String(value), Value::String(text)) if !NAMES.contains(&key) => {
+            (Value::String(value), Value::String(text)) if !UNMASKED_KEYS.contains(&key) => {
                 self.add(&value.replace("$$", "$"), text);
             }
             _ => {}
@@ -73,7 +72,7 @@ impl Mask {
         }
     }
 
-    /// Of a text, what its variables have become: a message may quote that alone.
+    /// The values of the variables in a text: a message may quote only these.
     fn add(&mut self, value: &str, text: &str) {
         if value == text || !text.contains('$') || text.contains(value) {
             return;
@@ -83,7 +82,7 @@ impl Mask {
         let after = Some(&text[end..]).filter(|after| value.len() >= before + after.len() && value.ends_with(*after));
         let (inner, inner_text) = (&value[before..value.len() - after.map_or(0, str::len)], &text[before..end]);
         for (value, text) in [(value, text), (inner, inner_text)] {
-            if value.len() >= SHORTEST {
+            if value.len() >= MIN_MASKED_LENGTH {
                 self.0.push((value.to_owned(), text.to_owned()));
             }
         }
@@ -92,25 +91,6 @@ impl Mask {
     fn apply(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (value, written)| replaced(&text, value, written))
     }
-}
-
-/// The text with `written` in place of each `value` that is not a part of a longer word.
-fn replaced(text: &str, value: &str, written: &str) -> String {
-    let mut told = String::new();
-    let mut rest = text;
-    while let Some(found) = rest.find(value) {
-        let (before, after) = (&rest[..found], &rest[found + value.len()..]);
-        let within = |c: Option<char>, own: Option<char>| {
-            c.is_some_and(char::is_alphanumeric) && own.is_some_and(char::is_alphanumeric)
-        };
-        let begins = before.chars().next_back().or_else(|| told.chars().next_back());
-        let is_part = within(begins, value.chars().next()) || within(after.chars().next(), value.chars().next_back());
-        told.push_str(before);
-        told.push_str(if is_part { value } else { written });
-        rest = after;
-    }
-    told.push_str(rest);
-    told
 }
 
 #[cfg(test)]

@@ -1,4 +1,11 @@
 //! Environments: what a compose file describes, and how it is launched.
+//!
+//! [`compose`] reads the file. What comes of it is an [`EnvironmentSpec`], with the [`ServiceSettings`] of `x-haddock`.
+#![cfg_attr(
+    feature = "controller",
+    doc = "[`launch`] starts what a specification describes, [`environments`] are those with a name, and [`store`] keeps specifications."
+)]
+//! A [`Plan`] says what has to change, and [`idle`] when nobody uses an environment any more.
 
 pub mod compose;
 mod declared;
@@ -13,27 +20,26 @@ pub mod launch;
 mod mask;
 mod origin;
 mod plan;
-#[cfg(feature = "controller")]
-pub mod probe;
 mod production;
 #[cfg(feature = "controller")]
 mod replicas;
-mod settings;
 mod side_by_side;
 mod spec;
 #[cfg(feature = "controller")]
 pub mod store;
 mod target;
-pub mod value;
 
+#[cfg(feature = "controller")]
+pub use crate::runtime::probe;
+pub use crate::settings::{Before, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+pub use crate::value;
 pub use declared::{
-    Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, PullPolicy, PullWindow,
+    Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, Production,
+    PullPolicy, PullWindow,
 };
 pub use difference::{Difference, differences};
 pub use hooks::{HookCommand, Receiver};
 pub use origin::Origin;
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};
-pub use production::Production;
-pub use settings::{Before, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
 pub use spec::{Component, DEFAULT_NETWORK, Dependency, DependencyCondition, EnvironmentSpec, Link, VolumesFrom};
 pub use target::Target;

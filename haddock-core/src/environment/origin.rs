@@ -4,17 +4,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// Where an environment's compose files are: two folders of one name, or two checkouts of one project, are two origins.
+/// Where an environment's compose files are. Two folders of the same name are two origins, and so are two checkouts of
+/// one project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// The folder of the first file, without links.
+    /// The folder of the first file, with symbolic links resolved.
     pub folder: PathBuf,
-    /// The files, without links.
+    /// The files, with symbolic links resolved.
     pub files: Vec<PathBuf>,
 }
 
 impl Origin {
-    /// Whether both have a file in common, or the other's have gone, as one that was given another name has.
+    /// Whether both have a file in common, or the files of `before` are gone, as after a renaming.
     #[must_use]
     #[cfg(feature = "controller")]
     pub(crate) fn continues(&self, before: &Self) -> bool {

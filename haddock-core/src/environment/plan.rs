@@ -1,4 +1,4 @@
-//! What has to be done so that an environment is as its file says. Pure: nothing is looked up and nothing done here.
+//! What has to be done so that an environment is as its file says. Pure: nothing is looked up or done here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,29 +16,30 @@ pub struct Wanted<'a> {
     pub spec: &'a EnvironmentSpec,
     /// The components that are to run.
     pub members: &'a BTreeSet<ComponentName>,
-    /// For each of them, the digest of all that it is made from.
+    /// For each of them, the digest of everything it is made from.
     pub digests: &'a BTreeMap<ComponentName, String>,
-    /// Components whose links were switched while they ran, so that they are not what they were made from.
+    /// Components whose links were switched while they ran, so that they differ from what they were made from.
     pub relinked: &'a BTreeSet<ComponentName>,
-    /// Components whose network is made anew.
+    /// Components whose network is replaced.
     pub moved: &'a BTreeSet<ComponentName>,
-    /// Components whose container is on a network that has gone, so that it cannot be started again.
+    /// Components whose container is on a network that is gone, so that it cannot be started again.
     pub stranded: &'a BTreeSet<ComponentName>,
-    /// Whether these are all: what else is there goes.
+    /// Whether these are all components. Then any other is removed.
     pub complete: bool,
-    /// Components of the file that are not wanted now: what is there of them is left as it is.
+    /// Components of the file that are not wanted now. Their containers are left as they are.
     pub aside: &'a BTreeSet<ComponentName>,
-    /// Containers that ran when the last `up` had ended: one of them that has ended since was stopped.
+    /// Containers that ran when the last `up` had ended. If one of them has ended since, somebody stopped it.
     pub ran: &'a BTreeSet<ContainerId>,
-    /// Whether what has ended can be started again. Without, it is replaced.
+    /// Whether ended containers can be started again. If not, they are replaced.
     pub start_again: bool,
-    /// Whether what is paused can be told to go on. Without, it is replaced.
+    /// Whether paused containers can go on. If not, they are replaced.
     pub unpause: bool,
 }
 
-/// What becomes of a component.
+/// What is done with a component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Change {
     /// It is made and started.
     Create,
@@ -59,16 +60,17 @@ pub enum Change {
 /// Why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Cause {
     /// It is not there.
     Missing,
     /// It was made and never started.
     NeverStarted,
-    /// Its image, or what the file says of it, is another than it was made from.
+    /// Its image, or its part of the file, differs from what it was made from.
     Changed,
     /// Its links were switched while it ran.
     Relinked,
-    /// Its network is another than it was made with.
+    /// Its network differs from the one it was made with.
     Network,
     /// It should run, and has ended with this exit code.
     Ended(i64),
@@ -76,11 +78,12 @@ pub enum Cause {
     Paused,
     /// Its engine could not remove it.
     Dead,
-    /// Its engine starts it again and again, as its restart policy says. It is waited for.
+    /// Its engine keeps starting it, as its restart policy says. It is waited for.
     Restarting,
     /// A component that it needs is new.
     Needs(ComponentName),
-    /// A component whose network or other namespace it has joined was started again, and left it with the old one.
+    /// It has joined the network or another namespace of a component that was started again, so it still has the old
+    /// one.
     Joined(ComponentName),
     /// It runs, and is as the file says.
     Runs,
@@ -90,18 +93,18 @@ pub enum Cause {
     NotInFile,
 }
 
-/// What becomes of one component, and why.
+/// What is done with one component, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Planned {
     /// The component.
     pub component: ComponentName,
-    /// What becomes of it.
+    /// What is done with it.
     pub change: Change,
     /// Why.
     pub cause: Cause,
 }
 
-/// What has to be done, in the order in which it is: what others need comes first, what goes comes last.
+/// What has to be done, in its order: what others need comes first, removals come last.
 ///
 /// `Display` has a line for each component; as JSON it is the list.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -136,7 +139,7 @@ impl Plan {
         let others: BTreeSet<ComponentName> = found.iter().filter_map(Container::component).collect();
         let goes = |name: &ComponentName| match copy_of(wanted.spec, name) {
             _ if wanted.members.contains(name) => false,
-            // It has fewer replicas than it had.
+            // The component now has fewer replicas.
             Some(of) if !wanted.complete => wanted.members.contains(of) && !wanted.aside.contains(name),
             _ => wanted.complete && !is_aside(wanted.aside, name),
         };
@@ -151,14 +154,14 @@ impl Plan {
         self.0.iter().all(|planned| planned.change == Change::Keep)
     }
 
-    /// The components to which this happens.
+    /// The components with this change.
     pub fn all(&self, change: Change) -> impl Iterator<Item = &ComponentName> {
         self.0.iter().filter(move |planned| planned.change == change).map(|planned| &planned.component)
     }
 }
 
-/// `new_need`: a component that it needs and that is new. `left`: one whose namespace it has joined, and that was or is
-/// started again.
+/// What is done with a component, and why. `new_need`: a component that it needs and that is made anew. `left`: a
+/// component whose namespace it has joined, and that was started again or will be.
 fn judge(
     wanted: &Wanted<'_>,
     name: &ComponentName,
@@ -196,7 +199,7 @@ fn judge(
     }
 }
 
-/// Whether a component has ended because its work is done: with 0, and nothing says that it is to run on. `ran`:
+/// Whether a component has done its work: it ended with exit code 0, and nothing says that it should still run. `ran`:
 /// containers that ran when the last `up` had ended.
 pub(crate) fn is_done(
     spec: &EnvironmentSpec,
@@ -216,12 +219,12 @@ pub(crate) fn is_done(
     }
     let checked = component.health_check.as_ref().is_some_and(|check| check.test.first().is_none_or(|it| it != "NONE"));
     let policy = matches!(component.restart, Some(RestartPolicy::Always | RestartPolicy::UnlessStopped));
-    // Somebody waits for it to end; else it is there to run on if it did, or if the file says so.
+    // If another waits for its end, its work is done. Else it is meant to run if it ran, or if the file says so.
     !needed.is_empty() || !(checked || policy || ran.contains(&container.id))
 }
 
-/// Whether a container that has joined a namespace of another has still one of that one's former lives: it is joined at
-/// the start.
+/// Whether a container that has joined a namespace of `other` is still in that of an earlier life of it. It joins at
+/// its own start, so this is so if `other` was started later.
 pub(crate) fn has_left(own: &Container, other: &Container) -> bool {
     own.started < other.started
 }
@@ -237,7 +240,7 @@ pub(crate) fn joins(component: &Component) -> BTreeSet<&str> {
     network.into_iter().chain(spaces.filter_map(|space| space.strip_prefix("service:"))).collect()
 }
 
-/// The component that has this as a further replica, if the file does not have it itself.
+/// The component of which this is a further replica. `None` if the file has a component of this name.
 fn copy_of<'n>(spec: &EnvironmentSpec, name: &'n ComponentName) -> Option<&'n str> {
     if spec.components.contains_key(name) {
         return None;
@@ -245,23 +248,23 @@ fn copy_of<'n>(spec: &EnvironmentSpec, name: &'n ComponentName) -> Option<&'n st
     numbered(name)
 }
 
-/// What `web-2` is a replica of, if it is one.
+/// The name without the number of a further replica: `web` for `web-2`.
 fn numbered(name: &ComponentName) -> Option<&str> {
     let (of, number) = name.as_str().rsplit_once('-')?;
     number.parse::<u32>().is_ok_and(|number| number > 1).then_some(of)
 }
 
-/// Whether it, or what it is a replica of, is left as it is.
+/// Whether it, or the component that it is a replica of, is left as it is.
 fn is_aside(aside: &BTreeSet<ComponentName>, name: &ComponentName) -> bool {
     aside.contains(name) || numbered(name).is_some_and(|of| aside.contains(of))
 }
 
 fn find<'c>(found: &'c [Container], name: &ComponentName) -> Option<&'c Container> {
-    found.iter().find(|container| container.component().as_ref() == Some(name))
+    found.iter().find(|container| container.is_of(name))
 }
 
-/// What a component needs, of these: its links and dependencies, and what has to be true of each before it starts. What
-/// something outside takes the place of is not needed.
+/// The members that a component needs, each with what has to be true of it before the component starts. A member is not
+/// needed if something outside takes its place.
 pub(crate) fn needs<'a>(
     spec: &'a EnvironmentSpec,
     members: &BTreeSet<ComponentName>,
@@ -274,14 +277,15 @@ pub(crate) fn needs<'a>(
     let joined = joined.map(|other| (other, DependencyCondition::Started.into()));
     let links = component.links.iter().map(|link| (&link.component, DependencyCondition::Started.into()));
     let all = joined.chain(links).chain(component.depends_on.iter().map(|(name, dependency)| (name, *dependency)));
-    // What a release runs before it launches a version, an environment runs before what a version consists of.
+    // A release runs this before it launches a version. An environment runs it before the components of a version.
     let before = spec.before().filter(|_| component.versioned || spec.entry().is_some_and(|it| it.component == *name));
     let before = before.map(|before| (&before.component, DependencyCondition::CompletedSuccessfully.into()));
     let all = all.chain(before);
     all.filter(|(need, _)| *need != name && members.contains(*need) && !spec.targets.contains_key(*need)).collect()
 }
 
-/// The members, each after those that it needs. A circle, which no file has, is broken somewhere.
+/// The members, each after those that it needs. If they were in a circle, which no file has, the order would begin
+/// somewhere in it.
 fn order<'a>(spec: &EnvironmentSpec, members: &'a BTreeSet<ComponentName>) -> Vec<&'a ComponentName> {
     let mut left: BTreeSet<&ComponentName> = members.iter().collect();
     let mut order = Vec::new();

@@ -191,7 +191,7 @@ fn what_has_ended_is_started_again_unless_its_work_is_done() {
 #[test]
 fn what_ran_on_when_the_last_up_had_ended_was_stopped() {
     let mut scene = Scene::whole();
-    // A worker without ports that ends well when it is asked to.
+    // A worker without ports that exits with 0 when it is stopped.
     scene.find("mail", ended(0));
     scene.ran = ["mail", "migrate"].map(|id| ContainerId(id.to_owned())).into();
     insta::assert_snapshot!(scene.plan(), @r"
@@ -246,7 +246,7 @@ fn what_has_joined_another_goes_with_it() {
         let file = FILE.replace("image: mail", &format!("image: mail, {joins}"));
         let mut scene = Scene::of(&file);
         assert_eq!(scene.change_of("mail"), Change::Keep, "{joins}");
-        // Somebody has restarted it: `mail` has still the namespace of the former life.
+        // Somebody has restarted `db`: `mail` is still in the namespace of its earlier life.
         scene.found.iter_mut().find(|it| it.id.0 == "db").expect("found").started = 9;
         assert_eq!(scene.change_of("mail"), Change::Restart, "{joins}");
         scene.found.iter_mut().find(|it| it.id.0 == "mail").expect("found").started = 10;

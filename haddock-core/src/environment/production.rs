@@ -1,25 +1,13 @@
-//! What is different where a service serves clients: its database, say. Pure.
+//! What is different in production, such as the database. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{EnvironmentSpec, Link, Target};
-use crate::container::Sensitive;
+use super::{EnvironmentSpec, Link, Production};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, LinkAlias};
 
-/// `x-haddock.production`: applied by every release, and not to environments by themselves.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Production {
-    /// What takes the place of a component, which is then not started at all.
-    pub links: BTreeMap<ComponentName, Target>,
-    /// Components that are not there.
-    pub without: BTreeSet<ComponentName>,
-    /// Environment variables that components have besides, or in place of others.
-    pub variables: BTreeMap<ComponentName, BTreeMap<String, Sensitive>>,
-}
-
 impl EnvironmentSpec {
-    /// The environment as it is where clients are served: its production settings applied, and no longer among it.
+    /// The environment as it is in production: its production settings are applied, and no longer part of it.
     ///
     /// # Errors
     /// [`ComposeFile`](ErrorKind::ComposeFile) if the settings name no component, or leave out the one that takes the
@@ -38,14 +26,14 @@ impl EnvironmentSpec {
             return wrong(format!("`x-haddock.production` leaves out `{}`, which takes the traffic", entry.component));
         }
         spec.components.retain(|name, _| !gone.contains(name));
-        // What is not there runs nothing, neither before a version nor within an instance.
+        // Components that are left out run nothing, neither before a version nor within an instance.
         spec.hooks.retain(|_, hook| !hook.component.as_ref().is_some_and(|component| gone.contains(component)));
         if let Some(settings) = &mut spec.settings {
             settings.release.hooks.retain(|hook| spec.hooks.contains_key(hook));
             settings.release.before.take_if(|before| gone.contains(&before.component));
         }
         for (name, component) in &mut spec.components {
-            // What it reached by the other's own name it reaches so still.
+            // A dependency becomes a link, so that the other can still be reached by its own name.
             let reached: Vec<ComponentName> = component.depends_on.keys().cloned().collect();
             component.depends_on.retain(|other, _| !gone.contains(other));
             for other in reached.into_iter().filter(|other| links.contains_key(other)) {

@@ -1,4 +1,4 @@
-//! Components of which an environment has several. Pure.
+//! Components with several replicas. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,20 +6,21 @@ use super::{Component, DEFAULT_NETWORK, EnvironmentSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 
-/// An environment of which each component has one container, and what each component with `replicas` has become.
+/// An environment in which each component has one container, and what has become of each component with `replicas`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expanded {
     pub(crate) spec: EnvironmentSpec,
-    /// The components in its place, itself among them; none, where it was to have none.
+    /// For each component with `replicas`, the components in its place, itself among them. None if it has 0 replicas.
     pub(crate) copies: BTreeMap<ComponentName, Vec<ComponentName>>,
 }
 
 impl EnvironmentSpec {
-    /// With a component of its own for each replica: `web` of three becomes `web`, `web-2` and `web-3`. All of them are
-    /// reached under the names of the first, and what waits for it waits for each.
+    /// The environment with a component for each replica: `web` of three becomes `web`, `web-2` and `web-3`. All of
+    /// them are reached under the names of the first. A component that waits for `web` waits for each of them.
     ///
     /// # Errors
-    /// [`ComposeFile`](ErrorKind::ComposeFile) if the others' names are taken, or they would claim what there is once.
+    /// [`ComposeFile`](ErrorKind::ComposeFile) if another component has the name of a replica, or if all replicas would
+    /// need the same container name or port of the host.
     pub(crate) fn expanded(&self) -> Result<Expanded> {
         let mut spec = self.clone();
         let mut copies = BTreeMap::new();
@@ -42,7 +43,7 @@ impl EnvironmentSpec {
                 let one = Component { replicas: None, ..component.clone() };
                 let one = if copy == name { one } else { called_like(one, name) };
                 spec.components.insert(copy.clone(), one);
-                // What is shown of the one is shown of the other.
+                // A replica is shown like the first one.
                 let of = |name: &ComponentName| format!("services.{name}.");
                 let rest =
                     |(path, text): (&String, &String)| Some((path.strip_prefix(&of(name))?.to_owned(), text.clone()));
@@ -86,7 +87,7 @@ fn check(name: &ComponentName, component: &Component, replicas: u32) -> Result<(
     }
 }
 
-/// Another of the same, reached under its name as well.
+/// A further replica, reached under the first one's names as well.
 fn called_like(mut other: Component, name: &ComponentName) -> Component {
     if other.network_mode.is_none() {
         if other.networks.is_empty() {
@@ -94,14 +95,14 @@ fn called_like(mut other: Component, name: &ComponentName) -> Component {
         }
         for endpoint in other.networks.values_mut() {
             endpoint.aliases.push(name.to_string());
-            // An address is the first one's.
+            // A fixed address belongs to the first one.
             (endpoint.ipv4_address, endpoint.ipv6_address, endpoint.mac_address) = (None, None, None);
         }
     }
     other
 }
 
-/// Lets what needs one of several need each.
+/// A component that needs one replica needs each of them.
 fn reach_all(component: &mut Component, copies: &BTreeMap<ComponentName, Vec<ComponentName>>) {
     let links = std::mem::take(&mut component.links).into_iter();
     component.links = links

@@ -5,7 +5,7 @@ use crate::container::{Mount, MountKind, PublishedPort};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 
-/// What is wrong, and what can be done about it.
+/// What is wrong, and the hint what to do.
 pub(crate) type Conflict = (String, String);
 
 pub(crate) fn of_mount(name: &ComponentName, mount: &Mount) -> Option<Conflict> {
@@ -58,8 +58,8 @@ fn first(name: &ComponentName, component: &Component) -> Option<Conflict> {
 }
 
 impl EnvironmentSpec {
-    /// Whether versions of it can run side by side. A compose file that was resolved for a release can; one that was
-    /// resolved for an environment by itself may not.
+    /// Checks that versions of it can run side by side. Those of a compose file that was resolved for a release can. If
+    /// it was resolved for an environment by name, maybe not.
     ///
     /// # Errors
     /// [`ComposeFile`](ErrorKind::ComposeFile) with the first thing that speaks against it, and what to do about it.

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::compose::{Values, canonical};
+use super::declared::Production;
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
 use super::hooks::{HookCommand, Receiver};
 use super::idle::IdlePolicy;
-use super::production::Production;
-use super::settings::{Before, Entry, Hook, ServiceSettings};
 use super::target::Target;
 use crate::container::{
     ContainerOptions, Endpoint, HealthCheck, Mount, MountKind, NetworkMode, PublishedPort, RestartPolicy, Sensitive,
@@ -21,20 +19,21 @@ use crate::container::{PullOptions, PullWhen};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::name::{ComponentName, LinkAlias, ServiceName};
+use crate::settings::{Before, Entry, Hook, ServiceSettings};
 
 /// A resolved compose file.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct EnvironmentSpec {
     /// The settings of the service that its entry serves; `None`: nothing in it takes traffic.
     pub settings: Option<ServiceSettings>,
-    /// When it ends if nobody uses it, as an environment by itself; `None`: the file does not say.
+    /// When it is stopped or removed if nobody uses it. `None`: the file does not say.
     pub idle: Option<IdlePolicy>,
-    /// The file has no `x-haddock`. What it says of ports was not written for a test of readiness: one that does not answer for
-    /// half a minute is told of, and is no failure.
+    /// Whether the file has no `x-haddock`. Then its ports were not written for a test of readiness: a port that does
+    /// not answer for half a minute is reported, and is no failure.
     pub plain: bool,
     /// The components.
     pub components: BTreeMap<ComponentName, Component>,
-    /// The networks beside the environment's own that components name, and that one, `default`, if the file says
+    /// The networks that components name. The environment's own network, `default`, is among them only if the file says
     /// something about it.
     pub networks: BTreeMap<String, DeclaredNetwork>,
     /// The volumes that components name.
@@ -45,22 +44,22 @@ pub struct EnvironmentSpec {
     pub configs: BTreeMap<String, DeclaredFile>,
     /// What is different in a release.
     pub production: Option<Production>,
-    /// What runs within an instance when it begins and ceases to get new sessions.
+    /// The commands that run within an instance when it begins to get new sessions, and when it no longer gets any.
     pub hooks: BTreeMap<Hook, HookCommand>,
-    /// Who is told what becomes of releases.
+    /// Who is told about releases.
     pub notify: Vec<Receiver>,
-    /// What others reach in place of a component, under its names.
+    /// What others reach in place of a component, under the component's names.
     pub targets: BTreeMap<ComponentName, Target>,
-    /// Free texts, such as commands and labels, in which the value of a variable is, as they stand in the file; by their path
-    /// in the [canonical form](super::compose::canonical). They are shown in place of the texts.
+    /// Free texts, such as commands and labels, that hold the value of a variable, as they stand in the file. The key
+    /// is the path in the [canonical form](super::compose::canonical). They are shown in place of the values.
     pub written: BTreeMap<String, String>,
 }
 
-/// The name of the environment's own network, which components join that name none.
+/// The name of the environment's own network. Components that name no network join it.
 pub const DEFAULT_NETWORK: &str = "default";
 
 impl EnvironmentSpec {
-    /// The settings of the service, for what needs one.
+    /// The settings of the service, for callers that need one.
     ///
     /// # Errors
     /// [`ComposeFile`](ErrorKind::ComposeFile) if it is no service: no component takes traffic.
@@ -78,7 +77,7 @@ impl EnvironmentSpec {
         self.components.values().any(|component| !component.versioned).then_some(&settings.service)
     }
 
-    /// What the instances of the service share: the environment without what each version has its own of.
+    /// What the instances of the service share: the environment without its versioned components.
     #[must_use]
     pub fn shared(&self) -> Self {
         let mut shared = Self {
@@ -109,8 +108,8 @@ impl EnvironmentSpec {
         all.into_iter().collect()
     }
 
-    /// All mounts of a component: its own, and those that it has from others, who may have them from others again. Of two at
-    /// one path its own counts. What has no name, such as a volume that the image declares, stays the other's alone.
+    /// All mounts of a component: its own, and those from others, directly or through further ones. Of two at one path,
+    /// its own counts. Volumes without a name, such as those that an image declares, are not taken from others.
     #[must_use]
     pub fn mounts(&self, component: &Component) -> Vec<Mount> {
         let mut mounts = component.mounts.clone();
@@ -141,7 +140,7 @@ impl EnvironmentSpec {
         }
     }
 
-    /// What is outside the environment and a component reaches, each with the names under which it does.
+    /// What a component reaches outside the environment, each with the names that it uses.
     #[must_use]
     pub fn reaches<'s>(&self, component: &'s Component) -> BTreeMap<&'s ComponentName, BTreeSet<String>> {
         let mut reached = component.reaches();
@@ -155,7 +154,7 @@ impl EnvironmentSpec {
         self.settings.as_ref()?.release.before.as_ref()
     }
 
-    /// The components that an instance consists of: those that are versioned, without what runs before there is one.
+    /// The components of an instance: the versioned ones, without the one that runs before a version is launched.
     ///
     /// ```
     /// use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
@@ -184,19 +183,11 @@ impl EnvironmentSpec {
         members
     }
 
-    /// The components of which a release brings its own.
+    /// The versioned components: a release brings its own of each.
     #[must_use]
     pub fn versioned(&self) -> BTreeSet<ComponentName> {
         let versioned = self.components.iter().filter(|(_, component)| component.versioned);
         versioned.map(|(name, _)| name.clone()).collect()
-    }
-}
-
-/// As its canonical form, without values.
-impl fmt::Debug for EnvironmentSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = ServiceName::new("environment").expect("a valid name");
-        write!(f, "EnvironmentSpec({})", canonical(&name, self, Values::Hidden))
     }
 }
 
@@ -217,11 +208,11 @@ pub struct Component {
     pub expose: Vec<u16>,
     /// Ports on the host.
     pub ports: Vec<PublishedPort>,
-    /// What has to be there before it starts.
+    /// The components that have to be there before it starts.
     pub depends_on: BTreeMap<ComponentName, Dependency>,
     /// The aliases under which it reaches others.
     pub links: Vec<Link>,
-    /// Whether it is told of them by environment variables, too, as Docker's links once did.
+    /// Whether environment variables tell it of its links, too, as Docker's legacy links did.
     pub link_variables: bool,
     /// Its own health check.
     pub health_check: Option<HealthCheck>,
@@ -231,19 +222,19 @@ pub struct Component {
     pub stop_grace_period: Option<Duration>,
     /// The signal that asks it to stop.
     pub stop_signal: Option<String>,
-    /// What its image is built from. Haddock keeps it, and takes the image of that name that was built.
+    /// What its image is built from. The image of that name is used, which has to be built before.
     pub build: Option<Build>,
     /// When its registry is asked for the image; `None`: when the host has none.
     pub pull_policy: Option<PullPolicy>,
-    /// What the engine does when it ends, in an environment by itself. In an instance it does nothing.
+    /// What the engine does when it ends. It applies to environments by name, and not to instances.
     pub restart: Option<RestartPolicy>,
     /// How many containers of it there are; `None`: one.
     pub replicas: Option<u32>,
-    /// The name of its container on the engine, which no second copy can have.
+    /// The name of its container on the engine. Only one container can have it.
     pub container_name: Option<String>,
     /// The networks that it joins, and how; none: the environment's own.
     pub networks: BTreeMap<String, Endpoint>,
-    /// In place of networks.
+    /// The network mode, in place of networks.
     pub network_mode: Option<NetworkMode>,
     /// Containers outside that it reaches: `container` or `container:alias`.
     pub external_links: Vec<String>,
@@ -268,12 +259,12 @@ impl fmt::Debug for Component {
 }
 
 impl Component {
-    /// How its image is fetched; `default` where the file says nothing of it.
+    /// How its image is fetched. `default`: when it is fetched if the file does not say.
     #[cfg(feature = "controller")]
     pub(crate) fn pull_options(&self, default: PullWhen) -> PullOptions {
         let when = self.pull_policy.as_ref().map_or(default, |policy| match policy {
             PullPolicy::Always => PullWhen::Refresh,
-            // What is built has no registry that could have it.
+            // An image that is built is in no registry.
             PullPolicy::Never | PullPolicy::Build => PullWhen::Never,
             PullPolicy::Missing => PullWhen::Missing,
             PullPolicy::Every(window) => PullWhen::OlderThan(window.age()),
@@ -281,7 +272,7 @@ impl Component {
         PullOptions { when, platform: self.options.platform.clone() }
     }
 
-    /// A component that is nothing but an image.
+    /// A component with an image and nothing else.
     #[must_use]
     pub fn new(image: ImageReference) -> Self {
         Self {
@@ -315,8 +306,8 @@ impl Component {
         }
     }
 
-    /// The others that it reaches, each with the names under which it does: the aliases of its links, and the own name of
-    /// what it depends on.
+    /// The others that it reaches, each with the names that it uses: the aliases of its links, and the names of its
+    /// dependencies.
     #[must_use]
     pub fn reaches(&self) -> BTreeMap<&ComponentName, BTreeSet<String>> {
         let links = self.links.iter().map(|link| (&link.component, link.alias.to_string()));
@@ -332,7 +323,7 @@ impl Component {
 /// An entry of `volumes_from`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumesFrom {
-    /// Whose.
+    /// The other component.
     pub component: ComponentName,
     /// `ro`: to read only; `rw`; `None`: as the other has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -368,6 +359,7 @@ impl From<DependencyCondition> for Dependency {
 /// What `depends_on` waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum DependencyCondition {
     /// It has been started.
     Started,

@@ -22,9 +22,10 @@ use crate::name::{ComponentName, EnvironmentName};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[non_exhaustive]
 pub enum Target {
-    /// `tcp://HOST:PORT`: a server that containers reach over the host's network. A name is looked up when a container
-    /// is made. The port is the one that is checked; components use the one that they are set to.
+    /// `tcp://HOST:PORT`: a server that containers reach over the host's network. The host's name is looked up when a
+    /// container is made. Haddock checks this port; components use the port of their own settings.
     Address {
         /// A host name or an IP address.
         host: String,
@@ -42,7 +43,7 @@ pub enum Target {
     Container(String),
 }
 
-const FORMS: &str = "write `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT` or `container:NAME`";
+const TARGET_FORMS: &str = "write `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT` or `container:NAME`";
 
 impl FromStr for Target {
     type Err = Error;
@@ -51,7 +52,8 @@ impl FromStr for Target {
         let invalid = |why: &str| {
             // What stands before an `@` may be a password.
             let shown = text.rsplit('@').next().unwrap_or_default();
-            Error::new(ErrorKind::InvalidValue, format!("`{shown}` is no target of a link: {why}")).with_hint(FORMS)
+            Error::new(ErrorKind::InvalidValue, format!("`{shown}` is no target of a link: {why}"))
+                .with_hint(TARGET_FORMS)
         };
         if let Some(address) = text.strip_prefix("tcp://") {
             return address_of(address).map_err(invalid);
@@ -59,7 +61,11 @@ impl FromStr for Target {
         if let Some(name) = text.strip_prefix("container:") {
             let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
             let good = name.bytes().all(known) && name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
-            return if good { Ok(Self::Container(name.to_owned())) } else { Err(invalid("a container has a name")) };
+            return if good {
+                Ok(Self::Container(name.to_owned()))
+            } else {
+                Err(invalid("the name of the container is not valid"))
+            };
         }
         match text.split_once('/') {
             Some((environment, component)) if !text.contains(':') => Ok(Self::Component {

@@ -6,7 +6,7 @@
 /// Longest repository, as `distribution/reference` has it.
 const LONGEST_REPOSITORY: usize = 255;
 /// Longest tag, as the OCI distribution specification has it.
-const LONGEST_TAG: usize = 128;
+pub(super) const LONGEST_TAG: usize = 128;
 
 /// Why a part is wrong, and what to do about it.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Reason {
     }
 }
 
-/// Whether the first part of a reference is a registry rather than the begin of a repository. Docker's rule.
+/// Docker's rule: whether the first part of a reference is a registry, and not the start of a repository.
 pub(super) fn is_registry(first: &str) -> bool {
     first.contains(['.', ':']) || first == "localhost"
 }
@@ -122,6 +122,11 @@ fn check_component(component: &str, repository: &str) -> Result<(), Reason> {
     Ok(())
 }
 
+/// Whether a tag can have this character.
+pub(super) fn is_of_tag(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')
+}
+
 pub(super) fn check_tag(tag: &str) -> Result<(), Reason> {
     if tag.is_empty() {
         return Err(Reason::new("the tag is empty").hint("name a tag after the `:`, or remove the `:`"));
@@ -130,7 +135,7 @@ pub(super) fn check_tag(tag: &str) -> Result<(), Reason> {
     if length > LONGEST_TAG {
         return Err(Reason::new(format!("the tag has {length} characters, more than {LONGEST_TAG}")));
     }
-    if let Some(bad) = tag.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '.' | '-')) {
+    if let Some(bad) = tag.chars().find(|c| !is_of_tag(*c)) {
         let reason = Reason::new(format!("tag `{tag}` contains `{bad}`"));
         return Err(match bad {
             '/' => reason.hint("the `/` of a branch's name is written `-` in a tag"),

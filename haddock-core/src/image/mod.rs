@@ -1,4 +1,7 @@
-//! Images: references as the OCI distribution specification and the Docker reference grammar have them.
+//! Images: references as defined by the OCI distribution specification and the Docker reference
+//! grammar, tags from branch and commit, the secrets of a build, what a build context leaves out
+//! ([`ignore`]), the images that a Dockerfile needs ([`dockerfile`]), and folders of
+//! Dockerfiles that build on each other ([`tree`]).
 //!
 //! ```
 //! use haddock_core::image::ImageReference;
@@ -11,7 +14,14 @@
 //! # Ok::<(), haddock_core::Error>(())
 //! ```
 
+pub mod dockerfile;
 mod grammar;
+pub mod ignore;
 mod reference;
+mod secret;
+mod tag;
+pub mod tree;
 
 pub use reference::ImageReference;
+pub use secret::{BuildSecret, SecretSource};
+pub use tag::{Revision, TagTemplate};

@@ -15,7 +15,7 @@ const OFFICIAL: &str = "library/";
 
 /// The name of an image: registry, repository, tag, digest.
 ///
-/// One that exists is valid and normalised as Docker does it: `postgres` and `docker.io/library/postgres:latest` are
+/// Each reference is valid, and normalised as in Docker: `postgres` and `docker.io/library/postgres:latest` are
 /// equal. With neither tag nor digest the tag is `latest`; with a digest the tag is only for people.
 ///
 /// `Display` and serialisation give the [`familiar`](Self::familiar) form.
@@ -37,7 +37,7 @@ impl ImageReference {
         read(text).map_err(|reason| refused(text, reason))
     }
 
-    /// The registry's host and port, `docker.io` where none was written.
+    /// The registry's host and port; `docker.io` if none was written.
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.registry
@@ -49,7 +49,7 @@ impl ImageReference {
         &self.repository
     }
 
-    /// The tag; `None` only where there is a digest.
+    /// The tag; `None` only if there is a digest.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
@@ -59,6 +59,12 @@ impl ImageReference {
     #[must_use]
     pub fn digest(&self) -> Option<&str> {
         self.digest.as_deref()
+    }
+
+    /// Whether both are in the same repository of the same registry, at whatever tag or digest.
+    #[must_use]
+    pub fn has_repository_of(&self, other: &Self) -> bool {
+        self.registry == other.registry && self.repository == other.repository
     }
 
     /// The same repository at another tag, without digest.

@@ -4,13 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::environment::value;
 use crate::error::{Error, ErrorKind, Result};
+use crate::value;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// How much of a service's history a journal keeps: what is younger than `age`, and the newest `events` whatever their
-/// age. What is older than both is forgotten.
+/// How much of a service's history a journal keeps: the events that are younger than `age`, and the newest `events` of
+/// whatever age. An event that is neither is forgotten.
 ///
 /// It is written as an age, a number of events, or both.
 ///
@@ -27,9 +27,9 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keep {
-    /// What is younger is kept.
+    /// Younger events are kept.
     pub age: Duration,
-    /// So many of the newest events are kept.
+    /// How many of the newest events are kept.
     pub events: u64,
 }
 

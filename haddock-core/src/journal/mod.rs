@@ -8,6 +8,9 @@
 //!
 //! [`Journal`] holds the contract; [`suite`] (feature `testing`) is that contract as tests, for any implementor to run.
 //! No value of an environment variable ever enters a journal: versions name their specification by digest.
+//!
+//! A journal only keeps events. What kinds there are is said by [`Event`], which belongs to
+//! [`release`](crate::release).
 
 use std::fmt;
 use std::time::Duration;
@@ -22,6 +25,8 @@ use crate::time::Timestamp;
 
 pub use keep::Keep;
 
+pub mod fencing;
+mod forward;
 mod keep;
 #[cfg(feature = "controller")]
 pub mod memory;
@@ -65,10 +70,10 @@ pub struct LoopEnd {
     pub error: Error,
 }
 
-/// A history up to an event, added up.
+/// A summary of a history up to an event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Checkpoint {
-    /// The sequence of the last event that is in it; 0: none is.
+    /// The sequence of the last event in the summary; 0 if there is none.
     pub sequence: u64,
     /// The story up to that event.
     pub story: Story,
@@ -87,6 +92,8 @@ pub struct Checkpoint {
 ///   [unreadable](crate::release::Verb::Unreadable), and an event becomes one that is
 ///   [unreadable](crate::release::Event::Unreadable). What a newer Haddock has written is never lost.
 /// - A full disk is [`JournalFull`](crate::ErrorKind::JournalFull), and nothing was written.
+/// - Each call may fail with [`JournalUnavailable`](crate::ErrorKind::JournalUnavailable), if the journal cannot be
+///   reached or a call would wait for another writer for more than a few seconds. The same call may be tried again.
 #[async_trait]
 pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// Its id, given once when it was made.
@@ -101,16 +108,16 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// The services that have a state that is not [forgotten](ServiceState::is_forgotten), or a pending request.
     async fn services(&self) -> Result<Vec<ServiceName>>;
 
-    /// Takes the lease under a new epoch. A holder whose process has ended is known to be gone at once, where the
-    /// journal can tell.
+    /// Takes the lease under a new epoch. If the journal can see that the holder's process has ended, the lease is free
+    /// at once.
     ///
     /// # Errors
     /// [`Busy`](crate::ErrorKind::Busy) while another holds it, naming the holder.
     async fn acquire(&self, service: &ServiceName, holder: &str, lasts: Duration, now: Timestamp) -> Result<Lease>;
 
-    /// Makes every epoch that is given out from now on greater than `epoch`; none becomes smaller by it. For a journal that
-    /// takes the place of a lost one: what its holders decide has to be newer than whatever was decided before. A lease
-    /// that is held ends.
+    /// Makes sure that every epoch that is given out from now on is greater than `epoch`; no epoch becomes smaller.
+    /// This is for a journal that replaces a lost one: decisions of its holders have to be newer than all earlier ones.
+    /// A lease that is held ends.
     async fn raise_epoch(&self, service: &ServiceName, epoch: u64) -> Result<()>;
 
     /// Makes the lease last from `now` on.
@@ -119,11 +126,11 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`Fenced`](crate::ErrorKind::Fenced) if a newer epoch was given out.
     async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease>;
 
-    /// Gives the lease back. One that is not held any more is left as it is.
+    /// Gives the lease back. If it is no longer held, nothing is done.
     async fn give_back(&self, lease: &Lease) -> Result<()>;
 
-    /// The lease that is held now; `None` if nobody acts. A holder whose process has ended is known to be gone at once,
-    /// where the journal can tell.
+    /// The lease that is held now; `None` if nobody acts. If the journal can see that the holder's process has ended,
+    /// the lease is not held.
     async fn lease(&self, service: &ServiceName, now: Timestamp) -> Result<Option<Lease>>;
 
     /// Writes state, events and taken requests, all or nothing.
@@ -151,12 +158,12 @@ pub trait Journal: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// forgotten. A journal that does not know exactly answers with an earlier event.
     async fn taken_at(&self, service: &ServiceName, request: &RequestId) -> Result<Option<u64>>;
 
-    /// The history up to some event at or before the one with sequence `upto`, added up, so that nobody needs to read it
-    /// from the first event on. How far before is the journal's choice.
+    /// A summary of the history up to an event at or before the one with sequence `upto`, so that nobody needs to read
+    /// the history from its first event. The journal chooses the event.
     async fn checkpoint(&self, service: &ServiceName, upto: u64) -> Result<Checkpoint>;
 
-    /// Forgets the events that are older than what is to be kept, with a [checkpoint](Self::checkpoint) at the first one
-    /// that stays; and the ids of requests that were taken up before.
+    /// Forgets the events that are older than those that are to be kept, and the ids of requests that were taken up
+    /// before. A [checkpoint](Self::checkpoint) of everything before the first event that stays is kept.
     async fn prune(&self, service: &ServiceName, keep: &Keep, now: Timestamp) -> Result<()>;
 
     /// Remembers how a loop that acted for the service ended, for others to see; `None`: one acts again.

@@ -66,13 +66,13 @@ fn id(id: &str) -> RequestId {
 /// A commit that is `revision` under the lease, with one event and what it takes up.
 fn commit(journal: &dyn Journal, lease: &Lease, revision: u64, taken: &[&str]) -> Commit {
     let mut state = ServiceState::new(lease.service.clone(), journal.id().clone());
-    state.number = crate::Number { epoch: lease.epoch, revision };
+    state.number = crate::FencingToken { epoch: lease.epoch, revision };
     state.now = at(revision);
     let taken = taken.iter().map(|id| RequestId::new(id).expect("a valid id")).collect();
     Commit { state, events: vec![Event::ReleasePaused], taken }
 }
 
-/// What was committed is there for whoever opens the journal next, state, events and all.
+/// What was committed is there for the next one who opens the journal: state, events and everything else.
 pub async fn commits_are_kept(harness: &dyn Harness) {
     let journal = harness.open().await;
     assert_eq!(journal.load(&service()).await.expect("loads"), None);
@@ -97,7 +97,7 @@ pub async fn commits_are_kept(harness: &dyn Harness) {
     assert_eq!(journal.history(&service(), 0, 100).await.expect("reads").len(), 4, "nor its history");
 }
 
-/// S5: while one acts, another that wants to act is told who does; anybody may look and submit.
+/// S5: while one acts, another that wants to act learns who does. Anybody may look and submit.
 pub async fn s5_one_acts_at_a_time(harness: &dyn Harness) {
     let (one, two) = (harness.open().await, harness.open().await);
     let lease = one.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
@@ -248,7 +248,7 @@ pub async fn checkpoints_save_reading(harness: &dyn Harness) {
     }
 }
 
-/// What is too old is forgotten, and what stays is told as before.
+/// Events that are too old are forgotten, and the history of those that stay reads as before.
 pub async fn old_events_are_forgotten(harness: &dyn Harness) {
     let journal = harness.open().await;
     let lease = journal.acquire(&service(), "one", LASTS, at(0)).await.expect("free");
@@ -268,7 +268,7 @@ pub async fn old_events_are_forgotten(harness: &dyn Harness) {
     }
     let oldest = async || journal.history(&service(), 0, 1).await.expect("reads")[0].sequence;
     let millis = Duration::from_millis;
-    // Whatever is more is kept.
+    // Of the two limits, the one that keeps more events counts.
     let enough = [Keep { age: millis(1_000), events: 0 }, Keep { age: millis(0), events: 1_000 }];
     for keep in enough {
         journal.prune(&service(), &keep, at(1_000)).await.expect("prunes");
@@ -304,20 +304,24 @@ pub async fn ends_of_loops_are_noted(harness: &dyn Harness) {
     assert_eq!(two.last_end(&service()).await.expect("reads"), None);
 }
 
-/// Makes a `#[tokio::test]` of each case for the harness that the expression makes.
+/// Makes a test of each case for the harness that the expression makes. In front of it may stand the attribute of an
+/// asynchronous test, which is `#[tokio::test]` by default.
 #[macro_export]
 macro_rules! journal_suite {
-    ($harness:expr) => {
-        $crate::journal_suite!(@cases $harness,
+    (#[$test:meta] $harness:expr) => {
+        $crate::journal_suite!(@cases #[$test] $harness,
             commits_are_kept, s5_one_acts_at_a_time, s5_former_holders_are_fenced, s5_numbers_only_grow,
             renewed_leases_last, raised_epochs_fence, requests_are_taken_once, refused_commits_leave_nothing, services_are_apart,
             checkpoints_save_reading, old_events_are_forgotten, ends_of_loops_are_noted);
     };
-    (@cases $harness:expr, $($case:ident),*) => {
-        $(#[tokio::test]
+    (@cases #[$test:meta] $harness:expr, $($case:ident),*) => {
+        $(#[$test]
         async fn $case() {
             let harness = $harness;
             $crate::journal::suite::$case(&harness).await;
         })*
+    };
+    ($harness:expr) => {
+        $crate::journal_suite!(#[tokio::test] $harness);
     };
 }

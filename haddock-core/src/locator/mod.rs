@@ -16,8 +16,11 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 
+pub use crate::routing::{LocatorCapabilities, SessionCount};
+
+mod forward;
 #[cfg(feature = "gateway")]
 pub mod gateway;
 #[cfg(feature = "gateway")]
@@ -26,30 +29,6 @@ pub mod remote;
 pub mod sim;
 #[cfg(feature = "testing")]
 pub mod suite;
-
-/// How well a locator counts sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SessionCount {
-    /// It knows each.
-    Exact,
-    /// It knows a number that they do not exceed.
-    UpperBound,
-    /// It cannot count: a plan that needs counts is refused.
-    None,
-}
-
-/// What a locator can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocatorCapabilities {
-    /// An instance at share 0 keeps its sessions. Without it there is no drain, and no release.
-    pub keeps_sticky_at_zero: bool,
-    /// How it counts sessions.
-    pub session_count: SessionCount,
-    /// A close is atomic with routing: nothing slips in between its look and its effect.
-    pub atomic_close: bool,
-    /// It can let requests wait. Without, [`ServiceLocator::hold`] is refused.
-    pub hold: bool,
-}
 
 /// A service locator.
 ///
@@ -62,15 +41,18 @@ pub struct LocatorCapabilities {
 /// - A new session goes to a listed instance with a share, in proportion to the shares. A request of a session goes
 ///   to its instance for as long as that is listed and not closed, whatever its share, even if this locator has never
 ///   seen the session. Else it opens a new session.
-/// - A request that has a cookie of the application's and none of the locator's goes to the instance that was
-///   [adopted](crate::routing::Adopted), until the sessions from before have come or expired; so long, how many live on
-///   that is [`Count::Unknown`](crate::routing::Count). On an ignored path it opens no session there either.
-/// - A closed instance gets nothing, for ever: a later table that names it has no effect for it. Of those that a table's
-///   [`Watermark`](crate::routing::Watermark) covers, the locator may keep that one number in place of a mark for each.
+/// - A request that has a cookie of the application and none of the locator goes to the instance that was
+///   [adopted](crate::routing::Adopted), until the sessions from before the adoption have come or expired. Until then,
+///   the number of live sessions on that instance is [`Count::Unknown`](crate::routing::Count). On an ignored path, such
+///   a request opens no session there either. A locator without the capability `adoption` is given no such instance.
+/// - A closed instance gets nothing, for ever: a later table that names it has no effect on it. For instances that a
+///   table's [`Watermark`](crate::routing::Watermark) covers, the locator may keep this one number in place of a mark for
+///   each.
 /// - A session lives until it has been idle, with no request in flight, for
 ///   [`SessionPolicy::idle`](crate::routing::SessionPolicy::idle).
-/// - A call whose future is dropped may or may not have taken effect; [`observe`](Self::observe) tells.
-/// - One that does not answer: [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) within 5 s.
+/// - A call whose future is dropped may or may not have taken effect; [`observe`](Self::observe) shows which.
+/// - A locator that does not answer: the error is [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable), within
+///   5 s.
 #[async_trait]
 pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// What this locator can do.
@@ -82,13 +64,13 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`StaleNumber`](crate::ErrorKind::StaleNumber).
     async fn apply(&self, table: &RoutingTable) -> Result<()>;
 
-    /// Closes the instance if it has share 0 (or is not listed) and nothing on it is live, in flight or upgraded;
-    /// else answers [`CloseAnswer::Busy`]. Closing a closed one answers [`CloseAnswer::Closed`]. One that was never
-    /// listed is closed too.
+    /// Closes the instance if it has share 0 (or is not listed) and nothing on it is live, in flight or upgraded.
+    /// Otherwise the answer is [`CloseAnswer::Busy`]. For an instance that is closed already, the answer is
+    /// [`CloseAnswer::Closed`]. An instance that was never listed is closed, too.
     ///
     /// # Errors
     /// [`StaleNumber`](crate::ErrorKind::StaleNumber).
-    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer>;
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer>;
 
     /// Closes the instance although sessions may be left on it. They end, are counted in
     /// [`InstanceFigures::sessions_evicted`](crate::routing::InstanceFigures::sessions_evicted), and their next
@@ -96,11 +78,11 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     ///
     /// # Errors
     /// [`StaleNumber`](crate::ErrorKind::StaleNumber).
-    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()>;
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<()>;
 
-    /// Lets requests for the instance wait, those of its sessions and those of new ones that no other instance takes:
-    /// until [`resume`](Self::resume), or for `within`, at most 5 min; then they go on. Requests that the instance has
-    /// already are not touched. Nothing of it outlives a restart.
+    /// Lets requests for the instance wait: those of its sessions, and those for new sessions that no other instance
+    /// takes. They wait until [`resume`](Self::resume), or for `within`, at most 5 min, and then go on. Requests that
+    /// the instance has already are not touched. A hold does not outlive a restart.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if it is not listed; [`NotSupported`](crate::ErrorKind::NotSupported)
@@ -109,7 +91,7 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot let requests wait")))
     }
 
-    /// Lets the requests go on that wait for the instance. One that is not held is left as it is.
+    /// Lets the requests that wait for the instance go on. If it is not held, nothing is done.
     ///
     /// # Errors
     /// [`NotSupported`](crate::ErrorKind::NotSupported) without the capability.
@@ -117,6 +99,9 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot let requests wait")))
     }
 
-    /// The figures of a service; those of one that it has never heard of are empty, at number 0.0.
+    /// The figures of a service. For a service that it has never heard of they are empty, at number 0.0.
+    ///
+    /// # Errors
+    /// [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) if it does not answer.
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
 }

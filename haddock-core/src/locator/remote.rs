@@ -18,16 +18,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::gateway::{Hold, Resume, Target};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 
-/// How long a call may take, as the locators' contract has it.
-const WITHIN: Duration = Duration::from_secs(5);
-/// The longest answer that is read: the figures of some ten thousand instances.
-const LONGEST: usize = 16 * 1024 * 1024;
+/// How long a call may take, from the contract of locators.
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// The longest answer that is read: the figures of about ten thousand instances.
+const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
 
 /// A gateway in another process.
 ///
-/// Each call is a connection of its own: calls are rare, and a gateway that was replaced is met at once.
+/// Each call opens a connection of its own. Calls are rare, and this way a gateway that was replaced is found at once.
 #[derive(Clone)]
 pub struct RemoteGateway {
     host: String,
@@ -88,11 +88,11 @@ impl RemoteGateway {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(header::AUTHORIZATION, authorization.clone());
         }
-        let answered = tokio::time::timeout(WITHIN, self.send(request)).await;
+        let answered = tokio::time::timeout(CALL_LIMIT, self.send(request)).await;
         let (status, answer) = match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(unavailable(&error)),
-            Err(_) => return Err(unavailable(&format_args!("nothing came within {} s", WITHIN.as_secs()))),
+            Err(_) => return Err(unavailable(&format_args!("nothing came within {} s", CALL_LIMIT.as_secs()))),
         };
         let refused = |what: &dyn fmt::Display| {
             Error::new(ErrorKind::LocatorRefused, format!("{self} answered `{}`: {what}", status.as_u16()))
@@ -118,7 +118,7 @@ impl RemoteGateway {
         let call = async {
             let response = sender.send_request(request).await?;
             let status = response.status();
-            let body = Limited::new(response.into_body(), LONGEST).collect().await?.to_bytes();
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await?.to_bytes();
             Ok((status, body))
         };
         tokio::pin!(call, connection);
@@ -154,6 +154,7 @@ impl ServiceLocator for RemoteGateway {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: true,
+            adoption: true,
         }
     }
 
@@ -161,11 +162,11 @@ impl ServiceLocator for RemoteGateway {
         self.post(&table.service, "apply", table).await
     }
 
-    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
         self.post(service, "close", &Target { instance: instance.clone(), number }).await
     }
 
-    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<()> {
         self.post(service, "evict", &Target { instance: instance.clone(), number }).await
     }
 

@@ -1,14 +1,15 @@
-//! What a step wants done.
+//! Actions: what a step wants to be done.
 
 use serde::{Deserialize, Serialize};
 
-use super::state::News;
-use crate::environment::Hook;
+use super::state::Notification;
 use crate::name::{InstanceId, LocatorName, VersionId};
-use crate::routing::{Number, RoutingTable};
+use crate::routing::{FencingToken, RoutingTable};
+use crate::settings::Hook;
 use crate::time::Timestamp;
 
-/// Something to do. Each is idempotent, may be carried out twice, late or never, and relies on no other of its step.
+/// Something to do. Each action is idempotent. It may be carried out twice, late or never, and relies on no other
+/// action of its step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
@@ -48,7 +49,7 @@ pub enum Action {
         /// The instance.
         instance: InstanceId,
         /// The number of the decision.
-        number: Number,
+        number: FencingToken,
     },
     /// Close an instance although sessions may be left on it.
     Evict {
@@ -57,7 +58,7 @@ pub enum Action {
         /// The instance.
         instance: InstanceId,
         /// The number of the decision.
-        number: Number,
+        number: FencingToken,
     },
     /// Stop and remove the instance's containers and network.
     Stop {
@@ -75,13 +76,13 @@ pub enum Action {
         instance: InstanceId,
         /// Which.
         hook: Hook,
-        /// The number of the commit that wanted it. With the instance, it tells one such wish from another.
-        number: Number,
+        /// The number of the commit that wanted it. Together with the instance it identifies this run of the hook.
+        number: FencingToken,
     },
-    /// Tell somebody the news.
+    /// Tell a receiver what has happened.
     Notify {
-        /// The news.
-        news: Box<News>,
+        /// Who, and what.
+        notification: Box<Notification>,
     },
 }
 
@@ -97,7 +98,7 @@ impl Action {
             Self::Evict { locator, instance, .. } => Task::Evict(locator.clone(), instance.clone()),
             Self::Stop { instance } | Self::RemoveStray { instance } => Task::Stop(instance.clone()),
             Self::Hook { instance, number, .. } => Task::Hook(instance.clone(), *number),
-            Self::Notify { news } => Task::Notify(news.id()),
+            Self::Notify { notification } => Task::Notify(notification.id()),
         }
     }
 
@@ -119,7 +120,8 @@ impl Action {
     }
 }
 
-/// What is being carried out: at most one of each at a time, but for those on locators, which numbers keep in order.
+/// Something that is being carried out. Only one of each runs at a time. This does not hold for calls to locators,
+/// which numbers keep in order.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Task {
     /// A [`Action::Pull`].
@@ -135,7 +137,7 @@ pub enum Task {
     /// A [`Action::Stop`] or [`Action::RemoveStray`].
     Stop(InstanceId),
     /// A [`Action::Hook`].
-    Hook(InstanceId, Number),
-    /// A [`Action::Notify`], of the [news](News::id) of that id.
-    Notify((Number, usize, usize)),
+    Hook(InstanceId, FencingToken),
+    /// A [`Action::Notify`], of the [notification](Notification::id) of that id.
+    Notify((FencingToken, usize, usize)),
 }

@@ -1,4 +1,4 @@
-//! What happened: the lines of a service's history.
+//! Events: the lines of a service's history.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::environment::Hook;
 use crate::error::Error;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, RequestId, VersionId};
-use crate::routing::{Number, Share};
+use crate::routing::{FencingToken, Share};
+use crate::settings::Hook;
 use crate::time::Timestamp;
 
 /// An event with its place in the history.
@@ -17,10 +17,10 @@ use crate::time::Timestamp;
 pub struct RecordedEvent {
     /// Its place in the service's history, from 1, without gaps.
     pub sequence: u64,
-    /// When the step was made that found it.
+    /// When the step was made that recorded it.
     pub at: Timestamp,
     /// The number of the commit that recorded it.
-    pub number: Number,
+    pub number: FencingToken,
     /// What happened.
     pub event: Event,
 }
@@ -63,7 +63,7 @@ pub enum Event {
         /// Who asked for that.
         by: String,
     },
-    /// A rollback was asked for during a release: it is that release's abort.
+    /// A rollback was asked for during a release, so the release is aborted.
     RollbackAborts {
         /// The request for the rollback.
         request: RequestId,
@@ -82,7 +82,7 @@ pub enum Event {
         images: BTreeMap<ComponentName, String>,
         /// The VCS commit, if known.
         commit: Option<String>,
-        /// The environment in which it was tried out.
+        /// The test environment that it was promoted from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         promoted: Option<EnvironmentName>,
         /// Whether it goes back to an earlier version.
@@ -95,20 +95,20 @@ pub enum Event {
         /// The digests.
         pins: BTreeMap<ComponentName, String>,
     },
-    /// What runs before the version is started.
+    /// The component that runs before the version was started.
     BeforeStarted {
         /// The version.
         version: VersionId,
         /// The component.
         component: ComponentName,
     },
-    /// What runs before the version has done its work.
+    /// The component that runs before the version has done its work.
     BeforeEnded {
         /// The version.
         version: VersionId,
         /// The component.
         component: ComponentName,
-        /// The last lines of what it said.
+        /// The last lines of its output.
         output: Vec<String>,
     },
     /// The release waits, and why.
@@ -174,7 +174,7 @@ pub enum Event {
         instance: InstanceId,
         /// Its version.
         version: VersionId,
-        /// Whether it takes the place of one that died.
+        /// Whether it replaces one that died.
         replacement: bool,
     },
     /// An instance answers its readiness probe.
@@ -195,10 +195,10 @@ pub enum Event {
         instance: InstanceId,
         /// Live sessions when it began, if known.
         sessions: Option<u64>,
-        /// When what is left will be evicted, if ever.
+        /// When sessions that are left will be evicted, if ever.
         deadline: Option<Timestamp>,
     },
-    /// The drain's deadline has passed with sessions left, which are evicted.
+    /// The drain's deadline has passed while there were sessions left. They are evicted.
     DrainOverdue {
         /// The instance.
         instance: InstanceId,
@@ -211,7 +211,7 @@ pub enum Event {
         instance: InstanceId,
         /// Which.
         hook: Hook,
-        /// The last lines of what it said.
+        /// The last lines of its output.
         output: Vec<String>,
     },
     /// A hook has failed within an instance, and is not tried again.
@@ -220,15 +220,16 @@ pub enum Event {
         instance: InstanceId,
         /// Which.
         hook: Hook,
-        /// Why, and the last lines of what it said.
+        /// Why, and the last lines of its output.
         error: Error,
     },
-    /// Somebody could not be told the news, and this is not tried again.
-    NewsUndelivered {
+    /// A receiver could not be notified, and this is not tried again.
+    #[serde(alias = "news_undelivered")]
+    NotificationUndelivered {
         /// To which receiver, from 0.
         receiver: usize,
         /// Of which event, by its number.
-        number: Number,
+        number: FencingToken,
         /// Why.
         error: Error,
     },
@@ -253,7 +254,7 @@ pub enum Event {
     InstanceRetiring {
         /// The instance.
         instance: InstanceId,
-        /// Sessions that were on it still, and are lost.
+        /// The sessions that were still on it. They are lost.
         sessions_lost: u64,
         /// How long it drained, in milliseconds, if it did.
         drained_for: Option<u64>,
@@ -274,8 +275,8 @@ pub enum Event {
         /// Where it listens.
         address: SocketAddr,
     },
-    /// An adopted server has nothing to do with the service any more. It still runs, unless it has ended by itself: it
-    /// was not stopped, and may be.
+    /// An adopted server no longer belongs to the service. It was not stopped, and may be stopped now. It still runs,
+    /// unless it has ended by itself.
     ExternalReleased {
         /// The instance that it was.
         instance: InstanceId,
@@ -285,14 +286,14 @@ pub enum Event {
     /// Shares were asked of the locators.
     SharesAsked {
         /// The number of the decision.
-        number: Number,
-        /// The share of each instance that is to have one.
+        number: FencingToken,
+        /// The share of each instance that is to get one.
         shares: BTreeMap<InstanceId, Share>,
     },
     /// Every locator has the shares in force.
     SharesInForce {
         /// The number of the decision.
-        number: Number,
+        number: FencingToken,
     },
     /// The service is being retired: its instances get no new sessions, and drain.
     ServiceRetiring {
@@ -304,7 +305,8 @@ pub enum Event {
         /// Who asked for that.
         by: String,
     },
-    /// Nothing of the service is left. Its name can be used again; instances and versions go on being counted.
+    /// Nothing of the service is left. Its name can be used again. The numbers of instances and versions go on from
+    /// where they were.
     ServiceRetired,
     /// The journal was lost, and this is what was found of the service; its history begins anew.
     Recovered {
@@ -313,7 +315,7 @@ pub enum Event {
         /// The instances, with their versions, which are numbered anew.
         instances: BTreeMap<InstanceId, VersionId>,
     },
-    /// The clock of whoever acts is behind that of the last commit. Everything waits for as long as it would have.
+    /// The clock of whoever acts is behind that of the last commit. Each wait lasts as long as it would have.
     ClockSetBack {
         /// By how much, in milliseconds.
         by: u64,
@@ -352,10 +354,10 @@ impl Event {
         }
     }
 
-    /// Whether it is news for [receivers](crate::environment::Receiver): a release that begins, waits or ends, and what
-    /// somebody may have to look after.
+    /// Whether [receivers](crate::environment::Receiver) are notified of it: when a release begins, waits or ends, and
+    /// when something happened that somebody may have to look at.
     #[must_use]
-    pub fn is_news(&self) -> bool {
+    pub fn notifies(&self) -> bool {
         matches!(
             self,
             Self::ReleaseStarted { .. }
@@ -374,6 +376,7 @@ impl Event {
 /// Why a release was aborted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum AbortReason {
     /// Somebody asked for it.
     Asked {

@@ -1,4 +1,4 @@
-//! What a step is given to look at.
+//! The observation: everything that a step looks at.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +6,8 @@ use super::action::Task;
 use super::request::Request;
 use crate::container::{Container, Incarnation};
 use crate::error::Error;
-use crate::locator::LocatorCapabilities;
 use crate::name::{ComponentName, InstanceId, LocatorName};
+use crate::routing::LocatorCapabilities;
 use crate::routing::LocatorReport;
 use crate::time::Timestamp;
 
@@ -19,8 +19,8 @@ pub enum Reading<T> {
     Unknown,
     /// It was read.
     Known {
-        /// When the reading began. It cannot show what happened after. No step is given a reading that began before
-        /// one that an earlier step of the same controller was given.
+        /// When the reading began. It cannot show what happened after that. Each step of a controller gets only
+        /// readings that began no earlier than those of the steps before.
         began: Timestamp,
         /// What was read.
         value: T,
@@ -39,25 +39,30 @@ impl<T> Reading<T> {
 }
 
 /// All that a step looks at.
+///
+/// An instance becomes ready when the [task](Self::tasks) that launches it ends well. This task waits until the
+/// readiness probe has passed. The [probes](Self::probes) show how an instance is after that. An adopted server has no
+/// launch, so only its probe shows that it is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observation {
     /// Requests that no step has taken up, oldest first.
     pub requests: Vec<Request>,
     /// Every container with our journal's label, whatever its service.
     pub containers: Reading<Vec<Container>>,
-    /// The last verdict of the readiness probe of an instance. Missing: not known.
+    /// The last verdict of the readiness probe of each instance. If there is none, it is not known. What a probe said
+    /// between two looks is not seen, so a step cannot count failures.
     pub probes: BTreeMap<InstanceId, Probed>,
     /// The service's locators; at least one.
     pub locators: BTreeMap<LocatorName, LocatorView>,
-    /// What is being carried out by this controller, and how the last one of each ended.
+    /// The tasks of this controller: those that are being carried out, and how the last one of each ended.
     pub tasks: BTreeMap<Task, TaskReport>,
 }
 
 /// What the last readiness probe of an instance said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probed {
-    /// The life of its entry that was probed; `None` of an external instance, of whose lives nothing is known.
-    pub life: Option<Incarnation>,
+    /// The incarnation of its entry that was probed. `None` for an adopted server, because none is known.
+    pub incarnation: Option<Incarnation>,
     /// Why it failed; `None`: it passed.
     pub failure: Option<String>,
 }
@@ -76,7 +81,7 @@ pub struct LocatorView {
 pub enum TaskReport {
     /// It goes on.
     Running,
-    /// It has ended; a time-out is an end too.
+    /// It has ended. A time-out is an end, too.
     Ended {
         /// When it was started.
         began: Timestamp,
@@ -87,19 +92,19 @@ pub enum TaskReport {
     },
 }
 
-/// What came of a task that succeeded.
+/// The result of a task that succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskResult {
-    /// Nothing to tell beyond what the next observation shows.
+    /// There is nothing to report. The next observation shows the effect.
     Done,
     /// The images, by digest.
     Pulled(BTreeMap<ComponentName, String>),
-    /// What it said: the last lines.
+    /// The last lines of its output.
     Said(Vec<String>),
 }
 
 impl TaskResult {
-    /// What it said, if it was to say anything.
+    /// Its output, if this kind of task has any.
     #[must_use]
     pub fn said(&self) -> &[String] {
         match self {

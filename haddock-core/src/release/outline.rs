@@ -1,63 +1,39 @@
-//! What a release would do, for people.
+//! What a verb would do, in sentences for people. The step is run, and its decisions are put into sentences.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::event::Event;
+use super::event::{AbortReason, Event};
+use super::forecast::Forecast;
 use super::observation::Observation;
-use super::request::{Request, Verb};
-use super::state::ServiceState;
+use super::request::{NewVersion, Request, Verb};
+use super::state::{ServiceState, Version};
 use super::step::{Step, step};
-use crate::environment::ServiceSettings;
 use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
-use crate::name::{ComponentName, RequestId, VersionId};
+use crate::name::{LocatorName, RequestId, VersionId};
+use crate::routing::LocatorCapabilities;
 use crate::routing::Share;
+use crate::settings::{Hook, ServiceSettings};
 
-/// The steps of a release with these settings and images, one sentence each, in order. `state` is that of the service,
-/// if it was ever released.
-#[must_use]
+/// The steps of a release of this version, one sentence each, in order, if all goes well. `state` is that of the
+/// service, and `locators` are those that it goes through.
+///
+/// # Errors
+/// Why it would be refused, such as [`NotSupported`](ErrorKind::NotSupported) if a locator cannot count sessions.
 pub fn outline(
-    state: Option<&ServiceState>,
-    settings: &ServiceSettings,
-    images: &BTreeMap<ComponentName, String>,
-) -> Vec<String> {
-    let release = &settings.release;
-    let mut steps: Vec<String> = images.iter().map(|(name, image)| format!("pull `{image}` for `{name}`")).collect();
-    if let Some(before) = &release.before {
-        let (component, within) = (&before.component, told(before.within));
-        steps.push(format!("run `{component}`, and wait until it has ended well, for at most {within}"));
+    state: &ServiceState,
+    new: &NewVersion,
+    locators: &BTreeMap<LocatorName, LocatorCapabilities>,
+) -> Result<Vec<String>, Error> {
+    let request = request(state, Verb::Release(Box::new(new.clone())))?;
+    let mut outline = Outline::new(state, new, request.id.clone());
+    for step in Forecast::new(state, locators).run(request) {
+        outline.tell(&step)?;
     }
-    let (entry, ready) = (&settings.entry, &settings.ready);
-    let probe = match &ready.http {
-        Some(path) => format!("`{path}` on port {} of `{}` answers", entry.port, entry.component),
-        None => format!("port {} of `{}` takes connections", entry.port, entry.component),
-    };
-    let instances =
-        if release.replicas == 1 { "one instance".to_owned() } else { format!("{} instances", release.replicas) };
-    steps.push(format!("launch {instances}, and wait until {probe}, for at most {}", told(ready.within)));
-    let Some(serving) = state.and_then(|state| state.known_good) else {
-        steps.push("give it all new sessions at once: nothing else serves".to_owned());
-        steps.push(format!("hold that for {}; then it has settled", told(release.settle)));
-        return steps;
-    };
-    for stage in &release.ramp {
-        if stage.share != Share::FULL {
-            steps.push(format!("give it {} of the new sessions, for {}", stage.share, told(stage.hold)));
-        }
-    }
-    steps.push(format!("give it all new sessions, and hold that for {}; then it has settled", told(release.settle)));
-    if state.is_none_or(|state| state.instances_of(serving).next().is_none()) {
-        return steps;
-    }
-    let drain =
-        format!("let version {} keep the sessions that it has, and remove it when the last has expired", serving.0);
-    steps.push(match release.drain.evict_after {
-        Some(after) => format!("{drain}, or after {}", told(after)),
-        None => drain,
-    });
-    steps
+    outline.tell_drains();
+    Ok(outline.sentences)
 }
 
 /// The steps of a retirement, one sentence each, in order.
@@ -65,31 +41,173 @@ pub fn outline(
 /// # Errors
 /// Why the service would not be retired: [`Busy`](ErrorKind::Busy) while a release goes on,
 /// [`NothingToDo`](ErrorKind::NothingToDo) if there is nothing of it.
-pub fn outline_retirement(state: &ServiceState) -> Result<Vec<String>, Error> {
-    state.check_retirement()?;
+pub fn outline_retirement(
+    state: &ServiceState,
+    locators: &BTreeMap<LocatorName, LocatorCapabilities>,
+) -> Result<Vec<String>, Error> {
     let service = &state.service;
-    let mut steps = vec![format!("give no new sessions to `{service}`: whoever has none is turned away")];
-    let versions: BTreeMap<_, _> = state.instances.values().map(|it| (it.version, it.external.is_some())).collect();
-    for (version, external) in versions {
-        let evict_after = state.versions.get(&version).and_then(|it| it.new.settings.release.drain.evict_after);
-        let until = evict_after.map(|after| format!(", or after {}", told(after))).unwrap_or_default();
-        let end = if external { "let go of it" } else { "remove it" };
-        let drain = format!("let version {} keep the sessions that it has, and {end} when the last has", version.0);
-        steps.push(format!("{drain} expired{until}"));
+    let mut sentences = Vec::new();
+    let mut told = BTreeSet::new();
+    for Step { events, .. } in Forecast::new(state, locators).run(request(state, Verb::Retire)?) {
+        for event in &events {
+            match event {
+                Event::RequestRefused { error, .. } => return Err(error.clone()),
+                Event::ServiceRetiring { .. } => {
+                    sentences.push(format!("give no new sessions to `{service}`: whoever has none is turned away"));
+                }
+                Event::InstanceGone { instance } | Event::ExternalReleased { instance, .. } => {
+                    let version = state.instances.get(instance).map(|it| it.version);
+                    if let Some(version) = version.filter(|version| told.insert(*version)) {
+                        sentences.push(drain_of(version, &state.versions[&version]));
+                    }
+                }
+                Event::ServiceRetired => {
+                    sentences.push(format!("forget `{service}`: its name can be used again, and its history stays"))
+                }
+                _ => {}
+            }
+        }
     }
-    steps.push(format!("forget `{service}`: its name can be used again, and its history stays"));
-    Ok(steps)
+    Ok(sentences)
 }
 
-/// The steps of what a verb asks of a service, one sentence each, in order: the step is run, and what it decides is told.
-/// For [`Verb::Rollback`], and what steers a release.
+fn request(state: &ServiceState, verb: Verb) -> Result<Request, Error> {
+    Ok(Request { id: RequestId::new("plan")?, at: state.now, by: "plan".to_owned(), verb, about: None })
+}
+
+/// A release, described step by step.
+struct Outline<'a> {
+    before: &'a ServiceState,
+    new: &'a NewVersion,
+    request: RequestId,
+    /// Its version, once it has begun.
+    version: Option<VersionId>,
+    /// The versions that drain for it.
+    drains: BTreeMap<VersionId, Version>,
+    sentences: Vec<String>,
+}
+
+impl<'a> Outline<'a> {
+    fn new(before: &'a ServiceState, new: &'a NewVersion, request: RequestId) -> Self {
+        Self { before, new, request, version: None, drains: BTreeMap::new(), sentences: Vec::new() }
+    }
+
+    fn tell(&mut self, step: &Step) -> Result<(), Error> {
+        for event in &step.events {
+            match event {
+                Event::RequestRefused { id, error } if *id == self.request => return Err(error.clone()),
+                Event::ReleaseStarted { request, version, .. } if *request == self.request => {
+                    self.version = Some(*version);
+                }
+                _ if self.version.is_none() => self.tell_before(event),
+                _ if event.version().is_none_or(|version| Some(version) == self.version) => self.tell_of(step, event),
+                _ => {}
+            }
+        }
+        let started = step.events.iter().filter(|event| self.is_own_start(event)).count();
+        if started > 0 {
+            let instances = if started == 1 { "one instance".to_owned() } else { format!("{started} instances") };
+            let ServiceSettings { entry, ready, .. } = &self.new.settings;
+            let probe = match &ready.http {
+                Some(path) => format!("`{path}` on port {} of `{}` answers", entry.port, entry.component),
+                None => format!("port {} of `{}` takes connections", entry.port, entry.component),
+            };
+            let within = told(ready.within);
+            self.sentences.push(format!("launch {instances}, and wait until {probe}, for at most {within}"));
+        }
+        Ok(())
+    }
+
+    fn is_own_start(&self, event: &Event) -> bool {
+        matches!(event, Event::InstanceStarting { version, .. } if Some(*version) == self.version)
+    }
+
+    /// What happens before the release begins.
+    fn tell_before(&mut self, event: &Event) {
+        let present = self.before.release.as_ref().map_or(0, |release| release.version.0);
+        match event {
+            Event::ReleaseQueued { id } if *id == self.request => {
+                self.sentences.push(format!("wait until the release of version {present} is over"));
+            }
+            Event::ReleaseAborting { version, reason: AbortReason::Superseded } => {
+                self.sentences.push(format!("abort the release of version {}, which this one supersedes", version.0));
+            }
+            Event::ReleaseSkipped { .. } => {
+                self.sentences.push("drop the release that waits: this one takes its place".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// What happens in the release.
+    fn tell_of(&mut self, step: &Step, event: &Event) {
+        let release = &self.new.settings.release;
+        match event {
+            Event::ImagesPinned { .. } if self.new.pins.is_empty() => {
+                let pulled = self.new.images.iter().map(|(name, image)| format!("pull `{image}` for `{name}`"));
+                self.sentences.extend(pulled);
+            }
+            Event::ReleaseWaits { error, .. } => self.sentences.push(format!("wait: {}", error.message())),
+            Event::BeforeStarted { component, .. } => {
+                let within = release.before.as_ref().map(|before| told(before.within)).unwrap_or_default();
+                let sentence = format!("run `{component}`, and wait until it has ended well, for at most {within}");
+                self.sentences.push(sentence);
+            }
+            Event::StageReached { stage, share, .. } if *share != Share::FULL => {
+                let every = told(release.ramp[*stage].every);
+                self.sentences.push(format!("give it {share} of the new sessions, for {every}"));
+            }
+            Event::StageReached { .. } => {
+                let settle = told(release.settle);
+                let sentences = match step.state.known_good {
+                    None => vec![
+                        "give it all new sessions at once: nothing else serves".to_owned(),
+                        format!("hold that for {settle}; then it has settled"),
+                    ],
+                    Some(_) => {
+                        vec![format!("give it all new sessions, and hold that for {settle}; then it has settled")]
+                    }
+                };
+                self.sentences.extend(sentences);
+            }
+            Event::HookRan { instance, hook: Hook::Serving, .. } => {
+                let own = step.state.instances.get(instance).filter(|it| Some(it.version) == self.version);
+                let sentence = "run its `serving` hook";
+                if own.is_some() && !self.sentences.iter().any(|told| told == sentence) {
+                    self.sentences.push(sentence.to_owned());
+                }
+            }
+            Event::InstanceDraining { instance, .. } => {
+                let version = step.state.instances.get(instance).map(|it| it.version);
+                if let Some(version) = version.filter(|version| Some(*version) != self.version) {
+                    self.drains.insert(version, step.state.versions[&version].clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What drains goes on doing so after the release has ended.
+    fn tell_drains(&mut self) {
+        let drains = std::mem::take(&mut self.drains);
+        self.sentences.extend(drains.iter().map(|(id, version)| drain_of(*id, version)));
+    }
+}
+
+fn drain_of(id: VersionId, version: &Version) -> String {
+    let end = if version.external { "let go of it" } else { "remove it" };
+    let evict_after = version.new.settings.release.drain.evict_after;
+    let until = evict_after.map(|after| format!(", or after {}", told(after))).unwrap_or_default();
+    format!("let version {} keep the sessions that it has, and {end} when the last has expired{until}", id.0)
+}
+
+/// The steps of what a verb would do, one sentence each, in order. The step is run, and its decisions are described.
+/// For [`Verb::Rollback`], and for verbs that steer a release.
 ///
 /// # Errors
 /// Why it would be refused, such as [`NothingToDo`](ErrorKind::NothingToDo).
 pub fn outline_verb(state: &ServiceState, verb: &Verb) -> Result<Vec<String>, Error> {
-    let id = RequestId::new("plan")?;
-    let request = Request { id, at: state.now, by: "plan".to_owned(), verb: verb.clone(), about: None };
-    let seen = Observation { requests: vec![request], ..Observation::default() };
+    let seen = Observation { requests: vec![request(state, verb.clone())?], ..Observation::default() };
     let Step { state: after, events, .. } = step(state, &seen, state.now);
     let mut steps = Vec::new();
     let share = |version: VersionId| state.asked_share_of(version);
@@ -134,31 +252,5 @@ fn told(duration: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::environment::compose::{ComposeFile, Purpose, ResolveOptions};
-
-    fn steps(state: Option<&ServiceState>, release: &str) -> Vec<String> {
-        let text = format!(
-            "name: shop\nservices: {{ web: {{ image: 'shop:${{TAG}}', expose: ['8080'] }} }}\n\
-             x-haddock: {{ ready: {{ http: /health, within: 90s }}, release: {release} }}\n"
-        );
-        let options = ResolveOptions { tag: Some("v2".into()), purpose: Purpose::Release, ..ResolveOptions::default() };
-        let spec = ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&options).expect("good").spec;
-        let images = spec.components.iter().map(|(name, component)| (name.clone(), component.image.to_string()));
-        outline(state, spec.service().expect("a service"), &images.collect())
-    }
-
-    #[test]
-    fn the_first_version_gets_everything_at_once() {
-        assert_eq!(
-            steps(None, "{ settle: 5m }"),
-            [
-                "pull `shop:v2` for `web`",
-                "launch one instance, and wait until `/health` on port 8080 of `web` answers, for at most 1m 30s",
-                "give it all new sessions at once: nothing else serves",
-                "hold that for 5m; then it has settled",
-            ]
-        );
-    }
-}
+#[path = "outline_tests.rs"]
+mod tests;

@@ -1,14 +1,14 @@
 //! Reading what a journal kept, whichever Haddock wrote it.
 //!
-//! What is of a newer Haddock, or damaged, is contained: a request is refused, an event is shown as one that is not
-//! known, and a state stops its own service alone.
+//! Text of a newer Haddock, or damaged text, does no further harm: a request is refused, an event is shown as one that
+//! is not known, and a state stops only its own service.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::event::Event;
 use super::request::{Request, Verb};
-use super::state::ServiceState;
+use super::state::{ServiceState, StateOfLayout1};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{RequestId, ServiceName};
 use crate::time::Timestamp;
@@ -62,9 +62,16 @@ impl ServiceState {
         if schema > Self::SCHEMA {
             return Err(too_new(service, &format!("layout {schema}")));
         }
-        match parsed(text).map_err(corrupt)? {
-            (_, Some(field)) => Err(too_new(service, &format!("`{field}`"))),
-            (state, None) => Ok(state),
+        let (state, unknown) = match schema {
+            0 | 1 => {
+                let (state, unknown) = parsed::<StateOfLayout1>(text).map_err(corrupt)?;
+                (state.into(), unknown)
+            }
+            _ => parsed(text).map_err(corrupt)?,
+        };
+        match unknown {
+            Some(field) => Err(too_new(service, &format!("`{field}`"))),
+            None => Ok(state),
         }
     }
 }
@@ -94,11 +101,11 @@ impl Request {
     pub fn read(id: RequestId, text: &str) -> Self {
         let why = match parsed::<Self>(text) {
             Ok((request, None)) => return Self { id, ..request },
-            // What it says there may be what matters.
+            // The part that this Haddock does not know may be what matters.
             Ok((_, Some(field))) => format!("`{field}` is not known"),
             Err(error) => error.to_string(),
         };
-        // What can be read of it is told: who asked, when, and for what.
+        // The parts that can be read are kept: who asked, when, and for what.
         let parts: Value = serde_json::from_str(text).unwrap_or_default();
         let verb = match &parts["verb"] {
             Value::String(verb) => Some(verb),

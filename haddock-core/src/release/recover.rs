@@ -1,18 +1,22 @@
-//! A lost journal, rebuilt from what can still be seen: the labels of containers, and what locators have in force.
+//! Rebuilds a lost journal from what can still be seen: the labels of containers, and the tables that locators have in
+//! force.
 //!
-//! What cannot be seen is lost: history, who asked for what, and the release that was in progress, whose candidate is
-//! drained. What can be is taken on the safe side: nothing is stopped that a locator has not closed, and nothing that
-//! has drained gets a share before it was listed anew.
+//! What cannot be seen is lost: the history, who asked for what, and the release that was in progress. Its candidate is
+//! drained. What can be seen is taken on the safe side: no instance is stopped that a locator has not closed, and none
+//! that has drained gets a share before it was listed anew.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::Event;
 use super::request::{Adoption, NewVersion};
-use super::state::{AskedTable, Attempt, External, Instance, Phase, ServiceState, Verdict, Version};
+use super::state::{
+    AskedTable, Attempt, Draining, External, Instance, Launched, Life, Phase, PhaseName, Retiring, Routing, Server,
+    ServiceState, Starting, Verdict, Version,
+};
 use crate::container::{Container, label};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, InstanceId, JournalId, LocatorName, RequestId, ServiceName, VersionId};
-use crate::routing::{InstanceFigures, LocatorReport, Number, Route, Share};
+use crate::routing::{FencingToken, InstanceFigures, LocatorReport, Route, Share};
 use crate::time::Timestamp;
 
 /// What can still be seen of a service whose journal is lost.
@@ -20,67 +24,69 @@ use crate::time::Timestamp;
 pub struct Remains {
     /// Every container with the journal's label.
     pub containers: Vec<Container>,
-    /// What each locator of the service says: all of them.
+    /// The reports of the service's locators, of all of them.
     pub locators: BTreeMap<LocatorName, LocatorReport>,
-    /// What each specification describes, by the digest that the labels name, and its images by digest.
+    /// What each specification describes, and its images by digest. The key is the digest that the labels name.
     pub specifications: BTreeMap<String, (NewVersion, BTreeMap<ComponentName, String>)>,
-    /// The adopted server, if one was not drained yet: it has no container to be known by.
+    /// The adopted server, if there is one that was not drained yet. It has no container by which it could be found.
     pub adopted: Option<Adoption>,
-    /// Whether what a locator lists and has no container is known to be gone.
+    /// Whether everything that a locator lists and that has no container is known to be gone.
     pub rest_is_gone: bool,
 }
 
-/// So many ids may have been given out that nobody can see: what is being launched when the journal is lost may show later,
-/// and no id is given out twice.
-const UNSEEN: u64 = 100;
+/// This many instance numbers are skipped after a recovery. Something that was being launched when the journal was lost
+/// may show up later, and no number may be given out twice. A service launches fewer than a hundred instances at a
+/// time.
+const SKIPPED_INSTANCE_NUMBERS: u64 = 100;
 
-/// The state that the service is in for all that can be seen, and the event that says so. Its number is `E.0`, with an
-/// epoch that is above every one that was ever given out as far as anybody knows.
+/// The state of the service as far as it can be seen, and the event that says so. Its number is `E.0`: the epoch is
+/// above every epoch that was given out, as far as this is known.
 ///
-/// The version with the most new sessions is the known good one; earlier ones settled once; later ones were being
-/// released, and drain. An instance that no locator lists is launched anew, which takes over what is there.
+/// The version with the most new sessions becomes the known good one. Earlier versions count as settled. Later ones
+/// were being released, and drain. An instance that no locator lists is launched anew, and this takes over what exists
+/// of it.
 ///
 /// # Errors
-/// [`NotFound`](ErrorKind::NotFound) if neither a container nor a locator knows the service, or a specification is missing, naming its digest;
-/// [`NothingToDo`](ErrorKind::NothingToDo) if a locator routes to instances of another journal, or to one without
-/// containers of which nobody has said what it is.
+/// [`NotFound`](ErrorKind::NotFound) if neither a container nor a locator knows the service, or if a specification is
+/// missing; the error names its digest. [`NothingToDo`](ErrorKind::NothingToDo) if a locator routes to instances of
+/// another journal, or to one that has no containers and that nobody has explained.
 pub fn recover(
     service: &ServiceName,
     journal: &JournalId,
     remains: &Remains,
     now: Timestamp,
 ) -> Result<(ServiceState, Vec<Event>)> {
-    let ruins = Ruins { service, journal, remains, now };
-    let found = ruins.containers();
-    let listed = ruins.listed()?;
-    let external = ruins.external(&found, &listed)?;
-    if found.is_empty() && ruins.known().next().is_none() {
+    let recovery = Recovery { service, journal, remains, now };
+    let found = recovery.containers();
+    let listed = recovery.listed()?;
+    let external = recovery.external(&found, &listed)?;
+    if found.is_empty() && recovery.known().next().is_none() {
         let message = format!("nothing is left of service `{service}` that carries the id of journal `{journal}`");
         return Err(Error::new(ErrorKind::NotFound, message).with_hint("is it the journal's id that the labels name?"));
     }
 
     let mut state = ServiceState::new(service.clone(), journal.clone());
     state.now = now;
-    state.number = Number { epoch: ruins.newest_epoch() + 1, revision: 0 };
-    let ids = found.keys().chain(ruins.known());
-    state.next_instance = ids.filter_map(|id| id.number(journal)).max().unwrap_or(0) + UNSEEN;
+    state.number = FencingToken { epoch: recovery.newest_epoch() + 1, revision: 0 };
+    let ids = found.keys().chain(recovery.known());
+    state.next_instance = ids.filter_map(|id| id.number(journal)).max().unwrap_or(0) + SKIPPED_INSTANCE_NUMBERS;
 
-    let mut groups = ruins.by_specification(&found)?;
+    let mut groups = recovery.by_specification(&found)?;
     if let Some(id) = external {
         groups.push((String::new(), vec![id.clone()]));
     }
     groups.sort_by_key(|(_, ids)| ids.iter().filter_map(|id| id.number(journal)).min());
     for (number, (digest, ids)) in (1..).zip(groups) {
         let version = VersionId(number);
-        state.versions.insert(version, ruins.version(&digest)?);
+        state.versions.insert(version, recovery.version(&digest)?);
         for id in ids {
             let containers = found.get(&id).map(Vec::as_slice).unwrap_or_default();
-            let instance = ruins.instance(&id, version, &state.versions[&version], containers);
+            let instance = recovery.instance(&id, version, &state.versions[&version], containers);
             state.instances.insert(id, instance);
         }
     }
-    ruins.take_up_table(&mut state);
-    let known_good = ruins.known_good(&state);
+    recovery.take_up_table(&mut state);
+    let known_good = recovery.known_good(&state);
     for (id, version) in &mut state.versions {
         version.verdict = if Some(*id) <= known_good { Verdict::Settled } else { Verdict::Aborted };
     }
@@ -89,7 +95,8 @@ pub fn recover(
     Ok((state, vec![Event::Recovered { known_good, instances }]))
 }
 
-struct Ruins<'a> {
+/// What is left of one service, and when it was looked at.
+struct Recovery<'a> {
     service: &'a ServiceName,
     journal: &'a JournalId,
     remains: &'a Remains,
@@ -98,7 +105,7 @@ struct Ruins<'a> {
 
 type Found<'a> = BTreeMap<InstanceId, Vec<&'a Container>>;
 
-impl<'a> Ruins<'a> {
+impl<'a> Recovery<'a> {
     /// The containers of each instance of the service.
     fn containers(&self) -> Found<'a> {
         let mut found = Found::new();
@@ -114,12 +121,12 @@ impl<'a> Ruins<'a> {
         self.remains.locators.values()
     }
 
-    /// What each locator says of an instance; of one that it has never heard of, that it is empty.
+    /// What each locator says about an instance. If a locator has never heard of it, the figures are empty.
     fn figures(&self, id: &InstanceId) -> Vec<InstanceFigures> {
         self.reports().map(|report| report.instances.get(id).cloned().unwrap_or_default()).collect()
     }
 
-    /// The instances that some locator lists, and has not closed. All have to be this journal's.
+    /// The instances that a locator lists and has not closed. All of them must belong to this journal.
     fn listed(&self) -> Result<BTreeSet<InstanceId>> {
         let mut listed = BTreeSet::new();
         for (locator, report) in &self.remains.locators {
@@ -127,8 +134,9 @@ impl<'a> Ruins<'a> {
             for (id, _) in open {
                 if !id.is_of(self.journal, self.service) {
                     let message = format!("locator `{locator}` routes to `{id}`, which is not of `{}`", self.journal);
-                    return Err(Error::new(ErrorKind::NothingToDo, message)
-                        .with_hint("recover the journal whose id begins as the instance's id ends"));
+                    return Err(Error::new(ErrorKind::NothingToDo, message).with_hint(
+                        "the end of the instance's id is the beginning of its journal's id: recover that journal",
+                    ));
                 }
                 listed.insert(id.clone());
             }
@@ -136,13 +144,14 @@ impl<'a> Ruins<'a> {
         Ok(listed)
     }
 
-    /// The instances that locators know of, closed ones among them.
+    /// The instances that locators know, including closed ones.
     fn known(&self) -> impl Iterator<Item = &'a InstanceId> {
         let all = self.reports().flat_map(|report| report.instances.keys());
         all.filter(|id| id.is_of(self.journal, self.service))
     }
 
-    /// The adopted server among what is listed and has no containers. What else may be there is not forgotten unasked.
+    /// The adopted server among the listed instances without containers. If there are others, they are not forgotten
+    /// unless the caller says that they are gone.
     fn external<'l>(&self, found: &Found<'_>, listed: &'l BTreeSet<InstanceId>) -> Result<Option<&'l InstanceId>> {
         let of_use = |figures: &InstanceFigures| {
             !figures.closed && (figures.share.is_some_and(|share| !share.is_zero()) || !figures.is_empty())
@@ -179,8 +188,8 @@ impl<'a> Ruins<'a> {
         labels.chain(self.reports().map(|report| report.newest.epoch)).max().unwrap_or(0)
     }
 
-    /// The instances by the digest that their labels name. One that is closed everywhere and whose specification is
-    /// lost is left out: it is removed as a stray.
+    /// The instances by the digest that their labels name. An instance that is closed everywhere and whose
+    /// specification is lost is left out. It is removed as a stray later.
     fn by_specification(&self, found: &Found<'_>) -> Result<Vec<(String, Vec<InstanceId>)>> {
         let mut groups: BTreeMap<String, Vec<InstanceId>> = BTreeMap::new();
         for (id, containers) in found {
@@ -200,8 +209,8 @@ impl<'a> Ruins<'a> {
         Ok(groups.into_iter().collect())
     }
 
-    /// A specification that stands for one that is lost has to have the same components: one that is missing would be
-    /// taken for one that was removed.
+    /// A specification that replaces a lost one has to have the same components. Otherwise a component that it does not
+    /// have would be taken for one that was removed.
     fn check_stand_in(&self, id: &InstanceId, containers: &[&Container], new: &NewVersion) -> Result<()> {
         let there: BTreeSet<ComponentName> = containers.iter().filter_map(|container| container.component()).collect();
         let lacks = new.images.keys().find(|component| !there.contains(*component));
@@ -241,60 +250,63 @@ impl<'a> Ruins<'a> {
     fn instance(&self, id: &InstanceId, of: VersionId, version: &Version, containers: &[&Container]) -> Instance {
         let figures = self.figures(id);
         let has_share = figures.iter().any(|it| !it.closed && it.share.is_some_and(|share| !share.is_zero()));
-        let somewhere = figures.iter().any(|figures| figures.share.is_some() || figures.closed);
         let everywhere = figures.iter().all(|figures| figures.share.is_some());
-        let phase = match () {
-            () if self.is_closed_everywhere(id) => Phase::Retiring,
-            () if has_share => Phase::Serving,
-            () if somewhere || version.external => Phase::Draining,
-            () => Phase::Starting,
-        };
-        let mut lives = BTreeMap::new();
-        let mut address = self.remains.adopted.as_ref().filter(|_| version.external).map(|adopted| adopted.address);
-        let entry = &version.new.settings.entry;
-        for container in containers.iter().filter(|container| container.is_active()) {
-            let Some(component) = container.component() else { continue };
-            if component == entry.component {
-                address = container.addresses.get(&entry.port).copied();
-            }
-            lives.insert(component, container.incarnation());
-        }
-        // What is launched anew is seen ready first: its lives are taken down then.
-        if phase == Phase::Starting {
-            (lives, address) = (BTreeMap::new(), None);
-        }
         let newest = self.reports().map(|report| report.newest).max();
-        Instance {
-            version: of,
-            phase,
-            since: self.now,
-            ready_by: self.now + version.new.settings.ready.within,
-            launch: Attempt::default(),
-            lives,
-            address,
-            // Some table may have named it: it is closed before it is stopped.
+        let routing = Routing {
+            // A table may have named it, so it is closed before it is stopped.
             named: Some(newest.unwrap_or_default()),
             listed: self.reports().filter_map(|report| report.table).min().filter(|_| everywhere),
-            // What has a share is being closed by nobody; of the rest nobody knows.
+            // An instance with a share is not being closed. For the others nobody knows.
             close_asked: newest.filter(|_| !has_share),
             close: Attempt::default(),
             closed_somewhere: figures.iter().any(|figures| figures.closed),
-            empty_look: None,
-            drain: None,
-            unresponsive_since: None,
-            failure: None,
-            dead: false,
-            stop: Attempt::default(),
-            external: version.external.then(|| External {
-                cookie: self.remains.adopted.as_ref().and_then(|adopted| adopted.cookie.clone()),
-                sessions_until: None,
+        };
+        let phase = self.phase(id, version, containers);
+        Instance { version: of, since: self.now, phase, routing }
+    }
+
+    fn phase(&self, id: &InstanceId, version: &Version, containers: &[&Container]) -> Phase {
+        let figures = self.figures(id);
+        let has_share = figures.iter().any(|it| !it.closed && it.share.is_some_and(|share| !share.is_zero()));
+        let somewhere = figures.iter().any(|figures| figures.share.is_some() || figures.closed);
+        let server = match self.remains.adopted.as_ref().filter(|_| version.external) {
+            Some(Adoption { address, cookie, .. }) => {
+                Server::External(External { address: *address, cookie: cookie.clone(), sessions_until: None })
+            }
+            None => Server::Launched(Self::launched(version, containers)),
+        };
+        match server {
+            server if self.is_closed_everywhere(id) => {
+                Phase::Retiring(Retiring { address: server.address(), failure: None, stop: Attempt::default() })
+            }
+            server if has_share => Phase::Serving(Life::new(server)),
+            // If a draining adopted server is closed, the next step lets go of it.
+            server if somewhere || version.external => {
+                Phase::Draining(Draining { life: Life::new(server), drain: None, empty_look: None })
+            }
+            // An instance that is launched anew is seen ready first. Its incarnations are noted then.
+            _ => Phase::Starting(Starting::Launch {
+                ready_by: self.now + version.new.settings.ready.within,
+                attempt: Attempt::default(),
             }),
-            hook: None,
         }
     }
 
-    /// The newest table that a locator has is what was asked for last, as far as anybody knows. It is asked for anew, by a
-    /// number that no locator has: it may name what is not known any more.
+    fn launched(version: &Version, containers: &[&Container]) -> Launched {
+        let entry = &version.new.settings.entry;
+        let mut launched = Launched::default();
+        for container in containers.iter().filter(|container| container.is_active()) {
+            let Some(component) = container.component() else { continue };
+            if component == entry.component {
+                launched.address = container.addresses.get(&entry.port).copied();
+            }
+            launched.incarnations.insert(component, container.incarnation());
+        }
+        launched
+    }
+
+    /// Takes the newest table of a locator for the one that was asked for last. It is asked for again under a number
+    /// that no locator has, because it may name instances that are no longer known.
     fn take_up_table(&self, state: &mut ServiceState) {
         let Some(newest) = self.reports().max_by_key(|report| report.table) else { return };
         if newest.table.is_none() {
@@ -302,8 +314,8 @@ impl<'a> Ruins<'a> {
         }
         let mut routes = BTreeMap::new();
         for (id, figures) in &newest.instances {
-            let instance = state.instances.get(id).filter(|instance| !instance.closed_somewhere);
-            let address = instance.and_then(|instance| instance.address);
+            let instance = state.instances.get(id).filter(|instance| !instance.routing.closed_somewhere);
+            let address = instance.and_then(Instance::address);
             if let (Some(address), Some(share)) = (address, figures.share) {
                 routes.insert(id.clone(), Route::new(address, share));
             }
@@ -312,8 +324,8 @@ impl<'a> Ruins<'a> {
         state.asked = Some(AskedTable { number, routes, in_force: false, sending: Attempt::default() });
     }
 
-    /// The version with the largest share in force, dead or alive, the earlier of equals; if none has one, the newest that
-    /// is not on its way out.
+    /// The version with the largest share in force, whether its instances live or not; of equal ones, the earlier. If
+    /// none has a share, the newest version that is not being stopped.
     fn known_good(&self, state: &ServiceState) -> Option<VersionId> {
         let mut shares: BTreeMap<VersionId, u32> = BTreeMap::new();
         for (id, figures) in self.reports().max_by_key(|report| report.table).iter().flat_map(|it| &it.instances) {
@@ -323,7 +335,7 @@ impl<'a> Ruins<'a> {
             }
         }
         let most = shares.into_iter().max_by_key(|(version, points)| (*points, std::cmp::Reverse(*version)));
-        let stays = |instance: &&Instance| instance.phase != Phase::Retiring;
+        let stays = |instance: &&Instance| !instance.is(PhaseName::Retiring);
         let newest = || state.instances.values().filter(stays).map(|instance| instance.version).max();
         most.map(|(version, _)| version).or_else(newest)
     }

@@ -1,12 +1,12 @@
-//! What can be asked for.
+//! Requests: what can be asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::environment::ServiceSettings;
 use crate::name::{ComponentName, EnvironmentName, RequestId, VersionId};
+use crate::settings::ServiceSettings;
 use crate::time::Timestamp;
 
 /// Something a user wants of a service. The journal keeps it until a step has taken it up, once.
@@ -20,8 +20,8 @@ pub struct Request {
     pub by: String,
     /// What is wanted.
     pub verb: Verb,
-    /// The release that it is about, by the request that asked for it: if that is over, nothing is done. `None`: whichever
-    /// is in progress.
+    /// The release that it is about, named by the request that asked for that release. If it is over, nothing is done.
+    /// `None`: the release that is in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<RequestId>,
 }
@@ -36,20 +36,20 @@ pub enum Verb {
     /// Take over a server that runs already, sessions included, as the first instance of the service. It is neither
     /// started nor stopped.
     Adopt(Box<Adoption>),
-    /// During a release: abort it. After it: go back to the version that was good before, unless the service is back there
-    /// already.
+    /// During a release: abort it. After it: go back to the version that was good before, unless the service has gone
+    /// back already.
     Rollback,
-    /// Go back to this version, which was put out before.
+    /// Go back to this version, which was released before.
     RollbackTo(VersionId),
-    /// End the release and give its share back; of a service that is being retired, let it serve again.
+    /// End the release and give its share back. If the service is being retired: let it serve again.
     Abort,
     /// Hold the ramp where it is.
     Pause,
     /// Go on with the ramp.
     Resume,
-    /// Do not wait for the end of this stage, or of the settling.
+    /// End this stage, or the settling, at once.
     Advance,
-    /// Take the service away: its instances drain, and when the last is gone it is forgotten.
+    /// Retire the service: its instances drain, and when the last one is gone the service is forgotten.
     Retire,
     /// Something that this Haddock cannot read; see [`Request::read`]. It is refused, and nobody submits it.
     #[serde(skip)]
@@ -79,7 +79,8 @@ impl Verb {
     }
 }
 
-/// The version that a release is to put out. Holds no value of an environment variable: those are behind the digest.
+/// The version that a release is to put out. It holds no value of an environment variable. These are in the spec store,
+/// under the digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewVersion {
     /// The digest under which the spec store holds the environment.
@@ -88,27 +89,44 @@ pub struct NewVersion {
     pub settings: ServiceSettings,
     /// The image of each versioned component, as it was named.
     pub images: BTreeMap<ComponentName, String>,
-    /// Components that end by themselves with exit code 0, and others wait for.
+    /// Components that others wait for, and that end by themselves with exit code 0.
     #[serde(default)]
     pub one_shots: BTreeSet<ComponentName>,
     /// The VCS commit that it was made from, if known.
     #[serde(default)]
     pub commit: Option<String>,
-    /// The ids of its images, where it is known which they are to be; else they are pulled by name.
+    /// The ids of its images, if they are fixed already. If not, the images are pulled by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<ComponentName, String>,
-    /// The digest of the environment as its file says, where production has it otherwise.
+    /// The digest of the environment as its file says, if it differs in production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_spec: Option<String>,
-    /// The environment in which it was tried out.
+    /// The test environment that it was promoted from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted: Option<EnvironmentName>,
-    /// Whether it is put out even if it is what serves already.
+    /// Whether it is released even if it is what serves already.
     #[serde(default)]
     pub force: bool,
 }
 
 impl NewVersion {
+    /// A version of the specification with this digest, with these images. It has no one-shots, no known commit and no pins.
+    /// Set what differs, and leave the rest to `..NewVersion::new(spec, settings, images)`.
+    #[must_use]
+    pub fn new(spec: String, settings: ServiceSettings, images: BTreeMap<ComponentName, String>) -> Self {
+        Self {
+            spec,
+            settings,
+            images,
+            one_shots: BTreeSet::new(),
+            commit: None,
+            pins: BTreeMap::new(),
+            file_spec: None,
+            promoted: None,
+            force: false,
+        }
+    }
+
     /// The digests under which the spec store holds what it is made from.
     pub fn specs(&self) -> impl Iterator<Item = &str> {
         [Some(&self.spec), self.file_spec.as_ref()].into_iter().flatten().map(String::as_str)
@@ -120,10 +138,10 @@ impl NewVersion {
 pub struct Adoption {
     /// Where it listens, as locators and probes reach it.
     pub address: SocketAddr,
-    /// When it counts as ready, when its sessions expire, how it drains. Of the entry nothing is used.
+    /// The settings: when it counts as ready, when its sessions expire, how it drains. The entry is not used.
     pub settings: ServiceSettings,
-    /// The name of the cookie by which it knows a session, such as `JSESSIONID`; `None`: whoever comes with any cookie
-    /// may have a session on it.
+    /// The name of the cookie by which it knows a session, such as `JSESSIONID`. `None`: a client with any cookie may
+    /// have a session on it.
     #[serde(default)]
     pub cookie: Option<String>,
 }
@@ -134,18 +152,8 @@ impl Adoption {
     pub(super) fn version(&self) -> NewVersion {
         let mut settings = self.settings.clone();
         settings.release.replicas = 1;
-        // It is not launched, and there is no specification that would say whom to tell what.
+        // It is not launched, and no specification says who is to be notified.
         (settings.release.before, settings.release.hooks, settings.notify) = (None, BTreeSet::new(), 0);
-        NewVersion {
-            spec: String::new(),
-            settings,
-            images: BTreeMap::new(),
-            one_shots: BTreeSet::new(),
-            commit: None,
-            pins: BTreeMap::new(),
-            file_spec: None,
-            promoted: None,
-            force: false,
-        }
+        NewVersion::new(String::new(), settings, BTreeMap::new())
     }
 }

@@ -1,13 +1,16 @@
 //! The rules that keep sessions safe, each with a name, so that a test can show what happens without it.
 
-/// Which rules are kept. All of them, outside the tests that prove that each is needed.
+/// Which rules are kept. All of them are, except in the tests that prove that each is needed.
+///
+/// Not everything in a step is a rule. A rule is a condition without which a session could be lost, or a service be left
+/// without an instance, or a wait never end. How long a stage lasts, for instance, is none.
 ///
 /// The rules were found by model checking: without any one of them, some trace of at most a dozen steps loses a
 /// session or leaves a service without an instance.
 ///
-/// That an absence counts only if the reading began after our last action on the thing ended is kept too, and is none of
-/// these: readings come in order, and what was seen running and is absent in a later reading is gone. It only saves the
-/// second of two equal actions.
+/// One more rule is always kept and has no switch here: an absence counts only if the reading began after our last
+/// action on the thing ended. Readings come in order, so what was seen running and is absent in a later reading is gone
+/// anyway. The rule only saves the second of two equal actions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
     /// What could not be read is not taken for empty.
@@ -18,7 +21,7 @@ pub struct Rules {
     pub in_force_by_number: bool,
     /// An instance gets a share only after it was seen listed at share 0.
     pub list_first: bool,
-    /// One whose close was ever asked for gets a share again only after a newer listing.
+    /// If its close was ever asked for, an instance gets a share again only after a newer listing.
     pub list_again_after_close: bool,
     /// A table never names what a locator has closed.
     pub never_name_closed: bool,
@@ -30,27 +33,27 @@ pub struct Rules {
     pub no_share_to_dead: bool,
     /// A failed instance that runs is evicted only once its share 0 is in force.
     pub evict_after_share_zero: bool,
-    /// The known good version, while healthy, is what serves when the last one dies.
+    /// When the last serving instance dies, the known good version serves, if it is healthy.
     pub known_good_first: bool,
-    /// What is known bad, or was aborted, never serves in the stead of the known good version.
+    /// A version that is known bad or was aborted never serves in place of the known good one.
     pub distrust_bad: bool,
     /// If nothing of the known good version is left, a replacement is started.
     pub replace_known_good: bool,
-    /// With several locators, what is drained is seen to be so twice before it is closed.
+    /// With several locators, an instance is closed only after two looks have found it drained.
     pub look_twice: bool,
     /// The known good version is not closed before the new one has settled.
     pub known_good_stays: bool,
-    /// When the clock is set back, everything waits for as long as it would have.
+    /// When the clock is set back, each wait lasts as long as it would have.
     pub follow_the_clock: bool,
-    /// A verb about a release that is over, or waits, does nothing to another.
+    /// A verb about a release that is over, or waits, does nothing to another release.
     pub steer_what_is_meant: bool,
-    /// A rollback goes back from what serves, not from what was given up already.
+    /// A rollback leaves the version that serves. It does nothing if a newer version was given up already.
     pub go_back_once: bool,
-    /// What a step learns is committed, were it of no event.
+    /// Everything that a step learns is committed, even if there is no event for it.
     pub commit_what_differs: bool,
-    /// An instance that misses a probe or two keeps its share, and no ramp is cut short for it.
+    /// An instance that misses a probe or two keeps its share, and no ramp is cut short because of it.
     pub bear_hiccups: bool,
-    /// The sessions that an adopted server has from before have one idle time in which to come.
+    /// Sessions that an adopted server had before its adoption have one idle time in which to come.
     pub adopt_with_sessions: bool,
 }
 

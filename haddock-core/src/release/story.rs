@@ -14,13 +14,14 @@ use super::event::{Event, RecordedEvent};
 use super::state::ServiceState;
 use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, RequestId, VersionId};
-use crate::routing::{Number, Share};
+use crate::routing::{FencingToken, Share};
 
 /// How far a release is, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Progress {
-    /// Asked for, and not begun.
+    /// It was asked for, and has not begun.
     Waiting,
     /// Images are pulled; room for another version is waited for.
     Preparing,
@@ -90,10 +91,10 @@ pub struct Telling {
 ///
 /// ```
 /// use haddock_core::release::{Event, Progress, RecordedEvent, Story};
-/// use haddock_core::{Number, Share, Timestamp, VersionId};
+/// use haddock_core::{FencingToken, Share, Timestamp, VersionId};
 ///
 /// let event = Event::StageReached { version: VersionId(2), stage: 0, share: Share::percent(10) };
-/// let recorded = RecordedEvent { sequence: 9, at: Timestamp::default(), number: Number::default(), event };
+/// let recorded = RecordedEvent { sequence: 9, at: Timestamp::default(), number: FencingToken::default(), event };
 /// let telling = Story::new().tell(&recorded);
 /// assert_eq!(telling.message, "version 2 is to get 10% of the new sessions");
 /// assert_eq!(telling.phase, None, "no release has begun");
@@ -102,45 +103,45 @@ pub struct Telling {
 #[serde(default)]
 pub struct Story {
     about: Option<RequestId>,
-    /// The commit that took up requests last, and what those wanted. It says which of them are refused, too.
-    last: Number,
+    /// The last commit that took up requests, and what these wanted. Its events also say which of them are refused.
+    last: FencingToken,
     verbs: BTreeMap<RequestId, String>,
     phase: Option<Progress>,
     version: Option<VersionId>,
     /// Why it is or was aborted or refused, if something failed.
     error: Option<Error>,
-    /// The version that serves after the abort that this rollback is.
+    /// If this is a rollback that aborts a release: the version that serves after that.
     back_to: Option<VersionId>,
     instances: BTreeMap<InstanceId, VersionId>,
     asked: BTreeMap<InstanceId, Share>,
     #[serde(with = "pairs")]
-    tables: BTreeMap<Number, BTreeMap<InstanceId, Share>>,
+    tables: BTreeMap<FencingToken, BTreeMap<InstanceId, Share>>,
     in_force: BTreeMap<InstanceId, Share>,
     draining: BTreeMap<InstanceId, Option<u64>>,
 }
 
 impl Story {
-    /// The story of a service: of whichever release goes on.
+    /// The story of a service: of whichever release is in progress.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The story of the release that this request asks for. What happens before it begins and after it has ended
-    /// changes its phase no more.
+    /// The story of the release that this request asks for. Events before it begins and after it has ended do not
+    /// change its phase.
     #[must_use]
     pub fn of(request: RequestId) -> Self {
         Self { about: Some(request), ..Self::default() }
     }
 
-    /// The same story, from here on about the release that this request asks for.
+    /// The same story, but from here on it is about the release that this request asks for.
     #[must_use]
     pub fn about(self, request: RequestId) -> Self {
         let Self { last, instances, asked, tables, in_force, draining, .. } = self;
         Self { about: Some(request), last, instances, asked, tables, in_force, draining, ..Self::default() }
     }
 
-    /// What happened, for people who know nothing but the state in which it did.
+    /// What happened, for people who know only the state before it.
     #[must_use]
     pub fn sentence(state: &ServiceState, event: &Event) -> String {
         let instances = state.instances.iter().map(|(id, instance)| (id.clone(), instance.version)).collect();
@@ -259,7 +260,8 @@ impl Story {
                 self.tables.insert(*number, shares.clone());
             }
             Event::SharesInForce { number } => {
-                // A table that is sent again, or names more instances, has a number of its own and the shares of the last.
+                // A table that is sent again, or that names more instances, has a new number but the shares of the last
+                // one.
                 if let Some((asked, shares)) = self.tables.range(..=number).next_back() {
                     (self.in_force, self.tables) = (shares.clone(), self.tables.range(asked..).map(owned).collect());
                 }
@@ -316,7 +318,7 @@ impl Story {
                 self.error = reason.error().cloned();
                 Progress::Aborting
             }
-            // A rollback that was an abort has done what it was to do.
+            // A rollback that aborted a release has reached its aim.
             Event::ReleaseAborted { .. } if self.back_to.is_some() => {
                 self.version = self.back_to;
                 Progress::Settled
@@ -327,8 +329,8 @@ impl Story {
         self.phase = Some(phase);
     }
 
-    /// Whether a request that has not led to a release yet says where this story is: the one that it is about, or
-    /// any while no release goes on.
+    /// Whether a request that has not led to a release yet decides the phase of this story. That is the request which
+    /// the story is about; in a story of a service, any request while no release is in progress.
     fn concerns(&self, id: &RequestId) -> bool {
         match &self.about {
             Some(about) => about == id,
@@ -374,7 +376,7 @@ impl Story {
             Event::BeforeEnded { version, component, .. } => {
                 format!("`{component}` has done its work before version {}", version.0)
             }
-            // Its message is a sentence about the version.
+            // The message of the error is a sentence about the version.
             Event::ReleaseWaits { version, error } if error.kind() == ErrorKind::LocatorUnavailable => {
                 format!("version {} {error}", version.0)
             }
@@ -424,7 +426,7 @@ impl Story {
             Event::HookFailed { instance, hook, error } => {
                 format!("the {} hook failed in {}: {error}", hook.name(), of(instance))
             }
-            Event::NewsUndelivered { error, .. } => format!("somebody could not be notified: {error}"),
+            Event::NotificationUndelivered { error, .. } => format!("somebody could not be notified: {error}"),
             Event::InstanceUnresponsive { instance } => {
                 format!("{} does not answer its probe: no new sessions if that lasts", of(instance))
             }
@@ -479,22 +481,22 @@ fn owned<K: Copy, V: Clone>((key, value): (&K, &V)) -> (K, V) {
     (*key, value.clone())
 }
 
-/// Tables by number as a list, since JSON has texts alone as keys.
+/// Tables by number, as a list, because JSON allows only texts as keys.
 mod pairs {
     use std::collections::BTreeMap;
 
     use serde::{Deserialize, Deserializer, Serializer};
 
-    use super::{InstanceId, Number, Share};
+    use super::{FencingToken, InstanceId, Share};
 
-    type Tables = BTreeMap<Number, BTreeMap<InstanceId, Share>>;
+    type Tables = BTreeMap<FencingToken, BTreeMap<InstanceId, Share>>;
 
     pub(super) fn serialize<S: Serializer>(tables: &Tables, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(tables)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Tables, D::Error> {
-        let pairs = Vec::<(Number, BTreeMap<InstanceId, Share>)>::deserialize(from)?;
+        let pairs = Vec::<(FencingToken, BTreeMap<InstanceId, Share>)>::deserialize(from)?;
         Ok(pairs.into_iter().collect())
     }
 }

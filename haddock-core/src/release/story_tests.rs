@@ -22,8 +22,8 @@ fn history(events: Vec<Event>) -> Vec<RecordedEvent> {
     (0..).zip(events).map(recorded).collect()
 }
 
-fn number(revision: u64) -> Number {
-    Number { epoch: 1, revision }
+fn number(revision: u64) -> FencingToken {
+    FencingToken { epoch: 1, revision }
 }
 
 fn taken(name: &str) -> Event {

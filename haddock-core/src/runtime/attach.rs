@@ -1,7 +1,7 @@
 //! A command that runs within a container, with its streams in the caller's hands.
 //!
-//! Its three parts may be used at the same time: what writes to it must not wait for what reads from it, since a command
-//! that nobody reads from stops reading, too.
+//! Its three parts may be used at the same time. What writes to the command must not wait for what reads from it: a
+//! command whose output nobody reads stops reading its input, too.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,10 +16,10 @@ use crate::error::Result;
 pub struct Attached {
     /// Its standard input.
     pub input: Box<dyn CommandInput>,
-    /// What it writes, in order; ends when it has closed its streams. Nothing is read ahead: a command whose output is
-    /// not taken waits.
+    /// What it writes, in order. Ends when the command has closed its streams. Nothing is read ahead: while nobody
+    /// takes its output, the command waits.
     pub output: BoxStream<'static, Result<Output>>,
-    /// The rest.
+    /// Everything besides its streams.
     pub control: Box<dyn CommandControl>,
 }
 
@@ -34,21 +34,21 @@ impl fmt::Debug for Attached {
 pub trait CommandInput: Send {
     /// Writes all of this. Waits for as long as the command does not read.
     ///
-    /// Answers `false` if the command reads no more: that is no error, it may have read enough.
+    /// Returns `false` if the command reads nothing more. This is no error, because it may have read enough.
     async fn write(&mut self, bytes: &[u8]) -> Result<bool>;
 
-    /// The end of the input. What has been written is read before it. Done again, it changes nothing.
+    /// Ends the input. What was written before is read first. A second call changes nothing.
     async fn close(&mut self) -> Result<()>;
 }
 
-/// What there is beside the streams of a running command.
+/// A running command, without its streams.
 #[async_trait]
 pub trait CommandControl: Send + Sync {
-    /// Its terminal has another size now. Without a terminal it changes nothing.
+    /// Tells it the new size of its terminal. Without a terminal nothing is done.
     async fn resize(&self, size: TerminalSize) -> Result<()>;
 
-    /// Its exit code, once its output has ended. A command that has closed its streams may run on: it is waited for up to
-    /// `within`.
+    /// Its exit code, once its output has ended. A command may run on after it has closed its streams. Then it is
+    /// waited for, for up to `within`.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut).

@@ -1,4 +1,4 @@
-//! Logs of runtimes that know no times.
+//! Logs of runtimes that do not know when a line was written.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,12 +10,12 @@ use futures_core::stream::BoxStream;
 use crate::container::LogLine;
 use crate::error::Result;
 
-/// These lines.
+/// The lines that are there already.
 pub(super) fn all(lines: Vec<String>) -> BoxStream<'static, Result<LogLine>> {
     Box::pin(Lines::Read(lines.into()))
 }
 
-/// The lines that come.
+/// The lines that are still to come.
 pub(super) fn without_times(lines: BoxStream<'static, Result<String>>) -> BoxStream<'static, Result<LogLine>> {
     Box::pin(Lines::Followed(lines))
 }

@@ -10,16 +10,17 @@ use super::ContainerRuntime;
 use crate::container::{ComponentLine, Container, LogQuery};
 use crate::error::Result;
 
-/// Followed logs begin with what is there already. Once nothing has come for that long, that is over.
-const QUIET: Duration = Duration::from_millis(200);
-/// Lines that are put in order at most, before the rest is passed on as it comes.
+/// Followed logs begin with the lines that are there already. These are over once nothing has come for this long.
+const CAUGHT_UP_AFTER: Duration = Duration::from_millis(200);
+/// The most lines that are put in order. Further lines are passed on as they come.
 const MAX_SORTED_LINES: usize = 100_000;
 
-/// The logs of these containers as one: what is there already in the order in which it was written, and then, if they are
-/// followed, each line as it comes. Containers without a component are left out.
+/// The logs of these containers as one. Lines that are there already are in the order in which they were written. If
+/// the logs are followed, further lines come after them as they are written. Containers without a component are left
+/// out.
 ///
 /// # Errors
-/// The runtime's. One whose log breaks off ends with that error; the others go on.
+/// The runtime's. A log that breaks off ends with its error; the others go on.
 pub(crate) async fn merged(
     runtime: &dyn ContainerRuntime,
     containers: &[Container],
@@ -34,7 +35,7 @@ pub(crate) async fn merged(
     let (mut first, mut errors) = (Vec::new(), Vec::new());
     while first.len() < MAX_SORTED_LINES {
         let next = match query.follow {
-            true => timeout(QUIET, all.next()).await.ok().flatten(),
+            true => timeout(CAUGHT_UP_AFTER, all.next()).await.ok().flatten(),
             false => all.next().await,
         };
         match next {
@@ -43,7 +44,7 @@ pub(crate) async fn merged(
             None => break,
         }
     }
-    // Those of one component stay in their order: the sort is stable.
+    // Lines of one component stay in their order, because the sort is stable.
     first.sort_by_key(|it: &ComponentLine| it.line.at);
     Ok(stream::iter(first.into_iter().map(Ok).chain(errors)).chain(all).boxed())
 }

@@ -23,11 +23,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 
 mod attach;
+mod builder;
 #[cfg(feature = "docker")]
 pub mod docker;
+mod forward;
 mod lines;
 #[cfg(feature = "controller")]
 pub(crate) mod merged;
+#[cfg(feature = "controller")]
+pub mod probe;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(feature = "testing")]
@@ -38,29 +42,49 @@ pub mod suite;
 pub mod turn;
 
 pub use attach::{Attached, CommandControl, CommandInput};
+pub use builder::{BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, OnOutput};
+#[doc(hidden)]
+pub use futures_core::stream::BoxStream as __BoxStream;
 
-/// What a runtime can do beyond what every runtime must.
+/// What a runtime can do beyond what every runtime must. By default that is nothing. Name what yours can do, and leave
+/// the rest to `..RuntimeCapabilities::default()`. Then your code still compiles when there are more capabilities.
+///
+/// A capability that is declared has to exist: each has cases in the [`suite`] that fail without it. This also holds
+/// for a runtime around another one. If it passes on what the inner one declares, it must not forget one of its
+/// methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RuntimeCapabilities {
-    /// Has networks on which containers reach each other by alias. Without, the network calls do nothing.
+    /// Has networks on which containers reach each other by alias. Without it, the network calls do nothing.
     pub networks: bool,
-    /// Reports events as they happen. Without, [`ContainerRuntime::events`] is a stream that stays silent.
+    /// Reports events as they happen. Without it, [`ContainerRuntime::events`] is a stream that stays silent.
     pub events: bool,
-    /// Pulls images from registries. Without, an image is what [`ContainerRuntime::pull`] says it is.
+    /// Pulls images from registries. Without it, [`ContainerRuntime::pull`] decides what an image is.
     pub pull: bool,
-    /// Has volumes that outlive containers. Without, the volume calls are refused.
+    /// Has volumes that outlive containers. Without it, the volume calls are refused.
     pub volumes: bool,
-    /// Runs commands within containers. Without, [`ContainerRuntime::exec`] is refused.
+    /// Runs commands within containers. Without it, [`ContainerRuntime::exec`] is refused.
     pub exec: bool,
-    /// Hands the streams of such commands to the caller. Without, [`ContainerRuntime::attach`] is refused.
+    /// Hands the streams of such commands to the caller. Without it, [`ContainerRuntime::attach`] is refused.
     pub attach: bool,
-    /// Knows what containers use. Without, [`ContainerRuntime::usage`] is refused.
+    /// Knows what containers use. Without it, [`ContainerRuntime::usage`] is refused.
     pub usage: bool,
-    /// Starts containers that have ended once more. Without, [`ContainerRuntime::start_again`] is refused, and such
+    /// Starts containers that have ended once more. Without it, [`ContainerRuntime::start_again`] is refused, and such
     /// containers are replaced.
     pub start_again: bool,
-    /// Lets paused containers go on. Without, [`ContainerRuntime::unpause`] is refused, and such containers are replaced.
+    /// Lets paused containers go on. Without it, [`ContainerRuntime::unpause`] is refused, and such containers are
+    /// replaced.
     pub unpause: bool,
+    /// Obeys a component's `pull_policy`. Without it, [`ContainerRuntime::pull_with`] does the same as `pull`, or
+    /// refuses.
+    pub pull_policies: bool,
+    /// Lets existing containers join and leave networks, and knows which are on one. Without it,
+    /// [`ContainerRuntime::connect`] and [`disconnect`](ContainerRuntime::disconnect) are refused.
+    pub connect: bool,
+    /// Follows the log of a container, and knows when a line was written. Without it, [`ContainerRuntime::follow_logs`]
+    /// is refused.
+    pub follow_logs: bool,
+    /// Sees which ports of the host are in use. Without it, [`ContainerRuntime::port_is_free`] says that each is free.
+    pub host_ports: bool,
 }
 
 /// A runtime for containers on one host.
@@ -69,30 +93,33 @@ pub struct RuntimeCapabilities {
 ///
 /// - Every call may be made twice, with the same effect as once.
 /// - A call whose future is dropped, or that ends in [`TimedOut`](crate::ErrorKind::TimedOut), may or may not have
-///   taken effect; the next [`list`](Self::list) tells.
-/// - A call on something that does not exist: `stop` and `remove` answer `Ok`, the rest
+///   taken effect; the next [`list`](Self::list) shows which.
+/// - A call on something that does not exist: `stop` and `remove` return `Ok`, the others
 ///   [`NotFound`](crate::ErrorKind::NotFound).
-/// - A runtime that does not answer: [`RuntimeUnavailable`](crate::ErrorKind::RuntimeUnavailable), within 10 s unless
-///   the call says otherwise.
+/// - A runtime that does not answer: the error is [`RuntimeUnavailable`](crate::ErrorKind::RuntimeUnavailable), within
+///   10 s unless the call says otherwise.
+/// - A specification may ask for what this implementation does not know yet, such as a new
+///   [`NetworkMode`](crate::container::NetworkMode): the error is [`NotSupported`](crate::ErrorKind::NotSupported).
+///   Nothing that was asked for is left out silently.
 /// - No error text holds the value of an environment variable.
 #[async_trait]
 pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// What this runtime can do.
     fn capabilities(&self) -> RuntimeCapabilities;
 
-    /// Makes sure that the image is there, and answers with an id that will mean the same image for ever.
+    /// Makes sure that the image is on the host. Returns an id that means the same image for ever.
     ///
-    /// An image that is on the host already is taken as it is if its reference has a digest or `refresh` is false;
-    /// else its registry is asked first, and if that has none, the host's is taken. The call lasts as long as the
-    /// transfer.
+    /// An image on the host is used as it is if its reference has a digest or `refresh` is false. Otherwise its
+    /// registry is asked first, and if that does not have it, the image of the host is used. The call lasts as long as
+    /// the transfer.
     ///
     /// # Errors
     /// [`ImageMissing`](crate::ErrorKind::ImageMissing), [`RegistryRefused`](crate::ErrorKind::RegistryRefused),
     /// [`RegistryUnavailable`](crate::ErrorKind::RegistryUnavailable).
     async fn pull(&self, image: &ImageReference, refresh: bool) -> Result<String>;
 
-    /// As [`pull`](Self::pull), as a component's `pull_policy` and `platform` say. A runtime without registries has what
-    /// it has: there, one policy is as another.
+    /// As [`pull`](Self::pull), but obeys a component's `pull_policy` and `platform`. For a runtime without registries,
+    /// all policies are the same.
     ///
     /// # Errors
     /// As `pull`; [`ImageMissing`](crate::ErrorKind::ImageMissing) if the host has none and no registry may be asked;
@@ -112,16 +139,16 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
 
     /// Creates the container without starting it.
     ///
-    /// If one of that name exists and carries the [`Identity`](crate::container::Identity) of `spec`, that one is
-    /// taken, whatever its other labels are.
+    /// If a container of this name exists and carries the [`Identity`](crate::container::Identity) of `spec`, it is
+    /// taken over, whatever its other labels are.
     ///
     /// # Errors
     /// [`NameTaken`](crate::ErrorKind::NameTaken) if one of that name exists and is another's,
     /// [`ImageMissing`](crate::ErrorKind::ImageMissing).
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId>;
 
-    /// Starts a *created* container. One that runs or has ended is left as it is: a second start is another
-    /// incarnation, and that is never what a repeated call wants.
+    /// Starts a *created* container. A container that runs or has ended is left as it is: a second start would be
+    /// another incarnation, and a repeated call never wants that.
     ///
     /// # Errors
     /// [`PortTaken`](crate::ErrorKind::PortTaken), [`RuntimeRefused`](crate::ErrorKind::RuntimeRefused) with the
@@ -129,8 +156,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     async fn start(&self, container: &ContainerId) -> Result<()>;
 
     /// Starts a container that has ended once more, with its file system and its volumes. `life` is the life that was
-    /// seen to have ended: a container that is in another one by now, or that has not ended, is left as it is. So it is
-    /// started once, however often this is called.
+    /// seen to have ended. A container that is in another life by now, or that has not ended, is left as it is. So it
+    /// is started only once, however often this is called.
     ///
     /// # Errors
     /// As [`start`](Self::start); [`NotSupported`](crate::ErrorKind::NotSupported) without that capability.
@@ -138,7 +165,7 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("start containers again"))
     }
 
-    /// Lets a paused container go on. One that is not paused is left as it is.
+    /// Lets a paused container go on. If it is not paused, nothing is done.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound); [`NotSupported`](crate::ErrorKind::NotSupported) without that
@@ -147,8 +174,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("let paused containers go on"))
     }
 
-    /// The container as it is now, or `None` if there is none. A runtime that has names for containers that are not ours
-    /// takes those, too.
+    /// The container as it is now, or `None` if there is none. If the runtime has names for containers that are not
+    /// ours, it accepts these, too.
     async fn inspect(&self, container: &ContainerId) -> Result<Option<Container>>;
 
     /// What the container's health check printed last, if it has one and that printed anything.
@@ -159,18 +186,18 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// Every container, running or not, whose labels the selector matches.
     async fn list(&self, selector: &Selector) -> Result<Vec<Container>>;
 
-    /// Asks the container to stop and, after `grace`, kills it. Lasts at most `grace` and 10 s. One that is not
-    /// running is left as it is.
+    /// Asks the container to stop, and kills it after `grace`. Lasts at most `grace` and 10 s. If it does not run,
+    /// nothing is done.
     async fn stop(&self, container: &ContainerId, grace: Duration) -> Result<()>;
 
-    /// Removes the container, killing it if it runs. When it answers, the name is free. Volumes that have a name stay.
+    /// Removes the container, and kills it if it runs. When this returns, the name is free. Named volumes stay.
     async fn remove(&self, container: &ContainerId) -> Result<()>;
 
     /// The last `tail` lines of standard output and error, oldest first.
     async fn logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>>;
 
-    /// The last `tail` lines, and then each as it is written, until the container ends. However long it is quiet, the
-    /// stream waits.
+    /// The last `tail` lines, and then each line as it is written, until the container ends. While nothing is written,
+    /// the stream waits, however long.
     ///
     /// # Errors
     /// [`NotSupported`](crate::ErrorKind::NotSupported) where logs cannot be followed.
@@ -193,8 +220,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         }
     }
 
-    /// Creates the network on a subnet that nothing on the host uses. If one of that name exists and carries the
-    /// identity, that one is taken, whatever its other labels are.
+    /// Creates the network on a subnet that nothing on the host uses. If a network of this name exists and carries the
+    /// identity, it is taken over, whatever its other labels are.
     ///
     /// # Errors
     /// [`NameTaken`](crate::ErrorKind::NameTaken),
@@ -204,15 +231,18 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// Every network whose labels the selector matches.
     async fn networks(&self, selector: &Selector) -> Result<Vec<Network>>;
 
-    /// The containers that are on a network now, whoever's they are. A network that is not there has none.
+    /// The containers that are on a network now, no matter to whom they belong. A network that does not exist has none.
     async fn members(&self, _network: &str) -> Result<Vec<ContainerId>> {
         Ok(Vec::new())
     }
 
-    /// Removes the network by its id, after the last container has left it.
+    /// Removes the network by its id, once the last container has left it. For a network that is gone, this succeeds.
+    ///
+    /// # Errors
+    /// [`RuntimeRefused`](crate::ErrorKind::RuntimeRefused) while a container is on it, whether it runs or not.
     async fn remove_network(&self, id: &str) -> Result<()>;
 
-    /// Makes a container that is there join a network, or changes nothing if it is on it already.
+    /// Lets an existing container join a network. If it is on it already, nothing is done.
     ///
     /// # Errors
     /// [`NotSupported`](crate::ErrorKind::NotSupported) without networks.
@@ -220,7 +250,7 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("connect containers to networks"))
     }
 
-    /// Makes a container leave the network of that name. One that is not on it is left as it is.
+    /// Lets a container leave the network of this name. If it is not on it, nothing is done.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -228,8 +258,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("disconnect containers from networks"))
     }
 
-    /// Creates the volume. If one of that name exists and carries the identity, that one is taken, with what is in it,
-    /// whatever its other labels are.
+    /// Creates the volume. If a volume of this name exists and carries the identity, it is taken over with its
+    /// contents, whatever its other labels are.
     ///
     /// # Errors
     /// [`NameTaken`](crate::ErrorKind::NameTaken); [`NotSupported`](crate::ErrorKind::NotSupported) without volumes.
@@ -242,7 +272,7 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Ok(Vec::new())
     }
 
-    /// Removes the volume of that name, and all that is in it, after the last container that has it is gone.
+    /// Removes the volume of this name with its contents, once the last container that has it is gone.
     ///
     /// # Errors
     /// [`NotSupported`](crate::ErrorKind::NotSupported) without volumes.
@@ -250,19 +280,19 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("remove volumes"))
     }
 
-    /// The paths at which an image, by the id that [`pull`](Self::pull) gave, wants volumes: what its Dockerfile says by
-    /// `VOLUME`.
+    /// The paths at which an image wants volumes, as `VOLUME` in its Dockerfile says. The image is given by the id that
+    /// [`pull`](Self::pull) returned.
     async fn image_volumes(&self, _image: &str) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
 
-    /// Whether nothing uses the port of the host that is to be published, as far as the runtime can see.
+    /// Whether the port of the host is free to be published, as far as the runtime can see.
     async fn port_is_free(&self, _port: &PublishedPort) -> Result<bool> {
         Ok(true)
     }
 
-    /// Runs a command within a running container, and answers when it has ended. One that lasts longer than it may is
-    /// left to itself.
+    /// Runs a command within a running container, and returns when it has ended. A command that takes longer than it
+    /// may is left running.
     ///
     /// # Errors
     /// [`TimedOut`](crate::ErrorKind::TimedOut); [`NotSupported`](crate::ErrorKind::NotSupported) without exec.
@@ -270,8 +300,8 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("run commands within containers"))
     }
 
-    /// Starts a command within a running container, and hands its streams to the caller: no limit on bytes or time. A
-    /// command whose caller has gone is left to itself; its input has ended then.
+    /// Starts a command within a running container, and hands its streams to the caller, without a limit on bytes or
+    /// time. If the caller goes away, the input of the command ends, and the command is left running.
     ///
     /// # Errors
     /// [`NotSupported`](crate::ErrorKind::NotSupported) without attach.
@@ -287,12 +317,13 @@ pub trait ContainerRuntime: Send + Sync + fmt::Display + fmt::Debug + 'static {
         Err(self.cannot("tell what containers use"))
     }
 
-    /// The error of a call that this runtime has no answer to.
+    /// The error of a call that this runtime does not support.
     fn cannot(&self, what: &str) -> Error {
         Error::new(ErrorKind::NotSupported, format!("{self} cannot {what}")).with_hint("use another runtime")
     }
 
-    /// Starts, ends and removals of containers whose labels the selector matches, from now on. The stream ends when
-    /// the connection does; an event may be missed then, so it only ever wakes, and `list` tells.
+    /// Starts, ends and removals of containers whose labels the selector matches, from now on. The stream ends when the
+    /// connection does. Then events may be missed, so an event only wakes the caller, and `list` shows what has
+    /// happened.
     async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>>;
 }

@@ -1,7 +1,7 @@
-//! Waiting for a turn at an engine that has much to do, which is nobody's fault: no time limit counts it.
+//! Waiting for a turn at a busy engine. This is nobody's fault, so it does not count for time limits.
 //!
-//! A runtime that lets only some calls through at a time says so with [`turn`]. Whoever limits the time of what it asks
-//! of a runtime does so by `within`, whose clock stands still while any of these calls waits for its turn.
+//! A runtime that lets only some calls through at a time reports this with [`turn`]. Whoever limits the time of calls
+//! to a runtime does so with `within`. The clock of `within` stands still while one of these calls waits for its turn.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -18,9 +18,9 @@ tokio::task_local! {
 #[derive(Debug)]
 struct Turns {
     waiting: watch::Sender<usize>,
-    /// For how long at least one has waited, and since when one does.
+    /// How long at least one call has waited so far, and since when one waits now.
     waited: Mutex<(Duration, Option<Stopwatch>)>,
-    /// The limit within which this one is.
+    /// The limit around this one.
     outer: Option<Arc<Turns>>,
 }
 
@@ -35,7 +35,7 @@ impl Turns {
         waited.0 + waited.1.as_ref().map(Stopwatch::elapsed).unwrap_or_default()
     }
 
-    /// One more, or one less, in this limit and in all around it.
+    /// Counts one waiting call more or less, in this limit and in all around it.
     fn count(&self, more: bool) {
         let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.send_modify(|waiting| {
@@ -52,7 +52,7 @@ impl Turns {
     }
 }
 
-/// Says that one waits, until it is dropped.
+/// Counts as one waiting call until it is dropped.
 struct Waits(Arc<Turns>);
 
 impl Drop for Waits {
@@ -61,7 +61,7 @@ impl Drop for Waits {
     }
 }
 
-/// Waits for a turn: for a permit, say. While this lasts, the clocks of the limits that it is within stand still.
+/// Waits for a turn, such as a permit. Meanwhile the clocks of the limits around it stand still.
 pub async fn turn<T>(wait: impl Future<Output = T>) -> T {
     let _waits = TURNS.try_with(Arc::clone).ok().map(|turns| {
         turns.count(true);
@@ -74,7 +74,7 @@ pub async fn turn<T>(wait: impl Future<Output = T>) -> T {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Elapsed;
 
-/// Waits for at most that long, not counting the time in which what it waits for waits for a turn.
+/// Waits for at most this long. Time in which a call inside waits for its turn does not count.
 pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = T>) -> Result<T, Elapsed> {
     let turns = Turns::new();
     let countdown = async {
@@ -97,12 +97,12 @@ pub(crate) async fn within<T>(limit: Duration, call: impl Future<Output = T>) ->
     }
 }
 
-/// Lets what is within ask how long it has [`waited`].
+/// Lets calls inside ask how long they have [`waited`].
 pub(crate) async fn counting<T>(call: impl Future<Output = T>) -> T {
     TURNS.scope(Turns::new(), call).await
 }
 
-/// For how long a call within this limit, or [`counting`], has waited for its turn so far.
+/// How long calls within this limit, or [`counting`], have waited for a turn so far.
 pub(crate) fn waited() -> Duration {
     TURNS.try_with(|turns| turns.waited()).unwrap_or_default()
 }
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(block(within(5 * S, work(600, 4))), Ok(()));
         assert_eq!(block(within(5 * S, work(600, 6))), Err(Elapsed));
         assert_eq!(block(within(5 * S, work(0, 6))), Err(Elapsed));
-        // Of several at once, one waits.
+        // If several wait at once, this counts once.
         assert_eq!(block(within(5 * S, join(work(0, 8), turn(sleep(4 * S))))), Ok(((), ())));
         assert_eq!(block(within(5 * S, join(work(0, 12), turn(sleep(4 * S))))), Err(Elapsed));
     }

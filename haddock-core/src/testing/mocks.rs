@@ -1,8 +1,8 @@
 //! A mock of each port, by mockall.
 //!
-//! Mocks are for the order of calls. For anything that is to *behave*, take the simulated
-//! [runtime](crate::runtime::sim) and [locator](crate::locator::sim), which pass the same conformance suites as the
-//! real ones.
+//! Mocks are for tests of the order of calls. If something has to *behave*, use the simulated
+//! [runtime](crate::runtime::sim) and [locator](crate::locator::sim). They pass the same conformance suites as the real
+//! ones.
 //!
 //! ```
 //! use haddock_core::runtime::ContainerRuntime;
@@ -37,8 +37,11 @@ use crate::journal::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
 use crate::locator::{LocatorCapabilities, ServiceLocator};
 use crate::name::{InstanceId, JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
-use crate::runtime::{Attached, ContainerRuntime, RuntimeCapabilities};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
+use crate::runtime::{
+    Attached, BuildRequest, BuilderCapabilities, ContainerRuntime, ContextArchive, HostImage, ImageBuilder, OnOutput,
+    RuntimeCapabilities,
+};
 use crate::time::Timestamp;
 
 mock! {
@@ -91,8 +94,8 @@ mock! {
     impl ServiceLocator for ServiceLocator {
         fn capabilities(&self) -> LocatorCapabilities;
         async fn apply(&self, table: &RoutingTable) -> Result<()>;
-        async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer>;
-        async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()>;
+        async fn close(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer>;
+        async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<()>;
         async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()>;
         async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()>;
         async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
@@ -128,5 +131,75 @@ mock! {
         async fn prune(&self, service: &ServiceName, keep: &Keep, now: Timestamp) -> Result<()>;
         async fn note_end(&self, service: &ServiceName, end: Option<LoopEnd>) -> Result<()>;
         async fn last_end(&self, service: &ServiceName) -> Result<Option<LoopEnd>>;
+    }
+}
+
+mock! {
+    /// A mock of [`ImageBuilder`]. Expectations are not told who receives the output, because mockall cannot hand on
+    /// such a borrowed closure.
+    #[derive(Debug)]
+    pub ImageBuilder {
+        pub fn builder_capabilities(&self) -> Result<BuilderCapabilities>;
+        pub fn find_image(&self, image: &ImageReference) -> Result<Option<HostImage>>;
+        pub fn images_with_label(&self, label: &str) -> Result<Vec<HostImage>>;
+        pub fn images_in_use(&self) -> Result<Vec<String>>;
+        pub fn build_image(&self, request: &BuildRequest, context: ContextArchive) -> Result<String>;
+        pub fn tag_image(&self, id: &str, name: &ImageReference) -> Result<()>;
+        pub fn push_image(&self, image: &ImageReference) -> Result<String>;
+        pub fn pull_image(&self, image: &ImageReference) -> Result<HostImage>;
+        pub fn registry_digest(&self, image: &ImageReference) -> Result<Option<String>>;
+        pub fn untag_image(&self, image: &ImageReference) -> Result<()>;
+    }
+
+    impl fmt::Display for ImageBuilder {
+        fn fmt<'a>(&self, f: &mut fmt::Formatter<'a>) -> fmt::Result;
+    }
+}
+
+#[async_trait]
+impl ImageBuilder for MockImageBuilder {
+    async fn builder_capabilities(&self) -> Result<BuilderCapabilities> {
+        self.builder_capabilities()
+    }
+
+    async fn find_image(&self, image: &ImageReference) -> Result<Option<HostImage>> {
+        self.find_image(image)
+    }
+
+    async fn images_with_label(&self, label: &str) -> Result<Vec<HostImage>> {
+        self.images_with_label(label)
+    }
+
+    async fn images_in_use(&self) -> Result<Vec<String>> {
+        self.images_in_use()
+    }
+
+    async fn build_image(
+        &self,
+        request: &BuildRequest,
+        context: ContextArchive,
+        _output: OnOutput<'_>,
+    ) -> Result<String> {
+        self.build_image(request, context)
+    }
+
+    async fn tag_image(&self, id: &str, name: &ImageReference) -> Result<()> {
+        self.tag_image(id, name)
+    }
+
+    async fn push_image(&self, image: &ImageReference, _output: OnOutput<'_>) -> Result<String> {
+        self.push_image(image)
+    }
+
+    async fn pull_image(&self, image: &ImageReference, _output: OnOutput<'_>) -> Result<HostImage> {
+        self.pull_image(image)
+    }
+
+    async fn registry_digest(&self, image: &ImageReference) -> Result<Option<String>> {
+        self.registry_digest(image)
+    }
+
+    async fn untag_image(&self, image: &ImageReference) -> Result<()> {
+        self.untag_image(image)
     }
 }

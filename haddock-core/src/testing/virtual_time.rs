@@ -4,13 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::controller::Builder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{Clock, PausedClock, Timestamp, sleep};
 
+/// The longest time between two looks of a controller in virtual time.
+const TICK: Duration = Duration::from_secs(30);
+/// The time between two looks at a journal for what another controller wrote.
+const POLL: Duration = Duration::from_secs(10);
+/// How long a controller's lease lasts in virtual time.
+const LEASE: Duration = Duration::from_secs(3600);
+
 /// A tokio runtime whose time is paused: it jumps to the next deadline whenever nothing can be done before it.
 ///
-/// What is spawned on it runs, and its time passes, only within [`block_on`](Self::block_on). Between two calls
-/// everything stands still, so a test may look and change things at leisure. Several threads may block on it at once.
+/// Its tasks run, and its time passes, only within [`block_on`](Self::block_on). Between two calls everything stands
+/// still, so a test can look at things and change them. Several threads may block on it at once.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -59,7 +67,18 @@ impl VirtualTime {
         self.runtime.block_on(future)
     }
 
-    /// Lets that much time pass.
+    /// Lets a controller live in this time. It goes by this clock, and looks, polls and renews its lease seldom: in
+    /// virtual time nothing happens between two looks that would not wake it, and no other process competes with it. So
+    /// a drain of eight hours takes milliseconds and not seconds. What another controller writes into the same journal
+    /// is seen within ten seconds of this time.
+    ///
+    /// Whoever acts next after a holder that just stopped, without giving its lease back, waits for an hour of this time.
+    #[must_use]
+    pub fn pace(&self, controller: Builder) -> Builder {
+        controller.clock(self.clock()).tick(TICK).poll(POLL).lease(LEASE).expect("it is longer than the least")
+    }
+
+    /// Lets this much time pass.
     ///
     /// # Panics
     /// Within another tokio runtime's task.

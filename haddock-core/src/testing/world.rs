@@ -1,5 +1,5 @@
-//! All that a test of a release needs, put together: a simulated engine, a simulated locator and a controller, in time
-//! that passes at once.
+//! Everything that a test of a release needs: a simulated engine, a simulated locator and a controller, in time that
+//! passes at once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,6 +15,7 @@ use crate::error::ErrorKind;
 use crate::error::Result;
 use crate::journal::Journal;
 use crate::journal::memory::MemoryJournal;
+use crate::locator::ServiceLocator;
 use crate::locator::sim::{Cookie, SimLocator};
 use crate::name::{InstanceId, JournalId, LocatorName, ServiceName, VersionId};
 use crate::runtime::sim::{SimImage, SimRuntime};
@@ -22,10 +23,6 @@ use crate::time::Timestamp;
 
 /// When a world begins: the first day of 2030.
 const BEGIN: Timestamp = Timestamp::from_millis(1_893_456_000_000);
-/// Nothing happens between two looks that would not wake the loop: it need not look often.
-const TICK: Duration = Duration::from_secs(30);
-/// No other process competes for the lease. Whoever drops what acts waits for so long, in virtual time.
-const LEASE: Duration = Duration::from_secs(3600);
 
 /// A world in which nothing has happened: its engine has every image, and what is started from one answers after two
 /// seconds. Time passes only while the world does something, and then at once: a drain of eight hours takes milliseconds.
@@ -66,9 +63,9 @@ const LEASE: Duration = Duration::from_secs(3600);
 /// # }
 /// ```
 pub struct World {
-    /// The virtual time that everything goes by.
+    /// The virtual time of this world.
     pub time: VirtualTime,
-    /// The engine: what its images do, what runs, and faults by script.
+    /// The engine: the behaviour of its images, its containers, and faults by script.
     pub runtime: SimRuntime,
     /// The locator, where clients' requests begin and end.
     pub locator: SimLocator,
@@ -90,15 +87,22 @@ impl World {
         runtime.set_other_images(Some(SimImage::good(Duration::from_secs(2))));
         let locator = SimLocator::new(LocatorName::new("gateway")?, time.clock());
         let (journal, specs) = (MemoryJournal::new(JournalId::new("world")?), SpecStore::memory());
-        let controller = put_together(&time, &runtime, &locator, Arc::new(journal), &specs);
+        let controller = of_world(&time, &runtime, &locator, Arc::new(journal), &specs);
         Ok(Self { time, runtime, locator, specs, controller, acting: Mutex::default() })
     }
 
-    /// Another controller of the same engine and locator, with a journal of its own: it may be that of the first, that of
-    /// another team, or a new one after the first was lost.
+    /// Another controller of the same engine and locator, with this journal. It may be the journal of the first
+    /// controller, that of another team, or a new one after the first was lost.
     #[must_use]
     pub fn controller_of(&self, journal: Arc<dyn Journal>, specs: &SpecStore) -> Controller {
-        put_together(&self.time, &self.runtime, &self.locator, journal, specs)
+        of_world(&self.time, &self.runtime, &self.locator, journal, specs)
+    }
+
+    /// A controller of the same engine with another locator, such as one of your own, and a new journal in memory.
+    #[must_use]
+    pub fn controller_with(&self, locator: Arc<dyn ServiceLocator>) -> Controller {
+        let journal = MemoryJournal::new(JournalId::new("world2").expect("a plain name"));
+        put_together(&self.time, &self.runtime, locator, Arc::new(journal), &SpecStore::memory())
     }
 
     /// The service that a specification describes.
@@ -126,7 +130,8 @@ impl World {
         self.acting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody acts any more, as after a crash. What is there stays, and whoever acts next goes on.
+    /// From now on nobody acts, as after a crash. Everything stays as it is, and the next one to act goes on from
+    /// there.
     ///
     /// # Errors
     /// [`Fenced`](ErrorKind::Fenced) if another had taken over.
@@ -145,7 +150,7 @@ impl World {
         self.time.block_on(service.release(spec, "a test", None))
     }
 
-    /// Releases it, and waits until that has settled.
+    /// Releases the specification, and waits until the release has settled.
     ///
     /// # Errors
     /// Those of [`begin_release`](Self::begin_release) and [`Release::settled`].
@@ -184,8 +189,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Sends a request, which is answered at once. Whether it came to the same session: if not, that has expired or was
-    /// lost, and the client has another one from now on, or none if nothing takes new sessions.
+    /// Sends a request, which is answered at once. Returns whether it came to the same session. If not, the session has
+    /// expired or was lost. From now on the client has another one, or none if nothing takes new sessions.
     pub fn request(&mut self) -> bool {
         let Some(ticket) = self.locator.begin(&self.service, Some(&self.cookie), false) else { return false };
         let same = ticket.session == self.cookie.session;
@@ -195,25 +200,30 @@ impl Session {
         same
     }
 
-    /// The instance on which it is.
+    /// The instance that the session is on.
     #[must_use]
     pub fn instance(&self) -> &InstanceId {
         &self.cookie.instance
     }
 }
 
-fn put_together(
+fn of_world(
     time: &VirtualTime,
     runtime: &SimRuntime,
     locator: &SimLocator,
     journal: Arc<dyn Journal>,
     specs: &SpecStore,
 ) -> Controller {
-    Controller::builder(Arc::new(runtime.clone()), Arc::new(locator.clone()), journal, specs.clone())
-        .clock(time.clock())
-        .probing(Arc::new(runtime.clone()))
-        .tick(TICK)
-        .lease(LEASE)
-        .expect("it is longer than the least")
-        .build()
+    put_together(time, runtime, Arc::new(locator.clone()), journal, specs)
+}
+
+fn put_together(
+    time: &VirtualTime,
+    runtime: &SimRuntime,
+    locator: Arc<dyn ServiceLocator>,
+    journal: Arc<dyn Journal>,
+    specs: &SpecStore,
+) -> Controller {
+    let builder = Controller::builder(Arc::new(runtime.clone()), locator, journal, specs.clone());
+    time.pace(builder).probing(Arc::new(runtime.clone())).build()
 }

@@ -280,7 +280,7 @@ fn two_includes_that_differ_are_refused() {
     }
     let file = ComposeFile::read(&directory.path().join("compose.yaml")).expect("YAML");
     let error = file.resolve(&environment()).expect_err("two differ");
-    assert_eq!(error.message(), "`db` is in two included files, and differs");
+    assert_eq!(error.message(), "two included files declare `db` differently");
 }
 
 #[test]

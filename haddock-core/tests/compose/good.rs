@@ -182,7 +182,7 @@ fn defaults_are_few_and_plain() {
 fn a_ramp_without_every_and_every_without_a_ramp() {
     let stages = |lines: &str| -> Vec<(Share, u64)> {
         let release = resolve(&settings(lines), &environment()).spec.settings.expect("a service").release;
-        release.ramp.iter().map(|stage| (stage.share, stage.hold.as_secs())).collect()
+        release.ramp.iter().map(|stage| (stage.share, stage.every.as_secs())).collect()
     };
     let percent = Share::percent;
     assert_eq!(stages("release: { ramp: [20%, 100%] }"), [(percent(20), 600), (percent(100), 600)]);

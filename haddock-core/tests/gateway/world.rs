@@ -14,9 +14,9 @@ use bytes::Bytes;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::gateway::{Gateway, GatewayBuilder};
 use haddock_core::locator::remote::RemoteGateway;
-use haddock_core::locator::suite::{Ask, Cookies, Harness, Held, IGNORED};
+use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
 use haddock_core::routing::{Route, RoutingTable, SessionPolicy};
-use haddock_core::{Clock, InstanceId, Number, ServiceName, Share, Timestamp};
+use haddock_core::{Clock, FencingToken, InstanceId, ServiceName, Share, Timestamp};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -177,8 +177,8 @@ pub(crate) fn service() -> ServiceName {
     ServiceName::new("shop").expect("valid")
 }
 
-pub(crate) fn number(revision: u64) -> Number {
-    Number { epoch: 1, revision }
+pub(crate) fn number(revision: u64) -> FencingToken {
+    FencingToken { epoch: 1, revision }
 }
 
 pub(crate) fn table(revision: u64, idle: Duration, routes: &[(&str, SocketAddr, u32)]) -> RoutingTable {
@@ -268,7 +268,7 @@ struct HeldRequest {
 }
 
 #[async_trait]
-impl Held for HeldRequest {
+impl InFlight for HeldRequest {
     fn instance(&self) -> InstanceId {
         self.instance.clone()
     }
@@ -313,7 +313,7 @@ impl Harness for World {
         get(self.address(), path, cookies).await.instance()
     }
 
-    async fn hold(&self, cookies: &mut Cookies) -> Option<Box<dyn Held>> {
+    async fn begin(&self, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
         let address = self.address();
         // Of a held request the head is not there yet: a session that is to be held needs its cookie before.
         if cookies.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haddock_core::release::{Action, Event, Phase, Verb, Verdict};
+use haddock_core::release::{Action, Event, PhaseName, Verb, Verdict};
 use haddock_core::routing::Count;
 use haddock_core::{ErrorKind, InstanceId, Share, VersionId};
 
@@ -40,13 +40,13 @@ fn once_it_answers_it_is_the_known_good_version_and_has_everything() {
     let event = Event::ExternalAdopted { request, instance: id.clone(), version: V1, address: SERVER };
     assert!(scene.events.contains(&event), "{:?}", scene.events);
     scene.pass(Duration::from_secs(60));
-    assert_eq!(scene.state.instances[&id].phase, Phase::Starting, "nobody has asked it yet");
+    assert_eq!(scene.state.instances[&id].phase.name(), PhaseName::Starting, "nobody has asked it yet");
     assert_eq!(scene.state.known_good, None);
     assert!(scene.actions.is_empty(), "nothing is done about it: {:?}", scene.actions);
     scene.server = Some(Ok(()));
     scene.pass(Duration::from_secs(1));
     assert_eq!((scene.state.known_good, scene.state.versions[&V1].verdict), (Some(V1), Verdict::Settled));
-    assert_eq!(scene.state.instances[&id].phase, Phase::Serving);
+    assert_eq!(scene.state.instances[&id].phase.name(), PhaseName::Serving);
     assert_eq!(scene.figures(&id).share, Some(Share::FULL));
     assert_eq!(scene.locator.begin(&scene.service, None, false, scene.now).expect("a share").address, SERVER);
 }
@@ -122,6 +122,22 @@ fn one_that_does_not_answer_is_given_up_with_the_reason() {
     scene.ask(adoption());
     scene.until(|event| matches!(event, Event::InstanceServing { .. }));
     assert_eq!(scene.state.known_good, Some(VersionId(2)));
+}
+
+#[test]
+fn a_locator_that_cannot_find_its_sessions_adopts_nothing() {
+    let mut scene = Scene::new();
+    scene.capabilities.adoption = false;
+    scene.server = Some(Ok(()));
+    scene.ask(adoption());
+    scene.step();
+    let error = refusal(&scene).expect("refused");
+    assert_eq!(error.kind(), ErrorKind::NotSupported);
+    assert_eq!(error.message(), "locator `g1` cannot find the sessions of a server that is adopted");
+    assert!(scene.state.instances.is_empty() && scene.state.versions.is_empty());
+    // A release does not need this capability.
+    scene.release(version(1));
+    scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
 }
 
 #[test]
@@ -213,12 +229,12 @@ fn unresponsive_it_fails_in_time_and_is_not_replaced() {
     assert!(scene.events.contains(&Event::InstanceResponsive { instance: id.clone() }));
     scene.server = Some(Err("no answer in time"));
     scene.pass(Duration::from_secs(600));
-    assert_eq!(scene.state.instances[&id].phase, Phase::Failed);
-    let failure = scene.state.instances[&id].failure.clone().expect("it has one");
+    assert_eq!(scene.state.instances[&id].phase.name(), PhaseName::Failed);
+    let failure = scene.state.instances[&id].failure().expect("it has one").clone();
     assert!(failure.message().ends_with("no answer in time"), "{failure}");
     assert_eq!(scene.figures(&id).share, Some(Share::FULL), "there is nobody to give its share to");
     assert_eq!(scene.state.instances.len(), 1, "there is no replacement");
-    // A first release finds nobody to protect from it, and then the server can go.
+    // A first release has nobody to protect from its candidate. After it, the server can go.
     scene.release(version(2));
     scene.until(is_released);
     assert_eq!(scene.state.instances.len(), 1);
@@ -238,20 +254,4 @@ fn one_that_failed_can_be_adopted_again() {
     assert_eq!(scene.state.known_good, Some(VersionId(2)));
     let again = scene.instances(2).remove(0);
     assert_eq!(scene.figures(&again).share, Some(Share::FULL));
-}
-
-#[test]
-fn what_was_written_before_servers_could_be_adopted_is_still_read() {
-    let (scene, _) = adopted();
-    let mut text = serde_json::to_value(&scene.state).expect("plain data");
-    for version in text["versions"].as_object_mut().expect("a map").values_mut() {
-        version.as_object_mut().expect("a map").remove("external");
-        version["new"].as_object_mut().expect("a map").remove("force");
-    }
-    for instance in text["instances"].as_object_mut().expect("a map").values_mut() {
-        instance.as_object_mut().expect("a map").remove("external");
-    }
-    let old: haddock_core::release::ServiceState = serde_json::from_value(text).expect("readable");
-    assert!(!old.versions[&V1].external);
-    assert!(old.instances.values().all(|instance| instance.external.is_none()));
 }

@@ -1,4 +1,4 @@
-//! Nothing runs hot: what fails at once, for ever, is tried ever more seldom, whatever it is.
+//! Nothing runs hot: an action that fails at once, for ever, is tried more and more seldom, whichever it is.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use haddock_core::{Error, ErrorKind, InstanceId};
 
 use crate::scene::{Scene, component, version};
 
-/// For so long an action fails.
+/// How long an action fails.
 const MINUTES: u32 = 10;
-/// So many commits it may cost a minute. Without waits there would be one at each look, of which there are 600.
+/// How many commits a minute it may cost. Without waits there would be one at each of the 600 looks.
 const PER_MINUTE: usize = 12;
 
 fn settled(event: &Event) -> bool {
@@ -28,7 +28,7 @@ fn serving() -> Scene {
     scene
 }
 
-/// Containers that carry our label and are of no instance.
+/// Containers with our label that belong to no instance.
 fn stray(scene: &mut Scene) -> InstanceId {
     let id = InstanceId::of(&scene.state.journal, &scene.service, 99);
     let labels = [
@@ -48,7 +48,7 @@ fn stray(scene: &mut Scene) -> InstanceId {
     id
 }
 
-/// Brings about that the action is wanted, from the moment on at which it fails.
+/// Brings about a situation in which the action is wanted, from the moment on at which it fails.
 fn wanted(name: &'static str, error: &Error) -> Scene {
     let mut scene = serving();
     let fail = |scene: &mut Scene| scene.failing.insert(name, error.clone());
@@ -97,7 +97,7 @@ fn wanted(name: &'static str, error: &Error) -> Scene {
     scene
 }
 
-/// All that there are: a new one has to be thought of here.
+/// All actions. A new one has to be added here.
 const NAMES: [&str; 10] =
     ["pull", "before", "launch", "apply", "close", "evict", "stop", "remove_stray", "hook", "notify"];
 
@@ -128,7 +128,7 @@ fn what_fails_at_once_costs_few_commits() {
                 scene.pass(Duration::from_secs(60));
                 scene.commits - before
             };
-            // The first minute has the release's own events, and short waits.
+            // The first minute also has the release's own events, and short waits.
             let first = minute(&mut scene);
             let later: Vec<usize> = (1..MINUTES).map(|_| minute(&mut scene)).collect();
             let told = || format!("{name}, {kind:?}: {first}, then {later:?} commits a minute, from {commits}");
@@ -152,7 +152,7 @@ fn strays_are_told_of_once_and_removed_when_that_is_possible() {
     scene.pass(Duration::from_secs(300));
     let found = |scene: &Scene| scene.events.iter().filter(|it| matches!(it, Event::StrayFound { .. })).count();
     assert_eq!(found(&scene), 1);
-    // Whoever takes over waits as long, and knows of it.
+    // A controller that takes over knows of the waits, and keeps them.
     let state = serde_json::to_string(&scene.state).expect("plain data");
     scene.take_over(serde_json::from_str(&state).expect("plain data"));
     scene.failing.clear();
@@ -160,7 +160,7 @@ fn strays_are_told_of_once_and_removed_when_that_is_possible() {
     assert_eq!(found(&scene), 0, "it was told of before");
     assert_eq!(scene.running(), 1, "it is gone");
     assert!(!scene.state.removals.contains_key(&id), "and forgotten");
-    // The same name a second time is another stray.
+    // If the same name comes a second time, it is a new stray.
     stray(&mut scene);
     scene.pass(Duration::from_secs(5));
     assert_eq!((found(&scene), scene.running()), (1, 1), "and is removed at once");

@@ -1,4 +1,4 @@
-//! What a missed probe or two may decide: nothing.
+//! A missed probe or two decide nothing.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ fn reached(scene: &Scene) -> Vec<(usize, Share)> {
 
 #[test]
 fn a_ramp_begins_with_its_first_stage_whatever_the_known_good_version_misses() {
-    // It is silent while the candidate becomes ready, for a moment or until its silence counts.
+    // Version 1 is silent while the candidate becomes ready: for a moment, or until the silence counts.
     for silence in [HICCUP, Duration::from_secs(20)] {
         let mut scene = launching();
         let good = scene.instances(1).remove(0);

@@ -1,11 +1,12 @@
-//! The release step, case by case: what it decides in a world where all goes as it should, unless a test says
-//! otherwise. The `worlds` show that it keeps its invariants where nothing does.
+//! The release step, case by case: what it decides in a world where everything works, unless a test says otherwise. The
+//! `worlds` show that it keeps its invariants when nothing works.
 
 mod adopt;
 mod blind;
 mod clock;
 mod cold;
 mod hiccups;
+mod layouts;
 mod recover;
 mod retire;
 mod scene;

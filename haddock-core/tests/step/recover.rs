@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haddock_core::container::{Container, label};
-use haddock_core::release::{Adoption, Event, NewVersion, Phase, Remains, ServiceState, Verb, Verdict, recover};
-use haddock_core::routing::Number;
+use haddock_core::release::{Adoption, Event, NewVersion, PhaseName, Remains, ServiceState, Verb, Verdict, recover};
+use haddock_core::routing::FencingToken;
 use haddock_core::{ErrorKind, InstanceId, JournalId, LocatorName, Share, VersionId};
 
 use crate::scene::{IDLE, Scene, adoption, version};
@@ -13,7 +13,7 @@ use crate::scene::{IDLE, Scene, adoption, version};
 const V1: VersionId = VersionId(1);
 const V2: VersionId = VersionId(2);
 
-/// What can be seen in the scene, with all that was ever released in the spec store.
+/// What can be seen in the scene, with everything that was ever released in the spec store.
 fn remains(scene: &mut Scene) -> Remains {
     let (now, service) = (scene.now, scene.service.clone());
     let known = |new: &NewVersion| {
@@ -38,7 +38,7 @@ fn recovered(scene: &Scene, remains: &Remains) -> haddock_core::Result<ServiceSt
 /// The journal is lost and recovered, and another controller acts.
 fn lose(scene: &mut Scene, remains: &Remains) {
     let mut state = recovered(scene, remains).expect("enough is left");
-    state.number = Number { epoch: state.number.epoch, revision: 1 };
+    state.number = FencingToken { epoch: state.number.epoch, revision: 1 };
     scene.take_over(state);
 }
 
@@ -55,7 +55,7 @@ fn in_a_ramp() -> Scene {
 #[test]
 fn what_has_the_most_new_sessions_is_known_good_and_what_came_later_drains() {
     let mut scene = in_a_ramp();
-    // Half and half: the earlier one.
+    // Both have half: the earlier one counts.
     let (one, two) = (scene.instances(1).remove(0), scene.instances(2).remove(0));
     let service = scene.service.clone();
     let tickets: Vec<_> = (0..2).filter_map(|_| scene.locator.begin(&service, None, false, scene.now)).collect();
@@ -69,15 +69,15 @@ fn what_has_the_most_new_sessions_is_known_good_and_what_came_later_drains() {
     assert_eq!(state.versions[&V2].new.spec, "spec-2");
     assert_eq!(state.versions[&V2].pins, scene.state.versions[&V2].pins);
     for id in [&one, &two] {
-        assert_eq!(state.instances[id].phase, Phase::Serving);
-        assert_eq!(state.instances[id].lives, scene.state.instances[id].lives);
-        assert_eq!(state.instances[id].address, scene.state.instances[id].address);
+        assert_eq!(state.instances[id].phase.name(), PhaseName::Serving);
+        assert_eq!(state.instances[id].incarnations(), scene.state.instances[id].incarnations());
+        assert_eq!(state.instances[id].address(), scene.state.instances[id].address());
     }
     assert!(state.next_instance > 10, "what was being launched may show later: {}", state.next_instance);
     lose(&mut scene, &remains);
     scene.pass(Duration::from_secs(10));
     assert_eq!(scene.figures(&one).share, Some(Share::FULL));
-    assert_eq!(scene.state.instances[&two].phase, Phase::Draining);
+    assert_eq!(scene.state.instances[&two].phase.name(), PhaseName::Draining);
     for cookie in &cookies {
         let ticket = scene.locator.begin(&service, Some(cookie), false, scene.now).expect("served");
         assert_eq!(ticket.session, cookie.session, "nobody noticed");
@@ -97,7 +97,7 @@ fn whatever_was_decided_before_is_older() {
     assert_eq!(recovered(&scene, &remains).expect("enough is left").number.epoch, newest.epoch + 1);
     remains.containers[0].labels.insert(label::EPOCH.to_owned(), "41".into());
     let number = recovered(&scene, &remains).expect("enough is left").number;
-    assert_eq!(number, Number { epoch: 42, revision: 0 });
+    assert_eq!(number, FencingToken { epoch: 42, revision: 0 });
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn what_was_closed_is_stopped_and_what_no_locator_lists_is_launched_anew() {
     let service = scene.service.clone();
     scene.locator.evict(&service, &two, scene.state.number, scene.now).expect("the newest");
     let seen = remains(&mut scene);
-    assert_eq!(recovered(&scene, &seen).expect("enough is left").instances[&two].phase, Phase::Retiring);
+    assert_eq!(recovered(&scene, &seen).expect("enough is left").instances[&two].phase.name(), PhaseName::Retiring);
     lose(&mut scene, &seen);
     scene.until(|event| *event == Event::InstanceGone { instance: two.clone() });
 
@@ -119,7 +119,7 @@ fn what_was_closed_is_stopped_and_what_no_locator_lists_is_launched_anew() {
     remains.locators.values_mut().for_each(|it| *it = report.clone());
     let state = recovered(&scene, &remains).expect("enough is left");
     assert_eq!(state.known_good, Some(V2), "for all that can be seen");
-    assert!(state.instances.values().all(|instance| instance.phase == Phase::Starting));
+    assert!(state.instances.values().all(|instance| instance.is(PhaseName::Starting)));
     lose(&mut scene, &remains);
     scene.until(|event| matches!(event, Event::InstanceServing { .. }));
     scene.pass(Duration::from_secs(10));
@@ -135,7 +135,7 @@ fn a_specification_that_is_missing_is_named() {
     let error = recovered(&scene, &remains).expect_err("it is missing");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.message().contains(&format!("`{digest}`")), "{error}");
-    // Another file stands for it, if it may be the same.
+    // Another file can stand for the lost one, if it may be the same.
     other.spec = "another".into();
     remains.specifications.insert(digest.clone(), (other.clone(), pins.clone()));
     assert_eq!(recovered(&scene, &remains).expect("it will do").versions[&V2].new.spec, "another");
@@ -157,7 +157,7 @@ fn what_has_no_container_is_not_forgotten_unasked() {
     let state = recovered(&scene, &remains).expect("it is gone");
     assert!(!state.instances.contains_key(&two));
     assert!(state.next_instance > 2, "its id is not given out again");
-    // The table that names it is replaced, although nothing else has changed.
+    // The table that names it is replaced, even though nothing else has changed.
     let now = scene.now;
     let of_two = |container: &&Container| container.instance().as_ref() == Some(&two);
     let dead: Vec<_> = scene.engine.containers(now).filter(of_two).map(|it| it.id.clone()).collect();
@@ -185,7 +185,7 @@ fn an_adopted_server_is_found_again_by_its_address() {
     let known: Adoption = *known;
     remains.adopted = Some(known.clone());
     let state = recovered(&scene, &remains).expect("enough is left");
-    assert_eq!(state.instances[&server].address, Some(known.address));
+    assert_eq!(state.instances[&server].address(), Some(known.address));
     assert!(state.versions[&V1].external && !state.versions[&V2].external);
     lose(&mut scene, &remains);
     let service = scene.service.clone();
@@ -209,8 +209,8 @@ fn nothing_and_what_is_of_another_journal_are_refused() {
     assert!(error.message().contains(&InstanceId::of(&scene.state.journal, &scene.service, 1).to_string()), "{error}");
 }
 
-/// A copy of the journal that is older than the last release: what that release has started is known to nobody, and keeps
-/// its name.
+/// A copy of the journal is older than the last release. It does not know the instances that this release has started,
+/// and does not give out their names again.
 #[test]
 fn an_older_copy_of_the_journal_gives_no_name_out_twice() {
     let mut scene = Scene::new();
@@ -223,7 +223,7 @@ fn an_older_copy_of_the_journal_gives_no_name_out_twice() {
     scene.pass(IDLE);
 
     let mut restored = copy;
-    // Whoever restores it begins with an epoch that nobody had.
+    // Whoever restores it begins with an epoch that was never given out.
     restored.number.epoch = scene.state.number.epoch + 1;
     scene.take_over(restored);
     scene.release(version(3));

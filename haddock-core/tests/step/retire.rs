@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haddock_core::release::{Action, Event, Phase, Verb};
+use haddock_core::release::{Action, Event, PhaseName, Verb};
 use haddock_core::{ErrorKind, RequestId, VersionId};
 
 use crate::scene::{IDLE, Scene, adoption, version};
@@ -33,7 +33,7 @@ fn its_sessions_go_on_until_they_end_and_then_nothing_is_left() {
     let before = scene.state.number;
     scene.ask(Verb::Retire);
     scene.pass(IDLE / 2);
-    assert!(scene.state.instances.values().all(|instance| instance.phase == Phase::Draining));
+    assert!(scene.state.instances.values().all(|instance| instance.is(PhaseName::Draining)));
     let (service, now) = (scene.service.clone(), scene.now);
     assert!(scene.locator.begin(&service, None, false, now).is_none(), "no new sessions");
     let again = scene.locator.begin(&service, cookie.as_ref(), false, now).expect("the session goes on");
@@ -113,10 +113,10 @@ fn an_abort_lets_it_serve_again() {
     scene.ask(Verb::Retire);
     scene.pass(IDLE);
     let [instance] = scene.instances(1).try_into().expect("one");
-    assert_eq!(scene.state.instances[&instance].phase, Phase::Draining);
+    assert_eq!(scene.state.instances[&instance].phase.name(), PhaseName::Draining);
     scene.ask(Verb::Abort);
     scene.until(|event| matches!(event, Event::InstanceServing { .. }));
-    assert!(scene.state.retiring.is_none() && scene.state.instances[&instance].phase == Phase::Serving);
+    assert!(scene.state.retiring.is_none() && scene.state.instances[&instance].is(PhaseName::Serving));
     assert_eq!(scene.running(), 1);
     scene.locator.finish(&scene.service, &ticket, false, scene.now);
 }
@@ -124,7 +124,7 @@ fn an_abort_lets_it_serve_again() {
 #[test]
 fn what_has_died_is_not_replaced_and_what_starts_is_given_up() {
     let mut scene = settled();
-    let life = scene.state.instances.values().next().expect("one").lives["app"].clone();
+    let life = scene.state.instances.values().next().expect("one").incarnations()["app"].clone();
     scene.engine.kill(&life.container, 137);
     scene.until(|event| matches!(event, Event::InstanceStarting { replacement: true, .. }));
     scene.ask(Verb::Retire);

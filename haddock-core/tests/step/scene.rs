@@ -19,7 +19,7 @@ use haddock_core::{
     VersionId,
 };
 
-/// Between two looks.
+/// The time between two looks.
 const TICK: Duration = Duration::from_millis(100);
 
 pub(crate) const IDLE: Duration = Duration::from_secs(60);
@@ -30,21 +30,23 @@ pub(crate) struct Scene {
     pub(crate) service: ServiceName,
     pub(crate) locator: SimLocatorCore,
     pub(crate) engine: SimEngine,
-    /// What a probe of the adopted server finds; `None`: nobody has asked it.
+    /// What a probe of the adopted server finds; `None`: nobody has probed it yet.
     pub(crate) server: Option<Result<(), &'static str>>,
     /// By how much the clock of the controller runs ahead.
     pub(crate) ahead: Duration,
-    /// The engine does not answer who launches.
+    /// The engine does not answer launches.
     pub(crate) away: bool,
+    /// What the locator can do.
+    pub(crate) capabilities: LocatorCapabilities,
     /// The locator does not answer the controller.
     pub(crate) cut_off: bool,
-    /// How what runs before a version ends; `None`: it goes on.
+    /// How the component that runs before a version ends; `None`: it goes on.
     pub(crate) before: Option<Result<TaskResult, Error>>,
     /// How hooks end.
     pub(crate) hook: Result<TaskResult, Error>,
-    /// How telling somebody ends.
+    /// How notifications end.
     pub(crate) telling: Result<TaskResult, Error>,
-    /// How actions end at once, by their names: they do nothing.
+    /// The results of actions that end at once and do nothing, by the actions' names.
     pub(crate) failing: BTreeMap<&'static str, Error>,
     /// How often there was something to commit.
     pub(crate) commits: usize,
@@ -72,6 +74,13 @@ impl Scene {
             server: None,
             ahead: Duration::ZERO,
             away: false,
+            capabilities: LocatorCapabilities {
+                keeps_sticky_at_zero: true,
+                session_count: SessionCount::Exact,
+                atomic_close: true,
+                adoption: true,
+                ..LocatorCapabilities::default()
+            },
             cut_off: false,
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
@@ -87,12 +96,12 @@ impl Scene {
         }
     }
 
-    /// Asks for something, which the next step takes up.
+    /// Submits a request, which the next step takes up.
     pub(crate) fn ask(&mut self, verb: Verb) -> RequestId {
         self.ask_about(verb, None)
     }
 
-    /// Asks for something of the release that this request asked for.
+    /// Submits a request about the release that this request asked for.
     pub(crate) fn ask_about(&mut self, verb: Verb, about: Option<&RequestId>) -> RequestId {
         self.asked += 1;
         let id = RequestId::new(format!("r{}", self.asked)).expect("valid");
@@ -115,7 +124,7 @@ impl Scene {
         id
     }
 
-    /// Steps for that long.
+    /// Steps for this time.
     pub(crate) fn pass(&mut self, time: Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -124,7 +133,7 @@ impl Scene {
         }
     }
 
-    /// Steps until it has happened, for an hour at most.
+    /// Steps until this has happened, for an hour at most.
     pub(crate) fn until(&mut self, happened: impl Fn(&Event) -> bool) {
         let end = self.now + Duration::from_secs(3_600);
         let from = self.events.len();
@@ -160,25 +169,21 @@ impl Scene {
     fn look(&mut self) -> Observation {
         let (now, clock, service) = (self.now, self.clock(), self.service.clone());
         let value = self.engine.containers(now).cloned().collect();
-        let capabilities = LocatorCapabilities {
-            keeps_sticky_at_zero: true,
-            session_count: SessionCount::Exact,
-            atomic_close: true,
-            hold: false,
-        };
         let report = match self.cut_off {
             true => Reading::Unknown,
             false => Reading::Known { began: clock, value: self.locator.report(&service, now) },
         };
-        let view = LocatorView { capabilities, report };
+        let view = LocatorView { capabilities: self.capabilities, report };
         let mut probes = BTreeMap::new();
         for (id, instance) in &self.state.instances {
-            let probed = match instance.lives.get("app") {
+            let probed = match instance.incarnations().get("app") {
                 Some(life) => {
                     let failure = (!self.engine.answers(&life.container, now)).then(|| "no answer".to_owned());
-                    Some(Probed { life: Some(life.clone()), failure })
+                    Some(Probed { incarnation: Some(life.clone()), failure })
                 }
-                None => self.server.map(|server| Probed { life: None, failure: server.err().map(str::to_owned) }),
+                None => {
+                    self.server.map(|server| Probed { incarnation: None, failure: server.err().map(str::to_owned) })
+                }
             };
             probes.extend(probed.map(|probed| (id.clone(), probed)));
         }
@@ -246,7 +251,7 @@ impl Scene {
                 }
             }
         }
-        // It ends a moment before the next look.
+        // The task ends a moment before the next look.
         let at = self.clock();
         self.tasks.insert(task, TaskReport::Ended { began: at, at, result });
     }
@@ -267,7 +272,7 @@ impl Scene {
                 expose: vec![8080],
                 ..ContainerSpec::default()
             };
-            // One that is there is taken over, whatever its epoch is.
+            // An existing container is taken over, whatever its epoch is.
             let now = self.now;
             if self.engine.containers(now).any(|container| container.name == spec.name) {
                 continue;
@@ -282,14 +287,14 @@ impl Scene {
         self.locator.report(&service, now).instances.remove(instance).unwrap_or_default()
     }
 
-    /// The instances of a version, by what the state knows.
+    /// The instances of a version that the state knows.
     pub(crate) fn instances(&self, version: u64) -> Vec<InstanceId> {
         self.state.instances_of(VersionId(version)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Lets the application of an instance be silent for that long.
+    /// Lets the application of an instance be silent for this time.
     pub(crate) fn silence(&mut self, instance: &InstanceId, time: Duration) {
-        let container = self.state.instances[instance].lives["app"].container.clone();
+        let container = self.state.instances[instance].incarnations()["app"].container.clone();
         self.engine.hang(&container, self.now + time);
     }
 
@@ -307,7 +312,7 @@ impl Scene {
 }
 
 fn settings() -> ServiceSettings {
-    let stage = |percent| Stage { share: Share::percent(percent), hold: Duration::from_secs(5) };
+    let stage = |percent| Stage { share: Share::percent(percent), every: Duration::from_secs(5) };
     ServiceSettings {
         service: ServiceName::new("shop").expect("valid"),
         entry: Entry { component: ComponentName::new("app").expect("valid"), port: 8080 },
@@ -328,17 +333,7 @@ pub(crate) fn component(name: &str) -> ComponentName {
 
 /// A version of that number: its image and specification are named for it.
 pub(crate) fn version(number: u64) -> NewVersion {
-    NewVersion {
-        spec: format!("spec-{number}"),
-        settings: settings(),
-        images: BTreeMap::from([(component("app"), format!("app:{number}"))]),
-        one_shots: Default::default(),
-        commit: None,
-        pins: BTreeMap::new(),
-        file_spec: None,
-        promoted: None,
-        force: false,
-    }
+    NewVersion::new(format!("spec-{number}"), settings(), BTreeMap::from([(component("app"), format!("app:{number}"))]))
 }
 
 pub(crate) const SERVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 8080);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haddock_core::container::{ContainerId, ContainerState};
-use haddock_core::release::{Event, Phase};
+use haddock_core::release::{Event, PhaseName};
 
 use crate::scene::{Scene, component, version};
 
@@ -28,7 +28,7 @@ fn one_with_a_paused_component_is_unresponsive_until_that_goes_on() {
     scene.engine.pause(&mail, now);
     scene.pass(Duration::from_secs(10));
     assert!(scene.events.contains(&Event::InstanceUnresponsive { instance: id.clone() }), "its entry still answers");
-    assert_ne!(scene.state.instances[&id].phase, Phase::Failed, "its sessions are there");
+    assert_ne!(scene.state.instances[&id].phase.name(), PhaseName::Failed, "its sessions are there");
     scene.engine.unpause(&mail).expect("it is there");
     scene.pass(Duration::from_secs(10));
     assert!(scene.events.contains(&Event::InstanceResponsive { instance: id.clone() }));
@@ -64,7 +64,7 @@ fn one_whose_engine_restarts_or_could_not_remove_a_component_has_failed() {
     }
 }
 
-/// However long the engine was away, and however seldom it was tried in the end.
+/// This holds however long the engine was away, and however seldom the launch was tried in the end.
 #[test]
 fn an_engine_that_comes_back_gives_a_launch_all_its_time() {
     let mut scene = Scene::new();

@@ -1,4 +1,4 @@
-//! Verbs about a release: they do what is asked to that one, or nothing.
+//! Verbs about a release: they act on this release, or do nothing.
 
 use haddock_core::release::{Event, ReleasePhase, Verb};
 use haddock_core::{ErrorKind, RequestId, Share, VersionId};
@@ -22,7 +22,7 @@ fn settled() -> Scene {
     scene
 }
 
-/// Takes a request up; answers why it was refused.
+/// Takes a request up. Returns why it was refused.
 fn refused(scene: &mut Scene, id: &RequestId) -> Option<haddock_core::Error> {
     scene.step();
     scene.events.iter().find_map(|event| match event {
@@ -80,7 +80,7 @@ fn a_verb_about_the_one_in_progress_steers_it() {
     assert_eq!(scene.state.known_good, Some(VersionId(1)));
 }
 
-/// A rollback to instances that still run makes no version of its own: its handle is its request all the same.
+/// A rollback to instances that still run makes no version of its own. Its handle still belongs to its request.
 #[test]
 fn a_rollback_in_progress_is_steered_by_its_own_request() {
     let mut scene = settled();
@@ -119,7 +119,7 @@ fn a_rollback_after_an_abort_goes_nowhere() {
     assert_eq!(scene.state.versions[&scene.state.known_good.expect("settled")].new.spec, "spec-1");
 }
 
-/// Twice in a row, by two people or by one who is not sure: it goes back once.
+/// A rollback is asked for twice in a row, by two people or by one who is not sure. The service goes back once.
 #[test]
 fn a_second_rollback_goes_nowhere() {
     for gone in [false, true] {

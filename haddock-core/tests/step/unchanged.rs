@@ -74,7 +74,7 @@ fn it_is_released_while_another_version_has_a_share() {
     scene.pass(Duration::from_secs(1));
     scene.release(version(1));
     scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
-    // Version 2 has settled, and what was known good before is another version again.
+    // Version 2 has settled, so the version that was known good before is now a different one.
     scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
     assert_eq!(scene.state.known_good, Some(VersionId(3)));
 }
@@ -83,7 +83,7 @@ fn it_is_released_while_another_version_has_a_share() {
 fn it_is_released_if_what_serves_is_not_well() {
     let mut scene = settled();
     let id = scene.instances(1).remove(0);
-    let life = scene.state.instances[&id].lives["app"].container.clone();
+    let life = scene.state.instances[&id].incarnations()["app"].container.clone();
     scene.engine.hang(&life, scene.now + Duration::from_secs(30));
     scene.pass(Duration::from_secs(1));
     scene.release(version(1));

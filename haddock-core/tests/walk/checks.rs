@@ -37,7 +37,7 @@ const GONE: &str = "what is over is gone";
 const USED: &str = "what is used is not ended";
 
 impl World<'_> {
-    /// Nothing of what was there before the walk has changed.
+    /// Nothing that existed before the walk has changed.
     pub(crate) fn check_foreign(&mut self, look: &Look) {
         let foreign = self.foreign.clone();
         for it in &foreign.containers {
@@ -58,7 +58,7 @@ impl World<'_> {
         }
     }
 
-    /// All that was written is somewhere.
+    /// Everything that was written still exists somewhere.
     pub(crate) fn check_data(&mut self, look: &Look) {
         for mark in self.marks.clone() {
             let in_volume = look.volumes.values().any(|volume| volume.marks.contains(&mark.number));
@@ -195,7 +195,7 @@ impl World<'_> {
         }
     }
 
-    /// There was a reason for it to fail.
+    /// An `up` that failed had a reason to.
     pub(crate) fn check_excuse(&mut self, step: UpStep, before: &Look, members: &BTreeSet<String>, error: &Error) {
         let file = self.files[step.who.checkout].clone();
         let active = file.active(step.extra);
@@ -206,12 +206,12 @@ impl World<'_> {
         let twice = ports.iter().collect::<BTreeSet<_>>().len() < ports.len();
         let others = before.containers.iter().filter(|it| !self.is_of(it, step.who.name));
         let taken = others.flat_map(|it| &it.ports).any(|port| ports.contains(port));
-        // Of what stays, something may have it.
+        // A container of this environment that stays may have the port.
         let stays = before.containers.iter().filter(|it| self.is_of(it, step.who.name));
         let stays = stays.filter(|it| it.label("haddock.component").is_none_or(|it| !members.contains(it)));
         let stays = stays.flat_map(|it| &it.ports).any(|port| ports.contains(port));
         let others = self.homes.get(&step.who.name).is_some_and(|it| it.contested || it.owner != step.who.checkout);
-        // What was taken down may have left volumes, whose name it is.
+        // An environment that was taken down may have left volumes with this name.
         let came = |it: &super::step::Who| it.name == step.who.name && it.checkout != step.who.checkout;
         let others = others || (error.kind() == ErrorKind::NameTaken && self.comers.iter().any(came));
         let collides = step.who.name == 0 && (self.setup.container || self.setup.network || self.setup.volume);
@@ -224,7 +224,7 @@ impl World<'_> {
         }
     }
 
-    /// It was refused, so nothing has changed.
+    /// An `up` that was refused has changed nothing.
     pub(crate) fn check_unchanged(&mut self, before: &Look, after: &Look, name: usize, kept: bool, error: &Error) {
         let of = |look: &Look| -> Vec<_> {
             let ours = look.containers.iter().filter(|it| self.is_of(it, name) && it.state != State::Restarting);
@@ -239,7 +239,7 @@ impl World<'_> {
         }
     }
 
-    /// What it made is gone again.
+    /// An `up` that failed has removed what it made.
     pub(crate) fn check_cleared(&mut self, before: &Look, after: &Look, name: usize, error: &Error) {
         let was_there = |it: &&Seen| before.containers.iter().any(|other| other.id == it.id);
         let made = after.containers.iter().filter(|it| self.is_of(it, name)).find(|it| !was_there(it));
@@ -248,7 +248,7 @@ impl World<'_> {
         }
     }
 
-    /// What the file did not change runs as it did.
+    /// Components that the file did not change run as before.
     pub(crate) fn check_kept(&mut self, before: &Look, after: &Look, name: usize, home: &Home) {
         for it in self.containers(before, name).into_iter().filter(|it| it.state == State::Running) {
             let component = it.label("haddock.component").unwrap_or_default();
@@ -282,7 +282,7 @@ impl World<'_> {
         self.violate(GONE, what);
     }
 
-    /// Each that is ended was not used for long enough, was looked at before, and nobody keeps it.
+    /// Each environment that was ended was unused for long enough, was looked at before, and nobody keeps it.
     pub(crate) fn check_pruned(&mut self, pruned: &[Pruned], dry: bool, began: Timestamp) {
         for it in pruned {
             let Some(name) = self.names.iter().position(|name| *name == it.name) else { continue };
@@ -312,9 +312,9 @@ impl World<'_> {
     }
 }
 
-/// How a container is not as its part of the file says.
+/// How a container differs from its part of the file.
 fn differs(it: &Seen, part: &Part, image: &str) -> Option<String> {
-    // One that nobody waits for may not have ended yet.
+    // If nobody waits for its end, it may not have ended yet.
     if it.state != State::Running && !(part.is_once() && it.state == State::Exited(0)) {
         return Some(format!("it is {:?}", it.state));
     }

@@ -1,4 +1,4 @@
-//! What a walk needs of an engine: a look at all that is there, data, and hands.
+//! What a walk needs of an engine: a look at everything on it, data, and somebody who does things with containers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -67,7 +67,7 @@ pub(crate) struct SeenNetwork {
     pub(crate) labels: BTreeMap<String, String>,
 }
 
-/// All that is on an engine, of this walk.
+/// Everything on an engine that belongs to this walk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Look {
     pub(crate) containers: Vec<Seen>,
@@ -85,20 +85,20 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync {
     fn image(&self, name: &str) -> String;
     /// The id that an image of the walk has here.
     fn image_id(&self, name: &str) -> String;
-    /// What stands before the number in the command of a component.
+    /// The text before the number in the command of a component.
     fn run(&self) -> &'static str;
     /// The words of a health check that passes.
     fn check(&self) -> &'static str;
-    /// Puts there what is somebody else's; `prefix`: of the first environment's names.
+    /// Makes the things that belong to somebody else. `name`: the first environment's.
     async fn furnish(&self, setup: Setup, name: &str);
     async fn look(&self) -> Look;
     /// Writes a mark into these folders of a container; an empty one means the container's own.
     async fn write(&self, id: &ContainerId, marks: &[(String, u32)]);
     async fn hand(&self, hand: Hand, id: &ContainerId);
-    /// Answers whether it went.
+    /// Returns whether the network could be removed.
     async fn remove_network(&self, id: &str) -> bool;
     async fn restart_daemon(&self);
-    /// Answers whether it can.
+    /// Returns whether this engine can do it.
     async fn push(&self, image: &str) -> bool;
     async fn pass(&self, time: Duration);
 }

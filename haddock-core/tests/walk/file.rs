@@ -12,7 +12,7 @@ pub(crate) const KEYS: [&str; 4] = ["db", "web", "app", "job"];
 pub(crate) const MOUNTS: [(&str, Option<&str>); 4] =
     [("/data", Some("data")), ("/more", Some("more")), ("/anon", None), ("/cache", None)];
 
-/// What a file says of a component.
+/// What a file says about a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) image: String,
@@ -56,7 +56,7 @@ impl Part {
         self.image.starts_with("once")
     }
 
-    /// What has to be true of it before what needs it is started.
+    /// What has to be true of it before a component that needs it is started.
     pub(crate) fn condition(&self) -> &'static str {
         match self {
             _ if self.is_once() => "service_completed_successfully",
@@ -65,7 +65,7 @@ impl Part {
         }
     }
 
-    /// The paths at which it has a volume that nobody names: asked for by the file, or by its image.
+    /// The paths at which it has an unnamed volume, because the file or its image wants one.
     pub(crate) fn anonymous(&self) -> BTreeSet<&'static str> {
         let image = self.image.starts_with("vol").then_some("/image");
         self.mounts.iter().filter(|(_, name)| name.is_none()).map(|(path, _)| *path).chain(image).collect()
@@ -91,7 +91,7 @@ impl File {
         Self { parts: BTreeMap::from([("db", db), ("web", web)]), idle: None }
     }
 
-    /// Makes a change that leaves a file which Haddock takes. Answers whether there was one.
+    /// Makes a change after which Haddock still accepts the file. Returns whether there was one.
     pub(crate) fn edit(&mut self, key: &'static str, edit: Edit) -> bool {
         let before = self.clone();
         let needed = self.parts.values().any(|part| part.needs.contains(key));
@@ -180,7 +180,7 @@ impl File {
         copies.collect()
     }
 
-    /// Whether it is in the file, as a replica of something at least, and not to run now because its profile is not active.
+    /// Whether it is in the file, perhaps as a replica, but is not to run now because its profile is not active.
     pub(crate) fn is_inactive(&self, component: &str, extra: bool) -> bool {
         let of = component.rsplit_once('-').map_or(component, |(of, _)| of);
         self.parts.get(of).is_some_and(|part| part.extra && !extra)

@@ -1,4 +1,4 @@
-//! What is known of environments because of the steps taken: what they were made from, and what was written where.
+//! What is known about environments from the steps taken: what they were made from, and what was written where.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +14,11 @@ use super::world::World;
 pub(crate) enum Place {
     /// In a volume that has a name in the file.
     Named(&'static str),
-    /// In a component's volume that nobody names.
+    /// In an unnamed volume of a component.
     Anonymous(String, &'static str),
     /// In a component's container.
     Own(String),
-    /// In a volume that nothing leads to any more.
+    /// In a volume that no component has any more.
     Loose,
 }
 
@@ -34,38 +34,39 @@ pub(crate) struct Mark {
 pub(crate) struct Made {
     pub(crate) part: Part,
     pub(crate) image: String,
-    /// What has to be true of each before it starts.
+    /// The components that it needs, each with what has to be true before this one starts.
     pub(crate) needs: BTreeMap<String, &'static str>,
 }
 
 pub(crate) type Base = BTreeMap<String, Made>;
 
-/// What is known of an environment.
+/// What is known about an environment.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Home {
     pub(crate) owner: usize,
-    /// Both have tried, and whose it became is not known.
+    /// Both checkouts have tried to bring it up, and it is unknown to which it belongs.
     pub(crate) contested: bool,
-    /// What it was made from; several, as long as an operation that failed may or may not have changed it.
+    /// What it was made from. There are several if an operation failed that may or may not have changed it.
     pub(crate) bases: Vec<Base>,
     /// Components that may be made anew although the file does not change.
     pub(crate) touched: BTreeSet<String>,
-    /// The components that have links which lead elsewhere: to which environment.
+    /// The links that lead elsewhere: the component, and to which environment.
     pub(crate) links: BTreeMap<&'static str, usize>,
-    /// Where links may lead besides: nobody knows whether an operation that failed has changed them.
+    /// Environments to which links may also lead, because it is unknown whether an operation that failed has changed
+    /// them.
     pub(crate) may_link: BTreeSet<usize>,
-    /// After how many minutes its file lets it be stopped, and removed; several, as `bases`.
+    /// After how many minutes its file lets it be stopped and removed. Several, as in `bases`.
     pub(crate) idle: Vec<Option<(u64, u64)>>,
     /// When it was last brought up.
     pub(crate) used: Option<Timestamp>,
     pub(crate) keep_until: Option<Timestamp>,
-    /// Real looks since then.
+    /// How often `prune` has really looked at it since then.
     pub(crate) looks: u32,
     pub(crate) last: Option<UpStep>,
 }
 
 impl Home {
-    /// Whether that component is the same in all that it may have been made from, and so is what it needs.
+    /// Whether the component, and everything that it needs, is the same in all of `bases`.
     pub(crate) fn keeps(&self, component: &str) -> bool {
         let Some((first, rest)) = self.bases.split_first() else { return false };
         let Some(made) = first.get(component) else { return false };
@@ -76,7 +77,7 @@ impl Home {
 }
 
 impl World<'_> {
-    /// Forgets what may be gone because of what was done, and no more.
+    /// Forgets marks that may be gone after the last operation, and no others.
     pub(crate) fn settle_marks(&mut self, name: usize, home: &Home) {
         for mark in self.marks.iter_mut().filter(|mark| mark.name == name) {
             match &mark.place {
@@ -96,7 +97,7 @@ impl World<'_> {
         self.marks.retain(|mark| !gone(mark));
     }
 
-    /// Each container of it writes something everywhere.
+    /// Each container of the environment writes a mark into each of its places.
     pub(crate) async fn write(&mut self, name: usize, look: &Look) {
         let home = self.homes[&name].clone();
         for container in self.containers(look, name) {

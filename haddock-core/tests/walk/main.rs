@@ -1,5 +1,5 @@
 //! Random walks over environments: edits of the compose file, commits, `up` and `down` of several names from two
-//! checkouts, time, hands on the engine, and a SIGKILL of ours at any call.
+//! checkouts, time that passes, people who change things on the engine, and a SIGKILL of our process at any call.
 //!
 //! A walk is a list of steps, made from a seed. The steps are taken with the real
 //! [`Environments`](haddock_core::environment::environments::Environments) on an engine, and after each step what is on

@@ -1,4 +1,5 @@
-//! The other steps: what takes environments down, links, keeps and prunes them, and what somebody does past us.
+//! The other steps: those that take environments down, link, keep and prune them, and those of people who change things
+//! without telling us.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -58,7 +59,7 @@ impl World<'_> {
         }
     }
 
-    /// It is taken down, or half of it.
+    /// The environment is taken down, perhaps only half of it.
     pub(crate) fn forget(&mut self, name: usize, volumes: bool) {
         self.marks.retain(|mark| mark.name != name || !(volumes || matches!(mark.place, Place::Own(_))));
         for mark in self.marks.iter_mut().filter(|mark| mark.name == name) {
@@ -93,7 +94,7 @@ impl World<'_> {
             })
             .await;
         let mut home = home;
-        // Whoever uses it may be made anew, now or at the next `up`; and whoever uses that.
+        // Components that use it may be made anew, now or at the next `up`; and components that use those.
         let mut changed: BTreeSet<String> = BTreeSet::from([key.to_owned()]);
         for base in &home.bases {
             for _ in &KEYS {
@@ -112,7 +113,7 @@ impl World<'_> {
             }
         }
         if matches!(outcome, Outcome::Done(Err(_)) | Outcome::Killed) {
-            // Which of the two it is, nobody knows.
+            // It is unknown whether the link has been switched.
             home.may_link.extend(std::mem::take(&mut home.links).into_values());
         }
         if matches!(outcome, Outcome::Done(Ok(_))) {
@@ -145,7 +146,7 @@ impl World<'_> {
         let ended: BTreeSet<usize> = match &outcome {
             Outcome::Done(Ok(pruned)) => {
                 self.check_pruned(pruned, dry, began);
-                // What failed may be half done.
+                // An environment for which this failed may be half stopped or removed.
                 let failed = |it: &Pruned| matches!(it.verdict, IdleVerdict::Failed { .. });
                 let ended = pruned.iter().filter(|it| !dry && (is_over(it) || failed(it)));
                 ended.filter_map(|it| self.names.iter().position(|name| *name == it.name)).collect()
@@ -160,7 +161,8 @@ impl World<'_> {
             self.homes.values_mut().for_each(|home| home.looks += 1);
         }
     }
-    /// Nobody used it: it was stopped, or removed with its volumes kept. `is_back`: somebody has brought it up since.
+    /// The environment was stopped, or removed without its volumes, because nobody used it. `is_back`: somebody has
+    /// brought it up since.
     pub(crate) fn is_ended(&mut self, name: usize, before: &Look, after: &Look, is_back: bool) {
         let were: BTreeSet<_> = self.containers(before, name).into_iter().map(|it| it.id).collect();
         let left = self.containers(after, name).into_iter().filter(|it| were.contains(&it.id)).count();
@@ -184,7 +186,8 @@ impl World<'_> {
         all.any(|home| home.may_link.contains(&name) || home.links.values().any(|to| *to == name))
     }
 
-    /// Takes links out of what is written down of other environments, if that is the fault. Answers with what was written.
+    /// If that fault is planted, removes the links from the records of other environments. Returns the records as they
+    /// were.
     fn without_links(&self, name: usize) -> Vec<(PathBuf, Vec<u8>)> {
         let others = self.names.iter().enumerate().filter(|(at, _)| *at != name && self.has(Fault::LinksAreNotAsked));
         let paths = others.map(|(_, other)| self.folder.join("store").join(format!("{other}.up")));
@@ -233,7 +236,7 @@ impl World<'_> {
                     mark.place = Place::Loose;
                 }
             }
-            // What needs it may be made anew with it.
+            // Components that need it may be made anew with it.
             let home = self.homes[&name].clone();
             self.settle_marks(name, &home);
         }
@@ -250,7 +253,7 @@ impl World<'_> {
             if let Some(name) = self.names.iter().position(|name| name.as_str() == of)
                 && let Some(home) = self.homes.get_mut(&name)
             {
-                // What cannot be started without it is made anew.
+                // Containers that cannot be started without the network are made anew.
                 home.last = None;
                 home.touched.extend(home.bases.iter().flat_map(|base| base.keys().cloned()).collect::<Vec<_>>());
                 let home = home.clone();
@@ -264,7 +267,7 @@ fn is_over(pruned: &Pruned) -> bool {
     matches!(pruned.verdict, IdleVerdict::Stop { .. } | IdleVerdict::Remove { .. })
 }
 
-/// Those that a look has ended.
+/// The environments that a look has ended.
 pub(crate) fn ended(pruned: &Result<Vec<Pruned>>) -> impl Iterator<Item = &Pruned> {
     pruned.iter().flatten().filter(|it| is_over(it))
 }

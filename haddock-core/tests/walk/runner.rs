@@ -1,4 +1,4 @@
-//! Takes many walks, and reports the first that goes wrong, cut down to the steps that it takes.
+//! Takes many walks, and reports the first that goes wrong, reduced to the steps that are needed for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ use super::world::{Violation, World};
 
 /// How many walks the test takes, unless `HADDOCK_WALKS` says otherwise.
 const WALKS: u64 = 10_000;
-/// How often a walk that went wrong is tried with fewer steps.
+/// How often a walk that went wrong is repeated with fewer steps.
 const TRIES: usize = 60;
 
 pub(crate) struct Outcome {
@@ -47,7 +47,7 @@ pub(crate) fn take(setup: Setup, steps: &[Step], faults: &BTreeSet<Fault>) -> Ou
     })
 }
 
-/// Leaves out what a walk goes wrong without.
+/// Leaves out steps without which the walk still goes wrong.
 pub(crate) fn shrink(setup: Setup, mut steps: Vec<Step>, faults: &BTreeSet<Fault>, invariant: &str) -> Vec<Step> {
     let mut tries = 0;
     let mut at = steps.len();
@@ -79,7 +79,7 @@ pub(crate) fn report(seed: u64, faults: &BTreeSet<Fault>) -> ! {
     )
 }
 
-/// Takes walks on all processors until one goes wrong, and answers with its seed and what all met.
+/// Takes walks on all processors until one goes wrong. Returns its seed, and the cases that all walks met.
 pub(crate) fn many(first: u64, walks: u64, faults: &BTreeSet<Fault>) -> (Option<u64>, BTreeMap<&'static str, u64>) {
     let (next, wrong) = (AtomicU64::new(first), AtomicBool::new(false));
     let found: Mutex<(Option<u64>, BTreeMap<&'static str, u64>)> = Mutex::default();
@@ -109,7 +109,7 @@ pub(crate) fn many(first: u64, walks: u64, faults: &BTreeSet<Fault>) -> (Option<
     found.into_inner().expect("nobody panics while holding it")
 }
 
-/// What walks must have met, or they are too tame.
+/// The cases that walks must have met. Otherwise they are too tame.
 const CASES: &[&str] = &[
     "edit",
     "up",
@@ -175,7 +175,7 @@ fn walks_keep_every_invariant() {
     }
 }
 
-/// For whoever mends: how many walks break which invariant, and the shortest way there.
+/// For people who fix something: how many walks break which invariant, and the shortest walk to it.
 #[test]
 #[ignore = "it tells, and tests nothing"]
 fn census() {

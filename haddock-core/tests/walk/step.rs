@@ -27,7 +27,7 @@ pub(crate) enum Edit {
     Rename,
 }
 
-/// What somebody does with a container, past us.
+/// What somebody does with a container without telling us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hand {
     Stop,
@@ -41,13 +41,13 @@ pub(crate) enum Hand {
     Rename,
 }
 
-/// What happens to one of the calls that an operation makes: the one of that number.
+/// What happens to one of the calls of an operation. The number says to which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
     None,
-    /// We are killed before it.
+    /// We are killed before the call.
     KilledBefore(u32),
-    /// We are killed when it has taken effect, and before we know.
+    /// We are killed after the call has taken effect, and before we know it.
     KilledAfter(u32),
     /// It is refused.
     Fails(u32),
@@ -55,7 +55,7 @@ pub(crate) enum Trouble {
     Lost(u32),
     /// It takes half a minute.
     Slow(u32),
-    /// Whoever waits for it has had enough, as somebody who presses Ctrl-C.
+    /// The person who waits gives up, such as by Ctrl-C.
     GivenUp(u32),
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct UpStep {
     pub(crate) keep_on_failure: bool,
     pub(crate) pull: bool,
     pub(crate) trouble: Trouble,
-    /// A second one looks for anything left to do, a commit later if it is true.
+    /// Whether a second `up` checks that nothing is left to do; `true`: a commit later.
     pub(crate) again: Option<bool>,
 }
 
@@ -89,18 +89,18 @@ pub(crate) enum Step {
     Edit(usize, &'static str, Edit),
     Commit(usize),
     Up(UpStep),
-    /// Two at once.
+    /// Two `up` at once.
     Ups(Who),
-    /// It is taken down while it comes up: one waits for the other.
+    /// An `up` and a `down` at once: one waits for the other.
     UpAndDown(Who),
-    /// It is brought up while somebody looks which are idle.
+    /// An `up` while somebody looks for idle environments.
     UpMeanwhile(Who),
     Down {
         who: Who,
         volumes: bool,
         trouble: Trouble,
     },
-    /// A link leads to another environment's component, or back.
+    /// A link is switched to another environment's component, or back.
     Link {
         who: Who,
         key: &'static str,
@@ -117,12 +117,12 @@ pub(crate) enum Step {
         trouble: Trouble,
     },
     Pass(Duration),
-    /// The clock by which we go is set back.
+    /// Our clock is set back.
     SetBack(Duration),
     Hand(Hand, usize),
     RemoveNetwork(usize),
     RestartDaemon,
-    /// The registry gets another image under a name.
+    /// The registry gets another image under this name.
     Push(&'static str),
 }
 
@@ -131,11 +131,11 @@ pub(crate) enum Step {
 pub(crate) struct Setup {
     /// Somebody else's container has the name that one of ours would get.
     pub(crate) container: bool,
-    /// So for a network.
+    /// The same for a network.
     pub(crate) network: bool,
-    /// So for a volume.
+    /// The same for a volume.
     pub(crate) volume: bool,
-    /// Whether what is written down is written to files, of which each takes its time, or kept in memory.
+    /// Whether records are written to files, which takes time, or kept in memory.
     pub(crate) files: bool,
 }
 
@@ -178,7 +178,7 @@ pub(crate) fn walk(seed: u64) -> (Setup, Vec<Step>) {
                 let time = Duration::from_secs(60 * dice.within(1..40));
                 walk.push(Step::Keep { who: who(&mut dice), time });
             }
-            // Everybody leaves it alone for some time, and what looks after it looks in between.
+            // Nobody uses it for some time, and a monitor looks at it meanwhile.
             69..74 => {
                 let time = Duration::from_secs(60 * dice.weighted(&[(3, 11), (2, 31), (2, 121)]));
                 for _ in 0..dice.within(2..6) {

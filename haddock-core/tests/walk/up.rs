@@ -32,7 +32,8 @@ impl World<'_> {
         folder.join("compose.yaml").display().to_string()
     }
 
-    /// What a file says. Walks write the same files again and again, and reading them is what a walk costs most.
+    /// Reads a file. Walks write the same files again and again, and reading them takes most of a walk's time. So the
+    /// result is kept.
     pub(crate) fn spec(&self, who: Who, extra: bool) -> Result<Arc<Resolved>> {
         thread_local! {
             static READ: RefCell<HashMap<(String, String, bool), Arc<Resolved>>> = RefCell::default();
@@ -74,7 +75,7 @@ impl World<'_> {
         }
     }
 
-    /// What an environment is called when somebody brings it up.
+    /// The name under which somebody brings an environment up.
     fn asked(&self, name: usize) -> EnvironmentName {
         let name = &self.names[name];
         match self.has(Fault::NamesAreCut) {
@@ -116,7 +117,8 @@ impl World<'_> {
             std::fs::write(&idle, known).expect("the store can be written");
         }
         self.after_up(step, &before, outcome, fired).await;
-        // One that nobody waits for runs again at the next `up`, if it outlasts this one.
+        // A component that ends, and that nobody waits for, runs again at the next `up` if it is still running at the
+        // end of this one.
         let once = self.files[step.who.checkout].parts.values().any(Part::is_once);
         if let (Some(later), None, false) = (step.again, &self.violation, once)
             && self.homes.get(&step.who.name).is_some_and(|home| home.last == Some(step))
@@ -173,8 +175,8 @@ impl World<'_> {
         self.after_up(only, &before, Outcome::Done(outcome), false).await;
     }
 
-    /// Somebody else, who waits for us. Two processes would wait for each other by a lock on a file, and virtual time stands
-    /// still for as long.
+    /// The environments as somebody else has them, who waits for us. Two processes would wait for each other with a
+    /// lock on a file, and virtual time would stand still meanwhile.
     fn another(&self) -> Environments {
         if !self.has(Fault::NoTurns) {
             return self.envs.clone();
@@ -183,7 +185,7 @@ impl World<'_> {
         environments(&self.flaky, &self.journal, &store, self.engine, &self.clock)
     }
 
-    /// It comes up, and then it goes.
+    /// An environment is brought up and taken down at the same time.
     pub(crate) async fn up_and_down(&mut self, who: Who) {
         let is_anothers = self.homes.get(&who.name).is_some_and(|home| home.owner != who.checkout || home.contested);
         let Ok(resolved) = self.spec(who, false) else { return };
@@ -208,7 +210,7 @@ impl World<'_> {
         self.homes.remove(&who.name);
     }
 
-    /// It is brought up while somebody looks which are idle.
+    /// An environment is brought up while somebody looks for idle ones.
     pub(crate) async fn up_meanwhile(&mut self, who: Who) {
         let Ok(resolved) = self.spec(who, false) else { return };
         self.comers.insert(who);
@@ -236,12 +238,12 @@ impl World<'_> {
         let after = self.engine.look().await;
         let ended = ended(&pruned).filter_map(|it| self.names.iter().position(|name| *name == it.name));
         let ended: Vec<usize> = ended.collect();
-        // A port of what was ended may have been asked for just before that.
+        // The `up` may have asked for a port of an ended environment just before that was ended.
         let in_time = ended.is_empty() || !up.as_ref().is_err_and(|error| error.kind() == ErrorKind::PortTaken);
         for name in ended {
             self.is_ended(name, &before, &after, name == who.name);
             if name == who.name {
-                // The other had its turn first, and left these as they were then.
+                // `prune` had its turn first, and left these containers. So they count as the state before the `up`.
                 let were = self.containers(&before, name);
                 let left =
                     self.containers(&after, name).into_iter().filter(|it| were.iter().any(|was| was.id == it.id));
@@ -306,7 +308,7 @@ impl World<'_> {
                 let mut home = home.unwrap_or_default();
                 home.owner = who.checkout;
                 home.contested = false;
-                // What was kept was kept although the file has changed in between.
+                // Data was kept even though the file has changed in between.
                 home.bases.push(base.clone());
                 self.settle_marks(who.name, &home);
                 let kept = Home { bases: vec![base], ..home };
@@ -352,7 +354,7 @@ impl World<'_> {
                 home.idle.push(file.idle);
                 home.may_link.extend(std::mem::take(&mut home.links).into_values());
                 home.last = None;
-                // Whether it counts as used is open: it counts if it came far enough.
+                // It is unknown whether this counts as a use: it does if the `up` came far enough.
                 home.used = Some(self.now());
                 home.touched.extend(linked(&home));
                 self.settle_marks(who.name, &home);
@@ -379,7 +381,7 @@ impl World<'_> {
     }
 }
 
-/// All of it, and nothing special.
+/// An `up` of all components, without anything special.
 fn plain(who: Who) -> UpStep {
     UpStep {
         who,
@@ -393,14 +395,14 @@ fn plain(who: Who) -> UpStep {
     }
 }
 
-/// Components that are made anew because their links lead to where the file says again.
+/// Components that are made anew because their links lead again to where the file says.
 fn linked(home: &Home) -> BTreeSet<String> {
     let users =
         home.bases.iter().flatten().filter(|(_, made)| home.links.keys().any(|key| made.needs.contains_key(*key)));
     users.map(|(name, _)| name.clone()).collect()
 }
 
-/// Whether it could have been known before anything was done.
+/// Whether the error could be known before anything was done.
 fn is_refusal(error: &Error) -> bool {
     let known = [
         ErrorKind::ImageMissing,

@@ -18,7 +18,7 @@ use super::flaky::{Commits, Fault, Flaky};
 use super::known::{Home, Mark};
 use super::step::{NAMES, Setup, Step, Trouble, Who};
 
-/// A walk that is stuck for that long hangs.
+/// An operation that takes this long hangs.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// What `prune` does with environments whose files say nothing.
 pub(crate) const POLICY: IdlePolicy =
@@ -44,7 +44,7 @@ impl Clock for Shifted {
     }
 }
 
-/// What came of an operation.
+/// The result of an operation.
 #[derive(Debug)]
 pub(crate) enum Outcome<T> {
     Done(Result<T>),
@@ -65,7 +65,7 @@ pub(crate) struct World<'e> {
     pub(crate) commits: [u32; 2],
     pub(crate) made_from: Commits,
     pub(crate) homes: BTreeMap<usize, Home>,
-    /// Who has brought up what.
+    /// Who has brought up which environment.
     pub(crate) comers: BTreeSet<Who>,
     pub(crate) marks: Vec<Mark>,
     pub(crate) marked: u32,
@@ -179,7 +179,7 @@ impl<'e> World<'e> {
         }
     }
 
-    /// Runs an operation with its trouble. When we were killed, another life of ours begins.
+    /// Runs an operation with its trouble. If we are killed, a new process of ours begins.
     pub(crate) async fn run<T: Debug>(
         &mut self,
         trouble: Trouble,

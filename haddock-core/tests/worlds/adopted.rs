@@ -1,8 +1,9 @@
-//! A server that ran before there was anything else is adopted with the sessions that it has; it is neither started nor
-//! stopped, drains as any other instance, and is reported when it has.
+//! A server that ran before Haddock is adopted with its sessions. It is neither started nor stopped. It drains like any
+//! other instance, and is reported when it has.
 //!
-//! Judged with all other invariants: S6 holds for its sessions from before, S1 when it is closed, S4 for whatever is
-//! begun with it and, at the end of the world, for its container, which carries no label of ours.
+//! Judged with all other invariants. S6 holds for its sessions from before the adoption, and S1 when it is closed. S4
+//! holds for every task that is begun on it and, at the end of the world, for its container, which has no label of
+//! ours.
 
 use crate::runner;
 use crate::world::Tuning;

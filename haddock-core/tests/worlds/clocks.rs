@@ -5,8 +5,8 @@
 use crate::runner;
 use crate::world::Tuning;
 
-/// Many controllers. A server that was adopted would have its sessions for as long as the
-/// wrong clock says: no locator knows that it is wrong.
+/// Many controllers. No server is adopted: it would keep its sessions for as long as the wrong clock says, because no
+/// locator knows that this clock is wrong.
 pub(crate) const CLOCKS: Tuning = Tuning { clocks: 80, adopts: 0, fault_every: 1_500, ..Tuning::DEFAULT };
 
 #[test]

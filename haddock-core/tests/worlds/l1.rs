@@ -4,7 +4,7 @@
 //! the fair time: no release is in progress and none waits; and if there is a known good version whose images are
 //! sound, an instance that is well has a share at every locator.
 
-use haddock_core::release::Phase;
+use haddock_core::release::PhaseName;
 
 use crate::runner;
 use crate::world::{Tuning, World};
@@ -23,7 +23,7 @@ impl World {
             return ended && self.strays().is_empty();
         }
         ended
-            && state.instances.values().all(|instance| instance.phase == Phase::Serving)
+            && state.instances.values().all(|instance| instance.is(PhaseName::Serving))
             && self.serves()
             && self.strays().is_empty()
     }
@@ -33,7 +33,7 @@ impl World {
         state.known_good.is_some_and(|good| self.truth.sound.contains(&state.versions[&good].new.spec))
     }
 
-    /// Whether an instance that is well has a share at every locator, if it should.
+    /// Whether an instance that is well has a share at every locator, if one should.
     fn serves(&self) -> bool {
         if self.journal.state.known_good.is_none() {
             return true;

@@ -1,7 +1,7 @@
 //! L3: if requests for newer versions never stop, versions still settle.
 //!
-//! The user asks for releases all the time, with `queue: newest`; nothing else is asked for and nothing fails. Judged at
-//! the end: versions have settled all along.
+//! The user asks for releases all the time, with `queue: newest`. The user asks for nothing else, and nothing fails.
+//! Judged at the end: versions have settled all the time.
 
 use crate::runner;
 use crate::world::{Tuning, World};

@@ -1,7 +1,7 @@
 //! The journal is lost at any moment, and rebuilt from labels and from what the locators have in force.
 //!
-//! Judged with all other invariants, which hold on: those of the sessions first of all. What was known good, and what was
-//! being released, is lost; S7 is judged by what is known good after.
+//! Judged with all other invariants, which still hold, above all those about sessions. The known good version and the
+//! release in progress are lost. S7 is judged by the version that is known good afterwards.
 
 use crate::runner;
 use crate::world::Tuning;

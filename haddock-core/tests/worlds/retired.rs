@@ -1,8 +1,8 @@
 //! The service is retired at any moment, by a controller that is killed at any call, and asked for again.
 //!
-//! Judged with all other invariants, which hold on: sessions stay where they are until they end (S1, S6), what was begun
-//! is removed (S4), and a retirement ends (L1). Judged when it does: no client is live on any instance, no locator lists
-//! one, and no container of the service is there but what nobody has committed.
+//! Judged with all other invariants, which still hold: sessions stay where they are until they end (S1, S6), what was
+//! begun is removed (S4), and a retirement ends (L1). Judged at the end of a retirement: no client is live on any
+//! instance, no locator lists one, and the service has no container, except those that no commit asked for.
 
 use haddock_core::InstanceId;
 

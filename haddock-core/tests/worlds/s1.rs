@@ -28,7 +28,7 @@ impl World {
         }
     }
 
-    /// Nothing of an adopted server is ever stopped: to be closed is its end.
+    /// An adopted server is never stopped. It ends as an instance when it is closed.
     pub(crate) fn check_s1_close(&mut self, at: usize, instance: &InstanceId) {
         if self.server_as(instance).is_none() {
             return;

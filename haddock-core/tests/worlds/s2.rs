@@ -1,6 +1,6 @@
 //! S2: only an instance that was seen ready gets new sessions.
 //!
-//! Judged when a locator opens a session: the instance must have answered its probe once, and a commit must have called
+//! Judged when a locator opens a session. The instance must have answered its probe once, and a commit must have called
 //! it ready.
 
 use haddock_core::InstanceId;

@@ -1,21 +1,25 @@
 //! S3: no action of ours leaves a service without a healthy instance with share > 0 in force.
 //!
-//! Judged when a table, a close or an evict takes effect at a locator: if an instance with a share there is well (its
-//! containers run in the lives in which it was ready, and its entry answers), then afterwards some instance with a share
-//! there must be well. It is not our fault if something that a table gives a share to seemed well in the reading on which
-//! its decision was based, and broke or fell silent *after* it, or was silent in it when no probe could tell; nor if all that
-//! were well before were unwell in that reading or had been judged failed, rightly, and the table gives a share to something.
+//! Judged when a table, a close or an evict takes effect at a locator. If an instance with a share there was well, some
+//! instance with a share there must be well afterwards. An instance is well if its containers run in the lives in which
+//! it was ready, and its entry answers.
 //!
-//! Nor is it a fault of a service that is being retired, to which no table gives anything.
+//! It is not our fault if an instance that gets a share seemed well in the reading on which the decision was based, and
+//! broke or fell silent *after* that reading, or was silent in it when no probe could tell. Nor is it our fault if all
+//! instances that were well before were unwell in that reading, or had rightly been judged failed, and the table gives
+//! a share to something.
 //!
-//! Judged at each commit of a table: an instance of a version that is bad or was aborted gets no share that it has not.
+//! While a service is being retired, no table gives a share to anything, and this is no fault.
+//!
+//! Judged at each commit of a table: an instance of a version that is bad or was aborted gets no share that it does not
+//! have already.
 //!
 //! "If the last one dies, the next step gives the share to the newest healthy version, else starts a replacement": the
 //! worlds end only when a service with a known good version serves again, which is part of L1.
 
 use haddock_core::InstanceId;
 use haddock_core::release::{Step, Verdict};
-use haddock_core::routing::{Number, RoutingTable};
+use haddock_core::routing::{FencingToken, RoutingTable};
 
 use crate::runner;
 use crate::world::{Tuning, World};
@@ -39,7 +43,7 @@ impl World {
         }
         let reading = decision.reading;
         let truth = |id: &InstanceId| &self.truth.instances[id];
-        // One that had its share before may miss a probe and keep it: another has to have seemed well.
+        // An instance that had its share before may miss a probe and keep it. Any other must have seemed well.
         let too_late = is.iter().any(|id| {
             let seemed_well = !truth(id).was_unwell(reading) || decision.unprobed.contains(id);
             seemed_well && (truth(id).fell_ill_after(reading) || truth(id).hung_at(reading))
@@ -53,7 +57,7 @@ impl World {
         self.violate("S3", what);
     }
 
-    /// What is known bad, or was aborted, gets no share that it has not.
+    /// An instance of a version that is bad or was aborted gets no share that it does not have already.
     pub(crate) fn check_s3_commit(&mut self, step: &Step) {
         let Some(asked) = step.state.asked.as_ref().filter(|asked| asked.number == step.state.number) else { return };
         for (id, route) in &asked.routes {
@@ -67,7 +71,8 @@ impl World {
                 .asked
                 .as_ref()
                 .is_some_and(|asked| asked.routes.get(id).is_some_and(|route| !route.share.is_zero()));
-            // A share that it lost after the reading of the decision may be given back: it seemed to have it still.
+            // A share that it lost after the reading of the decision may be given back: at that reading it still seemed
+            // to have it.
             let reading = self.journal.decisions[&asked.number].reading;
             let lost = &self.truth.instances[id].zero_since;
             let has = (0..self.posts.len()).any(|at| lost.get(&at).is_none_or(|since| *since >= reading));
@@ -77,7 +82,7 @@ impl World {
         }
     }
 
-    pub(crate) fn check_s3_close(&mut self, at: usize, instance: &InstanceId, number: Number) {
+    pub(crate) fn check_s3_close(&mut self, at: usize, instance: &InstanceId, number: FencingToken) {
         let Some(table) = self.posts[at].core.table(&self.service) else { return };
         let has_share = table.routes.get(instance).is_some_and(|route| !route.share.is_zero());
         if !has_share || !self.is_well(instance) {

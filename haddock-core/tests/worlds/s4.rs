@@ -32,7 +32,7 @@ impl World {
         }
     }
 
-    /// Nothing is ever begun with an adopted server.
+    /// No task is ever begun on an adopted server.
     pub(crate) fn check_s4_server(&mut self, step: &Step) {
         for action in &step.actions {
             let touches = match action {

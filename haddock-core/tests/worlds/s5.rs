@@ -5,20 +5,20 @@
 //! When a call takes effect at a locator: its number is that of a commit, and not older than any the locator has seen.
 
 use haddock_core::release::Step;
-use haddock_core::routing::Number;
+use haddock_core::routing::FencingToken;
 
 use crate::runner;
 use crate::world::{Tuning, World};
 
 impl World {
-    pub(crate) fn check_s5_commit(&mut self, epoch: u64, before: Number, step: &Step) {
+    pub(crate) fn check_s5_commit(&mut self, epoch: u64, before: FencingToken, step: &Step) {
         let number = step.state.number;
         if number <= before || number.epoch != epoch || epoch != self.journal.epoch {
             self.violate("S5", format!("commit {number} of epoch {epoch} after {before}"));
         }
     }
 
-    pub(crate) fn check_s5_landing(&mut self, at: usize, number: Number, before: Number) {
+    pub(crate) fn check_s5_landing(&mut self, at: usize, number: FencingToken, before: FencingToken) {
         if number < before {
             self.violate("S5", format!("g{} had seen {before}, and took {number}", at + 1));
         }

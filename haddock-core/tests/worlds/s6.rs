@@ -81,7 +81,8 @@ fn s6_a_session_stays_on_its_instance() {
 
 #[test]
 fn s6_a_session_stays_on_its_instance_through_any_locator() {
-    // An idle time that grows revives sessions on one locator that have expired on the other: see the group of locators.
+    // If the idle time grows, sessions that have expired on one locator may live again on another one. See the group of
+    // locators.
     let tuning = Tuning { locators: 2, two_idles: 0, ..Tuning::DEFAULT };
     runner::run(
         6_500_000,

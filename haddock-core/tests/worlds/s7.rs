@@ -1,17 +1,19 @@
 //! S7: the known-good version stays until the new one has settled.
 //!
-//! Judged when a close or an evict takes effect, and when a stop lands, unless the service is being retired, or was when a
-//! first locator closed the instance: the instance is not of the version that the committed state calls known good, unless it
-//! is unwell or has failed, or so many others of that version are (or at the time of the decision's reading were) well as
-//! it has replicas. And at each commit of a table in a stage of less than 100 %: if an instance of the known good version
-//! serves, and is not known to be silent for longer than a hiccup, that version has a share. A release that goes forward
-//! begins with its first stage if anything is known good.
+//! Judged when a close or an evict takes effect, and when a stop lands. The instance must not be of the version that
+//! the committed state calls known good, unless it is unwell or has failed. It may also go if as many others of that
+//! version are well as it has replicas, or were well in the reading of the decision. Not judged if the service is being
+//! retired, or was when a first locator closed the instance.
+//!
+//! Judged at each commit of a table in a stage of less than 100 %: if an instance of the known good version serves, and
+//! is not known to be silent for longer than a hiccup, that version has a share. A release that goes forward begins
+//! with its first stage if anything is known good.
 
 use std::time::Duration;
 
 use haddock_core::InstanceId;
-use haddock_core::release::{Instance, Phase, ReleasePhase, Step};
-use haddock_core::routing::Number;
+use haddock_core::release::{Instance, PhaseName, ReleasePhase, Step};
+use haddock_core::routing::FencingToken;
 
 use crate::runner;
 use crate::world::{Tuning, World};
@@ -20,9 +22,10 @@ use crate::world::{Tuning, World};
 const HICCUP: Duration = Duration::from_secs(1);
 
 impl World {
-    pub(crate) fn check_s7_close(&mut self, at: usize, instance: &InstanceId, number: Number) {
+    pub(crate) fn check_s7_close(&mut self, at: usize, instance: &InstanceId, number: FencingToken) {
         if self.journal.decisions[&number].retires {
-            // What one locator has closed is closed on the rest, also if the service is to stay after all.
+            // An instance that one locator has closed is closed on the others, too, even if the service is to stay
+            // after all.
             self.truth_of(instance).given_up = true;
             return;
         }
@@ -56,9 +59,9 @@ impl World {
             return;
         }
         let serves = |id: &InstanceId, instance: &Instance| {
-            let served = before.instances.get(id).is_some_and(|former| former.phase == Phase::Serving);
-            let hiccups = instance.unresponsive_since.is_none_or(|since| after.now - since < HICCUP);
-            served && instance.phase == Phase::Serving && hiccups
+            let served = before.instances.get(id).is_some_and(|former| former.is(PhaseName::Serving));
+            let hiccups = instance.unresponsive_since().is_none_or(|since| after.now - since < HICCUP);
+            served && instance.is(PhaseName::Serving) && hiccups
         };
         if after.instances_of(good).any(|(id, instance)| serves(id, instance)) && after.asked_share_of(good).is_zero() {
             let what = format!("{good} is known good and serves, and table {} leaves it nothing", after.number);

@@ -1,8 +1,8 @@
-//! S8: a verb does what is asked to what it is about, or nothing.
+//! S8: a verb acts on the release that it is about, or does nothing.
 //!
-//! Judged at each commit that takes up requests. One that is about a release which is not in progress is refused, or
-//! withdraws that release if it waits; and if all that are taken up are such, what is in progress is as it was before. A
-//! rollback is refused if the newest version was given up, and the known good one serves already.
+//! Judged at each commit that takes up requests. If a request is about a release that is not in progress, it is
+//! refused, or it withdraws that release if this waits. If all requests of the commit are such, the release in progress
+//! stays as it was. A rollback is refused if the newest version was given up and the known good one serves already.
 
 use haddock_core::RequestId;
 use haddock_core::release::{AbortReason, Event, Release, Request, ServiceState, Step, Verb, Verdict};
@@ -20,7 +20,7 @@ impl World {
                 .iter()
                 .any(|event| matches!(event, Event::ReleaseWithdrawn { id: dropped, .. } if dropped == id))
         };
-        // What several requests come to together is another matter.
+        // The joint effect of several requests is not judged here.
         let [request] = taken else { return };
         if let Some(about) = request.about.as_ref().filter(|about| !is_in_progress(&self.before, about)) {
             self.meet("verb about another release");
@@ -63,7 +63,7 @@ fn is_back_already(state: &ServiceState) -> bool {
     idle && given_up
 }
 
-/// Users who have releases in mind that may be over.
+/// Worlds in which users ask about releases that may be over.
 pub(crate) const MEANT: Tuning = Tuning { about: 70, user_every: 2_500, adopts: 0, bad_images: 30, ..Tuning::DEFAULT };
 
 #[test]

@@ -1,7 +1,7 @@
 """Zero-downtime releases for services that keep client sessions in memory.
 
-A new version of a service is started beside the old one and gets more and more of the *new* sessions; sessions that
-run stay where they began. When the last session of the old version has expired, its containers are removed.
+A new version of a service is started beside the old one and gets more and more of the *new* sessions. Existing sessions
+stay where they began. When the last session of the old version has expired, its containers are removed.
 
     import haddock
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._environments import Environment
     from ._errors import (
         AddressPoolExhaustedError,
+        BuildFailedError,
         BusyError,
         ClosedError,
         ComposeFileError,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         HaddockError,
         HookFailedError,
         ImageMissingError,
+        ImageTreeError,
         InvalidImageReferenceError,
         InvalidNameError,
         InvalidValueError,
@@ -73,6 +75,17 @@ if TYPE_CHECKING:
         TimedOutError,
     )
     from ._exec import RunningCommand
+    from ._images import (
+        BuildEvent,
+        BuiltImage,
+        Images,
+        PlannedImage,
+        PrunedImage,
+        TransferredImage,
+        TreeImage,
+        prune_images,
+        prune_images_async,
+    )
     from ._log_lines import LogLine, Logs
     from ._logs import LogLines
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
@@ -82,12 +95,12 @@ if TYPE_CHECKING:
         Container,
         ContainerSpec,
         CookiePolicy,
+        FencingToken,
         HealthCheck,
         InstanceFigures,
         LocatorCapabilities,
         LocatorReport,
         Network,
-        Number,
         PublishedPort,
         Route,
         RoutingTable,
@@ -109,6 +122,7 @@ if TYPE_CHECKING:
         ServiceStatus,
         VersionStatus,
     )
+    from ._revision import Revision, revision
     from ._runtimes import ContainerRuntime, Docker, Process, Sim, SimImage
     from ._time import VirtualTime
     from ._values import Address, Duration
@@ -118,6 +132,9 @@ __all__ = [
     "AddressPoolExhaustedError",
     "Adopted",
     "Attachment",
+    "BuildEvent",
+    "BuildFailedError",
+    "BuiltImage",
     "BusyError",
     "ClosedError",
     "ComponentInfo",
@@ -135,16 +152,19 @@ __all__ = [
     "EnvironmentComponent",
     "EnvironmentEvent",
     "EnvironmentPlan",
-    "Executed",
     "Event",
     "Events",
+    "Executed",
     "FencedError",
+    "FencingToken",
     "Finding",
     "Gateway",
     "HaddockError",
     "HealthCheck",
     "HookFailedError",
     "ImageMissingError",
+    "ImageTreeError",
+    "Images",
     "InstanceFigures",
     "InstanceStatus",
     "InvalidImageReferenceError",
@@ -166,20 +186,21 @@ __all__ = [
     "NameTakenError",
     "Network",
     "NeverReadyError",
+    "NobodyActsError",
     "NotFoundError",
     "NotSupportedError",
-    "NobodyActsError",
     "NothingToDoError",
-    "Number",
     "PanickedError",
     "Place",
     "Plan",
     "PlannedChange",
+    "PlannedImage",
     "PortTakenError",
     "Process",
     "ProgressEvent",
     "ProgressEvents",
     "Pruned",
+    "PrunedImage",
     "PublishedPort",
     "RegistryRefusedError",
     "RegistryUnavailableError",
@@ -190,6 +211,7 @@ __all__ = [
     "ReleaseSupersededError",
     "RemoteGateway",
     "ResolvedFile",
+    "Revision",
     "Route",
     "RoutingTable",
     "RunningCommand",
@@ -204,14 +226,19 @@ __all__ = [
     "StaleNumberError",
     "Switched",
     "TimedOutError",
+    "TransferredImage",
+    "TreeImage",
     "VersionStatus",
     "VirtualTime",
     "Watermark",
     "__version__",
     "connect",
+    "prune_images",
+    "prune_images_async",
+    "revision",
 ]
 
-# Where each public name lives. It is loaded when it is first asked for, so that `import haddock` costs next to nothing.
+# The module of each public name. It is loaded when first needed, so that `import haddock` is fast.
 _HOMES = {
     "_controller": ("Controller", "connect"),
     "_environment_results": (
@@ -220,21 +247,25 @@ _HOMES = {
     ),
     "_environments": ("Environment",),
     "_errors": (
-        "AddressPoolExhaustedError", "BusyError", "ClosedError", "ComposeFileError", "ContainerExitedError", "FencedError",
-        "HaddockError", "HookFailedError", "ImageMissingError", "InvalidImageReferenceError", "InvalidNameError",
-        "InvalidValueError", "IoError", "JournalCorruptError", "JournalFullError", "JournalTooNewError",
-        "JournalUnavailableError", "LocatorRefusedError", "LocatorUnavailableError", "NameTakenError",
+        "AddressPoolExhaustedError", "BuildFailedError", "BusyError", "ClosedError", "ComposeFileError",
+        "ContainerExitedError", "FencedError", "HaddockError", "HookFailedError", "ImageMissingError", "ImageTreeError",
+        "InvalidImageReferenceError", "InvalidNameError", "InvalidValueError", "IoError", "JournalCorruptError",
+        "JournalFullError", "JournalTooNewError", "JournalUnavailableError", "LocatorRefusedError", "LocatorUnavailableError", "NameTakenError",
         "NeverReadyError", "NobodyActsError", "NotFoundError", "NotSupportedError", "NothingToDoError", "PanickedError", "Place",
         "PortTakenError", "RegistryRefusedError", "RegistryUnavailableError", "ReleaseAbortedError", "ReleaseSupersededError",
         "RuntimeRefusedError", "RuntimeUnavailableError", "StaleNumberError", "TimedOutError",
     ),
     "_exec": ("RunningCommand",),
+    "_images": (
+        "BuildEvent", "BuiltImage", "Images", "PlannedImage", "PrunedImage", "TransferredImage", "TreeImage",
+        "prune_images", "prune_images_async",
+    ),
     "_log_lines": ("LogLine", "Logs"),
     "_logs": ("LogLines",),
     "_locators": ("Gateway", "RemoteGateway", "ServiceLocator", "SimLocator"),
     "_ports": (
-        "Adopted", "Attachment", "Container", "ContainerSpec", "CookiePolicy", "HealthCheck", "InstanceFigures",
-        "LocatorCapabilities", "LocatorReport", "Network", "Number", "PublishedPort", "Route", "RoutingTable",
+        "Adopted", "Attachment", "Container", "ContainerSpec", "CookiePolicy", "FencingToken", "HealthCheck",
+        "InstanceFigures", "LocatorCapabilities", "LocatorReport", "Network", "PublishedPort", "Route", "RoutingTable",
         "RuntimeCapabilities", "Watermark",
     ),
     "_progress": ("ProgressEvent", "ProgressEvents"),
@@ -243,12 +274,13 @@ _HOMES = {
         "ComponentInfo", "Event", "Finding", "InstanceStatus", "LoopEnd", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",
         "ServiceStatus", "VersionStatus",
     ),
+    "_revision": ("Revision", "revision"),
     "_runtimes": ("ContainerRuntime", "Docker", "Process", "Sim", "SimImage"),
     "_time": ("VirtualTime",),
     "_values": ("Address", "Duration"),
 }  # fmt: skip
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
-# The exceptions that had no `Error` at the end of their names before 0.2, and are found by those names for a while.
+# Before 0.2 these exceptions had names without `Error` at the end. The old names still work for a while.
 _RENAMED = {name.removesuffix("Error") for name in _HOMES["_errors"]} - {"Closed", "ComposeFile", "Haddock", "Io", "Place"}
 
 

@@ -1,4 +1,4 @@
-"""The named arguments that several verbs take. For type checkers alone: nothing here is loaded when a program runs."""
+"""The named arguments of several verbs. Only for type checkers: nothing here is loaded when a program runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._values import Duration
 
 
 class FileArguments(TypedDict, total=False):
-    """What fills a compose file in."""
+    """The arguments that fill in a compose file."""
 
     tag: str | None
     images: Mapping[str, str] | None
@@ -21,7 +21,7 @@ class FileArguments(TypedDict, total=False):
 
 
 class ReleaseArguments(FileArguments, total=False):
-    """What is said about a release."""
+    """The arguments of a release."""
 
     commit: str | None
     by: str | None
@@ -30,7 +30,7 @@ class ReleaseArguments(FileArguments, total=False):
 
 
 class UpEventsArguments(FileArguments, total=False):
-    """What is said about an environment that is brought up, and whose events are read."""
+    """The arguments of `up_events`."""
 
     name: str | None
     only: Texts
@@ -44,14 +44,14 @@ class UpEventsArguments(FileArguments, total=False):
 
 
 class UpArguments(UpEventsArguments, total=False):
-    """What is said about an environment that is brought up."""
+    """The arguments of `up`."""
 
     timeout: Duration | None
     on_event: OnEvent
 
 
 class UpLikeArguments(TypedDict, total=False):
-    """What is said about an environment like a version."""
+    """The arguments of `up_like`."""
 
     name: str | None
     only: Texts
@@ -62,7 +62,7 @@ class UpLikeArguments(TypedDict, total=False):
 
 
 class RecoverArguments(TypedDict, total=False):
-    """What is said about a recovery."""
+    """The arguments of a recovery."""
 
     file: Files | None
     tag: str | None
@@ -70,7 +70,7 @@ class RecoverArguments(TypedDict, total=False):
 
 
 class PromoteArguments(TypedDict, total=False):
-    """What is said about a promotion."""
+    """The arguments of a promotion."""
 
     by: str | None
     force: bool

@@ -1,4 +1,4 @@
-"""What is written below the attributes of a class, for `help()`."""
+"""The texts below the attributes of a class, for `help()`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 
 
 def attributes(cls: type) -> str:
-    """One line for each attribute of the class that has a text below it; empty where there is no source."""
+    """One line for each attribute of the class that has a text below it; empty if there is no source."""
     try:
         source = textwrap.dedent(inspect.getsource(cls))
     except (OSError, TypeError):

@@ -29,7 +29,7 @@ def _background_loop() -> asyncio.AbstractEventLoop:
 
 
 def finished(answer: Any) -> Any:
-    """The answer of a method; of one that is a coroutine, what it comes to."""
+    """The result of a method. A coroutine is awaited."""
     if inspect.iscoroutine(answer):
         return _run(answer)
     return answer

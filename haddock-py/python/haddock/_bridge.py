@@ -1,4 +1,4 @@
-"""Waiting for what the native half does: blocking and interruptible, or in an asyncio loop."""
+"""Waiting for calls of the native half: blocking and interruptible, or in an asyncio loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ atexit.register(_native.shut_down)
 
 
 def wait(call: Call, timeout: Duration | None = None, what: str = "the call") -> Any:
-    """Blocks until the call has ended. Ctrl-C drops what is under way, or lets it undo what it has made.
+    """Blocks until the call has ended. Ctrl-C cancels it, or lets it undo what it has made.
 
     After `timeout` it raises `TimedOutError`, which says that `what` did not end.
     """
@@ -31,7 +31,7 @@ def wait(call: Call, timeout: Duration | None = None, what: str = "the call") ->
 
 
 async def wait_async(call: Call, timeout: Duration | None = None, what: str = "the call") -> Any:
-    """As `wait`, in the running loop. A cancellation drops what is under way, or lets it undo what it has made."""
+    """As `wait`, in the running loop. A cancellation cancels the call, or lets it undo what it has made."""
     from asyncio import get_running_loop, shield
 
     loop = get_running_loop()
@@ -50,7 +50,7 @@ async def wait_async(call: Call, timeout: Duration | None = None, what: str = "t
     call.start(optional_seconds(timeout, "timeout"), what)
     call.then(tell)
     try:
-        # Shielded: after a cancellation the end of what is given up is waited for.
+        # Shielded: after a cancellation it waits until the cancelled call has ended.
         await shield(ended)
     except BaseException:
         try:
@@ -63,18 +63,18 @@ async def wait_async(call: Call, timeout: Duration | None = None, what: str = "t
 
 
 def as_it_is(answer: Any) -> Any:
-    """What the call answered with."""
+    """The result of the call."""
     return answer
 
 
 @dataclass(frozen=True)
 class Asked(Generic[T]):
-    """Something that is asked for: a call, what it is called in messages, and what is made of its answer."""
+    """A call, its name in messages, and the function that converts its result."""
 
     what: str
     call: Call
     made: Callable[[Any], T] = as_it_is
-    told: Told | None = None
+    told: Told[Any] | None = None
 
     def wait(self, timeout: Duration | None = None) -> T:
         """Blocks until it has ended."""

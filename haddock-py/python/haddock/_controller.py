@@ -1,4 +1,4 @@
-"""The controller: the ports put together, and the verbs."""
+"""The controller: its ports and its verbs."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ if TYPE_CHECKING:
     from ._time import VirtualTime
     from ._values import Duration
 
-# Of the file of an adopted server no image is used, but its variables have to be filled in.
+# An adopted server uses no image of the file, but the file's variables have to be filled in.
 _ANY_TAG = "adopted"
 
 
 class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
-    """Releases services: a container runtime, a service locator and a journal put together.
+    """Releases services. It consists of a container runtime, a service locator and a journal.
 
-    Each verb blocks, and can be interrupted by Ctrl-C; `verb_async()` is the same as a coroutine. Use it as a context
-    manager, sync or async, or call `close()`: what it acts for is then free for others at once.
+    Each verb blocks, and can be interrupted by Ctrl-C. `verb_async()` is the same as a coroutine. Use the controller as
+    a context manager, sync or async, or call `close()`. Then others can act for its services at once.
 
     >>> with haddock.connect(runtime="sim") as h:
     ...     first = h.release("compose.yaml", tag="v1").wait()
@@ -75,14 +75,14 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         lease: Duration | None = None,
         journal_keep: str | None = None,
     ) -> None:
-        """Puts a controller together.
+        """Makes a controller from its parts.
 
         `journal` is a SQLite file; without one the journal is in memory. `specs` is the directory of the resolved
-        specifications, which hold values of environment variables; by default it lies next to the journal. `by` says
-        who asks. `time` is the virtual time that passes at once; by default that of a `Sim` or `SimLocator`, else the
-        time is real. `tick` is the longest time between two looks, `lease` how long others wait for a controller that
-        has vanished: 15 s or longer. `journal_keep` is how much of each service's history is kept: what is younger than an
-        age, and a number of the newest events, such as `400d,100000`, which is the default.
+        specifications, which hold values of environment variables. By default it is next to the journal. `by` says who
+        asks. `time` is a virtual time. The default is that of a `Sim` or `SimLocator`, or otherwise real time. `tick`
+        is the longest time between two observations. `lease` is how long others wait for a controller that has
+        vanished, at least 15 s. `journal_keep` says how much of each service's history is kept: all events up to an
+        age, and at least a number of the newest ones. The default is `400d,100000`.
         """
         for given, what, parameter in (
             (runtime, "runtime", "_native_runtime"),
@@ -96,7 +96,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
             time = getattr(runtime, "time", None) or getattr(locator, "time", None)
         if specs is None and journal is not None:
             specs = os.path.join(os.path.dirname(os.path.abspath(journal)), "specs")
-        # What is used must not be collected before.
+        # The parts must not be garbage collected while they are used.
         self._parts = (runtime, locator, time)
         self._native = _native.controller(
             runtime._native_runtime(),
@@ -131,9 +131,10 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         await self.close_async()
 
     def close(self) -> None:
-        """Ends what this controller does. Releases in progress stay as they are, for the next that acts.
+        """Stops this controller. Releases in progress stay as they are until another controller acts.
 
-        A second time it does nothing. Whatever else is asked of it, or of what it gave, raises `ClosedError` from then on.
+        A second call does nothing. After it, all other calls to the controller and to objects that it returned raise
+        `ClosedError`.
         """
         wait(self._native.close())
 
@@ -170,14 +171,15 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     ) -> Release | Plan:
         """Releases what the compose file describes.
 
-        Without `file` it is found as Compose finds it. `tag` is the value of `${TAG}`; `images` names images by
-        component: a reference, or `":tag"` for the file's repository with that tag; `variables` are further ones that
-        the release names, `env_files` are read instead of `.env`, `profiles` are active beside those of
-        `COMPOSE_PROFILES`. `timeout` is for the request: how long the release may take is for `Release.wait`.
+        Without `file` it is found as Compose finds it. `tag` is the value of `${TAG}`. `images` names images by
+        component: a reference, or `":tag"` for the file's repository with that tag. `variables` are more variables of
+        the release. `env_files` are read instead of `.env`. `profiles` are active in addition to those of
+        `COMPOSE_PROFILES`. `timeout` limits the request only. Give `Release.wait` a limit for the release.
 
-        It acts by itself, unless another controller does. Releasing what is being released already attaches to that
-        release, so a script that was killed is just run again; `force` begins anew. Raises `LocatorUnavailableError` if
-        the gateway does not answer: nothing is started then. With `dry_run` nothing is done and the answer is the plan:
+        This controller acts, unless another one does. If the same is already being released, the call follows that
+        release. So a script that was killed can just be run again. `force` begins a new release. If the gateway does
+        not answer, it raises `LocatorUnavailableError` and starts nothing. With `dry_run` it does nothing and returns
+        the plan:
 
         >>> with haddock.connect(runtime="sim") as h:
         ...     print(*h.release("compose.yaml", tag="v1", dry_run=True).steps, sep="\\n")
@@ -243,12 +245,12 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         dry_run: bool = False,
         timeout: Duration | None = None,
     ) -> Plan | None:
-        """Takes over a server that runs already at `address`, with the sessions that it has, as the first version.
+        """Takes over a running server at `address`, with its sessions, as the first version.
 
-        It is neither started nor stopped: the first release drains it, and the event `external_released` says when
-        nothing is left on it. `file` is the compose file of the releases to come, whose settings are used; without one
-        they are the defaults. `idle` is when its sessions expire, `cookie` the name of the cookie by which it knows
-        them. Returns once it has answered its probe. With `dry_run` nothing is done, and the answer is the plan.
+        Haddock neither starts nor stops it. The first release drains it, and the event `external_released` says when
+        nothing is left on it. `file` is the compose file of the later releases; its settings are used, or the defaults
+        without a file. `idle` is the time after which its idle sessions expire. `cookie` is the name of its session
+        cookie. Returns when the server has answered its probe. With `dry_run` it does nothing and returns the plan.
         """
         return self._adopt(service, address, file, tag, idle, cookie, by or self._by, dry_run).wait(timeout)
 
@@ -316,11 +318,11 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         dry_run: bool = False,
         timeout: Duration | None = None,
     ) -> ServiceStatus | Plan:
-        """Rebuilds what a lost journal knew of a service, from the labels of its containers and the gateway's table.
+        """Rebuilds the lost journal of a service from the labels of its containers and the gateway's table.
 
-        The journal of this controller has to be empty: it takes the lost one's id. `file` with the `tag` that runs
-        stands for specifications that were lost, too. History is lost; a release that was in progress is not gone on
-        with, its version drains. With `dry_run` nothing is done, and the answer is the plan.
+        The journal of this controller has to be empty: it takes the lost one's id. If the specifications are lost too,
+        give `file` and the `tag` that runs instead. The history is lost. A release that was in progress does not go on:
+        its version drains. With `dry_run` it does nothing and returns the plan.
         """
         if flag(dry_run, "dry_run"):
             return self._recovery(service).wait(timeout)
@@ -358,7 +360,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         return Asked("recover", self._native.status(text(service, "service")), partial(_recovering, service))
 
     def status(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
-        """The service as it is; `None` if it was never released."""
+        """The present state of a service, or `None` if it was never released."""
         return Asked("status", self._native.status(text(service, "service")), _status).wait(timeout)
 
     async def status_async(self, service: str, *, timeout: Duration | None = None) -> ServiceStatus | None:
@@ -376,7 +378,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     def history(
         self, service: str, *, since: int = 0, limit: int | None = None, timeout: Duration | None = None
     ) -> list[Event]:
-        """What happened, oldest first: up to `limit` events after the one with sequence `since`."""
+        """The events, oldest first: up to `limit` events after the one with sequence `since`."""
         return self._history_of(service, since, limit).wait(timeout)
 
     async def history_async(
@@ -407,9 +409,10 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         release: bool = True,
         timeout: Duration | None = None,
     ) -> ResolvedFile:
-        """The resolved compose file: what is versioned, what is shared, and why. Nothing is done.
+        """The resolved compose file: which components are versioned or shared, and why. It changes nothing.
 
-        It is judged for a release. With `release=False` it is resolved for a test environment, which needs no entry.
+        The file is checked for a release. With `release=False` it is resolved for a test environment, which needs no
+        entry.
         """
         return self._resolve(
             path_of(file), options_of(tag, images, variables, env_files, profiles), release
@@ -443,7 +446,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         return Asked("config", told, str).wait(None)
 
     def check(self, *, timeout: Duration | None = None) -> list[Finding]:
-        """Looks at engine, gateway and journal: what is fine, and what is wrong with the fix. Nothing is changed.
+        """Checks engine, gateway and journal, and says how to fix each problem. It changes nothing.
 
         >>> with haddock.connect(runtime="sim") as h:
         ...     [(it.name, it.state) for it in h.check()]
@@ -458,7 +461,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     def serve(self, *, services: Texts | None = None, timeout: Duration | None = None) -> None:
         """Acts for these services, or for every service of the journal, until it is interrupted.
 
-        After `timeout` it raises `TimedOutError`; it has stopped in good order then.
+        After `timeout` it stops cleanly and raises `TimedOutError`.
         """
         wait(self._native.serve(None if services is None else names(services, "services")), timeout, "serve")
 
@@ -500,7 +503,7 @@ def _status(data: dict[str, Any] | None) -> ServiceStatus | None:
 
 
 def state_directory(state: Path | None) -> str:
-    """Where journal, specifications and the gateway's files are kept."""
+    """The directory of the journal, the specifications and the gateway's files."""
     given = path(state, "state") if state is not None else os.environ.get("HADDOCK_STATE")
     if given:
         return given
@@ -522,22 +525,22 @@ def connect(
     runtime: Literal["docker", "process", "sim"] | None = None,
     by: str | None = None,
 ) -> Controller:
-    """A controller from the environment: what is not given is taken from `HADDOCK_*` variables, else from defaults.
+    """Makes a controller. A missing argument is taken from a `HADDOCK_*` variable, or else from a default.
 
     | argument | variable | default |
     |---|---|---|
     | `state` | `HADDOCK_STATE` | `/var/lib/haddock` as root, else `~/.local/state/haddock` |
     | `docker_host` | `HADDOCK_DOCKER_HOST` | the engine of the `docker` command: `DOCKER_HOST`, else the context |
-    | `reach` | `HADDOCK_REACH` | `auto`: the engine is asked where ports of containers are reached |
+    | `reach` | `HADDOCK_REACH` | `auto`: ask the engine how ports of containers are reached |
     | `address_pool` | `HADDOCK_ADDRESS_POOL` | `10.213.0.0/16,size=26` |
-    | `journal_keep` | `HADDOCK_JOURNAL_KEEP` | `400d,100000`: what is younger, and so many events of each service |
+    | `journal_keep` | `HADDOCK_JOURNAL_KEEP` | `400d,100000`: all events of this time, and at least this number |
     | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
     | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
     | `by` | `HADDOCK_BY` | user and host |
 
-    With the runtime `sim` everything is in memory, on a virtual clock, and every image exists: a script that releases
-    can be run to see what it does.
+    With the runtime `sim` everything is in memory, on a virtual clock, and every image exists. So you can try out a
+    script that releases.
     """
     from ._locators import RemoteGateway, SimLocator
     from ._runtimes import Docker, Process, Sim

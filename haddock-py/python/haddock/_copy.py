@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ._environment_results import Executed
 
 _NOT_FOUND, _NOT_RUN = 127, 126
-"""Exit codes with which a shell or an engine says that there is no such program, or that it cannot be run."""
+"""Exit codes of a shell or an engine for a program that does not exist or cannot be run."""
 
 
 def archived() -> IO[bytes]:
-    """A place for an archive, which is gone when it is closed."""
+    """A temporary file for an archive."""
     return tempfile.TemporaryFile()
 
 
@@ -34,7 +34,7 @@ def placed(target: str) -> tuple[str, str]:
 
 
 def packed(source: str, target: str) -> tuple[IO[bytes], list[str]]:
-    """An archive of a file or folder under the name that it is to have, and the command that takes it."""
+    """An archive of a file or folder under its new name, and the command that unpacks it."""
     if target.endswith("/"):
         target += os.path.basename(os.path.abspath(source))
     folder, name = placed(target)
@@ -59,7 +59,7 @@ def packing(source: str) -> list[str]:
 
 
 def unpacked(archive: IO[bytes], source: str, target: str) -> None:
-    """Puts what is in the archive to its place: nothing of it is there before all of it is."""
+    """Unpacks the archive to its place. It appears there only as a whole."""
     _, name = placed(source)
     if target.endswith("/") or os.path.isdir(target):
         target = os.path.join(target, name)
@@ -77,7 +77,7 @@ def unpacked(archive: IO[bytes], source: str, target: str) -> None:
 
 
 def copied(ran: Executed, component: str, what: str) -> None:
-    """Raises what went wrong in the container."""
+    """Raises the error for a failure in the container."""
     if ran.exit_code == 0:
         return
     said = ran.stderr.strip() or ran.stdout.strip()

@@ -1,4 +1,4 @@
-"""What is known of environments: what becomes of their components, what was done with them, how they differ."""
+"""Results about environments: plans, components, histories and differences."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ Change = Literal["create", "start", "restart", "unpause", "replace", "keep", "re
 
 @dataclass(frozen=True)
 class PlannedChange(Result):
-    """What becomes of a component when its environment is brought up."""
+    """The planned change of one component when its environment is brought up."""
 
     component: str
     """The component."""
     change: Change
-    """What becomes of it."""
+    """The change."""
     cause: str
-    """Why, for people."""
+    """The reason, for people."""
 
 
 @dataclass(frozen=True)
 class EnvironmentPlan(Result):
-    """What bringing an environment up, or taking it down, would do."""
+    """The plan of bringing an environment up or taking it down."""
 
     name: str
     """The environment's name."""
     changes: list[PlannedChange]
-    """What becomes of each component; what others need comes first."""
+    """The change of each component. Components that others need come first."""
     notes: list[str]
-    """What the file has that has no effect, and variables that are not set; of a `down`, what becomes of the volumes."""
+    """Keys of the file without effect, and variables that are not set. For a `down`, what is done with the volumes."""
     volumes: list[str] = field(default_factory=list[str])
-    """Of a `down`, the volumes that there are; `notes` say whether they go."""
+    """For a `down`, the existing volumes; `notes` say whether they are removed."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> EnvironmentPlan:
@@ -52,24 +52,25 @@ class Executed(Result):
     exit_code: int
     """Its exit code; 0 is success."""
     stdout: str
-    """What it wrote to standard output. What is not UTF-8 is replaced."""
+    """Its standard output. Bytes that are not UTF-8 are replaced."""
     stderr: str
-    """What it wrote to standard error."""
+    """Its standard error."""
 
     @property
     def output(self) -> str:
-        """What it wrote to standard output, then to standard error."""
+        """Its standard output, followed by its standard error."""
         return self.stdout + self.stderr
 
 
 @dataclass(frozen=True)
 class Pruned(Result):
-    """What became of an environment when it was looked at."""
+    """What `prune` did with an environment."""
 
     name: str
     """The environment."""
     verdict: Literal["used", "idle", "stop", "remove", "failed"]
-    """What became of it, or would; `failed`: it could not be looked at, stopped or removed, and is tried again."""
+    """What was done, or would be. `failed`: it could not be inspected, stopped or removed, and is tried again next
+    time."""
     idle_for: float
     """For how many seconds it has been idle; 0 if it is in use."""
     why: str
@@ -87,16 +88,16 @@ class Pruned(Result):
 
 @dataclass(frozen=True)
 class Switched(Result):
-    """What came of switching a link, or would."""
+    """The result of switching a link, or its plan."""
 
     name: str
     """The environment."""
     changes: list[PlannedChange]
-    """What became of its components; empty if they went on running."""
+    """The changes of its components; empty if they went on running."""
     users: list[str]
     """The components that use the link."""
     verified: list[str]
-    """Those of them within which the alias was looked up, and found to be the target's alone."""
+    """Those of them in which the alias was looked up and led only to the target."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Switched:
@@ -105,14 +106,14 @@ class Switched(Result):
 
 @dataclass(frozen=True)
 class Difference(Result):
-    """One thing that is not as the file says."""
+    """One difference from the file."""
 
     path: str
-    """Which, by its keys in the file, such as `services.web.image`; `live.…`: a container that is not as it was made."""
+    """Its keys in the file, such as `services.web.image`. `live.…`: a container that was changed since it was made."""
     was: str | None
-    """What it is in what runs; `None`: it is not there. Values of environment variables are `***`."""
+    """The value in the running environment; `None`: there is none. Values of environment variables are `***`."""
     now: str | None
-    """What the file says; `None`: it is not there."""
+    """The value in the file; `None`: there is none."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Difference:
@@ -165,7 +166,7 @@ class EnvironmentEvent(Result):
 
 @dataclass(frozen=True)
 class EnvironmentComponent(Result):
-    """A component of an environment, as its container is."""
+    """A component of an environment, with the state of its container."""
 
     name: str
     """Its name."""
@@ -178,9 +179,9 @@ class EnvironmentComponent(Result):
     health: Literal["none", "starting", "healthy", "unhealthy"]
     """What its own health check says."""
     addresses: Mapping[int, Address]
-    """For each port that the file exposes, where it is reached from this machine."""
+    """For each port that the file exposes, its address as seen from this machine."""
     published: Mapping[int, Address]
-    """For each port that is published on the host, where."""
+    """For each port that is published on the host, its address there."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> EnvironmentComponent:

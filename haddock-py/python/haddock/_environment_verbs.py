@@ -1,261 +1,32 @@
-"""The verbs of a controller that are about environments."""
+"""The verbs of a controller for environments."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from . import _git
 from ._bridge import Asked
 from ._environment_results import Difference, EnvironmentEvent, EnvironmentPlan, Pruned, Switched
 from ._environments import Environment, promoting, taking_down, which
-from ._given import flag, names, optional_text, optional_whole, options_of, path_of, text
-from ._progress import OnEvent, ProgressEvents, telling, told_later
+from ._given import flag, optional_text, options_of, path_of, text
+from ._progress import OnEvent, telling
 from ._release import Release
 from ._results import Plan
+from ._up_verbs import UpVerbs
 from ._values import Duration, optional_seconds, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from typing_extensions import Unpack
 
-    from . import _native
-    from ._arguments import PromoteArguments, UpArguments, UpEventsArguments, UpLikeArguments
+    from ._arguments import PromoteArguments
     from ._given import Files, Texts
 
 
-class EnvironmentVerbs:
-    """What a controller can do with environments."""
+class EnvironmentVerbs(UpVerbs):
+    """The verbs of a controller for environments."""
 
     __slots__ = ()
-
-    if TYPE_CHECKING:
-        _native: _native.Controller
-        _by: str
-
-    @overload
-    def up(
-        self, file: Files | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpArguments]
-    ) -> Environment: ...
-    @overload
-    def up(
-        self, file: Files | None = None, *, dry_run: Literal[True], **how: Unpack[UpArguments]
-    ) -> EnvironmentPlan: ...
-    @overload
-    def up(
-        self, file: Files | None = None, *, dry_run: bool, **how: Unpack[UpArguments]
-    ) -> Environment | EnvironmentPlan: ...
-    def up(
-        self,
-        file: Files | None = None,
-        *,
-        name: str | None = None,
-        only: Texts = (),
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        shared: bool = False,
-        take_over: bool = False,
-        pull: bool = False,
-        keep_on_failure: bool = False,
-        renew_anonymous_volumes: bool = False,
-        commit: str | None = None,
-        by: str | None = None,
-        dry_run: bool = False,
-        timeout: Duration | None = None,
-        on_event: OnEvent = None,
-    ) -> Environment | EnvironmentPlan:
-        """Brings an environment up as its compose file says, and returns when all of it is ready.
-
-        `name` tells copies apart; by default it is the file's name and the branch. `only` are the components that are
-        wanted, with what they need; by default all. `profiles` are active beside those of `COMPOSE_PROFILES`. What is
-        there already and as it should be stays, and is started again if it was stopped; what is changed is replaced, with
-        what stands on it. Data in volumes without a name follows to the new container, unless `renew_anonymous_volumes`.
-        If it fails, takes longer than `timeout` or is interrupted, what was made is removed again, unless
-        `keep_on_failure`. `pull` asks registries for newer images. `shared` brings up, or changes, what the instances of
-        the file's service share, and nothing else. `commit` is for people; by default it is what git says. An environment
-        that was brought up from another folder is refused, unless `take_over`: then the project has moved, and this is
-        the same one. `on_event` is called with each `ProgressEvent` while it waits, in the thread that waits; what it
-        raises ends the call.
-
-        With `dry_run` images that are missing are pulled, nothing else is done, and the answer is the plan.
-
-        Raises `NeverReadyError` and `ContainerExitedError` with the end of the log in `log_tail`, `NameTakenError`,
-        `ImageMissingError`, `TimedOutError`.
-        """
-        return self._up(
-            file, name=name, only=only, tag=tag, images=images, variables=variables, env_files=env_files, profiles=profiles,
-            shared=shared, take_over=take_over, pull=pull, keep_on_failure=keep_on_failure,
-            renew_anonymous_volumes=renew_anonymous_volumes, commit=commit, by=by, dry_run=dry_run,
-            on_event=on_event,
-        ).wait(timeout)  # fmt: skip
-
-    @overload
-    async def up_async(
-        self, file: Files | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpArguments]
-    ) -> Environment: ...
-    @overload
-    async def up_async(
-        self, file: Files | None = None, *, dry_run: Literal[True], **how: Unpack[UpArguments]
-    ) -> EnvironmentPlan: ...
-    @overload
-    async def up_async(
-        self, file: Files | None = None, *, dry_run: bool, **how: Unpack[UpArguments]
-    ) -> Environment | EnvironmentPlan: ...
-    async def up_async(
-        self,
-        file: Files | None = None,
-        *,
-        name: str | None = None,
-        only: Texts = (),
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        shared: bool = False,
-        take_over: bool = False,
-        pull: bool = False,
-        keep_on_failure: bool = False,
-        renew_anonymous_volumes: bool = False,
-        commit: str | None = None,
-        by: str | None = None,
-        dry_run: bool = False,
-        timeout: Duration | None = None,
-        on_event: OnEvent = None,
-    ) -> Environment | EnvironmentPlan:
-        """As `up`, in the running loop."""
-        return await self._up(
-            file, name=name, only=only, tag=tag, images=images, variables=variables, env_files=env_files, profiles=profiles,
-            shared=shared, take_over=take_over, pull=pull, keep_on_failure=keep_on_failure,
-            renew_anonymous_volumes=renew_anonymous_volumes, commit=commit, by=by, dry_run=dry_run,
-            on_event=on_event,
-        ).wait_async(timeout)  # fmt: skip
-
-    def up_events(
-        self, file: Files | None = None, *, timeout: Duration | None = None, **how: Unpack[UpEventsArguments]
-    ) -> ProgressEvents[Environment]:
-        """Brings an environment up as `up` does, and tells what happens meanwhile: for `for` or `async for`.
-
-        It takes what `up` takes, without `dry_run` and `on_event`. It begins with the first event that is asked for; what
-        `up` would raise is raised after the last. `wait` and `wait_async` answer with the environment.
-
-        >>> with haddock.connect(runtime="sim") as h:
-        ...     events = h.up_events("compose.yaml", name="pr-42", tag="v1")
-        ...     kinds = [event.kind for event in events if event.component == "web"]
-        ...     environment = events.wait()
-        >>> kinds[0], environment.name
-        ('creating', 'pr-42')
-        """
-        return ProgressEvents(self._up(file, on_event=told_later, **how), timeout)
-
-    def _up(
-        self,
-        file: Files | None,
-        *,
-        name: str | None = None,
-        only: Texts = (),
-        tag: str | None = None,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        shared: bool = False,
-        take_over: bool = False,
-        pull: bool = False,
-        keep_on_failure: bool = False,
-        renew_anonymous_volumes: bool = False,
-        commit: str | None = None,
-        by: str | None = None,
-        dry_run: bool = False,
-        on_event: OnEvent = None,
-    ) -> Asked[Any]:
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files, profiles))
-        how = _how(
-            file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
-        )
-        environments = self._native.environments()
-        told = telling(environments, on_event)
-        return Asked("up", environments.up(meant, how), _brought_up(environments, how), told)
-
-    @overload
-    def up_like(
-        self, service: str, version: int | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpLikeArguments]
-    ) -> Environment: ...
-    @overload
-    def up_like(
-        self, service: str, version: int | None = None, *, dry_run: Literal[True], **how: Unpack[UpLikeArguments]
-    ) -> EnvironmentPlan: ...
-    @overload
-    def up_like(
-        self, service: str, version: int | None = None, *, dry_run: bool, **how: Unpack[UpLikeArguments]
-    ) -> Environment | EnvironmentPlan: ...
-    def up_like(
-        self,
-        service: str,
-        version: int | None = None,
-        *,
-        name: str | None = None,
-        only: Texts = (),
-        keep_on_failure: bool = False,
-        by: str | None = None,
-        dry_run: bool = False,
-        timeout: Duration | None = None,
-        on_event: OnEvent = None,
-    ) -> Environment | EnvironmentPlan:
-        """Brings up an environment like a version of a service, to look into what is wrong with it.
-
-        The same images by digest and the same file, with the links that the file has for tests: its database is its own.
-        By default it is the version that is known good, and `name` the service's with `-like`. With `dry_run` nothing is
-        done, and the answer is the plan. Raises `NotFoundError`.
-        """
-        return self._up_like(
-            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version,
-            on_event,
-        ).wait(timeout)
-
-    @overload
-    async def up_like_async(
-        self, service: str, version: int | None = None, *, dry_run: Literal[False] = False, **how: Unpack[UpLikeArguments]
-    ) -> Environment: ...
-    @overload
-    async def up_like_async(
-        self, service: str, version: int | None = None, *, dry_run: Literal[True], **how: Unpack[UpLikeArguments]
-    ) -> EnvironmentPlan: ...
-    @overload
-    async def up_like_async(
-        self, service: str, version: int | None = None, *, dry_run: bool, **how: Unpack[UpLikeArguments]
-    ) -> Environment | EnvironmentPlan: ...
-    async def up_like_async(
-        self,
-        service: str,
-        version: int | None = None,
-        *,
-        name: str | None = None,
-        only: Texts = (),
-        keep_on_failure: bool = False,
-        by: str | None = None,
-        dry_run: bool = False,
-        timeout: Duration | None = None,
-        on_event: OnEvent = None,
-    ) -> Environment | EnvironmentPlan:
-        """As `up_like`, in the running loop."""
-        return await self._up_like(
-            which(name), _how(None, only, None, by or self._by, False, keep_on_failure, dry_run), service, version,
-            on_event,
-        ).wait_async(timeout)
-
-    def _up_like(
-        self, meant: dict[str, Any], how: dict[str, Any], service: str, version: int | None,
-        on_event: OnEvent,
-    ) -> Asked[Any]:
-        environments = self._native.environments()
-        told = telling(environments, on_event)
-        like = environments.up_like(meant, how, text(service, "service"), optional_whole(version, "version"))
-        return Asked("up_like", like, _brought_up(environments, how), told)
 
     def diff(
         self,
@@ -269,7 +40,7 @@ class EnvironmentVerbs:
         profiles: Texts = (),
         timeout: Duration | None = None,
     ) -> list[Difference]:
-        """How an environment that runs differs from what the file says, and containers that are not as they were made."""
+        """How a running environment differs from its file, and which containers were changed since they were made."""
         return self._diff(
             which(name, path_of(file), options_of(tag, images, variables, env_files, profiles))
         ).wait(timeout)
@@ -297,7 +68,8 @@ class EnvironmentVerbs:
     def environment_history(
         self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None
     ) -> list[EnvironmentEvent]:
-        """What was done with environments of that name, oldest first: the last 200, whether or not there is one now."""
+        """What was done with environments of that name, oldest first: the last 200 events, even if the environment is
+        gone."""
         return self._history(which(name, path_of(file))).wait(timeout)
 
     async def environment_history_async(
@@ -331,10 +103,10 @@ class EnvironmentVerbs:
         timeout: Duration | None = None,
         on_event: OnEvent = None,
     ) -> bool | EnvironmentPlan:
-        """Stops and removes an environment: the one named, or that of `file` and its branch. Whether there was one.
+        """Stops and removes the named environment, or that of `file` and its branch. Returns whether there was one.
 
-        `volumes` removes its volumes, too, with all that is in them. With `dry_run` nothing is done, and the answer is the
-        plan. Raises `BusyError` if instances of a service share it.
+        `volumes` removes its volumes, too, with all their data. With `dry_run` it does nothing and returns the plan.
+        Raises `BusyError` if instances of a service share it.
         """
         return taking_down(self._native.environments(), which(name, path_of(file)), volumes, dry_run, on_event).wait(timeout)
 
@@ -376,12 +148,13 @@ class EnvironmentVerbs:
         timeout: Duration | None = None,
         on_event: OnEvent = None,
     ) -> Switched:
-        """Lets what uses `component` use something else in its place; without a target, the component itself again.
+        """Makes the users of `component` use a target instead; without a target, the component itself again.
 
-        `target` is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT` or `container:NAME`. It is tried first; then what uses the
-        component is started anew with it, or, with `live`, goes on running and finds it at its next look-up. If that does
-        not become ready, the old link is back. Clients that a gateway sends to the environment wait meanwhile. The next
-        `up` brings back what the file says. With `dry_run` nothing is done, and the answer is what would be.
+        `target` is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT` or `container:NAME`. It is tried first. Then the users of
+        the component are started anew with it. With `live` they go on running, and find it at their next look-up. If
+        they do not become ready, the old link is restored. Clients that a gateway sends to the environment wait
+        meanwhile. The next `up` restores what the file says. With `dry_run` it does nothing and returns what it would
+        do.
 
         Raises `NotFoundError`, and `NeverReadyError` if the target does not answer.
         """
@@ -440,15 +213,15 @@ class EnvironmentVerbs:
         timeout: Duration | None = None,
         on_event: OnEvent = None,
     ) -> Release | Plan:
-        """Releases what runs in a test environment as a version of its service: the same images, the same file.
+        """Releases a running test environment as a version of its service: the same images, the same file.
 
-        The file's `x-haddock.production` is applied, so that its links lead to production's database; what instances share
-        is brought up if it is missing. Each version is launched anew; the environment stays as it is, its own database with
-        it, until it is taken down. From there on it is a release as any other. With `dry_run` nothing is done, and the
-        answer is the plan.
+        The file's `x-haddock.production` is applied, so that its links lead to production's database. Missing shared
+        components are brought up. The version is launched anew. The environment stays as it is, with its own database,
+        until it is taken down. From then on it is a release like any other. With `dry_run` it does nothing and returns
+        the plan.
 
-        Raises `BusyError` if the environment is not as its file says, `ComposeFileError` if versions of it cannot run side
-        by side, `NeverReadyError` if what a link is to lead to does not answer. Then nothing has changed.
+        Raises `BusyError` if the environment is not as its file says, `ComposeFileError` if versions of it cannot run
+        side by side, and `NeverReadyError` if the target of a link does not answer. Then nothing has changed.
         """
         return promoting(
             self._native.environments(), which(name, path_of(file)), service, by or self._by, force, dry_run, on_event
@@ -504,9 +277,9 @@ class EnvironmentVerbs:
         dry_run: bool = False,
         timeout: Duration | None = None,
     ) -> str | EnvironmentPlan:
-        """Keeps an environment for that long, whether or not anybody uses it; its name. See `prune`.
+        """Keeps an environment for that long, even if nobody uses it. Returns its name. See `prune`.
 
-        With `dry_run` nothing is done, and the answer is the plan.
+        With `dry_run` it does nothing and returns the plan.
         """
         return self._keep(which(name, path_of(file)), time, dry_run).wait(timeout)
 
@@ -549,13 +322,13 @@ class EnvironmentVerbs:
         dry_run: bool = False,
         timeout: Duration | None = None,
     ) -> list[Pruned]:
-        """Stops, and later removes, environments that nobody uses; what became of each, or would with `dry_run`.
+        """Stops, and later removes, environments that nobody uses. Returns what it did, or would do with `dry_run`.
 
-        For how long one may be idle its file says, under `x-haddock.idle`; the arguments are for the others. One is idle
-        when two looks in a row say so, and the time between two looks counts for half of a limit at most: call it at
-        intervals. A dry run is no look. One whose `with` block was killed is removed at once. What fails for one is in its
-        `why`, and the others are looked at all the same. Volumes are kept; instances of services and what they share are
-        never touched.
+        The limits are in each file under `x-haddock.idle`. The arguments are for files without them. An environment is
+        idle if two checks in a row find it idle, and the time between them counts for at most half of a limit. So call
+        this at intervals. A dry run does not count as a check. An environment whose `with` block was killed is removed
+        at once. A failure of one is in its `why`, and the others are still checked. Volumes are kept. Instances of
+        services and their shared environments are never touched.
         """
         return self._prune(stop_after, remove_after, dry_run).wait(timeout)
 
@@ -579,7 +352,7 @@ class EnvironmentVerbs:
     def environment(
         self, name: str | None = None, *, file: Files | None = None, timeout: Duration | None = None
     ) -> Environment:
-        """An environment as it is: the one named, or that of `file` and its branch. Raises `NotFoundError`."""
+        """The present state of the named environment, or of that of `file` and its branch. Raises `NotFoundError`."""
         return self._environment(which(name, path_of(file))).wait(timeout)
 
     async def environment_async(
@@ -593,7 +366,7 @@ class EnvironmentVerbs:
         return Asked("environment", environments.get(meant), lambda data: Environment._of(data, environments))
 
     def environments(self, *, timeout: Duration | None = None) -> list[Environment]:
-        """The environments that there are, by name."""
+        """All environments, by name."""
         return self._all_environments().wait(timeout)
 
     async def environments_async(self, *, timeout: Duration | None = None) -> list[Environment]:
@@ -605,37 +378,3 @@ class EnvironmentVerbs:
         return Asked(
             "environments", environments.list(), lambda data: [Environment._of(each, environments) for each in data]
         )
-
-
-def _brought_up(environments: _native.Environments, how: dict[str, Any]) -> Callable[[Any], Environment | EnvironmentPlan]:
-    """What is made of the answer of an `up`."""
-    if how["dry_run"]:
-        return EnvironmentPlan._of
-    return lambda data: Environment._of(data, environments)
-
-
-def _how(
-    file: Files | None,
-    only: Texts,
-    commit: str | None,
-    by: str,
-    pull: bool,
-    keep_on_failure: bool,
-    dry_run: bool,
-    shared: bool = False,
-    renew_anonymous_volumes: bool = False,
-    take_over: bool = False,
-) -> dict[str, Any]:
-    paths = path_of(file)
-    directory = os.path.dirname(os.path.abspath(paths[0])) if paths else os.getcwd()
-    return {
-        "only": names(only, "only"),
-        "pull": flag(pull, "pull"),
-        "keep_on_failure": flag(keep_on_failure, "keep_on_failure"),
-        "commit": _git.commit(directory) if commit is None else text(commit, "commit"),
-        "by": text(by, "by"),
-        "dry_run": flag(dry_run, "dry_run"),
-        "shared": flag(shared, "shared"),
-        "renew_anonymous_volumes": flag(renew_anonymous_volumes, "renew_anonymous_volumes"),
-        "take_over": flag(take_over, "take_over"),
-    }

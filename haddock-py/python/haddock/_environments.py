@@ -1,4 +1,4 @@
-"""Environments by name: brought up, used, and taken down."""
+"""Environments by name: bring up, use and take down."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ if TYPE_CHECKING:
 
 
 _claims: dict[str, _native.Claim] = {}
-"""What this process says that it uses."""
+"""The environments that this process has claimed."""
 
 _WHOLE_LOG = 1_000_000
-"""Lines from which a line that is waited for is looked for: all that an engine keeps."""
+"""How many past lines are searched for a line that is waited for: all that an engine keeps."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +72,15 @@ class Environment(Result):
     file: str | None
     """From which compose file."""
     changes: list[PlannedChange] = field(default_factory=list[PlannedChange])
-    """What the `up` that gave it has done; empty of one that was looked up."""
+    """What the `up` that returned it has done; empty if it was looked up."""
     notes: list[str] = field(default_factory=list[str])
     """What the file has that has no effect, and variables that are not set."""
     _native: _native.Environments | None = field(default=None, repr=False, compare=False)
 
     def address(self, component: str, port: int | str | None = None) -> Address:
-        """Where a port of a component is reached from this machine; without `port`, the only one that it has.
+        """The address of a component's port, as seen from this machine. Without `port`, of its only port.
 
-        The answer has `host` and `port`, is `host:port` as a text, and can be unpacked: `host, port = …`. Raises
+        The result has `host` and `port`, is `host:port` as a string, and can be unpacked: `host, port = …`. Raises
         `NotFoundError` if there is no such component or port, or the component does not run.
         """
         found = self._component(component)
@@ -118,20 +118,20 @@ class Environment(Result):
         return Asked("logs", self._environments().logs(self.name, text(component, "component"), whole(tail, "tail")))
 
     def follow_logs(self, component: str, tail: int = 100, *, timeout: Duration | None = None) -> LogLines:
-        """The last lines of a component's log, and then each as it is written: for `for` or `async for`.
+        """The last lines of a component's log, and then each new line, for `for` or `async for`.
 
-        After `timeout` the next line is not waited for: that raises `TimedOutError`.
+        After `timeout`, the wait for the next line raises `TimedOutError`.
         """
         return LogLines(self._environments().follow_logs(
             self.name, text(component, "component"), whole(tail, "tail")
         ), timeout)
 
     def wait_for_log(self, component: str, wanted: Wanted, *, timeout: Duration = 60.0) -> str:
-        """The first line of a component's log that is like `wanted`; if there is none yet, it is waited for.
+        """The first line of a component's log that matches `wanted`. If there is none yet, it waits for one.
 
-        `wanted` is a regular expression that is to be found in the line, or a function that is given the line and answers
-        whether it is the one. Raises `TimedOutError` after `timeout` and `ContainerExitedError` if the component ends
-        before; both have the last lines in `log_tail`.
+        `wanted` is a regular expression to find in the line, or a function that gets the line and returns whether it
+        matches. Raises `TimedOutError` after `timeout`, and `ContainerExitedError` if the component ends before. Both
+        have the last lines in `log_tail`.
         """
         search = self._search(component, wanted, timeout)
         try:
@@ -170,10 +170,10 @@ class Environment(Result):
     ) -> None:
         """Copies a file or folder of this machine into a component's container, to the path `target` there.
 
-        A `target` that ends with `/` is the folder that it is put into. The folder has to be there. `tar` has to be in the
-        image. Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
+        If `target` ends with `/`, it is copied into that folder. The folder has to exist. `tar` has to be in the image.
+        Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
         """
-        # Loaded when it is first used, as below: few programs copy files.
+        # Loaded only when first used, as below: few programs copy files.
         from ._copy import copied, packed
 
         archive, words = packed(path(source, "source"), text(target, "target"))
@@ -196,7 +196,7 @@ class Environment(Result):
     ) -> None:
         """Copies a file or folder out of a component's container, to the path `target` on this machine.
 
-        A `target` that is a folder, or ends with `/`, is the folder that it is put into. `tar` has to be in the image.
+        If `target` is a folder, or ends with `/`, it is copied into that folder. `tar` has to be in the image.
         Raises `NotFoundError`, `NotSupportedError` and `TimedOutError`.
         """
         from ._copy import archived, copied, packing, unpacked
@@ -221,16 +221,16 @@ class Environment(Result):
     def read_logs(
         self, *components: str, tail: int | None = 100, since: Since = None, follow: bool = False
     ) -> Logs:
-        """The logs of these components as one, of all if none is named: for `for` or `async for`.
+        """The merged logs of these components, or of all if none is named, for `for` or `async for`.
 
-        `tail` are the last lines of each, `None` for all; `since` a point in time, or how long ago that was. With `follow`
-        each line comes as it is written, until the containers end.
+        `tail` is the number of last lines of each, `None` for all. `since` is a point in time, or how long ago it was.
+        With `follow`, new lines come as they are written, until the containers end.
         """
         found = query(tail, since, follow)
         return Logs(self._environments().read_logs(place(self.name, None), list(components), found))
 
     def links(self, *, timeout: Duration | None = None) -> dict[str, dict[str, str]]:
-        """For each component, where its links lead, by alias: another component, or what takes its place."""
+        """For each component, the targets of its links by alias: another component, or what replaces it."""
         return wait(self._environments().links(self.name), timeout, "links")
 
     async def links_async(self, *, timeout: Duration | None = None) -> dict[str, dict[str, str]]:
@@ -260,11 +260,11 @@ class Environment(Result):
     ) -> Executed:
         """Runs a command within a component's container, and returns when it has ended.
 
-        What it reads is `stdin`; without, it reads the end at once. What it writes goes to the files `stdout` and `stderr`,
-        opened as binary, byte for byte and without a limit; what has no file is in the result, as text. `command` is a list of
-        words, or a command line, which is split into words as a shell does it; no shell is run: for pipes and variables write
-        `["sh", "-c", "…"]`. A failure raises nothing: look at `exit_code`. Raises `TimedOutError` if it takes longer than
-        `timeout`; it then goes on by itself.
+        `stdin` is its input; the default is an empty input. Its output goes byte for byte and without a limit to the
+        binary files `stdout` and `stderr`. An output without a file is in the result, as text. `command` is a list of
+        words, or a command line, which is split into words as a shell does. No shell runs: for pipes and variables
+        write `["sh", "-c", "…"]`. A failure of the command raises nothing: look at `exit_code`. Raises `TimedOutError`
+        if it takes longer than `timeout`. The command then goes on.
         """
         started = self._environments().attach(place(self.name, component), how(command, stdin is not None))
         return Executed(**run(started, stdin, stdout, stderr, timeout))
@@ -286,7 +286,7 @@ class Environment(Result):
     def attach(
         self, component: str, command: Texts, *, stdin: bool = True, terminal: tuple[int, int] | None = None
     ) -> RunningCommand:
-        """Starts a command within a component's container, and hands its streams over.
+        """Starts a command within a component's container, and returns its streams.
 
         With `terminal`, a number of columns and rows, it runs on a terminal of that size.
         """
@@ -316,11 +316,11 @@ class Environment(Result):
         timeout: Duration | None = None,
         on_event: OnEvent = None,
     ) -> Release | Plan:
-        """Releases what runs here as a version of its service, with the production settings of its file.
+        """Releases this environment as a version of its service, with the production settings of its file.
 
-        The same images by digest, and the same file; each version is launched anew, beside this environment, which stays
-        as it is with its own database until it is taken down. Without `by` it is who is asking here. With `dry_run`
-        nothing is done, and the answer is the plan. See `Controller.promote`.
+        The version has the same images by digest and the same file. It is launched anew, beside this environment. This
+        environment stays as it is, with its own database, until it is taken down. The default of `by` is the
+        controller's. With `dry_run` nothing is done, and the answer is the plan. See `Controller.promote`.
         """
         asked = promoting(self._environments(), which(self.name), service, by or who(), force, dry_run, on_event)
         return asked.wait(timeout)
@@ -354,7 +354,7 @@ class Environment(Result):
         dry_run: bool = False,
         timeout: Duration | None = None,
     ) -> Switched:
-        """Lets what uses a component use something else in its place; see `Controller.link`."""
+        """Makes the users of a component use a target instead; see `Controller.link`."""
         return self._link(component, target, live, dry_run).wait(timeout)
 
     async def link_async(
@@ -388,9 +388,9 @@ class Environment(Result):
     def down(
         self, *, volumes: bool = False, dry_run: bool = False, timeout: Duration | None = None
     ) -> bool | EnvironmentPlan:
-        """Stops and removes it; `volumes` its volumes, too. It is no error if that has been done: the answer says so.
+        """Stops and removes it, and with `volumes` also its volumes. Returns whether it was there.
 
-        With `dry_run` nothing is done, and the answer is the plan.
+        With `dry_run` it does nothing and returns the plan.
         """
         return taking_down(self._environments(), which(self.name), volumes, dry_run).wait(timeout)
 
@@ -452,13 +452,13 @@ class Environment(Result):
 
 
 def claim(environments: _native.Environments, name: str) -> None:
-    """Says, for as long as this process lives, that it is in use: `prune` ends what a killed one has left."""
+    """Claims it as in use as long as this process lives. `prune` removes what a killed process has left."""
     with suppress(NotSupportedError):
         _claims[name] = environments.claim(name)
 
 
 def unclaim(name: str) -> None:
-    """This process uses it no longer."""
+    """Gives up the claim of this process."""
     claimed = _claims.pop(name, None)
     if claimed is not None:
         claimed.release()
@@ -479,7 +479,7 @@ def promoting(
 def taking_down(
     environments: _native.Environments, which: dict[str, Any], volumes: bool, dry_run: bool, on_event: OnEvent = None
 ) -> Asked[Any]:
-    """The end of an environment, or what it would be."""
+    """Taking an environment down, or what that would do."""
     if flag(dry_run, "dry_run"):
         return Asked("down", environments.plan_down(which, flag(volumes, "volumes")), EnvironmentPlan._of)
     told = telling(environments, on_event)
@@ -490,7 +490,7 @@ def taking_down(
 def which(
     name: str | None, files: list[str] | None = None, options: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Which environment is meant: the one named, or that of the file and the branch its directory is on."""
+    """The name of the environment: the given one, or that of the file and its directory's branch."""
     if name is not None:
         text(name, "name")
     directory = os.path.dirname(os.path.abspath(files[0])) if files else os.getcwd()

@@ -1,4 +1,4 @@
-"""The exceptions. Whatever goes wrong is a `HaddockError`; there is a subclass for each kind that people catch."""
+"""The exceptions. Every error is a `HaddockError`. There is a subclass for each kind that programs catch."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Place(NamedTuple):
 
 
 class HaddockError(Exception):
-    """What went wrong, whose fault it was (`kind`), and what to do (`hint`).
+    """An error: what went wrong, its `kind`, and what to do (`hint`).
 
-    A runtime or locator written in Python raises a subclass of it, to say what happened:
+    A runtime or locator written in Python raises a subclass of it:
 
     >>> error = ImageMissingError("image `shop:v2` is not in the registry", hint="push it")
     >>> error.kind, error.retryable, error.hint
@@ -33,18 +33,18 @@ class HaddockError(Exception):
     """
 
     kind: str = "other"
-    """Whose fault it was, in one word, as in the journal."""
+    """The kind of the error, in one word, as in the journal."""
     retryable: bool = False
-    """Whether the same call may succeed later without anybody changing anything."""
+    """Whether the same call may succeed later without any change."""
 
     message: str
     """What happened, without place and hint."""
     hint: str | None
     """What to do about it."""
     place: Place | None
-    """The place in a file, if a file is to blame."""
+    """The place in a file, if the error is in a file."""
     log_tail: list[str]
-    """The last lines of the log of what failed, oldest first."""
+    """The last log lines of the component that failed, oldest first."""
 
     _classes: ClassVar[dict[str, type[HaddockError]]] = {}
 
@@ -140,8 +140,20 @@ class ImageMissingError(HaddockError):
     kind = "image_missing"
 
 
+class ImageTreeError(HaddockError):
+    """A Dockerfile, the files of an image tree or a context are wrong; `place` says where, if it is in a file."""
+
+    kind = "image_tree"
+
+
+class BuildFailedError(HaddockError):
+    """A step of a build failed; `log_tail` has its last lines."""
+
+    kind = "build_failed"
+
+
 class RegistryRefusedError(HaddockError):
-    """The registry wants other credentials, or none would do."""
+    """The registry refuses the credentials, or refuses access without any."""
 
     kind = "registry_refused"
 
@@ -161,7 +173,7 @@ class RuntimeUnavailableError(HaddockError):
 
 
 class RuntimeRefusedError(HaddockError):
-    """The container runtime answered with a refusal that no other kind names."""
+    """The container runtime refuses for a reason that has no kind of its own."""
 
     kind = "runtime_refused"
 
@@ -179,19 +191,19 @@ class NeverReadyError(HaddockError):
 
 
 class HookFailedError(HaddockError):
-    """A hook, or somebody who was to be notified, did not do what was wanted."""
+    """A hook or a notification failed."""
 
     kind = "hook_failed"
 
 
 class NameTakenError(HaddockError):
-    """A container or network of our name exists and is not ours."""
+    """A container or network with the wanted name exists and is not Haddock's."""
 
     kind = "name_taken"
 
 
 class PortTakenError(HaddockError):
-    """A host port is used by something else."""
+    """A port of the host is in use."""
 
     kind = "port_taken"
 
@@ -203,7 +215,7 @@ class AddressPoolExhaustedError(HaddockError):
 
 
 class NotFoundError(HaddockError, LookupError):
-    """What was asked for does not exist."""
+    """The named thing does not exist."""
 
     kind = "not_found"
 
@@ -216,7 +228,7 @@ class LocatorUnavailableError(HaddockError):
 
 
 class StaleNumberError(HaddockError):
-    """A locator has seen a newer number than that of the call."""
+    """A locator has seen a newer number than the call's."""
 
     kind = "stale_number"
 
@@ -228,7 +240,7 @@ class LocatorRefusedError(HaddockError):
 
 
 class JournalUnavailableError(HaddockError):
-    """The journal cannot be read or written for now."""
+    """The journal cannot be read or written at present."""
 
     kind = "journal_unavailable"
     retryable = True
@@ -267,7 +279,7 @@ class FencedError(HaddockError):
 
 
 class TimedOutError(HaddockError, TimeoutError):
-    """It took longer than its time limit. Whatever was waited for goes on."""
+    """It took longer than its time limit. The work goes on."""
 
     kind = "timed_out"
     retryable = True
@@ -280,19 +292,19 @@ class NothingToDoError(HaddockError):
 
 
 class NobodyActsError(HaddockError):
-    """Nobody acts for the service, so that what was asked for is not taken up."""
+    """No controller acts for the service, so the request is not carried out."""
 
     kind = "nobody_acts"
 
 
 class PanickedError(HaddockError):
-    """A task of Haddock's, or of a port that was given to it, panicked: a bug."""
+    """A task of Haddock's, or of your own runtime or locator, panicked: a bug."""
 
     kind = "panicked"
 
 
 class ClosedError(HaddockError):
-    """The controller was closed, so neither it nor what it gave can be used any more."""
+    """The controller was closed. It and the objects that it returned cannot be used any more."""
 
     kind = "closed"
 
@@ -304,7 +316,7 @@ class IoError(HaddockError, OSError):
 
 
 class ReleaseAbortedError(HaddockError):
-    """A release that was waited for gave its share back. `cause` is what failed, if something did."""
+    """A release was aborted, and its share went back. `cause` is the failure, if there was one."""
 
     kind = "release_aborted"
 
@@ -313,7 +325,7 @@ class ReleaseAbortedError(HaddockError):
     version: int | None
     """Its version, if it had begun."""
     cause: HaddockError | None
-    """What failed; `None` if somebody asked for the abort."""
+    """The failure; `None` if somebody asked for the abort."""
 
     def __init__(
         self,
@@ -338,6 +350,6 @@ class ReleaseAbortedError(HaddockError):
 
 
 class ReleaseSupersededError(ReleaseAbortedError):
-    """A newer release took the place of one that was waited for, before it began or in its course."""
+    """A newer release replaced this one, before it began or while it was in progress."""
 
     kind = "release_superseded"

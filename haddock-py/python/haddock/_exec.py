@@ -1,4 +1,4 @@
-"""Commands within containers: run to their end, or with their streams in the caller's hands."""
+"""Commands within containers: run to their end, or with streams for the caller."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 """Bytes of standard input that are read and sent at a time."""
 AFTER = 10.0
-"""Seconds that a command may run on that has closed its streams: as a rule it ends at once."""
+"""Seconds that a command may go on running after it has closed its streams. Most end at once."""
 
 
 class Readable(Protocol):
@@ -40,7 +40,7 @@ class Writable(Protocol):
 
 
 Input = Union[bytes, str, Readable]
-"""What a command reads: bytes, a text, or a file opened as binary, which is read as fast as the command reads."""
+"""The input of a command: bytes, a string, or a binary file, which is read as fast as the command reads."""
 
 
 def place(
@@ -61,11 +61,11 @@ def how(command: Texts, stdin: bool, terminal: tuple[int, int] | None = None) ->
 
 
 class RunningCommand:
-    """A command within a container, with its streams. What it writes is what an iteration gives, as it comes.
+    """A command within a container, with its streams. Iterate over its output as it comes.
 
-    Each item is a pair: `"stdout"` or `"stderr"`, and the bytes. Iterate with `for` or `async for`, once; then ask for its
-    `exit_code()`. Nothing is read ahead: a command whose output is not taken waits. So write from another thread or task
-    than the one that reads.
+    Each item is a pair: `"stdout"` or `"stderr"`, and the bytes. Iterate once, with `for` or `async for`, and then call
+    `exit_code()`. Nothing is read ahead: the command waits until its output is taken. So write from another thread or
+    task than the one that reads.
     """
 
     __slots__ = ("_native",)
@@ -74,7 +74,7 @@ class RunningCommand:
         self._native = native
 
     def write(self, data: bytes) -> bool:
-        """Writes to its standard input, and waits until that is taken. `False`: it reads no more."""
+        """Writes to its standard input, and waits until the data is taken. `False`: the command reads no more."""
         return wait(self._native.write(data))
 
     async def write_async(self, data: bytes) -> bool:
@@ -82,7 +82,7 @@ class RunningCommand:
         return await wait_async(self._native.write(data))
 
     def close_input(self) -> None:
-        """The end of its standard input."""
+        """Ends its standard input."""
         wait(self._native.close_input())
 
     async def close_input_async(self) -> None:
@@ -90,7 +90,7 @@ class RunningCommand:
         await wait_async(self._native.close_input())
 
     def resize(self, columns: int, rows: int) -> None:
-        """Its terminal has another size now; without a terminal this does nothing."""
+        """Sets the size of its terminal. Without a terminal this does nothing."""
         wait(self._native.resize(columns, rows))
 
     async def resize_async(self, columns: int, rows: int) -> None:
@@ -98,7 +98,7 @@ class RunningCommand:
         await wait_async(self._native.resize(columns, rows))
 
     def exit_code(self, timeout: Duration = AFTER) -> int:
-        """Its exit code, once it has closed its streams. Raises `TimedOutError` if it runs on for longer."""
+        """Its exit code, after it has closed its streams. Raises `TimedOutError` if it goes on running for too long."""
         return wait(self._native.exit_code(seconds(timeout, "timeout")))
 
     async def exit_code_async(self, timeout: Duration = AFTER) -> int:
@@ -137,7 +137,7 @@ def _named(read: tuple[bool, bytes]) -> tuple[str, bytes]:
 
 
 class _Run:
-    """One command until its end: what it reads, where its output goes, and until when."""
+    """One command until its end, with its input, the targets of its output, and its time limit."""
 
     def __init__(self, stdin: Input | None, stdout: Writable | None, stderr: Writable | None, timeout: Duration | None):
         self.source: Readable | None = None
@@ -155,7 +155,7 @@ class _Run:
         return None if self.end is None else max(0.0, self.end - time.monotonic())
 
     def left_at_the_end(self) -> float:
-        """The seconds that it may run on after it has closed its streams."""
+        """The seconds that it may go on running after it has closed its streams."""
         left = self.left()
         return AFTER if left is None else left
 
@@ -167,14 +167,14 @@ class _Run:
         return {"exit_code": code, "stdout": out, "stderr": err}
 
     def feed(self, native: _native.Attached, failed: list[BaseException]) -> None:
-        """Sends what is to be read, on a thread of its own."""
+        """Sends the input, on a thread of its own."""
         assert self.source is not None
         try:
             while chunk := self.source.read(CHUNK):
                 if not wait(native.write(chunk)):
                     return  # it has read enough
         except HaddockError:
-            pass  # who reads its output is told
+            pass  # the reader of its output gets the error
         except BaseException as error:  # of the file
             failed.append(error)
         finally:

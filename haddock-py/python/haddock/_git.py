@@ -1,54 +1,52 @@
-"""Commit and branch of the directory that a compose file is in, as the `git` command tells them."""
+"""Commit and branch of a compose file's directory. Without repository or commit, they are not noted."""
 
 from __future__ import annotations
 
-import io
 import os
-import subprocess
-import tarfile
 from typing import TYPE_CHECKING
 
-from ._errors import NotFoundError
+from . import _native
+from ._errors import HaddockError
+from ._revision import revision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from ._revision import Revision
+
 
 def commit(directory: str | PathLike[str]) -> str | None:
-    """The commit's full id, with `-dirty` if files that git knows have changed; `None` without git or repository."""
-    # `--exclude` leaves tags out, so that it is always the id.
-    return _ask(directory, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    """The commit's full id, with `-dirty` if files that git knows have changed; `None` if it cannot be read."""
+    found = _found(directory)
+    if found is None:
+        return None
+    return f"{found.commit}-dirty" if found.dirty else found.commit
 
 
 def branch(directory: str | PathLike[str]) -> str | None:
-    """The branch: `HADDOCK_BRANCH`, else what git says; on no branch, as CI often is, the commit's short id."""
-    named = os.environ.get("HADDOCK_BRANCH")
-    return named or _ask(directory, "branch", "--show-current") or _ask(directory, "rev-parse", "--short", "HEAD")
-
-
-def files_at(revision: str, files: Sequence[str], folder: str) -> list[str]:
-    """Puts the repository as it was at that revision into a folder, and answers where these files are there.
-
-    Raises `NotFoundError` if git has no such revision, or the files are in no repository.
-    """
-    first = os.path.dirname(os.path.abspath(files[0]))
-    root = _ask(first, "rev-parse", "--show-toplevel")
-    found = root and _ask(first, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
-    if not (root and found):
-        raise NotFoundError(f"git has no revision `{revision}` of `{files[0]}`", hint="name a commit, a tag or a branch")
-    packed = subprocess.run(["git", "-C", root, "archive", found], capture_output=True, check=True).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
-    return [os.path.join(folder, os.path.relpath(os.path.abspath(path), os.path.realpath(root))) for path in files]
-
-
-def _ask(directory: str | PathLike[str], *words: str) -> str | None:
+    """The branch: `HADDOCK_BRANCH`, or else the one that is checked out, or else the one that CI names. Without a branch,
+    the commit's short id."""
     try:
-        # It only looks: without this, `--dirty` may rewrite the index.
-        env = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-        command = ["git", "-C", os.fspath(directory), *words]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False, env=env)
-    except (OSError, subprocess.TimeoutExpired):
+        named = _native.branch(os.fspath(directory), dict(os.environ))
+    except HaddockError:
         return None
-    return told.stdout.strip() or None if told.returncode == 0 else None
+    if named is not None:
+        return named
+    found = _found(directory)
+    return None if found is None else found.commit[:7]
+
+
+def files_at(commit: str, files: Sequence[str], folder: str) -> list[str]:
+    """Writes the repository of that commit into a folder, and returns the paths of these files there.
+
+    Raises `NotFoundError` if git has no such commit, or the files are in no repository.
+    """
+    return [os.fspath(path) for path in _native.files_at(commit, list(files), folder)]
+
+
+def _found(directory: str | PathLike[str]) -> Revision | None:
+    try:
+        return revision(directory)
+    except HaddockError:
+        return None

@@ -1,4 +1,4 @@
-"""What callers give, checked where it comes in: a `TypeError` that names the parameter and says what it takes."""
+"""Checks arguments where they come in, with a `TypeError` that names the parameter and says what it takes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Texts = Union[str, Iterable[str]]
 
 
 def text(value: Any, parameter: str) -> str:
-    """A text. The value is not shown if it is none: it may be a secret."""
+    """A string. A wrong value is not shown, because it may be a secret."""
     if isinstance(value, str):
         return value
     hint = ": write it in quotes" if isinstance(value, (int, float)) else ""

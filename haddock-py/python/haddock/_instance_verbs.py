@@ -1,4 +1,4 @@
-"""The verbs of a controller that look into the instances of a service."""
+"""The verbs of a controller for the instances of a service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class InstanceVerbs:
-    """What a controller can do within the instances of a service."""
+    """The verbs of a controller within the instances of a service."""
 
     __slots__ = ()
 
@@ -39,8 +39,8 @@ class InstanceVerbs:
     ) -> Executed:
         """Runs a command within an instance of a service, and returns when it has ended.
 
-        Without `instance` it is the newest one that serves; without `component` it is the one that takes the traffic. The
-        rest is as in `Environment.exec`.
+        The default of `instance` is the newest one that serves. The default of `component` is the one that takes the
+        traffic. The rest is as in `Environment.exec`.
         """
         where, what = place(None, component, service, instance), how(command, stdin is not None)
         return Executed(**run(self._native.environments().attach(where, what), stdin, stdout, stderr, timeout))
@@ -72,7 +72,7 @@ class InstanceVerbs:
         stdin: bool = True,
         terminal: tuple[int, int] | None = None,
     ) -> RunningCommand:
-        """Starts a command within an instance of a service, and hands its streams over; see `exec` and
+        """Starts a command within an instance of a service, and returns its streams; see `exec` and
         `Environment.attach`.
         """
         where, what = place(None, component, service, instance), how(command, stdin, terminal)
@@ -101,7 +101,7 @@ class InstanceVerbs:
         since: Since = None,
         follow: bool = False,
     ) -> Logs:
-        """The logs of an instance's components as one; see `Environment.read_logs`.
+        """The merged logs of an instance's components; see `Environment.read_logs`.
 
         Without `instance` it is the newest one that serves.
         """

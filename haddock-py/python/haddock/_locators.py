@@ -1,4 +1,4 @@
-"""Service locators: what decides where a new session goes, and counts sessions."""
+"""Service locators, which decide where a new session goes, and count sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from . import _native
 from ._bridge import wait, wait_async
 from ._errors import IoError
 from ._given import mapping, names, optional_path, path
-from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, Number, RoutingTable, plain_answer
+from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, FencingToken, RoutingTable, plain_answer
 from ._time import VirtualTime
 from ._values import optional_seconds, seconds
 
@@ -56,15 +56,15 @@ class Gateway:
     ) -> None:
         """Starts to listen.
 
-        `state` is the directory in which tables and closed marks outlive a restart. `services` are the host names
-        under which each service is asked for; one may have none. `token_file` holds the token of the admin API, which
-        is needed beyond the loopback; `key_file` the key that signs the cookies. `trust_proxy` are networks whose
-        `Forwarded` headers are believed; `sessions` is how many can be counted for each service.
-        A connection that is silent for `tcp_keepalive` is asked whether the other end is still there, and ends if it is not;
-        with `None` it is never asked. A WebSocket over which nothing goes for `tunnel_idle` is ended; with `None` it may be
-        silent for ever. TRACE is refused without `allow_trace`.
-        With `handed_over` it takes the listening socket that this process was started with, if there is one, in place of
-        `listen`: that of a systemd socket unit, for instance. Whoever connects while no gateway runs waits for the next.
+        `state` is the directory in which tables and closed marks survive a restart. `services` has the host names of
+        each service; one service may have none. `token_file` holds the token of the admin API. Other addresses than the
+        loopback need it. `key_file` holds the key that signs the cookies. `trust_proxy` are networks whose `Forwarded`
+        headers are trusted. `sessions` is the largest number of sessions that can be counted for each service. After
+        `tcp_keepalive` of silence, the gateway tests whether the other end of a connection is still there, and ends the
+        connection if not; with `None` it never tests. It ends a WebSocket over which nothing was sent for
+        `tunnel_idle`; with `None` it never does. TRACE is refused without `allow_trace`. With `handed_over` it uses the
+        listening socket that this process was started with, if there is one, instead of `listen`, for instance that of
+        a systemd socket unit. Clients that connect while no gateway runs then wait for the next one.
 
         Raises `PortTakenError`.
         """
@@ -103,7 +103,7 @@ class Gateway:
         self.shutdown(0)
 
     def shutdown(self, grace: Duration = 10) -> None:
-        """Takes no more connections, gives the requests at hand `grace` to end, and then cuts what is left."""
+        """Takes no more connections, gives requests in flight `grace` to end, and then cuts the rest."""
         wait(self._native.shutdown(seconds(grace, "grace")))
 
     async def shutdown_async(self, grace: Duration = 10) -> None:
@@ -123,7 +123,7 @@ class RemoteGateway:
     """The address of its admin API."""
 
     def __init__(self, url: str, token_file: Path | None = None) -> None:
-        """The gateway at `url`, such as `http://127.0.0.1:8081`, with the token in `token_file`, if it wants one."""
+        """The gateway at `url`, such as `http://127.0.0.1:8081`, with the token in `token_file`, if it needs one."""
         token = None
         if token_file is not None:
             try:
@@ -151,7 +151,7 @@ class SimLocator:
     """The virtual time that it lives in."""
 
     def __init__(self, *, time: VirtualTime | None = None) -> None:
-        """A locator that knows nothing yet. Give it the time of the `Sim` that it works with."""
+        """An empty locator. Give it the time of the `Sim` that it works with."""
         self.time = time or VirtualTime()
         self._native = _native.SimLocator(self.time._native)
 
@@ -178,24 +178,24 @@ class SimLocator:
         self._native.lose_next_answers(calls)
 
     def restart(self) -> None:
-        """Its process ends and comes back: what it counted is forgotten; tables and closed marks were on disk."""
+        """Restarts its process: its counts are lost; tables and closed marks were on disk."""
         self._native.restart()
 
 
 class ServiceLocator(ABC):
-    """A service locator written in Python: subclass it, and hand an instance to a `Controller`.
+    """A service locator written in Python. Subclass it, and give an instance to a `Controller`.
 
-    Methods may be `async`: they run on a loop of Haddock's, on a thread of its own. All may be called from several
-    threads at once. The contract, which `haddock.testing.locator_suite` checks:
+    Methods may be `async`: they run in an event loop of Haddock's, on a thread of its own. All methods may be called
+    from several threads at once. The contract, which `haddock.testing.locator_suite` checks:
 
-    - `apply`, `close` and `evict` carry a number. One older than the newest that was seen for that service raises
-      `StaleNumberError` and changes nothing. The newest number, the table and the closed marks outlive a restart.
-    - A new session goes to a listed instance in proportion to the shares; a request of a session to its instance for
+    - `apply`, `close` and `evict` carry a number. A number older than the newest that was seen for that service raises
+      `StaleNumberError` and changes nothing. The newest number, the table and the closed marks survive a restart.
+    - A new session goes to a listed instance in proportion to the shares. A request of a session goes to its instance
       as long as that is listed and not closed.
-    - A closed instance gets nothing, for ever.
-    - A request that has a cookie of the application's and none of the locator's goes to the instance that was `adopted`,
-      until the sessions from before have come or expired.
-    - One that does not answer raises `LocatorUnavailableError`, within 5 seconds.
+    - A closed instance never gets a request again.
+    - A request that has a cookie of the application and none of the locator goes to the `adopted` instance, until all
+      sessions from before have been seen or have expired.
+    - A locator that does not answer raises `LocatorUnavailableError` within 5 seconds.
 
     Any exception other than a `HaddockError` counts as `LocatorRefusedError`, with its type and text.
     """
@@ -208,17 +208,17 @@ class ServiceLocator(ABC):
         """Puts the whole table of a service into force, atomically."""
 
     @abstractmethod
-    def close(self, service: str, instance: str, number: Number) -> Answer[InstanceFigures | None]:
-        """Closes the instance if it has share 0 (or is not listed) and nothing on it is live, in flight or upgraded,
-        and answers with `None`; else answers with the figures that speak against it."""
+    def close(self, service: str, instance: str, number: FencingToken) -> Answer[InstanceFigures | None]:
+        """Closes the instance if it has share 0 (or is not listed) and has no live session, no request in flight and no
+        upgraded connection. Returns `None` then, and otherwise the figures of the instance."""
 
     @abstractmethod
-    def evict(self, service: str, instance: str, number: Number) -> Answer[None]:
-        """Closes the instance although sessions may be left on it: they are counted, and begin anew elsewhere."""
+    def evict(self, service: str, instance: str, number: FencingToken) -> Answer[None]:
+        """Closes the instance even if sessions are left on it. They are counted, and begin anew elsewhere."""
 
     @abstractmethod
     def observe(self, service: str) -> Answer[LocatorReport]:
-        """The figures of a service; those of one that it has never heard of are empty, at number 0.0."""
+        """The figures of a service. For an unknown service they are empty, at number 0.0."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -229,7 +229,7 @@ class ServiceLocator(ABC):
         if method == "apply":
             arguments = [RoutingTable._of(arguments[0])]
         elif method in ("close", "evict"):
-            arguments = [*arguments[:2], Number(**arguments[2])]
+            arguments = [*arguments[:2], FencingToken(**arguments[2])]
         answer = finished(getattr(self, method)(*arguments))
         if method == "close":
             return "closed" if answer is None else {"busy": plain_answer(answer)}
@@ -238,7 +238,7 @@ class ServiceLocator(ABC):
     def _native_locator(self) -> _native.Locator:
         able = self.capabilities
         return _native.python_locator(
-            repr(self), self._call, able.keeps_sticky_at_zero, able.session_count, able.atomic_close
+            repr(self), self._call, able.keeps_sticky_at_zero, able.session_count, able.atomic_close, able.adoption
         )
 
 

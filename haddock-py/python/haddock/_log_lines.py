@@ -22,23 +22,23 @@ Since = Union[Duration, datetime, None]
 
 @dataclass(frozen=True)
 class LogLine(Result):
-    """A line that a component has written, to standard output or error."""
+    """A line of a component's log, from standard output or standard error."""
 
     component: str
-    """Whose."""
+    """The component."""
     at: datetime | None
-    """When, in UTC, if the runtime knows."""
+    """The time, in UTC, if the runtime knows it."""
     text: str
-    """What. What is no UTF-8 is replaced."""
+    """The text. Bytes that are not UTF-8 are replaced."""
 
     def __str__(self) -> str:
         return self.text
 
 
 class Logs:
-    """Lines of logs: what is there, in the order in which it was written, and then, if followed, each as it is written.
+    """Lines of logs, in the order in which they were written. With `follow`, new lines come as they are written.
 
-    Iterate with `for` or `async for`, once.
+    Iterate once, with `for` or `async for`.
     """
 
     __slots__ = ("_native",)

@@ -1,4 +1,4 @@
-"""Logs of components as they grow, and waiting for a line of one."""
+"""Following the logs of components, and waiting for a line."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from ._values import Duration
 
 Wanted = Union[str, "re.Pattern[str]", Callable[[str], object]]
-"""What a line is to be like: a regular expression that is found in it, or a function that says so."""
+"""How a line is matched: a regular expression that is found in it, or a function that returns whether it matches."""
 
 _LOOK = 0.2
 """Seconds between two looks at a log that cannot be followed."""
 
 _KEPT = 20
-"""Lines that an error shows of what was written meanwhile."""
+"""How many of the last log lines an error shows."""
 
 
 class LogLines:
-    """A log as it grows, line by line, until the container ends. Iterate with `for` or `async for`, once.
+    """The lines of a log as they come, until the container ends. Iterate once, with `for` or `async for`.
 
-    With a time limit, the wait for a line that comes later raises `TimedOutError`.
+    With a time limit, waiting for a line after that time raises `TimedOutError`.
     """
 
     __slots__ = ("_deadline", "_native", "_timeout")
@@ -62,7 +62,7 @@ class LogLines:
 
 
 class Search:
-    """A search in a log for the first line that is like what is wanted."""
+    """A search in a log for the first line that matches."""
 
     def __init__(self, lines: LogLines, wanted: Wanted, component: str, timeout: Duration) -> None:
         self.lines = lines
@@ -73,17 +73,17 @@ class Search:
         self._last: deque[str] = deque(maxlen=_KEPT)
 
     def found(self, line: str) -> bool:
-        """Whether this is the line."""
+        """Whether this line matches."""
         self._last.append(line)
         return bool(self._fits(line))
 
     def first_of(self, lines: list[str]) -> str | None:
-        """The first of these lines that is like what is wanted: for a log that cannot be followed."""
+        """The first of these lines that matches, for a log that cannot be followed."""
         self._last.clear()
         return next((line for line in lines if self.found(line)), None)
 
     def pause(self) -> None:
-        """Waits a moment before the next look. Raises when time is up."""
+        """Waits a moment before the next look. Raises `TimedOutError` when time is up."""
         self._check()
         time.sleep(_LOOK)
 
@@ -104,13 +104,13 @@ class Search:
         return TimedOutError(what, hint="look at the last lines of its log, or wait for longer", log_tail=self._last)
 
     def ended(self) -> ContainerExitedError:
-        """The log has ended without it."""
+        """The log has ended without the line."""
         what = f"component `{self._component}` ended before it printed a line with {self._words}"
         return ContainerExitedError(what, hint="look at the last lines of its log", log_tail=self._last)
 
 
 def matcher(wanted: Wanted) -> Callable[[str], object]:
-    """Says whether a line is like what is wanted."""
+    """Makes the function that says whether a line matches."""
     if isinstance(wanted, str):
         try:
             return re.compile(wanted).search

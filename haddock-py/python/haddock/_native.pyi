@@ -1,6 +1,8 @@
 # The native half, written by hand and compared with the binary by stubtest.
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any, final
 
 __all__ = [
@@ -9,6 +11,7 @@ __all__ = [
     "Claim",
     "Controller",
     "Environments",
+    "Images",
     "Following",
     "Locator",
     "LogLines",
@@ -20,21 +23,27 @@ __all__ = [
     "SimRequest",
     "SimRuntime",
     "VirtualTime",
+    "branch",
     "controller",
     "docker",
     "docker_report",
     "duration",
     "error_kinds",
+    "files_at",
     "gateway",
+    "images",
     "locator_case",
     "locator_cases",
     "process",
+    "prune_images",
     "python_locator",
     "python_runtime",
     "remote_gateway",
+    "revision",
     "runtime_case",
     "runtime_cases",
     "shut_down",
+    "tag",
 ]
 
 _PlainCookie = tuple[int, str, int]
@@ -185,6 +194,16 @@ def python_runtime(
     unpause: bool,
 ) -> Runtime: ...
 @final
+class Images:
+    def tell(self, progress: Progress) -> None: ...
+    def facts(self) -> Any: ...
+    def states(self) -> Call: ...
+    def plan(self, how: dict[str, Any]) -> Call: ...
+    def build(self, how: dict[str, Any]) -> Call: ...
+    def push(self, names: list[str], allow_dirty: bool) -> Call: ...
+    def pull(self, names: list[str]) -> Call: ...
+
+@final
 class Locator:
     def listen_address(self) -> str | None: ...
     def admin_address(self) -> str | None: ...
@@ -212,6 +231,7 @@ def python_locator(
     keeps_sticky_at_zero: bool,
     session_count: str,
     atomic_close: bool,
+    adoption: bool,
 ) -> Locator: ...
 @final
 class SimRuntime:
@@ -254,3 +274,11 @@ def locator_cases() -> list[str]: ...
 def locator_case(
     case: str, harness: Callable[[str, list[str]], Any], service: str, idle: float, late: float
 ) -> Call: ...
+def images(
+    folder: str, tag: str | None, host: str | None, context: str | None, memory: str | None
+) -> Call: ...
+def prune_images(host: str | None, context: str | None, keep: int, also: set[str], dry_run: bool) -> Call: ...
+def revision(folder: str | PathLike[str], variables: dict[str, str]) -> dict[str, Any] | None: ...
+def branch(folder: str | PathLike[str], variables: dict[str, str]) -> str | None: ...
+def tag(branch: str | None, commit: str, dirty: bool, template: str) -> str: ...
+def files_at(commit: str, files: Sequence[str | PathLike[str]], folder: str | PathLike[str]) -> list[Path]: ...

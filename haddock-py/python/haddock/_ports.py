@@ -1,4 +1,4 @@
-"""What goes into and comes out of runtimes and locators that are written in Python: frozen dataclasses."""
+"""Arguments and results of runtimes and locators that are written in Python: frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def _none() -> dict[Any, Any]:
 
 @dataclass(frozen=True)
 class RuntimeCapabilities(Result):
-    """What a runtime can do beyond what every runtime must."""
+    """The optional abilities of a runtime."""
 
     networks: bool = False
-    """Has networks on which containers reach each other by alias. Without, the network calls do nothing."""
+    """Has networks on which containers reach each other by alias. Without networks, the network calls do nothing."""
     pull: bool = True
     """Pulls images from registries."""
     options: frozenset[str] = frozenset()
-    """What it looks at of `ContainerSpec.options`, by the names that a compose file has for them, such as `working_dir`; and
-    `restart`. A component that has others is refused, by that name."""
+    """The `ContainerSpec.options` that it supports, by their names in a compose file, such as `working_dir`, and
+    `restart`. A component with other options is refused, and the option is named."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,14 @@ class LocatorCapabilities(Result):
     """What a locator can do."""
 
     keeps_sticky_at_zero: bool = True
-    """An instance at share 0 keeps its sessions. Without it there is no drain, and no release."""
+    """An instance at share 0 keeps its sessions. Without this, there is no drain and no release."""
     session_count: Literal["exact", "upper_bound", "none"] = "exact"
     """How it counts sessions."""
     atomic_close: bool = True
     """A close is atomic with routing."""
+    adoption: bool = True
+    """It finds the sessions of an adopted server by the application's cookie, as `Route.adopted` says. Without this,
+    `adopt` is refused."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,9 @@ class ContainerSpec(Result):
     environment: Mapping[str, str] = field(default_factory=_none, repr=False)
     """Environment variables. They may be secret: they are shown neither by `repr` nor by `to_dict`."""
     identity: Mapping[str, str] = field(default_factory=_none)
-    """The labels that say whose it is. One of its name is taken only if it carries all of them."""
+    """The labels that identify the owner. An existing container of this name is used only if it carries all of them."""
     labels: Mapping[str, str] = field(default_factory=_none, repr=False)
-    """All labels to put on it, `identity` among them."""
+    """All labels to put on it, including `identity`."""
     network: Attachment | None = None
     """The network to join."""
     expose: list[int] = field(default_factory=list[int])
@@ -112,12 +115,12 @@ class ContainerSpec(Result):
     stop_signal: str | None = None
     """The signal that asks it to stop; `None`: the image's, else SIGTERM."""
     restart: str | None = None
-    """When it is started again, as the compose file has it; only where `RuntimeCapabilities.options` has `restart`."""
+    """The restart policy, as in the compose file. Only if `RuntimeCapabilities.options` has `restart`."""
     options: Mapping[str, Any] = field(default_factory=_none)
-    """What else the compose file says of it, in the form of the compose file: only what `RuntimeCapabilities.options` names."""
+    """Other options of the compose file, in its form. Only options that `RuntimeCapabilities.options` names."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The specification as plain data, with the names of the environment variables alone."""
+        """The specification as plain data. It has only the names of environment variables, not their values."""
         return {**super().to_dict(), "environment": sorted(self.environment)}
 
     @staticmethod
@@ -147,9 +150,10 @@ class Container(Result):
     exit_code: int | None = None
     """The exit code of one that has exited, or that is restarting."""
     out_of_memory: bool = False
-    """Whether it was killed for want of memory."""
+    """Whether it was killed because memory ran out."""
     started: int = 0
-    """When it was last started, in nanoseconds since the Unix epoch; 0 if never. Another start is another life."""
+    """When it was last started, in nanoseconds since the Unix epoch; 0 if never. After another start it is another
+    incarnation."""
     health: Health = "none"
     """What its own health check says."""
     addresses: Mapping[int, str] = field(default_factory=_none)
@@ -157,11 +161,11 @@ class Container(Result):
     published: Mapping[int, str] = field(default_factory=_none)
     """For each TCP port that is published on the host, the `host:port` there. Empty unless running."""
     image: str = ""
-    """The id of the image that it was made from; empty where the runtime does not say."""
+    """The id of the image that it was made from; empty if the runtime does not say."""
     networks: Sequence[str] = ()
     """The names of the networks that it is on."""
     network_ids: Mapping[str, str] = field(default_factory=_none)
-    """For each of these networks, the id that it had when the container joined it; empty where the runtime does not say."""
+    """The id of each of these networks at the time when the container joined it; empty if the runtime does not say."""
 
     def _plain(self) -> dict[str, Any]:
         state: Any = self.state
@@ -208,15 +212,15 @@ class Network(Result):
     labels: Mapping[str, str] = field(default_factory=_none, repr=False)
     """Its labels. They are not in its `repr`: in those of users the values of variables may be."""
     subnet: str | None = None
-    """Its subnet, where the runtime has such a thing."""
+    """Its subnet, if the runtime has subnets."""
 
     def _plain(self) -> dict[str, Any]:
         return {"id": self.id, "name": self.name, "labels": dict(self.labels), "subnet": self.subnet}
 
 
 @dataclass(frozen=True, order=True)
-class Number(Result):
-    """The number of a decision. Numbers only grow, and are compared by epoch, then revision."""
+class FencingToken(Result):
+    """The fencing token of a decision. Tokens only grow, and are compared by epoch, then revision."""
 
     epoch: int = 0
     """The epoch: one more for each holder of the lease."""
@@ -229,12 +233,12 @@ class Number(Result):
 
 @dataclass(frozen=True)
 class Adopted(Result):
-    """An instance was adopted with sessions from before, whose clients have the application's cookies and none of a
-    locator's. Until `until` a request with such a cookie goes to that instance, and opens a session there; and as there
-    may be more of them, how many live there is not known."""
+    """An instance was adopted with sessions from before. Their clients have the application's cookies, and none of a
+    locator's. Until `until`, a request with such a cookie goes to that instance and opens a session there. Until then,
+    the number of live sessions on that instance is unknown."""
 
     until: datetime
-    """When the last session from before has been seen or has expired."""
+    """The time by which each session from before has been seen or has expired."""
     cookie: str | None = None
     """The name of the application's cookie; `None`: any will do."""
 
@@ -246,7 +250,7 @@ class Route(Result):
     address: str
     """Where the instance's entry listens, as `host:port`."""
     share: float
-    """Its part of the new sessions, 0 to 1. Zero: sessions that it has stay, new ones go elsewhere."""
+    """Its part of the new sessions, 0 to 1. At 0 its sessions stay, and new ones go elsewhere."""
     adopted: Adopted | None = None
     """Set on an instance that was adopted with sessions that no locator has seen yet."""
 
@@ -260,29 +264,29 @@ class Route(Result):
 
 @dataclass(frozen=True)
 class CookiePolicy(Result):
-    """When browsers send back the cookie that a locator gives them."""
+    """The attributes of the locator's cookie: when browsers send it back."""
 
     same_site: Literal["none", "lax", "strict"] = "none"
-    """Whether it comes along when another site leads here. `none` is always; over http it is not said."""
+    """Whether browsers send it when another site leads here. `none` is always. Over http the attribute is left out."""
     domain: str | None = None
-    """The host that it is for, with all below it; `None`: the host alone that was asked for."""
+    """Its domain, with subdomains. `None`: only the host of the request."""
     path: str | None = None
-    """The path that it is for, with all below it; `None`: all."""
+    """Its path, with all paths below. `None`: all."""
     partitioned: bool = False
-    """Whether each site that shows the application in a frame has a cookie of its own. Over https alone."""
+    """Whether each site that shows the application in a frame has a cookie of its own. Only over https."""
 
 
 @dataclass(frozen=True)
 class Watermark(Result):
-    """Which instances of a service are gone for good: those of this journal that are older than the oldest it still has."""
+    """Says which instances of a service are gone for ever: those of this journal that are older than its oldest one."""
 
     journal: str
-    """The journal that gave the instances out."""
+    """The journal of the instances."""
     oldest: int
     """The number of the oldest instance that may still be named, counted from 1."""
 
     def covers(self, instance: str) -> bool:
-        """Whether this instance will not be named any more."""
+        """Whether no later table names this instance."""
         ours = f"-{self.journal[:8]}"
         number = instance[: -len(ours)].rpartition("-")[2]
         return instance.endswith(ours) and number.isdecimal() and int(number) < self.oldest
@@ -294,18 +298,18 @@ class RoutingTable(Result):
 
     service: str
     """The service."""
-    number: Number
+    number: FencingToken
     """The number of the decision."""
     idle: float
-    """After how many seconds without a request a session has expired."""
+    """A session expires after this number of seconds without a request."""
     ignore: list[str]
-    """Paths on which a request without a session opens none."""
+    """Requests for these paths open no session."""
     routes: Mapping[str, Route]
     """Every instance that may get requests."""
     cookie: CookiePolicy = CookiePolicy()
-    """When browsers send back the locator's cookie."""
+    """The attributes of the locator's cookie."""
     watermark: Watermark | None = None
-    """Which instances no table will name any more; `None`: any may be named."""
+    """Says which instances no later table names. `None`: any may be named."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> RoutingTable:
@@ -314,7 +318,7 @@ class RoutingTable(Result):
         cookie: dict[str, Any] = session.get("cookie") or {}
         watermark = data.get("watermark")
         return RoutingTable(
-            data["service"], Number(**data["number"]), session["idle"] / 1_000, session["ignore"], routes,
+            data["service"], FencingToken(**data["number"]), session["idle"] / 1_000, session["ignore"], routes,
             CookiePolicy(**cookie),
             None if watermark is None else Watermark(**watermark),
         )  # fmt: skip
@@ -322,18 +326,18 @@ class RoutingTable(Result):
 
 @dataclass(frozen=True)
 class InstanceFigures(Result):
-    """What a locator knows of one instance."""
+    """A locator's figures of one instance."""
 
     share: float | None = None
     """The share in force, 0 to 1; `None` if the table in force does not name the instance."""
     closed: bool = False
-    """Whether the locator has closed or evicted it: it gets nothing more, for ever."""
+    """Whether the locator has closed or evicted it. Then it never gets a request again."""
     live: int | None = 0
-    """Sessions that have not expired; `None`: not known. Never say 0 for what is not known."""
+    """Sessions that have not expired. `None`: unknown. Never say 0 if the number is unknown."""
     live_at_most: bool = False
-    """Whether `live` is a number that they do not exceed, rather than their number."""
+    """Whether `live` is an upper limit, and not the exact number."""
     in_flight: int = 0
-    """Requests sent to it and not answered to the end."""
+    """Requests that were sent to it and whose response has not ended."""
     upgraded: int = 0
     """Upgraded connections that are open."""
     sessions_begun: int = 0
@@ -384,15 +388,15 @@ class InstanceFigures(Result):
 
 @dataclass(frozen=True)
 class LocatorReport(Result):
-    """All that a locator knows of a service at one moment."""
+    """A locator's figures of a service at one moment."""
 
     incarnation: int
     """Another value means that the locator was restarted."""
     counting_since: datetime
-    """Since when it counts. Until the idle time has passed since, it cannot know which sessions live."""
-    newest: Number = Number()
-    """The newest number it has seen, of whatever call."""
-    table: Number | None = None
+    """When it began to count. It cannot know which sessions are live until the idle time has passed since then."""
+    newest: FencingToken = FencingToken()
+    """The newest number that it has seen in any call."""
+    table: FencingToken | None = None
     """The number of the table in force."""
     instances: Mapping[str, InstanceFigures] = field(default_factory=_none)
     """Its figures for each instance that it lists or has closed."""
@@ -412,14 +416,14 @@ class LocatorReport(Result):
         return LocatorReport(
             data["incarnation"],
             moment(data["counting_since"]),
-            Number(**data["newest"]),
-            None if table is None else Number(**table),
+            FencingToken(**data["newest"]),
+            None if table is None else FencingToken(**table),
             {name: InstanceFigures._of(figures) for name, figures in data["instances"].items()},
         )
 
 
 def plain_answer(answer: Any) -> Any:
-    """Plain data of what a port answered with."""
+    """The result of a port as plain data."""
     if isinstance(answer, (Container, Network, LocatorReport, InstanceFigures)):
         return answer._plain()
     if isinstance(answer, (list, tuple)):

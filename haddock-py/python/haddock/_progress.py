@@ -1,10 +1,10 @@
-"""What happens while an environment is changed, as it happens."""
+"""Progress events of long calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, Union
 
 from . import _native
 from ._bridge import wait, wait_async
@@ -18,28 +18,38 @@ if TYPE_CHECKING:
     from ._values import Duration
 
 T = TypeVar("T")
+E = TypeVar("E")
+
+
+class Source(Protocol):
+    """A native object whose next call has a listener."""
+
+    def tell(self, progress: _native.Progress) -> None:
+        """Sets the listener."""
+
 
 
 @dataclass(frozen=True)
 class ProgressEvent(Result):
-    """Something that happens while an environment is changed."""
+    """A progress event of a change to an environment."""
 
     kind: Literal["pulling", "pulled", "creating", "starting", "waiting", "ready", "silent", "stopping", "removed"]
-    """What. `pulling` and `waiting` come again while they last; what is `silent` runs, and does not answer."""
+    """The kind. `pulling` and `waiting` are repeated while they last. `silent`: the component runs but does not
+    answer."""
     component: str | None = None
-    """With which component; `None` for images, which several may have."""
+    """The component; `None` for images, because several components may use one."""
     image: str | None = None
     """Which image is pulled."""
     done: int | None = None
     """Bytes of the image that are there already."""
     total: int | None = None
-    """Bytes of the image that are known to be wanted; more may be found."""
+    """The known size of the image in bytes; it may grow."""
     waits_for: str | None = None
     """What the component waits for, for people."""
     why: str | None = None
-    """Why that is not so yet, if known; of what is `silent`, which port does not answer."""
+    """Why it is not ready yet, if known. For `silent`, the port that does not answer."""
     log: str | None = None
-    """The last line of the log of what it waits for, once that is slow."""
+    """If the wait is slow, the last line of the log of what it waits for."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ProgressEvent:
@@ -47,46 +57,47 @@ class ProgressEvent(Result):
 
 
 OnEvent = Union[Callable[[ProgressEvent], object], None]
-"""A function that is called with each event, in the thread that waits. What it raises ends the call."""
+"""A function that is called with each event, in the thread that waits. An exception in it ends the call."""
 
 
-class Told:
-    """Who is told of what a call does."""
+class Told(Generic[E]):
+    """Passes the events of a call to a listener."""
 
-    __slots__ = ("_on_event", "_progress")
+    __slots__ = ("_made", "_on_event", "_progress")
 
-    def __init__(self, environments: _native.Environments, on_event: Callable[[ProgressEvent], object]) -> None:
+    def __init__(self, source: Source, on_event: Callable[[E], object], made: Callable[[dict[str, Any]], E]) -> None:
         self._on_event = on_event
+        self._made = made
         self._progress = _native.Progress()
-        environments.tell(self._progress)
+        source.tell(self._progress)
 
     def next(self) -> _native.Call:
         """The next event, as plain data; `None`: the call has ended."""
         return self._progress.next()
 
     def listen(self) -> None:
-        """Tells until the call has ended."""
+        """Passes events on until the call has ended."""
         while (event := wait(self.next())) is not None:
-            self._on_event(ProgressEvent._of(event))
+            self._on_event(self._made(event))
 
     async def listen_async(self) -> None:
         """As `listen`, in the running loop. An `on_event` that is a coroutine function is awaited."""
         while (event := await wait_async(self.next())) is not None:
-            answer: Any = self._on_event(ProgressEvent._of(event))
+            answer: Any = self._on_event(self._made(event))
             if hasattr(answer, "__await__"):
                 awaitable: Awaitable[object] = answer
                 await awaitable
 
 
 def told_later(event: ProgressEvent) -> None:
-    """Who reads the events does so in a loop of their own; see `ProgressEvents`."""
+    """For callers that read the events in their own loop; see `ProgressEvents`."""
 
 
 class ProgressEvents(Generic[T]):
-    """What happens while something is done, one after the other. Iterate with `for` or `async for`, once.
+    """The progress events of a call. Iterate once, with `for` or `async for`.
 
-    A loop that is left early does not end it: `wait` and `wait_async` wait for the rest. One that is interrupted or cancelled
-    does: what was made is removed again.
+    Leaving the loop early does not end the call: `wait` and `wait_async` wait for the rest. If the loop is interrupted
+    or cancelled, the call ends and removes what it has made.
     """
 
     __slots__ = ("_asked", "_limit", "_made")
@@ -100,7 +111,7 @@ class ProgressEvents(Generic[T]):
         return f"<haddock.ProgressEvents of {self._asked.what!r}>"
 
     def wait(self) -> T:
-        """Waits for the end, and answers with what has come of it; events that nobody has asked for are passed over."""
+        """Waits for the end, and returns the result. Events that were not read are dropped."""
         if not self._made:
             self._made.append(self._asked.made(wait(self._asked.call, self._limit, self._asked.what)))
         return self._made[0]
@@ -112,7 +123,7 @@ class ProgressEvents(Generic[T]):
         return self._made[0]
 
     def _next(self) -> _native.Call:
-        """Asks for the next event; the first begins what is done."""
+        """Asks for the next event. The first call begins the work."""
         asked = self._asked
         assert asked.told is not None, "somebody is told"
         asked.call.start(self._limit, asked.what)
@@ -147,8 +158,8 @@ class ProgressEvents(Generic[T]):
         return ProgressEvent._of(event)
 
 
-def telling(environments: _native.Environments, on_event: OnEvent) -> Told | None:
-    """Lets the next call of these tell what it does, if anybody wants to know."""
+def telling(environments: _native.Environments, on_event: OnEvent) -> Told[ProgressEvent] | None:
+    """Reports the events of the next call, if there is a listener."""
     if on_event is not None and not callable(on_event):
         raise TypeError(f"`on_event` takes a function, not `{type(on_event).__name__}`")
-    return None if on_event is None else Told(environments, on_event)
+    return None if on_event is None else Told(environments, on_event, ProgressEvent._of)

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from ._values import Duration
 
 Until = Literal["settled", "gone"]
-"""How far a release is waited for: it has settled; or, too, every instance that other versions had then is gone."""
+"""What to wait for: the release has settled, or also all instances of other versions are gone."""
 
 
 class Release:
-    """A release that was asked for: a handle, which may be dropped and made again without changing anything."""
+    """A handle of a release. It may be dropped and made again without any effect on the release."""
 
     __slots__ = ("_by", "_native", "request", "service")
 
@@ -38,7 +38,7 @@ class Release:
         self.request = native.request()
 
     def _now(self) -> float:
-        """The seconds of the clock by which the release goes: real, or virtual."""
+        """The time in seconds of the release's clock, real or virtual."""
         return self._native.now()
 
     def __repr__(self) -> str:
@@ -47,20 +47,21 @@ class Release:
     def events(
         self, *, until: Until | None = "settled", since: int = 0, timeout: Duration | None = None
     ) -> Events:
-        """What happens, from the request on, until the release has settled or is gone; `None`: for ever.
+        """The events from the request on, until the release has settled or other versions are gone. `None`: for ever.
 
-        Iterate with `for` or `async for`. Events with a sequence up to `since` are passed over. Raises
-        `ReleaseAbortedError` when the release was aborted, its `ReleaseSupersededError` if a newer release took its
-        place, the refusal if it was refused, and `TimedOutError` when `timeout` has passed since this call; the release goes on then.
+        Iterate with `for` or `async for`. Events with a sequence up to `since` are skipped. Raises
+        `ReleaseAbortedError` if the release was aborted, the subclass `ReleaseSupersededError` if a newer release
+        replaced it, and the error of the refusal if it was refused. Raises `TimedOutError` when `timeout` has passed
+        since this call; the release goes on then.
         """
         return Events(self, self._native.follow(until, whole(since, "since")), timeout)
 
     def wait(self, until: Until = "settled", timeout: Duration | None = None) -> ReleaseResult:
-        """Waits until the release has settled or is gone.
+        """Waits until the release has settled, or until other versions are gone.
 
-        Raises `ReleaseAbortedError` when it was aborted, its `ReleaseSupersededError` if a newer release took its place, the
-        refusal if it was refused, and `TimedOutError` after `timeout`; the release goes on then. A rollback during a
-        release has settled when that is aborted.
+        Raises `ReleaseAbortedError` if it was aborted, the subclass `ReleaseSupersededError` if a newer release
+        replaced it, and the error of the refusal if it was refused. Raises `TimedOutError` after `timeout`; the release
+        goes on then. A rollback during a release has settled when that release is aborted.
         """
         return _Waiting(self, until, timeout).result_of(wait(self._waited(until, timeout)))
 
@@ -72,7 +73,7 @@ class Release:
         return self._native.wait(until, optional_seconds(timeout, "timeout"))
 
     def status(self, *, timeout: Duration | None = None) -> ReleaseStatus:
-        """How far the release is now."""
+        """The present state of the release."""
         return self._status().wait(timeout)
 
     async def status_async(self, *, timeout: Duration | None = None) -> ReleaseStatus:
@@ -85,7 +86,7 @@ class Release:
     def pause(self, *, timeout: Duration | None = None) -> None:
         """Holds the ramp where it is.
 
-        Raises `NothingToDoError` if this release is over or has not begun, whatever another does.
+        Raises `NothingToDoError` if this release is over or has not begun. Other releases are not touched.
         """
         self._ask("pause").wait(timeout)
 
@@ -96,7 +97,7 @@ class Release:
     def resume(self, *, timeout: Duration | None = None) -> None:
         """Goes on with the ramp.
 
-        Raises `NothingToDoError` if this release is over or has not begun, whatever another does.
+        Raises `NothingToDoError` if this release is over or has not begun. Other releases are not touched.
         """
         self._ask("resume").wait(timeout)
 
@@ -105,9 +106,9 @@ class Release:
         await self._ask("resume").wait_async(timeout)
 
     def advance(self, *, timeout: Duration | None = None) -> None:
-        """Does not wait for the end of this stage, or of the settling.
+        """Ends this stage, or the settling, at once.
 
-        Raises `NothingToDoError` if this release is over or has not begun, whatever another does.
+        Raises `NothingToDoError` if this release is over or has not begun. Other releases are not touched.
         """
         self._ask("advance").wait(timeout)
 
@@ -116,9 +117,10 @@ class Release:
         await self._ask("advance").wait_async(timeout)
 
     def abort(self, *, timeout: Duration | None = None) -> None:
-        """Ends the release and gives its share back; one that waits is dropped. Returns once that is decided; sessions drain.
+        """Ends the release and gives its share back. A waiting release is dropped. Returns when that is decided;
+        sessions drain.
 
-        Raises `NothingToDoError` if this release is over: another that goes on by then is not touched.
+        Raises `NothingToDoError` if this release is over. Another release in progress is not touched.
         """
         self._ask("abort").wait(timeout)
 
@@ -131,7 +133,7 @@ class Release:
 
 
 def _raised(release: Release, end: dict[str, Any]) -> HaddockError:
-    """What an end other than the one that was waited for raises."""
+    """The error for an end other than the one that was waited for."""
     error = end["error"]
     cause = None if error is None else HaddockError._from_dict(error)
     if end["end"] == "refused" and cause is not None:
@@ -169,7 +171,7 @@ class _Waiting:
 
 
 class Events:
-    """The events of a release, one after the other. Iterate with `for` or `async for`, once."""
+    """The events of a release. Iterate once, with `for` or `async for`."""
 
     __slots__ = ("_deadline", "_end", "_native", "_ready", "_release")
 
@@ -193,7 +195,7 @@ class Events:
         self._end = page["end"]
 
     def _next(self) -> Event | None:
-        """The next event that is at hand. `None`: there may be more."""
+        """The next event that is ready. `None`: there may be more later."""
         if self._ready:
             return self._ready.popleft()
         if self._end is None:

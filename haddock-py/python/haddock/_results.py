@@ -1,4 +1,4 @@
-"""What verbs answer with: frozen typed objects with `to_dict()`."""
+"""The results of verbs: frozen typed objects with `to_dict()`."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ ReleasePhase = Literal[
     "skipped",
     "refused",
 ]
-"""How far a release is, or how it ended."""
+"""The phase of a release, or how it ended."""
 InstancePhase = Literal["starting", "ready", "serving", "draining", "failed", "retiring"]
-"""How far an instance is."""
+"""The phase of an instance."""
 ContainerState = Literal["created", "running", "paused", "restarting", "exited", "removing", "dead"]
 """What a container is doing. `restarting`: it has ended, and its engine is about to start it again; `dead`: its engine could
 not remove it."""
@@ -33,7 +33,7 @@ Verdict = Literal["open", "settled", "aborted", "bad", "unchanged"]
 
 
 def state_of(data: Any) -> tuple[Any, dict[str, Any]]:
-    """The word of a state, and what is known of how the container ended."""
+    """The word of a state, and how the container ended, if known."""
     if isinstance(data, str):
         return data, {}
     ((state, ended),) = data.items()
@@ -41,7 +41,7 @@ def state_of(data: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def plain(value: Any) -> Any:
-    """Plain data of whatever results hold."""
+    """The values of results as plain data."""
     if isinstance(value, Address):
         return str(value)
     if isinstance(value, HaddockError):
@@ -63,12 +63,12 @@ def changed(data: Mapping[str, Any], **values: Any) -> dict[str, Any]:
 
 
 class Documented(type):
-    """Lets `help()` show what is written below each attribute of a class. It is read when somebody asks for it."""
+    """Lets `help()` show the text below each attribute of a class. The text is read only when needed."""
 
     @property
     def __doc__(cls) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
         own = cls.__dict__.get("__doc__")
-        # A dataclass asks for it while it is made, and has no arguments to match then.
+        # The dataclass decorator asks for it before there are arguments to match.
         if own is None or "__match_args__" not in cls.__dict__:
             return own
         from ._attributes import attributes
@@ -78,7 +78,7 @@ class Documented(type):
 
 
 class Result(metaclass=Documented):
-    """What all results have."""
+    """The base class of all results."""
 
     __slots__ = ()
 
@@ -101,7 +101,7 @@ def _error(data: dict[str, Any] | None) -> HaddockError | None:
 
 @dataclass(frozen=True)
 class Event(Result):
-    """Something that happened to a service, and where its release was after it."""
+    """An event of a service, and the state of its release after it."""
 
     sequence: int
     """Its place in the service's history, from 1, without gaps."""
@@ -112,7 +112,7 @@ class Event(Result):
     service: str
     """The service."""
     data: dict[str, Any]
-    """What the event tells besides, as in the journal."""
+    """The other data of the event, as in the journal."""
     phase: ReleasePhase | None
     """How far the release is; `None` before the first."""
     version: int | None
@@ -124,7 +124,7 @@ class Event(Result):
     draining: int | None
     """Sessions on draining instances when they were last counted; `None` if that is not known."""
     message: str
-    """What happened, for people, in one line."""
+    """What happened, in one line for people."""
 
     @staticmethod
     def _of(service: str, told: dict[str, Any]) -> Event:
@@ -185,16 +185,16 @@ class ReleaseStatus(Result):
 
 @dataclass(frozen=True)
 class ReleaseResult(Result):
-    """How a release that was waited for came out."""
+    """The result of a release."""
 
     service: str
     """The service."""
     version: int
     """The version that was put out."""
     phase: Literal["settled", "gone"]
-    """How far it was waited for."""
+    """What was waited for."""
     seconds: float
-    """How long it took, from its request on."""
+    """The seconds since its request."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class InstanceStatus(Result):
     since: datetime
     """Since when."""
     address: str | None
-    """Where its entry listens, once known."""
+    """The address of its entry, once known."""
     share: float
     """The share of the new sessions that is asked for it, 0 to 1."""
     share_in_force: float | None
@@ -242,15 +242,15 @@ class InstanceStatus(Result):
     sessions: int | None
     """Its sessions; `None` if they are not counted."""
     in_flight: int | None
-    """Requests under way; `None` if a locator does not say."""
+    """Requests in flight; `None` if a locator does not say."""
     upgraded: int | None
     """Upgraded connections, such as WebSockets; `None` if a locator does not say."""
     external: bool
-    """Whether it is an address that is routed to, but neither started nor stopped."""
+    """Whether Haddock routes to it but neither starts nor stops it."""
     failure: HaddockError | None
     """Why it failed, if it did."""
     drain_deadline: datetime | None
-    """When what is left on it is evicted, if ever."""
+    """When its remaining sessions are evicted, if ever."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> InstanceStatus:
@@ -273,12 +273,12 @@ class InstanceStatus(Result):
 
 @dataclass(frozen=True)
 class LoopEnd(Result):
-    """How what acted for a service ended, when nobody had asked it to."""
+    """How a controller stopped acting for a service without being asked to."""
 
     at: datetime
     """When, in UTC."""
     holder: str
-    """Who acted, for people to read."""
+    """Who acted, as text for people."""
     error: HaddockError
     """Why it ended."""
 
@@ -289,7 +289,7 @@ class LoopEnd(Result):
 
 @dataclass(frozen=True)
 class ServiceStatus(Result):
-    """A service as it is."""
+    """The present state of a service."""
 
     service: str
     """Its name."""
@@ -302,11 +302,11 @@ class ServiceStatus(Result):
     instances: list[InstanceStatus]
     """Its instances that are not gone."""
     acting: str | None
-    """Who acts for it, here or elsewhere, for people to read; `None` if nobody does."""
+    """Who acts for it, here or elsewhere, as text for people; `None` if nobody does."""
     retiring: str | None = None
-    """Who asked for its end, while it is being retired."""
+    """Who asked to retire it, while it is being retired."""
     ended: LoopEnd | None = None
-    """How what acted last ended, if nobody had asked it to, and nothing acts again since."""
+    """How the last controller stopped acting, if it was not asked to and none acts since."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ServiceStatus:
@@ -333,7 +333,7 @@ class ComponentInfo(Result):
     image: str
     """Its image."""
     versioned: bool
-    """Whether a release brings its own, rather than linking to the one that runs once per service."""
+    """Whether each version has its own. Otherwise it is shared, and runs once per service."""
     reason: str
     """Why it is versioned or shared."""
     expose: list[int]
@@ -343,7 +343,7 @@ class ComponentInfo(Result):
     links: dict[str, str]
     """Aliases, and the component that each leads to."""
     depends_on: dict[str, str]
-    """What has to be there before it starts, and how far."""
+    """The components that it waits for, and the condition for each."""
     variables: list[str]
     """The names of its environment variables; their values are never shown."""
     command: list[str] | None
@@ -357,15 +357,16 @@ class ResolvedFile(Result):
     service: str
     """The service that it describes."""
     file: str
-    """The file's path: the one that was found, if none was named."""
+    """The path of the file that was named or found."""
     components: list[ComponentInfo]
     """Its components."""
     notes: list[str]
     """What is read and has no effect, and variables that are not set."""
     settings: dict[str, Any] | None
-    """The settings of the service, as the journal keeps them; durations are milliseconds. `None`: nothing takes traffic."""
+    """The settings of the service, as the journal keeps them. Durations are milliseconds. `None`: no component takes
+    traffic."""
     canonical: dict[str, Any]
-    """All of it in the one form that Compose gives a file: its `config --format json`. Values of variables are `***`."""
+    """The whole file in the normal form of Compose: its `config --format json`. Values of variables are `***`."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ResolvedFile:
@@ -376,16 +377,16 @@ class ResolvedFile(Result):
 
 @dataclass(frozen=True)
 class Finding(Result):
-    """One thing that `Controller.check` looked at."""
+    """The result of one check of `Controller.check`."""
 
     name: str
-    """What was looked at."""
+    """What was checked."""
     state: Literal["ok", "warning", "problem"]
-    """Whether it is as it should be."""
+    """Whether it is in order."""
     says: str
     """What was found, for people."""
     fix: str | None
-    """What to do about it; `None` if there is nothing to do."""
+    """How to fix it; `None` if there is nothing to fix."""
 
     @staticmethod
     def _all(data: list[dict[str, Any]]) -> list[Finding]:
@@ -405,7 +406,7 @@ class Plan(Result):
     notes: list[str]
     """What is read and has no effect, and variables that are not set."""
     steps: list[str]
-    """What would be done, in order, for people."""
+    """The steps that it would do, in order, as text for people."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Plan:

@@ -1,4 +1,4 @@
-"""Container runtimes: what starts and stops containers."""
+"""Container runtimes, which start and stop containers."""
 
 from __future__ import annotations
 
@@ -38,13 +38,14 @@ class Docker:
         reach: str | None = None,
         address_pool: str | None = None,
     ) -> None:
-        """Connects to `host`: `unix:///path`, `tcp://host:port`; else to the engine of the Docker context `context`; else to
-        that of the `docker` command: by `DOCKER_HOST`, by the context that is current, or at the local socket.
+        """Connects to `host`: `unix:///path` or `tcp://host:port`. Without it, connects to the engine of the Docker
+        context `context`. Without both, to the engine of the `docker` command: by `DOCKER_HOST`, by the current
+        context, or at the local socket.
 
-        `reach` says where ports of containers are reached: `direct` (at the containers' addresses), `published` (at
-        ports that the engine publishes, `published:ADDRESS` if its host has another address for us), or `auto`, the
-        default: the engine is asked. `address_pool` says where networks get their subnets from: blocks, and the length
-        of a subnet's prefix, such as `172.28.0.0/14,size=26`; by default `10.213.0.0/16,size=26`.
+        `reach` says how ports of containers are reached: `direct` (at the containers' addresses), `published` (at ports
+        that the engine publishes, `published:ADDRESS` if its host has another address for us), or `auto`, the default,
+        which asks the engine. `address_pool` has the addresses for the subnets of networks: blocks, and the length of a
+        subnet's prefix, such as `172.28.0.0/14,size=26`. The default is `10.213.0.0/16,size=26`.
 
         Raises `RuntimeUnavailableError` if nothing answers there, `NotFoundError` if there is no such context.
         """
@@ -65,8 +66,8 @@ class Process:
     def __init__(
         self, directory: str | PathLike[str], *, images: Mapping[str, Texts] | None = None
     ) -> None:
-        """Keeps its containers in `directory`. `images` are commands by image reference, each a list of words or a
-        command line; those that were given before, by whatever process, are there again."""
+        """Keeps its containers in `directory`. `images` has a command for each image reference, as a list of words or a
+        command line. Images that any process gave before are still there."""
         folder = path(directory, "directory")
         given = mapping(images or {}, "images").items()
         lines = {image: command(line, f'images["{image}"]') for image, line in given}
@@ -80,7 +81,7 @@ class Process:
 
 
 def _remembered(folder: str, images: dict[str, list[str]]) -> dict[str, list[str]]:
-    """The images that the directory knows, with these."""
+    """The images of the directory, together with these."""
     import json
     import tempfile
 
@@ -93,7 +94,7 @@ def _remembered(folder: str, images: dict[str, list[str]]) -> dict[str, list[str
     every = {**known, **images}
     if every != known:
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        # A reader finds it whole: it comes by a rename. Only its owner may read it.
+        # Written by a rename, so that a reader never finds half of it. Only its owner may read it.
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as file:
             json.dump(every, file)
         os.replace(file.name, store)
@@ -133,8 +134,8 @@ class SimImage:
 class Sim:
     """A simulated engine: containers as data, on a virtual clock, with faults by script.
 
-    It has every image, as `default_image` says; `image()` makes one behave otherwise. Instances are named as
-    `ServiceStatus.instances` names them.
+    Every image exists and behaves as `default_image` says. `image()` makes one behave differently. Instances have the
+    names of `ServiceStatus.instances`.
     """
 
     __slots__ = ("_native", "time")
@@ -143,7 +144,7 @@ class Sim:
     """The virtual time that it lives in."""
 
     def __init__(self, *, default_image: SimImage | None = SimImage(), time: VirtualTime | None = None) -> None:
-        """An engine with nothing on it. With `default_image=None` it has the images only that `image()` puts there."""
+        """An empty engine. With `default_image=None` it has only the images that `image()` adds."""
         self.time = time or VirtualTime()
         self._native = _native.SimRuntime(self.time._native)
         if default_image is not None:
@@ -173,12 +174,12 @@ class Sim:
             self._native.kill(container.id, code)
 
     def restart(self, instance: str) -> None:
-        """Somebody restarts an instance's containers behind our back: its sessions are lost."""
+        """Restarts an instance's containers without the controller's knowledge: its sessions are lost."""
         for container in self.containers(instance):
             self._native.restart(container.id)
 
     def pause(self, instance: str) -> None:
-        """Somebody pauses an instance's containers behind our back: they answer nothing until they go on."""
+        """Pauses an instance's containers without the controller's knowledge: they do not answer until they go on."""
         for container in self.containers(instance):
             self._native.pause(container.id)
 
@@ -205,10 +206,10 @@ class Sim:
 
 
 class ContainerRuntime(ABC):
-    """A container runtime written in Python: subclass it, and hand an instance to a `Controller`.
+    """A container runtime written in Python. Subclass it, and give an instance to a `Controller`.
 
-    Methods may be `async`: they run on a loop of Haddock's, on a thread of its own. All may be called from several
-    threads at once. The contract, which `haddock.testing.runtime_suite` checks:
+    Methods may be `async`: they run in an event loop of Haddock's, on a thread of its own. All methods may be called
+    from several threads at once. The contract, which `haddock.testing.runtime_suite` checks:
 
     - Every call may be made twice, with the same effect as once.
     - A call on something that does not exist: `stop` and `remove` do nothing, the rest raise `NotFoundError`.
@@ -219,36 +220,36 @@ class ContainerRuntime(ABC):
     """
 
     capabilities: RuntimeCapabilities = RuntimeCapabilities()
-    """What it can do beyond what every runtime must."""
+    """Its optional abilities."""
 
     @abstractmethod
     def pull(self, image: str, refresh: bool) -> Answer[str]:
-        """Makes sure that the image is there, and answers with an id that will mean the same image for ever.
+        """Makes sure that the image is there, and returns an id that always means the same image.
 
         Raises `ImageMissingError`, `RegistryRefusedError` or `RegistryUnavailableError`.
         """
 
     @abstractmethod
     def create(self, spec: ContainerSpec) -> Answer[str]:
-        """Creates the container without starting it, and answers with its id.
+        """Creates the container without starting it, and returns its id.
 
-        If one of that name exists and carries all of `spec.identity`, that one is taken, whatever its other labels are;
-        if it is another's, raises `NameTakenError`. Raises `ImageMissingError`.
+        If a container of that name exists and carries all of `spec.identity`, returns its id, whatever its other labels
+        are. If it does not carry them, raises `NameTakenError`. Raises `ImageMissingError`.
         """
 
     @abstractmethod
     def start(self, container: str) -> Answer[None]:
-        """Starts a created container. One that runs or has ended is left as it is."""
+        """Starts a created container. A container that runs or has ended is left as it is."""
 
     def start_again(self, container: str, started: int) -> Answer[None]:
-        """Starts a container that has ended once more, with its file system. `started` is what `Container.started` was
-        when it was seen to have ended: one that was started at another time, or that has not ended, is left as it is.
-        Where this is not overridden, a container that has ended is replaced by a new one."""
+        """Starts a container that has ended again, with its file system. `started` is the `Container.started` of the
+        incarnation that was seen to have ended. A container that was started at another time, or has not ended, is left
+        as it is. If this is not overridden, a container that has ended is replaced by a new one."""
         raise NotImplementedError
 
     def unpause(self, container: str) -> Answer[None]:
-        """Lets a paused container go on. One that is not paused is left as it is. Where this is not overridden, a paused
-        container is replaced by a new one."""
+        """Lets a paused container go on. A container that is not paused is left as it is. If this is not overridden, a
+        paused container is replaced by a new one."""
         raise NotImplementedError
 
     @abstractmethod
@@ -261,11 +262,12 @@ class ContainerRuntime(ABC):
 
     @abstractmethod
     def stop(self, container: str, grace: float) -> Answer[None]:
-        """Asks the container to stop and kills it after `grace` seconds. One that is not running is left as it is."""
+        """Asks the container to stop and kills it after `grace` seconds. A container that does not run is left as it
+        is."""
 
     @abstractmethod
     def remove(self, container: str) -> Answer[None]:
-        """Removes the container, killing it if it runs. When it answers, the name is free."""
+        """Removes the container, and kills it if it runs. When the call returns, the name is free."""
 
     def logs(self, container: str, tail: int) -> Answer[Sequence[str]]:
         """The last `tail` lines that the container printed, oldest first."""
@@ -276,8 +278,8 @@ class ContainerRuntime(ABC):
         return None
 
     def create_network(self, name: str, labels: Mapping[str, str], identity: Mapping[str, str]) -> Answer[Network]:
-        """Creates a network with these labels, `identity` among them; takes one of that name that carries all of
-        `identity`. Raises `NameTakenError`."""
+        """Creates a network with these labels, which include `identity`. If a network of that name carries all of
+        `identity`, returns that one. Raises `NameTakenError` if it does not."""
         return Network(id=name, name=name, labels=labels)
 
     def networks(self, labels: Mapping[str, str]) -> Answer[Sequence[Network]]:
@@ -289,8 +291,8 @@ class ContainerRuntime(ABC):
         return None
 
     def probe(self, address: str, path: str | None) -> Answer[bool]:
-        """Whether `path` at this address answers, or, without one, whether it takes connections. Where it is not
-        overridden, the network is asked."""
+        """Whether `path` at this address answers, or, without a path, whether it takes connections. If this is not
+        overridden, Haddock connects to the address."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

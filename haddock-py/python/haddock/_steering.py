@@ -1,4 +1,4 @@
-"""The verbs of a controller that steer a release in progress, go back from one that is over, or end a service."""
+"""The verbs of a controller that steer a release, roll it back, or retire a service."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ._values import Duration
 
 Verb = Literal["pause", "resume", "advance", "abort"]
-"""What can be asked of a release in progress."""
+"""The verbs for a release in progress."""
 
 class SteeringVerbs:
-    """What a controller can do with a release in progress."""
+    """The verbs of a controller for releases."""
 
     __slots__ = ()
 
@@ -29,7 +29,8 @@ class SteeringVerbs:
     def pause(
         self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Plan | None:
-        """Holds the ramp of the release in progress where it is. With `dry_run` nothing is done, and the answer is the plan."""
+        """Holds the ramp of the release in progress where it is. With `dry_run` it does nothing and returns the
+        plan."""
         return self._steer("pause", service, by or self._by, dry_run).wait(timeout)
 
     async def pause_async(
@@ -41,7 +42,7 @@ class SteeringVerbs:
     def resume(
         self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Plan | None:
-        """Goes on with the ramp. With `dry_run` nothing is done, and the answer is the plan."""
+        """Goes on with the ramp. With `dry_run` it does nothing and returns the plan."""
         return self._steer("resume", service, by or self._by, dry_run).wait(timeout)
 
     async def resume_async(
@@ -53,7 +54,7 @@ class SteeringVerbs:
     def advance(
         self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Plan | None:
-        """Does not wait for the end of this stage, or of the settling. With `dry_run` nothing is done, and the answer is the plan."""
+        """Ends this stage, or the settling, at once. With `dry_run` it does nothing and returns the plan."""
         return self._steer("advance", service, by or self._by, dry_run).wait(timeout)
 
     async def advance_async(
@@ -65,9 +66,9 @@ class SteeringVerbs:
     def abort(
         self, service: str, *, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Plan | None:
-        """Ends the release in progress and gives its share back; of a service that is being retired, lets it serve again.
+        """Ends the release in progress and gives its share back. A service that is being retired serves again.
 
-        With `dry_run` nothing is done, and the answer is the plan.
+        With `dry_run` it does nothing and returns the plan.
         """
         return self._steer("abort", service, by or self._by, dry_run).wait(timeout)
 
@@ -92,10 +93,10 @@ class SteeringVerbs:
     def rollback(
         self, service: str, *, to: int | None = None, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Release | Plan:
-        """Goes back: an abort while a release goes on, else a release of the version that was good before, or of `to`.
+        """Aborts the release in progress. Without one, releases the version that was good before, or `to`.
 
-        With `dry_run` nothing is done, and the answer is the plan. Whoever waits for the answer is told `NothingToDoError` if
-        the newest version was given up, so that the service is back already: going back further takes `to`.
+        With `dry_run` it does nothing and returns the plan. If the newest version was already given up, waiting for the
+        release raises `NothingToDoError`. To go back further, give `to`.
         """
         return self._rollback(service, to, by or self._by, dry_run).wait(timeout)
 
@@ -120,13 +121,13 @@ class SteeringVerbs:
     def retire(
         self, service: str, *, wait: bool = True, by: str | None = None, dry_run: bool = False, timeout: Duration | None = None
     ) -> Plan | None:
-        """Takes a service away: its instances get no new sessions, and drain as in a release; then it is forgotten.
+        """Takes a service away: its instances get no new sessions and drain as in a release. Then it is forgotten.
 
-        Returns when nothing is left of it, or without `wait` once it has been asked for. Its name can be used again then;
-        its history stays. After `timeout`, or when this process ends, it goes on, for the next that acts. Until the last
-        instance is gone, `abort` lets the service serve again. With `dry_run` nothing is done, and the answer is the plan.
+        Returns when nothing is left of it, or at once without `wait`. Then its name can be used again; its history
+        stays. After `timeout`, or when this process ends, the next controller that acts goes on with it. Until the last
+        instance is gone, `abort` lets the service serve again. With `dry_run` it does nothing and returns the plan.
 
-        Raises `BusyError` while a release goes on, `NothingToDoError` if there is nothing of it.
+        Raises `BusyError` during a release, and `NothingToDoError` if there is no such service.
         """
         return self._retire(service, wait, by or self._by, dry_run).wait(timeout)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class VirtualTime:
-    """Time that passes only while something waits for it, and then at once.
+    """Virtual time. It passes only while something waits, and then at once.
 
     >>> time = VirtualTime()
     >>> before = time.now()
@@ -37,7 +37,7 @@ class VirtualTime:
         return moment(self._native.now())
 
     def advance(self, duration: Duration) -> None:
-        """Lets that much time pass, and whatever is due in it happen."""
+        """Lets that much time pass. Everything that is due in it happens."""
         wait(self._native.advance(seconds(duration, "duration")))
 
     async def advance_async(self, duration: Duration) -> None:

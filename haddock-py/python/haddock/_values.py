@@ -15,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Address(NamedTuple):
-    """Where something is reached, as a host and a port.
+    """An address: a host and a port.
 
     >>> address = Address("127.0.0.1", 8080)
     >>> str(address), address.host, address.port

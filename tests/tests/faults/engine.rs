@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haddock_core::release::{Event, Phase, ReleasePhase};
+use haddock_core::release::{Event, PhaseName, ReleasePhase};
 use haddock_core::runtime::docker::DockerRuntime;
 use haddock_core::{ErrorKind, VersionId};
 use haddock_tests::proxy::{Mood, Proxy};
@@ -66,7 +66,7 @@ async fn an_engine_that_says_nothing_during_the_ramp() {
     let release = scene.site.release(&draft, "v2").await;
     let ramping = |state: &haddock_core::release::ServiceState| {
         let first = state.release.as_ref().is_some_and(|release| release.phase == ReleasePhase::Ramping(0));
-        first && state.instances_of(VersionId(2)).any(|(_, instance)| instance.phase == Phase::Serving)
+        first && state.instances_of(VersionId(2)).any(|(_, instance)| instance.is(PhaseName::Serving))
     };
     scene.site.until("the candidate serves", ramping).await;
     proxy.set(Mood::Frozen);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bollard::query_parameters::KillContainerOptions;
-use haddock_core::release::{Event, Phase, ReleasePhase, ServiceState};
+use haddock_core::release::{Event, PhaseName, ReleasePhase, ServiceState};
 use haddock_core::{ErrorKind, VersionId};
 use haddock_examples::client::Options;
 use haddock_tests::site::{assert_clean, excuse};
@@ -37,7 +37,7 @@ async fn a_candidate_that_dies_during_the_ramp() {
     let release = scene.site.release(&draft, "v2").await;
     let ramping = |state: &ServiceState| {
         let first = state.release.as_ref().is_some_and(|release| release.phase == ReleasePhase::Ramping(0));
-        first && state.instances_of(VersionId(2)).any(|(_, instance)| instance.phase == Phase::Serving)
+        first && state.instances_of(VersionId(2)).any(|(_, instance)| instance.is(PhaseName::Serving))
     };
     scene.site.until("the candidate serves", ramping).await;
     // These begin now, on either, and stay.
@@ -98,7 +98,7 @@ async fn the_only_instance_dies() {
         _ => None,
     });
     assert_eq!(replaced.await, [VersionId(1)], "one replacement, of the version that served");
-    let alone = |state: &ServiceState| state.instances.values().all(|instance| instance.phase == Phase::Serving);
+    let alone = |state: &ServiceState| state.instances.values().all(|instance| instance.is(PhaseName::Serving));
     scene.site.until("the dead one is gone", alone).await;
     scene.site.assert_only(VersionId(1)).await;
     // The session of the dead one is lost, and nothing else.

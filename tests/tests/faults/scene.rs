@@ -106,9 +106,9 @@ impl Scene {
     }
 }
 
-fn phases(state: &ServiceState) -> (Option<ReleasePhase>, BTreeMap<InstanceId, haddock_core::release::Phase>) {
+fn phases(state: &ServiceState) -> (Option<ReleasePhase>, BTreeMap<InstanceId, haddock_core::release::PhaseName>) {
     let release = state.release.as_ref().map(|release| release.phase.clone());
-    (release, state.instances.iter().map(|(id, instance)| (id.clone(), instance.phase)).collect())
+    (release, state.instances.iter().map(|(id, instance)| (id.clone(), instance.phase.name())).collect())
 }
 
 /// Compares an error with its snapshot, without ids, addresses, paths and times.

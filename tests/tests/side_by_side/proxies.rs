@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use haddock_core::locator::gateway::{Gateway, Limits};
 use haddock_core::routing::{Route, RoutingTable, SessionPolicy};
-use haddock_core::{InstanceId, Number, ServiceName, Share};
+use haddock_core::{FencingToken, InstanceId, ServiceName, Share};
 use haddock_tests::{pause, skip};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -93,7 +93,7 @@ async fn behind_gateway() -> Side {
     let gateway = Gateway::builder().state_dir(folder.path()).limits(limits).start().await.expect("a gateway");
     let table = RoutingTable {
         service: ServiceName::new("shop").expect("valid"),
-        number: Number { epoch: 1, revision: 1 },
+        number: FencingToken { epoch: 1, revision: 1 },
         session: SessionPolicy::default(),
         routes: [(InstanceId::new("shop-1").expect("valid"), Route::new(instance, Share::FULL))].into(),
         watermark: None,

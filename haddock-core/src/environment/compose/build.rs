@@ -1,4 +1,4 @@
-//! `build`: read and kept for what builds images.
+//! `build`: read here, and kept for the part that builds images.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -74,14 +74,14 @@ pub(super) fn read_build<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Op
     Some(serde_json::from_value(Json::Object(build)).expect("each kind gives what its key takes"))
 }
 
-/// A folder; a context that is elsewhere stays as it is written.
+/// A context. A path of a folder is made absolute. Any other context, such as a URL, stays as it is written.
 fn read_context(reader: &mut Reader<'_>, cursor: &Cursor<'_>, context: &str) -> Option<String> {
     let elsewhere = context.contains("://")
         || ["git@", "github.com/", "service:", "target:"].iter().any(|lead| context.starts_with(lead));
     if elsewhere { Some(context.to_owned()) } else { host_path(reader, cursor, context) }
 }
 
-/// Arguments; one without a value takes that of the variable of its name, or is left out.
+/// Arguments. One without a value gets the value of the variable with the same name. If there is none, it is left out.
 fn read_args<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Map<String, Json> {
     let environment = super::pairs::read_environment(reader, cursor);
     environment.into_iter().map(|(name, value)| (name, json!(value.expose()))).collect()

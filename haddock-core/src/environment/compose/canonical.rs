@@ -1,7 +1,8 @@
-//! The environment in the one form that Compose gives a file once all is merged and filled in: the form of its
-//! `config --format json`.
+//! The environment in canonical form: as `docker compose config --format json` shows a file once everything is merged
+//! and filled in.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -14,16 +15,16 @@ use crate::name::ServiceName;
 /// How the values of variables and secrets are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Values {
-    /// As `***`; and of commands, labels and other free texts, those in which the value of a variable is are as they stand in
-    /// the file.
+    /// Values are shown as `***`. A command, a label or another free text that holds the value of a variable is shown
+    /// as it stands in the file.
     Hidden,
-    /// As they are.
+    /// Values are shown as they are.
     Shown,
 }
 
-/// The environment as Compose would write it: each key in its long form, nothing that says nothing.
+/// The environment as Compose would write it: each key in its long form, and no empty values.
 ///
-/// As in Compose, `$` is doubled, so that what is written can be read again.
+/// As in Compose, each `$` is doubled, so that the result can be read as a compose file again.
 ///
 /// ```
 /// use haddock_core::environment::compose::{ComposeFile, Values, canonical};
@@ -69,7 +70,7 @@ pub fn to_yaml(canonical: &Value) -> String {
     serde_saphyr::to_string(canonical).expect("plain data can be written as YAML")
 }
 
-/// Puts the texts as they stand in the file in place of those with the values.
+/// Replaces texts that hold values of variables by the texts as they stand in the file.
 fn hide(path: &str, value: &mut Value, written: &BTreeMap<String, String>) {
     if let Some(text) = written.get(path) {
         *value = json!(text);
@@ -104,7 +105,7 @@ fn joins_default(component: &Component) -> bool {
         && (component.networks.is_empty() || component.networks.contains_key(DEFAULT_NETWORK))
 }
 
-/// Adds what says something.
+/// Adds a value, unless it is empty.
 fn put(map: &mut Map<String, Value>, key: &str, value: Value) {
     let empty = match &value {
         Value::Null => true,
@@ -231,7 +232,7 @@ fn files(files: &BTreeMap<String, DeclaredFile>, values: Values) -> Value {
     Value::Object(files.iter().map(|(name, it)| (name.clone(), file(it))).collect())
 }
 
-/// As Go writes durations, which is how Compose does: `1h0m0s`, `1m30s`, `1.5s`, `100ms`.
+/// A duration as Go writes it, and therefore Compose: `1h0m0s`, `1m30s`, `1.5s`, `100ms`.
 fn duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let fraction = |unit: u128| {
@@ -268,7 +269,7 @@ fn duration(duration: Duration) -> String {
     }
 }
 
-/// With each `$` doubled, in names, too, as Compose has it.
+/// Doubles each `$`, in keys too, as in Compose.
 fn doubled(value: Value) -> Value {
     match value {
         Value::String(text) => Value::String(text.replace('$', "$$")),
@@ -277,6 +278,14 @@ fn doubled(value: Value) -> Value {
             Value::Object(members.into_iter().map(|(name, value)| (name.replace('$', "$$"), doubled(value))).collect())
         }
         other => other,
+    }
+}
+
+/// Shows the canonical form, without the values of variables.
+impl fmt::Debug for EnvironmentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = ServiceName::new("environment").expect("a valid name");
+        write!(f, "EnvironmentSpec({})", canonical(&name, self, Values::Hidden))
     }
 }
 

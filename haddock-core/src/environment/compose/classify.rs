@@ -8,6 +8,7 @@ use crate::name::ComponentName;
 
 /// Why a component is versioned or shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reason {
     /// Versioned: the text of its image mentions this variable, which the release sets.
     ImageMentions(String),
@@ -46,7 +47,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is looked at of a component.
+/// What decides whether a component is versioned.
 pub(super) struct Facts<'f> {
     /// The first variable of the release that its image mentions.
     pub(super) mentions: Option<&'f str>,
@@ -56,7 +57,7 @@ pub(super) struct Facts<'f> {
     pub(super) before: bool,
 }
 
-/// Decides for each component. A component that is listed as shared stays shared whatever it links to.
+/// Decides for each component whether it is versioned. One that is listed as shared stays shared, whatever it links to.
 pub(super) fn classify(facts: &BTreeMap<&ComponentName, Facts<'_>>) -> BTreeMap<ComponentName, Reason> {
     let mut reasons: BTreeMap<&ComponentName, Reason> = BTreeMap::new();
     for (name, facts) in facts {
@@ -69,7 +70,7 @@ pub(super) fn classify(facts: &BTreeMap<&ComponentName, Facts<'_>>) -> BTreeMap<
         };
         reasons.insert(name, reason);
     }
-    // Along the links, from those that are versioned to those that link to them.
+    // Follow the links backwards: what links to a versioned component is versioned, too.
     let mut linked_by: BTreeMap<&ComponentName, Vec<&ComponentName>> = BTreeMap::new();
     for (name, facts) in facts {
         facts.links.iter().for_each(|to| linked_by.entry(to).or_default().push(name));

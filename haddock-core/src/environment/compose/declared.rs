@@ -1,4 +1,5 @@
-//! What the file declares beside components, and whether what components name of it is there.
+//! The networks, volumes, secrets and configs that the file declares, and whether those that components name are among
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ pub(super) struct Declared {
 }
 
 impl Declared {
-    /// Reads that section of the file.
+    /// Reads a section of the file.
     pub(super) fn read<'t>(&mut self, reader: &mut Reader<'t>, section: &str, cursor: &Cursor<'t>) {
         let Some(entries) = reader.entries(cursor) else { return };
         for entry in entries.into_iter().filter(|entry| !entry.key.text.starts_with("x-")) {
@@ -35,7 +36,7 @@ impl Declared {
         }
     }
 
-    /// Tells what a component names and the file does not declare.
+    /// Reports what a component names although the file does not declare it.
     pub(super) fn check(&self, reader: &mut Reader<'_>, draft: &Draft<'_>) {
         let named = draft.mounts.iter().filter(|(mount, _)| mount.kind == MountKind::Volume);
         for (volume, cursor) in named.filter_map(|(mount, cursor)| Some((mount.source.as_ref()?, cursor))) {
@@ -61,7 +62,7 @@ impl Declared {
         }
     }
 
-    /// The environment with what its components name of all this.
+    /// Adds to the environment those declarations that its components name.
     pub(super) fn of(self, mut spec: EnvironmentSpec) -> EnvironmentSpec {
         let components: Vec<_> = spec.components.values().collect();
         let on_default = components.iter().any(|it| it.networks.is_empty() && it.network_mode.is_none());

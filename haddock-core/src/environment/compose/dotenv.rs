@@ -1,10 +1,11 @@
 //! Files of variables: `.env`, `--env-file` and `env_file`, in the format that Compose reads.
 //!
-//! `NAME=value`, `export NAME=value`, `NAME: value`; `#` begins a comment at the begin of a line or after a space.
-//! Values in single quotes are taken as they are; in double quotes and without quotes, variables are filled in. Quoted
-//! values may span lines. A name without `=` takes its value from the caller's environment.
+//! A line is `NAME=value`, `export NAME=value` or `NAME: value`. `#` begins a comment at the start of a line or after a
+//! space. Values in single quotes are taken as they are. In double quotes and without quotes, variables are filled in.
+//! Quoted values may span lines. A name without `=` takes its value from the caller's environment.
 //!
-//! Or as they are, `format: raw`, which is what `docker run --env-file` reads: nothing is quoted or filled in.
+//! With `format: raw`, values are taken as they are, as `docker run --env-file` does: quotes belong to the value, and
+//! no variable is filled in.
 
 use std::str::FromStr;
 
@@ -13,12 +14,13 @@ use super::tree::Mark;
 use super::variables::{Lookup, Variables};
 use crate::error::{Error, ErrorKind};
 
-/// Reads a file of variables. For a variable that a value mentions, `outer` is asked, then the lines above, then `inner`.
+/// Reads a file of variables. A variable that a value mentions is looked up in `outer`, then in the lines above, then
+/// in `inner`.
 pub(super) fn parse(file: &str, text: &str, outer: Lookup<'_>, inner: Lookup<'_>) -> Result<Variables, Error> {
     parse_with(file, text, outer, outer, inner)
 }
 
-/// As [`parse`], where a line `NAME` takes its value from `inherited`.
+/// As [`parse`], but a line `NAME` without a value gets its value from `inherited`.
 pub(super) fn parse_with(
     file: &str,
     text: &str,
@@ -51,7 +53,7 @@ pub(super) fn parse_with(
     Ok(variables)
 }
 
-/// How a file of `env_file` is written.
+/// The format of a file that `env_file` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Dotenv,
@@ -70,7 +72,7 @@ impl FromStr for Format {
     }
 }
 
-/// Reads a file in which all behind `=` is the value, to the end of the line.
+/// Reads a file in which everything after the `=` is the value, to the end of the line.
 pub(super) fn parse_raw(file: &str, text: &str, outer: Lookup<'_>) -> Result<Variables, Error> {
     let mut variables = Variables::default();
     for (line, number) in text.strip_prefix('\u{feff}').unwrap_or(text).lines().zip(1..) {
@@ -184,7 +186,7 @@ impl<'t> Reader<'t> {
                 let rest = self.rest();
                 let line = &rest[..rest.find('\n').unwrap_or(rest.len())];
                 self.position += line.len();
-                // `KEY=#1976d2` is a value, `KEY= # text` none. Compose takes the latter for `# text`.
+                // `KEY=#1976d2` has a value, `KEY= # text` has none. In Compose the latter has the value `# text`.
                 let value = if spaced && line.starts_with('#') { "" } else { without_comment(line) };
                 Ok(Some(RawValue::Template(value.to_owned())))
             }
@@ -243,7 +245,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The line without a comment, which begins with a space and `#`, and without spaces at its end.
+/// The line without its comment, and without spaces around it. A comment begins with a space and `#`.
 fn without_comment(line: &str) -> &str {
     line.split(" #").next().unwrap_or_default().trim()
 }

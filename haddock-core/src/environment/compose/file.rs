@@ -1,4 +1,4 @@
-//! Finding and loading compose files. The only part that touches the disk.
+//! Finding and loading compose files. Only this part reads files.
 
 use std::fmt;
 use std::io;
@@ -12,14 +12,14 @@ use super::yaml;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The names that Compose looks for, in its order.
-const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const FILE_NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// The names that Compose merges into the file of the above names.
-const OVERRIDES: [&str; 4] =
+const OVERRIDE_NAMES: [&str; 4] =
     ["compose.override.yaml", "compose.override.yml", "docker-compose.override.yml", "docker-compose.override.yaml"];
-/// Far above any compose file or file of variables.
-const LARGEST: u64 = 4 * 1024 * 1024;
+/// The most that is read of a file: far more than any compose file or file of variables has.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A compose file that was read, and is YAML; or several, each to be merged over those before it.
+/// One or more compose files that were read and are YAML. Each is merged over those before it.
 #[derive(Clone)]
 pub struct ComposeFile {
     pub(super) sources: Vec<Source>,
@@ -29,11 +29,11 @@ pub struct ComposeFile {
     pub(super) files: Arc<dyn Files>,
 }
 
-/// One of them.
+/// One compose file.
 #[derive(Clone)]
 pub(super) struct Source {
     pub(super) name: String,
-    /// Its documents.
+    /// Its YAML documents.
     pub(super) trees: Vec<Node>,
 }
 
@@ -42,7 +42,7 @@ pub(super) trait Files: Send + Sync {
     /// The text of a file; `None` if there is none.
     fn read(&self, path: &Path) -> Result<Option<String>>;
 
-    /// Whether there is a directory.
+    /// Whether the path is a directory.
     fn is_directory(&self, path: &Path) -> bool;
 }
 
@@ -61,15 +61,15 @@ impl Files for Disk {
             }
             Err(error) => return Err(failed(error.to_string())),
         };
-        // Names no file where one has to be named.
+        // People write `/dev/null` if they have to name a file and mean none.
         if path == Path::new("/dev/null") {
             return Ok(Some(String::new()));
         }
         if !metadata.is_file() {
             return Err(failed("it is not a regular file".to_owned()));
         }
-        if metadata.len() > LARGEST {
-            return Err(failed(format!("it has more than {LARGEST} bytes")));
+        if metadata.len() > MAX_FILE_BYTES {
+            return Err(failed(format!("it has more than {MAX_FILE_BYTES} bytes")));
         }
         match std::fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => Ok(Some(text)),
@@ -98,11 +98,12 @@ impl Files for Nowhere {
 }
 
 impl ComposeFile {
-    /// Finds the compose file as Compose does: the files that `COMPOSE_FILE` names in `variables` or in the directory's
-    /// `.env`; else `compose.yaml`, `compose.yml`, `docker-compose.yml` or `docker-compose.yaml` in the directory, or in
-    /// the nearest parent that has one, and over it `compose.override.yaml` and the like beside it.
+    /// Finds the compose file as Compose does: the files that `COMPOSE_FILE` names, in `variables` or in the
+    /// directory's `.env`. If it is not set, `compose.yaml`, `compose.yml`, `docker-compose.yml` or
+    /// `docker-compose.yaml` in the directory, or in the nearest parent that has one; and, merged over it, a
+    /// `compose.override.yaml` (or another of its names) beside it.
     ///
-    /// Its variables are those of the directory's `.env`, over those of the `.env` beside the file.
+    /// Its variables are those of the directory's `.env` and of the `.env` beside the file. The directory's win.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none; and those of [`read`](Self::read).
@@ -110,8 +111,8 @@ impl ComposeFile {
         Self::find_with(directory, variables, &[])
     }
 
-    /// As [`find`](Self::find), with files of variables instead of the directory's `.env`. Relative paths of theirs start at
-    /// the directory.
+    /// As [`find`](Self::find), but looks for `COMPOSE_FILE` in these files of variables instead of the directory's
+    /// `.env`. Their relative paths start at the directory.
     ///
     /// # Errors
     /// As [`find`](Self::find); [`NotFound`](ErrorKind::NotFound) if one of the files of variables does not exist.
@@ -134,12 +135,12 @@ impl ComposeFile {
         for candidate in directory.ancestors() {
             let beside =
                 |names: [&str; 4]| names.map(|name| candidate.join(name)).into_iter().find(|path| path.is_file());
-            if let Some(path) = beside(NAMES) {
-                return Self::read_all(&[Some(path), beside(OVERRIDES)].into_iter().flatten().collect::<Vec<_>>());
+            if let Some(path) = beside(FILE_NAMES) {
+                return Self::read_all(&[Some(path), beside(OVERRIDE_NAMES)].into_iter().flatten().collect::<Vec<_>>());
             }
         }
         Err(Error::new(ErrorKind::NotFound, format!("no compose file in `{}` or a parent", directory.display()))
-            .with_hint(format!("the file is called `{}`; or name another", NAMES.join("`, `"))))
+            .with_hint(format!("the file is called `{}`; or name another", FILE_NAMES.join("`, `"))))
     }
 
     /// Reads a compose file.
@@ -150,8 +151,8 @@ impl ComposeFile {
         Self::read_all(&[path])
     }
 
-    /// Reads compose files, each to be merged over those before it by the rules of the Compose Specification. Relative
-    /// paths, and the `.env`, are where the first one is.
+    /// Reads compose files. Each is merged over those before it, by the rules of the Compose Specification. Relative
+    /// paths start at the directory of the first one, and its `.env` is read.
     ///
     /// # Errors
     /// As [`read`](Self::read); [`NotFound`](ErrorKind::NotFound) if none is named.
@@ -175,8 +176,8 @@ impl ComposeFile {
         Ok(Self { sources, directory, dot_env, files: Arc::new(Disk) })
     }
 
-    /// Takes the text of a compose file. Nothing is read from disk, then or later: there is no `.env`, and `env_file`
-    /// finds nothing.
+    /// Takes the text of a compose file. Nothing is read from disk, neither now nor later: there is no `.env`, and
+    /// `env_file` finds nothing.
     ///
     /// # Errors
     /// [`ComposeFile`](ErrorKind::ComposeFile) with the place if the text is not YAML or has a key twice.
@@ -187,7 +188,7 @@ impl ComposeFile {
         Ok(Self { sources, directory, dot_env: Vec::new(), files: Arc::new(Nowhere) })
     }
 
-    /// The file's name, as messages show it; of several, the first one's.
+    /// The file's name, as messages show it; the first one's if there are several.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.sources[0].name
@@ -214,7 +215,7 @@ impl ComposeFile {
 }
 
 impl fmt::Debug for ComposeFile {
-    /// The names only: values may be secret.
+    /// Shows the names only, because values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.sources.iter().map(|source| source.name.as_str()).collect();
         f.debug_tuple("ComposeFile").field(&names).finish()
@@ -227,7 +228,7 @@ fn absolute(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// The caller's variables, over those of these files, or else of the directory's `.env`.
+/// The variables of these files, or of the directory's `.env` if there are none. The caller's variables win.
 fn variables_of(directory: &Path, variables: &Variables, env_files: &[PathBuf]) -> Result<Variables> {
     let dot_env = [PathBuf::from(".env")];
     let mut all = Variables::default();

@@ -6,7 +6,7 @@ use super::template::Template;
 use super::tree::{Node, Scalar, Value, Written};
 use super::variables::Variables;
 
-/// Fills in every text but those below another's `x-…`. A text that cannot be filled in tells so when it is read.
+/// Fills in every text. If a text cannot be filled in, this is an error when it is read.
 pub(super) fn fill(mut node: Node, variables: &Variables) -> Node {
     fill_in(&mut node, variables);
     node

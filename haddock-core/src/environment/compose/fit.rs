@@ -1,13 +1,14 @@
-//! How components fit together: what they say about each other, which is the entry, and what a release cannot do twice.
+//! How components fit together: what they say about each other, which one is the entry, and what two versions cannot
+//! both have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::classify::{self, Facts, Reason};
-use super::haddock;
-use super::keys::nearest;
+use super::components::{known_names, no_such_component};
 use super::reader::{Cursor, Reader, listed};
-use super::resolve::{Purpose, ResolveOptions, TAG};
+use super::resolve_options::{Purpose, ResolveOptions, TAG};
 use super::service;
+use super::x_haddock;
 use crate::environment::{Entry, side_by_side};
 use crate::name::ComponentName;
 
@@ -16,11 +17,11 @@ pub(super) fn relate(
     reader: &mut Reader<'_>,
     services: &Cursor<'_>,
     drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
-    settings: &haddock::Draft<'_>,
+    settings: &x_haddock::Draft<'_>,
     options: &ResolveOptions,
 ) -> BTreeMap<ComponentName, Reason> {
     let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
-    let shared = haddock::known_names(reader, &settings.shared, &known);
+    let shared = known_names(reader, &settings.shared, &known);
     for (name, draft) in drafts {
         for (to, cursor) in draft.others() {
             if to == name.as_str() {
@@ -36,7 +37,7 @@ pub(super) fn relate(
         for of in contexts.filter_map(|context| context.strip_prefix("service:")) {
             if drafts.get(of).is_none_or(|other| other.body.build.is_none()) {
                 let at = draft.cursor.child("build").unwrap_or_else(|| draft.cursor.clone());
-                let message = format!("`{of}` is a context, and is not built");
+                let message = format!("`additional_contexts` names `{of}`, which has no `build`");
                 reader.wrong(&at, message, "name a component with `build`");
             }
         }
@@ -76,20 +77,11 @@ pub(super) fn relate(
     reasons
 }
 
-pub(super) fn no_such_component(reader: &mut Reader<'_>, cursor: &Cursor<'_>, name: &str, known: &BTreeSet<&str>) {
-    // As it is written: a variable's value is not shown.
-    let written = if cursor.written().is_empty() { name } else { cursor.written() };
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("the components are {}", listed(known)),
-    };
-    reader.wrong(cursor, format!("`{written}` names no component"), hint);
-}
-
 /// Components that wait for each other, by `depends_on` or links, would never start.
 fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, service::Draft<'_>>) {
     let needs = |name: &str| drafts.get(name).into_iter().flat_map(|draft| draft.others().map(|(to, _)| to));
-    // Take away what needs nothing that is left, until nothing can be taken.
+    // Remove components that need nothing that is left, until none can be removed. What remains is in a circle or needs
+    // one.
     let mut left: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
     let mut needed_by: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut missing: BTreeMap<&str, usize> = BTreeMap::new();
@@ -129,13 +121,13 @@ fn check_cycles(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentName, servic
     reader.stricter(&cursor, message, "remove one of these `depends_on` or links", "nothing would start");
 }
 
-/// The entry that the file names; else the only component with ports, else the only one that exposes any. A release has
-/// to have one.
+/// The entry that the file names; else the only TCP port that is published; else, if none is published, the only port
+/// that is exposed. A release needs an entry.
 pub(super) fn find_entry(
     reader: &mut Reader<'_>,
     root: &Cursor<'_>,
     drafts: &BTreeMap<ComponentName, service::Draft<'_>>,
-    settings: &haddock::Draft<'_>,
+    settings: &x_haddock::Draft<'_>,
     purpose: Purpose,
 ) -> Option<Entry> {
     if let Some(entry) = &settings.entry {
@@ -146,7 +138,7 @@ pub(super) fn find_entry(
         };
         return Some(Entry { component: name.clone(), port: entry.port });
     }
-    // What is wrong with the settings or a component has been told already.
+    // Errors in the settings or in a component have been reported already.
     if reader.error_count() > 0 {
         return None;
     }
@@ -194,7 +186,7 @@ fn check_container_names(reader: &mut Reader<'_>, drafts: &BTreeMap<ComponentNam
     }
 }
 
-/// What two versions of a component cannot both have: data that they write, a name, a port of the host.
+/// Reports what two versions of a component cannot both have: data that they write, a name, a port of the host.
 fn check_side_by_side(reader: &mut Reader<'_>, name: &ComponentName, draft: &service::Draft<'_>) {
     let name_at = draft.container_name_at.as_ref().unwrap_or(&draft.cursor);
     let ports_at = draft.ports_at.as_ref().unwrap_or(&draft.cursor);
@@ -210,7 +202,7 @@ fn check_side_by_side(reader: &mut Reader<'_>, name: &ComponentName, draft: &ser
     }
 }
 
-/// What a release can not do twice.
+/// Reports what keeps two versions from running side by side, and an entry that is shared.
 pub(super) fn check_release(
     reader: &mut Reader<'_>,
     drafts: &BTreeMap<ComponentName, service::Draft<'_>>,

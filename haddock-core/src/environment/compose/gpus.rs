@@ -1,4 +1,4 @@
-//! `gpus`, and the devices that `deploy.resources` reserves: asked of a driver, not named by path.
+//! `gpus`, and the devices that `deploy.resources` reserves. Both ask a driver for devices, and name no path.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -7,8 +7,8 @@ use super::reader::{Cursor, Reader};
 use super::tree::Value;
 use crate::error::{Error, ErrorKind};
 
-/// How the engine is asked for all there are.
-const ALL: i64 = -1;
+/// The count that asks the engine for all devices.
+const ALL_DEVICES: i64 = -1;
 
 /// `all`, or a list of requests.
 pub(super) fn gpus<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
@@ -18,12 +18,12 @@ pub(super) fn gpus<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
                 .then_some(())
                 .ok_or_else(|| invalid(text, "`all`", "write `gpus: all`, or a list of requests"))
         };
-        return reader.word(cursor, all).map_or(json!([]), |()| json!([{ "count": ALL }]));
+        return reader.word(cursor, all).map_or(json!([]), |()| json!([{ "count": ALL_DEVICES }]));
     }
     requests(reader, cursor, false)
 }
 
-/// The devices that `deploy.resources` reserves: each says what it must be capable of.
+/// The devices that `deploy.resources` reserves. Each has to name its `capabilities`.
 pub(super) fn reserved<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
     requests(reader, cursor, true)
 }
@@ -38,7 +38,8 @@ fn requests<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, capable: bool) -> 
                 "count" => reader.value(at, count).map(Json::from),
                 "driver" => reader.text(at).map(Json::from),
                 "options" => Some(json!(reader.pairs(at))),
-                _ => Some(json!(reader.texts(at))),
+                "capabilities" | "device_ids" => Some(json!(reader.texts(at))),
+                other => keys::unread(other),
             };
             request.extend(read.map(|read| (entry.key.text.clone(), read)));
         }
@@ -48,7 +49,7 @@ fn requests<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, capable: bool) -> 
         }
         match (has("count"), has("device_ids")) {
             (true, true) => reader.wrong(&item, "a request has either `count` or `device_ids`", "remove one of them"),
-            (false, false) => _ = request.insert("count".to_owned(), json!(ALL)),
+            (false, false) => _ = request.insert("count".to_owned(), json!(ALL_DEVICES)),
             _ => {}
         }
         requests.push(Json::Object(request));
@@ -58,8 +59,8 @@ fn requests<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, capable: bool) -> 
 
 fn count(text: &str) -> Result<i64, Error> {
     match (text, text.parse::<i64>()) {
-        ("all", _) => Ok(ALL),
-        // As Compose writes it itself: less than none is all there are.
+        ("all", _) => Ok(ALL_DEVICES),
+        // A number below zero means all devices. Compose itself writes it so.
         (_, Ok(count)) => Ok(count),
         _ => Err(invalid(text, "a number of devices", "write `all` or a number")),
     }

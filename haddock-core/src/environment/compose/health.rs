@@ -2,11 +2,11 @@
 
 use super::keys;
 use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
-use super::service::read_words;
 use super::tree::Value;
+use super::words::read_words;
 use crate::container::HealthCheck;
-use crate::environment::value;
 use crate::error::{Error, ErrorKind};
+use crate::value;
 
 pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<HealthCheck> {
     let errors = reader.error_count();
@@ -21,7 +21,8 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
             "start_interval" => check.start_interval = reader.word(at, engine_duration),
             "start_period" => check.start_period = reader.word(at, engine_duration),
             "retries" => check.retries = reader.number(at, 0),
-            _ => disable = reader.boolean(at).unwrap_or(false),
+            "disable" => disable = reader.boolean(at).unwrap_or(false),
+            other => keys::unread(other),
         }
     }
     if reader.error_count() > errors {
@@ -29,7 +30,7 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
     }
     let none = || vec!["NONE".to_owned()];
     check.test = match (test, disable) {
-        // As an override has it that switches the check off.
+        // As in an override file that switches the check off.
         (_, true) => none(),
         (Some(test), false) => test,
         // The image's own.
@@ -38,7 +39,7 @@ pub(super) fn read_health_check<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
     Some(check)
 }
 
-/// Engines refuse what is below a millisecond; zero is their default.
+/// Engines refuse a duration below a millisecond. Zero stands for their default.
 fn engine_duration(text: &str) -> Result<std::time::Duration, Error> {
     match value::duration(text)? {
         short if !short.is_zero() && short.as_micros() < 1000 => {
@@ -69,7 +70,7 @@ fn read_test(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>
         ("NONE", 1) | ("CMD-SHELL", 2) | ("CMD", 2..) => Some(words),
         // The image's own.
         ("", 0) => Some(Vec::new()),
-        // The engine hands them to the shell as what it calls `$0`, `$1` and so on.
+        // The engine hands further words to the shell as `$0`, `$1` and so on.
         ("CMD-SHELL", 3..) => {
             let what = if words.len() == 3 { "word has" } else { "words have" };
             let message =

@@ -1,5 +1,5 @@
-//! What a later file takes away. Compose fills in and splits each file's texts by itself, before it merges: what it refuses
-//! there it refuses although nobody would see the value.
+//! Texts that a later file overrides. Compose fills in and splits the texts of each file before it merges the files. So
+//! it refuses a wrong text even if nobody would see its value.
 
 use std::collections::BTreeSet;
 
@@ -8,15 +8,15 @@ use super::tree::{Node, Value};
 use super::{mounts, ports};
 
 /// A text that may be wrong by itself, and the keys that lead to it.
-pub(super) struct Hidden {
+pub(super) struct OverriddenText {
     path: Vec<String>,
     node: Node,
 }
 
-/// The texts of a file that may be wrong by themselves: those that could not be filled in, and mounts and ports in the short
-/// form. Of a file that is only extended Compose splits none.
-pub(super) fn watched(tree: &Node, only_filled: bool, watched: &mut Vec<Hidden>) {
-    // Files may be nested deep, so what is still to be looked at is kept aside.
+/// The texts of a file that may be wrong by themselves: those that could not be filled in, and mounts and ports in the
+/// short form. `only_filled` leaves out mounts and ports: Compose does not split those of a file that is only extended.
+pub(super) fn watched(tree: &Node, only_filled: bool, watched: &mut Vec<OverriddenText>) {
+    // A list of open nodes in place of recursion, because files may be nested deep.
     let mut open: Vec<(Vec<String>, &Node)> = vec![(Vec::new(), tree)];
     while let Some((path, node)) = open.pop() {
         let below = |key: String| [path.clone(), vec![key]].concat();
@@ -25,7 +25,7 @@ pub(super) fn watched(tree: &Node, only_filled: bool, watched: &mut Vec<Hidden>)
             Value::Scalar(scalar) => {
                 let flawed = scalar.written.as_ref().is_some_and(|written| written.filled.is_err());
                 if flawed || !only_filled && Short::of(&path).is_some() {
-                    watched.push(Hidden { path, node: node.clone() });
+                    watched.push(OverriddenText { path, node: node.clone() });
                 }
             }
             Value::List(items) => {
@@ -36,8 +36,8 @@ pub(super) fn watched(tree: &Node, only_filled: bool, watched: &mut Vec<Hidden>)
     }
 }
 
-/// Those that are not in the tree that came of it all.
-pub(super) fn hidden(mut watched: Vec<Hidden>, tree: &Node) -> Vec<Hidden> {
+/// Those texts that are not in the merged tree.
+pub(super) fn hidden(mut watched: Vec<OverriddenText>, tree: &Node) -> Vec<OverriddenText> {
     let (mut there, mut open) = (BTreeSet::new(), vec![tree]);
     while let Some(node) = open.pop() {
         match &node.value {
@@ -51,8 +51,8 @@ pub(super) fn hidden(mut watched: Vec<Hidden>, tree: &Node) -> Vec<Hidden> {
     watched
 }
 
-/// Tells what Compose refuses of these.
-pub(super) fn check<'t>(reader: &mut Reader<'t>, hidden: &'t [Hidden]) {
+/// Reports those texts that Compose refuses.
+pub(super) fn check<'t>(reader: &mut Reader<'t>, hidden: &'t [OverriddenText]) {
     let (errors, before) = (reader.error_count(), reader.noted());
     for text in hidden {
         let cursor = Cursor { node: &text.node, path: text.path.join(".").replace(".[", "[") };
@@ -70,7 +70,7 @@ pub(super) fn check<'t>(reader: &mut Reader<'t>, hidden: &'t [Hidden]) {
     }
 }
 
-/// What has a short form that Compose splits before it merges.
+/// A key with a short form that Compose splits before it merges.
 enum Short {
     Mount,
     Port,

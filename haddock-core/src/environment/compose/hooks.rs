@@ -1,21 +1,21 @@
-//! Whom a release tells what: `release.before`, `release.hooks` and `notify`.
+//! What runs during a release, and who is notified: `release.before`, `release.hooks` and `notify`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::classify::Reason;
-use super::fit::no_such_component;
-use super::haddock::more_than_zero;
+use super::components::no_such_component;
 use super::keys;
 use super::reader::{Cursor, Reader};
 use super::service;
+use super::settings_values::more_than_zero;
 use super::tree::Value;
 use crate::container::Sensitive;
 use crate::environment::{Before, Entry, Hook, HookCommand, Receiver};
 use crate::error::{Error, ErrorKind};
 use crate::name::ComponentName;
 
-/// What was read, before the components are known.
+/// The settings as they were read, before the components are known.
 #[derive(Default)]
 pub(super) struct Draft<'t> {
     pub(super) before: Option<DraftBefore<'t>>,
@@ -35,9 +35,9 @@ struct DraftHook<'t> {
     within: Duration,
 }
 
-/// What came of it.
+/// The settings once they are checked against the components.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct CheckedHooks {
     pub(super) before: Option<Before>,
     pub(super) hooks: BTreeMap<Hook, HookCommand>,
     pub(super) notify: Vec<Receiver>,
@@ -46,14 +46,15 @@ pub(super) struct Told {
 impl<'t> Draft<'t> {
     /// `migrate`, or `{ component, within }`.
     pub(super) fn read_before(&mut self, reader: &mut Reader<'t>, cursor: &Cursor<'t>) {
-        let (mut named, mut within) = (None, Before::WITHIN);
+        let (mut named, mut within) = (None, Before::DEFAULT_WITHIN);
         if let Value::Scalar(_) = cursor.node.value {
             named = reader.text(cursor).map(|text| (text, cursor.clone()));
         } else {
             for entry in reader.known_entries(cursor, &keys::BEFORE).unwrap_or_default() {
                 match entry.key.text.as_str() {
                     "component" => named = reader.text(&entry.value).map(|text| (text, entry.value)),
-                    _ => within = reader.value(&entry.value, more_than_zero).unwrap_or(within),
+                    "within" => within = reader.value(&entry.value, more_than_zero).unwrap_or(within),
+                    other => keys::unread(other),
                 }
             }
             if named.is_none() && reader.error_count() == 0 {
@@ -78,7 +79,7 @@ impl<'t> Draft<'t> {
         for item in reader.items(cursor).unwrap_or_default() {
             self.notify.extend(reader.value(&item, |text| {
                 match text.trim() {
-                    "" => Err(Error::new(ErrorKind::InvalidValue, "nobody is named to be notified")
+                    "" => Err(Error::new(ErrorKind::InvalidValue, "an entry of `notify` is empty")
                         .with_hint("write a URL, or a command")),
                     text => Ok(Receiver::new(text)),
                 }
@@ -86,14 +87,14 @@ impl<'t> Draft<'t> {
         }
     }
 
-    /// What there is, each name with an error if it does not fit.
+    /// Checks the names of components. A name that does not fit is an error.
     pub(super) fn told(
         self,
         reader: &mut Reader<'t>,
         drafts: &BTreeMap<ComponentName, service::Draft<'t>>,
         reasons: &BTreeMap<ComponentName, Reason>,
         entry: Option<&Entry>,
-    ) -> Told {
+    ) -> CheckedHooks {
         let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
         let before = self.before.and_then(|before| before.check(reader, drafts, reasons, entry));
         let mut hooks = BTreeMap::new();
@@ -115,7 +116,7 @@ impl<'t> Draft<'t> {
             };
             hooks.insert(hook, HookCommand { component, command, within });
         }
-        Told { before, hooks, notify: self.notify }
+        CheckedHooks { before, hooks, notify: self.notify }
     }
 }
 
@@ -154,7 +155,7 @@ impl<'t> DraftBefore<'t> {
 
 /// A command, or `{ component, command, within }`.
 fn read_hook<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DraftHook<'t>> {
-    let mut hook = DraftHook { component: None, command: Vec::new(), within: HookCommand::WITHIN };
+    let mut hook = DraftHook { component: None, command: Vec::new(), within: HookCommand::DEFAULT_WITHIN };
     match cursor.node.value {
         Value::Map(_) => {
             for entry in reader.known_entries(cursor, &keys::HOOK)? {
@@ -162,7 +163,8 @@ fn read_hook<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DraftHo
                 match entry.key.text.as_str() {
                     "component" => hook.component = reader.text(at).map(|text| (text, at.clone())),
                     "command" => hook.command = read_command(reader, at),
-                    _ => hook.within = reader.value(at, more_than_zero).unwrap_or(hook.within),
+                    "within" => hook.within = reader.value(at, more_than_zero).unwrap_or(hook.within),
+                    other => keys::unread(other),
                 }
             }
         }
@@ -177,7 +179,7 @@ fn read_hook<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DraftHo
     Some(hook)
 }
 
-/// A text for the shell within, or a list of words.
+/// A text for the shell in the container, or a list of words.
 fn read_command<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Sensitive> {
     let words = match cursor.node.value {
         Value::Scalar(_) => match reader.text(cursor) {

@@ -1,4 +1,4 @@
-//! Secrets and configs: those that the file declares, and what components are given of them.
+//! Secrets and configs: those that the file declares, and those that components use.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use super::tree::Value;
 use crate::container::Sensitive;
 use crate::environment::{DeclaredFile, FileSource, FileUse};
 
-/// What a component is given, and where each stands. Of two at one place the later counts.
+/// The secrets or configs of a component, each with its place in the file. Of two with one target, the later one
+/// counts.
 pub(super) fn read_uses<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
@@ -27,7 +28,8 @@ pub(super) fn read_uses<'t>(
                         "target" => file.target = reader.text(at),
                         "uid" => file.uid = reader.text(at),
                         "gid" => file.gid = reader.text(at),
-                        _ => file.mode = reader.value(at, mode).map(|mode| format!("0{mode:o}")),
+                        "mode" => file.mode = reader.value(at, mode).map(|mode| format!("0{mode:o}")),
+                        other => keys::unread(other),
                     }
                 }
                 if file.source.is_empty() {
@@ -49,7 +51,7 @@ pub(super) fn read_uses<'t>(
     uses
 }
 
-/// The entries under `secrets:` or `configs:`, and where each stands; `None`: one that only a swarm knows.
+/// The entries under `secrets:` or `configs:`. `None` is an external one, which only a swarm keeps.
 pub(super) fn read_declared<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
@@ -62,7 +64,7 @@ pub(super) fn read_declared<'t>(
     for entry in reader.entries(cursor).unwrap_or_default() {
         let name = entry.key.text.clone();
         let external = entry.value.child("external");
-        // Once, a mapping with its name stood there.
+        // In older files, `external` is a mapping with the name.
         let is_external = |external: Cursor<'t>| {
             matches!(external.node.value, Value::Map(_)) || reader.boolean(&external) != Some(false)
         };
@@ -77,7 +79,7 @@ pub(super) fn read_declared<'t>(
     files
 }
 
-/// `may_hold`: whether its content may stand in the compose file.
+/// Reads one entry. `may_hold`: whether its content may stand in the compose file.
 fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, may_hold: bool) -> Option<DeclaredFile> {
     let (mut name, mut source, mut content) = (None, None, None);
     let mut sources = 0;
@@ -88,7 +90,7 @@ fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, may_hold: bool) -
                 name = reader.text(at);
                 continue;
             }
-            // Looked at before.
+            // This was read before.
             "external" => continue,
             "labels" | "template_driver" => {
                 match key {
@@ -111,7 +113,7 @@ fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, may_hold: bool) -
                 content = reader.variable(at, &variable).map(Sensitive::new);
                 source = Some(FileSource::Environment(variable));
             }
-            _ => {
+            "content" => {
                 if !may_hold {
                     reader.wrong(at, "a secret has no `content`", "set its `file` or its `environment`");
                     return None;
@@ -119,6 +121,7 @@ fn read_file<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, may_hold: bool) -
                 content = reader.text(at).map(Sensitive::new);
                 source = Some(FileSource::Content);
             }
+            other => keys::unread(other),
         }
         sources += 1;
     }

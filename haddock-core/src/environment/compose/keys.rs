@@ -1,5 +1,5 @@
-//! Which keys there are: those that are read, and those that the Compose Specification knows, or that are to come, and
-//! that are not supported yet. Anything else is a mistake.
+//! The keys of a compose file: those that are read, and those that are not supported yet. The latter are in the Compose
+//! Specification, or are planned. Any other key is a mistake.
 
 /// The keys of one kind of mapping.
 pub(super) struct Keys {
@@ -7,26 +7,31 @@ pub(super) struct Keys {
     pub(super) what: &'static str,
     /// Keys that are read.
     pub(super) supported: &'static [&'static str],
-    /// Keys that are known, with what to do instead.
+    /// Keys that are not supported yet, each with what to do instead.
     pub(super) planned: &'static [(&'static str, &'static str)],
-    /// Whether `x-…` is left to others, as the Compose Specification has it.
+    /// Whether keys `x-…` of other programs are allowed, as in the Compose Specification.
     pub(super) extensible: bool,
 }
 
 /// What a key is.
 pub(super) enum Verdict {
     Supported,
-    /// `x-…`, somebody else's.
+    /// A key `x-…` of another program.
     Extension,
-    /// With what to do instead.
+    /// Not supported yet; with what to do instead.
     Planned(&'static str),
-    /// With the key that was probably meant.
+    /// Not known; with the key that was probably meant.
     Unknown(Option<&'static str>),
-    /// Ours, and at the wrong place.
+    /// Our own key, at the wrong place.
     Misplaced,
 }
 
-/// Where our settings stand.
+/// For the last arm of a reader: a key that is listed as supported has an arm of its own.
+pub(super) fn unread(key: &str) -> ! {
+    unreachable!("`{key}` is listed as supported, and nothing reads it")
+}
+
+/// The key that our settings stand under.
 const OURS: &str = "x-haddock";
 const LATER: &str = "remove it; the keys that are supported are listed in docs/reference/compose-file.md";
 const SWARM: &str = "remove it: only a swarm keeps secrets and configs";
@@ -463,7 +468,7 @@ impl Keys {
             return Verdict::Planned(hint);
         }
         if key.starts_with("x-") {
-            // `x-haddok` is more likely a slip than somebody else's.
+            // `x-haddok` is more likely a typing error than the key of another program.
             return match nearest(key, [OURS]) {
                 Some(ours) if self.supported.contains(&ours) => Verdict::Unknown(Some(ours)),
                 Some(_) => Verdict::Misplaced,
@@ -474,18 +479,18 @@ impl Keys {
         Verdict::Unknown(self.meant(key))
     }
 
-    /// The known key that is nearest, if it is near.
+    /// The known key that is most like this one, if it is like enough.
     fn meant(&self, key: &str) -> Option<&'static str> {
         let known = self.supported.iter().copied().chain(self.planned.iter().map(|(name, _)| *name));
         nearest(key, known)
     }
 }
 
-/// The nearest of the candidates, if it is near enough to be meant.
+/// The candidate that is most like the text, if it is like enough to be what was meant.
 pub(super) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let allowed = match text.chars().count() {
         0..=2 => 0,
-        // Nothing that long is meant for a key, and the distance costs the product of the lengths.
+        // No key is that long, and the time to compute the distance grows with the product of both lengths.
         41.. => return None,
         3..=4 => 1,
         5..=8 => 2,

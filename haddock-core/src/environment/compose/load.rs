@@ -1,7 +1,8 @@
-//! From the files that are named to one tree: variables, `extends`, `include`, several files over each other.
+//! Makes one tree from all files: fills in variables, follows `include` and `extends`, and merges.
 //!
-//! As Compose does it: each file is filled in, then what it includes is put under it, and what its components extend under
-//! them, then the file is put over those before it. A file of several documents is as many files.
+//! The order is that of Compose. For each file, its variables are filled in. Then it is merged over the files that it
+//! includes, and each of its components over the one that it extends. Then it is merged over the files before it. Each
+//! document of a file counts as a file.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,44 +10,32 @@ use std::sync::Arc;
 use super::dotenv;
 use super::file::{ComposeFile, Files};
 use super::fill::fill;
-use super::hidden::{Hidden, hidden, watched};
+use super::hidden::{OverriddenText, hidden, watched};
 use super::keys::nearest;
 use super::merge::{Mismatch, merge, without_resets};
 use super::reader::listed;
+use super::source_file::SourceFile;
 use super::tree::{Key, Mark, Node, Value};
 use super::variables::Variables;
 use super::yaml;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How deep files may include or extend each other.
-const DEEPEST: usize = 32;
+const MAX_FILE_DEPTH: usize = 32;
 
-/// A file that was read.
-#[derive(Debug, Clone)]
-pub(super) struct Origin {
-    /// As messages call it.
-    pub(super) name: String,
-    /// Where its relative paths start.
-    pub(super) directory: PathBuf,
-    /// The folder that a build has where the file names none. A file that is extended has that of the one that extends it.
-    pub(super) project: PathBuf,
-    /// The variables that it is filled in with.
-    pub(super) variables: Arc<Variables>,
-}
-
-/// The files in one tree.
+/// All files in one tree.
 pub(super) struct Loaded {
     pub(super) tree: Node,
-    /// By the number in a mark.
-    pub(super) origins: Vec<Origin>,
-    /// Texts that are in none of the tree, and that Compose reads.
-    pub(super) hidden: Vec<Hidden>,
+    /// The files that were read. A mark holds the index of its file.
+    pub(super) origins: Vec<SourceFile>,
+    /// Texts that are not in the tree, because another file overrides them. Compose reads them nevertheless.
+    pub(super) hidden: Vec<OverriddenText>,
 }
 
 /// Reads what the files include and extend, and merges all.
 pub(super) fn load(file: &ComposeFile, variables: &Variables) -> Result<Loaded> {
     let variables = Arc::new(variables.clone());
-    let origin = |name: &String| Origin {
+    let origin = |name: &String| SourceFile {
         name: name.clone(),
         directory: file.directory.clone(),
         project: file.directory.clone(),
@@ -62,10 +51,10 @@ pub(super) fn load(file: &ComposeFile, variables: &Variables) -> Result<Loaded> 
 
 struct Loader<'f> {
     files: &'f dyn Files,
-    origins: Vec<Origin>,
+    origins: Vec<SourceFile>,
     depth: usize,
-    /// What may be wrong of each file by itself.
-    watched: Vec<Hidden>,
+    /// The texts of each file that may be wrong by themselves.
+    watched: Vec<OverriddenText>,
 }
 
 impl Loader<'_> {
@@ -101,7 +90,7 @@ impl Loader<'_> {
     fn put_over(&self, base: Node, over: Node, path: &mut Vec<String>) -> Result<Node> {
         merge(base, over, path).map_err(|Mismatch { at, path }| {
             let key = path.rsplit('.').next().unwrap_or_default().to_owned();
-            let message = format!("`{key}` is of another kind than in what it is merged with");
+            let message = format!("`{key}` has another form here than in what it is merged with");
             self.wrong(at, &path, message, "write it in the same form, or as `!override`")
         })
     }
@@ -125,18 +114,18 @@ impl Loader<'_> {
         let project = directory.clone().unwrap_or_else(|| self.origins[from.file].project.clone());
         let directory = directory.or_else(|| path.parent().map(Path::to_path_buf)).unwrap_or_default();
         let trees = yaml::parse(self.origins.len(), &name, &text)?;
-        self.origins.push(Origin { name, directory, project, variables });
+        self.origins.push(SourceFile { name, directory, project, variables });
         Ok(trees)
     }
 
-    /// A path as messages call it: from the directory of the first file, if it is in there.
+    /// A path as messages show it: relative to the directory of the first file, if it is in there.
     fn shown(&self, path: &Path) -> String {
         path.strip_prefix(&self.origins[0].directory).unwrap_or(path).display().to_string()
     }
 
     fn deeper<T>(&mut self, at: Mark, path: &str, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        if self.depth == DEEPEST {
-            let message = format!("files include or extend each other more than {DEEPEST} deep");
+        if self.depth == MAX_FILE_DEPTH {
+            let message = format!("files include or extend each other more than {MAX_FILE_DEPTH} deep");
             return Err(self.wrong(at, path, message, "look for a circle"));
         }
         self.depth += 1;
@@ -145,7 +134,7 @@ impl Loader<'_> {
         done
     }
 
-    /// The file with what its components extend put under each.
+    /// The file, with each component merged over the one that it extends.
     fn extended(&mut self, mut tree: Node) -> Result<Node> {
         let Some(services) = tree.get("services") else { return Ok(tree) };
         let Value::Map(entries) = &services.value else { return Ok(tree) };
@@ -163,7 +152,7 @@ impl Loader<'_> {
         Ok(tree)
     }
 
-    /// A component with what it extends put under it.
+    /// A component, merged over the one that it extends.
     fn component(&mut self, services: &Node, name: &str, asked: Mark) -> Result<Node> {
         let path = format!("services.{name}");
         let Some(node) = services.get(name) else {
@@ -254,7 +243,8 @@ impl Loader<'_> {
         };
         let first = origin.directory.join(first);
         let directory = match item.get("project_directory").and_then(Node::scalar) {
-            // Compose takes one that is not there for a file in the directory that is meant.
+            // If the directory does not exist, Compose takes the path for that of a file, and uses the directory of
+            // that file.
             Some(directory) => {
                 let directory = origin.directory.join(directory);
                 match (self.files.is_directory(&directory), directory.parent()) {
@@ -271,18 +261,19 @@ impl Loader<'_> {
             trees.append(&mut self.read(item.at, key, &path, Some(directory.clone()), Arc::clone(&variables))?);
         }
         let mut model = self.model(trees)?;
-        // The name of the whole is the including file's.
+        // The including file gives the name of the whole.
         model.remove("name");
         model.remove("version");
         Ok(model)
     }
 
-    /// The variables of an included file: those of the including one, over its own `.env`.
+    /// The variables of an included file: those of its `env_file` or its own `.env`. The variables of the including
+    /// file win.
     fn variables_of(
         &self,
         item: &Node,
         key: &str,
-        origin: &Origin,
+        origin: &SourceFile,
         directory: &Path,
         files: &[String],
     ) -> Result<Variables> {
@@ -306,8 +297,8 @@ impl Loader<'_> {
         Ok(variables)
     }
 
-    /// What was included, in one tree, under what includes it. A name that two have is a mistake, unless they say the same of
-    /// it: in Compose the first one would win, which surprises.
+    /// All included files in one tree. If two of them declare the same name differently, this is an error. In Compose
+    /// the first one would win, which surprises people.
     fn together(&self, included: Vec<Node>) -> Result<Option<Node>> {
         let mut models = included.into_iter();
         let Some(mut tree) = models.next() else { return Ok(None) };
@@ -328,7 +319,7 @@ impl Loader<'_> {
                         Some(existing) if existing.same(&entry) => {}
                         Some(_) => {
                             let path = format!("{}.{}", section.text, name.text);
-                            let message = format!("`{}` is in two included files, and differs", name.text);
+                            let message = format!("two included files declare `{}` differently", name.text);
                             let hint = "give one of them another name, or say it in the file that includes both";
                             let error = self.wrong(name.at, &path, message, hint);
                             return Err(error.stricter_than_compose("one of the two declarations"));

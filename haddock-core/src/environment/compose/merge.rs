@@ -1,35 +1,35 @@
-//! Merging one description over another: several files, and what a component extends.
+//! Merges one tree over another: a file over those before it, or a component over the one that it extends.
 //!
-//! The rules are those of the Compose Specification ("Merge") as Compose carries them out: mappings are merged, lists
-//! are put one after the other, all else is replaced; a few keys have rules of their own.
+//! The rules are those of the Compose Specification ("Merge"), as Compose carries them out. Mappings are merged, lists
+//! are joined, and everything else is replaced. A few keys have rules of their own.
 
 use super::tree::{Key, Node, Scalar, Tag, Value};
 
 /// How the values of a key are merged.
 enum Rule {
-    /// Mappings by key, lists one after the other, the rest replaced.
+    /// Mappings are merged by key, lists are joined, everything else is replaced.
     Plain,
-    /// The later one takes the place of the earlier.
+    /// The later value replaces the earlier one.
     Replace,
-    /// `name=value` or a mapping: by name.
+    /// A list of `name=value`, or a mapping: merged by name.
     Pairs,
-    /// A list of names or a mapping: by name, each name without settings having these.
+    /// A list of names, or a mapping from names to settings: merged by name. A name in a list has default settings.
     Names,
-    /// One text or a list: one after the other.
+    /// One text, or a list: joined.
     Sequence,
-    /// Paths, alone or with settings: each once, where it stands first, as the later one has it.
+    /// A list of paths, alone or with settings. Each path is kept once, at its first place and with its last settings.
     Paths,
-    /// A context, or a mapping that has one.
+    /// A text, or a mapping with this text as its `context`.
     Build,
-    /// By key, if the driver is the same.
+    /// Replaced if both name a driver and the drivers differ; else merged by key.
     Logging,
-    /// A mapping, of which `external` may be one with a name.
+    /// A mapping in which `external` may be a mapping with a `name`, as in older files.
     Declared,
-    /// `host=address` or a mapping: one after the other, several addresses for a host being possible.
+    /// A list of `host=address`, or a mapping: joined, because a host may have several addresses.
     Hosts,
     /// `all`, or a list.
     Gpus,
-    /// A list of subnets, by subnet.
+    /// A list of subnets, merged by `subnet`.
     Subnets,
 }
 
@@ -58,13 +58,13 @@ fn rule(path: &[String]) -> Rule {
     }
 }
 
-/// A value that cannot be put over the earlier one: they are of different kinds.
+/// Two values cannot be merged, because they are of different kinds, such as a list and a mapping.
 pub(super) struct Mismatch {
     pub(super) at: super::tree::Mark,
     pub(super) path: String,
 }
 
-/// Puts `over` over `base`; both stand at `path`.
+/// Merges `over` over `base`. Both stand at `path`.
 pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Mismatch> {
     match over.tag {
         Some(Tag::Override | Tag::Reset) => return Ok(over),
@@ -89,20 +89,20 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
         }
         Rule::Declared => (declared(base), over),
         Rule::Hosts => (hosts(base), hosts(over)),
-        // `all` does not come after others.
+        // `all` cannot follow a list: this ends in a mismatch.
         Rule::Gpus if matches!((&base.value, &over.value), (Value::List(_), Value::Scalar(_))) => (base, over),
         Rule::Gpus => (all(base), all(over)),
         Rule::Subnets => return subnets(base, over, path),
         Rule::Plain => (base, over),
     };
-    // An empty value says nothing.
+    // An empty value changes nothing.
     if let Value::Null = over.value {
         return Ok(base);
     }
     let at = over.at;
     let value = match (base.value, over.value) {
         (Value::Map(base), Value::Map(over)) => Value::Map(mappings(base, over, path)?),
-        // What the base says already is not said again.
+        // An item that the earlier list has already is not repeated.
         (Value::List(mut base), Value::List(over)) => {
             for item in over {
                 if !base.iter().any(|before| before.same(&item)) {
@@ -117,7 +117,7 @@ pub(super) fn merge(base: Node, over: Node, path: &mut Vec<String>) -> Result<No
     Ok(Node::new(at, value))
 }
 
-/// Names with values, of which the later count, also those without a value.
+/// Merges by name. The later value counts, even if it is empty.
 fn by_name(base: Node, over: Node, path: &[String]) -> Result<Node, Mismatch> {
     let at = over.at;
     match (base.value, over.value) {
@@ -155,7 +155,7 @@ fn paths(base: Node, over: Node) -> Node {
     Node::new(at, Value::List(all))
 }
 
-/// A list of `host=address` from a mapping, of which an address may be a list.
+/// A list of `host=address` from a mapping, in which a host may have a list of addresses.
 fn hosts(node: Node) -> Node {
     let Value::Map(entries) = node.value else { return node };
     let pair =
@@ -167,7 +167,7 @@ fn hosts(node: Node) -> Node {
     Node::new(node.at, Value::List(items.collect()))
 }
 
-/// `external: { name: … }`, as it was once written, in two keys.
+/// Rewrites the older form `external: { name: … }` as the two keys `external` and `name`.
 fn declared(mut node: Node) -> Node {
     let Some(Value::Map(_)) = node.get("external").map(|external| &external.value) else { return node };
     let name = node.get_mut("external").and_then(|external| {
@@ -183,7 +183,7 @@ fn declared(mut node: Node) -> Node {
     node
 }
 
-/// A list of requests from `all`.
+/// Rewrites a text such as `all` as a list of one request.
 fn all(node: Node) -> Node {
     let Value::Scalar(_) = node.value else { return node };
     let at = node.at;
@@ -191,8 +191,8 @@ fn all(node: Node) -> Node {
     Node::new(at, Value::List(vec![request]))
 }
 
-/// Subnets that are said again are completed; if others are said, they take the place of the earlier ones. This is step by
-/// step what Compose does.
+/// A subnet that both lists have is merged. If the later list has other subnets, they replace the earlier ones. This
+/// follows Compose step by step.
 fn subnets(base: Node, over: Node, path: &mut Vec<String>) -> Result<Node, Mismatch> {
     let at = over.at;
     let (Value::List(bases), Value::List(overs)) = (&base.value, &over.value) else {
@@ -241,7 +241,7 @@ fn mappings(
     Ok(base)
 }
 
-/// Takes away what is reset: where nothing was there before, nothing is there after.
+/// Removes values with the tag `!reset` that had no earlier value to take away.
 pub(super) fn without_resets(mut node: Node) -> Node {
     strip(&mut node);
     node
@@ -290,7 +290,7 @@ fn names(node: Node, path: &[String]) -> Node {
     let entry = |item: Node| {
         let (at, text) = (item.at, item.scalar()?.to_owned());
         let condition = (Key { at, text: "condition".to_owned() }, Node::text(at, "service_started"));
-        // Without settings a dependency has this one; a network has none.
+        // A dependency in a list gets these settings. A network in a list gets none.
         let required = (Key { at, text: "required".to_owned() }, Node::text(at, "true"));
         let settings = if depends { Value::Map(vec![condition, required]) } else { Value::Null };
         Some((Key { at, text }, Node::new(at, settings)))

@@ -7,10 +7,21 @@
 //!   `include`, several files
 //! ```
 //!
-//! Standard keys mean what the Compose Specification says. A key that is known and not supported yet is an error of
-//! its own kind ([`NotSupported`](crate::ErrorKind::NotSupported)), any other a mistake
-//! ([`ComposeFile`](crate::ErrorKind::ComposeFile)); none is silently ignored. Every error has file, line, column and
-//! the path of keys, and none has the value of a variable. The user's page is `docs/reference/compose-file.md`.
+//! Standard keys mean what the Compose Specification says. A key that is known but not supported yet is an error of its
+//! own kind ([`NotSupported`](crate::ErrorKind::NotSupported)). An unknown key is a mistake
+//! ([`ComposeFile`](crate::ErrorKind::ComposeFile)). No key is silently ignored. Every error names file, line, column
+//! and the path of keys, and none holds the value of a variable. The page for users is
+//! `docs/reference/compose-file.md`.
+//!
+//! Where a new key goes:
+//!
+//! - Of `x-haddock`: it is listed in `keys`, read in `x_haddock`, described in `schema` and on the page for users, and kept
+//!   in [`ServiceSettings`](crate::environment::ServiceSettings).
+//! - Under `session`: in place of the latter it is kept in [`SessionPolicy`](crate::routing::SessionPolicy). An attribute
+//!   of the cookie is in [`CookiePolicy`](crate::routing::CookiePolicy); `locator/gateway/cookie` writes it, and
+//!   `_ports.py` of the Python package has it, too.
+//! - Of a component: it is listed in `keys`, and read in `service` or, if it becomes an option of the container, in
+//!   `options`.
 //!
 //! ```
 //! use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
@@ -35,13 +46,13 @@
 mod build;
 mod canonical;
 mod classify;
+mod components;
 mod declared;
 mod dotenv;
 mod file;
 mod fill;
 mod fit;
 mod gpus;
-mod haddock;
 mod health;
 mod hidden;
 mod hooks;
@@ -59,19 +70,25 @@ mod ports;
 mod reader;
 mod relations;
 mod resolve;
+mod resolve_options;
 mod schema;
 mod service;
+mod settings_values;
+mod source_file;
 mod template;
 mod tree;
+mod values;
 mod variables;
 mod words;
 mod written;
+mod x_haddock;
 mod yaml;
 
 pub use canonical::{Values, canonical, to_yaml};
 pub use classify::Reason;
 pub use file::ComposeFile;
 pub use reader::Note;
-pub use resolve::{Purpose, ResolveOptions, Resolved};
+pub use resolve::Resolved;
+pub use resolve_options::{Purpose, ResolveOptions};
 pub use schema::schema;
 pub use variables::Variables;

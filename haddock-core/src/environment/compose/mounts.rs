@@ -11,14 +11,15 @@ use crate::container::{BindOptions, ImageOptions, Mount, MountKind, TmpfsOptions
 use crate::environment::DeclaredVolume;
 use crate::error::{Error, ErrorKind};
 
-/// What is lost of an external volume or network whose name is empty.
-const OTHER_NAME: &str = "which is meant: Compose takes one of another name";
-const FORMS: &str = "write `volume:/path`, `./folder:/path` or `/path`, with `:ro` behind it to read only";
+/// What is lost if the name of an external volume or network is empty.
+const OTHER_NAME: &str = "the one that is meant: Compose uses one of another name";
+const MOUNT_FORMS: &str = "write `volume:/path`, `./folder:/path` or `/path`, with `:ro` behind it to read only";
 
-/// Mounts, and where each stands. Of two at one path the later counts.
+/// The mounts of a component, each with its place in the file. Of two mounts with one target, the later one counts.
 pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<(Mount, Cursor<'t>)> {
     let mut mounts: Vec<(Mount, Cursor<'t>)> = Vec::new();
-    // As the file writes them in the long form: Compose takes `/a` and `/a/` for two, and then for one.
+    // The targets as the long form writes them. Compose first takes `/a` and `/a/` for two mounts, then sees that they
+    // are one, and refuses them.
     let mut written: Vec<String> = Vec::new();
     for item in reader.items(cursor).unwrap_or_default() {
         let mount = match item.node.value {
@@ -42,7 +43,7 @@ pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
             Some(before) if written[before] == target => mounts[before] = (mount, item),
             Some(_) => {
                 let hint = "remove one of them, or write both paths the same way";
-                reader.unfit(&item, "something is mounted there before", hint);
+                reader.unfit(&item, "this path is mounted twice, written in two ways", hint);
             }
             None => {
                 mounts.push((mount, item));
@@ -53,24 +54,24 @@ pub(super) fn read_mounts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
     mounts
 }
 
-/// Reads a mount in its short form for what is wrong with it.
+/// Reports what is wrong with a mount in its short form.
 pub(super) fn check_short(reader: &mut Reader<'_>, cursor: &Cursor<'_>) {
     reader.word(cursor, short);
 }
 
-/// A path of the host, absolute and without `.` and `..`.
+/// A path of the host, made absolute. An absolute path stays as it is written; others lose their `.` and `..`.
 pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str) -> Option<String> {
     let path = match path.strip_prefix('~') {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
             let Some(home) = reader.variable(cursor, "HOME") else {
-                reader.wrong(cursor, "`~` means nothing: `HOME` is not set", "write the path out");
+                reader.wrong(cursor, "`~` cannot be filled in, because `HOME` is not set", "write the path out");
                 return None;
             };
             PathBuf::from(format!("{home}{rest}"))
         }
         Some(_) => {
             let name = path.split('/').next().unwrap_or(path);
-            let message = format!("`{name}` is the home of somebody else");
+            let message = format!("`{name}` is the home of another user");
             reader.stricter(cursor, message, "write the path out", "whose home it is: Compose takes one's own");
             return None;
         }
@@ -81,7 +82,7 @@ pub(super) fn host_path(reader: &mut Reader<'_>, cursor: &Cursor<'_>, path: &str
             reader.fail_with(cursor, error.stricter_than_compose("the folder: engines here have no such path"));
             return None;
         }
-        // An absolute one stays as it is written.
+        // Compose leaves an absolute path as it is.
         _ if path.starts_with('/') => return Some(path.to_owned()),
         _ => reader.path(cursor, path),
     };
@@ -102,7 +103,7 @@ pub(super) fn clean(path: &Path) -> PathBuf {
 }
 
 fn invalid(message: String) -> Error {
-    Error::new(ErrorKind::InvalidValue, message).with_hint(FORMS)
+    Error::new(ErrorKind::InvalidValue, message).with_hint(MOUNT_FORMS)
 }
 
 fn is_path(source: &str) -> bool {
@@ -110,7 +111,7 @@ fn is_path(source: &str) -> bool {
 }
 
 /// Options of a mount in its short form.
-const OPTIONS: [&str; 15] = [
+const MOUNT_OPTIONS: [&str; 15] = [
     "ro",
     "rw",
     "nocopy",
@@ -128,25 +129,27 @@ const OPTIONS: [&str; 15] = [
     "U",
 ];
 
-/// What is said of an option that Compose passes over.
+/// The note on an option that Compose ignores.
 fn without_effect(option: &str) -> String {
-    // Two that lack their comma.
+    // Two options without a comma between them.
     let halves = (1..option.len()).filter_map(|at| option.split_at_checked(at));
-    let two = |(one, other): &(&str, &str)| OPTIONS.contains(one) && OPTIONS.contains(other);
+    let two = |(one, other): &(&str, &str)| MOUNT_OPTIONS.contains(one) && MOUNT_OPTIONS.contains(other);
     let meant = match halves.into_iter().find(two) {
         Some((one, other)) => format!("; `{one},{other}` was probably meant"),
         None if option == "U" => "; it is podman's".to_owned(),
-        None => nearest(option, OPTIONS).map(|meant| format!("; `{meant}` was probably meant")).unwrap_or_default(),
+        None => {
+            nearest(option, MOUNT_OPTIONS).map(|meant| format!("; `{meant}` was probably meant")).unwrap_or_default()
+        }
     };
     format!("`{option}` is not an option of a mount and has no effect{meant}")
 }
 
-/// `[source:]target[:options]`, and the options that have no effect.
+/// Reads `[source:]target[:options]`. The second part of the result are the options that have no effect.
 fn short(text: &str) -> Result<(Mount, Vec<String>), Error> {
     let parts: Vec<&str> = text.split(':').collect();
     if parts.iter().any(|part| part.is_empty()) {
-        let error = invalid(format!("`{text}` has nothing before, between or behind its colons"));
-        // So short a text is a path inside to Compose.
+        let error = invalid(format!("`{text}` has an empty part before, between or after its colons"));
+        // Compose takes such a short text for a path in the container.
         let path = matches!(text.len(), 1 | 2);
         return Err(if path { error.stricter_than_compose(REFUSED_BY_ENGINE) } else { error });
     }
@@ -219,7 +222,8 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Mount> 
             "bind" => mount.bind = read_bind(reader, at),
             "volume" => mount.volume = read_volume(reader, at),
             "image" => mount.image = read_image(reader, at),
-            _ => mount.tmpfs = read_tmpfs(reader, at),
+            "tmpfs" => mount.tmpfs = read_tmpfs(reader, at),
+            other => keys::unread(other),
         }
     }
     if reader.error_count() > errors {
@@ -253,16 +257,17 @@ fn read_bind<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<BindOpt
         let at = &entry.value;
         match entry.key.text.as_str() {
             "propagation" => bind.propagation = reader.text(at),
-            // To make one is what happens without a word.
+            // `true` is the default, so only `false` is kept.
             "create_host_path" => bind.create_host_path = reader.boolean(at).filter(|create| !create),
             "recursive" => {
                 bind.recursive = reader.word(at, |text| match text {
                     "enabled" | "disabled" | "writable" | "readonly" => Ok(text.to_owned()),
-                    _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is no way to mount what is below"))
+                    _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is no value of `recursive`"))
                         .with_hint("write `enabled`, `disabled`, `writable` or `readonly`")),
                 });
             }
-            _ => bind.selinux = reader.text(at),
+            "selinux" => bind.selinux = reader.text(at),
+            other => keys::unread(other),
         }
     }
     Some(bind).filter(|bind| *bind != BindOptions::default())
@@ -277,7 +282,8 @@ fn read_volume<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Volum
         match entry.key.text.as_str() {
             "nocopy" => volume.nocopy = reader.boolean(&entry.value).unwrap_or(false),
             "subpath" => volume.subpath = reader.text(&entry.value).filter(|path| !path.is_empty()),
-            _ => volume.labels = reader.pairs(&entry.value),
+            "labels" => volume.labels = reader.pairs(&entry.value),
+            other => keys::unread(other),
         }
     }
     Some(volume).filter(|volume| *volume != VolumeOptions::default())
@@ -304,13 +310,14 @@ fn read_tmpfs<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<TmpfsO
                     reader.wrong(&entry.value, "the size is below zero", "write a size such as `64m`");
                 }
             }
-            _ => tmpfs.mode = reader.unquoted(&entry.value).and_then(|()| reader.numeric(&entry.value, mode)),
+            "mode" => tmpfs.mode = reader.unquoted(&entry.value).and_then(|()| reader.numeric(&entry.value, mode)),
+            other => keys::unread(other),
         }
     }
     Some(tmpfs).filter(|tmpfs| *tmpfs != TmpfsOptions::default())
 }
 
-/// Permissions: octal where a zero leads.
+/// Permissions, in octal digits if the first one is a zero.
 pub(super) fn mode(text: &str) -> Result<u32, Error> {
     let digits = text.strip_prefix("0o").or_else(|| text.strip_prefix('0')).filter(|digits| !digits.is_empty());
     let read = match digits {
@@ -338,13 +345,14 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
                     "external" => volume.external = external(reader, at, &entry.value, &mut volume.name),
                     "driver" => volume.driver = reader.text(at).filter(|driver| !driver.is_empty()),
                     "driver_opts" => volume.driver_opts = reader.options(at),
-                    _ => volume.labels = reader.pairs(at),
+                    "labels" => volume.labels = reader.pairs(at),
+                    other => keys::unread(other),
                 }
             }
         }
         let made = volume.driver.is_some() || !volume.driver_opts.is_empty() || !volume.labels.is_empty();
         if volume.external && made {
-            let message = "the volume is `external`, and says how it is to be made";
+            let message = "the volume is `external`, so its driver, options and labels have no effect";
             reader.wrong(&entry.value, message, "remove `external`, or what is beside it and its `name`");
         }
         complete_device(reader, &entry.value, &mut volume);
@@ -354,8 +362,8 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
     volumes
 }
 
-/// A folder of the host under a volume's name may be relative, as with mounts. Without `bind` among the options the device
-/// is another thing, such as `:/export` of a file server.
+/// Makes the path of a volume's `device` absolute, as with mounts, if it is a folder of the host. It is one only if
+/// `bind` is among the options. Else it is something different, such as `:/export` of a file server.
 fn complete_device(reader: &mut Reader<'_>, cursor: &Cursor<'_>, volume: &mut DeclaredVolume) {
     let binds = volume.driver_opts.get("o").is_some_and(|options| options.split(',').any(|it| it.trim() == "bind"));
     let local = volume.driver.as_deref().is_none_or(|driver| driver == "local");
@@ -370,7 +378,7 @@ fn complete_device(reader: &mut Reader<'_>, cursor: &Cursor<'_>, volume: &mut De
     }
 }
 
-/// Gives what is external and says no other name the one that it has in the file.
+/// If something is external and has no `name`, its key in the file is its name.
 pub(super) fn named(
     reader: &mut Reader<'_>,
     cursor: &Cursor<'_>,
@@ -388,7 +396,7 @@ pub(super) fn named(
     name.get_or_insert_with(|| key.to_owned());
 }
 
-/// What to do about the empty name of something outside.
+/// The hint for the empty name of something external.
 fn name_of_external(name: &Cursor<'_>) -> String {
     match name.mentions() {
         names if names.is_empty() => "name the one that is meant, or remove `name`".to_owned(),
@@ -396,8 +404,8 @@ fn name_of_external(name: &Cursor<'_>) -> String {
     }
 }
 
-/// `external: true` beside a name, or, as it was once written, `external: { name: … }`. That `declared` has another name
-/// besides is an error.
+/// Reads `external: true`, or the older form `external: { name: … }`. It is an error if `declared` also has a `name`
+/// that differs.
 pub(super) fn external<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
@@ -412,7 +420,7 @@ pub(super) fn external<'t>(
         reader.stricter(cursor, "its `name` is empty", name_of_external(&own), OTHER_NAME);
     }
     if declared.child("name").is_some_and(|beside| beside.node.scalar().is_some_and(|name| name != read)) {
-        reader.wrong(cursor, "it has two names", "keep `name`, and write `external: true`");
+        reader.wrong(cursor, "`name` and the name under `external` differ", "keep `name`, and write `external: true`");
     }
     *name = Some(read);
     true

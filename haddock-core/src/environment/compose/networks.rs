@@ -13,7 +13,7 @@ use crate::container::Endpoint;
 use crate::environment::{DeclaredNetwork, Ipam, IpamConfig};
 use crate::error::{Error, ErrorKind};
 
-/// The networks that a component joins, and where each stands.
+/// The networks that a component joins, each with its place in the file.
 pub(super) fn read_endpoints<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
@@ -67,7 +67,7 @@ fn read_endpoint<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<End
 fn address<T: std::str::FromStr>(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<T> {
     reader.word(cursor, |text| {
         text.parse().map_err(|_| {
-            Error::new(ErrorKind::InvalidValue, format!("`{text}` is not such an address"))
+            Error::new(ErrorKind::InvalidValue, format!("`{text}` is not an address of the kind that this key needs"))
                 .with_hint("write an address such as `172.28.0.5`")
                 .stricter_than_compose(REFUSED_BY_ENGINE)
         })
@@ -95,7 +95,8 @@ pub(super) fn read_declared<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) ->
                     "enable_ipv4" => network.enable_ipv4 = reader.boolean(at),
                     "enable_ipv6" => network.enable_ipv6 = reader.boolean(at),
                     "labels" => network.labels = reader.pairs(at),
-                    _ => network.ipam = read_ipam(reader, at),
+                    "ipam" => network.ipam = read_ipam(reader, at),
+                    other => keys::unread(other),
                 }
             }
         }
@@ -131,13 +132,14 @@ fn read_subnet<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> IpamConfig {
             "subnet" => config.subnet = address(reader, at),
             "gateway" => config.gateway = address(reader, at),
             "ip_range" => config.ip_range = address(reader, at),
-            _ => {
+            "aux_addresses" => {
                 for host in reader.entries(at).unwrap_or_default() {
                     if let Some(address) = address(reader, &host.value) {
                         config.aux_addresses.insert(host.key.text.clone(), address);
                     }
                 }
             }
+            other => keys::unread(other),
         }
     }
     config

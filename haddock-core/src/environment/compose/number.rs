@@ -1,7 +1,8 @@
-//! Numbers in the spellings that YAML has for them.
+//! The spellings that YAML has for numbers.
 
-/// The number in decimal digits; `None` if it is none, or is written so already. As Compose reads it: `0x1F`, `0o17`, `0b1`,
-/// `017`, which is octal in YAML 1.1, `1_000`, and of a number with a point or an exponent the whole one, if it is whole.
+/// The number in decimal digits. `None` if the text is no number, or has only decimal digits already. Spellings are
+/// read as in Compose: `0x1F`, `0o17`, `0b1`, `017` (octal, as in YAML 1.1), `1_000`. If a number with a point or an
+/// exponent is whole, such as `1e3`, the result is the whole number.
 pub(super) fn plain(text: &str) -> Option<String> {
     let (sign, digits) = match text.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -21,13 +22,13 @@ pub(super) fn plain(text: &str) -> Option<String> {
         return Some(format!("{sign}{number}"));
     }
     let number = digits.parse::<f64>().ok().filter(|number| number.is_finite())?;
-    // As far as a float tells each whole number from the next.
+    // Up to this limit, a float can hold each whole number exactly.
     let is_whole = number.fract() == 0.0 && number < 9e15;
     let plain = if is_whole { format!("{sign}{number:.0}") } else { format!("{sign}{digits}") };
     (plain != text).then_some(plain)
 }
 
-/// Whether it has a point or an exponent.
+/// Whether the number has a point or an exponent.
 pub(super) fn is_fraction(text: &str) -> bool {
     let based = text.trim_start_matches(['+', '-']).to_ascii_lowercase();
     !based.starts_with("0x") && based.contains(['.', 'e']) && text.replace('_', "").parse::<f64>().is_ok()

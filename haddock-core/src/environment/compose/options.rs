@@ -1,4 +1,4 @@
-//! The keys that go to the container as they are: checked by kind, and put together by name.
+//! The keys that go to the container as they are. Each is checked by its kind, and kept under its name.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -7,10 +7,10 @@ use super::keys;
 use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
 use super::tree::Value;
 use crate::container::{Bytes, ContainerOptions};
-use crate::environment::value;
 use crate::error::{Error, ErrorKind};
+use crate::value;
 
-/// What a key takes.
+/// What kind of value a key takes.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -116,7 +116,7 @@ impl Options {
         self.0.insert("resources".to_owned(), resources);
     }
 
-    /// Adds the containers outside whose volumes it has.
+    /// Adds the containers outside the environment whose volumes the component uses.
     pub(super) fn volumes_from(&mut self, containers: Vec<String>) {
         self.0.insert("volumes_from".to_owned(), json!(containers));
     }
@@ -181,12 +181,12 @@ pub(super) fn whole(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<i64>
     })
 }
 
-/// A size; `-1` is without limit.
+/// A size; `-1` means no limit.
 pub(super) fn size(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Bytes> {
     reader.not_fraction(cursor)?;
     reader.numeric(cursor, |text| match text {
         "-1" => Ok(Bytes(-1)),
-        // As Docker has it, there may be a space before the unit.
+        // As in Docker, there may be a space before the unit.
         _ if text.starts_with(' ') => Err(invalid("the size begins with a space".to_owned(), "remove it")),
         _ => value::size(&text.strip_prefix('+').unwrap_or(text).replacen(' ', "", 1))
             .map(|size| Bytes(i64::try_from(size.as_u64()).unwrap_or(i64::MAX))),
@@ -205,7 +205,7 @@ pub(super) fn cpus(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Json>
     })
 }
 
-/// `host:address`, `host=address`, or a mapping, of which the address may be a list.
+/// A list of `host:address` or `host=address`; or a mapping, in which a host may have a list of addresses.
 pub(super) fn hosts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<String> {
     let mut hosts: Vec<String> = Vec::new();
     let mut add = |host: &str, address: &str| {
@@ -247,7 +247,7 @@ pub(super) fn hosts<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Str
 /// `source[:target[:permissions]]`, or a mapping.
 fn devices<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Json {
     let mut devices: Vec<Json> = Vec::new();
-    // Of two at one path the later counts.
+    // Of two devices with one target, the later one counts.
     let mut add = |device: Json| match devices.iter_mut().find(|other| other["target"] == device["target"]) {
         Some(before) => *before = device,
         None => devices.push(device),
@@ -329,7 +329,8 @@ fn block_io<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Json> {
                 let read = match part.key.text.as_str() {
                     "path" => reader.text(&part.value).map(|path| ("Path", json!(path))),
                     "weight" => weight(reader, &part.value).map(|weight| ("Weight", json!(weight))),
-                    _ => size(reader, &part.value).map(|rate| ("Rate", json!(rate))),
+                    "rate" => size(reader, &part.value).map(|rate| ("Rate", json!(rate))),
+                    other => keys::unread(other),
                 };
                 device.extend(read.map(|(name, value)| (name.to_owned(), value)));
             }
@@ -377,7 +378,8 @@ fn logging<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Json> {
                 _ = logging
                     .insert("driver".to_owned(), json!(reader.text(&entry.value).filter(|driver| !driver.is_empty())))
             }
-            _ => _ = logging.insert("options".to_owned(), json!(reader.options_or_empty(&entry.value))),
+            "options" => _ = logging.insert("options".to_owned(), json!(reader.options_or_empty(&entry.value))),
+            other => keys::unread(other),
         }
     }
     Some(Json::Object(logging))
@@ -394,7 +396,8 @@ pub(super) fn resources<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Jso
                 "cpus" => cpus(reader, &part.value),
                 "memory" => reader.quoted(&part.value).and_then(|()| size(reader, &part.value)).map(|size| json!(size)),
                 "devices" => Some(gpus::reserved(reader, &part.value)),
-                _ => whole(reader, &part.value).map(Json::from),
+                "pids" => whole(reader, &part.value).map(Json::from),
+                other => keys::unread(other),
             };
             if let Some(read) = read {
                 parts.insert(part.key.text.clone(), read);
@@ -405,7 +408,8 @@ pub(super) fn resources<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Jso
     Json::Object(resources)
 }
 
-/// Groups, by name or number. One may stand there as a number and as a text, and is one.
+/// Groups, by name or number. A group that stands there as a number and as a text counts once. Twice in the same form
+/// is an error.
 fn groups<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<String> {
     let is_bare = |item: &Cursor<'t>| matches!(&item.node.value, Value::Scalar(scalar) if scalar.bare);
     let mut groups: Vec<(String, Vec<bool>)> = Vec::new();
@@ -413,7 +417,7 @@ fn groups<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<String> {
         let Some(group) = reader.any_text(&item) else { continue };
         match groups.iter_mut().find(|(name, _)| *name == group) {
             Some((_, kinds)) if kinds.contains(&is_bare(&item)) => {
-                let message = format!("entry {} of `{}` stands there before", index + 1, cursor.name());
+                let message = format!("entry {} of `{}` repeats an earlier one", index + 1, cursor.name());
                 reader.wrong(cursor, message, "keep one of them");
             }
             Some((_, kinds)) => kinds.push(is_bare(&item)),

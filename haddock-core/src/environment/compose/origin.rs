@@ -6,7 +6,7 @@ use super::ComposeFile;
 use crate::environment::Origin;
 
 impl ComposeFile {
-    /// Where its files are; `None` for a text that is in no file.
+    /// Where the files are; `None` if the text was in no file.
     #[must_use]
     pub fn origin(&self) -> Option<Origin> {
         let folder = self.directory.canonicalize().ok()?;

@@ -10,7 +10,8 @@ use super::tree::Value;
 use crate::container::Sensitive;
 use crate::error::ErrorKind;
 
-/// A mapping, or a list of `NAME=value`. Without a value: from the caller's environment, or not at all.
+/// A mapping, or a list of `NAME=value`. A name without a value gets the caller's value. If there is none, it is left
+/// out.
 pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> BTreeMap<String, Sensitive> {
     let mut variables = BTreeMap::new();
     let mut insert = |reader: &mut Reader<'t>, at: &Cursor<'t>, name: &str, value: Option<String>| {
@@ -50,7 +51,7 @@ pub(super) fn read_environment<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>)
     variables
 }
 
-/// Says that a key is as it is written, if it looks otherwise.
+/// If a key has a `$`, notes that no variable is filled in there.
 fn note_dollar(reader: &mut Reader<'_>, cursor: &Cursor<'_>, key: &str) {
     if key.contains('$') {
         reader.note(cursor, "in a key no variable is filled in: write `- name=value` for that");
@@ -79,7 +80,8 @@ pub(super) fn read_env_files<'t>(
                 match entry.key.text.as_str() {
                     "path" => path = reader.text(&entry.value),
                     "format" => format = reader.word(&entry.value, str::parse).unwrap_or(format),
-                    _ => required = reader.boolean(&entry.value).unwrap_or(true),
+                    "required" => required = reader.boolean(&entry.value).unwrap_or(true),
+                    other => keys::unread(other),
                 }
             }
             if item.node.get("path").is_none() {

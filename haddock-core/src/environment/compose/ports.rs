@@ -35,12 +35,12 @@ fn range(text: &str) -> Result<(u16, u16), Error> {
     }
 }
 
-/// Whether it is any port of the host that is free.
+/// Whether this means any free port of the host.
 fn is_any(host: &str) -> bool {
     matches!(host, "" | "0")
 }
 
-/// Reads ports inside with an optional protocol.
+/// Reads container ports with an optional protocol.
 fn inside(text: &str) -> Result<(u16, u16, Protocol), Error> {
     let (ports, protocol) = match text.split_once('/') {
         Some((ports, protocol)) => (ports, protocol.to_ascii_lowercase().parse()?),
@@ -50,7 +50,7 @@ fn inside(text: &str) -> Result<(u16, u16, Protocol), Error> {
     Ok((first, last, protocol))
 }
 
-/// An address of the host; an empty one is any.
+/// An address of the host. An empty text means any address.
 fn any_or_address(text: &str) -> Result<Option<IpAddr>, Error> {
     if text.is_empty() { Ok(None) } else { host_address(text).map(Some) }
 }
@@ -63,7 +63,7 @@ fn host_address(text: &str) -> Result<IpAddr, Error> {
     })
 }
 
-/// Reads the short form `[[address:][host]:]container[/protocol]`. A range is as many ports.
+/// Reads the short form `[[address:][host]:]container[/protocol]`. A range of container ports gives a port for each.
 fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
     let (before, container) = match text.rsplit_once(':') {
         Some((before, container)) => (Some(before), container),
@@ -91,7 +91,7 @@ fn published(text: &str) -> Result<Vec<PublishedPort>, Error> {
     Ok((first..=last).zip(host_first..=host_last).map(|(container, host)| port(container, Some(host), None)).collect())
 }
 
-/// The TCP ports of `expose`. Others are reached without a word, and have no address of ours.
+/// The TCP ports of `expose`. Ports of other protocols can be reached anyway, and Haddock gives them no address.
 pub(super) fn read_expose<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<u16> {
     let items = reader.items(cursor).unwrap_or_default();
     let mut ports = Vec::new();
@@ -106,7 +106,7 @@ pub(super) fn read_expose<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> V
     ports
 }
 
-/// Reads a port in its short form for what is wrong with it.
+/// Reports what is wrong with a port in its short form.
 pub(super) fn check_short(reader: &mut Reader<'_>, cursor: &Cursor<'_>) {
     if reader.not_fraction(cursor).is_some() {
         reader.numeric(cursor, published);
@@ -122,11 +122,11 @@ pub(super) fn read_ports<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Ve
             _ => reader.not_fraction(item).and_then(|()| reader.numeric(item, published)),
         };
         for port in read.unwrap_or_default() {
-            // As Compose has it: none is `0.0.0.0`.
+            // As in Compose, no address means `0.0.0.0`.
             let address = |port: &PublishedPort| port.host_address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             let claim = |port: &PublishedPort| (port.host, port.host_last, address(port), port.protocol);
             match ports.iter_mut().find(|other| claim(other) == claim(&port)) {
-                // Said again, perhaps in another form: the later counts.
+                // The same port again, perhaps in another form: the later one counts.
                 Some(before) if before.container == port.container => *before = port,
                 Some(_) if port.host.is_some() && port.host_last.is_none() => {
                     let host = port.host.unwrap_or_default();
@@ -171,8 +171,9 @@ fn read_long<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Publish
                 };
                 published.protocol = reader.word(value, read).unwrap_or_default();
             }
-            // These say something to people, and to swarms.
-            _ => _ = reader.text(value),
+            // The other keys are for people and for swarms.
+            "name" | "app_protocol" | "mode" => _ = reader.text(value),
+            other => keys::unread(other),
         }
     }
     if target.is_none() && reader.error_count() == errors {

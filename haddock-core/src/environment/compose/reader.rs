@@ -1,32 +1,30 @@
-//! Walking the tree: cursors that know their key path, values with variables filled in, and all errors collected.
+//! Reads values from the tree. A cursor knows its key path, variables are filled in, and all errors are collected.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::dotenv;
 use super::file::Files;
 use super::keys::{Keys, Verdict};
-use super::load::Origin;
-use super::number;
+use super::source_file::SourceFile;
 use super::template::Filled;
 use super::tree::{Key, Mark, Node, Value};
 use super::variables::{Lookup, Variables};
 use crate::error::{Error, ErrorKind, Place, Result};
 
-/// What is lost of a key that is not supported yet.
+/// What would be lost if a key that is not supported yet were ignored.
 const ASKED_FOR: &str = "what it asks for";
-/// What becomes of a variable whose value is a comment.
-pub(super) const COMMENT: &str = "that it is a comment: Compose takes it for the value";
-/// What becomes of what Compose hands to the engine as it is.
+/// What is lost if the value of a variable is only a comment.
+pub(super) const COMMENT: &str = "that the value is only a comment, which Compose takes for the value";
+/// How a value fails later if Compose hands it to the engine unchecked.
 pub(super) const REFUSED_BY_ENGINE: &str = "the engine refuses it";
-/// More keys than a hint lists.
-const MANY: usize = 12;
+/// How many keys a hint lists.
+const MAX_LISTED_KEYS: usize = 12;
 
-/// Something in the file that is read and has no effect, or another thing worth a look.
+/// A remark on the file: a key that has no effect, or something else that people should look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// What there is to say.
+    /// What to know.
     pub message: String,
     /// Where.
     pub place: Place,
@@ -65,7 +63,7 @@ impl<'t> Cursor<'t> {
         self.path.rsplit('.').next().unwrap_or(&self.path)
     }
 
-    /// A text as the file has it, with its variables; empty if it is no text.
+    /// A text as it stands in the file, with its variables not filled in; empty if this is no text.
     pub(super) fn written(&self) -> &'t str {
         match &self.node.value {
             Value::Scalar(scalar) => scalar.written.as_ref().map_or(&scalar.text, |written| &written.text),
@@ -93,48 +91,48 @@ pub(super) struct Entry<'t> {
 }
 
 pub(super) struct Reader<'t> {
-    /// The files that what is read stands in, by the number in a mark.
-    origins: &'t [Origin],
+    /// The files that were read. A mark holds the index of its file.
+    sources: &'t [SourceFile],
     files: &'t dyn Files,
-    /// With the mark in the compose file, which orders them; an error's place may be in another file.
+    /// Each error with its mark, which orders them. The place in an error may be in a file of variables.
     errors: Vec<(Mark, Error)>,
     pub(super) notes: Vec<Note>,
     told_unset: BTreeSet<String>,
-    /// Whether what is read is to run. Compose looks whether keys fit together only then.
+    /// Whether the component that is read is to run. Only then Compose checks whether its keys fit together.
     pub(super) runs: bool,
 }
 
 impl<'t> Reader<'t> {
-    pub(super) fn new(origins: &'t [Origin], files: &'t dyn Files) -> Self {
-        Self { origins, files, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new(), runs: true }
+    pub(super) fn new(sources: &'t [SourceFile], files: &'t dyn Files) -> Self {
+        Self { sources, files, errors: Vec::new(), notes: Vec::new(), told_unset: BTreeSet::new(), runs: true }
     }
 
-    /// The variable, as the file knows it in which the value stands.
+    /// The value of a variable in the file that the cursor is in.
     pub(super) fn variable(&self, cursor: &Cursor<'_>, name: &str) -> Option<&'t str> {
-        self.origins[cursor.node.at.file].variables.get(name)
+        self.sources[cursor.node.at.file].variables.get(name)
     }
 
-    /// A path that the file names, seen from where its relative paths start.
+    /// A path that the file names. A relative path starts where those of its file do.
     pub(super) fn path(&self, cursor: &Cursor<'_>, path: impl AsRef<Path>) -> PathBuf {
-        self.origins[cursor.node.at.file].directory.join(path)
+        self.sources[cursor.node.at.file].directory.join(path)
     }
 
-    /// The folder that a build has where the file names none.
+    /// The folder that is built if the file names none.
     pub(super) fn project(&self, cursor: &Cursor<'_>) -> &'t Path {
-        &self.origins[cursor.node.at.file].project
+        &self.sources[cursor.node.at.file].project
     }
 
-    /// The variables of a file in which nothing is filled in but by the lines above; `None` if there is no such file.
+    /// The labels of a file; `None` if there is no such file. A value may mention only names of the lines above it.
     pub(super) fn labels_file(&self, cursor: &Cursor<'_>, path: &Path) -> Result<Option<Variables>> {
-        let origin = &self.origins[cursor.node.at.file];
+        let origin = &self.sources[cursor.node.at.file];
         let path = origin.directory.join(path);
         let Some(text) = self.files.read(&path)? else { return Ok(None) };
         let shown = path.strip_prefix(&origin.directory).unwrap_or(&path).display().to_string();
         dotenv::parse(&shown, &text, &|_| None, &|_| None).map(Some)
     }
 
-    /// The variables of a file; `None` if there is no such file. Its values may mention the caller's variables, those of
-    /// `own`, and then of `inner`.
+    /// The variables of a file; `None` if there is no such file. A variable that a value mentions is looked up among
+    /// the caller's, in `own`, in the lines above, and in `inner`, in this order.
     pub(super) fn variables_file(
         &self,
         cursor: &Cursor<'_>,
@@ -143,13 +141,13 @@ impl<'t> Reader<'t> {
         own: Lookup<'_>,
         inner: Lookup<'_>,
     ) -> Result<Option<Variables>> {
-        let origin = &self.origins[cursor.node.at.file];
+        let origin = &self.sources[cursor.node.at.file];
         let path = origin.directory.join(path);
         let Some(text) = self.files.read(&path)? else { return Ok(None) };
         let shown = path.strip_prefix(&origin.directory).unwrap_or(&path).display().to_string();
         let outer = |name: &str| origin.variables.get(name).map(str::to_owned);
         match format {
-            // A line `NAME` takes the caller's value alone.
+            // A line `NAME` without a value gets the caller's value, and never one of `own` or `inner`.
             dotenv::Format::Dotenv => {
                 dotenv::parse_with(&shown, &text, &outer, &|name| outer(name).or_else(|| own(name)), inner)
             }
@@ -159,10 +157,10 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn place(&self, at: Mark, path: &str) -> Place {
-        at.place(&self.origins[at.file].name, path)
+        at.place(&self.sources[at.file].name, path)
     }
 
-    /// Takes down an error at a value.
+    /// Records an error at a value.
     pub(super) fn fail(
         &mut self,
         cursor: &Cursor<'_>,
@@ -177,14 +175,14 @@ impl<'t> Reader<'t> {
         self.fail(cursor, ErrorKind::ComposeFile, message, hint);
     }
 
-    /// Takes down that keys do not fit together, which is no error of what is not to run.
+    /// Records that keys do not fit together. For a component that is not to run this is no error.
     pub(super) fn unfit(&mut self, cursor: &Cursor<'_>, message: impl Into<String>, hint: impl Into<String>) {
         if self.runs {
             self.wrong(cursor, message, hint);
         }
     }
 
-    /// Takes down an error at a value that Compose takes, with what is lost there or goes wrong later.
+    /// Records an error at a value that Compose accepts, with what Compose drops or what fails later.
     pub(super) fn stricter(
         &mut self,
         cursor: &Cursor<'_>,
@@ -201,7 +199,7 @@ impl<'t> Reader<'t> {
         self.fail_with(cursor, error.stricter_than_compose(ASKED_FOR));
     }
 
-    /// Takes down an error; one that has a place, in another file, keeps it.
+    /// Records an error. An error that has a place already, in a file of variables, keeps it.
     pub(super) fn fail_with(&mut self, cursor: &Cursor<'_>, error: Error) {
         let error = match error.place() {
             Some(_) => error,
@@ -210,23 +208,23 @@ impl<'t> Reader<'t> {
         self.errors.push((cursor.node.at, error));
     }
 
-    /// Takes down an error that belongs to this mark and needs no place or has one.
+    /// Records an error at this mark. The error has its place already, or needs none.
     pub(super) fn fail_at(&mut self, at: Mark, error: Error) {
         self.errors.push((at, error));
     }
 
-    /// What was noted so far.
+    /// How much was noted so far, for [`forget_notes`](Self::forget_notes).
     pub(super) fn noted(&self) -> (usize, BTreeSet<String>) {
         (self.notes.len(), self.told_unset.clone())
     }
 
-    /// Forgets what was noted since.
+    /// Forgets the notes since [`noted`](Self::noted).
     pub(super) fn forget_notes(&mut self, (count, told_unset): (usize, BTreeSet<String>)) {
         self.notes.truncate(count);
         self.told_unset = told_unset;
     }
 
-    /// Takes back the errors since there were so many.
+    /// Removes and returns all errors after the first `count`.
     pub(super) fn errors_since(&mut self, count: usize) -> Vec<(Mark, Error)> {
         self.errors.split_off(count)
     }
@@ -238,7 +236,7 @@ impl<'t> Reader<'t> {
     /// Errors and notes in the order of the file.
     pub(super) fn finish(mut self) -> (Vec<Error>, Vec<Note>) {
         self.errors.sort_by_key(|(at, _)| *at);
-        // What an alias puts elsewhere is told there, not where its anchor is.
+        // An alias has the mark of its anchor. Of equal errors at one mark, keep the last: its path is the alias's.
         self.errors.dedup_by(|later, before| {
             let same = later.0 == before.0 && later.1.message() == before.1.message();
             if same {
@@ -255,12 +253,24 @@ impl<'t> Reader<'t> {
         self.fail_at(entry.key.at, Error::new(kind, message).with_hint(hint).at(place));
     }
 
+    pub(super) fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
+        let name = if cursor.path.is_empty() { "the file".to_owned() } else { format!("`{}`", cursor.name()) };
+        let is = match &cursor.node.value {
+            Value::Null => "empty",
+            Value::Scalar(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a mapping",
+        };
+        let hint = if cursor.is_null() { format!("{hint}, or remove the key") } else { hint.to_owned() };
+        self.wrong(cursor, format!("{name} is {is}, where {expected} is expected"), hint);
+    }
+
     pub(super) fn note(&mut self, cursor: &Cursor<'_>, message: impl Into<String>) {
         let place = self.place(cursor.node.at, &cursor.path);
         self.notes.push(Note { message: message.into(), place });
     }
 
-    /// The entries of a mapping with free keys.
+    /// The entries of a mapping that may have any keys.
     pub(super) fn entries(&mut self, cursor: &Cursor<'t>) -> Option<Vec<Entry<'t>>> {
         match &cursor.node.value {
             Value::Map(entries) => {
@@ -273,13 +283,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What a section of the file declares, without extensions.
+    /// The entries of a section of the file, without extensions (`x-…`).
     pub(super) fn declarations(&mut self, cursor: &Cursor<'t>) -> Vec<Entry<'t>> {
         let entries = self.entries(cursor).unwrap_or_default();
         entries.into_iter().filter(|entry| !entry.key.text.starts_with("x-")).collect()
     }
 
-    /// The entries of a mapping with these keys; errors for all others.
+    /// The entries of a mapping that may have only these keys. Any other key is an error.
     pub(super) fn known_entries(&mut self, cursor: &Cursor<'t>, keys: &Keys) -> Option<Vec<Entry<'t>>> {
         let mut known = Vec::new();
         for entry in self.entries(cursor)? {
@@ -301,7 +311,7 @@ impl<'t> Reader<'t> {
                 Verdict::Unknown(meant) => {
                     let hint = match meant {
                         Some(meant) => format!("did you mean `{meant}`?"),
-                        None if keys.supported.len() > MANY => {
+                        None if keys.supported.len() > MAX_LISTED_KEYS => {
                             format!("the keys of {} are listed in docs/reference/compose-file.md", keys.what)
                         }
                         None => format!("the keys here are {}", listed(keys.supported)),
@@ -314,7 +324,7 @@ impl<'t> Reader<'t> {
         Some(known)
     }
 
-    /// Tells which variables of texts cannot be filled in that are nobody's here: Compose fills in all.
+    /// Reports variables that cannot be filled in, in texts that Haddock does not use: Compose fills in all texts.
     pub(super) fn check_texts(&mut self, cursor: &Cursor<'t>) {
         match &cursor.node.value {
             Value::Null => {}
@@ -356,7 +366,7 @@ impl<'t> Reader<'t> {
                         self.note(cursor, format!("variable `{name}` is not set and is taken as empty"));
                     }
                 }
-                // What a merge has split is the text, not what it was split from.
+                // A merge may have split the text at a `=`. Then the part counts, and not the whole.
                 Some(Filled { text: scalar.text.clone(), ..filled.clone() })
             }
             Err(flaw) => {
@@ -367,245 +377,6 @@ impl<'t> Reader<'t> {
                 None
             }
         }
-    }
-
-    /// A text. As Compose has it, a number or a boolean is none, unless it is in quotes.
-    pub(super) fn text(&mut self, cursor: &Cursor<'_>) -> Option<String> {
-        self.quoted(cursor)?;
-        self.any_text(cursor)
-    }
-
-    /// A text, a number or a boolean.
-    pub(super) fn any_text(&mut self, cursor: &Cursor<'_>) -> Option<String> {
-        self.filled(cursor).map(|filled| filled.text)
-    }
-
-    /// Fails at a number or a boolean.
-    pub(super) fn quoted(&mut self, cursor: &Cursor<'_>) -> Option<()> {
-        match &cursor.node.value {
-            Value::Scalar(scalar) if scalar.bare => {
-                let message = format!("`{}` is a number or a boolean, where a text is expected", scalar.text);
-                self.wrong(cursor, message, format!("put it in quotes: `\"{}\"`", scalar.text));
-                None
-            }
-            _ => Some(()),
-        }
-    }
-
-    /// As [`value`](Self::value), of what is written as a text.
-    pub(super) fn word<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
-        let value = self.value(cursor, read)?;
-        self.quoted(cursor)?;
-        Some(value)
-    }
-
-    /// A text that `read` understands. Of a text with variables only the spelling in the file is ever shown.
-    pub(super) fn value<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
-        let filled = self.filled(cursor)?;
-        match read(&filled.text) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.refuse(cursor, &filled, error);
-                None
-            }
-        }
-    }
-
-    /// Takes down the error of a filled text, without the values of its variables.
-    pub(super) fn refuse(&mut self, cursor: &Cursor<'_>, filled: &Filled, error: Error) {
-        let error = match &cursor.node.value {
-            Value::Scalar(_) if filled.from_variables => {
-                let message = format!("`{}` is not valid once its variables are filled in", cursor.written());
-                let hint = format!("{}; their values are not shown", expected(error.kind()));
-                let shown = Error::new(error.kind(), message).with_hint(hint);
-                error.lost_in_compose().into_iter().fold(shown, Error::stricter_than_compose)
-            }
-            _ => error,
-        };
-        self.fail_with(cursor, error);
-    }
-
-    /// A boolean, also in the words of YAML 1.1, as Compose has it.
-    pub(super) fn boolean(&mut self, cursor: &Cursor<'_>) -> Option<bool> {
-        self.value(cursor, |text| match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "y" | "on" => Ok(true),
-            "false" | "no" | "n" | "off" => Ok(false),
-            _ => Err(Error::new(ErrorKind::InvalidValue, format!("`{text}` is neither `true` nor `false`"))
-                .with_hint("write `true` or `false`")),
-        })
-    }
-
-    /// As [`value`](Self::value), of what may stand there as a number: YAML's other spellings of it are read as such.
-    pub(super) fn numeric<T>(&mut self, cursor: &Cursor<'_>, read: impl FnOnce(&str) -> Result<T>) -> Option<T> {
-        let spelled = match &cursor.node.value {
-            Value::Scalar(scalar) if scalar.bare => number::plain(&scalar.text),
-            _ => None,
-        };
-        self.value(cursor, |text| read(spelled.as_deref().unwrap_or(text)))
-    }
-
-    /// Fails at a number with a point or an exponent, where Compose takes whole ones alone, or drops it.
-    pub(super) fn not_fraction(&mut self, cursor: &Cursor<'_>) -> Option<()> {
-        match &cursor.node.value {
-            Value::Scalar(scalar) if scalar.bare && number::is_fraction(&scalar.text) => {
-                let message = format!("`{}` is a number with a point, where a text is expected", scalar.text);
-                let hint = format!("put it in quotes: `\"{}\"`", scalar.text);
-                self.stricter(cursor, message, hint, "Compose drops it without a word");
-                None
-            }
-            _ => Some(()),
-        }
-    }
-
-    /// Fails at a text, where a number without quotes is expected.
-    pub(super) fn unquoted(&mut self, cursor: &Cursor<'_>) -> Option<()> {
-        match &cursor.node.value {
-            Value::Scalar(scalar) if !scalar.bare => {
-                let hint = "write the number without quotes, and without a variable";
-                self.wrong(cursor, format!("`{}` is a text, where a number is expected", cursor.name()), hint);
-                None
-            }
-            _ => Some(()),
-        }
-    }
-
-    /// A whole number of at least `least`.
-    pub(super) fn number(&mut self, cursor: &Cursor<'_>, least: u32) -> Option<u32> {
-        self.numeric(cursor, |text| match text.parse::<u32>() {
-            Ok(number) if number >= least => Ok(number),
-            _ => {
-                let message = format!("`{text}` is not a whole number of at least {least}");
-                let error = Error::new(ErrorKind::InvalidValue, message);
-                let error = error.with_hint(format!("write a whole number, such as `{}`", least.max(1)));
-                match number::is_fraction(text) {
-                    true => Err(error.stricter_than_compose("what stands behind the point")),
-                    false => Err(error),
-                }
-            }
-        })
-    }
-
-    pub(super) fn mistyped(&mut self, cursor: &Cursor<'_>, expected: &str, hint: &str) {
-        let name = if cursor.path.is_empty() { "the file".to_owned() } else { format!("`{}`", cursor.name()) };
-        let is = match &cursor.node.value {
-            Value::Null => "empty",
-            Value::Scalar(_) => "a text",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a mapping",
-        };
-        let hint = if cursor.is_null() { format!("{hint}, or remove the key") } else { hint.to_owned() };
-        self.wrong(cursor, format!("{name} is {is}, where {expected} is expected"), hint);
-    }
-
-    /// Whether it is a list rather than a mapping; an error and `None` if it is neither.
-    pub(super) fn is_list(&mut self, cursor: &Cursor<'_>) -> Option<bool> {
-        match cursor.node.value {
-            Value::List(_) => Some(true),
-            Value::Map(_) => Some(false),
-            _ => {
-                self.mistyped(cursor, "a list or a mapping", "write `- value` or `key: value` lines below it");
-                None
-            }
-        }
-    }
-
-    /// The texts of a list.
-    pub(super) fn texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
-        let items = self.items(cursor).unwrap_or_default();
-        items.iter().filter_map(|item| self.text(item)).collect()
-    }
-
-    /// The texts of a list, each once, where it stands first; of those that are the same up to a `=`, the last.
-    pub(super) fn unique_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
-        let name = |text: &str| text.split_once('=').map_or(text, |(name, _)| name).to_owned();
-        let mut unique: Vec<String> = Vec::new();
-        for text in self.texts(cursor) {
-            match unique.iter_mut().find(|before| name(before) == name(&text)) {
-                Some(before) => *before = text,
-                None => unique.push(text),
-            }
-        }
-        unique
-    }
-
-    /// The texts of a list in which none may stand twice.
-    pub(super) fn distinct_texts(&mut self, cursor: &Cursor<'t>) -> Vec<String> {
-        let texts = self.texts(cursor);
-        if let Some(index) = (1..texts.len()).find(|index| texts[..*index].contains(&texts[*index])) {
-            let message = format!("entry {} of `{}` stands there before", index + 1, cursor.name());
-            self.wrong(cursor, message, "keep one of them");
-        }
-        texts
-    }
-
-    /// Options of a driver: a mapping of texts and numbers.
-    pub(super) fn options(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
-        self.options_with(cursor, false)
-    }
-
-    /// As [`options`](Self::options); without a value they are empty.
-    pub(super) fn options_or_empty(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
-        self.options_with(cursor, true)
-    }
-
-    fn options_with(&mut self, cursor: &Cursor<'t>, may_be_empty: bool) -> BTreeMap<String, String> {
-        let mut options = BTreeMap::new();
-        for entry in self.entries(cursor).unwrap_or_default() {
-            match &entry.value.node.value {
-                Value::Null if may_be_empty => _ = options.insert(entry.key.text.clone(), String::new()),
-                Value::Scalar(scalar) if scalar.bare && matches!(scalar.text.as_str(), "true" | "false") => {
-                    self.quoted(&entry.value);
-                }
-                _ => {
-                    if let Some(text) = self.any_text(&entry.value) {
-                        options.insert(entry.key.text.clone(), text);
-                    }
-                }
-            }
-        }
-        options
-    }
-
-    /// Names with values: a mapping, or a list of `name=value`. Without a value it is empty.
-    pub(super) fn pairs(&mut self, cursor: &Cursor<'t>) -> BTreeMap<String, String> {
-        let Some(is_list) = self.is_list(cursor) else { return BTreeMap::new() };
-        if is_list {
-            let items = self.items(cursor).unwrap_or_default();
-            let pairs = items.iter().filter_map(|item| self.pair(item));
-            let split = |text: String| match text.split_once('=') {
-                Some((name, value)) => (name.to_owned(), value.to_owned()),
-                None => (text, String::new()),
-            };
-            return pairs.map(split).collect();
-        }
-        let mut pairs = BTreeMap::new();
-        for entry in self.entries(cursor).unwrap_or_default() {
-            let value = if entry.value.is_null() { Some(String::new()) } else { self.any_text(&entry.value) };
-            pairs.extend(value.map(|value| (entry.key.text.clone(), value)));
-        }
-        pairs
-    }
-
-    /// An item of a list of `name=value`.
-    pub(super) fn pair(&mut self, cursor: &Cursor<'_>) -> Option<String> {
-        if let Value::Map(_) = cursor.node.value {
-            self.mistyped(
-                cursor,
-                "`name=value`",
-                "write `- name=value`, or `name: value` without the `-` in each line",
-            );
-            return None;
-        }
-        self.text(cursor)
-    }
-}
-
-/// What a value of that kind should look like.
-fn expected(kind: ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::InvalidImageReference => "an image is `registry/repository:tag`",
-        ErrorKind::InvalidName => "names have letters, digits and `-`, and begin with a letter or a digit",
-        _ => "look at what they are set to",
     }
 }
 

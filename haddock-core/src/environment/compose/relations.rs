@@ -1,4 +1,4 @@
-//! What components say of each other: `depends_on` and `links`.
+//! What components say about each other: `depends_on`, `links` and `volumes_from`.
 
 use super::keys;
 use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader};
@@ -28,15 +28,15 @@ pub(super) struct DraftVolumes<'t> {
     pub(super) cursor: Cursor<'t>,
 }
 
-/// What leads the name of a container that is none of a component.
-const OUTSIDE: &str = "container:";
+/// The prefix before the name of a container outside the environment.
+const OUTSIDE_PREFIX: &str = "container:";
 
 /// A list of `component` or `component:ro`.
 pub(super) fn read_volumes_from<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<DraftVolumes<'t>> {
     let mut volumes: Vec<DraftVolumes<'t>> = Vec::new();
     reader.distinct_texts(cursor);
     for item in reader.items(cursor).unwrap_or_default() {
-        if item.node.scalar().is_some_and(|text| text.starts_with(OUTSIDE)) {
+        if item.node.scalar().is_some_and(|text| text.starts_with(OUTSIDE_PREFIX)) {
             continue;
         }
         let read = |text: &str| {
@@ -55,10 +55,10 @@ pub(super) fn read_volumes_from<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>
     volumes
 }
 
-/// The containers outside among them, each `container` or `container:ro`.
+/// Those of the list that are containers outside the environment, each `container` or `container:ro`.
 pub(super) fn read_volumes_from_outside<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<String> {
     let items = reader.items(cursor).unwrap_or_default();
-    items.iter().filter_map(|item| reader.text(item)?.strip_prefix(OUTSIDE).map(str::to_owned)).collect()
+    items.iter().filter_map(|item| reader.text(item)?.strip_prefix(OUTSIDE_PREFIX).map(str::to_owned)).collect()
 }
 
 /// A list of components, or a mapping with conditions.

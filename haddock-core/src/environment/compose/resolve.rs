@@ -1,87 +1,50 @@
-//! From the tree to a resolved environment: variables, components, settings, and how they fit together.
+//! Makes an environment from the tree: variables, components, settings, and how they fit together.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use super::classify::Reason;
+use super::components::known_names;
 use super::declared::Declared;
 use super::file::ComposeFile;
 use super::fit::{check_release, find_entry, relate};
-use super::haddock;
 use super::hidden;
 use super::keys;
 use super::load::load;
 use super::reader::{COMMENT, Cursor, Note, REFUSED_BY_ENGINE, Reader, listed};
 use super::relations::Dependency as Required;
+use super::resolve_options::{Purpose, ResolveOptions, TAG};
 use super::service;
 use super::template::Filled;
 use super::tree::{Mark, Node, Value};
 use super::variables::Variables;
 use super::written::written;
+use super::x_haddock;
 use crate::environment::{
     Component, Dependency, DependencyCondition, EnvironmentSpec, Link, ReleaseSettings, ServiceSettings, VolumesFrom,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
-use crate::name::{ComponentName, EnvironmentName, ServiceName};
+use crate::name::{ComponentName, ServiceName};
 
-/// What is said of a file without components.
-const NOTHING: &str = "there is nothing to run";
-/// The variable that [`ResolveOptions::tag`] sets.
-pub(super) const TAG: &str = "TAG";
-/// The variable that is the environment's name within the file, and, in `.env`, wins over the file's own.
+/// How a file without components fails later in Compose.
+const NOTHING_TO_RUN: &str = "there is nothing to run";
+/// In the file, this variable holds the environment's name. If `.env` sets it, it wins over the file's `name`.
 const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
-
-/// What a compose file is resolved for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Purpose {
-    /// An environment by itself, such as one for tests: every component has a copy of its own there.
-    #[default]
-    Environment,
-    /// A release: versions run side by side, so a versioned component must not claim what there is only once.
-    Release,
-}
-
-/// What fills in a compose file.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ResolveOptions {
-    /// The environment that the file is resolved for: the value of `COMPOSE_PROJECT_NAME`. Without one, and in a release,
-    /// it is the service's name.
-    pub environment: Option<EnvironmentName>,
-    /// The caller's environment. It wins over `.env`.
-    pub variables: Variables,
-    /// The tag that the release names: the value of `TAG`. It wins over the environment.
-    pub tag: Option<String>,
-    /// Further variables that the release names. An image that mentions one makes its component versioned.
-    pub release_variables: BTreeMap<String, String>,
-    /// Images that take the place of the file's, by component.
-    pub images: BTreeMap<ComponentName, ImageReference>,
-    /// Files of variables instead of the `.env` next to the compose file; later ones win. Relative paths start at the
-    /// compose file's directory.
-    pub env_files: Vec<PathBuf>,
-    /// The profiles that are active; if none is named here, those of the variable `COMPOSE_PROFILES`; `*`: all. A component
-    /// with `profiles` is there only if one of them is.
-    pub profiles: BTreeSet<String>,
-    /// The components that are to run, with those that they need; none: all. What is wrong with another is a note then, and
-    /// that one is left out.
-    pub only: BTreeSet<ComponentName>,
-    /// What for.
-    pub purpose: Purpose,
-}
 
 /// A resolved compose file, and what there is to say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolved {
-    /// What it is called: as `x-haddock.service` says, `COMPOSE_PROJECT_NAME` in `.env`, the file's `name`, or its
-    /// directory.
+    /// The service's name: from `x-haddock.service`, else from `COMPOSE_PROJECT_NAME` in `.env`, else from the file's
+    /// `name`, else from its directory.
     pub name: ServiceName,
     /// The environment.
     pub spec: EnvironmentSpec,
     /// Why each component is versioned or shared.
     pub reasons: BTreeMap<ComponentName, Reason>,
-    /// The components that the file has and that are not there: those of profiles that are not active.
+    /// The components of the file that the environment does not have: none of their profiles is active, or they are
+    /// left out as [`ResolveOptions::only`] says.
     pub inactive: BTreeSet<ComponentName>,
-    /// What is read and has no effect, and variables that are not set, in the order of the file.
+    /// Keys that have no effect, variables that are not set, and the like, in the order of the file.
     pub notes: Vec<Note>,
 }
 
@@ -89,7 +52,8 @@ pub struct Resolved {
 struct Outer {
     /// The release's variables, the caller's, and those of `.env`, in this order of precedence.
     variables: Variables,
-    /// `COMPOSE_PROJECT_NAME` of `.env`. The caller's does not count: what is in production shall not depend on who calls.
+    /// `COMPOSE_PROJECT_NAME` from `.env`. The caller's variable does not count: production must not depend on who
+    /// calls.
     project: Option<String>,
 }
 
@@ -97,8 +61,8 @@ impl ComposeFile {
     /// Fills in the variables and checks everything.
     ///
     /// In the result, `expose` of a component holds every TCP port that others or the locator may reach: its own
-    /// `expose`, the container side of its `ports`, and the port of the entry. `depends_on` holds its links, too, as
-    /// Compose has it.
+    /// `expose`, the container side of its `ports`, and the port of the entry. As in Compose, `depends_on` also holds
+    /// its links, and the components whose namespaces or volumes it uses.
     ///
     /// # Errors
     /// The first error in the order of the file: [`ComposeFile`](ErrorKind::ComposeFile),
@@ -109,7 +73,7 @@ impl ComposeFile {
         self.check(options).map_err(|mut errors| errors.swap_remove(0))
     }
 
-    /// As [`resolve`](Self::resolve), with all errors, in the order of the file. There is at least one.
+    /// As [`resolve`](Self::resolve), but returns all errors, at least one, in the order of the file.
     ///
     /// # Errors
     /// Those of [`resolve`](Self::resolve).
@@ -117,7 +81,7 @@ impl ComposeFile {
         let mut outer = self.outer(options).map_err(|error| vec![error])?;
         let name = match &options.environment {
             Some(name) => Some(name.to_string()),
-            // What is wrong with it is said below.
+            // An error in the name is reported below.
             None => self.name_given(&outer).ok().map(|(name, project)| match options.purpose {
                 Purpose::Environment => project,
                 Purpose::Release => name.to_string(),
@@ -129,7 +93,7 @@ impl ComposeFile {
         let loaded = load(self, &outer.variables).map_err(|error| vec![error])?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
         let resolved = self.read_tree(&mut reader, &loaded.tree, &outer, options);
-        // What is wrong with a component that is not to run is not told.
+        // Errors in components that are not to run are not reported.
         if options.only.is_empty() {
             hidden::check(&mut reader, &loaded.hidden);
         }
@@ -137,7 +101,7 @@ impl ComposeFile {
         match resolved {
             Some((name, spec, reasons)) if errors.is_empty() => {
                 let mut written = written(&loaded.tree);
-                // Of components that are there.
+                // Only texts of components that the environment has.
                 let there = |path: &String| match path.strip_prefix("services.") {
                     Some(rest) => spec
                         .components
@@ -156,8 +120,8 @@ impl ComposeFile {
         }
     }
 
-    /// What the file is called, without resolving the rest: as `x-haddock.service` says, `COMPOSE_PROJECT_NAME` in `.env`,
-    /// its `name`, or its directory.
+    /// The service's name, without resolving the rest: from `x-haddock.service`, else from `COMPOSE_PROJECT_NAME` in
+    /// `.env`, else from the file's `name`, else from its directory.
     ///
     /// # Errors
     /// [`InvalidName`](ErrorKind::InvalidName) and the like, with the place.
@@ -165,7 +129,7 @@ impl ComposeFile {
         self.name_given(&self.outer(options)?).map(|(name, _)| name)
     }
 
-    /// The service's name, and the project's as Compose has it.
+    /// The service's name, and the name that the project has in Compose.
     fn name_given(&self, outer: &Outer) -> Result<(ServiceName, String)> {
         let loaded = load(self, &outer.variables)?;
         let mut reader = Reader::new(&loaded.origins, &*self.files);
@@ -228,7 +192,7 @@ impl ComposeFile {
             reader.wrong(&root, "the file is empty", "write `services:` and the components below it");
             return None;
         }
-        let (mut name, mut services, mut settings) = (None, None, haddock::Draft::default());
+        let (mut name, mut services, mut settings) = (None, None, x_haddock::Draft::default());
         let mut declared = Declared::default();
         let mut plain = true;
         for entry in reader.known_entries(&root, &keys::FILE)? {
@@ -242,7 +206,7 @@ impl ComposeFile {
                 "services" => services = Some(entry.value),
                 "x-haddock" => {
                     plain = false;
-                    settings = haddock::read(reader, &entry.value);
+                    settings = x_haddock::read(reader, &entry.value);
                 }
                 section => declared.read(reader, section, &entry.value),
             }
@@ -252,7 +216,7 @@ impl ComposeFile {
                 &root,
                 "the file has no `services`",
                 "write `services:` and the components below it",
-                NOTHING,
+                NOTHING_TO_RUN,
             );
             return None;
         };
@@ -264,9 +228,9 @@ impl ComposeFile {
         let entry = find_entry(reader, &root, &drafts, &settings, options.purpose);
         let known: BTreeSet<&str> = drafts.keys().map(ComponentName::as_str).collect();
         let linked: BTreeSet<String> =
-            haddock::known_names(reader, &settings.link_variables, &known).into_iter().map(str::to_owned).collect();
+            known_names(reader, &settings.link_variables, &known).into_iter().map(str::to_owned).collect();
         let told = std::mem::take(&mut settings.told).told(reader, &drafts, &reasons, entry.as_ref());
-        let production = haddock::production(reader, settings.production.take(), &known, entry.as_ref());
+        let production = x_haddock::production(reader, settings.production.take(), &known, entry.as_ref());
         if options.purpose == Purpose::Release {
             check_release(reader, &drafts, &reasons, entry.as_ref());
         }
@@ -280,7 +244,7 @@ impl ComposeFile {
             let port = entry.as_ref().filter(|entry| entry.component == name).map(|entry| entry.port);
             let built = || ImageReference::parse(&format!("{service}-{name}").to_lowercase());
             let Some(image) = draft.image.clone().or_else(|| built().ok()) else {
-                let message = format!("`{name}` has no `image`, and what is built cannot be called after it");
+                let message = format!("`{name}` has no `image`, and its name cannot be made into that of an image");
                 reader.stricter(&draft.cursor, message, "add `image: repository:tag`", REFUSED_BY_ENGINE);
                 return None;
             };
@@ -311,7 +275,8 @@ impl ComposeFile {
         Some((service, declared.of(spec), reasons))
     }
 
-    /// As `.env` says, else the file's `name`, else the directory's: the project's name, as Compose has it, and the service's.
+    /// The name that the project has in Compose, and the service's name: from `.env`, else from the file's `name`, else
+    /// from the directory.
     fn derived_name(
         &self,
         reader: &mut Reader<'_>,
@@ -354,14 +319,14 @@ impl ComposeFile {
     }
 }
 
-/// As Compose makes a name of a project: small, and of letters, digits, `-` and `_` alone.
+/// A project's name as Compose makes it: lower case, and only letters, digits, `-` and `_`.
 fn project_name(text: &str) -> String {
     let kept = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     let name: String = text.chars().filter(kept).collect::<String>().to_ascii_lowercase();
     name.trim_start_matches(['-', '_']).to_owned()
 }
 
-/// A service's name cannot have `_`, nor more than 40 letters.
+/// A service's name from a project's. It cannot have `_`, or more than 40 characters.
 fn service_name(project: &str) -> Option<ServiceName> {
     let kept: String = project.replace('_', "-").chars().take(40).collect();
     ServiceName::new(kept.trim_end_matches('-')).ok()
@@ -376,7 +341,7 @@ fn inactive(tree: &Node, spec: &EnvironmentSpec) -> BTreeSet<ComponentName> {
     names.filter(|name| !spec.components.contains_key(name)).collect()
 }
 
-/// The components that are there: those without profiles, and those of which one is active.
+/// The components that the environment has: those without profiles, and those with an active profile.
 fn read_services<'t>(
     reader: &mut Reader<'t>,
     services: &Cursor<'t>,
@@ -391,11 +356,11 @@ fn read_services<'t>(
     let (mut drafts, mut broken) = (BTreeMap::new(), Vec::new());
     let Some(entries) = reader.entries(services) else { return drafts };
     if entries.is_empty() {
-        reader.stricter(services, "`services` has no components", "write at least one below it", NOTHING);
+        reader.stricter(services, "`services` has no components", "write at least one below it", NOTHING_TO_RUN);
     }
     for entry in entries {
         let of = entry.value.child("profiles").map(|profiles| reader.texts(&profiles)).unwrap_or_default();
-        // An empty name, as of a variable that is not set, is always active.
+        // An empty profile, for instance from a variable that is not set, is always active.
         let active = |profile: &String| profile.is_empty() || profiles.contains(profile);
         if !of.is_empty() && !profiles.contains("*") && !of.iter().any(active) {
             check_inactive(reader, &entry.key.text, &entry.value);
@@ -430,11 +395,11 @@ fn read_services<'t>(
     drafts
 }
 
-/// Tells what Compose refuses of a component that no profile makes active.
+/// Reports what Compose refuses in a component that has no active profile.
 fn check_inactive<'t>(reader: &mut Reader<'t>, name: &str, cursor: &Cursor<'t>) {
     let (errors, before) = (reader.error_count(), reader.noted());
     let any = ComponentName::new(name).unwrap_or_else(|_| ComponentName::new("component").expect("a valid name"));
-    // It needs one only when it is to run.
+    // It needs an image only if it is to run.
     let image = ImageReference::parse("image").expect("a valid name");
     let given = if cursor.node.get("image").is_some() { None } else { Some(&image) };
     reader.runs = false;
@@ -442,7 +407,7 @@ fn check_inactive<'t>(reader: &mut Reader<'t>, name: &str, cursor: &Cursor<'t>) 
     reader.runs = true;
     reader.forget_notes(before);
     for (at, error) in reader.errors_since(errors) {
-        // A file of variables is not read, so it may be missing, or be wrong itself.
+        // Compose does not read its files of variables. So they may be missing or wrong.
         let here = error.place().is_none_or(|place| *place == reader.place(at, &place.key));
         let of_file = error.kind() == ErrorKind::NotFound || !here;
         if error.lost_in_compose().is_none_or(|lost| lost == COMMENT) && !of_file {
@@ -451,7 +416,8 @@ fn check_inactive<'t>(reader: &mut Reader<'t>, name: &str, cursor: &Cursor<'t>) 
     }
 }
 
-/// Leaves out components with something wrong, and what needs them, if they are not to run. The errors of others stay.
+/// If only some components are to run, leaves out others that have errors, and what needs those. Errors in components
+/// that are to run remain errors.
 fn leave_out<'t>(
     reader: &mut Reader<'t>,
     drafts: &mut BTreeMap<ComponentName, service::Draft<'t>>,
@@ -486,17 +452,18 @@ fn leave_out<'t>(
     }
 }
 
-/// What was read, with what it says of others.
+/// The component from its draft, with its relations to others.
 fn component(draft: service::Draft<'_>, entry_port: Option<u16>) -> Component {
     let mut body = draft.body;
     let published = body.ports.iter().filter(|port| port.protocol.is_tcp()).map(|port| port.container);
     let expose: BTreeSet<u16> = body.expose.iter().copied().chain(published).chain(entry_port).collect();
     body.expose = expose.into_iter().collect();
     let name = |text: &str| ComponentName::new(text).expect("checked to be a component");
-    // What is not required may not be there.
+    // What is not required may be inactive. Then its name may be one that no component can have.
     let read = |other: &Required<'_>| Some((ComponentName::new(&other.on).ok()?, other.dependency));
     body.depends_on = draft.depends_on.iter().filter_map(read).collect();
-    // As Compose has it: what is linked to or joined is started before, and is replaced with it.
+    // As in Compose: what a component links to or joins is started before it, and the component is replaced when that
+    // is.
     let implied = Dependency { restart: true, ..DependencyCondition::Started.into() };
     let joins = draft.joins.iter().map(|(to, _)| to);
     for to in draft.links.iter().map(|link| &link.to).chain(joins) {

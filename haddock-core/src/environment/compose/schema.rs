@@ -77,7 +77,7 @@ fn path(description: &str) -> Value {
 }
 
 fn duration(description: &str) -> Value {
-    // From large to small, and not empty; or with a variable.
+    // The units go from large to small, and there is at least one. A text with a variable may be anything.
     let number = "[0-9]+(\\.[0-9]+)?";
     let units: String = ["h", "m", "s", "ms"].map(|unit| format!("({number}{unit})?")).concat();
     json!({ "description": description, "type": "string", "pattern": format!("^(?=[0-9]){units}$|\\$") })

@@ -15,25 +15,25 @@ use super::reader::{Cursor, REFUSED_BY_ENGINE, Reader, listed};
 use super::relations::{
     Dependency, DraftLink, DraftVolumes, read_depends_on, read_links, read_volumes_from, read_volumes_from_outside,
 };
-use super::tree::Value;
-use super::words;
+use super::words::read_words;
 use crate::container::{Bytes, ContainerOptions, Cpus, Endpoint, Mount};
-use crate::environment::{Component, FileUse, value};
+use crate::environment::{Component, FileUse};
 use crate::error::{Error, ErrorKind};
 use crate::image::ImageReference;
 use crate::name::ComponentName;
+use crate::value;
 
-/// Keys that may have nothing behind them: then the image's own counts, or nothing is said.
+/// Keys that may have no value. Then the image's own command or entry point is used, or the key means nothing.
 const MAY_BE_EMPTY: [&str; 4] = ["command", "entrypoint", "deploy", "develop"];
 
-/// A component as it was read, before it is known what it is to the others.
+/// A component as it was read, before it is checked against the others.
 pub(super) struct Draft<'t> {
     pub(super) cursor: Cursor<'t>,
     /// The variables that its image mentions.
     pub(super) image_mentions: Vec<String>,
-    /// `None`: what is built.
+    /// `None`: the image that is built.
     pub(super) image: Option<ImageReference>,
-    /// All that says nothing about others.
+    /// Everything that names no other component.
     pub(super) body: Component,
     pub(super) ports_at: Option<Cursor<'t>>,
     pub(super) depends_on: Vec<Dependency<'t>>,
@@ -49,7 +49,8 @@ pub(super) struct Draft<'t> {
 }
 
 impl<'t> Draft<'t> {
-    /// The components that it names, and where: depended upon, linked to, joined.
+    /// The components that it names, each with its place: in `depends_on`, in a link, in `volumes_from`, or because it
+    /// joins their namespace.
     pub(super) fn others(&self) -> impl Iterator<Item = (&str, &Cursor<'t>)> {
         let depends = self.depends_on.iter().map(|other| (other.on.as_str(), &other.cursor));
         let links = self.links.iter().map(|link| (link.to.as_str(), &link.cursor));
@@ -57,12 +58,12 @@ impl<'t> Draft<'t> {
         depends.chain(links).chain(self.joins.iter().map(|(to, cursor)| (to.as_str(), cursor))).chain(volumes)
     }
 
-    /// Whether it cannot do without that component.
+    /// Whether it cannot run without that component.
     pub(super) fn requires(&self, to: &str) -> bool {
         !self.depends_on.iter().any(|other| other.on == to && !other.dependency.required)
     }
 
-    /// The components of which a version has its own if it has its own of this one: linked to, joined.
+    /// The components that it links to or whose namespace it joins. If one of them is versioned, this one is, too.
     pub(super) fn reaches(&self) -> impl Iterator<Item = &str> {
         self.links.iter().map(|link| link.to.as_str()).chain(self.joins.iter().map(|(to, _)| to.as_str()))
     }
@@ -127,7 +128,7 @@ pub(super) fn read<'t>(
                     reader.note(at, "`use_api_socket` gives the engine's socket, and no credentials of registries");
                 }
             }
-            // If it is empty, the engine takes the image's own.
+            // If it is empty, the engine uses the image's own command.
             "command" => body.command = read_words(reader, at).filter(|words| !words.is_empty()),
             "configs" => draft.configs = injected::read_uses(reader, at, None),
             "container_name" => {
@@ -172,13 +173,13 @@ pub(super) fn read<'t>(
                 draft.volumes_from = read_volumes_from(reader, at);
                 options.volumes_from(read_volumes_from_outside(reader, at));
             }
-            // Whether all that is written comes to the terminal, and what is watched for: nothing of ours.
+            // `attach` is about output on a terminal, and `develop` about watching files. Haddock does neither.
             "attach" => _ = reader.boolean(at).map(|_| reader.note(at, "`attach` has no effect")),
             "develop" => {
                 read_develop(reader, at);
                 reader.note(at, "`develop` has no effect");
             }
-            // Looked at before.
+            // These were read before.
             "profiles" | "extends" => {}
             other => unreachable!("`{other}` is in the list of supported keys"),
         }
@@ -187,7 +188,7 @@ pub(super) fn read<'t>(
         draft.image = match (given, &draft.body.build) {
             (Some(image), _) => Some(image.clone()),
             (None, Some(_)) => None,
-            // What a program outside provides has none, which is told already.
+            // A component with `provider` has no image. That `provider` is not supported is reported already.
             (None, None) if cursor.node.get("provider").is_some() => None,
             (None, None) => {
                 reader.wrong(cursor, format!("component `{name}` has no `image`"), "add `image: repository:tag`");
@@ -201,7 +202,11 @@ pub(super) fn read<'t>(
         && count > 1
         && draft.body.container_name.is_some()
     {
-        reader.unfit(at, "there are to be several of it, which cannot have one name", "remove `container_name`");
+        reader.unfit(
+            at,
+            "there are several replicas, and only one container can have the name in `container_name`",
+            "remove `container_name`",
+        );
     }
     if let (Some(scale), Some(replicas)) = (cursor.child("scale").and_then(|it| reader.number(&it, 0)), replicas)
         && scale != replicas
@@ -213,7 +218,7 @@ pub(super) fn read<'t>(
     draft.body.options = options.finish();
     check_platform(reader, cursor, &draft.body);
     check_limits(reader, cursor, &draft.body.options);
-    // Values in the files may mention what `environment` says.
+    // Values in the files may mention variables of `environment`.
     let mut environment = env_file.map(|at| read_env_files(reader, &at, &own)).unwrap_or_default();
     environment.append(&mut own);
     draft.body.environment = environment;
@@ -237,7 +242,7 @@ pub(super) fn read<'t>(
     Some(draft)
 }
 
-/// What is watched for: nothing of ours, and checked as Compose does.
+/// `develop` has no effect, but is checked as in Compose.
 fn read_develop<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) {
     const ACTIONS: [&str; 5] = ["rebuild", "sync", "restart", "sync+restart", "sync+exec"];
     if cursor.is_null() {
@@ -251,7 +256,7 @@ fn read_develop<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) {
                     && !ACTIONS.contains(&action.as_str())
                 {
                     let hint = format!("write one of {}", listed(ACTIONS));
-                    reader.wrong(&part.value, "it is no action", hint);
+                    reader.wrong(&part.value, "this is not an action of `watch`", hint);
                 }
                 reader.check_texts(&part.value);
             }
@@ -264,7 +269,7 @@ fn read_develop<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) {
     }
 }
 
-/// A limit that stands under `deploy`, too, has to be the same there.
+/// A limit that also stands under `deploy` has to be the same in both places.
 fn check_limits(reader: &mut Reader<'_>, cursor: &Cursor<'_>, options: &ContainerOptions) {
     let limits = options.resources.limits.as_ref();
     let reservations = options.resources.reservations.as_ref();
@@ -284,7 +289,7 @@ fn check_limits(reader: &mut Reader<'_>, cursor: &Cursor<'_>, options: &Containe
     }
 }
 
-/// What is built has to be built for where it runs.
+/// An image that is built has to be built for the platform that it runs on.
 fn check_platform(reader: &mut Reader<'_>, cursor: &Cursor<'_>, body: &Component) {
     let platforms = body.build.iter().flat_map(|build| &build.platforms).collect::<Vec<_>>();
     if let Some(platform) = &body.options.platform
@@ -292,7 +297,7 @@ fn check_platform(reader: &mut Reader<'_>, cursor: &Cursor<'_>, body: &Component
         && !platforms.contains(&platform)
     {
         let hint = format!("add `{platform}` to `build.platforms`");
-        reader.unfit(cursor, format!("it runs on `{platform}`, for which it is not built"), hint);
+        reader.unfit(cursor, format!("the component runs on `{platform}`, but its image is not built for it"), hint);
     }
 }
 
@@ -314,7 +319,7 @@ fn container_name(text: &str) -> Result<String, Error> {
         false => {
             let error = Error::new(ErrorKind::InvalidName, format!("`{text}` is not a name for a container"))
                 .with_hint("use at least two letters, digits, `_`, `.` and `-`, a letter or digit first");
-            // Compose is content with two of them anywhere.
+            // Compose accepts the name if any two characters in a row would be a valid name.
             let has_two = text
                 .char_indices()
                 .any(|(at, c)| c.is_ascii_alphanumeric() && text[at + c.len_utf8()..].starts_with(allowed));
@@ -323,7 +328,7 @@ fn container_name(text: &str) -> Result<String, Error> {
     }
 }
 
-/// `deploy`: how many there are, and their resources. The rest is for swarms.
+/// `deploy`: the number of replicas, and their resources. The rest is for swarms.
 fn read_deploy<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, body: &mut Component, options: &mut Options) {
     if cursor.is_null() {
         return;
@@ -339,7 +344,8 @@ fn read_deploy<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, body: &mut Comp
                     "labels" => _ = reader.pairs(at),
                     "placement" => _ = reader.known_entries(at, &keys::PLACEMENT),
                     "restart_policy" => _ = reader.known_entries(at, &keys::RESTART_POLICY),
-                    _ => _ = reader.known_entries(at, &keys::UPDATE_CONFIG),
+                    "update_config" | "rollback_config" => _ = reader.known_entries(at, &keys::UPDATE_CONFIG),
+                    other => keys::unread(other),
                 }
                 reader.note(at, format!("`deploy.{key}` has no effect: it is for swarms"));
             }
@@ -352,7 +358,7 @@ fn read_image(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<ImageRefer
     reader.quoted(cursor)?;
     let filled = reader.filled(cursor)?;
     if !filled.unset.is_empty() {
-        // An image with a hole in it is never meant: this is an error, not a note.
+        // Nobody wants an image whose name has an empty part. So this is an error, and not a note.
         reader.notes.truncate(notes);
         let verb = if filled.unset.len() == 1 { "is" } else { "are" };
         let hint = match filled.unset[0].as_str() {
@@ -372,43 +378,8 @@ fn read_image(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<ImageRefer
     }
 }
 
-/// A command: a text that is split as a shell does it, or a list of words.
-pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>> {
-    let words = match &cursor.node.value {
-        // The image's own, says the Compose Specification.
-        Value::Null => return None,
-        Value::List(items) => {
-            let mut words = Vec::new();
-            for (index, node) in items.iter().enumerate() {
-                let item = Cursor { node, path: format!("{}[{index}]", cursor.path) };
-                words.push(reader.text(&item)?);
-            }
-            words
-        }
-        _ => {
-            reader.quoted(cursor)?;
-            let filled = reader.filled(cursor)?;
-            match words::split(&filled.text) {
-                Ok(words) => words,
-                Err(words::Flaw::Open) => {
-                    let message = format!("`{}` has a quote that is not closed", cursor.name());
-                    reader.wrong(cursor, message, "close it, or write the words as a list");
-                    return None;
-                }
-                Err(words::Flaw::NeedsShell(c)) => {
-                    let message = format!("`{}` has `{c}` outside of quotes, and no shell runs it", cursor.name());
-                    let hint = "write `sh -c '…'`, or the words as a list";
-                    reader.stricter(cursor, message, hint, "the rest of the command");
-                    return None;
-                }
-            }
-        }
-    };
-    Some(words)
-}
-
 fn signal(text: &str) -> Result<String, Error> {
-    // The engine takes `sigterm`, too; other words in small letters are none.
+    // The engine also takes `sigterm`. Other names in lower case are not signals.
     let text_of = if text.starts_with("sig") { text.to_ascii_uppercase() } else { text.to_owned() };
     let known = |name: &str| {
         name.len() >= 2

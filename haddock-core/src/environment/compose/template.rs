@@ -1,11 +1,11 @@
 //! Variables in values: the interpolation of the Compose Specification.
 //!
 //! `$VAR` and `${VAR}`, `${VAR:-default}`, `${VAR-default}`, `${VAR:?error}`, `${VAR?error}`, `${VAR:+other}`,
-//! `${VAR+other}`; what stands after the operator may hold variables in its turn. `$$` is a `$`, and so is one that
-//! begins no variable.
+//! `${VAR+other}`. The text after the operator may have variables, too. `$$` means `$`. A `$` that no variable follows
+//! stays as it is.
 
-/// Nesting of defaults within defaults. People need two.
-const DEEPEST: usize = 16;
+/// How deep defaults may be nested. People need two levels.
+const MAX_NESTED_DEFAULTS: usize = 16;
 
 /// A text with variables in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Operator {
     action: Action,
-    /// `:`: an empty value counts as unset.
+    /// The operator has a `:`, so an empty value counts as unset.
     empty_is_unset: bool,
     operand: Template,
     /// The operand as it was written.
@@ -40,7 +40,7 @@ enum Action {
 pub(super) struct Flaw {
     pub(super) message: String,
     pub(super) hint: String,
-    /// Whether it is that a variable has nothing in it, as by a comment that Compose takes for its value.
+    /// Whether the reason is an empty variable. It may be empty because of a comment that Compose takes for its value.
     pub(super) is_empty: bool,
 }
 
@@ -62,7 +62,7 @@ impl Template {
         Ok(template)
     }
 
-    /// The names of all variables, whether they have values or not, those within defaults too.
+    /// The names of all variables, also of those without a value and of those within defaults.
     pub(super) fn names(&self) -> Vec<&str> {
         let mut names = Vec::new();
         for part in &self.0 {
@@ -129,10 +129,13 @@ fn flaw(message: impl Into<String>, hint: impl Into<String>) -> Flaw {
 const DOLLAR: &str = "write `$$` for a `$` that is meant as such";
 
 impl<'t> Parser<'t> {
-    /// Reads up to the end, or, inside of the braces of variable `inside`, up to the `}` that ends them.
+    /// Reads to the end; within the braces of variable `inside`, to the `}` that closes them.
     fn template(&mut self, inside: Option<&str>, depth: usize) -> Result<Template, Flaw> {
-        if depth > DEEPEST {
-            return Err(flaw(format!("variables are nested more than {DEEPEST} deep"), "use fewer defaults"));
+        if depth > MAX_NESTED_DEFAULTS {
+            return Err(flaw(
+                format!("variables are nested more than {MAX_NESTED_DEFAULTS} deep"),
+                "use fewer defaults",
+            ));
         }
         let mut parts = Vec::new();
         let mut literal = String::new();
@@ -148,7 +151,7 @@ impl<'t> Parser<'t> {
                         literal.push('$');
                         continue;
                     }
-                    // As Compose has it: a `$` that begins no variable is one.
+                    // As in Compose, a `$` that no variable follows stays a `$`.
                     if !self.rest.starts_with(|c: char| c == '{' || c == '_' || c.is_ascii_alphabetic()) {
                         literal.push('$');
                         continue;
@@ -160,7 +163,7 @@ impl<'t> Parser<'t> {
                     parts.push(variable);
                     continue;
                 }
-                // As in Compose, whose pattern for them is of one line.
+                // As in Compose, whose pattern for variables matches within one line only.
                 '\n' if inside.is_some() => {
                     let name = inside.unwrap_or_default();
                     let message = format!("`${{{name}` has a line break within its braces");

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::template::{Filled, Flaw};
 use crate::error::Place;
 
-/// File, line and column; the latter from 1, columns in characters.
+/// File, line and column. Lines and columns are counted from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mark {
-    /// Which of the files that were read.
+    /// The index of the file among those that were read.
     pub(super) file: usize,
     pub(super) line: u64,
     pub(super) column: u64,
@@ -19,13 +19,13 @@ impl Mark {
         Self { file, line: 1, column: 1 }
     }
 
-    /// The place, in a file that messages call so.
+    /// The place for an error. `file` is the file's name in messages.
     pub(super) fn place(self, file: &str, key: &str) -> Place {
         Place { file: file.to_owned(), line: self.line, column: self.column, key: key.to_owned() }
     }
 }
 
-/// A value and where it stands. What an alias brings in stands where its anchor is.
+/// A value and its place. The value of an alias has the place of its anchor.
 #[derive(Clone)]
 pub(super) struct Node {
     pub(super) at: Mark,
@@ -33,16 +33,16 @@ pub(super) struct Node {
     pub(super) tag: Option<Tag>,
 }
 
-/// What the Compose Specification lets a file say about a value that an earlier file gave.
+/// How a file may change a value that an earlier file gave, as in the Compose Specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
-    /// It is taken away.
+    /// The earlier value is removed.
     Reset,
-    /// This one takes its place whole.
+    /// This value replaces the earlier one as a whole.
     Override,
 }
 
-/// What YAML knows. Numbers and booleans are kept as they were written: `1.10` stays `1.10`.
+/// A YAML value. Numbers and booleans are kept as they were written: `1.10` stays `1.10`.
 #[derive(Clone)]
 pub(super) enum Value {
     Null,
@@ -51,22 +51,22 @@ pub(super) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A text, its variables filled in once [`fill`](super::fill) has been there.
+/// A text. [`fill`](super::fill) fills in its variables.
 #[derive(Clone)]
 pub(super) struct Scalar {
     pub(super) text: String,
-    /// Whether it stands there as a number or a boolean, without quotes.
+    /// Whether it is a number or a boolean without quotes.
     pub(super) bare: bool,
-    /// Of one that has variables, or was meant to.
+    /// How it stands in the file, if there is a `$` in it.
     pub(super) written: Option<Arc<Written>>,
 }
 
-/// How a text with variables stands in the file.
+/// A text with variables as it stands in the file.
 pub(super) struct Written {
     pub(super) text: String,
     /// The variables that it mentions.
     pub(super) names: Vec<String>,
-    /// What came of it, or why nothing did.
+    /// The text with its variables filled in, or why they could not be.
     pub(super) filled: Result<Filled, Flaw>,
 }
 
@@ -108,14 +108,14 @@ impl Node {
         }
     }
 
-    /// Takes a key out of a mapping.
+    /// Removes a key from a mapping and returns its value.
     pub(super) fn remove(&mut self, key: &str) -> Option<Node> {
         let Value::Map(entries) = &mut self.value else { return None };
         let found = entries.iter().position(|(name, _)| name.text == key)?;
         Some(entries.remove(found).1)
     }
 
-    /// Adds a key to a mapping; to what is empty, too.
+    /// Adds a key to a mapping. An empty value becomes a mapping.
     pub(super) fn insert(&mut self, key: Key, node: Node) {
         match &mut self.value {
             Value::Map(entries) => entries.push((key, node)),
@@ -124,7 +124,7 @@ impl Node {
         }
     }
 
-    /// Whether both say the same, wherever they stand.
+    /// Whether both have the same content. Their places do not matter.
     pub(super) fn same(&self, other: &Self) -> bool {
         match (&self.value, &other.value) {
             (Value::Null, Value::Null) => true,

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::container::Sensitive;
 
-/// Where to look for the value of a variable.
+/// Looks up the value of a variable.
 pub(super) type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
 
 /// Environment variables by name. `Debug` shows the names only.
@@ -22,8 +22,8 @@ pub(super) type Lookup<'l> = &'l dyn Fn(&str) -> Option<String>;
 pub struct Variables(BTreeMap<String, Sensitive>);
 
 impl Variables {
-    /// The variables of this process, but those that are not UTF-8. `PWD` is its working directory, as Compose has it, also
-    /// where the environment has none or another's: under systemd and cron, or after a change of directory.
+    /// The variables of this process, without those that are not UTF-8. As in Compose, `PWD` is its working directory,
+    /// even if the environment has no `PWD` or a wrong one, as under systemd and cron or after a change of directory.
     #[must_use]
     pub fn of_process() -> Self {
         let pairs = std::env::vars_os();

@@ -4,16 +4,19 @@
 //! comment, and `\n` and `\t` are a line end and a tab. At `;`, `&`, `|`, `<` or `>` it drops the rest of the text
 //! without a word; here that is an error, as are parentheses and backticks.
 
+use super::reader::{Cursor, Reader};
+use super::tree::Value;
+
 /// Why a text is not a list of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+enum Flaw {
     /// A quote is not closed, or a backslash stands at the end.
     Open,
-    /// What only a shell understands.
+    /// A character that only a shell understands.
     NeedsShell(char),
 }
 
-pub(super) fn split(text: &str) -> Result<Vec<String>, Flaw> {
+fn split(text: &str) -> Result<Vec<String>, Flaw> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;
@@ -31,7 +34,7 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, Flaw> {
             (c, Some(_)) => word.get_or_insert_default().push(c),
             ('"' | '\'', None) => {
                 quote = Some(c);
-                // Two quotes with nothing between are a word.
+                // Two quotes with nothing between them are an empty word.
                 word.get_or_insert_default();
             }
             (' ' | '\t' | '\r' | '\n', None) => words.extend(word.take()),
@@ -44,6 +47,41 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, Flaw> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// A command: a list of words, or a text that is split into words as in Compose.
+pub(super) fn read_words(reader: &mut Reader<'_>, cursor: &Cursor<'_>) -> Option<Vec<String>> {
+    let words = match &cursor.node.value {
+        // Then the image's own is used, as in the Compose Specification.
+        Value::Null => return None,
+        Value::List(items) => {
+            let mut words = Vec::new();
+            for (index, node) in items.iter().enumerate() {
+                let item = Cursor { node, path: format!("{}[{index}]", cursor.path) };
+                words.push(reader.text(&item)?);
+            }
+            words
+        }
+        _ => {
+            reader.quoted(cursor)?;
+            let filled = reader.filled(cursor)?;
+            match split(&filled.text) {
+                Ok(words) => words,
+                Err(Flaw::Open) => {
+                    let message = format!("`{}` has a quote that is not closed", cursor.name());
+                    reader.wrong(cursor, message, "close it, or write the words as a list");
+                    return None;
+                }
+                Err(Flaw::NeedsShell(c)) => {
+                    let message = format!("`{}` has `{c}` outside of quotes, and no shell runs it", cursor.name());
+                    let hint = "write `sh -c '…'`, or the words as a list";
+                    reader.stricter(cursor, message, hint, "the rest of the command");
+                    return None;
+                }
+            }
+        }
+    };
+    Some(words)
 }
 
 #[cfg(test)]

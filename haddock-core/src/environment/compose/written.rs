@@ -1,13 +1,13 @@
-//! How texts with variables stand in the file, for what is shown to people: the value may be a secret.
+//! Texts with variables as they stand in the file. People see these in place of the values, which may be secret.
 //!
-//! A password may stand in a command, a label or the check of a database as well as under `environment`. So in such free
-//! texts the value of a variable is not shown: the text is shown as it was written.
+//! A password may stand in a command, a label or a health check as well as under `environment`. So Haddock shows such
+//! free texts as they were written, without the values of variables.
 
 use std::collections::BTreeMap;
 
 use super::tree::{Node, Scalar, Value};
 
-/// The keys of a component whose texts are free; those below them, too.
+/// The keys of a component whose texts are free texts, also those at any depth below.
 const OF_COMPONENT: &[&[&str]] = &[
     &["command"],
     &["entrypoint"],
@@ -38,9 +38,9 @@ const OF_COMPONENT: &[&[&str]] = &[
     &["user"],
     &["working_dir"],
 ];
-/// The sections of the file whose texts are, all of them.
+/// The sections of the file in which all texts are free texts.
 const DECLARED: &[&str] = &["networks", "volumes", "secrets", "configs"];
-/// Lists whose items are texts also where they have a `=`. Other such items become entries of a mapping.
+/// Lists whose items stay texts even if they have a `=`. In other lists, such an item becomes an entry of a mapping.
 const LISTS: &[&str] = &[
     "command",
     "serving",
@@ -62,8 +62,9 @@ const LISTS: &[&str] = &[
     "tmpfs",
 ];
 
-/// The free texts in which the value of a variable is, as they stand in the file, by their path in the canonical form: the
-/// keys with `.` between, and `[0]` for an item. What is written as one text has one path, also if it becomes a list.
+/// The free texts that hold the value of a variable, as they stand in the file. The key is their path in the canonical
+/// form: the keys with `.` between them, and `[0]` for an item. If a text becomes a list, such as a command, it has the
+/// path of the list.
 pub(super) fn written(tree: &Node) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for (name, component) in entries(tree.get("services")) {
@@ -91,7 +92,7 @@ pub(super) fn written(tree: &Node) -> BTreeMap<String, String> {
     found
 }
 
-/// The path of a mount, by its target: its place in the list may be another in the canonical form.
+/// The path of a mount. It has the target in it, and not the index: in the canonical form the index may differ.
 pub(super) fn mount_path(component: &str, target: &str) -> String {
     format!("services.{component}.volumes.{}", target.trim_end_matches('/'))
 }
@@ -109,14 +110,14 @@ fn mount(component: &str, item: &Node, found: &mut BTreeMap<String, String>) {
     let filled: Vec<&str> = scalar.text.split(':').collect();
     let path = mount_path(component, filled.get(1).unwrap_or(&filled[0]));
     let parts = parts(text);
-    // A variable may hold more than one part. Then the whole is shown of each.
+    // A variable may hold several parts. Then the whole text is shown for each part.
     let part = |index: usize| if parts.len() == filled.len() { parts[index] } else { text };
     let keys: &[&str] = if filled.len() == 1 { &["target"] } else { &["source", "target"] };
     let written = keys.iter().enumerate().map(|(index, key)| (key, part(index))).filter(|(_, part)| part.contains('$'));
     found.extend(written.map(|(key, part)| (format!("{path}.{key}"), part.to_owned())));
 }
 
-/// What stands between the `:` that are not within the braces of a variable.
+/// The parts of a text between its `:`. A `:` within the braces of a variable does not count.
 fn parts(text: &str) -> Vec<&str> {
     let mut open = 0_usize;
     let split = text.split(|c: char| {
@@ -140,7 +141,7 @@ fn entries(node: Option<&Node>) -> impl Iterator<Item = (&str, &Node)> {
 
 fn collect(node: &Node, path: &str, found: &mut BTreeMap<String, String>) {
     let key = path.rsplit('.').next().unwrap_or_default();
-    // A name without a value takes that of the variable of its name.
+    // A name without a value has the value of the variable with the same name.
     let inherits = key == "args";
     match &node.value {
         Value::Scalar(scalar) => found.extend(shown(scalar).map(|text| (path.to_owned(), text.to_owned()))),
@@ -148,7 +149,7 @@ fn collect(node: &Node, path: &str, found: &mut BTreeMap<String, String>) {
             for (key, node) in entries {
                 let path = format!("{path}.{}", key.text);
                 match &node.value {
-                    // What a merge has split is `name=value` still, as it is written.
+                    // If a merge has split the text, it was written as `name=value`. Only the value is shown.
                     Value::Scalar(scalar) => {
                         let text = shown(scalar).map(|text| match text.split_once('=') {
                             Some((name, value)) if name == key.text => value,
@@ -188,7 +189,7 @@ fn collect(node: &Node, path: &str, found: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The text as it stands in the file, if the value of a variable is in it.
+/// The text as it stands in the file, if it holds the value of a variable.
 fn shown(scalar: &Scalar) -> Option<&str> {
     let written = scalar.written.as_ref()?;
     written.filled.as_ref().is_ok_and(|filled| filled.from_variables).then_some(written.text.as_str())

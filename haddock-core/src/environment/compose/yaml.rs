@@ -1,4 +1,7 @@
-//! From the YAML of a compose file to its tree.
+//! Reads the YAML of a compose file into a tree.
+
+use std::panic::resume_unwind;
+use std::thread;
 
 use serde::{Deserialize, Deserializer, de};
 use serde_saphyr::{
@@ -8,21 +11,35 @@ use serde_saphyr::{
 use super::tree::{Key, Mark, Node, Scalar, Tag, Value};
 use crate::error::{Error, ErrorKind};
 
-/// Reads the YAML documents of the file of that number, which is called `name`. There is at least one; each is to be merged
-/// over those before it.
+/// The stack for reading a file. Without optimisation, the deepest file that is accepted needs more than the 2 MiB that a
+/// thread usually has.
+const STACK_BYTES: usize = 16 << 20;
+
+/// Reads the YAML documents of a file; there is at least one. Each is merged over those before it. `file` is the index
+/// of the file, for its marks, and `name` its name for messages.
 pub(super) fn parse(file: usize, name: &str, text: &str) -> Result<Vec<Node>, Error> {
+    let read = || documents(file, name, text);
+    thread::scope(|scope| match thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, read) {
+        Ok(reader) => reader.join().unwrap_or_else(|panic| resume_unwind(panic)),
+        // The system cannot start another thread. The stack of this one is large enough for any file that people write.
+        Err(_) => read(),
+    })
+}
+
+fn documents(file: usize, name: &str, text: &str) -> Result<Vec<Node>, Error> {
     let options = || {
         serde_saphyr::options! {
             with_snippet: false,
             strict_booleans: true,
             duplicate_keys: DuplicateKeyPolicy::Error,
             non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
-            // Done below, where more is known of the value.
+            // `<<` is handled below, where more is known about the value.
             merge_keys: MergeKeyPolicy::AsOrdinary,
-            // `!reset` and `!override` are not the parser's; see `tag`.
+            // The parser does not know `!reset` and `!override`; see `tag`.
             reject_unsupported_tags: false,
-            // Large files of an organisation have a few thousand nodes; this is far beyond, and still soon read. The depth
-            // bounds the recursion below. Files with many aliases of few anchors are usual.
+            // Large files of an organisation have a few thousand nodes. This limit is far above that, and a file at the
+            // limit is still read quickly. The depth limits the recursion below. Files with many aliases of few anchors
+            // are common.
             budget: serde_saphyr::budget! { max_nodes: 100_000, max_depth: 40, enforce_alias_anchor_ratio: false },
             alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
         }
@@ -33,7 +50,7 @@ pub(super) fn parse(file: usize, name: &str, text: &str) -> Result<Vec<Node>, Er
         Err(error) if is_second_document(&error) => {
             let read: Vec<Spanned<Raw>> =
                 serde_saphyr::from_multiple_with_options(text, options()).map_err(|error| failed(&error))?;
-            // The parser passes over documents with nothing in them, which Compose refuses.
+            // The parser skips empty documents. Compose refuses them.
             if read.len() < 2 || text.trim_end().ends_with("\n---") {
                 return Err(failed(&error));
             }
@@ -67,13 +84,13 @@ fn document(file: usize, name: &str, text: &str, raw: Spanned<Raw>) -> Result<No
         Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(name, ""))
     })?;
     Ok(match root.value {
-        // The parser says where an empty file ends.
+        // For an empty file, the parser gives the place where it ends.
         Value::Null => Node { at: Mark::start(file), ..root },
         _ => root,
     })
 }
 
-/// A value before numbers are given back their spelling.
+/// A value before numbers are put back as they were written.
 enum Raw {
     Null,
     /// A boolean or number, as a text that means the same.
@@ -139,7 +156,7 @@ impl<'de> de::Visitor<'de> for RawVisitor {
     }
 }
 
-/// Why a value cannot be taken.
+/// Why a value is refused.
 enum Refusal {
     Key,
     KeyKind(String),
@@ -152,13 +169,13 @@ enum Refusal {
 struct Source<'s> {
     file: usize,
     text: &'s str,
-    /// Whether values have tags; keys have none.
+    /// Whether values may have tags. Keys have none.
     tags: bool,
 }
 
 impl Source<'_> {
     fn node(&self, raw: Spanned<Raw>) -> Result<Node, (Mark, Refusal)> {
-        // What an alias brings in has its tag, if any, at its anchor.
+        // The value of an alias has the place of its anchor. A tag would stand there, too.
         let location = raw.defined;
         let at = Mark { file: self.file, line: location.line().max(1), column: location.column().max(1) };
         let tag = self.tag(&location).map_err(|tag| (at, Refusal::Tag(tag)))?;
@@ -180,7 +197,7 @@ impl Source<'_> {
         Ok(Node { at, value, tag })
     }
 
-    /// The entries of a mapping, with what `<<` brings in where the mapping itself says nothing.
+    /// The entries of a mapping, and those that `<<` brings in. The mapping's own entries win.
     fn entries(&self, entries: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Result<Vec<(Key, Node)>, (Mark, Refusal)> {
         let (mut own, mut brought): (Vec<(Key, Node)>, Vec<Node>) = (Vec::new(), Vec::new());
         for (name, value) in entries {
@@ -210,7 +227,7 @@ impl Source<'_> {
         Ok(own)
     }
 
-    /// The text of a value, as far as the parser says where it stands.
+    /// The start and end of a value in the text, if the parser knows them.
     fn span(&self, location: &serde_saphyr::Location) -> Option<(usize, usize)> {
         let span = location.span();
         let start = usize::try_from(span.byte_offset()?).ok()?;
@@ -218,7 +235,8 @@ impl Source<'_> {
         self.text.get(start..end).map(|_| (start, end))
     }
 
-    /// Whether it is a block that the file ends in, without an end of the line. The parser adds one.
+    /// Whether the value is a block of text (`|` or `>`) that ends where the file ends, without a line end. The parser
+    /// adds one.
     fn ends_within(&self, location: &serde_saphyr::Location) -> bool {
         let open = !self.text.ends_with(['\n', '\r']);
         let Some((start, _)) = self.span(location).filter(|(_, end)| open && *end == self.text.len()) else {
@@ -233,15 +251,16 @@ impl Source<'_> {
         })
     }
 
-    /// How the number or boolean was written, unless it was quoted and made one by a tag.
+    /// How a number or boolean is written in the file. `None` if more than the plain value stands there, such as quotes
+    /// with a tag.
     fn spelling(&self, location: &serde_saphyr::Location) -> Option<String> {
         let (start, end) = self.span(location)?;
         let text = self.text[start..end].trim();
         (!text.is_empty() && !text.contains(['"', '\'', '!', '&', '*', '\n'])).then(|| text.to_owned())
     }
 
-    /// The tag before a value. The parser passes over those that it does not know, so that the text before the value is
-    /// looked at; an anchor may stand between.
+    /// The tag before a value. The parser skips tags that it does not know, so the text before the value is searched.
+    /// An anchor may stand between the two.
     fn tag(&self, location: &serde_saphyr::Location) -> Result<Option<Tag>, String> {
         let Some((start, _)) = self.span(location).filter(|_| self.tags) else { return Ok(None) };
         let mut before = self.text[..start].trim_end();
@@ -252,7 +271,7 @@ impl Source<'_> {
                 continue;
             }
             let lead = before[..before.len() - word.len()].trim_end();
-            // In a comment, or the text of another value, it is no tag.
+            // What looks like a tag may be part of a comment or of another value. Then it is no tag.
             if !lead.is_empty() && !lead.ends_with([':', '-', ',', '[', '{']) {
                 return Ok(None);
             }
@@ -266,7 +285,7 @@ impl Source<'_> {
     }
 }
 
-/// Puts the YAML library's error into our words.
+/// Translates the YAML library's error.
 fn translate(file: &str, error: &YamlError) -> Error {
     let inner = match error {
         YamlError::AliasError { error, .. } => error,
@@ -312,7 +331,7 @@ fn translate(file: &str, error: &YamlError) -> Error {
     Error::new(ErrorKind::ComposeFile, message).with_hint(hint).at(at.place(file, &key))
 }
 
-/// What is usually behind a message of the YAML parser.
+/// A hint for a message of the YAML parser: what usually causes it.
 fn advice(message: &str) -> &'static str {
     let has = |text| message.contains(text);
     if has("mapping values are not allowed") {

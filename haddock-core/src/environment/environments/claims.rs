@@ -1,25 +1,14 @@
-//! Whose a name is: that of a compose file, or of what the instances of a service share.
+//! Who owns the name of an environment: a compose file, or a service whose instances share the environment.
 
-use serde::{Deserialize, Serialize};
-
+use super::role::Role;
 use super::{Environments, UpOptions};
 use crate::container::{Container, Selector};
 use crate::environment::{Change, EnvironmentSpec, Origin, Plan};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, ServiceName};
 
-/// What an environment is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Role {
-    /// Tests, or a look.
-    Ordinary,
-    /// What the instances of this service share.
-    SharedBy(ServiceName),
-}
-
 impl Environments {
-    /// Refuses a name that is another file's: an environment of that name is there, or its volumes are, and it was
+    /// Refuses a name that belongs to another file: an environment of that name, or its volumes, exist, and it was
     /// brought up from another folder.
     ///
     /// # Errors
@@ -32,7 +21,7 @@ impl Environments {
         }
     }
 
-    /// The folder from which the environment of that name was brought up, if there is something of it, and it is another.
+    /// The origin of the environment of that name, if something of it exists and it came from another folder.
     async fn other_origin(&self, name: &EnvironmentName, origin: &Origin) -> Result<Option<Origin>> {
         let Some(known) = self.origin(name)?.filter(|known| known.folder != origin.folder) else { return Ok(None) };
         let ours = self.selector(name);
@@ -40,7 +29,7 @@ impl Environments {
         Ok(is_there.then_some(known))
     }
 
-    /// Refuses an `up` under a name that is another's, before anything is done.
+    /// Refuses an `up` under a name that belongs to somebody else, before anything is done.
     pub(super) async fn check_name(
         &self,
         name: &EnvironmentName,
@@ -66,7 +55,8 @@ impl Environments {
         let Some(known) = self.origin(name)?.filter(|known| !origin.continues(known)) else { return Ok(()) };
         let Some(component) = plan.all(Change::Remove).next() else { return Ok(()) };
         let file = known.files.first().map(|file| file.display().to_string()).unwrap_or_default();
-        let message = format!("environment `{name}` was brought up from `{file}`, and its `{component}` would go");
+        let message =
+            format!("environment `{name}` was brought up from `{file}`, and its `{component}` would be removed");
         Err(Error::new(ErrorKind::NameTaken, message)
             .with_hint("choose another name with `--name`; if this file takes that one's place, write `--take-over`"))
     }
@@ -101,17 +91,17 @@ impl Environments {
         if !is_ordinary || self.get(name).await.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
             return Ok(());
         }
-        let message = format!("environment `{name}`, which nobody's instances share, has the name that is needed");
+        let message = format!("the shared environment needs the name `{name}`, but an ordinary environment has it");
         Err(Error::new(ErrorKind::NameTaken, message)
             .with_hint(format!("take it down first, if nobody needs it: `haddock down --name {name}`")))
     }
 
-    /// The service whose instances share it, if it is such a one.
+    /// The service whose instances share the environment, if there is one.
     pub(super) fn serves(&self, name: &EnvironmentName) -> Result<Option<ServiceName>> {
         Ok(match self.record(name)?.map(|record| record.role) {
             Some(Some(Role::Ordinary)) => None,
             Some(Some(Role::SharedBy(service))) => Some(service),
-            // Earlier versions wrote nothing down of it: then its name says it.
+            // Earlier versions did not write it down. Then the name decides.
             Some(None) | None => name.shares_for(),
         })
     }
@@ -128,7 +118,7 @@ impl Environments {
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    /// Writes down from where it is brought up. That stays for as long as there is something of it, its volumes too.
+    /// Writes down from where it is brought up. The note stays as long as something of it exists, such as its volumes.
     pub(super) fn put_origin(&self, name: &EnvironmentName, origin: &Origin) -> Result<()> {
         if self.origin(name)?.as_ref() == Some(origin) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What runs, beside what it was made from and what a file says.
+//! Compares what runs with what it was made from, and with what a file says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,15 +23,15 @@ impl Environments {
         let of = |component: &Component| {
             let named = component.depends_on.keys().map(|other| (other.to_string(), leads(other)));
             let links = component.links.iter().map(|link| (link.alias.to_string(), leads(&link.component)));
-            // A link says more than that there is one.
+            // If a component is both linked to and depended upon, only the link is listed.
             let linked: BTreeSet<&ComponentName> = component.links.iter().map(|link| &link.component).collect();
             named.filter(|(other, _)| !linked.iter().any(|it| it.as_str() == other)).chain(links).collect()
         };
         Ok(spec.components.iter().map(|(name, component)| (name.clone(), of(component))).collect())
     }
 
-    /// How what runs (`was`) differs from what this specification says (`is`): its parts that are another than those it was
-    /// last brought up from, and containers that are not as they were made.
+    /// How what runs (`was`) differs from what this specification says (`is`): parts of the specification that are not
+    /// as in the last `up`, and containers that are not as they were made.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) if there is no such environment, or it is not known what it was brought up from.
@@ -78,7 +78,7 @@ impl Environments {
         Ok(found)
     }
 
-    /// The environment, if it was brought up from a file of which each component is to have no container.
+    /// The environment, if it was brought up from a file in which no component has a container.
     pub(super) fn without_containers(&self, name: &EnvironmentName) -> Result<Option<Environment>> {
         match self.known(name) {
             Ok((record, spec)) if with_needs(&spec, &record.only).is_empty() => {

@@ -2,20 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Environments, Record};
+use super::Environments;
+use super::record::Record;
 use crate::environment::plan::{Change, Plan};
 use crate::error::{Error, Result};
 use crate::name::EnvironmentName;
 use crate::time::Timestamp;
 
-/// So many actions are kept of one name.
-const KEPT: usize = 200;
+/// How many events of one name are kept.
+const MAX_EVENTS: usize = 200;
 
 /// What was done with an environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum EnvironmentAction {
-    /// It was brought up, or to what another file says.
+    /// It was brought up, or changed by another `up`.
     Up,
     /// A link of it was switched.
     Link,
@@ -59,11 +61,11 @@ impl Environments {
     /// [`Io`](crate::ErrorKind::Io) if it cannot be read.
     pub fn history(&self, name: &EnvironmentName) -> Result<Vec<EnvironmentEvent>> {
         let text = self.specs.note(&note(name))?;
-        // What cannot be read begins anew.
+        // A history that cannot be read begins anew.
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default())
     }
 
-    /// Takes down what was done. That it cannot be is no reason for it to fail.
+    /// Records what was done. If it cannot be recorded, the action itself does not fail.
     pub(super) fn tell(
         &self,
         name: &EnvironmentName,
@@ -86,7 +88,7 @@ impl Environments {
         };
         let told = self.history(name).and_then(|mut all| {
             all.push(event);
-            all.drain(..all.len().saturating_sub(KEPT));
+            all.drain(..all.len().saturating_sub(MAX_EVENTS));
             self.specs.put_note(&note(name), serde_json::to_vec(&all).expect("plain data can be written as JSON"))
         });
         if let Err(error) = told {

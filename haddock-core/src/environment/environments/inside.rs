@@ -1,4 +1,4 @@
-//! Into an environment's components: commands with their streams in the caller's hands, and logs.
+//! Commands within an environment's components, and their logs.
 
 use std::time::Duration;
 

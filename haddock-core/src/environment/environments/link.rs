@@ -5,8 +5,8 @@
 //!                                                 └─ fails ─▶ the old links
 //! ```
 //!
-//! A component that is linked elsewhere asks its own links first, so at no time has an alias two owners for it; what had
-//! the alias before is not touched.
+//! A component asks its own links first, so an alias never has two owners. The former owner of the alias is not
+//! touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -25,36 +25,37 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName};
 
 /// How long asking a container for an address may take.
-const LOOK_UP: Duration = Duration::from_secs(10);
+const LOOK_UP_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a link is switched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Switch {
-    /// What uses it is started anew, so that no address that it remembers and no connection that it keeps leads to what
-    /// was there before.
+    /// Components that use it are started anew, so that they keep no address of the former target and no connection to
+    /// it.
     #[default]
     Restart,
-    /// What uses it goes on running: its next look-up finds the other. Connections that it keeps stay where they are.
+    /// Components that use it run on. Their next look-up finds the new target. Open connections stay with the former
+    /// one.
     Live,
 }
 
-/// What came of switching a link.
+/// The result of switching a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Switched {
     /// What was done to the environment's components; empty if they went on running.
     pub plan: Plan,
     /// The components that use the link.
     pub users: BTreeSet<ComponentName>,
-    /// Those of them within which the alias was looked up, and found to be the target's alone. Others have no command to
-    /// look it up with.
+    /// Those in which the alias was looked up and led only to the target. The others have no command for a look-up.
     pub verified: BTreeSet<ComponentName>,
 }
 
-/// What stands before an environment while its links are switched: it lets clients wait.
+/// Lets clients of an environment wait while its links are switched.
 #[async_trait]
 pub trait TrafficGate: Send + Sync {
-    /// Lets clients wait, and returns when nothing of theirs is on its way any more. Where it fails, some may wait all the
-    /// same: whoever called it lets them go on.
+    /// Lets clients wait, and returns when none of their requests is in flight. If it fails, some may still wait: the
+    /// caller lets them go on.
     async fn hold(&self) -> Result<()>;
 
     /// Lets them go on.
@@ -71,10 +72,11 @@ struct Wanted<'a> {
 }
 
 impl Environments {
-    /// Lets what uses a component use something else in its place, from now on; `None`: the component itself again. The
-    /// next [`up`](Self::up) brings back what the file says.
+    /// Switches where links to a component lead. `None`: to the component itself again. The next [`up`](Self::up)
+    /// restores what the file says.
     ///
-    /// The target is tried first. If what uses the link does not become ready with it, the old link is back.
+    /// The target is tried first. If the components that use the link do not become ready with it, the old link is
+    /// restored.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such environment, component or target, or nothing uses the
@@ -114,7 +116,7 @@ impl Environments {
         switched
     }
 
-    /// What [`link`](Self::link) would do with a restart, its target tried.
+    /// What [`link`](Self::link) would do with a restart. The target is tried.
     ///
     /// # Errors
     /// As [`link`](Self::link).
@@ -130,7 +132,7 @@ impl Environments {
         self.prepare(name, &wanted.new, &options).await.map(|prepared| prepared.plan)
     }
 
-    /// What is written down, which links there are to be, and what that means for the one.
+    /// The record, the links that are wanted, and what changes for this one.
     async fn wanted_link<'a>(
         &self,
         name: &EnvironmentName,
@@ -161,7 +163,7 @@ impl Environments {
         Ok((record, links, Wanted { component, place, old, new, users }))
     }
 
-    /// Starts what uses the link anew.
+    /// Starts the components that use the link anew.
     async fn restart_with(
         &self,
         name: &EnvironmentName,
@@ -176,7 +178,7 @@ impl Environments {
             next.generations.clone_from(&prepared.wanted.generations);
             self.put_record(name, before, &next)?;
             let up = self.carry_out(name, prepared, true, std::future::pending()).await?;
-            // Whatever was switched live was made anew, and is what its labels say again.
+            // Components that were switched live have been made anew. So they are again what their labels say.
             self.put_record(name, &next, &Record { live: BTreeSet::new(), ..next.clone() })?;
             let verified = self.verify(&up.environment.components, wanted).await?;
             Ok(Switched { plan: up.plan, users: wanted.users.clone(), verified })
@@ -194,7 +196,7 @@ impl Environments {
         Err(and_back(error, back.await))
     }
 
-    /// Connects what runs to another network, under the same aliases.
+    /// Connects running components to another network, under the same aliases.
     async fn switch_live(
         &self,
         name: &EnvironmentName,
@@ -250,7 +252,7 @@ impl Environments {
         Err(and_back(error, back.await))
     }
 
-    /// Leaves the one network before the other is joined: an alias has one owner.
+    /// Leaves one network before it joins the other, so that an alias has one owner.
     async fn rejoin(
         &self,
         container: &Container,
@@ -271,7 +273,7 @@ impl Environments {
         Ok(())
     }
 
-    /// Looks the alias up within what uses it, as far as that has a command to do so with.
+    /// Looks the alias up in the components that use it, if they have a command for it.
     async fn verify(
         &self,
         containers: &BTreeMap<ComponentName, Container>,
@@ -301,14 +303,14 @@ impl Environments {
         Ok(verified)
     }
 
-    /// The addresses that a name has within a container; `None`: it has no command that tells.
+    /// The addresses that a name has within a container. `None`: the container has no command for a look-up.
     async fn look_up(&self, container: &ContainerId, name: &str) -> Option<BTreeSet<IpAddr>> {
         if !self.runtime.capabilities().exec {
             return None;
         }
         let command = ["getent", "ahosts", name].map(str::to_owned);
-        let ran = self.runtime.exec(container, &ExecSpec::new(&command, LOOK_UP).for_people()).await.ok()?;
-        // 2: the name is not found. What is not there or cannot be run is 126 or 127.
+        let ran = self.runtime.exec(container, &ExecSpec::new(&command, LOOK_UP_LIMIT).for_people()).await.ok()?;
+        // 2: the name was not found. 126 or 127: there is no such command, or it cannot be run.
         match ran.exit_code {
             0 => Some(
                 ran.stdout_text().lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect(),
@@ -319,7 +321,7 @@ impl Environments {
     }
 }
 
-/// As it was brought up, with the images that its containers were made from: a link is no reason to take newer ones.
+/// The options of its last `up`, with the images that its containers have: switching a link does not bring newer ones.
 fn with_images_of(record: &Record, containers: &BTreeMap<ComponentName, Container>) -> UpOptions {
     let mut options = record.options();
     let known = containers.iter().filter(|(_, container)| !container.image.is_empty());
@@ -336,13 +338,13 @@ fn users<'c>(
     there.filter(|user| !aliases(spec, user, component).is_empty()).cloned().collect()
 }
 
-/// The names under which one reaches the other.
+/// The names under which `user` reaches `component`.
 fn aliases(spec: &EnvironmentSpec, user: &ComponentName, component: &ComponentName) -> BTreeSet<String> {
     spec.components.get(user).and_then(|user| user.reaches().remove(component)).unwrap_or_default()
 }
 
 fn not_live() -> Error {
-    Error::new(ErrorKind::NotSupported, "an address outside is written into a container when that is made")
+    Error::new(ErrorKind::NotSupported, "a `tcp://` target is written into a container when it is made, so it cannot be switched while the container runs")
         .with_hint("switch it with a restart")
 }
 
@@ -350,12 +352,12 @@ fn addresses(container: &Container) -> BTreeSet<IpAddr> {
     container.addresses.values().map(|address| address.ip()).collect()
 }
 
-/// The error, and whether the old link is back.
+/// The error, with a note whether the old link was restored.
 fn and_back(error: Error, back: Result<()>) -> Error {
     let (kind, tail) = (error.kind(), error.log_tail().to_vec());
     match back {
         Ok(()) => {
-            let told = Error::new(kind, format!("{}; the old link is back", error.message())).with_log_tail(tail);
+            let told = Error::new(kind, format!("{}; the old link was restored", error.message())).with_log_tail(tail);
             match error.hint() {
                 Some(hint) => told.with_hint(hint),
                 None => told,

@@ -1,4 +1,4 @@
-//! What uses an environment from outside: it goes only after the last of them.
+//! What uses an environment from outside. The environment is removed only if nothing does.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ impl Environments {
             .with_hint("nothing was changed; take down what uses it first, or link that elsewhere"))
     }
 
-    /// Environments whose files or links name it, running or not, and that it does not link to itself.
+    /// Environments whose files or links name it, whether they run or not. Those that it links to itself do not count.
     async fn linked(&self, name: &EnvironmentName) -> Result<BTreeSet<String>> {
         let own = self.made_from(name)?;
         let mut users = BTreeSet::new();
@@ -53,7 +53,7 @@ impl Environments {
         Ok(users)
     }
 
-    /// What is on its networks beside its own containers.
+    /// What is on its networks and is not one of its own containers.
     async fn neighbours(&self, name: &EnvironmentName) -> Result<BTreeSet<String>> {
         let mut users = BTreeSet::new();
         if !self.runtime.capabilities().networks {
@@ -89,7 +89,7 @@ impl Environments {
     /// What an environment was last brought up from, with its links as they are now.
     fn made_from(&self, name: &EnvironmentName) -> Result<Option<EnvironmentSpec>> {
         let Some(Record { spec, links, .. }) = self.record(name)? else { return Ok(None) };
-        // What cannot be read any more names nobody.
+        // A specification that can no longer be read names nobody.
         let spec = self.specs.get(&spec).ok().flatten();
         Ok(spec.map(|spec| with_links(&spec, &links)))
     }
@@ -118,7 +118,7 @@ fn names_containers(spec: &EnvironmentSpec) -> bool {
         || spec.components.values().any(|component| outside(component).next().is_some())
 }
 
-/// Whether a file names one of these.
+/// Whether a file names one of these containers or networks.
 fn uses(spec: &EnvironmentSpec, containers: &BTreeSet<String>, networks: &BTreeSet<String>) -> bool {
     let target = |target: &Target| matches!(target, Target::Container(name) if containers.contains(name));
     let external = spec.networks.iter().filter(|(_, network)| network.external);

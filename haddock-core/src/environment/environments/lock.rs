@@ -1,4 +1,4 @@
-//! One at a time for each environment: within this process, and among those that share a state directory.
+//! Turns: an environment is changed by one call at a time, in this process and in all that share a state directory.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -52,7 +52,7 @@ impl Locks {
         let Some(folder) = &self.folder else { return Ok(Turn { _file: None, _local: local }) };
         let path = folder.join(format!("{name}.lock"));
         let file = open(&path)?;
-        // Whoever has it may take minutes: not on a thread that others need.
+        // The holder may take minutes. So the wait is not on a thread that others need.
         let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await;
         let file = locked.map_err(std::io::Error::other).and_then(|locked| locked);
         let file = file.map_err(|error| failed(&path, &error))?;

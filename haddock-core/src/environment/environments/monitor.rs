@@ -19,20 +19,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::EnvironmentName;
 use crate::time::sleep;
 
-/// Before it is ended it is looked at once more, after that long.
-const AGAIN: Duration = Duration::from_millis(500);
+/// An idle environment is looked at once more, after this time, before it is stopped or removed.
+const SECOND_LOOK_AFTER: Duration = Duration::from_millis(500);
 
-/// What came of an environment when it was looked at.
+/// The result of looking at an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pruned {
     /// Its name.
     pub name: EnvironmentName,
-    /// What became of it, or would.
+    /// What was done with it, or would be done.
     pub verdict: IdleVerdict,
 }
 
-/// Says that this process uses an environment, until it is dropped. Killed, it leaves behind that it did: then the next
-/// [`prune`](Environments::prune) removes the environment.
+/// Marks an environment as used by this process, until it is dropped. If the process is killed, the mark stays, and the
+/// next [`prune`](Environments::prune) removes the environment.
 #[derive(Debug)]
 pub struct Claim {
     path: PathBuf,
@@ -40,17 +40,17 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Ends it in an orderly way: the environment stays, and nobody claims it.
+    /// Ends the claim in order: the environment stays, and nobody claims it.
     pub fn release(self) {
-        // Whoever could not remove it has lost it already.
+        // If it cannot be removed, it is gone already.
         let _ = std::fs::remove_file(&self.path);
     }
 }
 
-/// Who knows of uses of an environment that no look at it shows.
+/// Knows uses of an environment that cannot be seen at the environment itself.
 #[async_trait]
 pub(crate) trait Users: Send + Sync {
-    /// Why it is in use now, for people; `None`: for no such reason.
+    /// Why it is in use now, for people. `None`: it is not in use in this way.
     async fn why_used(&self, environment: &Environment) -> Result<Option<String>>;
 }
 
@@ -64,18 +64,18 @@ impl Users for NobodyElse {
 }
 
 impl Environments {
-    /// Says that this process uses the environment.
+    /// Marks the environment as used by this process.
     ///
     /// # Errors
     /// [`Io`](ErrorKind::Io) if that cannot be written down; [`NotSupported`](ErrorKind::NotSupported) if
-    /// specifications, and with them this, are in memory only.
+    /// specifications are kept in memory, because then there is no folder for it.
     pub fn claim(&self, name: &EnvironmentName) -> Result<Claim> {
         let path = self.path(name, "claim")?;
         let failed = |error: std::io::Error| unwritten(&path, &error);
         loop {
             let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
             file.lock_shared().map_err(failed)?;
-            // Whoever found it before it was locked may have removed it.
+            // Another process may have removed the file before it was locked.
             let is_there = std::fs::metadata(&path).is_ok_and(|there| {
                 file.metadata().is_ok_and(|own| (own.dev(), own.ino()) == (there.dev(), there.ino()))
             });
@@ -85,7 +85,7 @@ impl Environments {
         }
     }
 
-    /// Keeps an environment for that long, whether or not anybody uses it.
+    /// Keeps an environment for this time, whether or not anybody uses it.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none, [`Io`](ErrorKind::Io) if that cannot be written down.
@@ -96,14 +96,14 @@ impl Environments {
         self.specs.put_note(&format!("{name}.keep"), text)
     }
 
-    /// Looks at each environment, and ends those that nobody has used for as long as their files say, or, where these
-    /// say nothing, `policy`: it stops them, and later removes them, volumes kept. One whose claim's owner was killed is
-    /// removed at once. Instances of services and what they share are never touched. With `dry_run` nothing is done, and
-    /// it does not count as a look.
+    /// Looks at each environment, and ends those that nobody has used for long enough: it stops them, and later removes
+    /// them, but not their volumes. How long is enough, their files say; `policy` is for files that do not. If an
+    /// environment was claimed by a process that was killed, it is removed at once. Instances of services and what they
+    /// share are never touched. With `dry_run` nothing is done, and it does not count as a look.
     ///
-    /// It takes two looks in a row to find one idle, and the time between two looks counts for half of a limit at most:
-    /// call it at intervals. What cannot be looked at, stopped or removed is [`IdleVerdict::Failed`], and the others are
-    /// looked at all the same.
+    /// Two looks in a row have to find an environment idle, and the time between two looks counts for at most half of a
+    /// limit. So call it at intervals. One that cannot be inspected, stopped or removed is [`IdleVerdict::Failed`]; the
+    /// others are looked at nevertheless.
     ///
     /// # Errors
     /// The runtime's, if it does not say which environments there are.
@@ -111,7 +111,7 @@ impl Environments {
         self.prune_but(policy, dry_run, &NobodyElse).await
     }
 
-    /// As [`prune`](Self::prune), but for those that are in use for a reason that no look at them shows.
+    /// As [`prune`](Self::prune), but keeps environments that are in use for a reason that only `users` knows.
     pub(crate) async fn prune_but(&self, policy: &IdlePolicy, dry_run: bool, users: &dyn Users) -> Result<Vec<Pruned>> {
         let mut all = Vec::new();
         for environment in self.list().await? {
@@ -134,7 +134,7 @@ impl Environments {
         Ok(all)
     }
 
-    /// Looks at one, and ends it if it is idle: while nobody else can do anything with it. `None`: it is gone.
+    /// Looks at one, and ends it if it is idle, while nobody else can change it. `None`: it is gone.
     async fn end_idle(
         &self,
         name: &EnvironmentName,
@@ -156,9 +156,9 @@ impl Environments {
             }
             let is_over = matches!(verdict, IdleVerdict::Stop { .. } | IdleVerdict::Remove { .. });
             if is_over && !ends {
-                // Somebody may have come just now.
+                // Somebody may have begun to use it just now.
                 ends = true;
-                sleep(AGAIN).await;
+                sleep(SECOND_LOOK_AFTER).await;
                 continue;
             }
             match &verdict {
@@ -184,7 +184,7 @@ impl Environments {
         }
     }
 
-    /// What is to become of it, and what is to be remembered of this look; `None`: that it is in use.
+    /// What to do with it, and what to remember of this look. `None`: remember that it is in use.
     async fn decide(
         &self,
         environment: &Environment,
@@ -208,7 +208,7 @@ impl Environments {
         Ok((verdict, Some(memory)))
     }
 
-    /// What its file said when it was brought up last. Of one of which that is not known, nothing.
+    /// The policy of its file when it was last brought up. `None` if the file had none, or if it is unknown.
     fn policy(&self, name: &EnvironmentName) -> Result<Option<IdlePolicy>> {
         let Some(record) = self.record(name)? else { return Ok(None) };
         let policy = self.specs.get(&record.spec)?.and_then(|spec| spec.idle);
@@ -220,7 +220,7 @@ impl Environments {
         self.specs.remove_note(&format!("{name}.idle"));
     }
 
-    /// Somebody brings it up: its idle time begins anew, and who was killed before that has left nothing behind.
+    /// Somebody brings it up: its idle time begins anew, and claims of killed processes are forgotten.
     pub(super) fn mark_up(&self, name: &EnvironmentName) -> Result<()> {
         self.mark_used(name);
         if self.claimed(name)? == Some(false) {
@@ -236,7 +236,7 @@ impl Environments {
         let mut seen = Activity {
             at: self.now(),
             lives: Vec::new(),
-            // What is paused or about to be started again uses nothing, and is there to be stopped.
+            // A container that is paused or about to be started again uses nothing, but it can be stopped.
             running: environment.components.values().any(Container::is_active),
             restarting: environment.components.values().any(is_restarting),
             connections: 0,
@@ -292,7 +292,7 @@ impl Environments {
         }
     }
 
-    /// What is noted of it. What cannot be read is as if it had not been noted.
+    /// What is noted of it. A note that cannot be read counts as missing.
     fn recall<T: DeserializeOwned>(&self, name: &EnvironmentName, kind: &str) -> Result<Option<T>> {
         let text = self.specs.note(&format!("{name}.{kind}"))?;
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
@@ -303,13 +303,14 @@ impl Environments {
         let Ok(path) = self.path(name, "idle") else {
             return self.specs.put_note(&format!("{name}.idle"), text);
         };
-        // What a crash spoils is as if it was never looked at: that is not worth a wait for the disk at each look.
+        // The note is not flushed to disk, so a look does not wait for that. If a crash damages the note, the
+        // environment counts as never looked at.
         let file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&path);
         let written = file.and_then(|mut file| file.write_all(&text));
         written.map_err(|error| unwritten(&path, &error))
     }
 
-    /// Where something about an environment is written down.
+    /// The file in which something about an environment is written down.
     fn path(&self, name: &EnvironmentName, kind: &str) -> Result<PathBuf> {
         let folder = self.specs.folder().ok_or_else(|| {
             Error::new(ErrorKind::NotSupported, "with specifications in memory nobody can claim an environment")
@@ -323,8 +324,8 @@ fn unwritten(path: &Path, error: &std::io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot read or write `{}`: {error}", path.display()))
 }
 
-/// Whether a caller is none of the environment's own: on its networks, only the engine's host, by which come those that
-/// call a published port.
+/// Whether a caller is outside the environment. On the environment's networks that is only the engine's host: calls to
+/// a published port come from its address.
 fn is_outside(caller: std::net::IpAddr, networks: &[Network]) -> bool {
     let host = |network: &Network| network.subnet.and_then(|subnet| subnet.hosts().next());
     !caller.is_loopback()

@@ -8,26 +8,26 @@ use futures_util::future::try_join_all;
 use crate::container::{Container, ContainerState, Health, Incarnation};
 use crate::environment::launch::{LaunchPlan, Launched, Wait, exited, passes, unhealthy, with_logs};
 use crate::environment::plan::is_done;
-use crate::environment::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
 use crate::progress::{Happening, tell};
 use crate::runtime::ContainerRuntime;
+use crate::runtime::probe::{PROBE_LIMIT, Probe, ProbeFailure, Probing};
 use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
 
-/// Between two looks: quick at first, because a program listens a few milliseconds after its start.
-const FIRST: Duration = Duration::from_millis(5);
-const LAST: Duration = Duration::from_millis(250);
-/// How long one that its engine has started again has to run on, where nothing else says that it is ready.
-const STEADY: Duration = Duration::from_secs(2);
+/// The time between two looks: short at first, because a program listens a few milliseconds after its start.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(5);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a container that its engine has restarted has to run before it is ready, if it has no health check.
+const RESTARTED_STEADY_AFTER: Duration = Duration::from_secs(2);
 
-/// How long a port of a file without `x-haddock` may not answer until its component is taken as it is.
-const SILENT: Duration = Duration::from_secs(30);
+/// If a port of a file without `x-haddock` does not answer for this long, its component counts as ready all the same.
+const SILENT_PORT_LIMIT: Duration = Duration::from_secs(30);
 
-/// Waits until each member that runs is ready, for at most as long as the plan says; of a plain file, until it is ready or
-/// has been silent for [`SILENT`]. `known`: those that were found ready
-/// by an earlier call, and run on.
+/// Waits until each member that runs is ready, for at most as long as the plan says. In a file without `x-haddock`, a
+/// member also counts as ready after [`SILENT_PORT_LIMIT`] without an answer. An earlier call found the containers in
+/// `known` ready. They are not waited for while they run.
 pub(super) async fn wait(
     runtime: &dyn ContainerRuntime,
     probing: &dyn Probing,
@@ -80,10 +80,10 @@ impl One<'_> {
     }
 
     async fn until_ready(&self, mut container: Container, last: &mut Option<String>) -> Result<()> {
-        let mut pause = FIRST;
-        // For how long it has run in this life; `None`: its engine has not started it again.
+        let mut pause = FIRST_POLL_INTERVAL;
+        // How long it has run in this life. `None`: its engine has not started it again.
         let mut steady: Option<Duration> = None;
-        // For how long it has run, and has not answered.
+        // How long it has run without an answer.
         let mut silent = Duration::ZERO;
         let waits_for = match container.health {
             Health::None => "its ports to answer",
@@ -102,18 +102,19 @@ impl One<'_> {
                     }
                 }
                 (ContainerState::Running, Health::None) => match self.probe(&container).await {
-                    Ok(()) if steady.is_none_or(|ran| ran >= STEADY) => return Ok(()),
+                    Ok(()) if steady.is_none_or(|ran| ran >= RESTARTED_STEADY_AFTER) => return Ok(()),
                     Ok(()) => {}
                     Err((port, failure)) => {
                         let why = format!("probing port {port}: {failure}");
-                        if self.plan.spec.plain && silent >= SILENT {
+                        if self.plan.spec.plain && silent >= SILENT_PORT_LIMIT {
                             tell(Some(self.name), Happening::Silent { why });
                             return Ok(());
                         }
                         *last = Some(why);
                     }
                 },
-                // It may be waiting for another in its way, and its restart policy says that it may.
+                // Its engine restarts it, as its restart policy says. Perhaps this is how it waits for another
+                // component.
                 (ContainerState::Restarting { code }, _) => {
                     *last = Some(format!("it ends again and again, last with exit code {code}"));
                     steady = Some(Duration::ZERO);
@@ -133,7 +134,7 @@ impl One<'_> {
                 };
                 silent = if same { silent + pause } else { Duration::ZERO };
                 container = now;
-                pause = (pause * 3 / 2).min(LAST);
+                pause = (pause * 3 / 2).min(MAX_POLL_INTERVAL);
             } else {
                 let message = format!("the container of component `{}` was removed meanwhile", self.name);
                 return Err(Error::new(ErrorKind::ContainerExited, message));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::claims::Role;
+use super::role::Role;
 use super::{Environment, Environments, UpOptions};
 use crate::container::{Container, ContainerId, Incarnation, label};
 use crate::environment::plan::{Change, Plan};
@@ -39,17 +39,16 @@ pub(super) struct Record {
     pub(super) commit: Option<String>,
     /// From which compose file.
     pub(super) file: Option<String>,
-    /// The containers that were found ready and ran on, each in that life of its.
+    /// The containers that were found ready and kept running, each with that life.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) ready: BTreeSet<Incarnation>,
     /// Links that were switched since.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) links: BTreeMap<ComponentName, Target>,
-    /// Components whose containers were given other links while they ran, so that they are no longer what their labels
-    /// say that they were made from.
+    /// Components whose links were switched while they ran. So they are no longer what their labels say.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) live: BTreeSet<ComponentName>,
-    /// What the names of each component's volumes without a name have in them.
+    /// For each component, a part of the names of its unnamed volumes, by which they differ from earlier ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) generations: BTreeMap<ComponentName, String>,
 }
@@ -60,7 +59,7 @@ impl Record {
         self.ready.iter().map(|life| life.container.clone()).collect()
     }
 
-    /// The same with one for each component that the plan has; with `renew` others for all that are made.
+    /// The generations after this plan: each component has one. With `renew`, all that are made get new ones.
     pub(super) fn generations_for(&self, plan: &Plan, renew: bool) -> BTreeMap<ComponentName, String> {
         let mut generations = self.generations.clone();
         for planned in &plan.0 {
@@ -91,12 +90,12 @@ impl Record {
     }
 }
 
-/// What an environment was made from: to become a version of a service, or another environment like it.
+/// What an environment was made from. It can become a version of a service, or another environment of the same kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestedEnvironment {
-    /// What it was made from, as its file says: not as it is in production.
+    /// What it was made from, as its file says. Settings for production are not applied.
     pub spec: EnvironmentSpec,
-    /// The images of its versioned components, by the ids that the runtime gave them; none where it does not tell.
+    /// The ids of the images of its versioned components. Empty if the runtime does not tell them.
     pub images: BTreeMap<ComponentName, String>,
     /// From which VCS commit.
     pub commit: Option<String>,
@@ -105,7 +104,7 @@ pub struct TestedEnvironment {
 }
 
 impl Environments {
-    /// What runs under that name, if it is what it was last brought up from.
+    /// What the environment was last brought up from, if this is also what runs.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is none, [`ContainerExited`](ErrorKind::ContainerExited) if a
@@ -142,7 +141,8 @@ impl Environments {
         Ok(TestedEnvironment { spec: EnvironmentSpec::clone(&spec), images, commit: record.commit, file: record.file })
     }
 
-    /// Whether the container was made from that part of the specification; yes, where the runtime does not say.
+    /// Whether the container was made from that part of the specification. If the runtime does not say, the answer is
+    /// yes.
     pub(super) fn is_from(&self, spec: &EnvironmentSpec, component: &ComponentName, container: &Container) -> bool {
         container.image.is_empty()
             || container.labels.get(label::SPEC) == Some(&self.specs.fingerprint(spec, component, &container.image))
@@ -171,7 +171,8 @@ impl Environments {
         Ok(specs)
     }
 
-    /// An environment, and what is written down of it. Where nothing is, labels say what earlier versions wrote there.
+    /// An environment with what is written down about it. Without a record, labels say what earlier versions wrote
+    /// there.
     pub(super) fn described(&self, name: EnvironmentName, containers: Vec<Container>) -> Result<Environment> {
         let labelled = |label: &str| containers.iter().find_map(|container| container.labels.get(label).cloned());
         let (by, commit, file) = match self.record(&name)? {
@@ -198,7 +199,7 @@ impl Environments {
     }
 }
 
-/// Under which name it is written down.
+/// The name of the note with the record.
 pub(super) fn note(name: &EnvironmentName) -> String {
     format!("{name}.up")
 }
@@ -210,7 +211,7 @@ pub(super) fn with_links(spec: &EnvironmentSpec, links: &BTreeMap<ComponentName,
     spec
 }
 
-/// What no other has: data that was left behind is not taken for that of a new environment of the same name.
+/// A random text, so that leftover data is not taken for that of a new environment of the same name.
 fn unique() -> String {
     let mut bytes = [0_u8; 4];
     getrandom::fill(&mut bytes).expect("the system gives random bytes");

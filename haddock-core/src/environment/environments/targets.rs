@@ -1,18 +1,18 @@
-//! Whether what links lead to, outside an environment, is there and answers.
+//! Checks that the targets of links outside an environment exist and answer.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Environments;
 use crate::environment::launch::{Place, locate};
-use crate::environment::probe::{PROBE_LIMIT, Probe};
 use crate::environment::{EnvironmentSpec, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::ComponentName;
+use crate::runtime::probe::{PROBE_LIMIT, Probe};
 
 impl Environments {
-    /// Checks each target that the versions of a service reach: it is there, and takes connections, on the ports that the
-    /// component has whose place it takes. `file`: the specification that has that component.
+    /// Checks each target that the versions of a service reach: it has to exist, and to take connections on the ports
+    /// of the component that it replaces. `file`: the specification that still has this component.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), [`ContainerExited`](ErrorKind::ContainerExited), and
@@ -48,7 +48,7 @@ impl Environments {
     }
 }
 
-/// The ports that a component has within.
+/// The ports that a component exposes.
 pub(super) fn ports_of<'s>(spec: &'s EnvironmentSpec, component: &ComponentName) -> &'s [u16] {
     spec.components.get(component).map_or(&[], |component| &component.expose)
 }

@@ -5,55 +5,22 @@ use std::sync::Arc;
 
 use futures_util::future::try_join_all;
 
-use super::claims::Role;
 use super::history::{self, EnvironmentAction};
 use super::record::{self, Record};
-use super::{Environment, Environments, ready};
+use super::role::Role;
+use super::{Environment, Environments, UpOptions, ready};
 use crate::container::{Container, ContainerId, Network, PullWhen, Selector};
 use crate::environment::launch::{LaunchPlan, launch_unless, remove, remove_anonymous, stop, teardown};
 use crate::environment::plan::{Change, Plan, Wanted, with_needs};
-use crate::environment::{EnvironmentSpec, IpamConfig, Origin, Readiness};
+use crate::environment::{EnvironmentSpec, IpamConfig, Readiness};
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{ComponentName, EnvironmentName, InstanceId, ServiceName};
-
-/// What can be said about an [`up`](Environments::up).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UpOptions {
-    /// Only these components, and what they need; empty: all.
-    pub only: BTreeSet<ComponentName>,
-    /// Leave what was made, if it fails.
-    pub keep_on_failure: bool,
-    /// Give what is created or replaced new volumes in place of those without a name that it had. These stay on the engine
-    /// until the environment goes down with its volumes.
-    pub renew_anonymous_volumes: bool,
-    /// Ask registries for newer images, although there is one of that name on the host.
-    pub pull: bool,
-    /// What the file says for its service, if that is something else than for an environment of this name: what a
-    /// promotion releases.
-    pub for_service: Option<EnvironmentSpec>,
-    /// The ids of images that are taken in place of what the file names.
-    pub images: BTreeMap<ComponentName, String>,
-    /// Who asks.
-    pub by: String,
-    /// From which VCS commit, with `-dirty` if there were changes.
-    pub commit: Option<String>,
-    /// The compose file, as messages show it.
-    pub file: Option<String>,
-    /// Where the compose files are. An environment that was brought up from another folder is refused.
-    pub origin: Option<Origin>,
-    /// Take the environment over although it was brought up from another folder: the project has moved.
-    pub take_over: bool,
-    /// Components that the file has and that are not wanted now, such as those of a profile that is not active. They
-    /// are left as they are.
-    pub aside: BTreeSet<ComponentName>,
-    /// The service whose instances share it, if it is what they share.
-    pub shared_by: Option<ServiceName>,
-}
+use crate::name::{ComponentName, EnvironmentName, InstanceId};
+use crate::runtime::probe::check_http;
 
 /// What an [`up`](Environments::up) has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Up {
-    /// What it did.
+    /// What was done.
     pub plan: Plan,
     /// The environment, all of it ready.
     pub environment: Environment,
@@ -64,9 +31,9 @@ pub(super) struct Prepared {
     pub(super) wanted: LaunchPlan,
     found: Vec<Container>,
     pub(super) plan: Plan,
-    /// Networks that are not as the file says any more.
+    /// Networks that are no longer as the file says.
     changed_networks: Vec<Network>,
-    /// What is written down of it.
+    /// What an earlier `up` wrote down about the environment.
     record: Record,
 }
 
@@ -80,11 +47,11 @@ impl Environments {
         self.prepare(name, &spec, &options).await.map(|prepared| prepared.plan)
     }
 
-    /// Brings the environment to what the specification says, and waits until all of it is ready: healthy, where a
-    /// component has a health check; else each port that the file names takes connections.
+    /// Brings the environment to what the specification says, and waits until all of it is ready. A component with a
+    /// health check is ready when that passes. Any other is ready when each port that the file names takes connections.
     ///
-    /// What is there already and as it should be stays. If it fails, what this call has made is removed again, and
-    /// nothing else, unless [`UpOptions::keep_on_failure`].
+    /// What is there already and is as it should be stays. If the call fails, it removes what it has made, and nothing
+    /// else. With [`UpOptions::keep_on_failure`] it removes nothing.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if `only` names no component; [`ImageMissing`](ErrorKind::ImageMissing) and
@@ -95,8 +62,8 @@ impl Environments {
         self.up_unless(name, spec, options, std::future::pending()).await
     }
 
-    /// As [`up`](Self::up), unless it is given up: when `given_up` ends, what this call has made is removed as after a
-    /// failure, and the answer is the error that it ended with.
+    /// As [`up`](Self::up), but gives up when `given_up` ends. Then it removes what it has made, as after a failure,
+    /// and returns the error of `given_up`.
     ///
     /// # Errors
     /// As [`up`](Self::up), and the error of `given_up`.
@@ -144,7 +111,7 @@ impl Environments {
         drop(putting);
         let changes = history::lines(&prepared.plan);
         let up = self.carry_out(name, prepared, options.keep_on_failure, given_up).await;
-        // What changes nothing is nothing to tell.
+        // An `up` that has changed nothing is not recorded.
         if !changes.is_empty() || up.is_err() {
             self.tell(name, EnvironmentAction::Up, Some(&record), changes, up.as_ref().err());
         }
@@ -199,10 +166,12 @@ impl Environments {
         }
     }
 
-    /// Brings up what the instances of a service share, in an environment of its own, or changes it to what the
-    /// specification says: nothing else does. With `missing_only` nothing that is there is changed.
+    /// Brings up what the instances of a service share, in an environment of its own, or changes that environment to
+    /// what the specification says. Nothing else changes it. With `missing_only`, components that exist are not
+    /// changed.
     ///
-    /// Where every component is versioned there is nothing to do, and the answer is `None`.
+    /// The result is `None` if there is nothing to do: every component is versioned, or `missing_only` is set and none
+    /// is missing.
     ///
     /// # Errors
     /// As [`up`](Self::up).
@@ -242,6 +211,7 @@ impl Environments {
                 .with_hint(format!("the components are `{}`", known.join("`, `"))));
         }
         check_networks(spec)?;
+        check_http(&*self.probing, spec.settings.as_ref().and_then(|settings| settings.ready.http.as_deref()))?;
         self.check_name(name, spec, options).await?;
         let members = with_needs(spec, &options.only);
         let pulls = members.iter().map(|name| async {
@@ -279,7 +249,7 @@ impl Environments {
             members,
             shared: None,
             images,
-            spec_digest: NETWORK.to_owned(),
+            spec_digest: NETWORK_DIGEST.to_owned(),
             digests,
             generations: BTreeMap::new(),
             again: BTreeMap::new(),
@@ -315,8 +285,8 @@ impl Environments {
         Ok(Prepared { wanted, found, plan, changed_networks, record })
     }
 
-    /// Removes what is there beyond these containers. The error that led to it is what counts. `first`: there was nothing
-    /// before, so that nobody misses what volumes without a name may hold.
+    /// Removes everything but these containers. A failure is only logged: the error that led here counts. `first`:
+    /// there was nothing before, so nobody needs the contents of unnamed volumes, and they are removed, too.
     async fn undo(&self, name: &EnvironmentName, wanted: &LaunchPlan, kept: &BTreeSet<ContainerId>, first: bool) {
         let uid = &wanted.instance;
         let selector = Selector::environment(&self.journal, uid);
@@ -345,7 +315,7 @@ fn restarting<'c>(plan: &Plan, found: &'c [Container]) -> Vec<&'c Container> {
     found.iter().filter(|container| container.component().is_some_and(|name| names.contains(&name))).collect()
 }
 
-/// Refuses what a file may say of a network and no engine can do.
+/// Refuses settings of a network that a file may have, but that no engine can apply.
 fn check_networks(spec: &EnvironmentSpec) -> Result<()> {
     for (name, network) in &spec.networks {
         if network.ipam.config.iter().any(|config| config.subnet.is_none() && *config != IpamConfig::default()) {
@@ -357,10 +327,12 @@ fn check_networks(spec: &EnvironmentSpec) -> Result<()> {
     Ok(())
 }
 
-/// What the network of an environment is made from: nothing that a file says, so far.
-const NETWORK: &str = "network";
+/// In place of the digest of a whole specification. It decides nothing: in an environment by name, each component and
+/// each network has a digest of its own.
+const NETWORK_DIGEST: &str = "network";
 
-/// With a component for each replica, in what is asked for too. What its service is made from stays as it is.
+/// The specification with a component for each replica, and the options with these components in place of their first.
+/// What a promotion releases stays as it is.
 fn expanded(spec: &EnvironmentSpec, options: &UpOptions) -> Result<(EnvironmentSpec, UpOptions)> {
     let mut options = options.clone();
     let expanded = spec.expanded()?;

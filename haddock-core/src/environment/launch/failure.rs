@@ -51,7 +51,7 @@ pub(crate) async fn with_logs(runtime: &dyn ContainerRuntime, id: &ContainerId, 
     }
 }
 
-/// The ends of the logs of all that runs, each line with its component.
+/// Adds the ends of the logs of all containers that were started, each line with its component.
 pub(super) async fn with_logs_of_all(runtime: &dyn ContainerRuntime, plan: &LaunchPlan, error: Error) -> Error {
     let containers = runtime.list(&Selector::environment(&plan.journal, &plan.instance)).await.unwrap_or_default();
     let mut lines = Vec::new();

@@ -1,12 +1,12 @@
 //! Running a component's health check ourselves, while the engine has no verdict yet.
 //!
-//! An engine runs a check for the first time when its interval has passed, which is 30 s if nobody says otherwise, and
-//! a component is healthy when it passes once. Asked by us as soon as it runs, it passes when it is ready.
+//! An engine runs a check for the first time after its interval, which is 30 s by default. A component is healthy when
+//! a check passes once. So we run the check as soon as the component runs, and it passes when the component is ready.
 //!
-//! A command within a container costs the engine some fifty times what a connection costs. So it is run once the ports
-//! that the component exposes take connections, and only a few at a time; while it waits for its turn, the engine may have found
-//! out by itself. On an engine that has too much to do its own checks end by their time limit, so that it takes for unhealthy
-//! what is not: before that is believed, the check is run once more.
+//! A command within a container costs the engine about fifty times as much as a connection. So it is run once the
+//! exposed ports of the component take connections, and only a few run at a time. While a check waits for its turn, the
+//! engine may reach a verdict. On a busy engine, its own checks run into their time limit, and it reports healthy
+//! components as unhealthy. So before a bad verdict counts, the check is run once more.
 
 use std::time::Duration;
 
@@ -14,24 +14,24 @@ use tokio::sync::Semaphore;
 
 use crate::container::{Container, ContainerId, ExecSpec, Health};
 use crate::environment::Component;
-use crate::environment::probe::Probe;
 use crate::runtime::ContainerRuntime;
+use crate::runtime::probe::Probe;
 use crate::runtime::turn::turn;
 use crate::time::sleep;
 
-/// The Compose Specification's limit of one check.
-const LIMIT: Duration = Duration::from_secs(30);
-/// How much longer a check may take as the engine has much to do: that is no failure of the component's.
-const ENGINE: Duration = Duration::from_secs(10);
+/// How long one check may take (Compose Specification).
+const CHECK_LIMIT: Duration = Duration::from_secs(30);
+/// How much longer a check may take because the engine is busy. That is no failure of the component.
+const ENGINE_DELAY_LIMIT: Duration = Duration::from_secs(10);
 /// How long a port may take to answer.
-const CONNECT: Duration = Duration::from_millis(500);
-/// Between two looks at what the engine has found out meanwhile.
-const LOOK: Duration = Duration::from_millis(500);
-/// Checks that this process runs at a time: beyond that they only keep each other waiting.
+const CONNECT_LIMIT: Duration = Duration::from_millis(500);
+/// How often the engine is asked for its verdict.
+const HEALTH_POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How many checks this process runs at a time. More would only wait for each other.
 static TURNS: Semaphore = Semaphore::const_new(4);
 
-/// Whether the check that the file gives the component passes now, run by us or by the engine meanwhile. `false` where it gives none, or the runtime runs no
-/// commands: then the engine's verdict is waited for.
+/// Whether the component's check from the file passes now, run by us or meanwhile by the engine. `false` without such a
+/// check, or if it cannot be run. Then the engine's verdict is waited for.
 pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component, container: &Container) -> bool {
     let Some(check) = component.health_check.as_ref().filter(|_| runtime.capabilities().exec) else { return false };
     let command = match check.test.split_first() {
@@ -40,13 +40,13 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
         _ => return false,
     };
     for address in component.expose.iter().filter_map(|port| container.addresses.get(port)) {
-        if Probe::tcp(*address).once(CONNECT).await.is_err() {
+        if Probe::tcp(*address).once(CONNECT_LIMIT).await.is_err() {
             return false;
         }
     }
     let ours = async {
         let _turn = turn(TURNS.acquire()).await;
-        let exec = ExecSpec::new(&command, check.timeout.unwrap_or(LIMIT) + ENGINE).for_people();
+        let exec = ExecSpec::new(&command, check.timeout.unwrap_or(CHECK_LIMIT) + ENGINE_DELAY_LIMIT).for_people();
         runtime.exec(&container.id, &exec).await.is_ok_and(|ran| ran.exit_code == 0)
     };
     tokio::select! {
@@ -58,7 +58,7 @@ pub(crate) async fn passes(runtime: &dyn ContainerRuntime, component: &Component
 /// Waits until the engine itself has found the container healthy.
 async fn found_healthy(runtime: &dyn ContainerRuntime, id: &ContainerId) {
     loop {
-        sleep(LOOK).await;
+        sleep(HEALTH_POLL_INTERVAL).await;
         if let Ok(Some(Container { health: Health::Healthy, .. })) = runtime.inspect(id).await {
             return;
         }

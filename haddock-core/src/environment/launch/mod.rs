@@ -1,11 +1,11 @@
-//! Launching an environment, an instance of a service or one by itself, and taking it down again.
+//! Launching an environment, and taking it down again. It is an instance of a service, or an environment by name.
 //!
 //! ```text
 //!   network ─▶ create all, at once ─▶ start along depends_on and links
 //! ```
 //!
-//! Both may be done again at any time, by the same controller or its successor: a launch takes over what is there and
-//! starts only what was never started; a teardown removes what is left.
+//! Both can be repeated at any time, by the same controller or its successor. A launch takes over what is there, and
+//! starts only what was never started. A teardown removes what is left.
 
 mod failure;
 mod health;
@@ -44,25 +44,25 @@ use crate::runtime::ContainerRuntime;
 use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
 
-/// Between two looks at a dependency: quick at first, because most are quick.
-const FIRST_LOOK: Duration = Duration::from_millis(10);
-const LAST_LOOK: Duration = Duration::from_millis(250);
+/// The time between two looks at a dependency: short at first, because most are ready soon.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(10);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A launched instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launched {
     /// Its containers, as they were when all had been started.
     pub containers: BTreeMap<ComponentName, Container>,
-    /// Where its entry listens, or will.
+    /// Where its entry listens, or will listen.
     pub entry: Option<SocketAddr>,
-    /// Components that others waited for, and whose health checks have passed, although the engine may not know it yet.
+    /// Components that others waited for and whose health checks have passed, even if the engine does not know it yet.
     pub healthy: BTreeSet<ComponentName>,
 }
 
-/// Launches the instance. Done again, it takes over what is there. Whether the entry is ready is for a
-/// [`Probe`](super::probe::Probe) to say.
+/// Launches the instance, or takes over what is there. A [`Probe`](crate::runtime::probe::Probe) tells whether the
+/// entry is ready.
 ///
-/// What it made before it failed or was dropped stays for [`teardown`].
+/// If it fails or is dropped, [`teardown`] removes what it has made.
 ///
 /// # Errors
 /// [`ContainerExited`](ErrorKind::ContainerExited) if a component ended although it should run, with its exit code,
@@ -73,8 +73,8 @@ pub async fn launch(runtime: &dyn ContainerRuntime, plan: &LaunchPlan) -> Result
     launch_unless(runtime, plan, std::future::pending()).await
 }
 
-/// As [`launch`], unless it is given up: then the answer is the error that `given_up` ended with. What the engine was
-/// asked to make is waited for all the same, so that who removes what was made finds it.
+/// As [`launch`], but gives up when `given_up` ends, and returns its error. Containers and networks that are just being
+/// made are waited for, so that a teardown finds them.
 pub(crate) async fn launch_unless(
     runtime: &dyn ContainerRuntime,
     plan: &LaunchPlan,
@@ -89,7 +89,7 @@ async fn launch_unmasked(
     given_up: impl Future<Output = Error> + Send,
 ) -> Result<Launched> {
     let order = plan.order()?;
-    let doing = watch::Sender::new(String::from("its network and containers are made"));
+    let doing = watch::Sender::new(String::from("its network and containers are being made"));
     let launched = async {
         let ids = create(runtime, plan, &order).await?;
         let launch = Launch { runtime, plan, order: &order, ids, doing: &doing, healthy: Mutex::default() };
@@ -119,7 +119,7 @@ async fn launch_unmasked(
     }
 }
 
-/// Whether this is a failure of the other, and not of the engine.
+/// Whether this is a failure of the dependency, and not of the engine.
 fn may_be_missed(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::ContainerExited | ErrorKind::NeverReady)
 }
@@ -157,12 +157,12 @@ async fn create(
     let there = runtime.list(&ours).await?;
     let created = order.keys().map(|name| async {
         let mut spec = plan.container(name, &plan.spec.components[name])?;
-        // One that is on its way out is waited for by `create`.
-        // Whatever somebody has called it meanwhile.
-        let is_it = |it: &&Container| it.name == spec.name || it.component().as_ref() == Some(name);
+        // The component's label counts, too, because somebody may have renamed the container. A container that is being
+        // removed does not count: `create` waits for it.
+        let is_it = |it: &&Container| it.name == spec.name || it.is_of(name);
         let existing = there.iter().filter(is_it).find(|it| it.state != ContainerState::Removing);
         let existing = match existing {
-            // Its engine could not remove it, and is told again.
+            // Its engine could not remove it, so it is asked again.
             Some(dead) if dead.state == ContainerState::Dead => {
                 runtime.remove(&dead.id).await?;
                 None
@@ -186,8 +186,8 @@ async fn create(
     Ok(all(created).await?.into_iter().collect())
 }
 
-/// Waits for all of them, and only then answers with the first failure: an engine goes on with what nobody waits for,
-/// and so it would come to be after what was made has been removed.
+/// Waits for all of them, and only then answers with the first failure. An engine goes on even if nobody waits, so it
+/// could make something after everything was removed.
 async fn all<T>(calls: impl IntoIterator<Item = impl Future<Output = Result<T>>>) -> Result<Vec<T>> {
     join_all(calls).await.into_iter().collect()
 }
@@ -198,7 +198,7 @@ struct Launch<'a> {
     plan: &'a LaunchPlan,
     order: &'a Order,
     ids: BTreeMap<ComponentName, ContainerId>,
-    /// What it waits for, in words, for the error when time is up.
+    /// What it waits for, in words, for the error on a time-out.
     doing: &'a watch::Sender<String>,
     /// Components whose health checks have passed.
     healthy: Mutex<BTreeSet<ComponentName>>,
@@ -231,7 +231,8 @@ impl Launch<'_> {
         try_join_all(starts).await.map(|_: Vec<()>| ())
     }
 
-    /// Starts what was never started; and again, or lets go on, what the plan names. All else runs, or has done its work.
+    /// Starts what was never started, and what the plan wants started again or unpaused. All else runs, or has done its
+    /// work.
     async fn begin(&self, name: &ComponentName) -> Result<()> {
         let id = &self.ids[name];
         let revived = self.plan.again.contains_key(name) || self.plan.unpause.contains(name);
@@ -254,7 +255,7 @@ impl Launch<'_> {
         };
         let doing = format!("component `{name}` waits for `{need}` to be {wanted}");
         self.doing.send_replace(doing.clone());
-        let mut pause = FIRST_LOOK;
+        let mut pause = FIRST_POLL_INTERVAL;
         let mut waiting = Wait::new(name, format!("`{need}` to be {wanted}"));
         loop {
             let container = self.inspect(need).await?;
@@ -280,7 +281,8 @@ impl Launch<'_> {
                     Health::Unhealthy => return Err(unhealthy(self.runtime, need, &container.id).await),
                     Health::Starting => {}
                 },
-                // Its restart policy says so: it may be waiting for another in its way.
+                // Its engine restarts it, as its restart policy says. Perhaps this is how it waits for another
+                // component.
                 (ContainerState::Restarting { code }, _) => {
                     self.doing.send_replace(format!("{doing}, which ends with exit code {code} again and again"));
                 }
@@ -291,13 +293,13 @@ impl Launch<'_> {
             }
             waiting.goes_on(self.runtime, &container.id, None, pause).await;
             sleep(pause).await;
-            pause = (pause * 3 / 2).min(LAST_LOOK);
+            pause = (pause * 3 / 2).min(MAX_POLL_INTERVAL);
         }
     }
 
     /// Its health check has passed.
     fn is_healthy(&self, name: &ComponentName, waiting: &Wait<'_>) {
-        // Of what was so at the first look there is nothing to tell.
+        // If it was so at the first look, there is nothing to report.
         if self.healthy().insert(name.clone()) && waiting.was_told() {
             tell(Some(name), Happening::Ready);
         }
@@ -315,8 +317,8 @@ impl Launch<'_> {
         })
     }
 
-    /// What is there when all has been started. A component that has ended is a failure, unless it has done its work:
-    /// ended with 0, is not the entry, and nobody needs it running.
+    /// The result once everything has been started. A component that has ended is a failure, unless it has done its
+    /// work: it ended with 0, it is not the entry, and no other component needs it running.
     async fn look(&self) -> Result<Launched> {
         let looks = self.ids.keys().map(|name| async { Ok((name.clone(), self.inspect(name).await?)) });
         let containers: BTreeMap<ComponentName, Container> = try_join_all(looks).await?.into_iter().collect();

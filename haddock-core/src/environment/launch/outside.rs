@@ -1,4 +1,4 @@
-//! What components reach that is outside their environment, as it is now.
+//! Finds what components reach outside their environment, as it is now.
 
 use std::net::IpAddr;
 
@@ -9,8 +9,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::runtime::ContainerRuntime;
 
-/// Networks that every engine has, and on which containers do not find each other by name.
-const NAMELESS: [&str; 3] = ["bridge", "host", "none"];
+/// Networks that every engine has. On these, containers do not find each other by name.
+const NETWORKS_WITHOUT_NAMES: [&str; 3] = ["bridge", "host", "none"];
 
 /// Where a target is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,19 +57,19 @@ pub(crate) async fn container(
         Target::Component { environment, component } => {
             let uid = InstanceId::of_environment(journal, environment);
             let all = runtime.list(&Selector::environment(journal, &uid)).await?;
-            Ok(all.into_iter().find(|container| container.component().as_ref() == Some(component)))
+            Ok(all.into_iter().find(|container| container.is_of(component)))
         }
         Target::Container(name) => runtime.inspect(&ContainerId(name.clone())).await,
     }
 }
 
-/// The network on which a container is met by those that are linked to it.
+/// The network on which other containers reach a container that they are linked to.
 pub(crate) fn meeting_network(container: &Container) -> Option<String> {
-    container.networks.iter().find(|network| !NAMELESS.contains(&network.as_str())).cloned()
+    container.networks.iter().find(|network| !NETWORKS_WITHOUT_NAMES.contains(&network.as_str())).cloned()
 }
 
 impl LaunchPlan {
-    /// Lets a component's container, which is about to be made, reach what it has outside, under the names that it knows.
+    /// Lets a container that is about to be made reach its targets outside, under the names that the component uses.
     pub(super) async fn reach(
         &self,
         runtime: &dyn ContainerRuntime,

@@ -23,8 +23,8 @@ pub struct LaunchPlan {
     pub journal: JournalId,
     /// The uid of the environment: an instance's, or [`InstanceId::of_environment`].
     pub instance: InstanceId,
-    /// The environment's name, by which its containers are called; `None`: it is an instance, and they are called by
-    /// the uid.
+    /// The environment's name, with which the names of its containers begin. `None`: it is an instance, and they begin
+    /// with the uid.
     pub name: Option<EnvironmentName>,
     /// The epoch under which it is launched.
     pub epoch: u64,
@@ -32,18 +32,18 @@ pub struct LaunchPlan {
     pub spec: Arc<EnvironmentSpec>,
     /// The components to launch; the others run elsewhere, or not at all.
     pub members: BTreeSet<ComponentName>,
-    /// The environment in which the others run, that members link to.
+    /// The environment of the shared components that members link to.
     pub shared: Option<EnvironmentName>,
     /// The image of each member, by the id that the runtime's `pull` gave.
     pub images: BTreeMap<ComponentName, String>,
-    /// The digest of `spec`. What is there is taken over only if it was made from the same.
+    /// The digest of `spec`. What exists is taken over only if it was made from the same specification.
     pub spec_digest: String,
-    /// The digests of components that are told apart one by one, in place of `spec_digest`.
+    /// The digests of components that are compared one by one. They are used in place of `spec_digest`.
     pub digests: BTreeMap<ComponentName, String>,
-    /// For components of an environment by itself, what the names of their volumes without a name have in them: another
-    /// one means other volumes.
+    /// For each component of an environment by name, a text that is part of the names of its unnamed volumes. Another
+    /// text means other volumes.
     pub generations: BTreeMap<ComponentName, String>,
-    /// Members whose containers have ended, each in the life that was seen, and are started again.
+    /// Members whose containers have ended and are started again, each with the life that was seen.
     pub again: BTreeMap<ComponentName, Incarnation>,
     /// Members whose containers are paused, and are told to go on.
     pub unpause: BTreeSet<ComponentName>,
@@ -55,7 +55,7 @@ pub struct LaunchPlan {
 pub(super) type Order = BTreeMap<ComponentName, BTreeMap<ComponentName, Dependency>>;
 
 impl LaunchPlan {
-    /// For each member, what has to be there before it starts. A link means the order, as in Compose.
+    /// For each member, what has to be there before it starts. As in Compose, a link counts, too.
     pub(super) fn order(&self) -> Result<Order> {
         let order = order(&self.spec, &self.members);
         match ranks(&order) {
@@ -65,17 +65,17 @@ impl LaunchPlan {
         }
     }
 
-    /// What its network is called, and what its containers' names begin with.
+    /// The name of its network. The names of its containers begin with it.
     pub(super) fn prefix(&self) -> &str {
         self.name.as_ref().map_or(self.instance.as_str(), EnvironmentName::as_str)
     }
 
-    /// Whose what is made is: all of it, whatever it was made from.
+    /// The owner of everything that is made: the journal and the environment.
     fn identity(&self) -> Identity {
         Identity::environment(&self.journal, &self.instance)
     }
 
-    /// What the user wrote on a thing, and what is known about it. What they wrote cannot take the place of ours.
+    /// The user's labels, and ours. A user's label cannot replace one of ours.
     fn labels(&self, theirs: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let theirs = theirs.iter().filter(|(key, _)| !key.starts_with("haddock."));
         let mut labels: BTreeMap<String, String> = theirs.map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -86,7 +86,7 @@ impl LaunchPlan {
         labels
     }
 
-    /// The same, and how a container is stopped.
+    /// The labels of a container. They also say how it is stopped.
     fn labels_of(&self, name: &ComponentName, component: &Component) -> BTreeMap<String, String> {
         let mut labels = self.labels(&component.labels);
         let rank = ranks(&order(&self.spec, &self.members)).and_then(|ranks| ranks.get(name).copied());
@@ -140,14 +140,14 @@ impl LaunchPlan {
             stop_signal: component.stop_signal.clone(),
             mounts: self.mounts(component).chain(bound).collect(),
             files,
-            // Within an instance, what is started again is ours to decide: a restart loses its sessions.
+            // Haddock decides whether a container of an instance is started again, because a restart loses sessions.
             restart: component.restart.filter(|_| self.name.is_some()),
             options,
         })
     }
 
-    /// Its environment variables; and, if it asks for them, those by which it is told of its links, with the alias in
-    /// place of an address: that stays true when what is behind it is another.
+    /// Its environment variables. If the file asks for it, there are also variables that describe its links. These have
+    /// the alias and not an address, so they stay true when the link leads elsewhere.
     fn variables(&self, name: &ComponentName, component: &Component) -> BTreeMap<String, Sensitive> {
         let mut variables = BTreeMap::new();
         for link in component.links.iter().filter(|_| component.link_variables) {
@@ -181,12 +181,12 @@ impl LaunchPlan {
         own.filter(|_| self.name.is_some()).unwrap_or_else(|| format!("{}-{component}", self.prefix()))
     }
 
-    /// What the network of that name in the file is called on the engine.
+    /// The name on the engine of a network of the file.
     fn network_name(&self, key: &str) -> String {
         network_name(self.prefix(), &self.spec, key)
     }
 
-    /// The networks that members join and that are not somebody else's.
+    /// The networks that members join, without external ones.
     pub(crate) fn networks(&self) -> Vec<NetworkSpec> {
         let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
         let joined: BTreeSet<&str> = members.filter(|it| it.network_mode.is_none()).flat_map(keys_of).collect();
@@ -226,7 +226,7 @@ impl LaunchPlan {
         ours.collect()
     }
 
-    /// The network with a label that says what it is made from. Of an instance it is the whole specification.
+    /// Adds a label that says what the network is made from. For an instance this is the whole specification.
     fn with_digest(&self, mut spec: NetworkSpec) -> NetworkSpec {
         if self.name.is_none() {
             spec.identity = spec.identity.made_from(self.digest(None));
@@ -236,8 +236,8 @@ impl LaunchPlan {
         spec
     }
 
-    /// Whether a network that has these labels is as it is wanted. Earlier versions did not write down what it was made
-    /// from: then `old` is what was wanted last, as far as that is known.
+    /// Whether a network with these labels is as it is wanted. Networks of earlier versions do not say what they were
+    /// made from. Then `old` counts: the network that was wanted last, if it is known.
     pub(crate) fn is_as_made(
         &self,
         spec: &NetworkSpec,
@@ -250,7 +250,7 @@ impl LaunchPlan {
         }
     }
 
-    /// The volumes that members name and that are not somebody else's.
+    /// The volumes that members name, without external ones.
     pub(crate) fn volumes(&self) -> Vec<VolumeSpec> {
         let members = self.members.iter().filter_map(|name| self.spec.components.get(name));
         let mounts = members.flat_map(|component| self.spec.mounts(component));
@@ -260,7 +260,7 @@ impl LaunchPlan {
             let declared = self.spec.volumes.get(key).cloned().unwrap_or_default();
             (!declared.external).then(|| VolumeSpec {
                 name: self.volume_name(key),
-                // It outlives what is made of the file.
+                // A volume outlives the specification, so it has no digest of it.
                 identity: self.identity(),
                 labels: self.labels(&declared.labels),
                 driver: declared.driver,
@@ -286,7 +286,7 @@ impl LaunchPlan {
         })
     }
 
-    /// The networks that a component joins; and, for what it needs of the shared environment, the networks there.
+    /// The networks that a component joins. If it needs shared components, also the networks of these.
     fn attachments(&self, name: &ComponentName, component: &Component) -> Vec<Attachment> {
         if component.network_mode.is_some() {
             return Vec::new();
@@ -371,15 +371,15 @@ impl LaunchPlan {
         Ok((files, mounts))
     }
 
-    /// Whether what carries these labels was made for this plan: its network, or that component. Its epoch may be an
-    /// earlier one.
+    /// Whether the thing with these labels was made for this plan: the container of that component, or the network if
+    /// there is none. Its epoch may be an earlier one.
     pub(super) fn made(&self, labels: &BTreeMap<String, String>, component: Option<&ComponentName>) -> bool {
         Selector::environment(&self.journal, &self.instance).matches(labels)
             && labels.get(label::SPEC).map(String::as_str) == Some(self.digest(component))
     }
 }
 
-/// Where a secret or config is seen: a name alone is in the place of its kind.
+/// The path of a secret or config in the container. A relative path starts in the folder of its kind.
 fn inside(what: &str, file: &FileUse) -> String {
     let target = file.target.as_deref().unwrap_or(&file.source);
     match (target.starts_with('/'), what) {
@@ -389,13 +389,13 @@ fn inside(what: &str, file: &FileUse) -> String {
     }
 }
 
-/// What a network is made from, as a short text. What a file does not say is not in it, so that it stays the same when
-/// more can be said.
+/// A digest of what a network is made from. It covers only what the file says. So it stays the same when a later
+/// version knows more settings.
 fn network_digest(spec: &NetworkSpec) -> String {
     let NetworkSpec {
         name: _,
         identity: _,
-        // A label makes no other network.
+        // Other labels do not make it another network.
         labels: _,
         driver,
         driver_opts,
@@ -424,12 +424,12 @@ fn network_digest(spec: &NetworkSpec) -> String {
     format!("network-{}", blake3::hash(parts.join("\n").as_bytes()).to_hex())
 }
 
-/// What a network or volume of an environment is called on the engine.
+/// The name on the engine of a network or volume of an environment.
 fn within(prefix: &str, key: &str) -> String {
     if key == DEFAULT_NETWORK { prefix.to_owned() } else { format!("{prefix}_{key}") }
 }
 
-/// What the networks that a component joins are called on the engine, within an environment of that name.
+/// The names on the engine of the networks that a component joins, in the environment of that name.
 pub(crate) fn networks_of(prefix: &str, spec: &EnvironmentSpec, component: &Component) -> Vec<String> {
     if component.network_mode.is_some() {
         return Vec::new();
@@ -442,14 +442,14 @@ fn network_name(prefix: &str, spec: &EnvironmentSpec, key: &str) -> String {
     own.unwrap_or_else(|| within(prefix, key))
 }
 
-/// The networks that a component names, or the one that it joins without a word.
+/// The networks that a component names, or the default one if it names none.
 fn keys_of(component: &Component) -> impl Iterator<Item = &str> {
     let default = component.networks.is_empty().then_some(DEFAULT_NETWORK);
     component.networks.keys().map(String::as_str).chain(default)
 }
 
-/// What has to be there before each of these components starts. A link means the order, as in Compose; a condition in
-/// `depends_on` says more.
+/// For each of these components, what has to be there before it starts. As in Compose, a linked component is started
+/// first. A condition in `depends_on` can ask for more.
 fn order(spec: &EnvironmentSpec, members: &BTreeSet<ComponentName>) -> Order {
     let of = |name: &ComponentName| needs(spec, members, name).into_iter().map(|(need, when)| (need.clone(), when));
     members
@@ -459,7 +459,8 @@ fn order(spec: &EnvironmentSpec, members: &BTreeSet<ComponentName>) -> Order {
         .collect()
 }
 
-/// How many starts come before each component's; `None` if they go in a circle.
+/// The number of starts that have to come before each component's, one after the other. `None`: the components wait for
+/// each other in a circle.
 fn ranks(order: &Order) -> Option<BTreeMap<ComponentName, usize>> {
     let mut ranks: BTreeMap<ComponentName, usize> = BTreeMap::new();
     while ranks.len() < order.len() {

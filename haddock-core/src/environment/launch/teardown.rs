@@ -15,13 +15,13 @@ use crate::runtime::ContainerRuntime;
 /// `stop_grace_period`).
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
 
-/// Stops and removes everything of the environment, and its networks, and says whether there was anything. What is not
-/// there any more is no error; what does not carry the labels of this journal and this environment is never touched.
+/// Stops and removes all containers of the environment, and its networks. Answers whether there was anything. What is
+/// gone already is no error. What does not carry the labels of this journal and this environment is never touched.
 ///
 /// Components stop after those that need them, each with its own grace, or [`DEFAULT_GRACE`], as their labels say.
 ///
 /// # Errors
-/// The first of the runtime's; all that can be removed is removed all the same.
+/// The first error of the runtime. All that can be removed is removed nevertheless.
 pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, instance: &InstanceId) -> Result<bool> {
     let ours = Selector::environment(journal, instance);
     let containers = runtime.list(&ours).await?;
@@ -40,9 +40,9 @@ pub async fn teardown(runtime: &dyn ContainerRuntime, journal: &JournalId, insta
 /// Stops and removes these containers, those first that need others.
 ///
 /// # Errors
-/// The first of the runtime's; all that can be removed is removed all the same.
+/// The first error of the runtime. All that can be removed is removed nevertheless.
 pub(crate) async fn remove(runtime: &dyn ContainerRuntime, containers: &[Container]) -> Result<()> {
-    // What has stopped, or never ran, is removed while the next stop.
+    // Containers that have stopped, or never ran, are removed while the next ones stop.
     let mut stopped: Vec<&Container> = containers.iter().filter(|it| !it.is_active()).collect();
     let mut removed = Ok(());
     for wave in waves(containers.iter()) {
@@ -68,7 +68,7 @@ pub(crate) async fn stop(runtime: &dyn ContainerRuntime, containers: &[&Containe
     Ok(())
 }
 
-/// Those that have to be stopped, in the order in which that is done.
+/// Those that have to be stopped, in that order.
 fn waves<'c>(containers: impl Iterator<Item = &'c Container>) -> impl Iterator<Item = Vec<&'c Container>> {
     let mut waves: BTreeMap<u64, Vec<&Container>> = BTreeMap::new();
     for container in containers.filter(|it| it.is_active()) {

@@ -1,7 +1,7 @@
 //! Volumes without a name: those of `volumes: [/path]`, and those that an image wants.
 //!
-//! An engine gives them names that nobody can tell, and forgets whose they are when their container is gone. So they are
-//! given names and labels before the container is made: whatever takes its place finds them again.
+//! An engine gives them random names, and forgets whose they are when their container is gone. So Haddock gives them
+//! names and labels before the container is made, and the next container finds them again.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use crate::error::Result;
 use crate::name::{ComponentName, InstanceId, JournalId};
 use crate::runtime::ContainerRuntime;
 
-/// How much of a path is in the name of a volume.
-const READABLE: usize = 40;
+/// How many characters of a path are in the name of a volume.
+const MAX_PATH_LENGTH: usize = 40;
 
 impl LaunchPlan {
     /// Makes the volumes without a name of a container that is about to be made, or takes those of the container whose
@@ -55,7 +55,7 @@ impl LaunchPlan {
 /// `generation`: only those of these.
 ///
 /// # Errors
-/// The first of the runtime's; all that can be removed is removed all the same.
+/// The first error of the runtime. All that can be removed is removed nevertheless.
 pub(crate) async fn remove_anonymous(
     runtime: &dyn ContainerRuntime,
     journal: &JournalId,
@@ -82,12 +82,12 @@ fn is_covered(spec: &ContainerSpec, path: &str) -> bool {
     mounted.any(|target| target.trim_end_matches('/') == path)
 }
 
-/// A path as a part of a name. What does not show from it which path it was gets a number besides.
+/// A path as a part of a name. If the name does not show which path it was, a number is added.
 fn readable(path: &str) -> String {
     let path = path.trim_end_matches('/').trim_start_matches('/');
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    let mut text: String = path.chars().map(|c| if plain(c) { c } else { '-' }).take(READABLE).collect();
-    if path.chars().any(|c| !plain(c) && c != '/') || path.chars().count() > READABLE {
+    let mut text: String = path.chars().map(|c| if plain(c) { c } else { '-' }).take(MAX_PATH_LENGTH).collect();
+    if path.chars().any(|c| !plain(c) && c != '/') || path.chars().count() > MAX_PATH_LENGTH {
         // FNV-1a (Fowler, Noll, Vo): the same wherever it is computed.
         let number = path.bytes().fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         text.push_str(&format!("-{number:08x}"));

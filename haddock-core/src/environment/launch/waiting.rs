@@ -1,4 +1,4 @@
-//! Telling what a component waits for.
+//! Reports what a component waits for.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::name::ComponentName;
 use crate::progress::{Happening, is_observed, tell};
 use crate::runtime::ContainerRuntime;
 
-/// What waits for that long is slow: the last line of its log may say why. It is told again at such intervals.
-const SLOW: Duration = Duration::from_secs(3);
+/// A component that waits for this long is reported, with the last line of its log, and again after each such time.
+const SLOW_AFTER: Duration = Duration::from_secs(3);
 
-/// A component that waits, and tells so: at first, and again while it is slow.
+/// A component that waits. This is reported when it begins to wait, and again while it is slow.
 pub(crate) struct Wait<'a> {
     component: &'a ComponentName,
     waits_for: String,
@@ -28,7 +28,7 @@ impl<'a> Wait<'a> {
         self.told
     }
 
-    /// It waits for that much longer.
+    /// The component waits for `pause` longer.
     pub(crate) async fn goes_on(
         &mut self,
         runtime: &dyn ContainerRuntime,
@@ -40,7 +40,7 @@ impl<'a> Wait<'a> {
             return;
         }
         self.quiet += pause;
-        let slow = self.quiet >= SLOW;
+        let slow = self.quiet >= SLOW_AFTER;
         if self.told && !slow {
             return;
         }

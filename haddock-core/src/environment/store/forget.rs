@@ -1,5 +1,4 @@
-//! Who puts a specification, and who forgets those that are not needed, take turns: among all processes that have the
-//! folder open.
+//! Writing specifications and forgetting unused ones take turns, among all processes that have the folder open.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -9,13 +8,14 @@ use std::path::{Path, PathBuf};
 use super::{Place, SpecStore, failed};
 use crate::error::Result;
 
-/// Nothing is forgotten before it is dropped. The file's lock is the system's: a killed holder frees it at once.
+/// A turn to put specifications. None is forgotten until it is dropped. The file's lock is the system's: a killed
+/// holder frees it at once.
 #[derive(Debug)]
 pub(crate) struct Putting {
     _file: Option<File>,
 }
 
-/// Nothing is put before it is dropped.
+/// A turn to forget specifications. None is put until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Forgetting {
     specs: SpecStore,
@@ -30,7 +30,7 @@ impl Forgetting {
 }
 
 impl SpecStore {
-    /// A turn to put specifications, until something refers to them that [`Forgetting`] looks at.
+    /// Takes a turn to put specifications. Hold it until something that [`Forgetting`] looks at refers to them.
     pub(crate) async fn putting(&self) -> Result<Putting> {
         let Place::Folder(folder) = &self.place else { return Ok(Putting { _file: None }) };
         let path = path(folder);
@@ -40,7 +40,7 @@ impl SpecStore {
         Ok(Putting { _file: Some(locked.map_err(|error| failed("lock", &path, &error))?) })
     }
 
-    /// A turn to forget; `None` while another has one, or if there is nothing that outlives the process.
+    /// Takes a turn to forget. `None` while somebody else has a turn, or if nothing is kept beyond the process.
     pub(crate) fn try_forget(&self) -> Result<Option<Forgetting>> {
         let Place::Folder(folder) = &self.place else { return Ok(None) };
         let path = path(folder);

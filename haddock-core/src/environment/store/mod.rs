@@ -1,11 +1,11 @@
 //! Resolved specifications, kept by digest.
 //!
-//! The journal never holds the value of an environment variable, so it names a specification by its digest only. A
-//! controller that takes over has to start replacements and to roll back: it finds the specification here. The folder
-//! is for its owner alone, and the digest is keyed, so that nobody who reads the journal can try out values.
+//! The journal never holds the value of an environment variable, so it names a specification only by its digest. A
+//! controller that takes over finds the specification here, to start replacements and to roll back. The folder is for
+//! its owner alone, and the digest is keyed, so that nobody who reads the journal can guess values.
 //!
-//! A specification that nothing refers to any more is forgotten, values and all. Who puts one has a turn for as long as
-//! nothing refers to it yet, and nothing is forgotten meanwhile, by whatever process.
+//! A specification that nothing refers to is forgotten, with its values. A writer has a turn until something refers to
+//! its specification. Meanwhile no process forgets any.
 
 mod forget;
 mod stored;
@@ -32,7 +32,7 @@ pub struct SpecStore {
 
 #[derive(Clone)]
 enum Place {
-    /// As text, as on disk: a tenth of what the specification itself takes.
+    /// As the text that is also written to disk: it takes a tenth of the memory.
     Memory(Arc<Mutex<BTreeMap<String, Vec<u8>>>>),
     Folder(PathBuf),
 }
@@ -44,8 +44,8 @@ impl SpecStore {
         Self { key: random(), place: Place::Memory(Arc::default()) }
     }
 
-    /// In a folder, which is made for its owner alone where it does not exist. It serves one journal: what that one and
-    /// the labels of containers do not name is forgotten.
+    /// In a folder. If it does not exist, it is made, for its owner alone. It serves one journal: specifications that
+    /// neither this journal nor a container's label names are forgotten.
     ///
     /// # Errors
     /// [`Io`](ErrorKind::Io) if it cannot be made, read or written, or if others may read it.
@@ -76,7 +76,7 @@ impl SpecStore {
             }
             Place::Folder(folder) => {
                 let path = path(folder, &digest);
-                // One that is there is whole: it came by a rename.
+                // An existing file is complete, because it was renamed into place.
                 if !path.exists() {
                     write(&path, &text).map_err(|error| failed("write", &path, &error))?;
                 }
@@ -85,13 +85,13 @@ impl SpecStore {
         Ok(digest)
     }
 
-    /// The digest of all that a component's container is made from: its part of the specification, the image, by the id
-    /// that the runtime gave, and the names under which others reach it. Nothing is kept.
+    /// The digest of everything that a component's container is made from: its part of the specification, the image (by
+    /// the id that the runtime gave), and the names under which others reach it. Nothing is kept.
     #[must_use]
     pub fn fingerprint(&self, spec: &EnvironmentSpec, name: &ComponentName, image: &str) -> String {
         let component = Stored::of_component(spec, name);
-        // What takes the traffic may be another because a component came or went. That is no reason to make this one anew,
-        // unless its container has other ports, or has them in another order.
+        // The entry may be another one now, because a component was added or removed. This component is made anew for
+        // it only if its container gets other ports, or the same ports in another order.
         let exposed = spec.components.get(name).and_then(|component| component.expose.first());
         let entry = spec.entry().filter(|entry| entry.component == *name).map(|entry| entry.port);
         let entry = entry.filter(|port| exposed != Some(port));
@@ -143,7 +143,7 @@ impl SpecStore {
     pub(crate) fn remove_note(&self, name: &str) {
         match &self.place {
             Place::Memory(all) => _ = lock(all).remove(name),
-            // Whoever could not remove it has lost it already.
+            // If it cannot be removed, it is gone already.
             Place::Folder(folder) => _ = fs::remove_file(folder.join(name)),
         }
     }
@@ -254,7 +254,7 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot {what} `{}`: {error}", path.display()))
 }
 
-/// The folder's key; of two who open a new folder at once, one makes it.
+/// The folder's key. If two processes open a new folder at once, one of them makes the key.
 fn key(folder: &Path) -> Result<[u8; 32]> {
     let path = folder.join("key");
     if !path.exists() {
@@ -290,7 +290,7 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     written?;
-    // The name is on disk only when its folder is.
+    // The file's name is on disk only when the folder is.
     path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 

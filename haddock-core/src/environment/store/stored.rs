@@ -1,5 +1,5 @@
-//! What is written: a specification with its values readable. What is not set is left out, so that what was written by
-//! an older version keeps its digest.
+//! The form in which a specification is written, with its values readable. Settings that are not set are left out, so
+//! that a specification of an older version keeps its digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -123,7 +123,7 @@ fn is_default(options: &ContainerOptions) -> bool {
     *options == ContainerOptions::default()
 }
 
-/// A condition alone, where there is nothing else to say.
+/// A dependency, or only its condition if there is nothing else to say.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum StoredDependency {
@@ -201,7 +201,7 @@ impl Stored {
         })
     }
 
-    /// What one component is made from, all that it names included.
+    /// What one component is made from, with everything that it names.
     pub(super) fn of_component(spec: &EnvironmentSpec, name: &ComponentName) -> Self {
         let mut part = EnvironmentSpec::default();
         if let Some(component) = spec.components.get(name) {
@@ -213,7 +213,7 @@ impl Stored {
             part.configs = used(&component.configs, &spec.configs);
             let reached = spec.reaches(component).into_keys();
             part.targets = reached.map(|other| (other.clone(), spec.targets[other].clone())).collect();
-            // What it has of others is a part of it, too.
+            // The mounts that it has from other components are a part of it, too.
             let component = Component { mounts: spec.mounts(component), ..component.clone() };
             part.components = BTreeMap::from([(name.clone(), component)]);
         }

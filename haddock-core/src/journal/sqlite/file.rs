@@ -13,8 +13,7 @@ use crate::name::JournalId;
 /// The layout of the file, in `PRAGMA user_version`. A Haddock refuses a file with a newer one.
 const LAYOUT: i64 = 1;
 
-/// What layout 1 has had from the beginning. An older Haddock goes on with these, so nothing about them may change
-/// without a new layout.
+/// The tables that layout 1 has had from the beginning. An older Haddock uses them too, so a change needs a new layout.
 const TABLES: &str = "
     CREATE TABLE journal (id TEXT NOT NULL);
     CREATE TABLE service (
@@ -32,7 +31,7 @@ const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What was added to layout 1: an older Haddock neither needs nor disturbs it.
+/// The tables that were added to layout 1. An older Haddock neither needs nor changes them.
 const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS checkpoint (
         service TEXT NOT NULL, sequence INTEGER NOT NULL, story TEXT NOT NULL, PRIMARY KEY (service, sequence)
@@ -40,31 +39,32 @@ const ADDITIONS: &str = "
     CREATE TABLE IF NOT EXISTS locked (service TEXT PRIMARY KEY, epoch INTEGER NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS loop_end (service TEXT PRIMARY KEY, end TEXT NOT NULL) STRICT;
 ";
-/// How many tables that adds.
-const ADDED: i64 = 3;
+/// How many tables [`ADDITIONS`] adds.
+const ADDED_TABLES: i64 = 3;
 
-/// How long a call waits for another process that writes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call waits while another process writes.
+const WRITER_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
-/// A connection that writes, with the journal's id; and one that only reads, and waits for nobody.
+/// Opens the journal: a connection that writes, a connection that only reads and waits for nobody, and the journal's
+/// id.
 pub(super) fn open(path: &Path, id: Option<&JournalId>) -> Result<(Connection, Connection, JournalId)> {
     let at = |error| translate(&error, path);
     make_private(path)?;
     let mut writer = Connection::open(path).map_err(at)?;
-    writer.busy_timeout(PATIENCE).map_err(at)?;
+    writer.busy_timeout(WRITER_WAIT_LIMIT).map_err(at)?;
     writer.pragma_update(None, "journal_mode", "WAL").map_err(at)?;
     writer.pragma_update(None, "synchronous", "FULL").map_err(at)?;
     let id = prepare(&mut writer, path, id)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = Connection::open_with_flags(path, flags).map_err(at)?;
-    reader.busy_timeout(PATIENCE).map_err(at)?;
+    reader.busy_timeout(WRITER_WAIT_LIMIT).map_err(at)?;
     Ok((writer, reader, id))
 }
 
-/// Makes the tables, with that id or a random one, or checks those that are there; answers with the journal's id.
+/// Makes the tables, with this id or a random one, or checks those that are there. Returns the journal's id.
 fn prepare(connection: &mut Connection, path: &Path, id: Option<&JournalId>) -> Result<JournalId> {
     let at = |error| translate(&error, path);
-    // One that is complete is opened while others write.
+    // A complete journal can be opened while others write.
     if layout_of(connection, path)? == LAYOUT && is_complete(connection).map_err(at)? {
         return id_of(connection).map_err(at).and_then(JournalId::new);
     }
@@ -95,7 +95,7 @@ fn layout_of(connection: &Connection, path: &Path) -> Result<i64> {
 fn is_complete(connection: &Connection) -> rusqlite::Result<bool> {
     let sql =
         "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name IN ('checkpoint', 'locked', 'loop_end')";
-    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|there| there == ADDED)
+    connection.query_row(sql, [], |row| row.get::<_, i64>(0)).map(|there| there == ADDED_TABLES)
 }
 
 fn id_of(connection: &Connection) -> rusqlite::Result<String> {
@@ -109,7 +109,7 @@ fn random_id() -> Result<JournalId> {
     JournalId::new(format!("{:016x}", u64::from_le_bytes(bytes)))
 }
 
-/// Makes the file, readable by its owner alone, before SQLite would make it readable by all.
+/// Makes the file, readable by its owner alone. SQLite itself would make it readable by all.
 fn make_private(path: &Path) -> Result<()> {
     private_file().open(path).map(|_| ()).map_err(|error| {
         Error::new(ErrorKind::JournalUnavailable, format!("cannot open the journal `{}`: {error}", path.display()))
@@ -117,14 +117,14 @@ fn make_private(path: &Path) -> Result<()> {
     })
 }
 
-/// A file that is made readable by its owner alone.
+/// The options for making a file that only its owner can read.
 pub(super) fn private_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true).mode(0o600);
     options
 }
 
-/// What a query came to grief on.
+/// Why a query failed.
 pub(super) enum Failure {
     Ours(Error),
     Sqlite(rusqlite::Error),

@@ -1,12 +1,15 @@
 //! A journal in a SQLite file: durable, and shared by any number of processes on one machine.
 //!
-//! Write-ahead log and `synchronous=FULL`: what was answered `Ok` survives a power cut. Beside the lease in the file
-//! each holder keeps an operating-system lock on `FILE.SERVICE.lock`, which ends with its process: a killed holder
-//! frees the lease at once, not at the end of its time.
+//! The file has a write-ahead log and `synchronous=FULL`: what was answered `Ok` survives a power cut. Besides the
+//! lease in the file, each holder has an operating-system lock on `FILE.SERVICE.lock`. That lock ends with its process.
+//! So the lease of a killed holder is free at once, and not only when its time is over. These locks are in `lease_locks`.
+//!
+//! `file` opens the file and turns SQLite's errors into ours: a writer waits 5 s for another process, and then fails with
+//! [`JournalUnavailable`](ErrorKind::JournalUnavailable).
 
 mod file;
 mod history;
-mod locks;
+mod lease_locks;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,8 +20,8 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use self::file::{Failure, to_json, translate};
-use self::locks::{Holds, Locks};
-use super::memory::{busy, fenced};
+use self::lease_locks::{Holds, Locks};
+use super::fencing::{busy, fenced};
 use super::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{JournalId, RequestId, ServiceName};
@@ -45,7 +48,7 @@ pub struct SqliteJournal {
 }
 
 impl SqliteJournal {
-    /// Opens the journal, making it, readable by its owner alone, if there is none.
+    /// Opens the journal. If there is none, it is made, readable by its owner alone.
     ///
     /// # Errors
     /// [`JournalUnavailable`](ErrorKind::JournalUnavailable) if the file cannot be opened,
@@ -61,8 +64,8 @@ impl SqliteJournal {
         Ok(Self { id, path: path.to_owned(), writer, reader, locks: Locks::new(path) })
     }
 
-    /// As [`open`](Self::open), but a journal that is made has this id. For one that takes the place of a lost one, whose
-    /// id is on the labels of containers.
+    /// As [`open`](Self::open), but a journal that is made gets this id. This is for a journal that replaces a lost
+    /// one, because containers have the id on their labels.
     ///
     /// # Errors
     /// As [`open`](Self::open); [`NameTaken`](ErrorKind::NameTaken) if there is a journal with another id.
@@ -147,10 +150,11 @@ impl Journal for SqliteJournal {
     async fn services(&self) -> Result<Vec<ServiceName>> {
         let names: Vec<String> = self
             .read(|t| {
-                // One that cannot be read is not forgotten.
+                // A service whose state cannot be read is listed, too.
                 let sql = "SELECT name FROM service WHERE state IS NOT NULL
                                AND CASE WHEN json_valid(state)
                                    THEN json_extract(state, '$.retired') IS NULL
+                                        OR json_extract(state, '$.notifications') IS NOT NULL
                                         OR json_extract(state, '$.news') IS NOT NULL
                                    ELSE TRUE END
                            UNION SELECT service FROM request WHERE NOT taken ORDER BY 1";
@@ -181,7 +185,7 @@ impl Journal for SqliteJournal {
                 };
                 let (epoch, held, locked): (u64, Option<(String, u64)>, Option<u64>) =
                     t.query_row(sql, [name.as_str()], row).optional()?.unwrap_or_default();
-                // Who had the lock and has it no more has ended. One that never had it may live.
+                // A holder that had the lock and no longer has it has ended. One that never had it may live.
                 let has_ended = lock == Holds::Taken && locked == Some(epoch);
                 if let Some((other, until)) = held.filter(|(_, until)| *until > now.as_millis() && !has_ended) {
                     let until = Timestamp::from_millis(until);
@@ -216,7 +220,8 @@ impl Journal for SqliteJournal {
 
     async fn renew(&self, lease: &Lease, lasts: Duration, now: Timestamp) -> Result<Lease> {
         let service = &lease.service;
-        // Who took over from one that was stalled gets the lock when that one has given it back.
+        // A holder that took over from a stalled one has no lock at first. It gets the lock once the stalled one has
+        // given it back.
         let lock = match self.locks.stands_beside(service, lease.epoch) {
             true => Holds::Already,
             false => self.locks.take(service).map(|lock| if lock == Holds::Taken { lock } else { Holds::No })?,
@@ -335,7 +340,7 @@ impl Journal for SqliteJournal {
         let keep = *keep;
         loop {
             let name = service.clone();
-            // Nobody else waits for what is seldom needed.
+            // Look first with a read: pruning is seldom needed, and a write would make others wait.
             if !self.read(move |t| history::has_old(t, &name, &keep, now)).await? {
                 return Ok(());
             }
@@ -368,12 +373,12 @@ impl Journal for SqliteJournal {
         let sql = "SELECT end FROM loop_end WHERE service = ?1";
         let end: Option<String> =
             self.read(move |t| Ok(t.query_row(sql, [name.as_str()], |row| row.get(0)).optional()?)).await?;
-        // What a newer Haddock says of it in its own way is told by that one.
+        // If a newer Haddock wrote this in another form, only that one can show it.
         Ok(end.and_then(|end| serde_json::from_str(&end).ok()))
     }
 }
 
-/// Notes that the holder of the lease has the operating-system lock, too.
+/// Notes that the holder of this lease also has the operating-system lock.
 fn note_lock(t: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<usize> {
     t.execute("INSERT OR REPLACE INTO locked VALUES (?1, ?2)", params![lease.service.as_str(), lease.epoch])
 }

@@ -15,8 +15,8 @@
 //!
 //! Bodies are JSON. An error is a serialised [`Error`], with a status for those who read no further.
 //!
-//! On the loopback it needs no token. A browser on the same machine must not be talked into calling it, so a call
-//! that changes something has to be `application/json`, and the host an address or `localhost`.
+//! On the loopback it needs no token. A web page must not make a browser on the same machine call it. So a call that
+//! changes something has to be `application/json`, and its host an address or `localhost`.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -41,22 +41,22 @@ use tokio::net::TcpListener;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{Number, RoutingTable, millis};
+use crate::routing::{FencingToken, RoutingTable, millis};
 
 use super::config::GatewayBuilder;
+use super::connection::Shared;
 use super::key::read_token;
 use super::locator::GatewayLocator;
 use super::metrics;
-use super::worker::Shared;
 
-/// The largest body that is read: a table of some ten thousand instances.
-const LARGEST_BODY: usize = 4 * 1024 * 1024;
+/// The largest body that is read: a table of about ten thousand instances.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Which instance to close or evict, and the number of the decision.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::locator) struct Target {
     pub(in crate::locator) instance: InstanceId,
-    pub(in crate::locator) number: Number,
+    pub(in crate::locator) number: FencingToken,
 }
 
 /// Which instance to hold, and for how long.
@@ -193,13 +193,13 @@ impl Admin {
         match path.as_slice() {
             ["metrics"] if get => {
                 let reports = self.reports().await;
-                // Those that are upgraded are no longer among the workers'.
+                // Upgraded connections are no longer counted by the workers.
                 let figures = reports.iter().flat_map(|(_, report)| report.instances.values());
                 let upgraded: u64 = figures.map(|figures| figures.upgraded).sum();
                 let connections = self.shared.connections.load(Ordering::Relaxed) as u64 + upgraded;
                 Ok(text(StatusCode::OK, "text/plain; version=0.0.4", metrics::render(&reports, connections)))
             }
-            ["v1", "probe"] if post => Ok(json(StatusCode::OK, &self.shared.probes.arm(self.shared.clock.now())?)),
+            ["v1", "probe"] if post => Ok(json(StatusCode::OK, &self.shared.probe_words.arm(self.shared.clock.now())?)),
             ["v1", "services"] if get => {
                 Ok(json(StatusCode::OK, &self.reports().await.into_iter().collect::<BTreeMap<_, _>>()))
             }
@@ -247,7 +247,7 @@ async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T> {
     let refused = |error: &dyn std::fmt::Display| {
         Error::new(ErrorKind::LocatorRefused, format!("the body cannot be understood: {error}"))
     };
-    let bytes = Limited::new(body, LARGEST_BODY).collect().await.map_err(|error| refused(&error))?.to_bytes();
+    let bytes = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| refused(&error))?.to_bytes();
     serde_json::from_slice(&bytes).map_err(|error| refused(&error))
 }
 

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{Number, Route, RoutingTable, SessionPolicy, Share};
+use crate::routing::{FencingToken, Route, RoutingTable, SessionPolicy, Share};
 use crate::time::Timestamp;
 
 use super::cookie::{Claim, Sealer};
 use super::key::Keys;
-use super::routing::{Before, Outcome, Restamp, Routing};
+use super::service_routing::{Before, Outcome, Restamp, ServiceRouting};
 use super::sessions::{Found, SessionTable, TICK, Tick};
 
 /// A service with many live sessions.
 #[derive(Debug)]
 pub struct Crowd {
-    routing: Routing,
+    routing: ServiceRouting,
     sealer: Sealer,
     table: SessionTable,
     instances: Vec<InstanceId>,
@@ -30,14 +30,14 @@ impl Crowd {
         let service = ServiceName::new("shop").expect("valid");
         let now = Timestamp::from_millis(1_795_000_000_000);
         let sealer = Sealer::new(&Keys::new([7; 32], None), &service);
-        let mut routing = Routing::new(1, now, Before::Listed, sessions, 42);
+        let mut routing = ServiceRouting::new(1, now, Before::Listed, sessions, 42);
         let instances: Vec<_> =
             (0..10).map(|n| InstanceId::new(format!("shop-{n}-ab12cd34")).expect("valid")).collect();
         let route = Route::new(([127, 0, 0, 1], 8080).into(), Share::percent(10));
         routing.apply(
             &RoutingTable {
                 service,
-                number: Number { epoch: 1, revision: 1 },
+                number: FencingToken { epoch: 1, revision: 1 },
                 session: SessionPolicy { idle: Duration::from_secs(1800), ..SessionPolicy::default() },
                 routes: instances.iter().map(|id| (id.clone(), route.clone())).collect(),
                 watermark: None,
@@ -54,7 +54,7 @@ impl Crowd {
             sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);
             routing.finish(&placement, Outcome::Fine, now);
             let slot = table.insert(id, placement.instance, Tick(0), true, Tick(0)).expect("room");
-            table.release(slot, id, false, Tick(0));
+            table.end_request(slot, id, false, Tick(0));
             made.push((id, placement.instance, cookie));
         }
         Self { routing, sealer, table, instances, sessions: made, now }
@@ -76,8 +76,8 @@ impl Crowd {
     /// Finds a session and marks it as used, as a request does at its begin and at its end.
     pub fn touch(&mut self, input: &Input) -> u32 {
         let Found::Live(slot, instance) = self.table.find(input.session, Tick(0), Tick(1)) else { return u32::MAX };
-        self.table.hold(slot);
-        self.table.release(slot, input.session, false, Tick(1));
+        self.table.begin_request(slot);
+        self.table.end_request(slot, input.session, false, Tick(1));
         instance
     }
 

@@ -14,8 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::client::Watch;
 
-/// How long a client that asked first (`Expect: 100-continue`) waits for an instance that does not say whether it wants the
-/// body. As long as curl waits by itself.
+/// How long a client that asked first (`Expect: 100-continue`) waits for an instance that does not say whether it wants
+/// the body: as long as curl waits.
 const WAIT_FOR_CONTINUE: Duration = Duration::from_secs(1);
 
 /// The body, if there is one.
@@ -45,7 +45,7 @@ pub(super) fn wait_for_continue(request: &mut Request<ClientBody>) {
     let asked = CancellationToken::new();
     let wanted = asked.clone().cancelled_owned();
     streaming.wanted = Some(Box::pin(async move {
-        // What an instance that ignores the question gets is the body.
+        // An instance that ignores the question gets the body.
         let _ = tokio::time::timeout(WAIT_FOR_CONTINUE, wanted).await;
     }));
     hyper::ext::on_informational(request, move |response| {

@@ -1,5 +1,5 @@
-//! The connection of a client, watched: what it sends is scanned for requests with two lengths, and how long it keeps
-//! us waiting is measured.
+//! The connection of a client. What it sends is scanned for requests with two lengths. How long it keeps us waiting is
+//! measured.
 
 use std::io;
 use std::pin::Pin;
@@ -14,9 +14,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::time::{Clock, Timestamp};
 
-use super::config::Limits;
+use super::limits::Limits;
 
-/// What is known of a client's connection. Times are milliseconds; 0 is "not".
+/// What is known of a client's connection. Times are in milliseconds; 0 means that nothing is waited for.
 #[derive(Debug)]
 pub(super) struct Watch {
     clock: Arc<dyn Clock>,
@@ -26,15 +26,15 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     /// Since when we wait for more of a request's body.
     body_since: AtomicU64,
-    /// Bytes of the client's may come, or have come, that nobody reads: the rest of a body, or of what is no request.
+    /// The client may still send bytes that nobody reads: the rest of a body, or of what is no request.
     unread: AtomicBool,
-    /// Since when the client takes nothing of what we have to send.
+    /// Since when the client does not take what we send.
     write_since: AtomicU64,
-    /// A head came by that has both a content length and a transfer encoding. The HTTP library keeps one of them only.
+    /// A head had both a content length and a transfer encoding. The HTTP library keeps only one of them.
     both_lengths: AtomicBool,
-    /// Upgraded: no longer ours to judge.
+    /// The connection is upgraded, so the time limits no longer apply.
     upgraded: AtomicBool,
-    /// The connection is cut: nothing is waited for any more.
+    /// The connection is being cut, so nothing is waited for.
     cut: AtomicBool,
 }
 
@@ -69,7 +69,7 @@ impl Watch {
         }
     }
 
-    /// A piece of the body has come; the last one?
+    /// A piece of the body has come. `last`: it is the last one.
     pub(super) fn read_body(&self, last: bool) {
         self.body_since.store(0, Ordering::Relaxed);
         if last {
@@ -85,12 +85,12 @@ impl Watch {
         self.body_since.load(Ordering::Relaxed) != 0
     }
 
-    /// What follows on this connection is not read.
+    /// The rest of what the client sends will not be read.
     pub(super) fn leave_unread(&self) {
         self.unread.store(true, Ordering::Relaxed);
     }
 
-    /// Whether bytes of the client's may be left that nobody reads.
+    /// Whether the client may have sent bytes that nobody reads.
     #[inline]
     pub(super) fn has_unread(&self) -> bool {
         self.unread.load(Ordering::Relaxed)
@@ -101,14 +101,14 @@ impl Watch {
         self.cut.store(true, Ordering::Relaxed);
     }
 
-    /// Whether closing now could take from the client what we have written for it: it still sends.
+    /// Whether the client still sends. If we closed now, it could lose the answer that we have written.
     fn is_sending(&self) -> bool {
         let head = self.head_since.load(Ordering::Relaxed) != 0;
         let over = self.upgraded.load(Ordering::Relaxed) || self.cut.load(Ordering::Relaxed);
         !over && (head || self.has_unread())
     }
 
-    /// The request has been answered, as far as we have it.
+    /// The request has been answered. From now on the connection is idle.
     #[inline]
     pub(super) fn rest(&self, now: Timestamp) {
         self.idle_since.store(now.as_millis(), Ordering::Relaxed);
@@ -150,14 +150,14 @@ impl Watch {
 pub(super) struct ClientStream {
     open: Option<(TcpStream, OwnedSemaphorePermit)>,
     watch: Arc<Watch>,
-    scan: Scan,
+    scan: LengthScan,
     /// The client has closed its side.
     ended: bool,
 }
 
 impl ClientStream {
     pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, watch: Arc<Watch>) -> Self {
-        Self { open: Some((stream, place)), watch, scan: Scan::default(), ended: false }
+        Self { open: Some((stream, place)), watch, scan: LengthScan::default(), ended: false }
     }
 
     #[inline]
@@ -194,19 +194,20 @@ impl Drop for ClientStream {
     }
 }
 
-/// How long a client that still sends when its answer is complete is listened to, and how long it may be silent. As nginx
-/// does it (`lingering_time`, `lingering_timeout`).
-const LINGER: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(5));
+/// How long a client that still sends is listened to after its answer, and how long it may be silent meanwhile: as nginx
+/// has it (`lingering_time`, `lingering_timeout`).
+const LINGER_LIMIT: Duration = Duration::from_secs(30);
+const LINGER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Closes a connection whose client still sends. Closed at once, the kernel would answer its bytes with a reset, and that
-/// takes from the client what it has not read of our answer (RFC 9112, 9.6).
+/// Closes a connection whose client still sends. If it were closed at once, the kernel would answer these bytes with a
+/// reset, and the client would lose what it has not read of our answer (RFC 9112, 9.6).
 async fn linger(mut stream: TcpStream) {
     let _ = stream.shutdown().await;
     let discard = async {
         let mut bytes = vec![0; 16 * 1024];
-        while let Ok(Ok(1..)) = tokio::time::timeout(LINGER.1, stream.read(&mut bytes)).await {}
+        while let Ok(Ok(1..)) = tokio::time::timeout(LINGER_SILENCE_LIMIT, stream.read(&mut bytes)).await {}
     };
-    let _ = tokio::time::timeout(LINGER.0, discard).await;
+    let _ = tokio::time::timeout(LINGER_LIMIT, discard).await;
 }
 
 impl AsyncRead for ClientStream {
@@ -262,23 +263,23 @@ impl AsyncWrite for ClientStream {
     }
 }
 
-/// Writes several pieces. Few bytes are cheaper copied together and sent than gathered by the kernel.
+/// Writes several pieces. Up to a page it is cheaper to copy them together than to let the kernel gather them.
 #[inline]
 pub(super) fn write_together(
     stream: &mut TcpStream,
     cx: &mut Context<'_>,
     bufs: &[io::IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
-    const FEW: usize = 4096;
+    const MAX_COPIED_BYTES: usize = 4096;
     let stream = Pin::new(stream);
     if let [one] = bufs {
         return stream.poll_write(cx, one);
     }
     let total: usize = bufs.iter().map(|piece| piece.len()).sum();
-    if total > FEW {
+    if total > MAX_COPIED_BYTES {
         return stream.poll_write_vectored(cx, bufs);
     }
-    let mut together = [0; FEW];
+    let mut together = [0; MAX_COPIED_BYTES];
     let mut filled = 0;
     for piece in bufs {
         together[filled..filled + piece.len()].copy_from_slice(piece);
@@ -287,24 +288,23 @@ pub(super) fn write_together(
     stream.poll_write(cx, &together[..filled])
 }
 
-/// Looks for heads that have both lengths in all that goes by.
+/// Looks for heads with both lengths in all that the client sends.
 ///
-/// It knows no more of HTTP than lines: a block of lines up to an empty one is taken for a head. A body may hold such a
-/// block; then a later request *with* a transfer encoding on this connection is refused without need, and nothing
-/// worse happens.
+/// It knows only lines: it takes a block of lines up to an empty one for a head. A body may hold such a block. Then a
+/// later request *with* a transfer encoding on this connection is refused without need. Nothing worse happens.
 #[derive(Debug, Default)]
-struct Scan {
-    /// The start of the line that is being read, as far as it is needed, if it did not come in one piece.
+struct LengthScan {
+    /// The start of a line that did not come in one piece, as far as it is needed.
     line: Vec<u8>,
     length: bool,
     encoding: bool,
 }
 
-/// Long enough for the longer of the two names, and what ends it.
-const LINE: usize = b"transfer-encoding:".len();
+/// How much of a line is kept: the longer of the two names, and the colon.
+const KEPT_LINE_BYTES: usize = b"transfer-encoding:".len();
 
-impl Scan {
-    /// Says whether a head with both was completed.
+impl LengthScan {
+    /// Answers whether a head with both lengths was completed.
     fn feed(&mut self, mut bytes: &[u8]) -> bool {
         let mut found = false;
         while let Some(end) = memchr::memchr(b'\n', bytes) {
@@ -314,12 +314,12 @@ impl Scan {
                 found |= self.end_of_line(line);
             } else {
                 let mut whole = std::mem::take(&mut self.line);
-                whole.extend_from_slice(&line[..line.len().min(LINE)]);
+                whole.extend_from_slice(&line[..line.len().min(KEPT_LINE_BYTES)]);
                 found |= self.end_of_line(&whole);
             }
         }
-        if self.line.len() < LINE {
-            self.line.extend_from_slice(&bytes[..bytes.len().min(LINE)]);
+        if self.line.len() < KEPT_LINE_BYTES {
+            self.line.extend_from_slice(&bytes[..bytes.len().min(KEPT_LINE_BYTES)]);
         }
         found
     }
@@ -360,7 +360,7 @@ mod tests {
         #[test]
         fn both_lengths_are_found_however_the_bytes_are_cut(cuts in prop::collection::vec(1_usize..40, 1..40)) {
             for (text, both) in [(BOTH, true), (ONE, false), (OTHER, false)] {
-                let mut scan = Scan::default();
+                let mut scan = LengthScan::default();
                 let (mut rest, mut found) = (text, false);
                 for cut in cuts.iter().cycle() {
                     let (piece, later) = rest.split_at((*cut).min(rest.len()));
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn one_length_each_in_two_requests_is_not_both() {
-        let mut scan = Scan::default();
+        let mut scan = LengthScan::default();
         assert!(!scan.feed(&[ONE, b"\r\n", OTHER, ONE, b"\r\n"].concat()));
     }
 }

@@ -1,20 +1,20 @@
-//! The gateway's own cookie: which instance, which session, and until when it was used.
+//! The gateway's own cookie. It names the instance and the session, and says when the session was last used.
 //!
 //! ```text
 //!   haddock-shop=<40 characters: session id 8 B · stamp 6 B · MAC 16 B, base64url><instance id>
 //! ```
 //!
-//! The MAC is keyed BLAKE3, cut to 128 bits, under a key derived for the service; it covers all else. Nobody can pick
-//! an instance, revive a removed one, or carry a session from one service to another. Any gateway with the key reads
-//! the cookie of any other.
+//! The MAC is keyed BLAKE3, cut to 128 bits, under a key derived for the service. It covers all the rest. So nobody can
+//! pick an instance, revive a removed one, or carry a session from one service to another. Any gateway with the key can
+//! read the cookie of any other.
 //!
 //! # The stamp
 //!
-//! An expired session must not come back (to an instance that is being closed), and a live one must not be lost, even
-//! by a gateway that sees it for the first time. So the figures and the cookie have to agree on when a session
-//! expires, although a cookie cannot be replaced without a response to carry it:
+//! An expired session must not come back to an instance that is being closed. A live one must not be lost, even by a
+//! gateway that sees it for the first time. So the figures and the cookie have to agree on when a session expires,
+//! although only a response can replace a cookie:
 //!
-//! - A stamp lies [`AHEAD`] (100 ms) after the response that carries it. A request that comes before its cookie's stamp
+//! - A stamp lies [`STAMP_AHEAD`] (100 ms) after the response that carries it. A request that comes before its cookie's stamp
 //!   needs no new one; any later one gets one. So the stamp never lies before the last response's head.
 //! - The session table lets a session live until idle time has passed since its last use *or its last stamp*, whichever
 //!   is later. A cookie that is still good is therefore always one whose session counts as live where it was issued;
@@ -22,9 +22,9 @@
 //! - A gateway that does not know the session follows the cookie while idle time has not passed since the stamp. As the
 //!   stamp is never behind the last use, no live session is lost.
 //!
-//! The price is that a session expires up to 100 ms (and a tick of 50 ms) late, never early. The one use that no stamp
-//! can cover is the end of a long response or of an upgraded connection; a gateway that was not there to see it goes
-//! by the head.
+//! The price is that a session expires up to 100 ms (and a tick of 50 ms) late, never early. No stamp can cover the end
+//! of a long response or of an upgraded connection. A gateway that has not seen that end counts from the response's
+//! head.
 
 use std::time::Duration;
 
@@ -35,15 +35,15 @@ use crate::time::Timestamp;
 use super::key::Keys;
 
 /// How far a stamp lies ahead of the response that carries it.
-pub(super) const AHEAD: Duration = Duration::from_millis(100);
+pub(super) const STAMP_AHEAD: Duration = Duration::from_millis(100);
 
-const SESSION: usize = 8;
-const STAMP: usize = 6;
-const MAC: usize = 16;
-const HEAD: usize = SESSION + STAMP + MAC;
+const SESSION_BYTES: usize = 8;
+const STAMP_BYTES: usize = 6;
+const MAC_BYTES: usize = 16;
+const HEAD_BYTES: usize = SESSION_BYTES + STAMP_BYTES + MAC_BYTES;
 /// The head in base64, without padding as it is a multiple of three.
-const HEAD_TEXT: usize = HEAD / 3 * 4;
-const LONGEST_INSTANCE: usize = 80;
+const HEAD_TEXT_BYTES: usize = HEAD_BYTES / 3 * 4;
+const MAX_INSTANCE_BYTES: usize = 80;
 
 /// What a genuine cookie says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,11 +73,12 @@ impl Sealer {
 
     /// Writes the cookie's value to `out`.
     pub(super) fn seal(&self, claim: Claim<'_>, out: &mut Vec<u8>) {
-        let mut head = [0; HEAD];
-        head[..SESSION].copy_from_slice(&claim.session.to_be_bytes());
-        head[SESSION..SESSION + STAMP].copy_from_slice(&claim.stamp.as_millis().to_be_bytes()[8 - STAMP..]);
-        let mac = mac(&self.current, &head[..SESSION + STAMP], claim.instance.as_bytes());
-        head[SESSION + STAMP..].copy_from_slice(&mac);
+        let mut head = [0; HEAD_BYTES];
+        head[..SESSION_BYTES].copy_from_slice(&claim.session.to_be_bytes());
+        head[SESSION_BYTES..SESSION_BYTES + STAMP_BYTES]
+            .copy_from_slice(&claim.stamp.as_millis().to_be_bytes()[8 - STAMP_BYTES..]);
+        let mac = mac(&self.current, &head[..SESSION_BYTES + STAMP_BYTES], claim.instance.as_bytes());
+        head[SESSION_BYTES + STAMP_BYTES..].copy_from_slice(&mac);
         for group in head.chunks_exact(3) {
             let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
             out.extend([18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63]));
@@ -87,31 +88,31 @@ impl Sealer {
 
     /// What the cookie says, if one of our keys made it.
     pub(super) fn open<'a>(&self, value: &'a [u8]) -> Option<Claim<'a>> {
-        let (text, instance) = value.split_at_checked(HEAD_TEXT)?;
-        if instance.is_empty() || instance.len() > LONGEST_INSTANCE {
+        let (text, instance) = value.split_at_checked(HEAD_TEXT_BYTES)?;
+        if instance.is_empty() || instance.len() > MAX_INSTANCE_BYTES {
             return None;
         }
-        let mut head = [0; HEAD];
+        let mut head = [0; HEAD_BYTES];
         for (group, bytes) in text.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
             let mut bits = 0_u32;
             for character in group {
                 let six = DIGITS[usize::from(*character)];
-                if six == BAD {
+                if six == INVALID_DIGIT {
                     return None;
                 }
                 bits = bits << 6 | u32::from(six);
             }
             bytes.copy_from_slice(&bits.to_be_bytes()[1..]);
         }
-        let (plain, theirs) = head.split_at(SESSION + STAMP);
+        let (plain, theirs) = head.split_at(SESSION_BYTES + STAMP_BYTES);
         let genuine = |key| same(&mac(key, plain, instance), theirs);
         if !genuine(&self.current) && !self.previous.as_ref().is_some_and(genuine) {
             return None;
         }
         let mut session = [0; 8];
-        session.copy_from_slice(&plain[..SESSION]);
+        session.copy_from_slice(&plain[..SESSION_BYTES]);
         let mut stamp = [0; 8];
-        stamp[8 - STAMP..].copy_from_slice(&plain[SESSION..]);
+        stamp[8 - STAMP_BYTES..].copy_from_slice(&plain[SESSION_BYTES..]);
         Some(Claim {
             session: u64::from_be_bytes(session),
             stamp: Timestamp::from_millis(u64::from_be_bytes(stamp)),
@@ -120,19 +121,19 @@ impl Sealer {
     }
 }
 
-fn mac(key: &[u8; 32], plain: &[u8], instance: &[u8]) -> [u8; MAC] {
+fn mac(key: &[u8; 32], plain: &[u8], instance: &[u8]) -> [u8; MAC_BYTES] {
     // One block of 64 bytes for all but the longest instance ids.
-    let mut message = [0; SESSION + STAMP + LONGEST_INSTANCE];
+    let mut message = [0; SESSION_BYTES + STAMP_BYTES + MAX_INSTANCE_BYTES];
     message[..plain.len()].copy_from_slice(plain);
     let end = plain.len() + instance.len();
     message[plain.len()..end].copy_from_slice(instance);
-    let mut out = [0; MAC];
-    out.copy_from_slice(&blake3::keyed_hash(key, &message[..end]).as_bytes()[..MAC]);
+    let mut out = [0; MAC_BYTES];
+    out.copy_from_slice(&blake3::keyed_hash(key, &message[..end]).as_bytes()[..MAC_BYTES]);
     out
 }
 
 /// Compares in constant time, as BLAKE3's own hashes do.
-fn same(ours: &[u8; MAC], theirs: &[u8]) -> bool {
+fn same(ours: &[u8; MAC_BYTES], theirs: &[u8]) -> bool {
     let whole = |half: &[u8]| {
         let mut bytes = [0; 32];
         bytes[..half.len()].copy_from_slice(half);
@@ -142,9 +143,9 @@ fn same(ours: &[u8; MAC], theirs: &[u8]) -> bool {
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-const BAD: u8 = 64;
+const INVALID_DIGIT: u8 = 64;
 const DIGITS: [u8; 256] = {
-    let mut digits = [BAD; 256];
+    let mut digits = [INVALID_DIGIT; 256];
     let mut six = 0;
     while six < 64 {
         digits[ALPHABET[six as usize] as usize] = six;
@@ -181,15 +182,15 @@ pub(super) fn without(header: &[u8], name: &[u8]) -> Option<Vec<u8>> {
 /// Whether one `Cookie` header has a cookie that no gateway has set, of whatever service.
 pub(super) fn has_foreign(header: &[u8]) -> bool {
     let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    pairs.into_iter().any(|pair| !pair.is_empty() && !pair.starts_with(PREFIX.as_bytes()))
+    pairs.into_iter().any(|pair| !pair.is_empty() && !pair.starts_with(COOKIE_PREFIX.as_bytes()))
 }
 
 /// What the names of our cookies begin with.
-const PREFIX: &str = "haddock-";
+const COOKIE_PREFIX: &str = "haddock-";
 
-/// The name of the service's cookie. Cookies know no ports: two services on one host name must not share it.
+/// The name of the service's cookie. Cookies ignore ports, so two services on one host name need different names.
 pub(super) fn name(service: &ServiceName) -> String {
-    format!("{PREFIX}{service}")
+    format!("{COOKIE_PREFIX}{service}")
 }
 
 /// What follows the value in `Set-Cookie`, for clients that came by http and for those that came by https.

@@ -23,7 +23,7 @@ const CLAIM: Claim<'_> =
 fn what_is_sealed_can_be_opened() {
     let ours = sealer(1, None, "shop");
     let value = sealed(&ours, CLAIM);
-    assert_eq!(value.len(), HEAD_TEXT + CLAIM.instance.len());
+    assert_eq!(value.len(), HEAD_TEXT_BYTES + CLAIM.instance.len());
     assert_eq!(ours.open(&value), Some(CLAIM));
 }
 

@@ -11,22 +11,23 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
 use super::body::{ClientBody, wait_for_continue};
+use super::connection::Connection;
 use super::cookie::{self, Claim};
-use super::headers::{self, Refusal, Seen};
+use super::headers::{self, HeaderSummary, Refusal};
 use super::passage::{Answer, Passage, ResponseBody};
 use super::probe;
-use super::routing::{Outcome, Placement, Restamp};
 use super::service::Service;
+use super::service_routing::{Outcome, Placement, Restamp};
 use super::tunnel;
-use super::upstream::{self, Moved, Upstream};
-use super::worker::Connection;
+use super::upstream::{self, TrafficCounter, Upstream};
 
-/// A pooled connection that has been idle for longer may be closed by the instance at this very moment. A request that
-/// may not be sent twice does not take such a one; one that may is kept so that it can be.
-const SURELY_OPEN: Duration = Duration::from_millis(100);
+/// How long an idle connection of the pool is surely still open. After that, the instance may be about to close it. Then only
+/// a request that may be sent twice takes it, and a copy of that request is kept.
+const SURELY_OPEN_LIMIT: Duration = Duration::from_millis(100);
 
-/// The first and the longest pause between two attempts to reach the instance of a session.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+/// Pauses between two attempts to reach the instance of a session: each is twice as long as the one before.
+const FIRST_RETRY_PAUSE: Duration = Duration::from_millis(20);
+const MAX_RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Serves a request.
 pub(super) async fn serve(connection: Arc<Connection>, request: Request<Incoming>) -> Answer {
@@ -41,7 +42,7 @@ pub(super) async fn serve(connection: Arc<Connection>, request: Request<Incoming
             refuse(refusal)
         }
     };
-    // What the client still sends is no request: it has to know that this connection takes none.
+    // What the client still sends is not read as a request, so it has to know that this connection takes no more.
     if connection.watch.has_unread() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -61,8 +62,8 @@ fn refuse(Refusal(status, why): Refusal) -> Response<ResponseBody> {
     response
 }
 
-const NOWHERE: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance takes new sessions");
-const TOO_MANY_WAIT: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait for the instance");
+const NO_INSTANCE: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance takes new sessions");
+const TOO_MANY_WAITING: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait for the instance");
 const NO_ANSWER: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance did not answer");
 const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance cannot be reached");
 
@@ -74,12 +75,12 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let no_host = headers::is_for_no_host(&parts, &seen);
     let service = connection.service(parts.headers.get(header::HOST));
     let https = connection.came_by_https(&parts.headers, &seen);
-    if connection.worker.shared.probes.is_armed()
+    if connection.worker.shared.probe_words.is_armed()
         && let Some(answer) = probe::answer(connection, &parts, &seen, service.as_ref(), https)
     {
         return Ok(answer);
     }
-    let service = service.ok_or(NOWHERE)?;
+    let service = service.ok_or(NO_INSTANCE)?;
 
     let (passage, ours) = enter(connection, &service, &parts, &seen).await?;
     if seen.cookie && ours {
@@ -119,13 +120,13 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     Ok(Response::from_parts(parts, ResponseBody::stream(incoming, passage)))
 }
 
-/// Gives the request its place. Says whether there was a cookie of our name, which is not for the instance to see.
-/// Without one, the client may have a session from before its instance was adopted.
+/// Places the request. Answers whether it has a cookie of our name, which the instance must not see. Without such a
+/// cookie, the client may have a session from before its instance was adopted.
 async fn enter(
     connection: &Arc<Connection>,
     service: &Arc<Service>,
     parts: &request::Parts,
-    seen: &Seen,
+    seen: &HeaderSummary,
 ) -> Result<(Passage, bool), Refusal> {
     let mut claim: Option<Claim<'_>> = None;
     let mut ours = false;
@@ -133,23 +134,23 @@ async fn enter(
         for header in parts.headers.get_all(header::COOKIE) {
             for value in cookie::values(header.as_bytes(), &service.cookie) {
                 ours = true;
-                // A client has two where the cookie's path or domain was changed: the one that is set no more grows old.
+                // A client has two cookies after the cookie's path or domain was changed. The newer stamp counts.
                 claim = service.sealer.open(value).into_iter().chain(claim).max_by_key(|claim| claim.stamp);
             }
         }
     }
     loop {
         if let Some(placed) = place(connection, service, parts, claim, seen.cookie && !ours) {
-            let placement = placed.ok_or(NOWHERE)?;
+            let placement = placed.ok_or(NO_INSTANCE)?;
             return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), ours));
         }
         if !service.wait(claim.as_ref(), connection.limits().held).await {
-            return Err(TOO_MANY_WAIT);
+            return Err(TOO_MANY_WAITING);
         }
     }
 }
 
-/// Decides where the request goes; `None`: it has to wait.
+/// Decides where the request goes. The outer `None`: it has to wait. The inner one: there is no instance for it.
 fn place(
     connection: &Connection,
     service: &Service,
@@ -167,7 +168,7 @@ fn place(
     Some(adopted.or_else(|| routing.place(claim, path, &[], now)))
 }
 
-/// Whether the application has set a cookie of that name, or any.
+/// Whether the client has a cookie of the application with that name; for `None`, with any name.
 fn carries(headers: &HeaderMap, name: Option<&str>) -> bool {
     let mut headers = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
     headers.any(|header| match name {
@@ -187,7 +188,7 @@ fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {
     }
 }
 
-/// Gives the client a cookie, if it has none or its stamp has been overtaken.
+/// Gives the client a cookie if it has none, or if the stamp of its cookie has passed.
 fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: bool) {
     let now = passage.connection.now();
     let restamp = passage.service.routing().restamp(&mut passage.placement, now);
@@ -200,7 +201,7 @@ fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: bool) {
     text.extend_from_slice(attributes.for_client(https));
     let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) else { return };
     headers.append(header::SET_COOKIE, value);
-    // Nobody may keep this response for somebody else: they would share the session.
+    // No cache may give this response to another client: they would share the session.
     let is_private = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
         let value = value.as_bytes().to_ascii_lowercase();
         [b"private".as_slice(), b"no-store"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
@@ -210,7 +211,7 @@ fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: bool) {
     }
 }
 
-/// Sends the request to where its place is, and to another place as long as that is allowed.
+/// Sends the request to its instance, and to another one as long as that is allowed.
 async fn send(
     connection: &Arc<Connection>,
     mut passage: Passage,
@@ -220,21 +221,22 @@ async fn send(
     let limits = connection.limits();
     let mut tried = Vec::new();
     let mut fresh = false;
-    let mut pause = PAUSES.0;
+    let mut pause = FIRST_RETRY_PAUSE;
     let mut waited = Duration::ZERO;
     loop {
         let address = passage.placement.address;
         if no_host {
-            // It goes out as HTTP/1.1, which wants one (RFC 9112, 3.2): that of whom it is for.
+            // It goes out as HTTP/1.1, which needs a host (RFC 9112, 3.2): the instance's address.
             let host = HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static(""));
             request.headers_mut().insert(header::HOST, host);
         }
-        // Sent twice it does no more than once (RFC 9110, 9.2.2), and it can be: no body is used up by the first time.
+        // Sending it twice has the effect of once (RFC 9110, 9.2.2), and it has no body that the first attempt would
+        // use up.
         let replay = request.method().is_idempotent() && request.body().is_end_stream();
         let pooled = if fresh {
             None
         } else {
-            let at_most = if replay { limits.pool_idle } else { SURELY_OPEN };
+            let at_most = if replay { limits.pool_idle } else { SURELY_OPEN_LIMIT };
             connection.worker.pool.take(address, at_most, connection.now())
         };
         let upstream = match pooled {
@@ -243,18 +245,18 @@ async fn send(
         };
         match upstream {
             Ok(upstream) => match try_send(connection, passage, request, upstream, replay).await {
-                Sent::Answered(response, passage) => return Ok((response, passage)),
-                Sent::Refused(refusal) => return Err(refusal),
-                Sent::Again(back, again) => {
+                SendResult::Answered(response, passage) => return Ok((response, passage)),
+                SendResult::Refused(refusal) => return Err(refusal),
+                SendResult::Again(back, again) => {
                     (request, passage) = (again, back);
                     fresh = true;
                     continue;
                 }
-                Sent::NotReached(back, again) => (request, passage) = (again, back),
+                SendResult::NotReached(back, again) => (request, passage) = (again, back),
             },
             Err(upstream::Unreachable { after }) => waited += after,
         }
-        // It could not be sent, and nothing of it was used up.
+        // It could not be sent, and is still complete.
         fresh = false;
         if passage.placement.is_sticky() {
             // Only its own instance has the session.
@@ -267,11 +269,11 @@ async fn send(
                 Some(address) => {
                     crate::time::sleep(pause).await;
                     waited += pause;
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(MAX_RETRY_PAUSE);
                     passage.placement.address = address;
                     continue;
                 }
-                // Given up meanwhile, by an eviction: its next request opens a new session, and this is it.
+                // An eviction ended the session meanwhile, so this request opens a new one.
                 None => {}
             }
         }
@@ -285,10 +287,10 @@ async fn send(
 }
 
 #[allow(clippy::large_enum_variant, reason = "passed once, from one frame to the next")]
-enum Sent {
+enum SendResult {
     Answered(Response<Incoming>, Passage),
     Refused(Refusal),
-    /// The pooled connection was dead: once more, on a new one.
+    /// The pooled connection was dead. Try again on a new one.
     Again(Passage, Request<ClientBody>),
     /// Nothing of it was sent.
     NotReached(Passage, Request<ClientBody>),
@@ -300,49 +302,53 @@ async fn try_send(
     request: Request<ClientBody>,
     mut upstream: Upstream,
     replay: bool,
-) -> Sent {
+) -> SendResult {
     let reused = upstream.idle_since.is_some();
     let address = upstream.address;
-    let long_idle = upstream.idle_since.is_some_and(|since| connection.now().since(since) > SURELY_OPEN);
+    let long_idle = upstream.idle_since.is_some_and(|since| connection.now().since(since) > SURELY_OPEN_LIMIT);
     let copy = (long_idle && replay).then(|| head_of(&request));
-    let moved = upstream.moved();
+    let moved = upstream.traffic();
     match unless_silent(connection, &moved, upstream.sender.try_send_request(request)).await {
         Some(Ok(response)) => {
             passage.upstream = Some(upstream);
-            Sent::Answered(response, passage)
+            SendResult::Answered(response, passage)
         }
         Some(Err(mut error)) => {
             if reused {
                 connection.worker.pool.forget(address);
             }
             match error.take_message() {
-                Some(request) if reused => Sent::Again(passage, request),
-                Some(request) => Sent::NotReached(passage, request),
+                Some(request) if reused => SendResult::Again(passage, request),
+                Some(request) => SendResult::NotReached(passage, request),
                 None => {
                     let error = error.into_error();
                     tracing::debug!(%address, %error, "no response");
                     if error.is_user() {
-                        return Sent::Refused(Refusal(StatusCode::BAD_REQUEST, "a body that cannot be read"));
+                        return SendResult::Refused(Refusal(StatusCode::BAD_REQUEST, "a body that cannot be read"));
                     }
-                    // An answer that cannot be read is one.
+                    // An answer that cannot be read is an answer, too: the request is not sent again.
                     if let Some(request) = copy.filter(|_| !error.is_parse()) {
-                        return Sent::Again(passage, request);
+                        return SendResult::Again(passage, request);
                     }
                     passage.outcome = Outcome::Failed;
-                    Sent::Refused(NO_ANSWER)
+                    SendResult::Refused(NO_ANSWER)
                 }
             }
         }
         None => {
             passage.outcome = Outcome::Failed;
-            Sent::Refused(Refusal(StatusCode::GATEWAY_TIMEOUT, "the instance took too long"))
+            SendResult::Refused(Refusal(StatusCode::GATEWAY_TIMEOUT, "the instance took too long"))
         }
     }
 }
 
-/// Waits for an answer; `None` if nothing has gone over the instance's connection for as long as it may be silent, either
-/// way. While the client is waited for, it is not the instance that is silent.
-async fn unless_silent<A>(connection: &Connection, moved: &Moved, answer: impl Future<Output = A>) -> Option<A> {
+/// Waits for an answer. `None` if nothing went over the instance's connection, either way, for as long as it may be
+/// silent. Time spent waiting for the client does not count.
+async fn unless_silent<A>(
+    connection: &Connection,
+    moved: &TrafficCounter,
+    answer: impl Future<Output = A>,
+) -> Option<A> {
     let limit = connection.limits().answer_within;
     tokio::select! {
         biased;
@@ -351,7 +357,7 @@ async fn unless_silent<A>(connection: &Connection, moved: &Moved, answer: impl F
     }
 }
 
-/// The request again, without a body.
+/// A copy of the request, without a body.
 fn head_of(request: &Request<ClientBody>) -> Request<ClientBody> {
     let mut copy = Request::new(ClientBody::empty());
     copy.method_mut().clone_from(request.method());

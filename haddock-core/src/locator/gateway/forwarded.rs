@@ -1,25 +1,25 @@
-//! What an instance is told of its client: one [`Description`], written in both families of headers, `Forwarded`
-//! (RFC 7239) and `X-Forwarded-*`, so that they never contradict each other.
+//! What an instance is told of its client: one [`Description`], written as `Forwarded` (RFC 7239) and as
+//! `X-Forwarded-*`, so that the two never contradict each other.
 //!
-//! A peer that is not trusted is the client, and what it says of itself is dropped. A trusted peer is believed: where it
-//! speaks in both families, `X-Forwarded-*` counts, because a proxy that knows only those passes a stranger's `Forwarded`
-//! on.
+//! A peer that is not trusted is the client, and its own headers of this kind are dropped. A trusted peer is believed.
+//! If it sends both kinds, `X-Forwarded-*` counts: a proxy that knows only those passes on a `Forwarded` header of a
+//! stranger.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::headers::is_host;
+use super::host::is_host;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Headers besides `Forwarded` and `X-Forwarded-*` by which some proxy, content delivery network or framework learns who
-/// the client is, or what it asked for.
-const OTHERS: [&str; 19] = [
+/// Other headers by which some proxy, content delivery network or framework learns who the client is, or what it asked
+/// for.
+const OTHER_CLIENT_HEADERS: [&str; 19] = [
     "cf-connecting-ip",
     "cf-connecting-ipv6",
     "client-ip",
@@ -45,7 +45,7 @@ const OTHERS: [&str; 19] = [
 pub(super) fn speaks_of_client(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'x' | b'c' | b'f' | b'p' | b't' | b'w') => {
-            name.starts_with("x-forwarded") || name == "forwarded" || OTHERS.binary_search(&name).is_ok()
+            name.starts_with("x-forwarded") || name == "forwarded" || OTHER_CLIENT_HEADERS.binary_search(&name).is_ok()
         }
         _ => false,
     }
@@ -122,7 +122,7 @@ impl Peer {
 /// What is known of a client.
 #[derive(Debug, PartialEq, Eq)]
 struct Description {
-    /// Who asked on whose behalf, the client first, our peer last. Addresses, mostly.
+    /// The chain of those who passed the request on, mostly addresses: the client first, our peer last.
     chain: Vec<String>,
     /// `http` or `https`, as the client came.
     proto: String,
@@ -151,7 +151,7 @@ impl Description {
         }
     }
 
-    /// Writes it in both families. What else a trusted peer says stays.
+    /// Writes both kinds of headers. Other parameters of a trusted peer stay.
     fn write(&self, headers: &mut HeaderMap) {
         let mut set = |name: HeaderName, value: &str| match HeaderValue::from_str(value) {
             Ok(value) => drop(headers.insert(name, value)),
@@ -165,7 +165,7 @@ impl Description {
         headers.insert(header::FORWARDED, self.forwarded());
     }
 
-    /// As `Forwarded`: what is known of the client in the first element, since most readers look at that alone.
+    /// As `Forwarded`. The first element has all that is known of the client, since most readers look only at that one.
     fn forwarded(&self) -> HeaderValue {
         let mut text = String::new();
         for (at, node) in self.chain.iter().enumerate() {
@@ -183,7 +183,7 @@ impl Description {
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("for=unknown"))
     }
 
-    /// The port, where the host does not say it and it is not the protocol's own.
+    /// The port, if the host does not name it and it is not the protocol's default.
     fn port_to_add(&self, host: &str) -> Option<u16> {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
         let own = if self.proto == "https" { 443 } else { 80 };
@@ -202,7 +202,7 @@ fn proto(headers: &HeaderMap) -> Option<&'static str> {
             named("x-forwarded-ssl").or_else(|| named("front-end-https")).filter(|it| *it == "on").map(|_| "https")
         })
         .or_else(|| told.all("proto").next())?;
-    // A WebSocket is asked for over the one or the other.
+    // A WebSocket is opened by http or https.
     [("https", "https"), ("wss", "https"), ("http", "http"), ("ws", "http")]
         .into_iter()
         .find_map(|(word, proto)| text.eq_ignore_ascii_case(word).then_some(proto))
@@ -304,8 +304,8 @@ mod tests {
 
     #[test]
     fn the_list_of_names_can_be_searched() {
-        assert!(OTHERS.is_sorted());
-        for name in OTHERS.into_iter().chain(["forwarded", "x-forwarded-for", "x-forwarded-anything"]) {
+        assert!(OTHER_CLIENT_HEADERS.is_sorted());
+        for name in OTHER_CLIENT_HEADERS.into_iter().chain(["forwarded", "x-forwarded-for", "x-forwarded-anything"]) {
             assert!(speaks_of_client(name), "{name}");
         }
         for name in ["x-forward", "cookie", "host", "via", "x-request-id", "traceparent"] {

@@ -1,10 +1,11 @@
-//! What a proxy does to headers: refuses what is ambiguous, and takes out what is meant for one hop (RFC 9110 section 7.6,
-//! RFC 9112). For whom it asks is said in `forwarded`.
+//! What a proxy does to headers: it refuses what is ambiguous, and removes what is meant for one hop (RFC 9110 section
+//! 7.6, RFC 9112). `forwarded` says for whom it asks.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, Uri, Version, request, response};
 
 use super::forwarded::{Peer, speaks_of_client};
+use super::host::is_host;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -14,15 +15,15 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(super) struct Refusal(pub(super) StatusCode, pub(super) &'static str);
 
 impl Refusal {
-    /// Whether it is anybody's guess where the next request begins on this connection.
+    /// Whether it is unknown where the next request begins on this connection.
     pub(super) fn is_unreadable(&self) -> bool {
         matches!(self.0, StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED)
     }
 }
 
-/// What one look over the headers of a request has found.
+/// What one pass over the headers of a request has found.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct HeaderSummary {
     hosts: u8,
     connection: bool,
     keep_alive: bool,
@@ -38,10 +39,10 @@ pub(super) struct Seen {
     pub(super) cookie: bool,
 }
 
-/// Looks over a request and refuses what two readers could read in two ways.
-pub(super) fn check(parts: &request::Parts, both_lengths: bool, allow_trace: bool) -> Result<Seen, Refusal> {
+/// Checks a request, and refuses what two readers could read in two ways.
+pub(super) fn check(parts: &request::Parts, both_lengths: bool, allow_trace: bool) -> Result<HeaderSummary, Refusal> {
     const BAD: StatusCode = StatusCode::BAD_REQUEST;
-    let mut seen = Seen::default();
+    let mut seen = HeaderSummary::default();
     for (name, value) in &parts.headers {
         match *name {
             header::HOST => seen.hosts = seen.hosts.saturating_add(1),
@@ -85,14 +86,8 @@ pub(super) fn check(parts: &request::Parts, both_lengths: bool, allow_trace: boo
 }
 
 /// Whether a request is for no host at all, as one of HTTP/1.0 may be.
-pub(super) fn is_for_no_host(parts: &request::Parts, seen: &Seen) -> bool {
+pub(super) fn is_for_no_host(parts: &request::Parts, seen: &HeaderSummary) -> bool {
     seen.hosts == 0 && !parts.headers.contains_key(header::HOST)
-}
-
-/// Whether it can be the content of a `Host` header: what would be misread somewhere behind us is refused here.
-pub(super) fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
-    host.iter().all(plain)
 }
 
 /// Makes the request one that can be passed on, and answers with the host that it is for.
@@ -114,17 +109,17 @@ pub(super) fn to_origin_form(parts: &mut request::Parts) -> Result<(), Refusal> 
 }
 
 /// The protocol that the client wants to change to.
-pub(super) fn wanted_upgrade(parts: &request::Parts, seen: &Seen) -> Option<HeaderValue> {
+pub(super) fn wanted_upgrade(parts: &request::Parts, seen: &HeaderSummary) -> Option<HeaderValue> {
     if !seen.upgrade || parts.version < Version::HTTP_11 || !has_token(&parts.headers, "upgrade") {
         return None;
     }
     let wanted = parts.headers.get(header::UPGRADE)?;
-    // HTTP/2 in the clear would carry requests past us.
+    // With HTTP/2 in the clear, requests would bypass the gateway.
     (!wanted.as_bytes().to_ascii_lowercase().starts_with(b"h2")).then(|| wanted.clone())
 }
 
 /// Whether the client asks before it sends the body.
-pub(super) fn asks_first(parts: &request::Parts, seen: &Seen) -> bool {
+pub(super) fn asks_first(parts: &request::Parts, seen: &HeaderSummary) -> bool {
     seen.expect && parts.version > Version::HTTP_10 && expects_continue(&parts.headers)
 }
 
@@ -153,7 +148,7 @@ fn remove_named(headers: &mut HeaderMap) {
             {
                 continue;
             }
-            // Without these it would be another request.
+            // Without these it would be a different request.
             named.extend(
                 HeaderName::from_bytes(part)
                     .ok()
@@ -166,8 +161,13 @@ fn remove_named(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out of a request what was meant for us alone, and adds what the instance is to know.
-pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Option<HeaderValue>, peer: &mut Peer) {
+/// Removes from a request what was meant for the gateway alone, and adds what the instance has to know.
+pub(super) fn pass_request(
+    parts: &mut request::Parts,
+    seen: &HeaderSummary,
+    upgrade: Option<HeaderValue>,
+    peer: &mut Peer,
+) {
     let headers = &mut parts.headers;
     if seen.connection {
         remove_named(headers);
@@ -180,7 +180,7 @@ pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Opt
         (seen.trailer, header::TRAILER),
         (seen.transfer_encoding, header::TRANSFER_ENCODING),
         (seen.upgrade, header::UPGRADE),
-        // Said again by who sends the body. What else a client may expect is the instance's business.
+        // Whoever sends the body says it again. Other expectations are the instance's business.
         (seen.expect && expects_continue(headers), header::EXPECT),
     ] {
         if there {
@@ -195,7 +195,7 @@ pub(super) fn pass_request(parts: &mut request::Parts, seen: &Seen, upgrade: Opt
     parts.version = Version::HTTP_11;
 }
 
-/// Takes out of a response what was meant for us alone.
+/// Removes from a response what was meant for the gateway alone.
 pub(super) fn pass_response(parts: &mut response::Parts) {
     let upgrade = if parts.status == StatusCode::SWITCHING_PROTOCOLS {
         parts.headers.get(header::UPGRADE).cloned()

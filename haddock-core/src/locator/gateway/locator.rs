@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 
 use super::service::Services;
 
@@ -26,7 +26,7 @@ impl fmt::Display for GatewayLocator {
 }
 
 impl GatewayLocator {
-    /// Carries out what waits for the disk. On a thread of its own, so that it ends even if the caller goes away.
+    /// Runs what waits for the disk on a thread of its own, so that it ends even if the caller goes away.
     async fn carry_out<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Services) -> Result<T> + Send + 'static,
@@ -47,6 +47,7 @@ impl ServiceLocator for GatewayLocator {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: true,
+            adoption: true,
         }
     }
 
@@ -55,12 +56,12 @@ impl ServiceLocator for GatewayLocator {
         self.carry_out(move |services| services.get_or_make(&table.service)?.apply(&table)).await
     }
 
-    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
         let (service, instance) = (service.clone(), instance.clone());
         self.carry_out(move |services| services.get_or_make(&service)?.close(&instance, number)).await
     }
 
-    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<()> {
         let (service, instance) = (service.clone(), instance.clone());
         self.carry_out(move |services| services.get_or_make(&service)?.evict(&instance, number)).await
     }
@@ -78,17 +79,8 @@ impl ServiceLocator for GatewayLocator {
     }
 
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
-        Ok(self.services.get(service).map_or_else(
-            || LocatorReport {
-                incarnation: self.services.maker.incarnation,
-                counting_since: self.services.maker.started,
-                newest: Number::default(),
-                table: None,
-                instances: std::collections::BTreeMap::new(),
-                hosts: Vec::new(),
-                unsaved: None,
-            },
-            |service| service.report(),
-        ))
+        let maker = &self.services.maker;
+        let report = self.services.get(service).map(|service| service.report());
+        Ok(report.unwrap_or_else(|| LocatorReport::new(maker.incarnation, maker.started)))
     }
 }

@@ -71,7 +71,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use crate::name::InstanceId;
-    use crate::routing::{Number, Share};
+    use crate::routing::{FencingToken, Share};
     use crate::time::Timestamp;
 
     use super::*;
@@ -84,8 +84,8 @@ mod tests {
         let report = LocatorReport {
             incarnation: 1,
             counting_since: Timestamp::from_millis(0),
-            newest: Number { epoch: 1, revision: 7 },
-            table: Some(Number { epoch: 1, revision: 6 }),
+            newest: FencingToken { epoch: 1, revision: 7 },
+            table: Some(FencingToken { epoch: 1, revision: 6 }),
             instances: BTreeMap::from([(id("shop-1"), known), (id("shop-2"), unknown)]),
             hosts: Vec::new(),
             unsaved: Some("cannot write `state`: no space".to_owned()),

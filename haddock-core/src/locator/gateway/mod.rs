@@ -9,13 +9,17 @@
 //!                    └───────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! - [`routing`](self) decides and counts, and is pure; `sessions` is its table of live sessions, `shares` its round
+//! - `service_routing` decides and counts, and is pure; `sessions` is its table of live sessions, `shares` its round
 //!   robin, `cookie` what a client is given.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
 //!   restart.
-//! - `worker`, `client`, `exchange`, `headers`, `forwarded`, `body`, `upstream`, `tunnel`, `vanished` and `passage` are the proxy.
-//! - `probe` answers `haddock check`, through whatever stands in front.
-//! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus.
+//! - `worker` has the connection of a client, and `client` says who that is. `exchange` is one request and its response,
+//!   and the place to change either: `headers` checks them and takes headers away, `forwarded` tells the instance of the
+//!   client, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded
+//!   connection, `vanished` finds clients that are gone.
+//! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
+//! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
+//!   latter reads is written by `metrics`.
 
 mod admin;
 #[cfg(feature = "testing")]
@@ -24,17 +28,21 @@ pub mod bench;
 mod body;
 mod client;
 mod config;
+mod connection;
 mod cookie;
 mod exchange;
 mod forwarded;
 mod headers;
+mod host;
 mod key;
+mod limits;
 mod locator;
 mod metrics;
 mod passage;
 mod probe;
-mod routing;
+mod probe_word;
 mod service;
+mod service_routing;
 mod sessions;
 mod shares;
 mod store;
@@ -59,13 +67,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 
 pub(super) use admin::{Hold, Resume, Target};
-pub use config::{GatewayBuilder, Limits};
+pub use config::GatewayBuilder;
+pub use limits::Limits;
 
+use connection::Shared;
 use key::Keys;
-use routing::Before;
-use service::{Maker, Services};
+use probe_word::ProbeWords;
+use service::{ServiceFactory, Services};
+use service_routing::Before;
 use store::Store;
-use worker::Shared;
 
 /// A running gateway. It runs on threads of its own, in no runtime of the caller, until it is shut down or dropped.
 ///
@@ -105,7 +115,7 @@ impl Gateway {
             limits: builder.limits,
             trusted: builder.trusted,
             allow_trace: builder.allow_trace,
-            probes: probe::Probes::default(),
+            probe_words: ProbeWords::default(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: std::sync::atomic::AtomicUsize::new(0),
@@ -155,8 +165,8 @@ impl Gateway {
         Arc::new(self.locator.clone())
     }
 
-    /// Takes no more connections and lets the requests at hand end, for at most `grace`; then cuts what is left,
-    /// upgraded connections among it.
+    /// Takes no more connections, and lets present requests end for at most `grace`. Then it cuts what is left,
+    /// upgraded connections too.
     pub async fn shutdown(self, grace: Duration) {
         self.shared.stop.cancel();
         let ended = async {
@@ -173,11 +183,27 @@ impl Gateway {
     }
 }
 
+impl GatewayBuilder {
+    /// Starts the gateway. When this returns, it takes connections.
+    ///
+    /// # Errors
+    /// [`InvalidValue`](ErrorKind::InvalidValue) without a state directory, or with an admin address beyond the loopback
+    /// and no token; [`PortTaken`](ErrorKind::PortTaken); [`Busy`](ErrorKind::Busy) if another gateway has the state
+    /// directory; [`Io`](ErrorKind::Io) for the files.
+    pub async fn start(self) -> Result<Gateway> {
+        if self.state_dir.is_none() {
+            return Err(Error::new(ErrorKind::InvalidValue, "the gateway has no state directory")
+                .with_hint("tables and closed marks have to outlive a restart: name a directory"));
+        }
+        Gateway::launch(self).await
+    }
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.shared.stop.cancel();
         self.shared.cut.cancel();
-        // Whoever still has the locator cannot write into what is the next gateway's by now.
+        // Somebody may still have the locator. It must not write into the directory, which may be the next gateway's.
         self.locator.services.maker.store.give_back();
     }
 }
@@ -196,16 +222,16 @@ fn services(builder: &GatewayBuilder) -> Result<Services> {
         (None, Some(path)) => Keys::from_file(path)?,
         (None, None) => Keys::from_file(&store.key_file())?,
     };
-    // With a key that nobody had before, there is no cookie that could be followed.
+    // With a new key, there are no older cookies to follow.
     let before = if known || fresh { Before::Listed } else { Before::Any };
     let mut incarnation = [0; 8];
     getrandom::fill(&mut incarnation)
         .map_err(|error| Error::new(ErrorKind::Io, format!("no random incarnation: {error}")))?;
-    let maker = Maker {
+    let maker = ServiceFactory {
         keys,
         store: store.clone(),
         clock: Arc::clone(&builder.clock),
-        // Whoever reads it as JSON may have 53 bits for a number.
+        // Many readers of JSON have only 53 bits for a number.
         incarnation: u64::from_ne_bytes(incarnation) >> 11,
         started: builder.clock.now(),
         before,
@@ -222,7 +248,7 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
     let bind = || {
         let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
         socket.set_reuseaddr(true)?;
-        // What is accepted inherits it.
+        // Accepted connections inherit it.
         socket.set_nodelay(true)?;
         socket.bind(address)?;
         // As many as Linux allows by default.
@@ -231,7 +257,7 @@ fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
     bind().map_err(|error| listen_failed(address, &error))
 }
 
-/// A socket that somebody else has made, with what [`listen`] sets.
+/// Prepares a socket that somebody else has made, as [`listen`] prepares its own.
 fn take_over(listener: &std::net::TcpListener) -> std::io::Result<std::net::TcpListener> {
     listener.set_nonblocking(true)?;
     SockRef::from(listener).set_tcp_nodelay(true)?;

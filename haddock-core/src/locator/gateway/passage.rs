@@ -1,7 +1,7 @@
-//! A request's way through the gateway: its place at the instance, and the response's body.
+//! A request's way through the gateway: its placement, and the response's body.
 //!
-//! Whatever becomes of a request (answered, broken, given up by the client, dropped with its connection), its place is
-//! given back exactly once: when its [`Passage`] ends or is dropped.
+//! A request may be answered, broken, given up by the client, or dropped with its connection. Its placement ends
+//! exactly once: when its [`Passage`] ends or is dropped.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,20 +12,20 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::routing::{Outcome, Placement};
+use super::connection::Connection;
 use super::service::Service;
+use super::service_routing::{Outcome, Placement};
 use super::upstream::Upstream;
-use super::worker::Connection;
 
-/// A request that has its place.
+/// A request that has been placed.
 #[derive(Debug)]
 pub(super) struct Passage {
     pub(super) connection: Arc<Connection>,
     pub(super) service: Arc<Service>,
     pub(super) placement: Placement,
-    /// How it would end if it ended now.
+    /// The outcome if the request ended now.
     pub(super) outcome: Outcome,
-    /// Where the response comes from; goes back to the pool after its end.
+    /// The connection from which the response comes. It goes back to the pool after the end.
     pub(super) upstream: Option<Upstream>,
     state: State,
 }
@@ -47,7 +47,7 @@ impl Passage {
         self.end(true);
     }
 
-    /// Gives the place back, for a request that goes elsewhere.
+    /// Ends the placement of a request that goes to another instance.
     pub(super) fn move_on(mut self) {
         self.state = State::Over;
         let now = self.connection.now();
@@ -70,7 +70,7 @@ impl Passage {
         }
         if state == State::InFlight {
             self.connection.watch.rest(now);
-            // The request may still be on its way, if it was answered early.
+            // If the instance answered early, the request may still be on its way.
             if let Some(upstream) = self.upstream.take()
                 && reusable
                 && !self.connection.watch.has_unread()
@@ -90,9 +90,9 @@ impl Drop for Passage {
 /// A response's body.
 #[derive(Debug)]
 pub(super) enum ResponseBody {
-    /// Ours.
+    /// A text of the gateway.
     Text(Option<Bytes>),
-    /// The instance's.
+    /// The instance's body.
     Stream(Incoming, Passage),
 }
 
@@ -118,7 +118,7 @@ impl Body for ResponseBody {
                 match &polled {
                     Poll::Pending => {}
                     Poll::Ready(Some(Ok(_))) => {
-                        // Who knows the length does not ask again after the last piece.
+                        // A reader that knows the length does not ask again after the last piece.
                         if incoming.is_end_stream() {
                             passage.complete();
                         }
@@ -149,5 +149,5 @@ impl Body for ResponseBody {
     }
 }
 
-/// The gateway's answers are never errors: what goes wrong is a response, too.
+/// The gateway's answers are never errors: a failure is a response, too.
 pub(super) type Answer = Result<http::Response<ResponseBody>, Infallible>;

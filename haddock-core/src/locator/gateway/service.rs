@@ -9,70 +9,70 @@ use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 use crate::time::{Clock, Timestamp};
 
 use super::cookie::{self, Claim, Sealer};
 use super::key::Keys;
-use super::routing::{Before, Routing};
+use super::service_routing::{Before, ServiceRouting};
 use super::store::{Saved, Store};
 
-/// Entries of the session table looked at before the lock is let go, so that requests wait for some 100 µs at most.
-const SWEEP: u32 = 1024;
+/// Sessions that are looked at before the lock is let go, so that requests wait for about 100 µs at most.
+const SWEEP_BATCH: u32 = 1024;
 
-/// However long a hold is asked for: clients do not wait for ever.
-const LONGEST_HOLD: Duration = Duration::from_secs(300);
+/// The longest hold, however long it is asked for: clients do not wait for ever.
+const MAX_HOLD: Duration = Duration::from_secs(300);
 
 /// One service.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) name: ServiceName,
-    /// The hosts under which clients ask for it, without ports; empty: all that no other has.
+    /// The hosts under which clients ask for it, without ports. If empty, it takes all hosts that no other service has.
     hosts: Vec<String>,
     /// The name of its cookie.
     pub(super) cookie: Box<[u8]>,
     pub(super) sealer: Sealer,
-    routing: Mutex<Routing>,
-    /// What is on disk. Held during a verb: one at a time.
+    routing: Mutex<ServiceRouting>,
+    /// What is on disk. It is locked during a verb, so verbs run one at a time.
     saved: Mutex<Option<Saved>>,
     store: Store,
     clock: Arc<dyn Clock>,
-    /// One more each time that requests which wait may go on.
+    /// Grows each time that waiting requests may go on.
     resumed: watch::Sender<u64>,
     /// Requests that wait.
     waiting: AtomicUsize,
-    /// Why the last change could not be kept.
+    /// Why the last change could not be written to disk.
     unsaved: Mutex<Option<String>>,
 }
 
 impl Service {
-    pub(super) fn routing(&self) -> MutexGuard<'_, Routing> {
-        // Nothing in there is left half done by a panic that a later caller could not live with.
+    pub(super) fn routing(&self) -> MutexGuard<'_, ServiceRouting> {
+        // After a panic the state is still good enough for later callers.
         self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn apply(&self, table: &RoutingTable) -> Result<()> {
         let mut saved = self.turn();
         self.check(table.number)?;
-        // On disk first: a table that cannot be kept is not put into force.
+        // First to disk: a table that cannot be written is not put into force.
         let new = self.routing().to_save(self.name.clone(), table.number, Some(table));
         self.keep(&mut saved, new)?;
         self.routing().apply(table, self.clock.now());
         Ok(())
     }
 
-    pub(super) fn close(&self, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+    pub(super) fn close(&self, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
         let mut saved = self.turn();
         self.check(number)?;
         self.sweep();
-        // In force first: from the look on, nothing may slip in. If it cannot be kept it stays in force, and nobody hears of
-        // it, neither the caller nor who looks: it would be open again after a restart.
+        // First into force, so that no request slips in after the look. If it cannot be written to disk, it stays in
+        // force but is not reported, because the instance would be open again after a restart.
         let answer = self.routing().close(instance, number, self.clock.now());
         self.keep_as_it_is(&mut saved)?;
         Ok(answer)
     }
 
-    pub(super) fn evict(&self, instance: &InstanceId, number: Number) -> Result<()> {
+    pub(super) fn evict(&self, instance: &InstanceId, number: FencingToken) -> Result<()> {
         let mut saved = self.turn();
         self.check(number)?;
         self.sweep();
@@ -80,9 +80,9 @@ impl Service {
         self.keep_as_it_is(&mut saved)
     }
 
-    /// Lets requests for the instance wait for that long.
+    /// Lets requests for the instance wait for this time.
     pub(super) fn hold(&self, instance: &InstanceId, within: Duration) -> Result<()> {
-        let until = self.clock.now() + within.min(LONGEST_HOLD);
+        let until = self.clock.now() + within.min(MAX_HOLD);
         if self.routing().hold(instance, Some(until)) {
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl Service {
         self.resumed.send_modify(|resumed| *resumed += 1);
     }
 
-    /// Waits for as long as a request with that claim has to. `false`: `most` wait already.
+    /// Waits as long as a request with that claim has to. Answers `false` if `most` requests wait already.
     pub(super) async fn wait(&self, claim: Option<&Claim<'_>>, most: usize) -> bool {
         let mut resumed = self.resumed.subscribe();
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
@@ -117,17 +117,17 @@ impl Service {
         LocatorReport { hosts: self.hosts.clone(), unsaved: self.unsaved().clone(), ..report }
     }
 
-    /// Lets sessions expire that are due.
+    /// Removes the sessions that have expired.
     pub(super) fn sweep(&self) {
         let now = self.clock.now();
-        while !self.routing().sweep(now, SWEEP) {}
+        while !self.routing().sweep(now, SWEEP_BATCH) {}
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<Saved>> {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self, number: Number) -> Result<()> {
+    fn check(&self, number: FencingToken) -> Result<()> {
         let newest = self.routing().newest();
         if number < newest {
             let message = format!("number {number} for `{}` is older than {newest}, which was seen", self.name);
@@ -162,7 +162,7 @@ impl Service {
     }
 }
 
-/// Counts a request that waits no longer, answered or given up.
+/// Counts a waiting request until it is dropped, answered or not.
 struct Leave<'a>(&'a AtomicUsize);
 
 impl Drop for Leave<'_> {
@@ -176,7 +176,7 @@ impl Drop for Leave<'_> {
 pub(super) struct Directory {
     services: Vec<Arc<Service>>,
     by_host: HashMap<Box<str>, Arc<Service>>,
-    /// The one that takes what no other does.
+    /// The service that takes all other hosts.
     default: Option<Arc<Service>>,
 }
 
@@ -201,7 +201,7 @@ impl Directory {
     }
 }
 
-/// A `Host` header without its port and the dot of a fully qualified name.
+/// A `Host` header without its port, and without the dot at the end of a fully qualified name.
 fn host_name(host: &str) -> &str {
     let name = match host.rfind(':') {
         Some(colon) if !host.ends_with(']') => &host[..colon],
@@ -214,16 +214,16 @@ fn host_name(host: &str) -> &str {
 #[derive(Debug)]
 pub(super) struct Services {
     directory: RwLock<Arc<Directory>>,
-    /// One more with each change of the directory.
+    /// Grows with each change of the directory.
     generation: AtomicU64,
-    /// Whether a service that nobody named at the start may be taken up.
+    /// Whether a service that was not named at the start may be added.
     open: bool,
-    pub(super) maker: Maker,
+    pub(super) maker: ServiceFactory,
 }
 
 /// What a new service is made with.
 #[derive(Debug)]
-pub(super) struct Maker {
+pub(super) struct ServiceFactory {
     pub(super) keys: Keys,
     pub(super) store: Store,
     pub(super) clock: Arc<dyn Clock>,
@@ -233,13 +233,13 @@ pub(super) struct Maker {
     pub(super) capacity: u32,
 }
 
-impl Maker {
+impl ServiceFactory {
     fn make(&self, name: &ServiceName, hosts: &[String]) -> Result<Arc<Service>> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no random session ids: {error}")))?;
         let seed = u64::from_ne_bytes(seed);
-        let mut routing = Routing::new(self.incarnation, self.started, self.before, self.capacity, seed);
+        let mut routing = ServiceRouting::new(self.incarnation, self.started, self.before, self.capacity, seed);
         let saved = self.store.load(name)?;
         if let Some(saved) = &saved {
             routing.restore(saved);
@@ -261,9 +261,9 @@ impl Maker {
 }
 
 impl Services {
-    /// The services named at the start, each with its hosts; without any, the one that has its state on disk, or else
-    /// the first that a table is applied for.
-    pub(super) fn new(maker: Maker, named: &[(ServiceName, Vec<String>)]) -> Result<Self> {
+    /// The services that were named at the start, each with its hosts. If none was named, it is the one that has its
+    /// state on disk, or else the first one for which a table is applied.
+    pub(super) fn new(maker: ServiceFactory, named: &[(ServiceName, Vec<String>)]) -> Result<Self> {
         let mut directory = Directory::default();
         let open = named.is_empty();
         if open {
@@ -291,7 +291,7 @@ impl Services {
         self.directory().named(name).cloned()
     }
 
-    /// The service of that name, which may be heard of for the first time.
+    /// The service of that name. It is added if it is new.
     pub(super) fn get_or_make(&self, name: &ServiceName) -> Result<Arc<Service>> {
         if let Some(service) = self.get(name) {
             return Ok(service);

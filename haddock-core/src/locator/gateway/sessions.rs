@@ -6,33 +6,34 @@
 //!   wheel   [u32]  4096 buckets, one per tick, each the head of a list of entries to look at when their tick comes
 //! ```
 //!
-//! A use writes one entry and nothing else. The wheel is lazy: an entry stands in a bucket that comes up *no later*
-//! than the session's expiry, and is put into a later one then, if the session was used meanwhile. So a session costs
+//! A use writes one entry and nothing else. The wheel is lazy: an entry is in a bucket that is due *no later* than the
+//! session's expiry. If the session was used meanwhile, the entry is then put into a later bucket. So a session costs
 //! one look per turn of the wheel (204 s) or per idle time, whichever is shorter.
 //!
-//! Ids are made by us and handed out under a MAC, so that their bits are as good as a hash's.
+//! The gateway makes the ids and protects them by a MAC, so their bits are as good as those of a hash.
 
 use std::time::Duration;
 
-/// The resolution of expiry.
+/// The precision with which sessions expire: coarse enough for 4096 buckets to cover minutes.
 pub(super) const TICK: Duration = Duration::from_millis(50);
 
-const BUCKETS: u32 = 4096;
+const WHEEL_BUCKETS: u32 = 4096;
 /// No entry. Entries are counted from 0 and their capacity ends well below it.
-const NONE: u32 = u32::MAX;
+const NO_ENTRY: u32 = u32::MAX;
 /// The instance of an entry that is out of the index and waits for its bucket to be freed.
-const DEAD: u32 = u32::MAX;
+const NO_INSTANCE: u32 = u32::MAX;
 
-/// Set in `flights`: the session began here, and since counting began.
+/// Set in `flights`: the session began here after counting had begun.
 const BEGUN: u32 = 1 << 31;
 /// Set in `flights`: a request of the session has failed.
 const FAILED: u32 = 1 << 30;
-const FLIGHTS: u32 = FAILED - 1;
+const FLIGHTS_MASK: u32 = FAILED - 1;
 
 /// The most sessions that a table can be made for: the index keeps at least six bits of the id beside the entry.
-pub(super) const LARGEST: u32 = (1 << 26) - 2;
+pub(super) const MAX_SESSIONS: u32 = (1 << 26) - 2;
 
-/// A point in time, in ticks since the gateway was started. Wraps after 6.8 years; differences do not mind.
+/// A point in time, in ticks since the gateway was started. It wraps after 6.8 years, which does not affect
+/// differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tick(pub(super) u32);
 
@@ -51,7 +52,7 @@ impl Tick {
     }
 }
 
-/// How many ticks a duration takes, at least; rounded up so that nothing expires early.
+/// How many ticks a duration takes, rounded up so that nothing expires early.
 fn ticks(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis().div_ceil(TICK.as_millis())).unwrap_or(u32::MAX).min(1 << 30)
 }
@@ -66,7 +67,7 @@ struct Entry {
     next: u32,
 }
 
-/// A session's place in the table. Valid as long as the session lives; checked against the id.
+/// A session's place in the table. It is valid as long as the session lives, and checked against the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
 
@@ -75,7 +76,7 @@ pub(super) struct Slot(u32);
 pub(super) enum Found {
     /// It lives, on this instance.
     Live(Slot, u32),
-    /// It was there and has expired just now: this instance has one live session less.
+    /// It has expired just now, so this instance has one live session less.
     Expired(u32),
     /// It is not there.
     Missing,
@@ -85,8 +86,8 @@ pub(super) enum Found {
 #[derive(Debug)]
 pub(super) struct SessionTable {
     index: Vec<u32>,
-    /// As long as entries were ever used. Room for all is reserved at the start and touched when it is needed: it never
-    /// moves, and one piece is what large pages can back.
+    /// The entries that were ever used. Room for all is reserved at the start and touched when it is needed. So it
+    /// never moves, and large pages can back it.
     entries: Vec<Entry>,
     /// Head of the list of entries to be used again.
     free: u32,
@@ -94,7 +95,7 @@ pub(super) struct SessionTable {
     /// Bits of an index word that hold the entry.
     bits: u32,
     wheel: Box<[u32]>,
-    /// Every bucket up to this tick has been looked at.
+    /// All buckets up to this tick have been swept.
     swept: Tick,
     /// The rest of a bucket that a bounded sweep left.
     rest: u32,
@@ -103,17 +104,17 @@ pub(super) struct SessionTable {
 
 impl SessionTable {
     pub(super) fn new(capacity: u32, idle: Duration, now: Tick) -> Self {
-        let capacity = capacity.clamp(1, LARGEST);
+        let capacity = capacity.clamp(1, MAX_SESSIONS);
         let slots = (capacity as usize * 7).div_ceil(4).max(8);
         Self {
             index: vec![0; slots],
             entries: Vec::with_capacity(capacity as usize),
-            free: NONE,
+            free: NO_ENTRY,
             capacity,
             bits: u32::BITS - (capacity + 1).leading_zeros(),
-            wheel: vec![NONE; BUCKETS as usize].into(),
+            wheel: vec![NO_ENTRY; WHEEL_BUCKETS as usize].into(),
             swept: now,
-            rest: NONE,
+            rest: NO_ENTRY,
             idle: ticks(idle).max(1),
         }
     }
@@ -126,14 +127,14 @@ impl SessionTable {
             + self.wheel.len() * size_of::<u32>()
     }
 
-    /// Finds a session and takes note of `stamp`, until when the client's cookie says that it was used.
+    /// Finds a session and notes `stamp`: its last use according to the client's cookie.
     #[inline]
     pub(super) fn find(&mut self, id: u64, stamp: Tick, now: Tick) -> Found {
         let Some(slot) = self.look_up(id) else { return Found::Missing };
         let idle = self.idle;
         let entry = self.entry_mut(slot);
         entry.until = entry.until.later(stamp);
-        if entry.flights & FLIGHTS == 0 && now.since(entry.until) >= idle.cast_signed() {
+        if entry.flights & FLIGHTS_MASK == 0 && now.since(entry.until) >= idle.cast_signed() {
             let instance = entry.instance;
             self.remove(Slot(slot));
             return Found::Expired(instance);
@@ -144,8 +145,8 @@ impl SessionTable {
     /// Puts a session into the table, with one request in flight. `None`: the table is full.
     pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: bool, now: Tick) -> Option<Slot> {
         let flights = 1 | if begun { BEGUN } else { 0 };
-        let entry = Entry { id, instance, until, flights, next: NONE };
-        let slot = if self.free != NONE {
+        let entry = Entry { id, instance, until, flights, next: NO_ENTRY };
+        let slot = if self.free != NO_ENTRY {
             let slot = self.free;
             self.free = self.entry(slot).next;
             *self.entry_mut(slot) = entry;
@@ -157,7 +158,7 @@ impl SessionTable {
         } else {
             return None;
         };
-        let mut at = self.home(id);
+        let mut at = self.preferred_slot(id);
         while self.index[at] != 0 {
             at = self.after(at);
         }
@@ -168,20 +169,20 @@ impl SessionTable {
 
     /// One more request of the session is in flight.
     #[inline]
-    pub(super) fn hold(&mut self, slot: Slot) {
+    pub(super) fn begin_request(&mut self, slot: Slot) {
         self.entry_mut(slot.0).flights += 1;
     }
 
-    /// One request of the session has ended. Nothing happens if the session is gone. Says whether the session has
-    /// failed with this request: it began here, and it is its first failure.
+    /// One request of the session has ended. Nothing happens if the session is gone. Answers whether the session counts
+    /// as failed from now on: it began here, and this is its first failure.
     #[inline]
-    pub(super) fn release(&mut self, slot: Slot, id: u64, failed: bool, now: Tick) -> bool {
+    pub(super) fn end_request(&mut self, slot: Slot, id: u64, failed: bool, now: Tick) -> bool {
         let entry = self.entry_mut(slot.0);
-        if entry.id != id || entry.instance == DEAD {
+        if entry.id != id || entry.instance == NO_INSTANCE {
             return false;
         }
-        // A session that was taken out and came back to the same entry does not know of the requests it had before.
-        if entry.flights & FLIGHTS > 0 {
+        // A session that was removed and came back to the same entry does not know its earlier requests.
+        if entry.flights & FLIGHTS_MASK > 0 {
             entry.flights -= 1;
         }
         entry.until = entry.until.later(now);
@@ -195,17 +196,17 @@ impl SessionTable {
     /// The client was told that the session is used until `stamp`. Nothing happens if the session is gone.
     pub(super) fn stamp(&mut self, slot: Slot, id: u64, stamp: Tick) {
         let entry = self.entry_mut(slot.0);
-        if entry.id == id && entry.instance != DEAD {
+        if entry.id == id && entry.instance != NO_INSTANCE {
             entry.until = entry.until.later(stamp);
         }
     }
 
-    /// Takes a session out.
+    /// Removes a session.
     pub(super) fn remove(&mut self, slot: Slot) {
         let entry = self.entry_mut(slot.0);
-        debug_assert_ne!(entry.instance, DEAD, "a dead session is not in the index");
+        debug_assert_ne!(entry.instance, NO_INSTANCE, "a dead session is not in the index");
         let id = entry.id;
-        entry.instance = DEAD;
+        entry.instance = NO_INSTANCE;
         self.unlink(id, slot.0);
     }
 
@@ -216,16 +217,16 @@ impl SessionTable {
         self.idle = idle;
         if shorter {
             // Entries may stand in buckets that come up too late.
-            let mut all = std::mem::replace(&mut self.rest, NONE);
-            for bucket in 0..BUCKETS {
-                let mut slot = std::mem::replace(&mut self.wheel[bucket as usize], NONE);
-                while slot != NONE {
+            let mut all = std::mem::replace(&mut self.rest, NO_ENTRY);
+            for bucket in 0..WHEEL_BUCKETS {
+                let mut slot = std::mem::replace(&mut self.wheel[bucket as usize], NO_ENTRY);
+                while slot != NO_ENTRY {
                     let next = std::mem::replace(&mut self.entry_mut(slot).next, all);
                     all = slot;
                     slot = next;
                 }
             }
-            while all != NONE {
+            while all != NO_ENTRY {
                 let next = self.entry(all).next;
                 self.schedule(all, now);
                 all = next;
@@ -233,11 +234,11 @@ impl SessionTable {
         }
     }
 
-    /// Looks at the buckets that have come up, at no more than `budget` entries, and reports the instance of each
-    /// session that has expired. Says whether it got to the end.
+    /// Sweeps the buckets that are due, but no more than `budget` entries, and reports the instance of each expired
+    /// session. Answers whether it reached the end.
     pub(super) fn sweep(&mut self, now: Tick, mut budget: u32, mut expired: impl FnMut(u32)) -> bool {
         loop {
-            while self.rest != NONE {
+            while self.rest != NO_ENTRY {
                 if budget == 0 {
                     return false;
                 }
@@ -245,10 +246,10 @@ impl SessionTable {
                 let slot = self.rest;
                 let idle = self.idle;
                 let entry = self.entry_mut(slot);
-                let (dead, instance) = (entry.instance == DEAD, entry.instance);
+                let (dead, instance) = (entry.instance == NO_INSTANCE, entry.instance);
                 self.rest = entry.next;
                 let entry = self.entry(slot);
-                if !dead && (entry.flights & FLIGHTS > 0 || now.since(entry.until) < idle.cast_signed()) {
+                if !dead && (entry.flights & FLIGHTS_MASK > 0 || now.since(entry.until) < idle.cast_signed()) {
                     self.schedule(slot, now);
                     continue;
                 }
@@ -264,36 +265,36 @@ impl SessionTable {
             if behind <= 0 {
                 return true;
             }
-            if behind.cast_unsigned() > BUCKETS {
+            if behind.cast_unsigned() > WHEEL_BUCKETS {
                 // After a long sleep each bucket is due once, not once for each turn that was missed.
-                self.swept = Tick(now.0.wrapping_sub(BUCKETS));
+                self.swept = Tick(now.0.wrapping_sub(WHEEL_BUCKETS));
             }
             self.swept = self.swept.plus(1);
-            let bucket = (self.swept.0 % BUCKETS) as usize;
-            self.rest = std::mem::replace(&mut self.wheel[bucket], NONE);
+            let bucket = (self.swept.0 % WHEEL_BUCKETS) as usize;
+            self.rest = std::mem::replace(&mut self.wheel[bucket], NO_ENTRY);
         }
     }
 
     /// Puts an entry into the bucket of its expiry as it looks now, or into the last of this turn.
     fn schedule(&mut self, slot: u32, now: Tick) {
         let entry = self.entry(slot);
-        let due = if entry.instance == DEAD {
+        let due = if entry.instance == NO_INSTANCE {
             now
-        } else if entry.flights & FLIGHTS > 0 {
+        } else if entry.flights & FLIGHTS_MASK > 0 {
             entry.until.later(now).plus(self.idle)
         } else {
             entry.until.plus(self.idle)
         };
-        // At least the next tick to be swept, at most a whole turn away.
-        let ahead = due.since(self.swept).clamp(1, (BUCKETS - 1).cast_signed()).cast_unsigned();
-        let bucket = (self.swept.plus(ahead).0 % BUCKETS) as usize;
+        // It is at least the next tick to be swept, and at most a whole turn away.
+        let ahead = due.since(self.swept).clamp(1, (WHEEL_BUCKETS - 1).cast_signed()).cast_unsigned();
+        let bucket = (self.swept.plus(ahead).0 % WHEEL_BUCKETS) as usize;
         let head = std::mem::replace(&mut self.wheel[bucket], slot);
         self.entry_mut(slot).next = head;
     }
 
     #[inline]
     fn look_up(&self, id: u64) -> Option<u32> {
-        let mut at = self.home(id);
+        let mut at = self.preferred_slot(id);
         let wanted = self.tag(id);
         loop {
             let word = self.index[at];
@@ -313,7 +314,7 @@ impl SessionTable {
     /// Takes a word out of the index and closes the gap, so that no probe ends too early (Knuth, TAOCP 6.4, R).
     fn unlink(&mut self, id: u64, slot: u32) {
         let word = self.word(id, slot);
-        let mut gap = self.home(id);
+        let mut gap = self.preferred_slot(id);
         while self.index[gap] != word {
             gap = self.after(gap);
         }
@@ -324,7 +325,7 @@ impl SessionTable {
             if word == 0 {
                 break;
             }
-            let home = self.home(self.entry((word & ((1 << self.bits) - 1)) - 1).id);
+            let home = self.preferred_slot(self.entry((word & ((1 << self.bits) - 1)) - 1).id);
             // It may move into the gap unless its home lies cyclically behind the gap, in (gap, at].
             let stays = if gap <= at { gap < home && home <= at } else { gap < home || home <= at };
             if !stays {
@@ -336,7 +337,7 @@ impl SessionTable {
     }
 
     #[inline]
-    fn home(&self, id: u64) -> usize {
+    fn preferred_slot(&self, id: u64) -> usize {
         // The high half of the id, scaled to the length of the index (Lemire 2016).
         (((id >> 32) * self.index.len() as u64) >> 32) as usize
     }

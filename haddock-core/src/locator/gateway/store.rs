@@ -1,7 +1,7 @@
 //! What outlives a restart: for each service its newest number, its table and its closed marks, in a file of its own.
 //!
-//! A file is written beside its place, synced, renamed, and the directory synced: there is the old one or the new one,
-//! whenever the power fails.
+//! A file is written beside its place, synced and renamed; then the directory is synced. So there is the old or the new
+//! file, whenever the power fails.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -14,19 +14,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{Number, RoutingTable};
+use crate::routing::{FencingToken, RoutingTable};
 
 use super::watermarks::Watermarks;
 
-/// The format of the files; one that is newer is not understood.
-const FORMAT: u32 = 1;
+/// The format of the files. A newer one cannot be read.
+const FILE_FORMAT: u32 = 1;
 
 /// What is kept of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Saved {
     format: u32,
     pub(super) service: ServiceName,
-    pub(super) newest: Number,
+    pub(super) newest: FencingToken,
     pub(super) table: Option<RoutingTable>,
     pub(super) closed: BTreeSet<InstanceId>,
     #[serde(default, skip_serializing_if = "Watermarks::is_empty")]
@@ -36,12 +36,12 @@ pub(super) struct Saved {
 impl Saved {
     pub(super) fn new(
         service: ServiceName,
-        newest: Number,
+        newest: FencingToken,
         table: Option<RoutingTable>,
         closed: BTreeSet<InstanceId>,
         watermarks: Watermarks,
     ) -> Self {
-        Self { format: FORMAT, service, newest, table, closed, watermarks }
+        Self { format: FILE_FORMAT, service, newest, table, closed, watermarks }
     }
 }
 
@@ -54,8 +54,8 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Takes the directory, making it, for its owner alone, if it is missing. Says whether a gateway has kept its state there
-    /// before.
+    /// Takes the directory. If it is missing, it is made for its owner alone. Answers whether a gateway has kept its
+    /// state there before.
     pub(super) fn open(dir: &Path) -> Result<(Self, bool)> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| failed("create state directory", dir, &error))?;
@@ -64,7 +64,7 @@ impl Store {
         Ok((store, known))
     }
 
-    /// Notes that from now on what has sessions is in the files here.
+    /// Notes that the files here name every instance that has sessions from now on.
     pub(super) fn mark(&self) -> Result<()> {
         self.write(&self.marker(), b"{\"format\":1}\n")
     }
@@ -112,7 +112,7 @@ impl Store {
             Error::new(ErrorKind::Io, format!("`{}` cannot be understood: {error}", path.display()))
                 .with_hint("restore it: without it, what the locator promised to be closed could be opened again")
         })?;
-        if saved.format > FORMAT || saved.service != *service {
+        if saved.format > FILE_FORMAT || saved.service != *service {
             let message = format!("`{}` is of format {} for `{}`", path.display(), saved.format, saved.service);
             return Err(Error::new(ErrorKind::Io, message).with_hint("it was written by a newer Haddock, or moved"));
         }
@@ -137,7 +137,7 @@ impl Store {
             .and_then(|()| fs::rename(&beside, path))
             .and_then(|()| File::open(&self.dir)?.sync_all());
         written.map_err(|error| {
-            // Half of it would take the room that is missing.
+            // A half-written file would take up room, and room is what is missing.
             let _ = fs::remove_file(&beside);
             failed("write", path, &error).with_hint(
                 "until it can be, no table is taken up and no instance is reported as closed; what is in force stays so",
@@ -146,7 +146,7 @@ impl Store {
     }
 }
 
-/// Takes the directory's lock, which ends with the process however that ends.
+/// Takes the directory's lock. It ends with the process, however that ends.
 fn take(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
     let mut file = private(&path, false).map_err(|error| failed("open", &path, &error))?;
@@ -161,12 +161,12 @@ fn take(dir: &Path) -> Result<File> {
         }
         Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
     }
-    // For people. Without room on the disk the lock is as good.
+    // The text is for people. The lock works without it, such as on a full disk.
     let _ = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
     Ok(file)
 }
 
-/// Opens a file to be written, making it for its owner alone if it is missing.
+/// Opens a file to write it. If it is missing, it is made for its owner alone.
 fn private(path: &Path, empty: bool) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(empty).mode(0o600).open(path)
 }
@@ -181,7 +181,7 @@ mod tests {
 
     fn saved(revision: u64) -> Saved {
         let closed = [InstanceId::new("shop-1").expect("valid")].into();
-        let newest = Number { epoch: 1, revision };
+        let newest = FencingToken { epoch: 1, revision };
         Saved::new(ServiceName::new("shop").expect("valid"), newest, None, closed, Watermarks::default())
     }
 

@@ -8,13 +8,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use super::passage::Passage;
-use super::upstream::Moved;
+use super::upstream::TrafficCounter;
 
-/// How long one direction of an upgraded connection may go on when the other has ended. Half an open connection must not
-/// keep a session alive for ever.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long one direction of an upgraded connection may go on after the other has ended. A half-open connection must
+/// not keep a session alive for ever.
+const HALF_CLOSED_LIMIT: Duration = Duration::from_secs(5);
 
-/// Carries bytes both ways until one side ends, and what the other still has to say.
+/// Carries bytes both ways until one side ends; then the other side gets a little time to finish.
 pub(super) async fn carry_both(client_side: OnUpgrade, instance_side: Option<OnUpgrade>, passage: Passage) {
     let Some(instance_side) = instance_side else { return };
     let (client, instance) = match (client_side.await, instance_side.await) {
@@ -28,10 +28,10 @@ pub(super) async fn carry_both(client_side: OnUpgrade, instance_side: Option<OnU
     let (instance_reads, instance_writes) = tokio::io::split(TokioIo::new(instance));
     let mut up = pin!(carry(client_reads, instance_writes));
     let mut down = pin!(carry(instance_reads, client_writes));
-    let moved = passage.upstream.as_ref().map(|upstream| upstream.moved());
+    let moved = passage.upstream.as_ref().map(|upstream| upstream.traffic());
     tokio::select! {
-        () = &mut up => drop(tokio::time::timeout(LAST_WORDS, down).await),
-        () = &mut down => drop(tokio::time::timeout(LAST_WORDS, up).await),
+        () = &mut up => drop(tokio::time::timeout(HALF_CLOSED_LIMIT, down).await),
+        () = &mut down => drop(tokio::time::timeout(HALF_CLOSED_LIMIT, up).await),
         () = silent_for(passage.connection.limits().tunnel_idle, moved) => {
             tracing::debug!("nothing went over an upgraded connection for too long");
         }
@@ -47,8 +47,8 @@ async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin
     let _ = to.shutdown().await;
 }
 
-/// Ends when nothing has gone over the instance's connection for that long, either way.
-async fn silent_for(limit: Option<Duration>, moved: Option<Moved>) {
+/// Ends when nothing has gone over the instance's connection, either way, for this time.
+async fn silent_for(limit: Option<Duration>, moved: Option<TrafficCounter>) {
     match (limit, moved) {
         (Some(limit), Some(moved)) => moved.silent_for(limit, || false).await,
         _ => std::future::pending().await,

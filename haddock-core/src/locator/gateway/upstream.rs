@@ -20,7 +20,7 @@ use crate::time::Timestamp;
 
 use super::body::ClientBody;
 use super::client::write_together;
-use super::config::Limits;
+use super::limits::Limits;
 use super::vanished;
 
 /// A connection that takes one request at a time.
@@ -32,32 +32,31 @@ pub(super) struct Upstream {
     pub(super) idle_since: Option<Timestamp>,
     /// Grows with each piece that goes over it, either way.
     moved: Arc<AtomicU64>,
-    /// What reads and writes. Ends with it: a connection that is not used any more is closed.
+    /// The task that reads and writes. It ends with this value, which closes the connection.
     _driver: AbortOnDropHandle<()>,
 }
 
 impl Upstream {
     /// Grows with each piece that goes over the connection, either way.
-    pub(super) fn moved(&self) -> Moved {
-        Moved(Arc::clone(&self.moved))
+    pub(super) fn traffic(&self) -> TrafficCounter {
+        TrafficCounter(Arc::clone(&self.moved))
     }
 }
 
 /// Tells whether anything has gone over a connection.
 #[derive(Debug)]
-pub(super) struct Moved(Arc<AtomicU64>);
+pub(super) struct TrafficCounter(Arc<AtomicU64>);
 
-/// Into how many parts the time is divided in which nothing may go over a connection; so exact is its end.
-const LOOKS: u32 = 16;
+/// How often a connection is looked at within the time for which it may be silent: the limit is kept to a sixteenth.
+const SILENCE_CHECKS: u32 = 16;
 
-impl Moved {
-    /// Waits until nothing has gone over the connection for that long. Silence for which somebody else is the reason does not
-    /// count.
+impl TrafficCounter {
+    /// Waits until nothing has gone over the connection for this time. Silence that is excused does not count.
     pub(super) async fn silent_for(&self, limit: Duration, is_excused: impl Fn() -> bool) {
-        let part = (limit / LOOKS).max(Duration::from_millis(1));
+        let part = (limit / SILENCE_CHECKS).max(Duration::from_millis(1));
         let so_far = || self.0.load(Ordering::Relaxed);
         let (mut before, mut silent) = (so_far(), 0);
-        while silent < LOOKS {
+        while silent < SILENCE_CHECKS {
             crate::time::sleep(part).await;
             let now = so_far();
             silent = if now != before || is_excused() { 0 } else { silent + 1 };
@@ -66,8 +65,8 @@ impl Moved {
     }
 }
 
-/// The idle connections of one worker, by address. The last one that came is the first to go, so that what is not
-/// needed grows old and is dropped.
+/// The idle connections of one worker, by address. The newest one is used first, so that those that are not needed grow
+/// old and are dropped.
 #[derive(Debug, Default)]
 pub(super) struct Pool {
     idle: Mutex<HashMap<SocketAddr, Vec<Upstream>>>,
@@ -76,15 +75,15 @@ pub(super) struct Pool {
 /// Why there is no connection.
 #[derive(Debug)]
 pub(super) struct Unreachable {
-    /// How long it took to find out, if that was worth mentioning.
+    /// How long it took to find out; zero if it was refused at once.
     pub(super) after: Duration,
 }
 
-/// Refused at once.
-const AT_ONCE: Unreachable = Unreachable { after: Duration::ZERO };
+/// The instance refused the connection at once.
+const REFUSED_AT_ONCE: Unreachable = Unreachable { after: Duration::ZERO };
 
 impl Pool {
-    /// A connection that was used before, last no longer ago than `at_most`.
+    /// A connection whose last use was no longer than `at_most` ago.
     pub(super) fn take(&self, address: SocketAddr, at_most: Duration, now: Timestamp) -> Option<Upstream> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = idle.get_mut(&address)?;
@@ -109,7 +108,7 @@ impl Pool {
         idle.entry(connection.address).or_default().push(connection);
     }
 
-    /// Drops what has been idle for longer, or is closed.
+    /// Drops connections that are closed, or have been idle for longer.
     pub(super) fn purge(&self, longer: Duration, now: Timestamp) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|_, connections| {
@@ -120,7 +119,7 @@ impl Pool {
         });
     }
 
-    /// Drops all connections to the address: one of them was found dead, and the others will be.
+    /// Drops all connections to the address. One of them was dead, so the others probably are, too.
     pub(super) fn forget(&self, address: SocketAddr) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).remove(&address);
     }
@@ -131,7 +130,7 @@ impl Pool {
 struct InstanceStream {
     stream: TcpStream,
     moved: Arc<AtomicU64>,
-    /// The instance takes no more. It may have answered before: the answer is still to be read.
+    /// The instance reads no more. It may have answered before, so its answer is still read.
     deaf: bool,
 }
 
@@ -205,7 +204,7 @@ pub(super) async fn connect(address: SocketAddr, limits: &Limits) -> Result<Upst
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             tracing::debug!(%address, %error, "cannot connect");
-            return Err(AT_ONCE);
+            return Err(REFUSED_AT_ONCE);
         }
         Err(_) => {
             tracing::debug!(%address, "connecting takes too long");
@@ -218,7 +217,7 @@ pub(super) async fn connect(address: SocketAddr, limits: &Limits) -> Result<Upst
     let stream = InstanceStream { stream, moved: Arc::clone(&moved), deaf: false };
     let (sender, connection) = http1::Builder::new().handshake(TokioIo::new(stream)).await.map_err(|error| {
         tracing::debug!(%address, %error, "cannot speak HTTP");
-        AT_ONCE
+        REFUSED_AT_ONCE
     })?;
     let driver = tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::name::{InstanceId, JournalId};
 use crate::routing::Watermark;
 
-/// Of each journal that ever named instances of the service, the oldest that it may still name. Only grows: a journal that was
-/// recovered may know less than its tables said before.
+/// For each journal that ever named instances of the service, the oldest instance that it may still name. It only
+/// grows: a recovered journal may know less than its earlier tables said.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Watermarks(BTreeMap<JournalId, u64>);

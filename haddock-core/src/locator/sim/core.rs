@@ -1,82 +1,15 @@
 //! The locator as data.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
-use super::site::Site;
+use super::service::SimService;
+use super::session::{Cookie, LocatorRules, SessionId, Ticket};
 use crate::error::Result;
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 use crate::time::Timestamp;
 
-/// A session, unique over all locators of a simulation and all their lives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SessionId(pub u64);
-
-/// What a client keeps: which session, where, and when it was last used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cookie {
-    /// The session.
-    pub session: SessionId,
-    /// Its instance.
-    pub instance: InstanceId,
-    /// When its last response ended.
-    pub last_use: Timestamp,
-}
-
-/// A request on its way. Give it back with [`SimLocatorCore::finish`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ticket {
-    /// The session that it belongs to.
-    pub session: SessionId,
-    /// Where it went.
-    pub instance: InstanceId,
-    /// The address that the table gave.
-    pub address: SocketAddr,
-    /// Whether it opened the session.
-    pub opened: bool,
-    /// Whether it is an upgraded connection.
-    pub upgraded: bool,
-    pub(super) incarnation: u64,
-}
-
-/// Which rules of a locator are kept: all, outside the tests that prove that each is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LocatorRules {
-    /// A call with a number older than the newest is refused.
-    pub refuse_older: bool,
-    /// A cookie of a session that this locator has never seen is followed.
-    pub follow_unseen: bool,
-    /// A cookie older than the idle time opens a new session.
-    pub expire_cookies: bool,
-    /// A close is refused while there is a share, or something live, in flight or upgraded.
-    pub refuse_busy: bool,
-    /// Newest number, table and closed marks outlive a restart.
-    pub persist: bool,
-    /// After a restart, what lives is not known for one idle period.
-    pub unknown_after_restart: bool,
-    /// A request with a cookie of the application's alone goes to the instance that was adopted.
-    pub follow_foreign: bool,
-    /// Until the sessions from before its adoption have come or expired, what lives on it is not known.
-    pub unknown_while_adopted: bool,
-}
-
-impl LocatorRules {
-    /// All rules.
-    pub const ALL: Self = Self {
-        refuse_older: true,
-        follow_unseen: true,
-        expire_cookies: true,
-        refuse_busy: true,
-        persist: true,
-        unknown_after_restart: true,
-        follow_foreign: true,
-        unknown_while_adopted: true,
-    };
-}
-
-/// A locator without I/O. Methods that change or read what depends on time take it as an argument; it must not run
-/// backwards.
+/// A locator without I/O. Methods whose result depends on time take it as an argument. Time must not run backwards.
 #[derive(Debug, Clone)]
 pub struct SimLocatorCore {
     rules: LocatorRules,
@@ -84,7 +17,7 @@ pub struct SimLocatorCore {
     incarnation: u64,
     counting_since: Timestamp,
     opened: u64,
-    services: BTreeMap<ServiceName, Site>,
+    services: BTreeMap<ServiceName, SimService>,
 }
 
 impl SimLocatorCore {
@@ -100,7 +33,7 @@ impl SimLocatorCore {
         Self { rules, id, incarnation: 1, counting_since: now, opened: 0, services: BTreeMap::new() }
     }
 
-    /// Its life: one more after each restart.
+    /// Its incarnation: one more after each restart.
     #[must_use]
     pub fn incarnation(&self) -> u64 {
         self.incarnation
@@ -114,7 +47,7 @@ impl SimLocatorCore {
 
     /// The newest number seen for a service.
     #[must_use]
-    pub fn newest(&self, service: &ServiceName) -> Number {
+    pub fn newest(&self, service: &ServiceName) -> FencingToken {
         self.services.get(service).map(|site| site.newest).unwrap_or_default()
     }
 
@@ -132,18 +65,16 @@ impl SimLocatorCore {
         let site = self.services.entry(service.clone()).or_default();
         site.expire(now);
         LocatorReport {
-            incarnation: self.incarnation,
-            counting_since: self.counting_since,
             newest: site.newest,
             table: site.table.as_ref().map(|table| table.number),
             instances: site.figures(&self.rules, anew_since, now),
-            hosts: Vec::new(),
-            unsaved: None,
+            ..LocatorReport::new(self.incarnation, self.counting_since)
         }
     }
 
-    /// Begins a request: a sticky one goes where its cookie says, if that is listed, not closed, and the session has
-    /// not expired; any other opens a session at an instance with a share. `None`: nothing has one, the answer is 503.
+    /// Begins a request. One with a cookie goes to the instance in the cookie, if that is listed and not closed and the
+    /// session has not expired. Any other opens a session at an instance with a share. `None`: no instance has one, so
+    /// the answer is 503.
     pub fn begin(
         &mut self,
         service: &ServiceName,
@@ -163,9 +94,9 @@ impl SimLocatorCore {
         self.open(service, instance, upgraded, now)
     }
 
-    /// Begins a request that carries a cookie of the application's of that name, and none of ours: of a client that has
-    /// a session from before an instance was adopted, perhaps. It opens a session there if there is such an instance,
-    /// else as [`begin`](Self::begin) does.
+    /// Begins a request that has a cookie of the application with this name, and none of ours. Perhaps its client has a
+    /// session from before an instance was adopted. If there is such an instance, the request opens a session there.
+    /// Otherwise it is served as by [`begin`](Self::begin).
     pub fn begin_foreign(
         &mut self,
         service: &ServiceName,
@@ -188,8 +119,8 @@ impl SimLocatorCore {
         Some(Ticket { session, instance, address, opened: true, upgraded, incarnation: self.incarnation })
     }
 
-    /// Ends a request; the session's idle time counts from here. Answers with the cookie that the client keeps, or
-    /// `None` if the connection was cut by a restart of the locator, or the session by an eviction.
+    /// Ends a request. The session's idle time counts from here. Returns the cookie that the client keeps, or `None` if
+    /// a restart of the locator cut the connection, or an eviction ended the session.
     pub fn finish(&mut self, service: &ServiceName, ticket: &Ticket, failed: bool, now: Timestamp) -> Option<Cookie> {
         if ticket.incarnation != self.incarnation {
             return None;
@@ -221,7 +152,7 @@ impl SimLocatorCore {
         &mut self,
         service: &ServiceName,
         instance: &InstanceId,
-        number: Number,
+        number: FencingToken,
         now: Timestamp,
     ) -> Result<CloseAnswer> {
         let report = self.report(service, now);
@@ -245,7 +176,7 @@ impl SimLocatorCore {
         &mut self,
         service: &ServiceName,
         instance: &InstanceId,
-        number: Number,
+        number: FencingToken,
         now: Timestamp,
     ) -> Result<()> {
         let site = self.services.entry(service.clone()).or_default();
@@ -255,8 +186,8 @@ impl SimLocatorCore {
         Ok(())
     }
 
-    /// The process ends and comes back: connections are cut and what it counted is forgotten; newest number, table
-    /// and closed marks were on disk.
+    /// The process ends and is started again. Connections are cut, and what it counted is forgotten. The newest number,
+    /// the table and the closed marks were on disk.
     pub fn restart(&mut self, now: Timestamp) {
         self.incarnation += 1;
         self.counting_since = now;

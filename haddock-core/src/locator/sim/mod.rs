@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use haddock_core::locator::sim::SimLocatorCore;
-//! use haddock_core::routing::{Number, Route, RoutingTable, SessionPolicy};
+//! use haddock_core::routing::{FencingToken, Route, RoutingTable, SessionPolicy};
 //! use haddock_core::{InstanceId, ServiceName, Share, Timestamp};
 //!
 //! # fn main() -> haddock_core::Result<()> {
@@ -14,7 +14,7 @@
 //! let now = Timestamp::from_millis(0);
 //! let mut locator = SimLocatorCore::new(1, now);
 //! let route = Route::new(([127, 0, 0, 1], 8080).into(), Share::FULL);
-//! let number = Number { epoch: 1, revision: 1 };
+//! let number = FencingToken { epoch: 1, revision: 1 };
 //! let table = RoutingTable {
 //!     service: shop.clone(),
 //!     number,
@@ -32,7 +32,9 @@
 
 mod core;
 mod port;
-mod site;
+mod service;
+mod session;
 
-pub use self::core::{Cookie, LocatorRules, SessionId, SimLocatorCore, Ticket};
+pub use self::core::SimLocatorCore;
+pub use self::session::{Cookie, LocatorRules, SessionId, Ticket};
 pub use port::SimLocator;

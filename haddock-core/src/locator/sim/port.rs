@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::core::{Cookie, SimLocatorCore, Ticket};
+use super::core::SimLocatorCore;
+use super::session::{Cookie, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, LocatorName, ServiceName};
-use crate::routing::{CloseAnswer, LocatorReport, Number, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 use crate::time::Clock;
 
 /// A [`ServiceLocator`] whose sessions are data. Clones are the same locator.
@@ -40,6 +41,7 @@ impl SimLocator {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: false,
+            adoption: true,
         };
         let inner = Arc::new(Mutex::new(Inner { core, down: false, failing: 0, losing: 0 }));
         Self { name, clock, capabilities, inner }
@@ -52,7 +54,7 @@ impl SimLocator {
         self
     }
 
-    /// Begins a client's request; see [`SimLocatorCore::begin`]. `None` too while the locator is down.
+    /// Begins a client's request; see [`SimLocatorCore::begin`]. Also `None` while the locator is down.
     #[must_use]
     pub fn begin(&self, service: &ServiceName, cookie: Option<&Cookie>, upgraded: bool) -> Option<Ticket> {
         let now = self.clock.now();
@@ -60,8 +62,8 @@ impl SimLocator {
         if inner.down { None } else { inner.core.begin(service, cookie, upgraded, now) }
     }
 
-    /// Begins a request of a client that has only a cookie of the application's; see
-    /// [`SimLocatorCore::begin_foreign`]. `None` too while the locator is down.
+    /// Begins a request of a client that has only a cookie of the application; see [`SimLocatorCore::begin_foreign`].
+    /// Also `None` while the locator is down.
     #[must_use]
     pub fn begin_foreign(&self, service: &ServiceName, cookie: &str, upgraded: bool) -> Option<Ticket> {
         let now = self.clock.now();
@@ -75,7 +77,7 @@ impl SimLocator {
         self.lock().core.finish(service, ticket, failed, now)
     }
 
-    /// From now on it does not answer, or answers again. What it knows stays.
+    /// From now on it does not answer, or answers again. It forgets nothing.
     pub fn set_down(&self, down: bool) {
         self.lock().down = down;
     }
@@ -91,7 +93,7 @@ impl SimLocator {
         self.lock().losing = calls;
     }
 
-    /// Its process ends and comes back; see [`SimLocatorCore::restart`].
+    /// Its process ends and is started again; see [`SimLocatorCore::restart`].
     pub fn restart(&self) {
         let now = self.clock.now();
         self.lock().core.restart(now);
@@ -140,12 +142,12 @@ impl ServiceLocator for SimLocator {
         self.call(|core| core.apply(table))
     }
 
-    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<CloseAnswer> {
+    async fn close(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
         let now = self.clock.now();
         self.call(|core| core.close(service, instance, number, now))
     }
 
-    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: Number) -> Result<()> {
+    async fn evict(&self, service: &ServiceName, instance: &InstanceId, number: FencingToken) -> Result<()> {
         let now = self.clock.now();
         self.call(|core| core.evict(service, instance, number, now))
     }

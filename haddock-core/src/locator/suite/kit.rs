@@ -1,11 +1,11 @@
-//! What the cases are written with.
+//! What the cases are made of.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::routing::{
-    Adopted, Count, InstanceFigures, LocatorReport, Number, Route, RoutingTable, SessionPolicy, Share, Watermark,
+    Adopted, Count, FencingToken, InstanceFigures, LocatorReport, Route, RoutingTable, SessionPolicy, Share, Watermark,
 };
 
 use super::{Ask, Cookies, Harness, IGNORED};
@@ -26,7 +26,7 @@ pub(super) fn id(n: usize) -> InstanceId {
     InstanceId::of(&journal(), &service, u64::try_from(n).expect("small"))
 }
 
-/// What a table says that names none any more before the `n`-th.
+/// The watermark of a table that no longer names instances before the `n`-th.
 pub(super) fn watermark(n: usize) -> Watermark {
     Watermark { journal: journal(), oldest: u64::try_from(n).expect("small") }
 }
@@ -37,12 +37,12 @@ impl<H: Harness> Kit<H> {
     }
 
     /// The number of the next decision.
-    pub(super) fn next(&self) -> Number {
+    pub(super) fn next(&self) -> FencingToken {
         let revision = self.revision.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-        Number { epoch: 3, revision }
+        FencingToken { epoch: 3, revision }
     }
 
-    pub(super) async fn table(&self, number: Number, shares: &[(usize, u32)]) -> RoutingTable {
+    pub(super) async fn table(&self, number: FencingToken, shares: &[(usize, u32)]) -> RoutingTable {
         let mut routes = BTreeMap::new();
         for (n, share) in shares {
             let address = self.harness.start(&id(*n)).await;
@@ -54,13 +54,13 @@ impl<H: Harness> Kit<H> {
     }
 
     /// Puts a table with these shares into force, as the next decision.
-    pub(super) async fn apply(&self, shares: &[(usize, u32)]) -> Number {
+    pub(super) async fn apply(&self, shares: &[(usize, u32)]) -> FencingToken {
         let number = self.next();
         self.harness.locator().apply(&self.table(number, shares).await).await.expect("the newest number");
         number
     }
 
-    /// As [`apply`](Self::apply), with the instance `n` adopted: its sessions from before come within one idle time.
+    /// As [`apply`](Self::apply), but the instance `n` is adopted. Its sessions from before come within one idle time.
     pub(super) async fn apply_adopted(&self, shares: &[(usize, u32)], n: usize, cookie: Option<&str>) {
         let number = self.next();
         let mut table = self.table(number, shares).await;
@@ -78,7 +78,7 @@ impl<H: Harness> Kit<H> {
         self.report().await.instances.remove(&id(n)).unwrap_or_default()
     }
 
-    /// One request; the number of the instance that served it.
+    /// Sends one request. Returns the number of the instance that served it.
     pub(super) async fn ask(&self, cookies: &mut Cookies) -> Option<usize> {
         self.ask_for(cookies, Ask::Page).await
     }
@@ -87,7 +87,7 @@ impl<H: Harness> Kit<H> {
         number_of(&self.harness.ask(cookies, ask).await?)
     }
 
-    /// A new client that has a session on that instance, which alone has a share.
+    /// A new client with a session on this instance, which is the only one with a share.
     pub(super) async fn settled_on(&self, n: usize) -> Cookies {
         let mut cookies = Cookies::new();
         assert_eq!(self.ask(&mut cookies).await, Some(n));
@@ -109,16 +109,16 @@ impl<H: Harness> Kit<H> {
         self.harness.pass(self.harness.idle() + self.harness.late()).await;
     }
 
-    /// Restarts the locator. Without that there is nothing to test, which is said aloud.
+    /// Restarts the locator. If it cannot be restarted there is nothing to test, and this is printed.
     pub(super) async fn restart(&self) -> bool {
         let restarted = self.harness.restart().await;
         if !restarted {
-            eprintln!("SKIPPED: this locator cannot be restarted");
+            eprintln!("LEFT OUT: what comes after a restart, as this harness cannot restart its locator");
         }
         restarted
     }
 
-    /// Asserts a count, as well as the locator can count.
+    /// Asserts a count, as exactly as the locator can count.
     pub(super) async fn assert_live(&self, n: usize, expected: u64) {
         use crate::locator::SessionCount;
         let live = self.figures(n).await.live;
@@ -130,24 +130,6 @@ impl<H: Harness> Kit<H> {
             },
             SessionCount::None => assert_eq!(live, Count::Unknown, "one that cannot count says so"),
         }
-    }
-
-    /// Whether requests can be held.
-    pub(super) fn holds(&self) -> bool {
-        let holds = self.harness.locator().capabilities().hold;
-        if !holds {
-            eprintln!("SKIPPED: this locator cannot let requests wait");
-        }
-        holds
-    }
-
-    /// Whether cases that wait for a drain make sense.
-    pub(super) fn counts(&self) -> bool {
-        let counts = self.harness.locator().capabilities().session_count != crate::locator::SessionCount::None;
-        if !counts {
-            eprintln!("SKIPPED: this locator cannot count sessions");
-        }
-        counts
     }
 }
 
@@ -162,5 +144,5 @@ pub(super) fn known_by(cookie: &str) -> Cookies {
 
 /// Longer than any case.
 pub(super) const LONG: Duration = Duration::from_secs(60);
-/// A moment, to be just before a limit.
+/// A short time, for being just before a limit.
 pub(super) const MOMENT: Duration = Duration::from_millis(10);

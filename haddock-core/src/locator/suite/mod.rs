@@ -1,14 +1,16 @@
 //! The locators' contract as tests, for any implementor to run.
 //!
-//! Implement [`Harness`] for whatever carries the traffic, and let [`locator_suite!`](crate::locator_suite) make one
-//! `#[tokio::test]` for each case:
+//! Implement [`Harness`] for whatever carries the traffic, and let [`locator_suite!`](crate::locator_suite) make one test
+//! of each case. `haddock-core/examples/own_locator.rs` is a whole locator with its harness.
 //!
 //! ```text
-//! haddock_core::locator_suite!(MyHarness::new().await);
+//! haddock_core::locator_suite!(MyHarness::new().await);                      // as `#[tokio::test]`
+//! haddock_core::locator_suite!(#[smol_potat::test] MyHarness::new().await);  // on another executor
 //! ```
 //!
-//! A locator that lacks a capability is not asked for it; a case that needs a restart says so when the harness has
-//! none.
+//! A case is left out if it needs a capability that the locator does not declare. Each such case prints its name, and
+//! the test `cases_left_out` prints all of these names. A capability that is declared has to exist: each has cases that
+//! fail without it.
 
 mod cases;
 mod kit;
@@ -20,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::locator::ServiceLocator;
+use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
@@ -43,9 +45,9 @@ pub enum Ask {
 /// The ignored path.
 pub const IGNORED: &str = "/probe";
 
-/// A request that has been sent to its instance and is not answered until it is let go.
+/// A request that has been sent to its instance and is not answered until its end is asked for.
 #[async_trait]
-pub trait Held: Send {
+pub trait InFlight: Send {
     /// The instance that has it.
     fn instance(&self) -> InstanceId;
 
@@ -56,21 +58,21 @@ pub trait Held: Send {
 /// A locator with clients and instances around it.
 #[async_trait]
 pub trait Harness: Send + Sync + 'static {
-    /// The locator; after a restart, the one that was restarted.
+    /// The locator. After a restart, the restarted one.
     fn locator(&self) -> Arc<dyn ServiceLocator>;
 
     /// The service that clients ask for.
     fn service(&self) -> ServiceName;
 
-    /// The idle time that tables are to have: as short as the locator can tell well.
+    /// The idle time for tables: as short as the locator can measure well.
     fn idle(&self) -> Duration;
 
-    /// How much later than after the idle time a session may expire.
+    /// How much later than the idle time a session may expire.
     fn late(&self) -> Duration {
         Duration::from_millis(200)
     }
 
-    /// The present time, as the locator sees it. Unless it is given a clock, that is the machine's.
+    /// The present time, as the locator sees it. By default it is that of the machine's clock.
     fn now(&self) -> Timestamp {
         SystemClock::new().now()
     }
@@ -78,34 +80,92 @@ pub trait Harness: Send + Sync + 'static {
     /// Starts an instance, or takes one that runs already.
     async fn start(&self, instance: &InstanceId) -> SocketAddr;
 
-    /// Sends a request with these cookies, keeps those of the response, and answers with the instance that served it;
+    /// Sends a request with these cookies, and keeps those of the response. Returns the instance that served it, or
     /// `None` if none did.
     async fn ask(&self, cookies: &mut Cookies, ask: Ask) -> Option<InstanceId>;
 
     /// Sends a request, waits until its instance has it, and leaves it unanswered.
-    async fn hold(&self, cookies: &mut Cookies) -> Option<Box<dyn Held>>;
+    async fn begin(&self, cookies: &mut Cookies) -> Option<Box<dyn InFlight>>;
 
-    /// Lets that much time pass, as the locator sees it.
+    /// Lets this much time pass, as the locator sees it.
     async fn pass(&self, time: Duration);
 
-    /// Ends the locator without warning and starts it again, with what it has on disk. `false`: it cannot be.
+    /// Ends the locator without warning and starts it again with what it has on disk. `false`: this is not possible.
     async fn restart(&self) -> bool;
 }
 
+/// Why a case is left out for the locator of this harness. `None`: the case is run.
+#[must_use]
+pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
+    let LocatorCapabilities { session_count, atomic_close, hold, adoption, keeps_sticky_at_zero: _ } =
+        harness.locator().capabilities();
+    let counts = session_count != SessionCount::None;
+    let needs: &[(bool, &str)] = match case {
+        "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count")],
+        "held_requests_wait_and_go_on_where_they_were"
+        | "a_hold_ends_by_itself"
+        | "new_sessions_go_to_what_is_not_held" => &[(hold, "hold")],
+        "sessions_from_before_its_adoption_stay_on_an_instance"
+        | "a_named_cookie_tells_sessions_from_before_from_other_clients" => &[(adoption, "adoption")],
+        "an_adopted_instance_is_not_empty_before_its_sessions_have_come_or_expired" => {
+            &[(adoption, "adoption"), (counts, "session_count")]
+        }
+        "a_session_expires_idle_time_after_the_end_of_its_last_response"
+        | "close_wants_no_live_session"
+        | "close_wants_nothing_in_flight"
+        | "after_a_restart_nothing_counts_as_drained_for_one_idle_time" => &[(counts, "session_count")],
+        _ => &[],
+    };
+    needs.iter().find(|(has, _)| !has).map(|(_, capability)| *capability)
+}
+
+/// Runs a case, unless it is [`left_out`].
+///
+/// # Panics
+/// If the locator breaks its contract.
+pub async fn run<H: Harness, F: Future<Output = ()>>(name: &str, harness: H, case: impl FnOnce(H) -> F) {
+    match left_out(name, &harness) {
+        Some(capability) => print_left_out(name, &harness, capability),
+        None => case(harness).await,
+    }
+}
+
+/// Prints the names of those of the cases that are [`left_out`], and why.
+pub fn print_all_left_out(names: &[&str], harness: &dyn Harness) {
+    for name in names {
+        if let Some(capability) = left_out(name, harness) {
+            print_left_out(name, harness, capability);
+        }
+    }
+}
+
+fn print_left_out(name: &str, harness: &dyn Harness, capability: &str) {
+    eprintln!("LEFT OUT: `{name}`, as {} does not declare `{capability}`", harness.locator());
+}
+
 /// Makes one test of each case of the locators' suite. The argument is an expression that makes a fresh
-/// [`Harness`](crate::locator::suite::Harness); it may await.
+/// [`Harness`](crate::locator::suite::Harness); it may await. In front of it may stand the attribute of an asynchronous
+/// test, which is `#[tokio::test]` by default.
 #[macro_export]
 macro_rules! locator_suite {
-    ($harness:expr) => {
-        $crate::locator_cases! { [$crate::locator_suite] @cases $harness; }
+    (#[$test:meta] $harness:expr) => {
+        $crate::locator_cases! { [$crate::locator_suite] @cases #[$test] $harness; }
     };
-    (@cases $harness:expr; $($case:ident)*) => {
+    (@cases #[$test:meta] $harness:expr; $($case:ident)*) => {
         $(
-            #[tokio::test]
+            #[$test]
             async fn $case() {
-                $crate::locator::suite::$case($harness).await;
+                $crate::locator::suite::run(stringify!($case), $harness, $crate::locator::suite::$case).await;
             }
         )*
+
+        #[$test]
+        async fn cases_left_out() {
+            $crate::locator::suite::print_all_left_out(&[$(stringify!($case)),*], &$harness);
+        }
+    };
+    ($harness:expr) => {
+        $crate::locator_suite! { #[tokio::test] $harness }
     };
 }
 

@@ -1,7 +1,7 @@
-//! What runs once before a version is launched, such as a migration of the database.
+//! The component that runs once before a version is launched, such as a migration of the database.
 //!
-//! It runs in an environment of its own, which stays until the state says that it has ended: a controller that takes
-//! over finds it there, running or ended, and does not run it again.
+//! It runs in an environment of its own. This environment stays until the state says that the component has ended. A
+//! controller that takes over finds it there, running or ended, and does not run it again.
 
 use super::{RUNTIME_BACKOFF, Work};
 use crate::name::{InstanceId, VersionId};
@@ -11,8 +11,8 @@ use crate::release::observation::TaskReport;
 use crate::release::state::{Attempt, Preparation};
 
 impl Work<'_> {
-    /// Whether nothing has to run any more before the version is launched. What a rollback goes back to has been
-    /// prepared in its time.
+    /// Whether nothing has to run before the version is launched, or it has run. If a rollback goes back to a version,
+    /// this ran at its first release.
     pub(super) fn is_prepared(&mut self, version: VersionId) -> bool {
         let Some(before) = self.version(version).new.settings.release.before.clone() else { return true };
         let release = self.state.release.as_ref().expect("only called with a release in progress");
@@ -58,13 +58,13 @@ impl Work<'_> {
         ended
     }
 
-    /// Nothing runs before a version whose release has been given up.
+    /// Stops what runs before a version, because its release has been given up.
     pub(super) fn leave_before(&mut self) {
         let run = self.state.release.as_mut().and_then(|release| release.before.take());
         self.state.leaving.extend(run.map(|run| run.instance));
     }
 
-    /// Removes what ran before a version, until it is seen to be gone.
+    /// Removes what ran before a version, again and again until it is seen to be gone.
     pub(super) fn remove_leaving(&mut self) {
         if self.containers.is_none() {
             return;

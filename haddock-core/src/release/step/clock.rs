@@ -1,8 +1,8 @@
-//! The clock that was set back.
+//! A clock that was set back.
 //!
-//! A state remembers points in time, and each of them was read from the clock of whoever acted then. If that ran hours ahead
-//! and is set right, or another acts whose clock is right, nothing would happen until it is that late again. So the state
-//! moves with the clock: whatever was to happen in a minute happens in a minute.
+//! A state remembers points in time, as the clock of whoever acted showed them. If that clock was hours ahead and is
+//! corrected, or somebody acts whose clock is right, nothing would happen for these hours. So the state moves with the
+//! clock: what was to happen in a minute still happens in a minute.
 //!
 //! A clock that is set forward cannot be told from one that went on while nobody acted.
 
@@ -11,25 +11,26 @@ use std::time::Duration;
 use crate::release::event::Event;
 use crate::release::request::Request;
 use crate::release::state::{
-    AskedTable, Attempt, DrainState, External, Instance, News, PendingHook, Preparation, Release, Retirement,
-    ServiceState, Version,
+    AskedTable, Attempt, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification, PendingHook,
+    Phase, Preparation, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version,
 };
 use crate::time::Timestamp;
 
-/// Clocks of two hosts differ, and a clock is corrected by so much, without anybody being told. Time stands still then.
-const ORDINARY: Duration = Duration::from_secs(1);
+/// The clocks of two hosts may differ by this much, and a clock may be corrected by this much, without a report. Time
+/// stands still meanwhile.
+const CLOCK_DIFFERENCE_TOLERATED: Duration = Duration::from_secs(1);
 
-/// Moves a state that is from the future to the present.
+/// Moves a state from the future back to the present.
 pub(super) fn follow(state: &mut ServiceState, now: Timestamp) -> Vec<Event> {
     let ahead = state.now - now;
-    if ahead < ORDINARY {
+    if ahead < CLOCK_DIFFERENCE_TOLERATED {
         return Vec::new();
     }
     move_back(state, ahead);
     vec![Event::ClockSetBack { by: u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX) }]
 }
 
-/// Moves every point in time that the state remembers. The patterns are whole, so that no field is forgotten.
+/// Moves back every point in time that the state remembers. The patterns name all fields, so that none is forgotten.
 fn move_back(state: &mut ServiceState, by: Duration) {
     let at = |time: &mut Timestamp| *time = time.before(by);
     let maybe = |time: &mut Option<Timestamp>| *time = time.map(|time| time.before(by));
@@ -49,7 +50,7 @@ fn move_back(state: &mut ServiceState, by: Duration) {
         asked,
         leaving: _,
         removals,
-        news,
+        notifications,
         retiring,
         retired: _,
         last_version: _,
@@ -62,43 +63,11 @@ fn move_back(state: &mut ServiceState, by: Duration) {
         attempt(replacing);
     }
     for instance in instances.values_mut() {
-        let Instance {
-            version: _,
-            phase: _,
-            since,
-            ready_by,
-            launch,
-            lives: _,
-            address: _,
-            named: _,
-            listed: _,
-            close_asked: _,
-            close,
-            closed_somewhere: _,
-            empty_look,
-            drain,
-            unresponsive_since,
-            failure: _,
-            dead: _,
-            stop,
-            external,
-            hook,
-        } = instance;
+        let Instance { version: _, since, phase, routing } = instance;
+        let Routing { named: _, listed: _, close_asked: _, close, closed_somewhere: _ } = routing;
         at(since);
-        at(ready_by);
-        [launch, close, stop].into_iter().for_each(attempt);
-        maybe(unresponsive_since);
-        *empty_look = empty_look.map(|(first, last)| (first.before(by), last.before(by)));
-        if let Some(DrainState { since, deadline, overdue: _ }) = drain {
-            at(since);
-            maybe(deadline);
-        }
-        if let Some(External { cookie: _, sessions_until }) = external {
-            maybe(sessions_until);
-        }
-        if let Some(PendingHook { hook: _, number: _, attempt: tries }) = hook {
-            attempt(tries);
-        }
+        attempt(close);
+        move_phase_back(phase, by);
     }
     if let Some(release) = release {
         let Release {
@@ -113,10 +82,10 @@ fn move_back(state: &mut ServiceState, by: Duration) {
             pull,
             before,
             waits: _,
-            blind_since,
+            locator_silent_since,
         } = release;
         at(started_at);
-        [held_since, paused_at, blind_since].into_iter().for_each(maybe);
+        [held_since, paused_at, locator_silent_since].into_iter().for_each(maybe);
         attempt(pull);
         if let Some(Preparation { instance: _, end_by, attempt: tries }) = before {
             at(end_by);
@@ -129,11 +98,57 @@ fn move_back(state: &mut ServiceState, by: Duration) {
     if let Some(AskedTable { number: _, routes: _, in_force: _, sending }) = asked {
         attempt(sending);
     }
-    for News { number: _, index: _, receiver: _, spec: _, at: recorded, event: _, attempt: tries } in news {
+    for notification in notifications {
+        let Notification { number: _, index: _, receiver: _, spec: _, at: recorded, event: _, attempt: tries } =
+            notification;
         at(recorded);
         attempt(tries);
     }
     if let Some(Retirement { by: _, since }) = retiring {
         at(since);
+    }
+}
+
+fn move_phase_back(phase: &mut Phase, by: Duration) {
+    let at = |time: &mut Timestamp| *time = time.before(by);
+    let maybe = |time: &mut Option<Timestamp>| *time = time.map(|time| time.before(by));
+    let attempt = |Attempt { count: _, retry_at }: &mut Attempt| *retry_at = retry_at.before(by);
+    let external = |External { address: _, cookie: _, sessions_until }: &mut External| maybe(sessions_until);
+    let server = |server: &mut Server| match server {
+        Server::Launched(Launched { address: _, incarnations: _ }) => {}
+        Server::External(it) => external(it),
+    };
+    let life = |Life { server: what, unresponsive_since, hook }: &mut Life| {
+        server(what);
+        maybe(unresponsive_since);
+        if let Some(PendingHook { hook: _, number: _, attempt: tries }) = hook {
+            attempt(tries);
+        }
+    };
+    match phase {
+        Phase::Starting(Starting::Launch { ready_by, attempt: tries }) => {
+            at(ready_by);
+            attempt(tries);
+        }
+        Phase::Starting(Starting::Adoption { ready_by, server }) => {
+            at(ready_by);
+            external(server);
+        }
+        Phase::Ready(it) | Phase::Serving(it) => life(it),
+        Phase::Draining(Draining { life: it, drain, empty_look }) => {
+            life(it);
+            *empty_look = empty_look.map(|(first, last)| (first.before(by), last.before(by)));
+            if let Some(DrainState { since, deadline, overdue: _ }) = drain {
+                at(since);
+                maybe(deadline);
+            }
+        }
+        Phase::Failed(Failed { error: _, has_ended: _, server: what, drained_since }) => {
+            maybe(drained_since);
+            if let Some(it) = what {
+                server(it);
+            }
+        }
+        Phase::Retiring(Retiring { address: _, failure: _, stop }) => attempt(stop),
     }
 }

@@ -1,49 +1,48 @@
 //! What may be closed, evicted, stopped and removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{LOCATOR_BACKOFF, RUNTIME_BACKOFF, Work};
 use crate::name::{InstanceId, VersionId};
 use crate::release::action::{Action, Task};
 use crate::release::event::Event;
 use crate::release::observation::{Reading, TaskReport};
-use crate::release::state::{Phase, ReleasePhase};
+use crate::release::state::{Draining, Instance, Phase, PhaseName, ReleasePhase};
 use crate::routing::InstanceFigures;
 use crate::time::Timestamp;
 
 impl Work<'_> {
-    /// Moves on what is on its way out.
+    /// Goes on with instances that are to go: drains, closes, evicts, stops and removes them.
     pub(super) fn drain(&mut self) {
-        let needed = self.needed();
-        let ids: Vec<InstanceId> = self.state.instances.keys().cloned().collect();
+        let needed = self.needed_versions();
+        let serves = |instance: &Instance| matches!(instance.phase, Phase::Starting(_) | Phase::Serving(_));
+        let others = self.state.instances.iter().filter(|(_, instance)| !serves(instance));
+        let ids: Vec<InstanceId> = others.map(|(id, _)| id.clone()).collect();
         for id in &ids {
-            match self.state.instances[id].phase {
-                // A share that was asked for may be in force before it is seen to be: its drain begins when it is not.
-                Phase::Ready if !needed.contains(id) && self.has_zero_in_force(id) => self.drain_unused(id),
-                Phase::Draining if !needed.contains(id) => self.drain_one(id),
-                Phase::Failed => self.drain_failed(id),
-                _ => {}
-            }
             let instance = &self.state.instances[id];
             match instance.phase {
-                Phase::Retiring if instance.external.is_some() => self.release_external(id),
-                Phase::Retiring => self.stop(id),
+                // Its share may be in force before we see it. So its drain begins only once share 0 is in force.
+                Phase::Ready(_) if !self.is_needed(id, instance, &needed) && self.has_zero_in_force(id) => {
+                    self.drain_unused(id);
+                }
+                Phase::Draining(_) if !self.is_needed(id, instance, &needed) => self.drain_one(id),
+                Phase::Failed(_) => self.drain_failed(id),
                 _ => {}
             }
+            self.end_retiring(id);
         }
         self.remove_leaving();
         self.remove_strays();
     }
 
-    /// Instances that are not closed although they may have no share: those of the known good version until the new
-    /// one has settled, of the candidate, and of whatever serves in their stead. Not needed are more of a version than
-    /// its replicas, and what one locator has closed: it is closed on the rest. Of a service that is being retired, none is
-    /// needed.
-    fn needed(&self) -> BTreeSet<InstanceId> {
+    /// The versions whose instances are not closed, even if they have no share: the known good one until the new one
+    /// has settled, the candidate, and the one that serves in their place. With each, whether more instances answer
+    /// than it has replicas, and some of them have its share. Of a service that is being retired, none is needed.
+    fn needed_versions(&self) -> BTreeMap<VersionId, bool> {
         if self.state.retiring.is_some() {
-            return BTreeSet::new();
+            return BTreeMap::new();
         }
-        let mut versions: BTreeSet<VersionId> = self.home().into_iter().collect();
+        let mut versions: BTreeSet<VersionId> = self.fallback_version().into_iter().collect();
         if self.rules.known_good_stays {
             versions.extend(self.state.known_good);
         }
@@ -53,25 +52,20 @@ impl Work<'_> {
                 versions.insert(release.version);
             }
         }
-        let mut needed = BTreeSet::new();
-        for version in versions {
+        let has_more = |version: VersionId| {
             let replicas = self.version(version).new.settings.release.replicas as usize;
             let answer = self.state.instances_of(version).filter(|(_, instance)| self.answers(instance)).count();
-            for (id, instance) in self.state.instances_of(version) {
-                if instance.closed_somewhere {
-                    continue;
-                }
-                let surplus = answer > replicas && self.state.asked_share(id).is_zero() && self.has_share(version);
-                if !(surplus && instance.phase == Phase::Draining) {
-                    needed.insert(id.clone());
-                }
-            }
-        }
-        needed
+            answer > replicas && !self.state.asked_share_of(version).is_zero()
+        };
+        versions.into_iter().map(|version| (version, has_more(version))).collect()
     }
 
-    fn has_share(&self, version: VersionId) -> bool {
-        !self.state.asked_share_of(version).is_zero()
+    /// Whether an instance must not be closed. One that drains beyond its version's replicas may be, and so may one that
+    /// some locator has closed: it is closed on the other locators, too.
+    fn is_needed(&self, id: &InstanceId, instance: &Instance, versions: &BTreeMap<VersionId, bool>) -> bool {
+        let Some(has_more) = versions.get(&instance.version) else { return false };
+        let surplus = *has_more && instance.is(PhaseName::Draining) && self.state.asked_share(id).is_zero();
+        !instance.routing.closed_somewhere && !surplus
     }
 
     fn drain_unused(&mut self, id: &InstanceId) {
@@ -80,17 +74,17 @@ impl Work<'_> {
     }
 
     fn drain_one(&mut self, id: &InstanceId) {
-        if self.state.instances[id].named.is_none() {
+        if self.state.instances[id].routing.named.is_none() {
             return self.retire(id, 0);
         }
         self.mark_overdue(id);
         if !self.has_zero_in_force(id) {
             return;
         }
-        let overdue = self.state.instances[id].drain.is_some_and(|drain| drain.overdue);
+        let overdue = self.state.instances[id].drain().is_some_and(|drain| drain.overdue);
         if overdue {
             self.close(id, true);
-        } else if self.is_drained_for_certain(id) && self.state.instances[id].hook.is_none() {
+        } else if self.is_drained_for_certain(id) && self.state.instances[id].hook().is_none() {
             if self.rules.close_before_stop {
                 self.close(id, false);
             } else {
@@ -101,28 +95,27 @@ impl Work<'_> {
 
     fn mark_overdue(&mut self, id: &InstanceId) {
         let now = self.now;
-        let Some(mut drain) = self.state.instances[id].drain else { return };
+        let Phase::Draining(Draining { drain: Some(drain), .. }) = &mut self.instance_mut(id).phase else { return };
         let Some(deadline) = drain.deadline.filter(|_| !drain.overdue) else { return };
         if deadline > now {
             return self.wake(deadline);
         }
         drain.overdue = true;
         let sessions = self.live_sessions(id);
-        self.instance_mut(id).drain = Some(drain);
         self.events.push(Event::DrainOverdue { instance: id.clone(), sessions });
     }
 
-    /// Whether the table in force everywhere gives it nothing.
+    /// Whether its share 0 is in force on every locator.
     fn has_zero_in_force(&self, id: &InstanceId) -> bool {
         self.state.asked.as_ref().is_none_or(|asked| asked.in_force) && self.state.asked_share(id).is_zero()
     }
 
-    /// Whether nothing of it is left, on whichever locator.
+    /// Whether nothing of the instance is left on any locator.
     ///
-    /// Locators are read one after the other, and between two readings a session can come back through the one that was
-    /// read first, having expired on the other. It is found by a second look: a session that lived all the time from the
-    /// first reading of two looks to the last, in less than an idle period, was last used before some reading of it and
-    /// had not expired there.
+    /// Locators are read one after the other. Between two readings, a session can come back through the locator that
+    /// was read first, after it has expired on the other one. A second look finds such a session: if it lived from the
+    /// first reading of the first look to the last reading of the second, and this took less than the idle time, then
+    /// some reading found it alive.
     fn is_drained_for_certain(&mut self, id: &InstanceId) -> bool {
         let drained = self.is_drained(id);
         if self.seen.locators.len() < 2 || !self.rules.look_twice {
@@ -136,13 +129,13 @@ impl Work<'_> {
             (first.min(t), last.max(t))
         });
         let (now, idle) = (self.now, self.session_policy().idle);
-        let instance = self.instance_mut(id);
-        let before = instance.empty_look;
+        let Phase::Draining(draining) = &mut self.instance_mut(id).phase else { return drained };
+        let before = draining.empty_look;
         let is_another = before.is_none_or(|(_, last_before)| first > last_before);
         match before {
-            _ if !drained => instance.empty_look = None,
+            _ if !drained => draining.empty_look = None,
             Some((first_before, _)) if is_another && last - first_before < idle => return true,
-            _ if is_another => instance.empty_look = Some((first, last)),
+            _ if is_another => draining.empty_look = Some((first, last)),
             _ => {}
         }
         if drained {
@@ -151,7 +144,7 @@ impl Work<'_> {
         false
     }
 
-    /// Whether every locator says that nothing of it is left. One that closed it already is one of them.
+    /// Whether every locator says that nothing of the instance is left, or that it is closed.
     fn is_drained(&self, id: &InstanceId) -> bool {
         let empty = |figures: Option<&InstanceFigures>| figures.is_none_or(|f| f.closed || f.is_empty());
         match &self.reports {
@@ -160,21 +153,21 @@ impl Work<'_> {
         }
     }
 
-    /// One that has ended is evicted at once; one that runs, when its share 0 is in force; one that no locator was
-    /// ever told of has nobody to lose.
+    /// A failed instance that has ended is evicted at once. One that still runs is evicted once its share 0 is in
+    /// force. One that no locator was ever told of has no sessions.
     fn drain_failed(&mut self, id: &InstanceId) {
         let instance = &self.state.instances[id];
-        if instance.named.is_none() {
+        if instance.routing.named.is_none() {
             self.retire(id, 0);
-        } else if instance.dead || self.has_zero_in_force(id) || !self.rules.evict_after_share_zero {
+        } else if instance.has_ended() || self.has_zero_in_force(id) || !self.rules.evict_after_share_zero {
             self.close(id, true);
         }
     }
 
-    /// Asks each locator that has not closed it to do so.
+    /// Asks each locator that has not closed the instance to close or evict it.
     fn close(&mut self, id: &InstanceId, evict: bool) {
         let (now, number) = (self.now, self.number);
-        let attempt = self.state.instances[id].close;
+        let attempt = self.state.instances[id].routing.close;
         if !attempt.is_due(now) {
             return self.wake(attempt.retry_at);
         }
@@ -190,29 +183,45 @@ impl Work<'_> {
                 Action::Close { locator, instance, number }
             });
         }
-        let instance = self.instance_mut(id);
-        instance.close_asked = Some(number);
-        instance.close.begin(now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
-        let retry_at = instance.close.retry_at;
+        let routing = &mut self.instance_mut(id).routing;
+        routing.close_asked = Some(number);
+        routing.close.begin(now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
+        let retry_at = routing.close.retry_at;
         self.wake(retry_at);
+    }
+
+    /// Stops an instance that is retiring. An adopted server is not ours to stop: it just is no instance any more.
+    fn end_retiring(&mut self, id: &InstanceId) {
+        let instance = &self.state.instances[id];
+        let Phase::Retiring(retiring) = &instance.phase else { return };
+        match retiring.address.filter(|_| self.version(instance.version).external) {
+            Some(address) => {
+                self.state.instances.remove(id);
+                self.events.push(Event::ExternalReleased { instance: id.clone(), address });
+            }
+            None => self.stop(id),
+        }
     }
 
     fn stop(&mut self, id: &InstanceId) {
-        if let Some(TaskReport::Running) = self.task(&Task::Stop(id.clone())) {
+        let (now, stopping) = (self.now, self.task(&Task::Stop(id.clone())));
+        let Phase::Retiring(retiring) = &mut self.instance_mut(id).phase else { return };
+        if let Some(TaskReport::Running) = stopping {
             return;
         }
-        let now = self.now;
-        let instance = self.instance_mut(id);
-        if instance.stop.is_due(now) {
-            instance.stop.begin(now, RUNTIME_BACKOFF.0, RUNTIME_BACKOFF.1);
+        let is_due = retiring.stop.is_due(now);
+        if is_due {
+            retiring.stop.begin(now, RUNTIME_BACKOFF.0, RUNTIME_BACKOFF.1);
+        }
+        let retry_at = retiring.stop.retry_at;
+        if is_due {
             self.actions.push(Action::Stop { instance: id.clone() });
         }
-        let retry_at = self.state.instances[id].stop.retry_at;
         self.wake(retry_at);
     }
 
-    /// What carries our journal's label and an id that this service gave out, but is in no state, is removed, unless
-    /// it was made under a newer epoch than ours or a locator counts anything on it.
+    /// Removes strays: containers with our journal's label and an id of this service that are in no state. They stay if
+    /// they were made under a newer epoch than ours, or if a locator counts anything on them.
     fn remove_strays(&mut self) {
         if !matches!(self.seen.containers, Reading::Known { .. }) {
             return;
@@ -240,8 +249,8 @@ impl Work<'_> {
         self.forget_removals();
     }
 
-    /// Has the containers of what is no instance removed, unless that was tried a moment ago; answers whether it is tried
-    /// for the first time.
+    /// Removes the containers of something that is no instance, unless this was tried a moment ago. Returns whether it
+    /// is the first try.
     pub(super) fn remove(&mut self, instance: InstanceId) -> bool {
         let mut attempt = self.state.removals.get(&instance).copied().unwrap_or_default();
         let is_first = attempt.count == 0;
@@ -254,7 +263,7 @@ impl Work<'_> {
         is_first
     }
 
-    /// What is gone is not tried again.
+    /// Forgets removals of what is gone.
     fn forget_removals(&mut self) {
         let Some(containers) = &self.containers else { return };
         let gone = |id: &InstanceId| {

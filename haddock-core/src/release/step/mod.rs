@@ -22,14 +22,14 @@ use super::action::Action;
 use super::event::Event;
 use super::observation::{Observation, Reading, TaskReport};
 use super::rules::Rules;
-use super::state::{Instance, Phase, ServiceState, Verdict, Version};
+use super::state::{Instance, Life, Phase, PhaseName, ServiceState, Verdict, Version};
 use crate::container::Container;
 use crate::error::Error;
 use crate::name::{InstanceId, RequestId, VersionId};
-use crate::routing::{LocatorReport, Number};
+use crate::routing::{FencingToken, LocatorReport};
 use crate::time::Timestamp;
 
-/// What a step came to.
+/// The result of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The state that the events lead to.
@@ -40,23 +40,22 @@ pub struct Step {
     pub actions: Vec<Action>,
     /// The requests that were taken up.
     pub taken: Vec<RequestId>,
-    /// When to look again although nothing happens.
+    /// When to look again even if nothing happens.
     pub wake_at: Option<Timestamp>,
-    /// Whether the state differs from the one before in more than the time, were it in something of which there is no
-    /// event.
+    /// Whether the state differs from the one before in more than the time. There may be no event for the difference.
     pub differs: bool,
 }
 
 impl Step {
-    /// Whether there is anything to commit. A step with actions commits even without events: its number is theirs. What is
-    /// not committed is not remembered either.
+    /// Whether there is anything to commit. A step with actions is committed even without events, because the actions
+    /// carry the number of the commit. What is not committed is not remembered.
     #[must_use]
     pub fn must_commit(&self) -> bool {
         !self.events.is_empty() || !self.actions.is_empty() || !self.taken.is_empty() || self.differs
     }
 }
 
-/// What is to happen next to this service, given what is seen of it at `now`.
+/// Decides what to do next for this service, given what is seen of it at `now`.
 ///
 /// Pure and deterministic. Linear in the number of instances and containers.
 ///
@@ -89,7 +88,7 @@ pub fn step_by(rules: &Rules, state: &ServiceState, observation: &Observation, n
     work.drain();
     work.end_retirement();
     work.run_hooks();
-    work.tell_news();
+    work.notify();
     work.finish()
 }
 
@@ -100,7 +99,7 @@ struct Work<'a> {
     seen: &'a Observation,
     now: Timestamp,
     /// The number that this step's commit will have.
-    number: Number,
+    number: FencingToken,
     state: ServiceState,
     /// The containers of each environment of this service, if they could be read.
     containers: Option<BTreeMap<InstanceId, Vec<&'a Container>>>,
@@ -118,7 +117,7 @@ impl<'a> Work<'a> {
         let events = if rules.follow_the_clock { clock::follow(&mut state, now) } else { Vec::new() };
         let now = now.max(state.now);
         state.now = now;
-        let number = Number { epoch: state.number.epoch, revision: state.number.revision + 1 };
+        let number = FencingToken { epoch: state.number.epoch, revision: state.number.revision + 1 };
         let containers = match &seen.containers {
             Reading::Known { value, .. } => Some(Self::by_instance(&state, value)),
             Reading::Unknown if rules.unknown_is_not_empty => None,
@@ -145,8 +144,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    /// Sorts containers by the environment that their labels name. What does not carry our journal's label, or names an
-    /// environment that another service of the journal started, is not ours to look at.
+    /// Groups containers by the environment that their labels name. Containers without our journal's label, or of an
+    /// environment of another service, are left out.
     fn by_instance<'c>(state: &ServiceState, all: &'c [Container]) -> BTreeMap<InstanceId, Vec<&'c Container>> {
         let mut sorted: BTreeMap<InstanceId, Vec<&Container>> = BTreeMap::new();
         for container in all.iter().filter(|container| container.belongs_to(&state.journal)) {
@@ -175,60 +174,62 @@ impl<'a> Work<'a> {
         self.state.instances.get_mut(id).expect("the id was taken from this map in this step")
     }
 
-    fn enter(&mut self, id: &InstanceId, phase: Phase) {
-        let now = self.now;
-        let instance = self.instance_mut(id);
-        instance.phase = phase;
-        instance.since = now;
+    /// The life of an instance that is ready, serving or draining.
+    fn life_mut(&mut self, id: &InstanceId) -> &mut Life {
+        self.instance_mut(id).phase.life_mut().expect("only called for an instance that was seen to run in this step")
     }
 
-    fn fail(&mut self, id: &InstanceId, error: Error, dead: bool) {
+    /// Moves an instance into the phase that `next` makes of its present one.
+    fn enter(&mut self, id: &InstanceId, next: impl FnOnce(Phase) -> Phase) {
+        if let Some((id, instance)) = self.state.instances.remove_entry(id) {
+            let phase = next(instance.phase);
+            self.state.instances.insert(id, Instance { phase, since: self.now, ..instance });
+        }
+    }
+
+    fn fail(&mut self, id: &InstanceId, error: Error, has_ended: bool) {
         let instance = &self.state.instances[id];
         let (version, lived) = (instance.version, self.now - instance.since);
-        if instance.phase != Phase::Starting && lived >= LONG_LIFE {
+        if !instance.is(PhaseName::Starting) && lived >= NO_CRASH_LOOP_AFTER {
             self.version_mut(version).replacing.count = 0;
         }
-        self.enter(id, Phase::Failed);
-        let instance = self.instance_mut(id);
-        instance.hook = None;
-        instance.failure = Some(error.clone());
-        instance.dead |= dead;
-        instance.unresponsive_since = None;
+        self.enter(id, |phase| phase.into_failed(error.clone(), has_ended));
         self.events.push(Event::InstanceFailed { instance: id.clone(), error });
     }
 
-    /// Whether new sessions could go to it: it was seen ready, and nothing speaks against it since. A probe or two that
-    /// it missed do not: they stop nothing, and move no share.
+    /// Whether new sessions could go to the instance: it was seen ready, and has not failed since. A missed probe or
+    /// two do not count: they stop nothing, and move no share.
     fn is_healthy(&self, instance: &Instance) -> bool {
-        matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining)
+        instance.phase.life().is_some()
             && instance
-                .unresponsive_since
+                .unresponsive_since()
                 .is_none_or(|since| self.rules.bear_hiccups && !self.is_lasting(instance, since))
-            && !(self.rules.never_name_closed && instance.closed_somewhere)
+            && !(self.rules.never_name_closed && instance.routing.closed_somewhere)
     }
 
-    /// Whether it is healthy and answered its last probe. What is given or decided for good needs that.
+    /// Whether it is healthy and answered its last probe. It has to, before it is given something or something final is
+    /// decided.
     fn answers(&self, instance: &Instance) -> bool {
-        self.is_healthy(instance) && instance.unresponsive_since.is_none()
+        self.is_healthy(instance) && instance.unresponsive_since().is_none()
     }
 
-    /// Whether an instance that is silent since then has been so for more than a hiccup.
+    /// Whether an instance that has been silent since then has been so for longer than a hiccup.
     fn is_lasting(&self, instance: &Instance, since: Timestamp) -> bool {
         since + self.hiccup(instance) <= self.now
     }
 
     /// For how long an instance may be silent without losing its share.
     fn hiccup(&self, instance: &Instance) -> Duration {
-        HICCUP.min(self.version(instance.version).new.settings.release.unresponsive_for / 2)
+        SHARE_KEPT_WHILE_UNRESPONSIVE.min(self.version(instance.version).new.settings.release.unresponsive_for / 2)
     }
 
     fn has_healthy(&self, version: VersionId) -> bool {
         self.state.instances_of(version).any(|(_, instance)| self.is_healthy(instance))
     }
 
-    /// What serves apart from the candidate: the known good version if it is healthy, else the newest healthy version
-    /// that is neither known bad nor aborted.
-    fn home(&self) -> Option<VersionId> {
+    /// The version that serves besides the candidate: the known good version if it is healthy, else the newest healthy
+    /// version that is neither known bad nor aborted.
+    fn fallback_version(&self) -> Option<VersionId> {
         let known_good = self.state.known_good.filter(|good| self.has_healthy(*good));
         if self.rules.known_good_first && known_good.is_some() {
             return known_good;
@@ -248,17 +249,25 @@ impl<'a> Work<'a> {
         healthy.pop()
     }
 
-    /// What was last heard of a task: `None` if this controller never started it.
+    /// The last report of a task; `None` if this controller never started it.
     fn task(&self, task: &super::action::Task) -> Option<&'a TaskReport> {
         self.seen.tasks.get(task)
     }
 
+    /// Whether the state differs from the one before in more than the time and the number.
+    fn differs(&mut self) -> bool {
+        let before = self.before;
+        // Both are set back for the comparison. A copy of the whole state would cost more than the rest of the step.
+        let now = std::mem::replace(&mut self.state.now, before.now);
+        let number = std::mem::replace(&mut self.state.number, before.number);
+        let differs = self.state != *before;
+        (self.state.now, self.state.number) = (now, number);
+        differs
+    }
+
     fn finish(mut self) -> Step {
         self.forget_old_versions();
-        let differs = self.rules.commit_what_differs && {
-            let ServiceState { now, number, .. } = self.state;
-            self.state != ServiceState { now, number, ..self.before.clone() }
-        };
+        let differs = self.rules.commit_what_differs && self.differs();
         let mut step = Step {
             state: self.state,
             events: self.events,
@@ -273,10 +282,10 @@ impl<'a> Work<'a> {
         step
     }
 
-    /// Keeps versions with instances, those a release names, and the last ten that settled, to roll back to.
+    /// Forgets old versions. These stay: versions with instances, the known good one, that of the release, the newest,
+    /// and the last ten that settled, to roll back to.
     fn forget_old_versions(&mut self) {
-        const KEPT: usize = 10;
-        if self.state.versions.len() <= KEPT {
+        if self.state.versions.len() <= MAX_SETTLED_VERSIONS {
             return;
         }
         let in_use: std::collections::BTreeSet<VersionId> = self
@@ -288,24 +297,29 @@ impl<'a> Work<'a> {
             .chain(self.state.release.as_ref().map(|release| release.version))
             .collect();
         let settled = self.state.versions.iter().rev().filter(|(_, version)| version.verdict == Verdict::Settled);
-        let kept: std::collections::BTreeSet<VersionId> = settled.map(|(id, _)| *id).take(KEPT).collect();
+        let kept: std::collections::BTreeSet<VersionId> =
+            settled.map(|(id, _)| *id).take(MAX_SETTLED_VERSIONS).collect();
         let newest = self.state.versions.keys().next_back().copied();
         self.state.versions.retain(|id, _| in_use.contains(id) || kept.contains(id) || Some(*id) == newest);
     }
 }
 
-/// No id is given out that somebody has, as where an older copy of the journal was restored: what has it would be taken for
-/// the new instance, and go with it.
+/// Skips ids that something already has, for instance because an older copy of the journal was restored. Otherwise that
+/// thing would be taken for the new instance, and be removed with it.
 fn skip_given_ids<'i>(state: &mut ServiceState, seen: impl Iterator<Item = &'i InstanceId>) {
     let given = seen.filter(|id| id.is_of(&state.journal, &state.service)).filter_map(|id| id.number(&state.journal));
     state.next_instance = given.map(|number| number + 1).fold(state.next_instance, u64::max);
 }
 
-/// An instance that does not answer keeps its share for so long, or for half of `unresponsive_for` if that is shorter. It
-/// is time for several probes, also if each of them has to run into its limit.
-const HICCUP: Duration = Duration::from_secs(5);
-/// An instance that lived that long is replaced without the waits that a crash loop gets.
-const LONG_LIFE: Duration = Duration::from_secs(60);
+/// An instance that does not answer keeps its share for this long, or for half of `unresponsive_for` if that is
+/// shorter. This is time for several probes, even if each of them runs into its limit.
+const SHARE_KEPT_WHILE_UNRESPONSIVE: Duration = Duration::from_secs(5);
+/// An instance that lived this long is replaced without the waits of a crash loop. It is twice the longest of these
+/// waits.
+const NO_CRASH_LOOP_AFTER: Duration = Duration::from_secs(60);
+/// How many settled versions are kept to roll back to. Each takes some kilobytes of the state, which each commit
+/// writes.
+const MAX_SETTLED_VERSIONS: usize = 10;
 /// The first and the longest wait between two tries of something on a locator.
 const LOCATOR_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 /// The first and the longest wait between two tries of something on a runtime.

@@ -9,16 +9,18 @@ use crate::name::{InstanceId, LocatorName, VersionId};
 use crate::release::action::{Action, Task};
 use crate::release::event::{AbortReason, Event};
 use crate::release::observation::{TaskReport, TaskResult};
-use crate::release::state::{Attempt, Instance, Phase, ReleasePhase, Verdict};
+use crate::release::state::{Attempt, Instance, Phase, PhaseName, ReleasePhase, Starting, Verdict};
 use crate::routing::Share;
 use crate::time::Timestamp;
 
-/// A locator that is started anew answers within that time. Beyond it, people are told what is waited for.
-const BLIND: Duration = Duration::from_secs(5);
-/// After so many replacements of the known good version an abort no longer waits for one to become ready.
-const TRIES_IN_VAIN: u32 = 3;
+/// A locator may be silent for this long before the history says that the release waits for it. One that is restarted
+/// answers earlier.
+const LOCATOR_SILENCE_REPORTED_AFTER: Duration = Duration::from_secs(5);
+/// An abort waits for this many replacements of the known good version to become ready. If three of them end in a row,
+/// the next one would end for the same reason.
+const MAX_REPLACEMENTS_AWAITED: u32 = 3;
 
-/// Why a release waits whose share nobody can give.
+/// Why a release waits if its share cannot be given.
 pub(crate) fn waits_for_gateway(name: &LocatorName) -> Error {
     let which = if name.as_str() == "gateway" { String::new() } else { format!(" `{name}`") };
     Error::new(ErrorKind::LocatorUnavailable, format!("waits for the gateway{which}, which does not answer"))
@@ -26,19 +28,19 @@ pub(crate) fn waits_for_gateway(name: &LocatorName) -> Error {
 }
 
 impl Work<'_> {
-    /// Moves the release on as far as it goes, and replaces what died of the versions that are to serve.
+    /// Moves the release on as far as possible, and replaces dead instances of versions that are to serve.
     pub(super) fn make_progress(&mut self) {
         while self.progress_once() {}
         self.replace_dead();
     }
 
-    /// One phase further; answers whether there was anything to do.
+    /// Moves the release on by one phase. Returns whether there was anything to do.
     fn progress_once(&mut self) -> bool {
         let Some(release) = &self.state.release else { return false };
         let (version, phase) = (release.version, release.phase.clone());
         if !matches!(phase, ReleasePhase::Aborting(_)) {
-            let failed = self.state.instances_of(version).find(|(_, i)| i.phase == Phase::Failed && !self.is_former(i));
-            if let Some(error) = failed.and_then(|(_, instance)| instance.failure.clone()) {
+            let failed = self.state.instances_of(version).find(|(_, i)| i.is(PhaseName::Failed) && !self.is_former(i));
+            if let Some(error) = failed.and_then(|(_, instance)| instance.failure().cloned()) {
                 self.abort(AbortReason::Failed(error));
                 return true;
             }
@@ -52,7 +54,8 @@ impl Work<'_> {
         }
     }
 
-    /// An instance that failed before a rollback went back to its version does not speak against the rollback.
+    /// Whether the instance was in its phase before this release began. If it failed before a rollback to its version,
+    /// this does not count against the rollback.
     fn is_former(&self, instance: &Instance) -> bool {
         self.state.release.as_ref().is_some_and(|release| instance.since < release.started_at)
     }
@@ -63,7 +66,7 @@ impl Work<'_> {
         release.held_since = None;
         release.advance = false;
         release.waits = None;
-        release.blind_since = None;
+        release.locator_silent_since = None;
     }
 
     pub(super) fn wait_for(&mut self, version: VersionId, error: Error) -> bool {
@@ -109,7 +112,7 @@ impl Work<'_> {
         true
     }
 
-    /// Has the images pulled; answers whether they are pinned.
+    /// Asks for the images to be pulled. Returns whether they are pinned.
     fn pull(&mut self, version: VersionId) -> bool {
         let now = self.now;
         let pins = self.version(version).new.pins.clone();
@@ -159,11 +162,11 @@ impl Work<'_> {
             let release = self.state.release.as_ref().expect("only called with a release in progress");
             (release.rollback, self.version(version).new.settings.release.ramp.len())
         };
-        // Where nothing was ever known good there is nobody to protect from the candidate. A known good version that does
-        // not answer now is another thing: it may answer again in a moment, and is replaced if it has failed.
+        // If nothing was ever known good, nobody has to be protected from the candidate. This is different if the known
+        // good version only does not answer now: it may answer again in a moment, and is replaced if it has failed.
         let alone = match self.rules.bear_hiccups {
             true => self.state.known_good.is_none_or(|good| good == version),
-            false => self.home().is_none_or(|home| home == version),
+            false => self.fallback_version().is_none_or(|fallback| fallback == version),
         };
         let stage = if rollback || alone { stages.saturating_sub(1) } else { 0 };
         self.reach(version, stage);
@@ -182,9 +185,9 @@ impl Work<'_> {
         if stage + 1 >= ramp.len() { Share::FULL } else { ramp[stage].share }
     }
 
-    /// The candidate has its number of replicas. One that failed aborts its release; but one that a rollback went back to
-    /// may be closed by a close that was under way. If that was an adopted server, there is no other: answers whether the
-    /// release was aborted for that.
+    /// Starts missing replicas of the candidate. If one fails, the release is aborted. But an instance that a rollback
+    /// went back to may be closed by a close that was under way. If that was an adopted server, it cannot be replaced,
+    /// and the release is aborted. Returns whether it was aborted for this reason.
     fn start_missing(&mut self, version: VersionId) -> bool {
         let replicas = self.version(version).new.settings.release.replicas as usize;
         let usable = self.usable(version);
@@ -205,13 +208,13 @@ impl Work<'_> {
         let ramp = self.version(version).new.settings.release.ramp.clone();
         let last = stage + 1 >= ramp.len();
         let share = self.stage_share(version, stage);
-        let Some(held_since) = self.hold(version, share) else { return false };
+        let Some(held_since) = self.in_force_since(version, share) else { return false };
         if last {
             self.enter_release(ReleasePhase::Settling);
             self.events.push(Event::ReleaseSettling { version });
             return true;
         }
-        if !self.is_over(held_since + ramp[stage].hold) {
+        if !self.is_over(held_since + ramp[stage].every) {
             return false;
         }
         self.reach(version, stage + 1);
@@ -223,7 +226,7 @@ impl Work<'_> {
             return true;
         }
         let settle = self.version(version).new.settings.release.settle;
-        let Some(held_since) = self.hold(version, Share::FULL) else { return false };
+        let Some(held_since) = self.in_force_since(version, Share::FULL) else { return false };
         let answers = self.state.instances_of(version).any(|(_, instance)| self.answers(instance));
         if !answers || !self.is_over(held_since + settle) {
             return false;
@@ -239,26 +242,27 @@ impl Work<'_> {
         true
     }
 
-    /// Says so if the share cannot be given because a locator does not answer.
+    /// Reports if the share cannot be given because a locator does not answer.
     fn look_for_locators(&mut self, version: VersionId) {
         let now = self.now;
         let mut silent = self.seen.locators.iter().filter(|(_, view)| view.report.value().is_none());
         let Some(name) = silent.next().map(|(name, _)| name.clone()) else {
             let release = self.state.release.as_mut().expect("only called with a release in progress");
-            release.blind_since = None;
+            release.locator_silent_since = None;
             release.waits.take_if(|error| error.kind() == ErrorKind::LocatorUnavailable);
             return;
         };
         let release = self.state.release.as_mut().expect("only called with a release in progress");
-        let since = *release.blind_since.get_or_insert(now);
-        match now >= since + BLIND {
+        let since = *release.locator_silent_since.get_or_insert(now);
+        match now >= since + LOCATOR_SILENCE_REPORTED_AFTER {
             true => drop(self.wait_for(version, waits_for_gateway(&name))),
-            false => self.wake(since + BLIND),
+            false => self.wake(since + LOCATOR_SILENCE_REPORTED_AFTER),
         }
     }
 
-    /// Since when at least this share is asked for the version and in force. Anything less starts the time anew.
-    fn hold(&mut self, version: VersionId, share: Share) -> Option<Timestamp> {
+    /// Since when the version has had at least this share, both asked for and in force. If it has less, the time begins
+    /// anew.
+    fn in_force_since(&mut self, version: VersionId, share: Share) -> Option<Timestamp> {
         self.look_for_locators(version);
         let now = self.now;
         let asked = self.state.asked_share_of(version) >= share;
@@ -269,14 +273,16 @@ impl Work<'_> {
             (true, true) => release.held_since = release.held_since.or(Some(now)),
             (true, false) => {}
         }
-        // What is not known changes no phase: a stage does not end, and nothing settles, while nobody can see.
+        // What is not known changes no phase. So no stage ends, and nothing settles, while containers or locators
+        // cannot be read.
         let seen = self.containers.is_some() && self.reports.is_some();
-        // Nor while an instance has not been told that it serves.
+        // The same holds while the hook that tells an instance that it serves has not run.
         let held_since = release.held_since.filter(|_| asked && in_force && seen);
-        held_since.filter(|_| self.state.instances_of(version).all(|(_, instance)| instance.hook.is_none()))
+        held_since.filter(|_| self.state.instances_of(version).all(|(_, instance)| instance.hook().is_none()))
     }
 
-    /// Whether a time that is held until `end` is over: paused, it is not; advanced, it is.
+    /// Whether a stage until `end` is over. If the release is paused, it is not; if somebody has asked to advance, it
+    /// is.
     fn is_over(&mut self, end: Timestamp) -> bool {
         let release = self.state.release.as_ref().expect("only called with a release in progress");
         if release.advance {
@@ -289,7 +295,7 @@ impl Work<'_> {
         end <= self.now
     }
 
-    /// Begins to give the share back. What has not been ready yet has nothing to drain.
+    /// Begins to give the share back. Instances that were not ready yet fail, because they have nothing to drain.
     pub(super) fn abort(&mut self, reason: AbortReason) {
         let Some(release) = &self.state.release else { return };
         if matches!(release.phase, ReleasePhase::Aborting(_)) {
@@ -306,7 +312,7 @@ impl Work<'_> {
         let starting: Vec<InstanceId> = self
             .state
             .instances_of(version)
-            .filter(|(_, instance)| instance.phase == Phase::Starting)
+            .filter(|(_, instance)| instance.is(PhaseName::Starting))
             .map(|(id, _)| id.clone())
             .collect();
         for id in starting {
@@ -314,14 +320,15 @@ impl Work<'_> {
         }
     }
 
-    /// The candidate keeps its share until the known good version, or a replacement of it, has it in force. If that cannot
-    /// be started again, the release ends nevertheless: the share stays where it is, and a newer release may come.
+    /// The candidate keeps its share until the known good version, or a replacement of it, has the share in force. If
+    /// the known good version cannot be started again, the release ends nevertheless: the share stays where it is, and
+    /// a newer release may come.
     fn aborting(&mut self, version: VersionId, reason: &AbortReason) -> bool {
-        let in_vain = |good| {
-            let given_up = self.version(good).replacing.count >= TRIES_IN_VAIN || self.version(good).external;
-            given_up && !self.has_healthy(good)
+        let is_given_up = |good| {
+            let in_vain = self.version(good).replacing.count >= MAX_REPLACEMENTS_AWAITED || self.version(good).external;
+            in_vain && !self.has_healthy(good)
         };
-        let way_back = self.state.known_good.is_some_and(|good| good != version && !in_vain(good));
+        let way_back = self.state.known_good.is_some_and(|good| good != version && !is_given_up(good));
         let asked = self.state.asked_share_of(version);
         let in_force = self.state.asked.as_ref().is_none_or(|asked| asked.in_force);
         if way_back && !(asked.is_zero() && in_force) {
@@ -333,15 +340,15 @@ impl Work<'_> {
         true
     }
 
-    /// Instances of a version that are or will be able to serve.
+    /// The number of instances of a version that can serve now or will be able to.
     fn usable(&self, version: VersionId) -> usize {
         let usable = |instance: &Instance| {
-            !matches!(instance.phase, Phase::Failed | Phase::Retiring) && !instance.closed_somewhere
+            !matches!(instance.phase, Phase::Failed(_) | Phase::Retiring(_)) && !instance.routing.closed_somewhere
         };
         self.state.instances_of(version).filter(|(_, instance)| usable(instance)).count()
     }
 
-    /// The known good version keeps its number of replicas for as long as it is to serve.
+    /// Replaces dead instances of the known good version, for as long as it is to serve.
     fn replace_dead(&mut self) {
         let now = self.now;
         let Some(good) = self.state.known_good.filter(|_| self.state.retiring.is_none()) else { return };
@@ -372,10 +379,10 @@ impl Work<'_> {
     }
 
     fn start_instance(&mut self, version: VersionId, replacement: bool) {
-        let (id, ready_by) = self.add_instance(version);
-        let now = self.now;
-        let (first, longest) = RUNTIME_BACKOFF;
-        self.instance_mut(&id).launch.begin(now, first, longest);
+        let ready_by = self.now + self.version(version).new.settings.ready.within;
+        let mut attempt = Attempt::default();
+        attempt.begin(self.now, RUNTIME_BACKOFF.0, RUNTIME_BACKOFF.1);
+        let id = self.add_instance(version, Starting::Launch { ready_by, attempt });
         self.events.push(Event::InstanceStarting { instance: id.clone(), version, replacement });
         self.actions.push(Action::Launch { instance: id, ready_by });
     }
@@ -386,33 +393,10 @@ impl Work<'_> {
         id
     }
 
-    /// A new instance, which nobody has begun to launch.
-    pub(super) fn add_instance(&mut self, version: VersionId) -> (InstanceId, Timestamp) {
+    pub(super) fn add_instance(&mut self, version: VersionId, starting: Starting) -> InstanceId {
         let id = self.next_id();
-        let ready_by = self.now + self.version(version).new.settings.ready.within;
-        let instance = Instance {
-            version,
-            phase: Phase::Starting,
-            since: self.now,
-            ready_by,
-            launch: Attempt::default(),
-            lives: Default::default(),
-            address: None,
-            named: None,
-            listed: None,
-            close_asked: None,
-            close: Attempt::default(),
-            closed_somewhere: false,
-            empty_look: None,
-            drain: None,
-            unresponsive_since: None,
-            failure: None,
-            dead: false,
-            stop: Attempt::default(),
-            external: None,
-            hook: None,
-        };
+        let instance = Instance::new(version, Phase::Starting(starting), self.now);
         self.state.instances.insert(id.clone(), instance);
-        (id, ready_by)
+        id
     }
 }

@@ -1,15 +1,15 @@
-//! What was asked for.
+//! Requests: what was asked for.
 
 use super::Work;
 use super::external::external_is_over;
-use crate::environment::{Queue, ServiceSettings};
 use crate::error::{Error, ErrorKind};
-use crate::locator::SessionCount;
 use crate::name::{RequestId, VersionId};
 use crate::release::event::{AbortReason, Event};
 use crate::release::reading::unreadable;
 use crate::release::request::{NewVersion, Request, Verb};
-use crate::release::state::{Attempt, Phase, Release, ReleasePhase, Verdict, Version};
+use crate::release::state::{Attempt, Instance, Release, ReleasePhase, Verdict, Version};
+use crate::routing::SessionCount;
+use crate::settings::{Queue, ServiceSettings};
 
 impl Work<'_> {
     /// Takes up each request, once: it is done, queued or refused.
@@ -74,7 +74,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// A drain needs sessions that stay at share 0, and their number, unless it is cut by a deadline.
+    /// A drain needs a locator that keeps sessions at share 0. It also needs one that counts them, unless a deadline
+    /// ends the drain.
     pub(super) fn check_locators(&self, settings: &ServiceSettings) -> Result<(), Error> {
         for (name, view) in &self.seen.locators {
             if !view.capabilities.keeps_sticky_at_zero {
@@ -89,6 +90,18 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A locator that does not know the application's cookie would lose the sessions of an adopted server.
+    pub(super) fn check_adoption(&self) -> Result<(), Error> {
+        match self.seen.locators.iter().find(|(_, view)| !view.capabilities.adoption) {
+            Some((name, _)) => {
+                let message = format!("locator `{name}` cannot find the sessions of a server that is adopted");
+                Err(Error::new(ErrorKind::NotSupported, message)
+                    .with_hint("use a locator that can, such as the gateway, or begin with a release"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Starts the release that waits, if there is none in progress.
@@ -139,12 +152,12 @@ impl Work<'_> {
             pull: Attempt::default(),
             before: None,
             waits: None,
-            blind_since: None,
+            locator_silent_since: None,
         });
         self.events.push(Event::ReleaseStarted { request, version: id, images, commit, promoted, rollback });
     }
 
-    /// Whether the release that this request asked for goes on.
+    /// Whether the release that this request asked for is the one in progress.
     fn is_in_progress(&self, asked: &RequestId) -> bool {
         let of = |release: &Release| {
             release.request.clone().unwrap_or_else(|| self.version(release.version).request.clone())
@@ -152,8 +165,8 @@ impl Work<'_> {
         self.state.release.as_ref().is_some_and(|release| of(release) == *asked)
     }
 
-    /// What is asked of a release that does not go on. One that waits can be withdrawn; for one that is over it is too late,
-    /// and another that goes on by now is not meant.
+    /// Takes a request about a release that is not in progress. If that release waits, it can be withdrawn. If it is
+    /// over, it is too late. The release that is in progress now is not meant.
     fn take_about_another(&mut self, request: &Request, about: &RequestId) -> Result<(), Error> {
         let nothing = |message: String| Error::new(ErrorKind::NothingToDo, message);
         if self.state.queued.as_ref().is_some_and(|queued| queued.id == *about) {
@@ -174,7 +187,7 @@ impl Work<'_> {
         Err(nothing(message).with_hint("to steer whichever release is in progress, name the service"))
     }
 
-    /// During a release a rollback is its abort.
+    /// During a release, a rollback aborts it.
     fn take_rollback_of_release(&mut self, request: &Request) -> Result<(), Error> {
         self.take_abort(request)?;
         let version = self.state.release.as_ref().map(|release| release.version);
@@ -185,8 +198,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Back to the newest version that settled before the known good one and was not judged bad, unless the service has
-    /// gone back already.
+    /// Goes back to the newest version that settled before the known good one and was not judged bad. Refused if the
+    /// service has gone back already.
     fn take_rollback(&mut self, request: &Request) -> Result<(), Error> {
         let present = self.state.known_good;
         if let Some(good) = present.filter(|_| self.rules.go_back_once) {
@@ -201,8 +214,8 @@ impl Work<'_> {
         self.go_back(request, target)
     }
 
-    /// Whoever asks for a rollback has a newer version in mind than the one that serves. If that was given up already, by
-    /// itself or by somebody else, there is nothing to go back from.
+    /// Who asks for a rollback wants to leave a version that is newer than the one that serves. If that version was
+    /// given up already, by itself or by somebody else, there is nothing to leave.
     fn check_not_back_already(&self, good: VersionId) -> Result<(), Error> {
         let mut put_out = self.state.versions.iter().rev().filter(|(_, version)| version.verdict != Verdict::Unchanged);
         let given_up = put_out
@@ -244,13 +257,13 @@ impl Work<'_> {
         self.go_back(request, target)
     }
 
-    /// To a version's instances if they still run, else to new ones of the same digests.
+    /// Goes back to a version: to its instances if they still run, else to new ones of the same digests.
     fn go_back(&mut self, request: &Request, target: VersionId) -> Result<(), Error> {
-        let usable = |phase: Phase| matches!(phase, Phase::Ready | Phase::Serving | Phase::Draining);
-        if self.state.instances_of(target).any(|(_, i)| usable(i.phase) && !i.closed_somewhere) {
+        let usable = |it: &Instance| it.phase.life().is_some() && !it.routing.closed_somewhere;
+        if self.state.instances_of(target).any(|(_, instance)| usable(instance)) {
             let verdict = &mut self.version_mut(target).verdict;
             if *verdict != Verdict::Settled {
-                // Whoever names it means it, whatever became of it before.
+                // Somebody has named this version, so it counts, whatever its verdict was.
                 *verdict = Verdict::Open;
             }
             self.begin_release(request.id.clone(), target, true);
@@ -305,7 +318,10 @@ impl Work<'_> {
                 Ok(())
             }
             _ => {
-                let message = format!("the release is {}, which has no stage to end early", release.phase.name());
+                let message = format!(
+                    "the release is {}: only a stage of the ramp, or the settling, can be ended early",
+                    release.phase.name()
+                );
                 Err(Error::new(ErrorKind::NothingToDo, message))
             }
         }
@@ -317,7 +333,7 @@ fn nothing_in_progress() -> Error {
         .with_hint("look at the status of the service, and at its history")
 }
 
-/// Says which one: it may be another than the one that the caller has in mind.
+/// The error says which release it is: it may not be the one that the caller has in mind.
 fn being_aborted(release: &Release) -> Error {
     let why = match &release.phase {
         ReleasePhase::Aborting(reason) => reason.to_string(),

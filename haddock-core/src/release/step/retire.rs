@@ -1,17 +1,17 @@
-//! The service that is taken away.
+//! Retiring a service.
 //!
-//! All that is different is that nothing is to have a share and nothing is needed: its instances drain as any other
-//! does. When the last is gone and every locator has forgotten them, so does the state.
+//! Only two things are different: no instance is to have a share, and none is needed. The instances drain as always.
+//! When the last one is gone and every locator has forgotten them, the state forgets the service.
 
 use super::Work;
 use crate::error::{Error, ErrorKind};
 use crate::name::InstanceId;
 use crate::release::event::Event;
 use crate::release::request::Request;
-use crate::release::state::{Phase, Retirement, ServiceState};
+use crate::release::state::{PhaseName, Retirement, ServiceState};
 
 impl Work<'_> {
-    /// Begins to take the service away. A second time it changes nothing.
+    /// Begins to retire the service. A second request changes nothing.
     pub(super) fn take_retire(&mut self, request: &Request) -> Result<(), Error> {
         if self.state.retiring.is_some() {
             return Ok(());
@@ -20,21 +20,21 @@ impl Work<'_> {
         self.state.retiring = Some(Retirement { by: request.by.clone(), since: self.now });
         self.events.push(Event::ServiceRetiring { by: request.by.clone() });
         let instances = self.state.instances.iter();
-        let starting = instances.filter(|(_, it)| it.phase == Phase::Starting).map(|(id, _)| id.clone());
+        let starting = instances.filter(|(_, it)| it.is(PhaseName::Starting)).map(|(id, _)| id.clone());
         for id in starting.collect::<Vec<InstanceId>>() {
             self.fail(&id, Error::new(ErrorKind::NothingToDo, "its service was retired before it was ready"), false);
         }
         Ok(())
     }
 
-    /// Lets the service serve again: what has not been closed gets its share back, and the rest is replaced.
+    /// Lets the service serve again: instances that are not closed get their share back, and the others are replaced.
     pub(super) fn abort_retirement(&mut self, request: &Request) {
         if self.state.retiring.take().is_some() {
             self.events.push(Event::RetirementAborted { by: request.by.clone() });
         }
     }
 
-    /// Why nothing can be asked of a service that is going.
+    /// Why a request is refused while the service is being retired.
     pub(super) fn being_retired(&self) -> Error {
         let by = self.state.retiring.as_ref().map(|it| format!(", as `{}` asked", it.by)).unwrap_or_default();
         let message = format!("`{}` is being retired{by}", self.state.service);
@@ -55,7 +55,7 @@ impl Work<'_> {
             number: state.number,
             now: state.now,
             next_instance: state.next_instance,
-            news: state.news.clone(),
+            notifications: state.notifications.clone(),
             retired: true,
             last_version: state.versions.keys().next_back().copied().or(state.last_version),
             ..ServiceState::new(state.service.clone(), state.journal.clone())

@@ -6,7 +6,7 @@ use super::{LOCATOR_BACKOFF, Work};
 use crate::name::{InstanceId, VersionId};
 use crate::release::action::Action;
 use crate::release::event::Event;
-use crate::release::state::{AskedTable, Attempt, Instance, Phase, ReleasePhase};
+use crate::release::state::{AskedTable, Attempt, Draining, Instance, Phase, PhaseName, ReleasePhase};
 use crate::routing::{Route, RoutingTable, SessionPolicy, Share, Watermark};
 
 type Routes = BTreeMap<InstanceId, Route>;
@@ -14,32 +14,33 @@ type Routes = BTreeMap<InstanceId, Route>;
 impl Work<'_> {
     /// Computes the table anew, and sends it if it is not what is in force.
     pub(super) fn route(&mut self) {
-        // Sending is a decision, and a decision needs eyes.
+        // To send a table is a decision. While the containers are unknown, none is made.
         if self.rules.no_table_blind && self.containers.is_none() {
             return;
         }
         let shares = self.shares();
         self.note_sharing(&shares);
         let routes = self.routes(&shares);
-        let news = match &self.state.asked {
+        let differs = match &self.state.asked {
             None => !routes.is_empty(),
             Some(asked) => asked.routes != routes || self.needs_listing(asked, &routes),
         };
-        let resend = self.state.asked.as_ref().filter(|asked| !asked.in_force && !news).map(|asked| asked.sending);
+        let resend = self.state.asked.as_ref().filter(|asked| !asked.in_force && !differs).map(|asked| asked.sending);
         match resend {
             Some(sending) if !sending.is_due(self.now) => self.wake(sending.retry_at),
             Some(sending) => self.send(routes, sending),
-            None if news => self.send(routes, Attempt::default()),
+            None if differs => self.send(routes, Attempt::default()),
             None => {}
         }
     }
 
-    /// Whether one at share 0 waits for a listing that is newer than the last close that was asked for it.
+    /// Whether a healthy instance at share 0 waits to be listed by a table newer than the last close that was asked for
+    /// it.
     fn needs_listing(&self, asked: &AskedTable, routes: &Routes) -> bool {
         let wanted = self.intent();
         routes.iter().filter(|(_, route)| route.share.is_zero()).any(|(id, _)| {
             let instance = &self.state.instances[id];
-            let unlisted = instance.close_asked.is_some_and(|close| asked.number <= close);
+            let unlisted = instance.routing.close_asked.is_some_and(|close| asked.number <= close);
             unlisted && self.is_healthy(instance) && wanted.contains_key(&instance.version)
         })
     }
@@ -48,39 +49,39 @@ impl Work<'_> {
     fn routes(&self, shares: &BTreeMap<InstanceId, Share>) -> Routes {
         let mut routes = Routes::new();
         for (id, instance) in self.state.instances.iter().filter(|(_, instance)| self.is_named(instance)) {
-            let Some(address) = instance.address else { continue };
+            let Some(address) = instance.address() else { continue };
             let share = shares.get(id).copied().unwrap_or(Share::ZERO);
-            if !share.is_zero() || instance.named.is_some() || instance.phase != Phase::Failed {
+            if !share.is_zero() || instance.routing.named.is_some() || !instance.is(PhaseName::Failed) {
                 routes.insert(id.clone(), Route { address, share, adopted: self.adopted(instance) });
             }
         }
         routes
     }
 
-    /// Whether a table may name it.
+    /// Whether a table may name the instance.
     fn is_named(&self, instance: &Instance) -> bool {
-        let alive = matches!(instance.phase, Phase::Ready | Phase::Serving | Phase::Draining | Phase::Failed);
-        alive && !(self.rules.never_name_closed && instance.closed_somewhere)
+        let stays = instance.phase.life().is_some() || instance.is(PhaseName::Failed);
+        stays && !(self.rules.never_name_closed && instance.routing.closed_somewhere)
     }
 
-    /// The share that each version is to have, from how far the release is.
+    /// The share that each version is to have at this point of the release.
     fn intent(&self) -> BTreeMap<VersionId, Share> {
-        let home = self.home().filter(|_| self.state.retiring.is_none());
+        let fallback = self.fallback_version().filter(|_| self.state.retiring.is_none());
         let mut intent = BTreeMap::new();
         let candidate = self.state.release.as_ref().and_then(|release| match release.phase {
             ReleasePhase::Ramping(stage) => Some((release.version, self.stage_share(release.version, stage))),
             ReleasePhase::Settling => Some((release.version, Share::FULL)),
             _ => None,
         });
-        match (home, candidate) {
-            (Some(home), Some((version, share))) if home != version && self.has_healthy(version) => {
+        match (fallback, candidate) {
+            (Some(fallback), Some((version, share))) if fallback != version && self.has_healthy(version) => {
                 intent.insert(version, share);
                 if !share.rest().is_zero() {
-                    intent.insert(home, share.rest());
+                    intent.insert(fallback, share.rest());
                 }
             }
-            (Some(home), _) => {
-                intent.insert(home, Share::FULL);
+            (Some(fallback), _) => {
+                intent.insert(fallback, Share::FULL);
             }
             (None, _) => {}
         }
@@ -93,37 +94,42 @@ impl Work<'_> {
         }
         let mut placed: BTreeMap<VersionId, (Share, Vec<&InstanceId>)> = BTreeMap::new();
         for (version, share) in self.intent() {
-            let able = self.able(version);
-            if !able.is_empty() {
-                placed.insert(version, (share, able));
+            let eligible = self.eligible_instances(version);
+            if !eligible.is_empty() {
+                placed.insert(version, (share, eligible));
             }
         }
         if placed.is_empty() {
-            // A candidate that is to have everything and cannot be given it yet leaves it where it was.
-            placed.extend(self.home().map(|home| (home, (Share::FULL, self.able(home)))));
-            placed.retain(|_, (_, able)| !able.is_empty());
+            // If the candidate is to have everything but cannot get it yet, the fallback keeps its share.
+            let fallback = self.fallback_version();
+            placed.extend(fallback.map(|version| (version, (Share::FULL, self.eligible_instances(version)))));
+            placed.retain(|_, (_, eligible)| !eligible.is_empty());
         }
         if placed.is_empty() {
             return if self.rules.keep_if_none_healthy { self.kept_shares() } else { BTreeMap::new() };
         }
-        // A share for which nobody is able yet goes to whom has the most.
+        // A share for which no instance is eligible yet goes to the version that has the most.
         let missing = placed.values().fold(Share::FULL.as_basis_points(), |left, (s, _)| left - s.as_basis_points());
         if let Some((share, _)) = placed.values_mut().max_by_key(|(share, _)| *share) {
             *share = Share::basis_points(share.as_basis_points() + missing);
         }
-        let shares = placed.into_values().flat_map(|(share, able)| split(share, &able)).collect();
-        // While all that are to have a share miss their probes, it stays with those that answer.
+        let shares = placed.into_values().flat_map(|(share, eligible)| split(share, &eligible)).collect();
+        if self.any_answers(&shares) {
+            return shares;
+        }
+        // None of those that are to have a share answers now. If some that have one do, the shares stay as they are.
         let asked = self.asked_shares();
-        if self.any_answers(&asked) && !self.any_answers(&shares) { asked } else { shares }
+        if self.any_answers(&asked) { asked } else { shares }
     }
 
     fn any_answers(&self, shares: &BTreeMap<InstanceId, Share>) -> bool {
         shares.keys().any(|id| self.state.instances.get(id).is_some_and(|instance| self.answers(instance)))
     }
 
-    /// What stays when nobody can be given a share: what those that answer have in force somewhere, were they of an aborted
-    /// version; else what those that answer were asked to have; else what those that run at all have in force; else what was
-    /// asked for. A table that never arrived must not be insisted on: it may give to the dead what a living one has.
+    /// The shares that stay when nobody can be given one. The first of these that is not empty: what answering
+    /// instances have in force on some locator, even those of an aborted version; what answering instances were asked
+    /// to have; what running instances have in force; what was asked for. It does not insist on a table that never
+    /// arrived, because this may give to a dead instance what a living one has.
     fn kept_shares(&self) -> BTreeMap<InstanceId, Share> {
         let answering = |shares: &BTreeMap<InstanceId, Share>| -> BTreeMap<InstanceId, Share> {
             let answering =
@@ -137,12 +143,12 @@ impl Work<'_> {
         choices.into_iter().find(|shares| !shares.is_empty()).unwrap_or(asked)
     }
 
-    /// What is in force on instances that run and may be named, for each locator, that with the newest table first. Never
-    /// what two tables give: two aborted versions would serve side by side for ever.
+    /// For each locator, the shares in force on instances that run and may be named; the locator with the newest table
+    /// comes first. Shares of two tables are never mixed: two aborted versions would serve side by side for ever.
     fn shares_of_running(&self) -> Vec<BTreeMap<InstanceId, Share>> {
         let mut reports: Vec<_> = self.seen.locators.values().filter_map(|view| view.report.value()).collect();
         reports.sort_by_key(|report| std::cmp::Reverse(report.table));
-        let runs = |id: &InstanceId| self.state.instances.get(id).is_some_and(|i| self.is_named(i) && !i.dead);
+        let runs = |id: &InstanceId| self.state.instances.get(id).is_some_and(|i| self.is_named(i) && !i.has_ended());
         let shares = |report: &crate::LocatorReport| {
             let given = report.instances.iter().filter_map(|(id, figures)| Some((id, figures.share?)));
             given.filter(|(id, share)| !share.is_zero() && runs(id)).map(|(id, share)| (id.clone(), share)).collect()
@@ -155,27 +161,28 @@ impl Work<'_> {
         asked.filter(|(_, route)| !route.share.is_zero()).map(|(id, route)| (id.clone(), route.share)).collect()
     }
 
-    /// The healthy instances of a version that may be given a share, at most as many as it is to have, those that have
-    /// one already first. One that misses a probe keeps its share, and is given none.
-    fn able(&self, version: VersionId) -> Vec<&InstanceId> {
+    /// The healthy instances of a version that may be given a share, at most as many as its replicas. Those that have a
+    /// share already come first. An instance that misses a probe keeps its share, but does not get one.
+    fn eligible_instances(&self, version: VersionId) -> Vec<&InstanceId> {
         let replicas = self.version(version).new.settings.release.replicas as usize;
-        let mut able: Vec<&InstanceId> = self
+        let mut eligible: Vec<&InstanceId> = self
             .state
             .instances_of(version)
             .filter(|(_, instance)| self.is_healthy(instance) && self.is_cleared(instance))
             .filter(|(id, instance)| self.answers(instance) || !self.state.asked_share(id).is_zero())
             .map(|(id, _)| id)
             .collect();
-        if able.len() > replicas {
-            able.sort_by_key(|id| (self.state.asked_share(id).is_zero(), (*id).clone()));
-            able.truncate(replicas);
+        if eligible.len() > replicas {
+            eligible.sort_by_key(|id| (self.state.asked_share(id).is_zero(), (*id).clone()));
+            eligible.truncate(replicas);
         }
-        able
+        eligible
     }
 
-    /// List first: seen in force at share 0 on every locator, by a table newer than any close that was asked for.
+    /// The rule "list first": a table that names it at share 0 was seen in force on every locator, and is newer than
+    /// any close that was asked for.
     fn is_cleared(&self, instance: &Instance) -> bool {
-        match (instance.listed, instance.close_asked) {
+        match (instance.routing.listed, instance.routing.close_asked) {
             (None, _) => !self.rules.list_first,
             (Some(listed), Some(close)) => listed > close || !self.rules.list_again_after_close,
             (Some(_), None) => true,
@@ -208,9 +215,11 @@ impl Work<'_> {
         }
         for (id, route) in &routes {
             let instance = self.instance_mut(id);
-            instance.named = Some(number);
-            if !route.share.is_zero() {
-                instance.drain = None;
+            instance.routing.named = Some(number);
+            if let Phase::Draining(Draining { drain, .. }) = &mut instance.phase
+                && !route.share.is_zero()
+            {
+                *drain = None;
             }
         }
         sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
@@ -218,14 +227,14 @@ impl Work<'_> {
         self.state.asked = Some(AskedTable { number, routes, in_force: false, sending });
     }
 
-    /// What is in no state is named in no table of ours.
+    /// Instances older than those in the state are never named in a table again.
     fn watermark(&self) -> Watermark {
         let journal = self.state.journal.clone();
         let oldest = self.state.instances.keys().filter_map(|id| id.number(&journal)).min();
         Watermark { oldest: oldest.unwrap_or(self.state.next_instance), journal }
     }
 
-    /// Whether the locator has, or for all we know may have, a share in force on an instance that answers.
+    /// Whether the locator has a share in force on an instance that answers, or may have one, as far as we know.
     fn may_have_healthy_share(&self, view: &crate::release::LocatorView) -> bool {
         let Some(report) = view.report.value() else { return true };
         report.instances.iter().any(|(id, figures)| {
@@ -234,8 +243,8 @@ impl Work<'_> {
         })
     }
 
-    /// The policy of the newest version that runs; the longest idle time of all that run, so that no session of an
-    /// older version expires before its time.
+    /// The policy of the newest version that runs, with the longest idle time of all versions that run. So no session
+    /// of an older version expires too early.
     pub(super) fn session_policy(&self) -> SessionPolicy {
         let policies: BTreeMap<VersionId, &SessionPolicy> = self
             .state
@@ -249,10 +258,10 @@ impl Work<'_> {
     }
 }
 
-/// Splits a share evenly; the first ones get what does not come out even.
-fn split(share: Share, able: &[&InstanceId]) -> Vec<(InstanceId, Share)> {
-    let count = u32::try_from(able.len()).unwrap_or(u32::MAX);
+/// Splits a share evenly. What cannot be split evenly goes to the first ones.
+fn split(share: Share, instances: &[&InstanceId]) -> Vec<(InstanceId, Share)> {
+    let count = u32::try_from(instances.len()).unwrap_or(u32::MAX);
     let (each, rest) = (share.as_basis_points() / count, share.as_basis_points() % count);
     let points = |n: usize| each + u32::from(u32::try_from(n).is_ok_and(|n| n < rest));
-    able.iter().enumerate().map(|(n, id)| ((*id).clone(), Share::basis_points(points(n)))).collect()
+    instances.iter().enumerate().map(|(n, id)| ((*id).clone(), Share::basis_points(points(n)))).collect()
 }

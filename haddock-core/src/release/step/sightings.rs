@@ -1,25 +1,26 @@
-//! What became of each instance.
+//! What has become of each instance.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{RUNTIME_BACKOFF, Work};
 use crate::container::{Container, ContainerState, Incarnation};
-use crate::environment::Hook;
 use crate::error::{Error, ErrorKind};
 use crate::name::{ComponentName, InstanceId};
 use crate::release::action::{Action, Task};
 use crate::release::event::Event;
-use crate::release::observation::{Reading, TaskReport};
-use crate::release::state::{DrainState, Phase};
+use crate::release::observation::{Probed, Reading, TaskReport};
+use crate::release::state::{Attempt, DrainState, Instance, Launched, Life, Phase, PhaseName, Server, Starting};
 use crate::routing::{Count, Share};
+use crate::settings::Hook;
+use crate::time::Timestamp;
 
-/// How long after its deadline a launch without an answer is given up.
-const LAUNCH_GRACE: Duration = Duration::from_secs(10);
+/// A launch that fails again and again is given up this long after its deadline. By then its last try, which began
+/// before the deadline, has ended.
+const LAUNCH_GIVEN_UP_AFTER_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How an instance's containers look.
-enum Sighting {
+enum Sighting<'a> {
     /// Not known.
     Unknown,
     /// There is none.
@@ -28,22 +29,22 @@ enum Sighting {
     Incomplete,
     /// One has ended, was restarted, or is being removed.
     Dead(Error),
-    /// All run, or have done what they had to.
+    /// All run, or have done their work.
     Running {
-        address: Option<SocketAddr>,
-        lives: BTreeMap<ComponentName, Incarnation>,
-        /// A component that somebody has paused: its sessions are there, and get no answer.
+        /// That of the component that takes the traffic.
+        entry: Option<&'a Container>,
+        /// A component that somebody has paused. The sessions still exist, but get no answer.
         paused: Option<ComponentName>,
     },
 }
 
-impl Work<'_> {
-    /// Notes whether the table that was asked for is in force, and who is closed.
+impl<'a> Work<'a> {
+    /// Notes whether the table that was asked for is in force, and which instances are closed.
     pub(super) fn sight_locators(&mut self) {
         for (id, instance) in &mut self.state.instances {
             let mut known = self.seen.locators.values().filter_map(|view| view.report.value());
             let closed = known.any(|report| report.instances.get(id).is_some_and(|figures| figures.closed));
-            instance.closed_somewhere |= closed;
+            instance.routing.closed_somewhere |= closed;
         }
         let Some(asked) = &mut self.state.asked else { return };
         let number = asked.number;
@@ -57,7 +58,7 @@ impl Work<'_> {
             let at_zero = asked.routes.iter().filter(|(_, route)| route.share.is_zero());
             for id in at_zero.map(|(id, _)| id) {
                 if let Some(instance) = self.state.instances.get_mut(id) {
-                    instance.listed = instance.listed.max(Some(number));
+                    instance.routing.listed = instance.routing.listed.max(Some(number));
                 }
             }
         }
@@ -67,37 +68,36 @@ impl Work<'_> {
     pub(super) fn sight_instances(&mut self) {
         let ids: Vec<InstanceId> = self.state.instances.keys().cloned().collect();
         for id in ids {
-            if self.state.instances[&id].external.is_some() {
+            let instance = &self.state.instances[&id];
+            if instance.is_external() {
                 self.sight_external(&id);
                 continue;
             }
-            let sighting = self.sighting(&id);
-            match self.state.instances[&id].phase {
-                Phase::Starting => self.sight_starting(&id, sighting),
-                Phase::Ready | Phase::Serving | Phase::Draining => self.sight_running(&id, sighting),
-                Phase::Failed => self.sight_failed(&id, &sighting),
-                Phase::Retiring => self.sight_retiring(&id, &sighting),
+            let sighting = self.sighting(&id, instance);
+            match instance.phase {
+                Phase::Starting(Starting::Launch { ready_by, attempt }) => {
+                    self.sight_launch(&id, sighting, ready_by, attempt);
+                }
+                Phase::Starting(Starting::Adoption { .. }) => {}
+                Phase::Ready(_) | Phase::Serving(_) | Phase::Draining(_) => self.sight_running(&id, sighting),
+                Phase::Failed(_) => self.sight_failed(&id, &sighting),
+                Phase::Retiring(_) => self.sight_retiring(&id, &sighting),
             }
         }
     }
 
-    fn sighting(&self, id: &InstanceId) -> Sighting {
-        let Some(all) = &self.containers else { return Sighting::Unknown };
-        let instance = &self.state.instances[id];
+    fn sighting(&self, id: &InstanceId, instance: &Instance) -> Sighting<'a> {
+        let Some(found) = self.containers_of(id) else { return Sighting::Unknown };
         let new = &self.version(instance.version).new;
-        let none = Vec::new();
-        let found = all.get(id).unwrap_or(&none);
-        let mut lives = BTreeMap::new();
-        let mut address = None;
+        let mut entry = None;
         let mut paused = None;
         let mut incomplete = false;
         for component in new.images.keys() {
-            let container = found.iter().find(|c| c.component().as_ref() == Some(component));
-            let Some(container) = container else {
+            let Some(container) = found.iter().copied().find(|container| container.is_of(component)) else {
                 incomplete = true;
                 continue;
             };
-            match look_at(container, instance.lives.get(component), new.one_shots.contains(component)) {
+            match look_at(container, instance.incarnations().get(component), new.one_shots.contains(component)) {
                 Look::Dead(message) => {
                     let message = format!("component `{component}` {message}");
                     return Sighting::Dead(Error::new(ErrorKind::ContainerExited, message));
@@ -109,19 +109,35 @@ impl Work<'_> {
                         paused.get_or_insert_with(|| component.clone());
                     }
                     if *component == new.settings.entry.component {
-                        address = container.addresses.get(&new.settings.entry.port).copied();
+                        entry = Some(container);
                     }
-                    lives.insert(component.clone(), container.incarnation());
                 }
             }
         }
         if !incomplete {
-            return Sighting::Running { address, lives, paused };
+            return Sighting::Running { entry, paused };
         }
         if !self.absence_counts(id) {
             return Sighting::Unknown;
         }
         if found.is_empty() { Sighting::Absent } else { Sighting::Incomplete }
+    }
+
+    /// The containers of an instance, if they could be read.
+    fn containers_of(&self, id: &InstanceId) -> Option<&[&'a Container]> {
+        Some(self.containers.as_ref()?.get(id).map_or(&[], Vec::as_slice))
+    }
+
+    /// The incarnations of an instance's components that run.
+    fn incarnations(&self, id: &InstanceId) -> BTreeMap<ComponentName, Incarnation> {
+        let components = self.version(self.state.instances[id].version).new.images.keys();
+        let found = self.containers_of(id).unwrap_or_default();
+        let running = |component: &ComponentName| {
+            let container = found.iter().find(|container| container.is_of(component))?;
+            let runs = matches!(container.state, ContainerState::Running | ContainerState::Paused);
+            runs.then(|| (component.clone(), container.incarnation()))
+        };
+        components.filter_map(running).collect()
     }
 
     /// An absence counts only if the reading began after our last action on the instance ended.
@@ -137,15 +153,12 @@ impl Work<'_> {
         })
     }
 
-    fn sight_starting(&mut self, id: &InstanceId, sighting: Sighting) {
-        let (now, ready_by, launch) = {
-            let instance = &self.state.instances[id];
-            (self.now, instance.ready_by, instance.launch)
-        };
+    fn sight_launch(&mut self, id: &InstanceId, sighting: Sighting<'_>, mut ready_by: Timestamp, mut attempt: Attempt) {
+        let now = self.now;
         match self.task(&Task::Launch(id.clone())) {
             Some(TaskReport::Running) => return,
             Some(TaskReport::Ended { result: Ok(_), .. }) => match sighting {
-                // It is ready when somebody lets it go on, if that is in time.
+                // It is ready once somebody unpauses it, if this is before the deadline.
                 Sighting::Running { paused: Some(_), .. } => {
                     if now >= ready_by {
                         return self.fail(id, never_ready(), false);
@@ -153,16 +166,15 @@ impl Work<'_> {
                     self.wake(ready_by);
                     return;
                 }
-                Sighting::Running { address: Some(address), lives, paused: None } => {
-                    let instance = self.instance_mut(id);
-                    instance.address = Some(address);
-                    instance.lives = lives;
-                    self.enter(id, Phase::Ready);
-                    self.events.push(Event::InstanceReady { instance: id.clone() });
-                    return;
-                }
-                Sighting::Running { address: None, .. } => {
+                Sighting::Running { entry: running, paused: None } => {
                     let entry = &self.version(self.state.instances[id].version).new.settings.entry;
+                    let address = running.and_then(|container| container.addresses.get(&entry.port)).copied();
+                    if address.is_some() {
+                        let launched = Launched { address, incarnations: self.incarnations(id) };
+                        self.enter(id, |_| Phase::Ready(Life::new(Server::Launched(launched))));
+                        self.events.push(Event::InstanceReady { instance: id.clone() });
+                        return;
+                    }
                     let message = format!("component `{}` has no address for port {}", entry.component, entry.port);
                     let error = Error::new(ErrorKind::NeverReady, message).with_hint("add the port to its `expose`");
                     return self.fail(id, error, false);
@@ -174,31 +186,28 @@ impl Work<'_> {
                 return self.fail(id, error.clone(), false);
             }
             Some(TaskReport::Ended { result: Err(error), .. }) => {
-                // The time in which the runtime could not be reached is not the image's fault: the next try has all of it.
+                // It is not the image's fault that the runtime could not be reached. So the next try gets the full time
+                // again.
                 if error.kind() == ErrorKind::RuntimeUnavailable {
-                    if launch.is_due(now) {
+                    if attempt.is_due(now) {
                         let version = self.state.instances[id].version;
-                        let within = self.version(version).new.settings.ready.within;
-                        self.instance_mut(id).ready_by = now + within;
+                        ready_by = now + self.version(version).new.settings.ready.within;
                     }
-                } else if now > ready_by + LAUNCH_GRACE && self.containers.is_some() {
+                } else if now > ready_by + LAUNCH_GIVEN_UP_AFTER_DEADLINE && self.containers.is_some() {
                     return self.fail(id, never_ready(), false);
                 }
             }
             None => {}
         }
-        if launch.is_due(now) {
-            let (first, longest) = RUNTIME_BACKOFF;
-            let instance = self.instance_mut(id);
-            instance.launch.begin(now, first, longest);
-            let ready_by = instance.ready_by;
+        if attempt.is_due(now) {
+            attempt.begin(now, RUNTIME_BACKOFF.0, RUNTIME_BACKOFF.1);
             self.actions.push(Action::Launch { instance: id.clone(), ready_by });
         }
-        let retry_at = self.state.instances[id].launch.retry_at;
-        self.wake(retry_at);
+        self.instance_mut(id).phase = Phase::Starting(Starting::Launch { ready_by, attempt });
+        self.wake(attempt.retry_at);
     }
 
-    fn sight_running(&mut self, id: &InstanceId, sighting: Sighting) {
+    fn sight_running(&mut self, id: &InstanceId, sighting: Sighting<'_>) {
         match sighting {
             Sighting::Unknown => {}
             Sighting::Dead(error) => return self.fail(id, error, true),
@@ -206,39 +215,40 @@ impl Work<'_> {
                 let error = Error::new(ErrorKind::ContainerExited, "its containers were removed by somebody else");
                 return self.fail(id, error, true);
             }
-            Sighting::Running { lives, paused, .. } => {
-                if self.sight_answer(id, &lives, paused.as_ref()) {
+            Sighting::Running { entry, paused } => {
+                if self.sight_answer(id, entry, paused.as_ref()) {
                     return;
                 }
             }
         }
-        self.sight_closed(id);
-        self.sight_share(id);
+        if !self.sight_closed(id) {
+            self.sight_share(id);
+        }
     }
 
-    /// Whether it answers its probe; answers whether it failed for not doing so.
-    pub(super) fn sight_probe(&mut self, id: &InstanceId, lives: &BTreeMap<ComponentName, Incarnation>) -> bool {
-        self.sight_answer(id, lives, None)
+    /// Notes whether an adopted server answers its probe. Returns whether it has failed, because it has not answered
+    /// for too long.
+    pub(super) fn sight_probe(&mut self, id: &InstanceId) -> bool {
+        self.sight_answer(id, None, None)
     }
 
-    /// As [`sight_probe`](Self::sight_probe); one with a paused component is unresponsive, whatever its entry answers.
-    fn sight_answer(
-        &mut self,
-        id: &InstanceId,
-        lives: &BTreeMap<ComponentName, Incarnation>,
-        paused: Option<&ComponentName>,
-    ) -> bool {
+    /// As [`sight_probe`](Self::sight_probe). With a paused component the instance counts as unresponsive, even if its
+    /// entry answers.
+    fn sight_answer(&mut self, id: &InstanceId, entry: Option<&Container>, paused: Option<&ComponentName>) -> bool {
         let now = self.now;
         let instance = &self.state.instances[id];
-        let settings = &self.version(instance.version).new.settings;
-        let (patience, entry) = (settings.release.unresponsive_for, &settings.entry.component);
-        // Of an external one neither side knows a life.
-        let probed = self.seen.probes.get(id).filter(|probed| probed.life.as_ref() == lives.get(entry));
+        let patience = self.version(instance.version).new.settings.release.unresponsive_for;
+        let is_of_this_life = |probed: &&Probed| match (&probed.incarnation, entry) {
+            (Some(incarnation), Some(container)) => container.is_incarnation(incarnation),
+            // For an adopted server, neither side knows an incarnation.
+            (known, seen) => known.is_none() && seen.is_none(),
+        };
+        let probed = self.seen.probes.get(id).filter(is_of_this_life);
         let paused = paused.map(|component| Some(format!("component `{component}` is paused")));
         let failure = paused.as_ref().or_else(|| probed.map(|probed| &probed.failure));
-        match (failure.cloned().as_ref(), instance.unresponsive_since) {
+        match (failure.cloned().as_ref(), instance.unresponsive_since()) {
             (Some(Some(_)), None) => {
-                self.instance_mut(id).unresponsive_since = Some(now);
+                self.life_mut(id).unresponsive_since = Some(now);
                 self.events.push(Event::InstanceUnresponsive { instance: id.clone() });
                 self.wake(now + self.hiccup(&self.state.instances[id]));
             }
@@ -252,7 +262,7 @@ impl Work<'_> {
                 self.wake(since + patience);
             }
             (Some(None), Some(_)) => {
-                self.instance_mut(id).unresponsive_since = None;
+                self.life_mut(id).unresponsive_since = None;
                 self.events.push(Event::InstanceResponsive { instance: id.clone() });
             }
             (Some(None), None) | (None, _) => {}
@@ -260,19 +270,19 @@ impl Work<'_> {
         false
     }
 
-    /// `Serving` is a share in force; a serving one without is draining.
+    /// An instance with a share in force is serving. A serving one that has lost it is draining.
     pub(super) fn sight_share(&mut self, id: &InstanceId) {
         if !self.state.asked.as_ref().is_some_and(|asked| asked.in_force) {
             return;
         }
         let share = self.state.asked_share(id);
-        match (self.state.instances[id].phase, share) {
-            (Phase::Serving, Share::ZERO) => self.begin_drain(id),
-            // It was to serve again, and perhaps it did, unseen: this is another drain.
-            (Phase::Draining, Share::ZERO) if self.state.instances[id].drain.is_none() => self.begin_drain(id),
-            (Phase::Ready | Phase::Draining, share) if !share.is_zero() => {
-                self.enter(id, Phase::Serving);
-                self.instance_mut(id).drain = None;
+        let instance = &self.state.instances[id];
+        match (instance.phase.name(), share) {
+            (PhaseName::Serving, Share::ZERO) => self.begin_drain(id),
+            // It was to serve again, and perhaps it did without being seen. So this is a new drain.
+            (PhaseName::Draining, Share::ZERO) if instance.drain().is_none() => self.begin_drain(id),
+            (PhaseName::Ready | PhaseName::Draining, share) if !share.is_zero() => {
+                self.enter(id, Phase::into_serving);
                 self.ask_hook(id, Hook::Serving);
                 self.events.push(Event::InstanceServing { instance: id.clone(), share });
             }
@@ -284,8 +294,7 @@ impl Work<'_> {
         let now = self.now;
         let version = self.state.instances[id].version;
         let deadline = self.version(version).new.settings.release.drain.evict_after.map(|after| now + after);
-        self.enter(id, Phase::Draining);
-        self.instance_mut(id).drain = Some(DrainState { since: now, deadline, overdue: false });
+        self.enter(id, |phase| phase.into_draining(DrainState { since: now, deadline, overdue: false }));
         self.ask_hook(id, Hook::Draining);
         let sessions = self.live_sessions(id);
         self.events.push(Event::InstanceDraining { instance: id.clone(), sessions, deadline });
@@ -303,34 +312,38 @@ impl Work<'_> {
             .sum()
     }
 
-    /// An instance seen closed on every locator is retiring, whatever was asked.
+    /// An instance that is seen closed on every locator is retiring, whatever was asked. Returns whether it is.
     pub(super) fn sight_closed(&mut self, id: &InstanceId) -> bool {
         let Some(reports) = &self.reports else { return false };
-        let figures = |report: &&crate::routing::LocatorReport| report.instances.get(id).cloned();
-        let all: Option<Vec<_>> = reports.iter().map(figures).collect();
-        let Some(all) = all.filter(|all| all.iter().all(|figures| figures.closed)) else { return false };
-        self.retire(id, all.iter().map(|figures| figures.sessions_evicted).sum());
+        let closed = reports.iter().map(|report| {
+            let figures = report.instances.get(id).filter(|figures| figures.closed)?;
+            Some(figures.sessions_evicted)
+        });
+        let Some(sessions_lost) = closed.sum() else { return false };
+        self.retire(id, sessions_lost);
         true
     }
 
+    /// Nothing reaches it any more. The end of this step stops it, or lets go of a server that was adopted.
     pub(super) fn retire(&mut self, id: &InstanceId, sessions_lost: u64) {
         let now = self.now;
         let instance = &self.state.instances[id];
-        let drained_for =
-            instance.drain.map(|drain| u64::try_from((now - drain.since).as_millis()).unwrap_or(u64::MAX));
-        self.enter(id, Phase::Retiring);
-        self.instance_mut(id).hook = None;
+        let drained_for = instance.drained_since().map(|since| (now - since).as_millis());
+        let drained_for = drained_for.map(|millis| u64::try_from(millis).unwrap_or(u64::MAX));
         self.events.push(Event::InstanceRetiring { instance: id.clone(), sessions_lost, drained_for });
+        self.enter(id, Phase::into_retiring);
     }
 
-    fn sight_failed(&mut self, id: &InstanceId, sighting: &Sighting) {
-        if matches!(sighting, Sighting::Dead(_) | Sighting::Absent) {
-            self.instance_mut(id).dead = true;
+    fn sight_failed(&mut self, id: &InstanceId, sighting: &Sighting<'_>) {
+        if matches!(sighting, Sighting::Dead(_) | Sighting::Absent)
+            && let Phase::Failed(failed) = &mut self.instance_mut(id).phase
+        {
+            failed.has_ended = true;
         }
         self.sight_closed(id);
     }
 
-    fn sight_retiring(&mut self, id: &InstanceId, sighting: &Sighting) {
+    fn sight_retiring(&mut self, id: &InstanceId, sighting: &Sighting<'_>) {
         let stopped = matches!(self.task(&Task::Stop(id.clone())), Some(TaskReport::Ended { result: Ok(_), .. }));
         if stopped && matches!(sighting, Sighting::Absent) {
             self.state.instances.remove(id);
@@ -346,18 +359,19 @@ enum Look {
     Dead(String),
 }
 
-fn look_at(container: &Container, life: Option<&Incarnation>, one_shot: bool) -> Look {
+fn look_at(container: &Container, known: Option<&Incarnation>, one_shot: bool) -> Look {
     match &container.state {
         ContainerState::Exited { code: 0, .. } if one_shot => Look::Done,
         ContainerState::Exited { out_of_memory: true, .. } => Look::Dead("was killed for want of memory".to_owned()),
         ContainerState::Exited { code, .. } => Look::Dead(format!("exited with code {code}")),
         ContainerState::Running | ContainerState::Paused
-            if life.is_some_and(|life| *life != container.incarnation()) =>
+            if known.is_some_and(|known| !container.is_incarnation(known)) =>
         {
             Look::Dead("was restarted by somebody else".to_owned())
         }
         ContainerState::Running | ContainerState::Paused => Look::Runs,
-        // Within an instance, what is started again is ours to decide: somebody has given it a policy.
+        // Somebody has given it a restart policy. In an instance only Haddock decides what is started again, so it has
+        // failed.
         ContainerState::Restarting { code } => {
             Look::Dead(format!("exited with code {code}, and its engine starts it again"))
         }

@@ -1,4 +1,4 @@
-//! The release that would change nothing.
+//! A release that would change nothing.
 
 use super::Work;
 use crate::name::VersionId;
@@ -7,7 +7,7 @@ use crate::release::state::Verdict;
 use crate::routing::Share;
 
 impl Work<'_> {
-    /// The known good version, if the candidate is nothing else, and nobody asked for it all the same.
+    /// The known good version, if the candidate is the same and the release was not forced.
     pub(super) fn same_as_known_good(&self, version: VersionId) -> Option<VersionId> {
         let good = self.state.known_good.filter(|good| *good != version)?;
         let (candidate, present) = (self.version(version), self.version(good));
@@ -16,8 +16,8 @@ impl Work<'_> {
         (same && !candidate.new.force && !rollback).then_some(good)
     }
 
-    /// Whether every replica of the version answers, and all new sessions go to them; `None`: nobody can see, or one of them
-    /// missed a probe, which may mean nothing.
+    /// Whether every replica of the version answers, and all new sessions go to them. `None`: this cannot be seen, or
+    /// one of them missed a probe, which may mean nothing.
     pub(super) fn has_everything(&self, version: VersionId) -> Option<bool> {
         self.containers.as_ref()?;
         self.reports.as_ref()?;

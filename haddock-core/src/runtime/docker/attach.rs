@@ -22,12 +22,12 @@ use crate::runtime::{Attached, CommandControl, CommandInput};
 use crate::time::sleep;
 
 /// Bytes that are read at a time: the engine writes frames of up to 32 KiB.
-const READ: usize = 64 * 1024;
+const READ_BYTES: usize = 64 * 1024;
 /// How often the first size of a terminal is tried, and the pause after the first time; docker's own client does the same.
-const RESIZES: u32 = 10;
+const MAX_RESIZE_ATTEMPTS: u32 = 10;
 const RESIZE_PAUSE: Duration = Duration::from_millis(10);
-/// Between two looks at whether a command has ended whose streams have.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often it is looked whether a command has ended after its streams have.
+const EXIT_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 impl DockerRuntime {
     pub(super) async fn attach_to(&self, container: &ContainerId, command: &AttachSpec) -> Result<Attached> {
@@ -45,8 +45,8 @@ impl DockerRuntime {
             ..Default::default()
         };
         let created = self.client.read(&what, self.client.docker.create_exec(&container.0, config)).await?;
-        let options = StartExecOptions { detach: false, tty, output_capacity: Some(READ) };
-        // The engine answers when it has started it, which may take long on a busy one.
+        let options = StartExecOptions { detach: false, tty, output_capacity: Some(READ_BYTES) };
+        // The engine answers once it has started the command. On a busy engine that may take long.
         let started = self.client.change(&what, self.client.docker.start_exec(&created.id, Some(options))).await?;
         let StartExecResults::Attached { output, input } = started.map_err(|error| translate(&what, &error))? else {
             return Err(unavailable(&what, "the engine has started it without its streams"));
@@ -77,7 +77,7 @@ fn written(frame: LogOutput) -> Option<Output> {
     Some(Output { stream, bytes: message.to_vec() })
 }
 
-/// After an error there is nothing more to read.
+/// After an error nothing more is read.
 fn until_error(output: BoxStream<'static, Result<Output>>) -> BoxStream<'static, Result<Output>> {
     stream::unfold(Some(output), |output| async move {
         let mut output = output?;
@@ -93,7 +93,7 @@ struct Input {
     what: String,
 }
 
-/// Whether the other side has ended the connection: the command reads no more.
+/// Whether the other side has ended the connection, so that the command reads no more.
 fn has_ended(error: &std::io::Error) -> bool {
     matches!(error.kind(), Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted | Io::NotConnected)
 }
@@ -118,7 +118,7 @@ impl CommandInput for Input {
 
     async fn close(&mut self) -> Result<()> {
         let Some(mut input) = self.open.take() else { return Ok(()) };
-        // Half of the connection: the output goes on.
+        // This closes half of the connection. The output goes on.
         match input.shutdown().await {
             Err(error) if !has_ended(&error) => Err(unavailable(&self.what, &error.to_string())),
             _ => Ok(()),
@@ -134,10 +134,10 @@ struct Control {
 }
 
 impl Control {
-    /// Engines refuse a size until the program has its terminal, which is a moment after they say that it was started. One
-    /// that has ended already has none.
+    /// Engines refuse a size until the program has its terminal, a moment after they report its start. A program that
+    /// has ended has no terminal.
     async fn size_at_first(&self, size: TerminalSize) {
-        for attempt in 1..=RESIZES {
+        for attempt in 1..=MAX_RESIZE_ATTEMPTS {
             if self.resize(size).await.is_ok() {
                 return;
             }
@@ -162,7 +162,7 @@ impl CommandControl for Control {
                 let seen = self.client.read(&self.what, self.client.docker.inspect_exec(&self.exec)).await?;
                 match seen.exit_code {
                     Some(code) if seen.running != Some(true) => return Ok(code),
-                    _ => sleep(LOOK).await,
+                    _ => sleep(EXIT_POLL_INTERVAL).await,
                 }
             }
         };

@@ -18,8 +18,8 @@ use crate::container::{
     RestartPolicy, TmpfsOptions, Ulimit, VolumeOptions,
 };
 
-/// From Docker 25 on, a hardware address belongs to a network that the container joins.
-const MAC_OF_ENDPOINT: (u32, u32) = (1, 44);
+/// The oldest API in which a hardware address belongs to a network that the container joins: Docker 25.
+const ENDPOINT_MAC_API: (u32, u32) = (1, 44);
 /// Where the engine is reached, here and within the container.
 const API_SOCKET: &str = "/var/run/docker.sock:/var/run/docker.sock:rw";
 /// The option of an endpoint for its interface's name within the container.
@@ -45,9 +45,9 @@ pub(super) fn body(spec: &ContainerSpec, reach: Reach, engine: &EngineVersion) -
         restart: _, // in `host`
         options,
     } = spec;
-    // With another's network, its names are the other's, too.
+    // A container in another's network namespace has the other's names, too.
     let own_network = !matches!(network_mode, Some(NetworkMode::Container(_) | NetworkMode::Host));
-    let mac_address = options.mac_address.as_ref().filter(|_| engine.api >= MAC_OF_ENDPOINT);
+    let mac_address = options.mac_address.as_ref().filter(|_| engine.api >= ENDPOINT_MAC_API);
     let first = networks.first().map(|attachment| (attachment.network.clone(), endpoint(attachment)));
     // Where a container joins no network of its own, the engine's `bridge` is its network.
     let first = first.or_else(|| mac_address.map(|_| ("bridge".to_owned(), EndpointSettings::default())));
@@ -77,11 +77,11 @@ pub(super) fn body(spec: &ContainerSpec, reach: Reach, engine: &EngineVersion) -
 
 /// A container's `mac_address` as engines before Docker 25 take it: beside the networks.
 pub(super) fn mac_address_apart(spec: &ContainerSpec, engine: &EngineVersion) -> Option<String> {
-    spec.options.mac_address.clone().filter(|_| engine.api < MAC_OF_ENDPOINT)
+    spec.options.mac_address.clone().filter(|_| engine.api < ENDPOINT_MAC_API)
 }
 
 fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
-    // Taken apart, so that an option that is new does not compile until it says here what becomes of it.
+    // All options are named here, so that a new one does not compile until it is handled.
     let ContainerOptions {
         annotations,
         cap_add,
@@ -142,7 +142,7 @@ fn host(spec: &ContainerSpec, reach: Reach) -> HostConfig {
         working_dir: _, // in `body`
     } = &spec.options;
     let Limits { cpus: limited_cpus, memory: limited_memory, pids: limited_pids } = limits.clone().unwrap_or_default();
-    // An engine by itself reserves no processors: they are for a swarm's scheduler, and Compose leaves them to it, too.
+    // Reserved processors are for the scheduler of a swarm. An engine by itself ignores them, and so does Compose.
     let Reservations { cpus: _, devices: reserved_devices, memory: reserved_memory } =
         reservations.clone().unwrap_or_default();
     let block = blkio_config.clone().unwrap_or_default();
@@ -305,7 +305,7 @@ fn tcp(port: u16) -> String {
     format!("{port}/tcp")
 }
 
-/// Without a word, restarting is ours: a restarted container is another incarnation, and its sessions are lost.
+/// By default the engine does not restart: a restarted container is another incarnation, and its sessions are lost.
 fn restart(policy: Option<RestartPolicy>) -> EnginePolicy {
     let (name, maximum_retry_count) = match policy {
         None | Some(RestartPolicy::No) => (RestartPolicyNameEnum::NO, None),
@@ -316,7 +316,7 @@ fn restart(policy: Option<RestartPolicy>) -> EnginePolicy {
     EnginePolicy { name: Some(name), maximum_retry_count }
 }
 
-/// A folder of the host in the old form, which makes it where there is none, as people expect.
+/// A folder of the host in the old form. Engines make such a folder if it is missing, as people expect.
 fn bind(mount: &Mount) -> Option<String> {
     let BindOptions { propagation, create_host_path, recursive, selinux } = mount.bind.clone().unwrap_or_default();
     if mount.kind != MountKind::Bind || create_host_path == Some(false) || recursive.is_some() {
@@ -328,7 +328,7 @@ fn bind(mount: &Mount) -> Option<String> {
 }
 
 fn mount(mount: &Mount) -> EngineMount {
-    // What Docker Desktop took for `consistency` once, it has not taken notice of for years.
+    // Docker Desktop has ignored `consistency` for years.
     let Mount { kind, source, target, read_only, consistency: _, bind, volume, tmpfs, image } = mount;
     let typ = match kind {
         MountKind::Volume => MountType::VOLUME,

@@ -5,9 +5,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use futures_core::Stream;
 use futures_util::StreamExt;
+use http::HeaderValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -20,18 +21,20 @@ use crate::runtime::turn::turn;
 pub(super) type Answer<T> = std::result::Result<T, bollard::errors::Error>;
 
 /// How long the engine may take to answer a question, from the contract.
-pub(super) const READ: Duration = Duration::from_secs(8);
-/// After that long without an answer to a change, and again each time, the engine is asked whether it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it may take to say so. With `PATIENCE` it is within the contract's 10 s.
-const PING: Duration = Duration::from_secs(3);
-/// How long a change may take while the engine says it is there: a start on a busy machine takes seconds.
-const CHANGE: Duration = Duration::from_secs(60);
+pub(super) const READ_LIMIT: Duration = Duration::from_secs(8);
+/// How long a change may go without an answer until the engine is asked whether it is there, and the time between two such
+/// questions.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How long the engine may take to answer that. With [`PING_INTERVAL`] it is within the 10 s of the contract.
+const PING_LIMIT: Duration = Duration::from_secs(3);
+/// How long a change may take while the engine says that it is there: a start on a busy machine takes seconds.
+const CHANGE_LIMIT: Duration = Duration::from_secs(60);
 /// Docker 20.10, the oldest that Debian, Ubuntu and RHEL still ship.
 const OLDEST_API: (u32, u32) = (1, 41);
-/// An engine is busy with about four creations or starts in parallel; with more, they get their part of it beside the health
-/// checks of what runs already. Without a limit, hundreds would wait for each other beyond [`CHANGE`].
-const CHANGES_AT_ONCE: usize = 16;
+/// How many changes are asked of the engine at once. It works on about four creations or starts in parallel. With sixteen,
+/// those get their part of it beside the health checks of what runs already. Without a limit, hundreds would wait for each
+/// other for longer than [`CHANGE_LIMIT`].
+const MAX_PARALLEL_CHANGES: usize = 16;
 
 /// What an engine says of itself.
 #[derive(Debug, Clone)]
@@ -49,11 +52,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Takes the address without calling anybody, but for a look at the socket's file, or the certificates.
+    /// Prepares a connection. It looks at the socket's file or the certificates, and does not connect yet.
     pub(super) fn connect(located: &Located) -> Result<Self> {
         let what = "connect";
         let host = located.host.as_str();
-        let seconds = CHANGE.as_secs();
+        let seconds = CHANGE_LIMIT.as_secs();
         let docker = match (&located.certificates, host.split_once("://").map(|(scheme, _)| scheme)) {
             (_, Some("unix")) => Docker::connect_with_unix(host, seconds, API_DEFAULT_VERSION),
             (Some(folder), Some("tcp" | "https")) => {
@@ -72,11 +75,11 @@ impl Client {
                     .with_hint("use `unix:///path/to/docker.sock` or `tcp://host:port`; for `ssh://`, forward the socket with `ssh -L`"));
             }
         };
-        let docker = docker.map_err(|error| translate(what, &error))?;
-        Ok(Self { docker, changes: Arc::new(Semaphore::new(CHANGES_AT_ONCE)) })
+        let docker = docker.map_err(|error| translate(what, &error))?.with_request_modifier(url_safe);
+        Ok(Self { docker, changes: Arc::new(Semaphore::new(MAX_PARALLEL_CHANGES)) })
     }
 
-    /// What the engine is. It must speak an API that we know.
+    /// What the engine says of itself. It must speak a known API.
     pub(super) async fn engine(&self) -> Result<EngineVersion> {
         let version = self.read("ask for the engine's version", self.docker.version()).await?;
         let api = version.api_version.unwrap_or_default();
@@ -90,14 +93,14 @@ impl Client {
         Ok(EngineVersion { version: version.version.unwrap_or_default(), api, podman })
     }
 
-    /// A question: answered within 10 s, or the engine is not there.
+    /// Asks a question. An engine that does not answer in time counts as away.
     pub(super) async fn read<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<T> {
         self.ask(what, call).await?.map_err(|error| translate(what, &error))
     }
 
-    /// A question whose refusals the caller reads.
+    /// Asks a question whose refusal the caller reads.
     pub(super) async fn ask<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
-        match timeout(READ, call).await {
+        match timeout(READ_LIMIT, call).await {
             Err(_) => Err(unavailable(what, "no answer within 8 s")),
             Ok(Err(error)) if answer(&error).is_none() => Err(translate(what, &error)),
             Ok(answered) => Ok(answered),
@@ -109,12 +112,12 @@ impl Client {
         turn(self.changes.acquire()).await.expect("the semaphore is never closed")
     }
 
-    /// A change: it may take its time for as long as the engine answers others, a minute at most.
+    /// Makes a change. As long as the engine answers other calls, it may take up to a minute.
     pub(super) async fn change<T>(&self, what: &str, call: impl Future<Output = Answer<T>>) -> Result<Answer<T>> {
-        self.patiently(what, CHANGE, call).await
+        self.patiently(what, CHANGE_LIMIT, call).await
     }
 
-    /// Waits up to `limit`, for as long as the engine is there.
+    /// Waits up to `limit`, as long as the engine is there.
     pub(super) async fn patiently<T>(
         &self,
         what: &str,
@@ -124,9 +127,9 @@ impl Client {
         let mut call = pin!(call);
         let patient = async {
             loop {
-                let answered = match timeout(PATIENCE, &mut call).await {
+                let answered = match timeout(PING_INTERVAL, &mut call).await {
                     Ok(answered) => answered,
-                    // The call goes on while we ask: its answer may be what comes first.
+                    // The call goes on meanwhile, and its answer may come first.
                     Err(_) => tokio::select! {
                         answered = &mut call => answered,
                         there = self.ping(what) => match there {
@@ -151,7 +154,7 @@ impl Client {
     /// The next item of a stream, for as long as the engine is there.
     pub(super) async fn next<S: Stream + Unpin>(&self, what: &str, stream: &mut S) -> Result<Option<S::Item>> {
         loop {
-            match timeout(PATIENCE, stream.next()).await {
+            match timeout(PING_INTERVAL, stream.next()).await {
                 Ok(item) => return Ok(item),
                 Err(_) => self.ping(what).await?,
             }
@@ -160,15 +163,28 @@ impl Client {
 
     /// Whether the engine is there.
     async fn ping(&self, what: &str) -> Result<()> {
-        match timeout(PING, self.docker.ping()).await {
+        match timeout(PING_LIMIT, self.docker.ping()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(translate(what, &error)),
             Err(_) => Err(unavailable(what, "no answer to a ping within 3 s")),
         }
     }
 
-    /// A client whose wait for the first byte lasts that long: bollard's own limit covers it.
+    /// A client that waits this long for the first byte: bollard's own limit covers that wait.
     pub(super) fn waiting(&self, limit: Duration) -> Docker {
         self.docker.clone().with_timeout(limit)
     }
+}
+
+/// Credentials in the base64 that engines read. Bollard writes the other one, which differs for a password with a `?`.
+fn url_safe(mut request: BollardRequest) -> BollardRequest {
+    for name in ["x-registry-auth", "x-registry-config"] {
+        let Some(value) = request.headers_mut().get_mut(name) else { continue };
+        let text = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+        if let Ok(mut safe) = HeaderValue::from_str(&text) {
+            safe.set_sensitive(true);
+            *value = safe;
+        }
+    }
+    request
 }

@@ -19,24 +19,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::turn::{Elapsed, within};
 use crate::time::sleep;
 
-/// Between two looks whether something that was removed has gone.
-const POLL: Duration = Duration::from_millis(20);
+/// How often it is looked whether a container that is being removed has gone.
+const REMOVAL_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a removal that somebody else began may take.
-const REMOVAL: Duration = Duration::from_secs(9);
-/// How long a creation may take that waits for the former container of its name to go.
-const NAME: Duration = Duration::from_secs(90);
-/// How long an answer may take beyond what was asked for.
-const ANSWER: Duration = Duration::from_secs(9);
-/// How long a stop keeps other changes waiting: one that sits out its grace costs the engine nothing.
-const TURN: Duration = Duration::from_secs(2);
+const REMOVAL_LIMIT: Duration = Duration::from_secs(9);
+/// How long a creation waits for the former container of its name to go.
+const NAME_FREE_LIMIT: Duration = Duration::from_secs(90);
+/// How much longer than the grace of a stop its answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(9);
+/// How long a stop keeps other changes waiting. One that waits for its grace to pass costs the engine nothing.
+const STOP_TURN_LIMIT: Duration = Duration::from_secs(2);
 
 impl DockerRuntime {
     pub(super) async fn create_container(&self, spec: &ContainerSpec) -> Result<ContainerId> {
-        let created = match within(NAME, self.create_or_adopt(spec)).await {
+        let created = match within(NAME_FREE_LIMIT, self.create_or_adopt(spec)).await {
             Ok(Ok(id)) => self.complete(&id, spec).await.map(|()| id),
             Ok(Err(error)) => Err(error),
             Err(Elapsed) => {
-                let (name, limit) = (&spec.name, NAME.as_secs());
+                let (name, limit) = (&spec.name, NAME_FREE_LIMIT.as_secs());
                 let message = format!("cannot create container `{name}`: its name was not free within {limit} s");
                 Err(Error::new(ErrorKind::TimedOut, message)
                     .with_hint("is the container that had the name still being removed? try again when it is gone"))
@@ -74,19 +74,19 @@ impl DockerRuntime {
                         .with_hint("pull the image first"));
                 }
                 Some((409, _)) => {}
-                // So podman says it.
+                // This is podman's text.
                 Some((500, message)) if message.contains("name is already in use") => {}
                 _ => return Err(translate(&what, &error)),
             }
             if let Some(id) = self.adopt(spec).await? {
                 return Ok(id);
             }
-            // The name is taken and means nothing: it has just gone, or somebody is about to create it.
-            sleep(POLL).await;
+            // The name is taken, but there is no such container: it has just gone, or somebody is creating it.
+            sleep(REMOVAL_POLL_INTERVAL).await;
         }
     }
 
-    /// What an engine takes only after the container has been made: further networks, and files.
+    /// Adds what an engine accepts only after the container was made: further networks, and files.
     async fn complete(&self, id: &ContainerId, spec: &ContainerSpec) -> Result<()> {
         for attachment in spec.networks.iter().skip(1) {
             self.connect_network(id, attachment).await?;
@@ -103,7 +103,7 @@ impl DockerRuntime {
         self.client.change(&what, call).await?.map_err(|error| translate(&what, &error))
     }
 
-    /// The container of that name, if it is the one that was asked for; `None` if there is none any more.
+    /// The container of that name, if it is the wanted one. `None` if it is gone.
     async fn adopt(&self, spec: &ContainerSpec) -> Result<Option<ContainerId>> {
         let Some(existing) = self.inspect_container(&spec.name).await? else { return Ok(None) };
         if existing.name != spec.name || !spec.identity.is_carried_by(&existing.labels) {
@@ -127,14 +127,14 @@ impl DockerRuntime {
         self.start_existing(container, &existing.name).await
     }
 
-    /// The engine leaves one that runs as it is, so of two calls at once only one starts it.
+    /// The engine leaves a running container as it is, so of two calls at once only one starts it.
     pub(super) async fn start_container_again(&self, life: &Incarnation) -> Result<()> {
         let Incarnation { container, .. } = life;
         let Some(existing) = self.inspect_container(&container.0).await? else {
             return Err(missing(&format!("start container `{container}` again")));
         };
         match existing.state {
-            ContainerState::Exited { .. } if existing.incarnation() == *life => {
+            ContainerState::Exited { .. } if existing.is_incarnation(life) => {
                 self.start_existing(container, &existing.name).await
             }
             _ => Ok(()),
@@ -178,11 +178,11 @@ impl DockerRuntime {
         let seconds = grace.as_secs() + u64::from(grace.subsec_nanos() > 0);
         let options = StopContainerOptionsBuilder::default().t(i32::try_from(seconds).unwrap_or(i32::MAX)).build();
         let limit = Duration::from_secs(seconds) + Duration::from_secs(9);
-        // Ours is the limit that counts: it knows whether the engine is there.
-        let docker = self.client.waiting(limit + ANSWER);
+        // Our own limit counts, because it knows whether the engine is there.
+        let docker = self.client.waiting(limit + ANSWER_LIMIT);
         let permit = self.client.permit().await;
         let mut stop = pin!(self.client.patiently(&what, limit, docker.stop_container(&container.0, Some(options))));
-        let answered = match timeout(TURN, &mut stop).await {
+        let answered = match timeout(STOP_TURN_LIMIT, &mut stop).await {
             Ok(answered) => answered?,
             Err(_) => {
                 drop(permit);
@@ -223,7 +223,7 @@ impl DockerRuntime {
         self.wait_until_gone(&name, &container.0).await
     }
 
-    /// Waits until the name means no longer this container. The engine answers a removal before that (moby#37698).
+    /// Waits until the name no longer means this container. The engine answers a removal before that (moby#37698).
     async fn wait_until_gone(&self, name: &str, id: &str) -> Result<()> {
         let what = format!("remove container `{name}`");
         let name = if name.is_empty() { id } else { name };
@@ -231,14 +231,14 @@ impl DockerRuntime {
             loop {
                 let inspected = self.client.docker.inspect_container(name, None::<InspectContainerOptions>);
                 match self.client.ask(&what, inspected).await? {
-                    Ok(existing) if existing.id.as_deref() == Some(id) => sleep(POLL).await,
+                    Ok(existing) if existing.id.as_deref() == Some(id) => sleep(REMOVAL_POLL_INTERVAL).await,
                     Ok(_) => return Ok(()),
                     Err(error) if is_missing(&error) => return Ok(()),
                     Err(error) => return Err(translate(&what, &error)),
                 }
             }
         };
-        match timeout(REMOVAL, gone).await {
+        match timeout(REMOVAL_LIMIT, gone).await {
             Ok(gone) => gone,
             Err(_) => Err(Error::new(ErrorKind::TimedOut, format!("cannot {what}: its removal is still in progress"))),
         }
@@ -249,8 +249,8 @@ fn missing(what: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("cannot {what}: there is none"))
 }
 
-/// A client that creates this container with a hardware address of its own. That field, which engines since Docker 25
-/// have not, is not in the model of the body.
+/// A client that creates this container with a hardware address of its own. The model of the body lacks that field,
+/// because engines since Docker 25 do not have it.
 fn with_mac_address(docker: &Docker, body: &ContainerCreateBody, mac_address: String) -> Docker {
     let mut body = serde_json::to_value(body).expect("a body can be written as JSON");
     body["MacAddress"] = mac_address.into();

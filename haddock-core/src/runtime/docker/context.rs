@@ -1,4 +1,4 @@
-//! Which engine: an address that was given, else what the `docker` command would talk to.
+//! Which engine to connect to: the given address, else the one that the `docker` command would use.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,14 +9,15 @@ use serde::Deserialize;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Where the engine is if nobody says otherwise.
-const LOCAL: &str = "unix:///var/run/docker.sock";
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 /// The context that stands for "no context": `DOCKER_HOST`, else the local socket.
 const NO_CONTEXT: &str = "default";
 
 /// Who said where the engine is.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EngineSource {
-    /// Whoever connected.
+    /// The caller.
     Given,
     /// The environment variable `DOCKER_HOST`.
     DockerHost,
@@ -27,7 +28,7 @@ pub enum EngineSource {
         /// Who chose it: `DOCKER_CONTEXT`, or the file whose `currentContext` it is.
         chosen_by: String,
     },
-    /// Nobody: it is the local socket.
+    /// Nobody, so it is the local socket.
     Default,
 }
 
@@ -111,7 +112,7 @@ pub(super) fn locate(
         (Some((name, chosen_by)), None) => Err(unknown(&name, &chosen_by, &[])),
         (None, folder) => match variable("DOCKER_HOST") {
             Some(host) => Ok(at(host, folder.as_deref(), EngineSource::DockerHost, &variable)),
-            None => Ok(Located { host: LOCAL.to_owned(), certificates: None, source: EngineSource::Default }),
+            None => Ok(Located { host: DEFAULT_HOST.to_owned(), certificates: None, source: EngineSource::Default }),
         },
     }
 }
@@ -208,14 +209,14 @@ mod tests {
     fn the_engine_is_that_of_the_docker_command() {
         let current = r#"{"currentContext": "colima"}"#;
         for (config, variables, expected) in [
-            ("{}", &[][..], LOCAL),
-            ("no JSON", &[], LOCAL),
+            ("{}", &[][..], DEFAULT_HOST),
+            ("no JSON", &[], DEFAULT_HOST),
             (current, &[], "unix:///c.sock"),
             (current, &[("DOCKER_CONTEXT", "far")], "tcp://far.example:2376"),
-            (current, &[("DOCKER_CONTEXT", "default")], LOCAL),
+            (current, &[("DOCKER_CONTEXT", "default")], DEFAULT_HOST),
             (current, &[("DOCKER_HOST", "unix:///h.sock")], "unix:///h.sock"),
             ("{}", &[("DOCKER_HOST", "unix:///h.sock"), ("DOCKER_CONTEXT", "far")], "unix:///h.sock"),
-            (r#"{"currentContext": "default"}"#, &[], LOCAL),
+            (r#"{"currentContext": "default"}"#, &[], DEFAULT_HOST),
         ] {
             let found = found(config, variables).expect("located");
             assert_eq!(found.host, expected, "{config} {variables:?}");

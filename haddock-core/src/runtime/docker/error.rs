@@ -23,7 +23,7 @@ pub(super) fn translate(what: &str, error: &BollardError) -> Error {
         BollardError::DockerResponseServerError { status_code, message } => refusal(what, *status_code, message),
         BollardError::DockerStreamError { error } => refusal(what, 500, error),
         BollardError::JsonDataError { .. } | BollardError::JsonSerdeError { .. } => {
-            // Serde's text may quote what it read, an environment variable's value for example.
+            // Serde's text may quote what it read, such as the value of an environment variable.
             Error::new(ErrorKind::RuntimeRefused, format!("cannot {what}: the engine's answer cannot be understood"))
                 .with_hint("the Docker Engine must be 20.10 or newer")
         }
@@ -88,8 +88,8 @@ fn taken_port(message: &str) -> Option<String> {
     })
 }
 
-/// The error without these values, which are those of environment variables. The container's own name stays whole: a
-/// short value, such as `100`, would be found in its id too.
+/// The error without these values of environment variables. The container's own name stays whole, because a short
+/// value, such as `100`, may occur in it.
 pub(super) fn scrubbed<'a>(error: Error, name: &str, values: impl Iterator<Item = &'a str>) -> Error {
     let mut parts: Vec<String> = error.message().split(name).map(str::to_owned).collect();
     for value in values.filter(|value| !value.is_empty()) {

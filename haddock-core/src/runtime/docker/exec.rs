@@ -14,11 +14,11 @@ use super::error::{translate, unavailable};
 use crate::container::{AttachSpec, ContainerId, ExecSpec, Executed, Output, OutputStream, Usage};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Who has opened connections to the container whose first process is this one, here on the engine's machine; `None` if
-/// that cannot be seen.
+/// The open connections to the container with this first process, on the engine's machine. `None` if that cannot be
+/// seen.
 fn callers(pid: i32, container: &str) -> Option<Vec<IpAddr>> {
     let process = procfs::process::Process::new(pid).ok()?;
-    // Through a socket that was handed on from another machine, the number would be somebody else's.
+    // The socket may belong to an engine on another machine. Then this process number would mean another process.
     let of_container = process.cgroups().ok()?.into_iter().any(|group| group.pathname.contains(container));
     if !of_container {
         return None;
@@ -38,12 +38,12 @@ fn checking(log: &[HealthcheckResult]) -> Option<u64> {
     let runs: Vec<(jiff::Timestamp, jiff::Timestamp)> =
         log.iter().filter_map(|check| Some((at(&check.start)?, at(&check.end)?))).collect();
     let whole = runs.last()?.0.duration_since(runs.first()?.0).as_millis();
-    // The last begins another period, which is not over.
+    // The last check begins another period, which is not over.
     let ran: i128 = runs[..runs.len() - 1].iter().map(|(start, end)| end.duration_since(*start).as_millis()).sum();
     u64::try_from(ran * 1000 / whole.max(1)).ok()
 }
 
-/// Of what was written, the last `keep` bytes count.
+/// Collects what is written, and keeps the last `keep` bytes.
 fn cut(written: &mut Vec<u8>, keep: Option<usize>) {
     let superfluous = keep.map_or(0, |keep| written.len().saturating_sub(keep));
     written.drain(..superfluous);
@@ -63,7 +63,7 @@ impl DockerRuntime {
                     OutputStream::Stderr => &mut ran.stderr,
                 };
                 written.extend_from_slice(&bytes);
-                // Cut now and then, not at each byte.
+                // It is cut from time to time, not at each byte.
                 if exec.keep.is_some_and(|keep| written.len() > 2 * keep) {
                     cut(written, exec.keep);
                 }

@@ -1,10 +1,10 @@
 //! Health checks that an image brings.
 //!
-//! The check that a file gives, Haddock runs by itself as soon as the component's ports answer. The one of an image only
-//! the engine runs, for the first time when its interval has passed, which is 30 s if nobody says otherwise. Engines
-//! since Docker 25 (API 1.44) can look more often while a container starts; they are told to, where neither file nor
-//! image says how often. What those say stays true: the start ends where the first check would have been, so that the
-//! first failure that counts is the same one, and after it the interval is theirs.
+//! Haddock itself runs the check that a file gives, as soon as the component's ports answer. Only the engine runs the
+//! check of an image, for the first time after its interval, which is 30 s by default. Engines since Docker 25 (API
+//! 1.44) can check more often while a container starts. They are told to, unless the file or the image says how often.
+//! The meaning of file and image does not change: the start period ends where the first check would have been. So the
+//! first failure that counts is the same, and their interval applies after it.
 
 use std::time::Duration;
 
@@ -15,20 +15,20 @@ use super::body::health_config;
 use crate::container::ContainerSpec;
 use crate::error::Result;
 
-/// Docker 25.
-const SINCE: (u32, u32) = (1, 44);
-/// An engine's time between two checks, where nobody says otherwise.
-const INTERVAL: Duration = Duration::from_secs(30);
-/// Between two checks while a container starts: soon enough for whoever waits, and a host that starts many is not busy
-/// with checks alone.
-const START_INTERVAL: Duration = Duration::from_secs(2);
+/// The oldest API that knows an interval while a container starts: Docker 25.
+const START_INTERVAL_API: (u32, u32) = (1, 44);
+/// The time between two checks that an engine takes if nobody says otherwise.
+const ENGINE_INTERVAL: Duration = Duration::from_secs(30);
+/// The time between two checks while a container starts. It is short for whoever waits, and long enough that a host which
+/// starts many containers is not busy with checks alone.
+const DEFAULT_START_INTERVAL: Duration = Duration::from_secs(2);
 
 impl DockerRuntime {
-    /// The check of the container's image, with more looks while it starts; `None` where the file has one of its own, or
-    /// there is nothing to add.
+    /// The check of the container's image, with more checks while it starts. `None` if the file has a check of its own,
+    /// or there is nothing to add.
     pub(super) async fn start_checks(&self, spec: &ContainerSpec) -> Result<Option<HealthConfig>> {
         let own = spec.health_check.as_ref().is_some_and(|check| !check.test.is_empty());
-        if own || self.engine.api < SINCE {
+        if own || self.engine.api < START_INTERVAL_API {
             return Ok(None);
         }
         let image = self.inspect_image(&spec.image).await?;
@@ -38,14 +38,14 @@ impl DockerRuntime {
     }
 }
 
-/// What is zero is left to the image.
+/// Zero means: as the image says.
 fn with_start_checks(of_file: HealthConfig, of_image: &HealthConfig) -> Option<HealthConfig> {
     let runs = of_image.test.as_ref().and_then(|test| test.first()).is_some_and(|kind| kind != "NONE");
     let said = |of: fn(&HealthConfig) -> Option<i64>| {
         of(&of_file).filter(|time| *time > 0).or_else(|| of(of_image)).filter(|time| *time > 0)
     };
     let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-    let (interval, start) = (said(|of| of.interval).unwrap_or(nanos(INTERVAL)), nanos(START_INTERVAL));
+    let (interval, start) = (said(|of| of.interval).unwrap_or(nanos(ENGINE_INTERVAL)), nanos(DEFAULT_START_INTERVAL));
     if !runs || said(|of| of.start_interval).is_some() || interval <= 2 * start {
         return None;
     }

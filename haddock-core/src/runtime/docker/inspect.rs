@@ -19,11 +19,11 @@ use crate::time::sleep;
 
 /// Networks that every engine has: they are joined by name, and have another id after each start of the engine.
 const PREDEFINED: [&str; 3] = ["bridge", "host", "none"];
-/// Looks at a list that cannot be understood, and the time between two.
-const LOOKS: usize = 40;
-const POLL: Duration = Duration::from_millis(100);
+/// How often a list that cannot be understood is asked for, and the pause between two attempts.
+const MAX_LIST_ATTEMPTS: usize = 40;
+const LIST_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// Inspections at once: they cost the engine a few milliseconds each.
-const INSPECTIONS: usize = 8;
+const MAX_PARALLEL_INSPECTIONS: usize = 8;
 
 impl DockerRuntime {
     pub(super) async fn inspect_container(&self, id_or_name: &str) -> Result<Option<Container>> {
@@ -56,9 +56,11 @@ impl DockerRuntime {
             let answered = self.client.docker.list_containers(Some(options.clone()));
             match self.client.read("list containers", answered).await {
                 // For a moment, podman has states that are not Docker's.
-                Err(error) if self.engine.podman && error.kind() == ErrorKind::RuntimeRefused && looks < LOOKS => {
+                Err(error)
+                    if self.engine.podman && error.kind() == ErrorKind::RuntimeRefused && looks < MAX_LIST_ATTEMPTS =>
+                {
                     looks += 1;
-                    sleep(POLL).await;
+                    sleep(LIST_RETRY_PAUSE).await;
                 }
                 listed => break listed?,
             }
@@ -67,7 +69,7 @@ impl DockerRuntime {
         let ids = listed.into_iter().filter_map(|summary| summary.id);
         let mut found: Vec<Container> = stream::iter(ids)
             .map(|id| async move { self.inspect_container(&id).await })
-            .buffered(INSPECTIONS)
+            .buffered(MAX_PARALLEL_INSPECTIONS)
             .try_filter_map(|found| async { Ok(found) })
             .try_collect()
             .await?;

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::time::Timestamp;
 
 /// How long logs may take to read.
-const LOGS: Duration = Duration::from_secs(9);
+const LOGS_LIMIT: Duration = Duration::from_secs(9);
 
 impl DockerRuntime {
     pub(super) async fn container_logs(&self, container: &ContainerId, tail: usize) -> Result<Vec<String>> {
@@ -31,7 +31,7 @@ impl DockerRuntime {
             }
             Ok(lines.last(tail))
         };
-        match timeout(LOGS, read).await {
+        match timeout(LOGS_LIMIT, read).await {
             Ok(read) => read,
             Err(_) => Err(unavailable(&what, "no answer within 9 s")),
         }

@@ -4,6 +4,8 @@
 //!   context ── client ── error     the wire: which engine, time limits, and bollard's errors translated
 //!                  │
 //!   image   container ── body   network ── pool ── routes   volume   exec
+//!     │            │
+//!  builder         │               builds, pushes and pulls of images
 //!                  │
 //!                reach             whether the engine's networks are on this machine
 //! ```
@@ -38,6 +40,7 @@ use crate::image::ImageReference;
 
 mod attach;
 mod body;
+mod builder;
 mod client;
 mod container;
 mod context;
@@ -45,6 +48,7 @@ mod credentials;
 mod error;
 mod events;
 mod exec;
+mod find_reach;
 mod health;
 mod image;
 mod inspect;
@@ -53,7 +57,9 @@ mod needs;
 mod network;
 mod pool;
 mod reach;
+mod refusal;
 mod routes;
+mod transfer;
 mod volume;
 
 use client::{Client, EngineVersion};
@@ -121,7 +127,8 @@ impl DockerRuntimeBuilder {
     }
 
     /// The Docker client's `config.json`, which says what registries get; `None`: they get no credentials. The default
-    /// is where `docker login` stores them: in `DOCKER_CONFIG`, else in `~/.docker`.
+    /// is where `docker login` stores them: in `DOCKER_CONFIG`, else in `~/.docker`. The variable `DOCKER_AUTH_CONFIG`
+    /// may hold the text of such a file. What it names wins.
     #[must_use]
     pub fn credentials(mut self, file: Option<PathBuf>) -> Self {
         self.credentials = file;
@@ -141,12 +148,13 @@ impl DockerRuntimeBuilder {
         Ok(DockerRuntime {
             name: self.name.unwrap_or_else(|| located.host.clone()),
             host: located.host,
+            with_tls: located.certificates.is_some(),
             source: located.source,
             engine: Arc::new(engine),
             pool: self.pool,
             reach_choice: self.reach,
             reach: Arc::default(),
-            credentials: self.credentials,
+            credentials: self.credentials.map(credentials::Store::new),
             client,
         })
     }
@@ -181,13 +189,14 @@ pub struct DockerRuntime {
     client: Client,
     name: String,
     host: String,
+    with_tls: bool,
     source: EngineSource,
     engine: Arc<EngineVersion>,
     pool: AddressPool,
     reach_choice: ReachChoice,
     /// With why. Whoever needs it first finds it out.
     reach: Arc<OnceCell<(Reach, String)>>,
-    credentials: Option<PathBuf>,
+    credentials: Option<credentials::Store>,
 }
 
 impl DockerRuntime {
@@ -216,6 +225,14 @@ impl DockerRuntime {
         }
         .connect()
         .await
+    }
+
+    /// What is stored for a registry.
+    async fn stored(&self, registry: &str) -> credentials::Stored {
+        match &self.credentials {
+            Some(store) => store.get(registry).await,
+            None => credentials::Stored::default(),
+        }
     }
 
     /// What the engine is, how its containers are reached, and what keeps subnets of the pool from being used.
@@ -268,6 +285,10 @@ impl ContainerRuntime for DockerRuntime {
             usage: true,
             start_again: true,
             unpause: true,
+            pull_policies: true,
+            connect: true,
+            follow_logs: true,
+            host_ports: self.host.starts_with("unix:"),
         }
     }
 
@@ -277,7 +298,7 @@ impl ContainerRuntime for DockerRuntime {
     }
 
     async fn pull_with(&self, image: &ImageReference, how: &PullOptions) -> Result<String> {
-        self.pull_image(&image.to_string(), how).await
+        self.pull_by_policy(&image.to_string(), how).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {

@@ -15,13 +15,13 @@ use crate::container::{ContainerId, Network, NetworkSpec, Selector, Subnet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::sleep;
 
-/// Looks whether the last container has left.
-const LEAVE: usize = 40;
-const POLL: Duration = Duration::from_millis(50);
-/// Looks before we give up: each refusal means that somebody took a subnet since we looked, or is about to.
-const TRIES: usize = 160;
-/// Looks for which a bridge that the engine does not list yet is taken for one in the making.
-const IN_THE_MAKING: usize = 40;
+/// How often an engine is asked whether a network has become free, and the pause between two attempts.
+const MAX_REMOVE_ATTEMPTS: usize = 40;
+const NETWORK_POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How often a subnet is tried. Each refusal means that somebody has just taken a subnet, or is about to.
+const MAX_SUBNET_ATTEMPTS: usize = 160;
+/// For how many attempts a bridge that the engine does not list is taken for a network that somebody is making.
+const NEW_BRIDGE_ATTEMPTS: usize = 40;
 
 impl DockerRuntime {
     pub(super) async fn create_subnet(&self, spec: &NetworkSpec) -> Result<Network> {
@@ -29,10 +29,10 @@ impl DockerRuntime {
         let what = format!("create network `{name}`");
         needs::check_network(&self.engine, spec)?;
         let mut created = false;
-        for look in 0..TRIES {
+        for look in 0..MAX_SUBNET_ATTEMPTS {
             // One that was created is listed now; what others are about to do takes time.
             if look > 0 && !created {
-                sleep(POLL).await;
+                sleep(NETWORK_POLL_INTERVAL).await;
             }
             let all = self.all_networks(&HashMap::<String, Vec<String>>::new()).await?;
             let (same_name, others): (Vec<_>, Vec<_>) =
@@ -64,7 +64,7 @@ impl DockerRuntime {
             // this very one, asked for by somebody who died since. If it is never listed it is another engine's.
             let bridges = Used { routes: of(bridges), ..Used::default() };
             if !self.pool.free(name, &bridges).any(|free| free == subnet) {
-                if look < IN_THE_MAKING {
+                if look < NEW_BRIDGE_ATTEMPTS {
                     continue;
                 }
                 used.routes.extend(bridges.routes);
@@ -84,8 +84,11 @@ impl DockerRuntime {
                 },
             }
         }
-        Err(Error::new(ErrorKind::AddressPoolExhausted, format!("cannot {what}: {TRIES} subnets were taken by others"))
-            .with_hint("give the runtime an address pool that nobody else uses"))
+        Err(Error::new(
+            ErrorKind::AddressPoolExhausted,
+            format!("cannot {what}: {MAX_SUBNET_ATTEMPTS} subnets were taken by others"),
+        )
+        .with_hint("give the runtime an address pool that nobody else uses"))
     }
 
     /// The subnets that are in use where the engine's networks are, as far as we can see that.
@@ -144,7 +147,7 @@ impl DockerRuntime {
 
     pub(super) async fn remove_subnet(&self, id: &str) -> Result<()> {
         let what = format!("remove network `{id}`");
-        for _ in 0..LEAVE {
+        for _ in 0..MAX_REMOVE_ATTEMPTS {
             let answered = {
                 let _permit = self.client.permit().await;
                 self.client.change(&what, self.client.docker.remove_network(id)).await?
@@ -154,7 +157,9 @@ impl DockerRuntime {
                 Err(error) if is_missing(&error) => return Ok(()),
                 Err(error) => match answer(&error) {
                     // A container that is being removed leaves its network a little later.
-                    Some((_, message)) if message.contains("has active endpoints") => sleep(POLL).await,
+                    Some((_, message)) if message.contains("has active endpoints") => {
+                        sleep(NETWORK_POLL_INTERVAL).await
+                    }
                     _ => return Err(translate(&what, &error)),
                 },
             }

@@ -15,8 +15,8 @@ use ipnet::Ipv4Net;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// 61 containers and the gateway.
-const PREFIX: u8 = 26;
+/// Bits of a subnet: room for 61 containers and the gateway.
+const DEFAULT_PREFIX: u8 = 26;
 
 /// Blocks of addresses, cut into subnets of one size.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Default for AddressPool {
     /// /26 out of 10.213.0.0/16.
     fn default() -> Self {
         let block = Ipv4Net::new([10, 213, 0, 0].into(), 16).expect("16 is a length of an IPv4 prefix");
-        Self { blocks: vec![block], prefix: PREFIX }
+        Self { blocks: vec![block], prefix: DEFAULT_PREFIX }
     }
 }
 
@@ -88,7 +88,7 @@ impl AddressPool {
         unused(false).chain(unused(true)).map(|(_, subnet)| subnet)
     }
 
-    /// How many subnets this takes away.
+    /// How many subnets this covers.
     pub(super) fn taken_by(&self, route: Ipv4Net) -> u64 {
         (0..self.len()).map(|n| self.nth(n)).filter(|(block, subnet)| in_the_way(route, *block, *subnet)).count() as u64
     }
@@ -130,7 +130,7 @@ impl FromStr for AddressPool {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let mut prefix = PREFIX;
+        let mut prefix = DEFAULT_PREFIX;
         let mut blocks = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let read = match part.strip_prefix("size=") {
@@ -147,7 +147,7 @@ impl FromStr for AddressPool {
     }
 }
 
-/// What cannot be taken.
+/// What is in use.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Used {
     /// Subnets of the engine's networks.
@@ -198,7 +198,7 @@ mod tests {
         };
         let under_a_vpn = free(&["10.0.0.0/8"]);
         assert_eq!(under_a_vpn.len(), 6);
-        // What no route covers comes first.
+        // Subnets that no route covers come first.
         assert!(under_a_vpn[..2].iter().all(|subnet| net("172.30.0.0/25").contains(subnet)), "{under_a_vpn:?}");
         assert_eq!(free(&["10.1.0.0/24"]).len(), 2, "somebody has the block itself");
         assert_eq!(free(&["10.0.0.0/8", "10.1.0.64/27", "172.30.0.1/32"]).len(), 4);

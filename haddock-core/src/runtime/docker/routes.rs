@@ -1,4 +1,4 @@
-//! What this machine's network looks like, by the kernel's tables.
+//! This machine's network, from the kernel's tables.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -77,7 +77,7 @@ pub(super) fn interfaces() -> Vec<String> {
     table.lines().filter_map(|line| Some(line.split_once(':')?.0.trim().to_owned())).collect()
 }
 
-/// Where packets go that no other route takes.
+/// The default gateway.
 pub(super) fn default_gateway() -> Option<Ipv4Addr> {
     let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
     gateways(&table).find(|(subnet, _)| subnet.prefix_len() == 0).map(|(_, address)| address)
@@ -94,7 +94,7 @@ fn rows(table: &str) -> impl Iterator<Item = (String, Ipv4Net, Ipv4Addr)> {
     })
 }
 
-/// The default route is not one: what has a route of its own does not take it.
+/// The default route does not count: a subnet with a route of its own does not use it.
 fn routed(table: &str) -> impl Iterator<Item = Route> {
     let routes = rows(table).filter(|(_, subnet, _)| subnet.prefix_len() > 0);
     routes.map(|(interface, subnet, _)| Route { subnet, of: Of::Interface(interface) })

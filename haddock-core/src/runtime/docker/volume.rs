@@ -23,7 +23,7 @@ impl DockerRuntime {
             ..Default::default()
         };
         let _permit = self.client.permit().await;
-        // One that exists is answered as it is, whatever labels were asked for.
+        // The engine answers with a volume that exists, whatever its labels.
         let answered = self.client.change(&what, self.client.docker.create_volume(request)).await?;
         let existing = answered.map_err(|error| translate(&what, &error))?;
         match spec.identity.is_carried_by(&existing.labels.into_iter().collect()) {

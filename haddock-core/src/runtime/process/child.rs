@@ -1,7 +1,5 @@
 //! The processes: start, find again, signal.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,15 +12,18 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tokio::time::timeout;
 
-use super::folder::{Launch, Record, failed, write};
-use super::{Shared, ports};
+use super::folder::{Record, failed, write};
+use super::life::{KILLED_EXIT_CODE, Run, boot_id, exit_code, field, identity, stat};
+use super::ports;
+use super::shared::Shared;
+use super::variables::environment;
 use crate::container::ContainerState;
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::{Clock, SystemClock, sleep};
 
-/// The shell that stands over the process: it says who it is before the program runs, and with what it ended after.
-/// Its traps make it outlive the signals that a stop sends to the group, and are reset for the program (POSIX.1-2017,
-/// XCU 2.11). `$0` is the container's folder.
+/// The shell that supervises the process. Before the program runs, it writes who it is; afterwards, the exit code. Its
+/// traps let it survive the signals that a stop sends to the group. They are reset for the program (POSIX.1-2017, XCU
+/// 2.11). `$0` is the container's folder.
 const SUPERVISOR: &str = r#"
 read -r boot < /proc/sys/kernel/random/boot_id
 read -r stat < "/proc/$$/stat"
@@ -33,102 +34,18 @@ printf '%s\n' "$?" > "$0/exit"
 "#;
 
 /// Names the container in its processes' environment, so that a stray of ours is told from a stranger.
-const MARK: &str = "HADDOCK_CONTAINER";
-/// What we pass on of our own environment.
-const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LANG"];
-/// Killed with SIGKILL, or gone with the machine: the two ways to end without a word.
-const KILLED: i64 = 128 + 9;
-const POLL: Duration = Duration::from_millis(2);
-/// How long the shell may take to say who it is, or to be gone after SIGKILL.
-const PROMPT: Duration = Duration::from_secs(8);
+const CONTAINER_VARIABLE: &str = "HADDOCK_CONTAINER";
+/// How often a process that starts or ends is looked at. Both take a few milliseconds.
+const PROCESS_POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// How long the supervising shell may take to write who it is, or to end after SIGKILL.
+const SUPERVISOR_LIMIT: Duration = Duration::from_secs(8);
 
-/// What a container is doing, and since when.
-pub(super) struct Life {
-    pub(super) state: ContainerState,
-    /// Nanoseconds since the Unix epoch; zero if never started.
-    pub(super) started: u64,
-    /// The process group, while it runs.
-    group: Option<Pid>,
-}
-
-/// Reads what the container is doing.
-pub(super) fn life(record: &Record) -> Life {
-    let started = started(record);
-    let ended = |code| Life { state: ContainerState::Exited { code, out_of_memory: false }, started, group: None };
-    if let Some(code) = exit_code(record) {
-        return ended(code);
-    }
-    let Some(run) = Run::read(record) else {
-        return Life { state: ContainerState::Created, started: 0, group: None };
-    };
-    if run.is_alive() {
-        return Life { state: ContainerState::Running, started, group: Some(run.pid) };
-    }
-    // It may have ended with a word between our two looks.
-    ended(exit_code(record).unwrap_or(KILLED))
-}
-
-fn exit_code(record: &Record) -> Option<i64> {
-    fs::read_to_string(record.path.join("exit")).ok()?.trim().parse().ok()
-}
-
-/// The first line of `starting`.
-fn started(record: &Record) -> u64 {
-    let text = fs::read_to_string(record.path.join("starting")).unwrap_or_default();
-    text.lines().next().and_then(|line| line.parse().ok()).unwrap_or(0)
-}
-
-/// A process that does not change into another: pid, start time, boot.
-struct Run {
-    pid: Pid,
-    ticks: u64,
-    boot: String,
-}
-
-impl Run {
-    fn read(record: &Record) -> Option<Self> {
-        let text = fs::read_to_string(record.path.join("run")).ok()?;
-        let mut lines = text.lines();
-        let (boot, stat) = (lines.next()?, lines.next()?);
-        // Without the last line it is half written.
-        let (pid, ticks) = (lines.next()? == ".").then(|| identity(stat))??;
-        Some(Self { pid, ticks, boot: boot.to_owned() })
-    }
-
-    fn is_alive(&self) -> bool {
-        boot_id() == self.boot
-            && stat(self.pid.as_raw()).is_some_and(|stat| {
-                let zombie = stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['Z', 'X']));
-                !zombie && identity(&stat) == Some((self.pid, self.ticks))
-            })
-    }
-}
-
-fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
-}
-
-fn stat(pid: i32) -> Option<String> {
-    fs::read_to_string(format!("/proc/{pid}/stat")).ok()
-}
-
-/// Pid and start time (fields 1 and 22) of a line of `/proc/PID/stat`. Field 2 is the program's name in parentheses,
-/// with anything in it.
-fn identity(stat: &str) -> Option<(Pid, u64)> {
-    let pid: i32 = stat.split(' ').next()?.parse().ok()?;
-    Some((Pid::from_raw(pid), field(stat, 22)?))
-}
-
-fn field<T: FromStr>(stat: &str, number: usize) -> Option<T> {
-    stat.rsplit(") ").next()?.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
-}
-
-/// Starts a created container; does nothing about any other.
+/// Starts a created container. Any other is left as it is.
 pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>) -> Result<()> {
     let name = &record.name;
     let begin = record.path.join("starting");
     loop {
-        if life(record).state != ContainerState::Created {
+        if record.life().state != ContainerState::Created {
             return Ok(());
         }
         match claim(record) {
@@ -136,13 +53,14 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed("write", &begin, &error)),
         }
-        // Somebody is at it: wait for the word of the process, or take over from one who died before there was one.
+        // Another process is starting it. Wait until the shell has written who it is, or take over if that process has
+        // died.
         let somebody = async {
             while Run::read(record).is_none() && (claimant_lives(record) || !strays(record).is_empty()) {
-                sleep(POLL).await;
+                sleep(PROCESS_POLL_INTERVAL).await;
             }
         };
-        if timeout(PROMPT, somebody).await.is_err() {
+        if timeout(SUPERVISOR_LIMIT, somebody).await.is_err() {
             return Err(Error::new(
                 ErrorKind::TimedOut,
                 format!("another process began to start container `{name}`, and has not ended"),
@@ -159,15 +77,16 @@ pub(super) async fn start(record: &Record, peers: &[Record], shared: Arc<Shared>
     }
     let word = async {
         while !has_begun(record) {
-            sleep(POLL).await;
+            sleep(PROCESS_POLL_INTERVAL).await;
         }
     };
-    timeout(PROMPT, word).await.map_err(|_| {
+    timeout(SUPERVISOR_LIMIT, word).await.map_err(|_| {
         Error::new(ErrorKind::TimedOut, format!("the process of container `{name}` did not begin in time"))
     })
 }
 
-/// Whether the program itself runs, or has ended: a signal that comes while the shell is about to run it would be lost.
+/// Whether the program itself runs, or has ended. A signal that arrives before the shell runs the program would be
+/// lost.
 fn has_begun(record: &Record) -> bool {
     let Some(run) = Run::read(record) else { return false };
     let line = |pid: Pid| fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -191,7 +110,7 @@ fn processes() -> impl Iterator<Item = i32> {
     fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// Writes `starting`, if nobody has: when, and who we are.
+/// Writes `starting`, with the time and who we are, unless it exists.
 fn claim(record: &Record) -> io::Result<()> {
     let nanos = SystemClock::new().now().as_millis().saturating_mul(1_000_000);
     let me = stat(std::process::id().cast_signed()).unwrap_or_default();
@@ -229,14 +148,14 @@ fn spawn(record: &Record, peers: &[Record], shared: Arc<Shared>) -> Result<()> {
 
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(SUPERVISOR).arg(&record.path).args(&launch.command);
-    command.env_clear().envs(environment(record, peers, &launch)).env(MARK, &record.id().0);
+    command.env_clear().envs(environment(record, peers, &launch)).env(CONTAINER_VARIABLE, &record.id().0);
     command.current_dir(&record.path).stdin(Stdio::null()).stdout(log).stderr(errors);
-    // A group of its own: what is sent to ours, from the terminal for example, does not reach it.
+    // It gets a process group of its own, so that signals to ours, such as from the terminal, do not reach it.
     command.process_group(0);
     let mut child = command
         .spawn()
         .map_err(|error| Error::new(ErrorKind::RuntimeRefused, format!("cannot start container `{name}`: {error}")))?;
-    shared.teller.tell(record, "start");
+    shared.own_events.tell(record, "start");
     // Somebody has to wait for it, else it stays a zombie until we end.
     let record = record.clone();
     std::thread::Builder::new()
@@ -244,73 +163,37 @@ fn spawn(record: &Record, peers: &[Record], shared: Arc<Shared>) -> Result<()> {
         .stack_size(64 << 10)
         .spawn(move || {
             let _ = child.wait();
-            shared.teller.tell(&record, "die");
+            shared.own_events.tell(&record, "die");
         })
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start a thread: {error}")))?;
     Ok(())
 }
 
-/// All that a process of the container finds in its environment; what the component sets comes first.
-pub(super) fn environment(record: &Record, peers: &[Record], launch: &Launch) -> BTreeMap<String, OsString> {
-    let inherited = INHERITED.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var_os(name)?)));
-    let mut environment: BTreeMap<String, OsString> = inherited.collect();
-    environment.extend(addresses(record, peers).into_iter().map(|(name, value)| (name, value.into())));
-    environment.extend(launch.environment.iter().map(|(name, value)| (name.clone(), value.into())));
-    environment
-}
-
-/// The variables that tell a process its ports and where its links lead.
-fn addresses(record: &Record, peers: &[Record]) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for (index, (port, loopback)) in record.ports.iter().enumerate() {
-        if index == 0 {
-            variables.insert("PORT".to_owned(), loopback.to_string());
-        }
-        variables.insert(format!("PORT_{port}"), loopback.to_string());
-    }
-    for peer in peers {
-        for alias in &peer.aliases {
-            let alias: String =
-                alias.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-            for (index, (port, loopback)) in peer.ports.iter().enumerate() {
-                let address = ports::at(*loopback).to_string();
-                if index == 0 {
-                    variables.insert(format!("{alias}_ADDRESS"), address.clone());
-                }
-                variables.insert(format!("{alias}_ADDRESS_{port}"), address);
-                variables.insert(format!("{alias}_PORT_{port}_TCP_ADDR"), "127.0.0.1".to_owned());
-                variables.insert(format!("{alias}_PORT_{port}_TCP_PORT"), loopback.to_string());
-            }
-        }
-    }
-    variables
-}
-
 /// Asks the group to stop, and kills it after the grace.
 pub(super) async fn stop(record: &Record, grace: Duration, shared: &Shared) -> Result<()> {
     let signal = stop_signal(record)?;
-    if let Some(group) = life(record).group {
+    if let Some(group) = record.life().group {
         if !grace.is_zero() {
-            // Gone in this very moment is what we want.
+            // An error means that it has just ended, which is what we want.
             let _ = killpg(group, signal);
             let _ = timeout(grace, gone(record)).await;
         }
-        if life(record).group == Some(group) {
+        if record.life().group == Some(group) {
             let _ = killpg(group, Signal::SIGKILL);
-            if timeout(PROMPT, gone(record)).await.is_err() {
+            if timeout(SUPERVISOR_LIMIT, gone(record)).await.is_err() {
                 let message = format!("container `{}` cannot be killed", record.name);
                 return Err(Error::new(ErrorKind::TimedOut, message));
             }
         }
         if exit_code(record).is_none()
-            && let Err(error) = write(&record.path.join("exit"), format!("{KILLED}\n").as_bytes())
+            && let Err(error) = write(&record.path.join("exit"), format!("{KILLED_EXIT_CODE}\n").as_bytes())
             && record.path.exists()
         {
             return Err(error);
         }
-        shared.teller.tell(record, "die");
+        shared.own_events.tell(record, "die");
     }
-    // What the program started in the background and left behind.
+    // Processes that the program left behind in the background.
     for stray in strays(record) {
         let _ = kill(stray, Signal::SIGKILL);
     }
@@ -318,8 +201,8 @@ pub(super) async fn stop(record: &Record, grace: Duration, shared: &Shared) -> R
 }
 
 async fn gone(record: &Record) {
-    while life(record).group.is_some() {
-        sleep(POLL).await;
+    while record.life().group.is_some() {
+        sleep(PROCESS_POLL_INTERVAL).await;
     }
 }
 
@@ -338,21 +221,10 @@ fn stop_signal(record: &Record) -> Result<Signal> {
 
 /// Processes that carry the container's mark.
 fn strays(record: &Record) -> Vec<Pid> {
-    let mark = format!("{MARK}={}", record.id().0);
+    let mark = format!("{CONTAINER_VARIABLE}={}", record.id().0);
     let ours = processes().filter(|pid| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
     });
     ours.map(Pid::from_raw).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_may_have_any_name() {
-        let stat = "4711 (a) b (c) S 1 4711 4711 0 -1 4194304 98 0 0 0 0 0 0 0 20 0 1 0 123456 2719744 221 1 1";
-        assert_eq!(identity(stat), Some((Pid::from_raw(4711), 123_456)));
-    }
 }

@@ -1,6 +1,7 @@
-//! Events: what this runtime does is told at once, what others do to the folder is seen ten times a second.
+//! Events. What this runtime does is reported at once. For what others do, the folder is looked at ten times a second.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
@@ -8,52 +9,25 @@ use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast;
 use tokio::time::timeout;
 
-use super::ProcessRuntime;
-use super::folder::Record;
+use super::own_events::OwnEvent;
 use crate::container::{Container, ContainerId, ContainerState, Health, RuntimeEvent, Selector};
 use crate::error::Result;
 use crate::runtime::ContainerRuntime;
 use crate::time::{Clock, SystemClock};
 
-/// Between two looks at what others do.
-const LOOK: Duration = Duration::from_millis(100);
-/// Events that a reader may be late by.
-const LATE: usize = 1024;
-/// Tellings remembered, so that nothing is told twice.
-const REMEMBERED: usize = 4096;
+/// How often the folder is looked at for what other processes do.
+const FOLDER_POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// Events that are remembered, so that none is reported twice.
+const MAX_REMEMBERED_EVENTS: usize = 4096;
 
-/// A start, an end or a removal, by this runtime.
-#[derive(Debug, Clone)]
-pub(super) struct Told {
-    labels: BTreeMap<String, String>,
-    container: ContainerId,
-    action: &'static str,
-}
-
-/// Where this runtime tells what it does.
-pub(super) struct Teller(broadcast::Sender<Told>);
-
-impl Default for Teller {
-    fn default() -> Self {
-        Self(broadcast::Sender::new(LATE))
-    }
-}
-
-impl Teller {
-    pub(super) fn tell(&self, record: &Record, action: &'static str) {
-        // Nobody may be listening.
-        let _ = self.0.send(Told { labels: record.labels.clone(), container: record.id(), action });
-    }
-}
-
-/// What is compared between two looks.
-struct Seen {
+/// The state of a container that is compared between two looks.
+struct Snapshot {
     started: bool,
     ended: bool,
     health: Health,
 }
 
-impl From<Container> for Seen {
+impl From<Container> for Snapshot {
     fn from(container: Container) -> Self {
         let ended = matches!(container.state, ContainerState::Exited { .. });
         Self { started: container.started != 0, ended, health: container.health }
@@ -61,19 +35,23 @@ impl From<Container> for Seen {
 }
 
 struct Watch {
-    runtime: ProcessRuntime,
+    runtime: Arc<dyn ContainerRuntime>,
     selector: Selector,
     clock: SystemClock,
-    told: broadcast::Receiver<Told>,
-    seen: BTreeMap<ContainerId, Seen>,
-    /// A container starts, ends and goes once in its life.
+    told: broadcast::Receiver<OwnEvent>,
+    seen: BTreeMap<ContainerId, Snapshot>,
+    /// A container starts, ends and is removed once in its life. What is here was reported.
     known: BTreeSet<(ContainerId, &'static str)>,
     order: VecDeque<(ContainerId, &'static str)>,
     waiting: VecDeque<RuntimeEvent>,
 }
 
-pub(super) async fn watch(runtime: ProcessRuntime, selector: Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
-    let told = runtime.shared.teller.0.subscribe();
+/// Watches the containers of the runtime, which tells by `told` what it does itself.
+pub(super) async fn watch(
+    runtime: Arc<dyn ContainerRuntime>,
+    told: broadcast::Receiver<OwnEvent>,
+    selector: Selector,
+) -> Result<BoxStream<'static, RuntimeEvent>> {
     let mut watch = Watch {
         runtime,
         selector,
@@ -91,10 +69,10 @@ pub(super) async fn watch(runtime: ProcessRuntime, selector: Selector) -> Result
             if let Some(event) = watch.waiting.pop_front() {
                 return Some((event, watch));
             }
-            match timeout(LOOK, watch.told.recv()).await {
+            match timeout(FOLDER_POLL_INTERVAL, watch.told.recv()).await {
                 Ok(Ok(told)) if watch.selector.matches(&told.labels) => watch.tell(&told.container, told.action),
                 Ok(Ok(_)) => {}
-                // The folder is gone: so is the connection.
+                // If the folder cannot be read, the stream ends.
                 Ok(Err(_)) | Err(_) => watch.look().await.ok()?,
             }
         }
@@ -110,7 +88,7 @@ impl Watch {
                 return;
             }
             self.order.push_back(telling);
-            if self.order.len() > REMEMBERED {
+            if self.order.len() > MAX_REMEMBERED_EVENTS {
                 self.order.pop_front().map(|oldest| self.known.remove(&oldest));
             }
         }
@@ -120,7 +98,7 @@ impl Watch {
 
     async fn look(&mut self) -> Result<()> {
         let containers = self.runtime.list(&self.selector).await?;
-        let now: BTreeMap<ContainerId, Seen> =
+        let now: BTreeMap<ContainerId, Snapshot> =
             containers.into_iter().map(|container| (container.id.clone(), container.into())).collect();
         let before = std::mem::take(&mut self.seen);
         for (id, new) in &now {

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::child::{Life, life};
 use super::ports;
 use crate::container::{Attachment, ContainerId, ContainerSpec, Endpoint, HealthCheck};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How much of a log's end is read at most, in bytes.
-const LOG_END: u64 = 4 << 20;
+const MAX_LOG_BYTES: u64 = 4 << 20;
 
 /// The folder of a runtime.
 pub(super) struct Folder {
@@ -54,10 +53,6 @@ impl Record {
         ContainerId(format!("{}.{}", self.unique, self.name))
     }
 
-    pub(super) fn life(&self) -> Life {
-        life(self)
-    }
-
     pub(super) fn addresses(&self) -> BTreeMap<u16, SocketAddr> {
         self.ports.iter().map(|(port, loopback)| (*port, ports::at(*loopback))).collect()
     }
@@ -76,7 +71,7 @@ impl Record {
         };
         let mut bytes = Vec::new();
         let size = file.metadata().map_or(0, |metadata| metadata.len());
-        file.seek(SeekFrom::Start(size.saturating_sub(LOG_END)))
+        file.seek(SeekFrom::Start(size.saturating_sub(MAX_LOG_BYTES)))
             .and_then(|_| file.read_to_end(&mut bytes))
             .map_err(|error| failed("read", &path, &error))?;
         let text = String::from_utf8_lossy(&bytes);
@@ -91,7 +86,7 @@ impl Folder {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(&part);
             made.map_err(|error| failed("make", &part, &error))?;
         }
-        // Processes are started in folders below it: a relative path would mean another place there.
+        // Processes are started in folders below it, where a relative path would mean another place.
         let root = root.canonicalize().map_err(|error| failed("open", root, &error))?;
         Ok(Self { root })
     }
@@ -122,7 +117,7 @@ impl Folder {
         Ok(format!("process:{digest}"))
     }
 
-    /// Makes the container's folder, complete or not at all; or adopts the one that is there.
+    /// Makes the container's folder, complete or not at all, or adopts the existing one.
     pub(super) fn create(&self, spec: &ContainerSpec) -> Result<ContainerId> {
         let name = &spec.name;
         let sound = name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -156,7 +151,7 @@ impl Folder {
         let json = |what: serde_json::Result<Vec<u8>>| what.expect("plain data can be written as JSON");
         write(&new.join("container.json"), &json(serde_json::to_vec(&record)))?;
         write(&new.join("launch.json"), &json(serde_json::to_vec(&launch)))?;
-        // A rename onto a folder with something in it fails: of two who create one name, one wins.
+        // A rename onto a folder that is not empty fails. So if two create the same name, one wins.
         match fs::rename(&new, self.path(name)) {
             Ok(()) => Ok(record.id()),
             Err(error) => {
@@ -201,8 +196,8 @@ impl Folder {
         })
     }
 
-    /// The container with other loopback ports where somebody else listens by now. Nobody has been told of them yet: what
-    /// is linked to it starts later. For whoever has claimed the start.
+    /// The container, with other loopback ports in place of those that are taken by now. Nobody knows the ports yet,
+    /// since what is linked to it starts later. Only for whoever has claimed the start.
     pub(super) fn with_free_ports(&self, record: &Record) -> Result<Record> {
         let is_lost = |loopback: u16| !record.fixed.contains(&loopback) && ports::is_taken(loopback);
         let mut moved = record.clone();
@@ -257,7 +252,7 @@ impl Folder {
     }
 
     pub(super) fn remove(&self, record: &Record) -> Result<()> {
-        // The name is free at once; what is left over if we die here is never looked at.
+        // The name is free at once. If we die here, nobody looks at what is left.
         let gone = self.root.join("containers").join(format!(".gone-{}", record.unique));
         match fs::rename(&record.path, &gone) {
             Ok(()) => {}
@@ -268,7 +263,7 @@ impl Folder {
     }
 }
 
-/// A process shares the machine: what would keep it apart, or give it a place of its own, it cannot have.
+/// Refuses options that isolate a container: a process shares the machine.
 fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
     let ContainerSpec {
         name: _,
@@ -289,7 +284,7 @@ fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
         restart: _, // a process that has ended is seen, and what then happens is not the runtime's to decide
         options,
     } = spec;
-    // All share the loopback interface: a network is only a name, and its own settings are about its addresses.
+    // All share the loopback interface. So a network is only a name, and settings of its addresses have no effect.
     let endpoints = networks.iter().map(|Attachment { network: _, aliases: _, links: _, endpoint }| endpoint);
     let addressed =
         |it: &Endpoint| Endpoint { aliases: Vec::new(), priority: None, ..it.clone() } != Endpoint::default();
@@ -299,7 +294,7 @@ fn refuse_what_processes_have_not(spec: &ContainerSpec) -> Result<()> {
         () if network_mode.is_some() => "network modes",
         () if endpoints.clone().any(addressed) => "addresses on networks",
         () if publish.iter().any(|port| !port.protocol.is_tcp()) => "published ports but of TCP",
-        // Taken for granted: there is no other process number 1, and the machine has its name.
+        // These have no effect: there is no other process number 1, and the machine has its own name.
         () => return options.only(&["init", "hostname"], &"the process runtime"),
     };
     Err(Error::new(ErrorKind::NotSupported, format!("the process runtime has no {what}"))
@@ -343,7 +338,7 @@ fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
         }
         Err(error) => return Err(failed("read", path, &error)),
     };
-    // Serde's own text may quote what it read.
+    // Serde's text may quote what it read.
     serde_json::from_slice(&bytes).map(Some).map_err(|_| {
         Error::new(ErrorKind::Io, format!("cannot understand `{}`", path.display()))
             .with_hint("remove the folder that it is in")

@@ -1,7 +1,8 @@
-//! Health checks: what the engine does for containers, done here for processes.
+//! Health checks of processes, as an engine does them for containers.
 //!
-//! A check runs as long as its process does and this runtime looks at it; another runtime on the same folder runs its
-//! own. While there is no verdict yet it runs once a second at least: a start is not held up by a long interval.
+//! A check runs as long as its process runs and this runtime looks at it. Another runtime on the same folder runs its
+//! own checks. Until the first verdict, a check runs at least once a second, so that a long interval does not delay a
+//! start.
 
 use std::collections::HashMap;
 use std::process::Stdio;
@@ -11,19 +12,19 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::child::environment;
 use super::folder::Record;
+use super::variables::environment;
 use crate::container::{ContainerId, ContainerState, Health, HealthCheck};
 use crate::time::{Clock, SystemClock, Timestamp, sleep};
 
 /// The engine's defaults (Compose Specification, `healthcheck`).
-const INTERVAL: Duration = Duration::from_secs(30);
-const TIMEOUT: Duration = Duration::from_secs(30);
-const RETRIES: u32 = 3;
-/// Between two checks while there is no verdict.
-const EAGER: Duration = Duration::from_secs(1);
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_RETRIES: u32 = 3;
+/// The time between two checks while there is no verdict.
+const FIRST_VERDICT_INTERVAL: Duration = Duration::from_secs(1);
 /// How much of a check's output is kept, as the engine does.
-const OUTPUT: usize = 4096;
+const MAX_OUTPUT_BYTES: usize = 4096;
 
 /// The verdicts, by container.
 #[derive(Default, Clone)]
@@ -38,7 +39,7 @@ struct Verdict {
 }
 
 impl Checks {
-    /// The container's health. Begins to check one that runs and is not checked yet.
+    /// The container's health. Starts the check of a running container if it has not been started.
     pub(super) fn health(&self, record: &Record, running: bool) -> Health {
         let Some(check) = record.health_check.as_ref().filter(|check| command(check).is_some()) else {
             return Health::None;
@@ -78,7 +79,7 @@ impl Checks {
 async fn watch(checks: Checks, record: Record, check: HealthCheck) {
     let clock = SystemClock::new();
     let begun = clock.now();
-    let interval = check.interval.unwrap_or(INTERVAL);
+    let interval = check.interval.unwrap_or(DEFAULT_INTERVAL);
     let mut health = Health::Starting;
     let mut failures = 0;
     let mut counted = Timestamp::default();
@@ -88,18 +89,18 @@ async fn watch(checks: Checks, record: Record, check: HealthCheck) {
         if passed {
             (health, failures) = (Health::Healthy, 0);
         } else if now.since(begun) >= check.start_period.unwrap_or_default() || health != Health::Starting {
-            // The eager looks in between do not bring the end of the retries nearer.
+            // The additional early checks do not count as retries.
             if now.since(counted) >= interval {
                 (failures, counted) = (failures + 1, now);
             }
-            if failures >= check.retries.unwrap_or(RETRIES).max(1) {
+            if failures >= check.retries.unwrap_or(DEFAULT_RETRIES).max(1) {
                 health = Health::Unhealthy;
             }
         }
         if !checks.set(&record.id(), health, output) {
             return;
         }
-        sleep(if health == Health::Starting { interval.min(EAGER) } else { interval }).await;
+        sleep(if health == Health::Starting { interval.min(FIRST_VERDICT_INTERVAL) } else { interval }).await;
     }
 }
 
@@ -115,7 +116,7 @@ fn command(check: &HealthCheck) -> Option<Vec<String>> {
 /// Runs the check once: whether it passed, and what it printed.
 async fn run(record: &Record, check: &HealthCheck) -> (bool, String) {
     let (Some(words), Ok(launch)) = (command(check), record.launch()) else { return (false, String::new()) };
-    let limit = check.timeout.unwrap_or(TIMEOUT);
+    let limit = check.timeout.unwrap_or(DEFAULT_TIMEOUT);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).env_clear().envs(environment(record, &[], &launch)).current_dir(&record.path);
     command.stdin(Stdio::null()).kill_on_drop(true);
@@ -124,7 +125,7 @@ async fn run(record: &Record, check: &HealthCheck) -> (bool, String) {
         Ok(Err(error)) => (false, format!("cannot run `{}`: {error}", words[0])),
         Ok(Ok(output)) => {
             let text = [output.stdout, output.stderr].concat();
-            let text = String::from_utf8_lossy(&text).trim().chars().take(OUTPUT).collect();
+            let text = String::from_utf8_lossy(&text).trim().chars().take(MAX_OUTPUT_BYTES).collect();
             (output.status.success(), text)
         }
     }

@@ -14,8 +14,8 @@
 //!       log                         standard output and error
 //! ```
 //!
-//! What a container is doing is read from these files and `/proc`, never remembered: any process that opens the
-//! folder sees the same. The process is found again by pid *and* start time, so a reused pid is not taken for it.
+//! The state of a container is read from these files and `/proc`, and never remembered. So any process that opens the
+//! folder sees the same. A process is found by pid *and* start time, so a reused pid is not taken for it.
 //!
 //! What the process is told:
 //!
@@ -27,7 +27,7 @@
 //! | `ORACLE_ADDRESS_1521` | the same for its port 1521, and so for each |
 //! | `ORACLE_PORT_1521_TCP_ADDR`, `…_TCP_PORT` | the same, as Docker's legacy links had it |
 //!
-//! Of our own environment it gets `PATH`, `HOME`, `TMPDIR` and `LANG`; what the component sets comes first.
+//! From our own environment it gets `PATH`, `HOME`, `TMPDIR` and `LANG`. Variables of the component win.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,11 +48,16 @@ mod child;
 mod events;
 mod folder;
 mod health;
+mod life;
+mod own_events;
 mod ports;
+mod shared;
+mod variables;
 
-use events::Teller;
 use folder::{Folder, Record};
 use health::Checks;
+use own_events::OwnEvents;
+use shared::Shared;
 
 /// What to run, for [`ProcessRuntime::builder`].
 #[derive(Debug, Clone)]
@@ -82,7 +87,7 @@ impl ProcessRuntimeBuilder {
         self
     }
 
-    /// Opens the folder, and makes it where it does not exist. Containers that are in it are there again.
+    /// Opens the folder, or makes it. Containers that are in it are known again.
     ///
     /// # Errors
     /// [`Io`](ErrorKind::Io) if the folder cannot be made or written,
@@ -93,7 +98,8 @@ impl ProcessRuntimeBuilder {
         }
         let folder = Folder::open(&self.folder)?;
         let name = self.name.unwrap_or_else(|| self.folder.display().to_string());
-        let shared = Shared { folder, name, images: self.images, checks: Checks::default(), teller: Teller::default() };
+        let shared =
+            Shared { folder, name, images: self.images, checks: Checks::default(), own_events: OwnEvents::default() };
         Ok(ProcessRuntime { shared: Arc::new(shared) })
     }
 }
@@ -102,14 +108,6 @@ impl ProcessRuntimeBuilder {
 #[derive(Clone)]
 pub struct ProcessRuntime {
     shared: Arc<Shared>,
-}
-
-struct Shared {
-    folder: Folder,
-    name: String,
-    images: BTreeMap<String, Vec<String>>,
-    checks: Checks,
-    teller: Teller,
 }
 
 impl ProcessRuntime {
@@ -213,7 +211,7 @@ impl ContainerRuntime for ProcessRuntime {
             child::stop(&record, Duration::ZERO, &self.shared).await?;
             self.shared.checks.forget(container);
             self.shared.folder.remove(&record)?;
-            self.shared.teller.tell(&record, "destroy");
+            self.shared.own_events.tell(&record, "destroy");
         }
         Ok(())
     }
@@ -225,7 +223,7 @@ impl ContainerRuntime for ProcessRuntime {
     async fn create_network(&self, spec: &NetworkSpec) -> Result<Network> {
         // All share the loopback interface: a network is only the name under which containers are linked.
         spec.only_a_name(&"the process runtime")?;
-        Ok(Network { id: spec.name.clone(), name: spec.name.clone(), labels: spec.all_labels(), subnet: None })
+        Ok(Network::created(&spec.name, spec))
     }
 
     async fn networks(&self, _selector: &Selector) -> Result<Vec<Network>> {
@@ -237,6 +235,7 @@ impl ContainerRuntime for ProcessRuntime {
     }
 
     async fn events(&self, selector: &Selector) -> Result<BoxStream<'static, RuntimeEvent>> {
-        events::watch(self.clone(), selector.clone()).await
+        let told = self.shared.own_events.subscribe();
+        events::watch(Arc::new(self.clone()), told, selector.clone()).await
     }
 }

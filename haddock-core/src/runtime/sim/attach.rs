@@ -1,4 +1,4 @@
-//! A command of the simulated engine: it reads all of its input, and then says all that it has to say.
+//! A command of the simulated engine: it reads all of its input, and then writes all of its output.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ async fn wait(ended: &mut watch::Receiver<Option<Arc<Executed>>>) -> Arc<Execute
     ran.unwrap_or_default()
 }
 
-/// Runs it on what it has read.
+/// Runs it on the input that it has read.
 type Run = Box<dyn FnOnce(&[u8]) -> Executed + Send>;
 
 struct Input {
@@ -50,7 +50,7 @@ impl Input {
     }
 }
 
-/// Who goes has ended the input.
+/// If the caller goes away, the input ends.
 impl Drop for Input {
     fn drop(&mut self) {
         self.end();

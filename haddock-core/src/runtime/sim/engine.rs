@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 
 use super::image::{Images, SimImage};
 use super::made::{Made, Phase};
-use super::storage::SimVolume;
-use crate::container::{
-    Container, ContainerId, ContainerSpec, ContainerState, Health, Incarnation, Network, PullOptions, Selector,
-};
+use super::shelf::Shelf;
+use super::volume::SimVolume;
+use crate::container::{Container, ContainerId, ContainerSpec, Incarnation, Network, PullOptions, Selector};
 use crate::error::{Error, ErrorKind, Result};
 use crate::time::Timestamp;
 
@@ -19,10 +18,11 @@ pub struct SimEngine {
     pub(super) made: BTreeMap<ContainerId, Made>,
     pub(super) networks: BTreeMap<String, Network>,
     pub(super) volumes: BTreeMap<String, SimVolume>,
-    /// Until when all has happened that happens by itself.
+    /// The time up to which everything that happens by itself has happened.
     pub(super) now: Timestamp,
     pub(super) counter: u32,
     pub(super) pulled: Vec<(String, PullOptions)>,
+    pub(super) shelf: Shelf,
 }
 
 impl SimEngine {
@@ -37,12 +37,13 @@ impl SimEngine {
         self.images.add(name.into(), image);
     }
 
-    /// Lets the registry have every image that it was not given, all alike; or none of them, as at first.
+    /// Lets the registry have every image that was not added, all with the same behaviour; or none of these, as at
+    /// first.
     pub fn set_other_images(&mut self, image: Option<SimImage>) {
         self.images.set_others(image);
     }
 
-    /// From now on the registry has another image under that name, which behaves alike and has another id.
+    /// From now on the registry has another image under that name. It behaves in the same way and has another id.
     pub fn push_image(&mut self, name: &str, version: &str) {
         self.images.push(name, version);
     }
@@ -63,12 +64,12 @@ impl SimEngine {
         self.images.set_output(name.into(), lines.into_iter().map(Into::into).collect());
     }
 
-    /// Containers of this image run on when they are asked to stop, and are killed.
+    /// Containers of this image run on when they are asked to stop, and have to be killed.
     pub fn set_image_stubborn(&mut self, name: impl Into<String>) {
         self.images.set_stubborn(name.into());
     }
 
-    /// The id of what the registry has under that name: the name itself, unless another was pushed.
+    /// The id of the registry's image of that name: the name itself, unless another image was pushed.
     ///
     /// # Errors
     /// [`ErrorKind::ImageMissing`].
@@ -76,7 +77,7 @@ impl SimEngine {
         self.images.id(name)
     }
 
-    /// The id of what the host has under that name; asks the registry first if it has none, or is told to.
+    /// The id of the host's image of that name. The registry is asked first if the host has none, or if this is wanted.
     ///
     /// # Errors
     /// [`ErrorKind::ImageMissing`].
@@ -84,9 +85,9 @@ impl SimEngine {
         self.images.fetch(name, refresh)
     }
 
-    /// What was asked for, and how, oldest first. A simulated image is for every platform, and the host can have whatever the
-    /// registry has: how it was asked for is kept for tests to look at. So is what containers are made from, in
-    /// [`made_from`](Self::made_from).
+    /// The pulls that were asked for, and how, oldest first. A simulated image is for every platform, and the host can
+    /// get every image of the registry. So the way of asking has no effect, but is kept for tests to look at. The same
+    /// holds for what containers are made from; see [`made_from`](Self::made_from).
     #[must_use]
     pub fn pulled(&self) -> &[(String, PullOptions)] {
         &self.pulled
@@ -104,8 +105,7 @@ impl SimEngine {
             let message = format!("the name `{}` is taken by a container of somebody else", spec.name);
             return Err(Error::new(ErrorKind::NameTaken, message));
         }
-        // What it is made from beside these is data that simulated processes do not look at: nothing of it is refused, so
-        // that whatever a file says can be tried.
+        // Simulated processes do not look at the other settings. None is refused, so that any file can be tried.
         let ContainerSpec {
             name: _,
             image: _,
@@ -128,19 +128,8 @@ impl SimEngine {
         let behaviour = self.images.behaviour(&spec.image)?;
         self.counter += 1;
         let id = ContainerId(format!("{:012x}", self.counter));
-        let container = Container {
-            id: id.clone(),
-            name: spec.name.clone(),
-            labels: spec.all_labels(),
-            state: ContainerState::Created,
-            started: 0,
-            health: Health::None,
-            addresses: BTreeMap::new(),
-            published: BTreeMap::new(),
-            image: spec.image.clone(),
-            networks: spec.networks.iter().map(|attachment| attachment.network.clone()).collect(),
-            network_ids: BTreeMap::new(),
-        };
+        let networks = spec.networks.iter().map(|attachment| attachment.network.clone()).collect();
+        let container = Container { networks, ..Container::created(id.clone(), spec) };
         let mut made = Made::new(container, spec.clone(), behaviour);
         made.mounts = self.mount(spec);
         made.join(spec.networks.iter().map(|it| (it.network.clone(), self.network_id(&it.network))).collect());
@@ -169,7 +158,7 @@ impl SimEngine {
         self.settle(now);
         let made = self.made.get(&life.container).ok_or_else(|| not_found(&life.container))?;
         match made.phase {
-            Phase::Exited(_) if made.container.incarnation() == *life => self.start_anew(&life.container, now),
+            Phase::Exited(_) if made.container.is_incarnation(life) => self.start_anew(&life.container, now),
             _ => Ok(()),
         }
     }
@@ -224,8 +213,8 @@ impl SimEngine {
         Some(all[all.len().saturating_sub(tail)..].to_vec())
     }
 
-    /// Asks it to stop: it does, with code 143, and if it is stubborn, with 137; and its restart policy leaves it so. One that is not running is left as
-    /// it is.
+    /// Asks a container to stop. It ends with code 143, or with 137 if it is stubborn. Its restart policy does not
+    /// start it again. If it neither runs nor waits for a restart, nothing is done.
     pub fn stop(&mut self, id: &ContainerId) {
         let now = self.now;
         let Some(made) = self.made.get_mut(id) else { return };
@@ -242,12 +231,12 @@ impl SimEngine {
         }
     }
 
-    /// Removes it, running or not; its volumes stay. Answers whether it was there.
+    /// Removes a container, running or not. Its volumes stay. Returns whether it existed.
     pub fn remove(&mut self, id: &ContainerId) -> bool {
         self.made.remove(id).is_some()
     }
 
-    /// Removes it, running or not, and the volumes that were made for it alone. Answers whether it was there.
+    /// Removes a container, running or not, with the volumes that were made for it alone. Returns whether it existed.
     pub fn remove_with_volumes(&mut self, id: &ContainerId) -> bool {
         let mounts = self.mount_points(id).to_vec();
         let there = self.remove(id);
@@ -297,7 +286,7 @@ impl SimEngine {
         self.containers(now).find(here).map(|container| container.id.clone())
     }
 
-    /// Lets all happen that happens by itself until now.
+    /// Lets everything happen that happens by itself until now.
     pub(super) fn settle(&mut self, now: Timestamp) {
         self.now = now;
         for made in self.made.values_mut() {

@@ -5,22 +5,22 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::image::SimImage;
-use super::storage::MountPoint;
+use super::volume::MountPoint;
 use crate::container::{Container, ContainerSpec, ContainerState, Health, RestartPolicy};
 use crate::time::Timestamp;
 
-/// Between the end of a container and its next start by its restart policy: twice as long each time (Docker's
-/// `restartmanager`), and from the beginning again after a life that was long enough.
-const FIRST_RESTART: Duration = Duration::from_millis(100);
-const LAST_RESTART: Duration = Duration::from_secs(60);
-const LONG_LIFE: Duration = Duration::from_secs(10);
-/// An engine's time between two health checks, and how many of them fail, where nobody says otherwise.
+/// The wait between the end of a container and its next start by its restart policy. It doubles each time (Docker's
+/// `restartmanager`), and begins anew after a life that was long enough.
+const FIRST_RESTART_DELAY: Duration = Duration::from_millis(100);
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(60);
+const RESTART_RESET_AFTER: Duration = Duration::from_secs(10);
+/// By default: the time between two health checks, and how many have to fail.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 const CHECK_RETRIES: u32 = 3;
-/// From here on the host gives ports to those who ask for any.
-const EPHEMERAL: u16 = 32_768;
+/// The first port that the host gives to containers that ask for any port.
+const FIRST_EPHEMERAL_PORT: u16 = 32_768;
 
-/// What a container is doing, as engines tell it apart.
+/// What a container is doing, in the words of engines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Created,
@@ -44,7 +44,7 @@ pub(super) struct Made {
     pub(super) mounts: Vec<MountPoint>,
     /// What was written outside its volumes.
     pub(super) files: BTreeMap<String, String>,
-    /// The ids of its networks, by name; those that were not there when it was made have none yet.
+    /// The ids of its networks, by name. A network that did not exist when it was made has no id yet.
     pub(super) networks: BTreeMap<String, Option<String>>,
     pub(super) started_at: Timestamp,
     pub(super) hangs_until: Timestamp,
@@ -78,7 +78,7 @@ impl Made {
         self.networks = networks;
     }
 
-    /// Lets all happen to it that happens by itself until now. `lives`: the number of the engine's last life.
+    /// Lets everything happen to it that happens by itself until now. `lives`: the number of the engine's last life.
     pub(super) fn run(&mut self, now: Timestamp, lives: &mut u32) {
         loop {
             match (self.phase, self.behaviour.end) {
@@ -103,7 +103,7 @@ impl Made {
         self.container.started = now.as_millis() * 1_000_000 + u64::from(life % 1_000_000);
         let host = Ipv4Addr::from_bits(0x7f00_0000 | (life % 0x00ff_fffe + 1));
         self.container.addresses = self.ports().map(|port| (port, SocketAddr::from((host, port)))).collect();
-        let any = EPHEMERAL + u16::try_from(life % 0x7000).unwrap_or(0);
+        let any = FIRST_EPHEMERAL_PORT + u16::try_from(life % 0x7000).unwrap_or(0);
         let published = self.spec.publish.iter().map(|port| {
             let address = port.host_address.filter(|it| !it.is_unspecified());
             let address = address.unwrap_or(IpAddr::from([127, 0, 0, 1]));
@@ -122,12 +122,12 @@ impl Made {
     pub(super) fn end(&mut self, code: i64, at: Timestamp) {
         self.container.addresses.clear();
         self.container.published.clear();
-        if at.since(self.started_at) >= LONG_LIFE {
+        if at.since(self.started_at) >= RESTART_RESET_AFTER {
             self.restarts = 0;
         }
         let again = !self.stopped_by_hand && self.is_started_again(code);
         if again {
-            let wait = FIRST_RESTART.saturating_mul(1 << self.restarts.min(16)).min(LAST_RESTART);
+            let wait = FIRST_RESTART_DELAY.saturating_mul(1 << self.restarts.min(16)).min(MAX_RESTART_DELAY);
             self.restarts += 1;
             self.enter(Phase::Restarting(at + wait, code));
         } else {
@@ -135,7 +135,7 @@ impl Made {
         }
     }
 
-    /// Whether its policy starts it again after it has ended so.
+    /// Whether its policy starts it again after this kind of end.
     pub(super) fn is_started_again(&self, code: i64) -> bool {
         match self.spec.restart {
             Some(RestartPolicy::Always | RestartPolicy::UnlessStopped) => true,

@@ -57,8 +57,8 @@ impl SimEngine {
         self.networks.values().filter(|network| selector.matches(&network.labels)).cloned().collect()
     }
 
-    /// Removes a network. Answers whether it was there. A container that does not run and was on it cannot be started
-    /// any more, even if there is another network of that name.
+    /// Removes a network. Returns whether it existed. A container that was on it and does not run cannot be started any
+    /// more, even if there is a new network of that name.
     ///
     /// # Errors
     /// [`ErrorKind::RuntimeRefused`] while a container runs on it.

@@ -14,18 +14,18 @@ use crate::container::{
     AttachSpec, Attachment, Container, ContainerId, ContainerSpec, ExecSpec, Executed, Incarnation, Network,
     NetworkSpec, PublishedPort, PullOptions, PullWhen, RuntimeEvent, Selector, Usage, Volume, VolumeSpec,
 };
-#[cfg(feature = "controller")]
-use crate::environment::probe::{Probe, ProbeFailure, Probing};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 #[cfg(feature = "controller")]
 use crate::runtime::Attached;
+#[cfg(feature = "controller")]
+use crate::runtime::probe::{Probe, ProbeFailure, Probing};
 use crate::runtime::{ContainerRuntime, RuntimeCapabilities};
 use crate::time::{Clock, Timestamp};
 
 /// A [`ContainerRuntime`] whose containers are data. Clones are the same engine.
 ///
-/// It reports no events: what watches it looks again in time.
+/// It reports no events. Callers look again from time to time.
 #[derive(Clone)]
 pub struct SimRuntime {
     clock: Arc<dyn Clock>,
@@ -43,9 +43,9 @@ struct Inner {
     usages: Option<Usages>,
 }
 
-/// What commands within containers say.
+/// The output of commands within containers.
 type Commands = Box<dyn Fn(&Container, &ExecSpec) -> Executed + Send>;
-/// What commands say that were given all of this to read.
+/// The output of commands that have read all of this input.
 type AttachedCommands = Arc<dyn Fn(&Container, &AttachSpec, &[u8]) -> Executed + Send + Sync>;
 /// What running containers have used.
 type Usages = Box<dyn Fn(&Container) -> Usage + Send>;
@@ -77,13 +77,13 @@ impl SimRuntime {
         self.lock().engine.set_other_images(image);
     }
 
-    /// Whether something answers at that address now: what a readiness probe would find.
+    /// Whether something answers at this address now, as a readiness probe would find out.
     #[must_use]
     pub fn answers(&self, address: SocketAddr) -> bool {
         self.with(|engine, now| engine.at(address, now).is_some_and(|id| engine.answers(&id, now)))
     }
 
-    /// Looks at the engine, or plays somebody else who changes something on it.
+    /// Gives access to the engine, to look at it or to change something as somebody else would.
     pub fn with<T>(&self, play: impl FnOnce(&mut SimEngine, Timestamp) -> T) -> T {
         let now = self.clock.now();
         play(&mut self.lock().engine, now)
@@ -105,7 +105,7 @@ impl SimRuntime {
         self.lock().losing = calls;
     }
 
-    /// From now on whoever creates or starts a container waits that long for a turn: the engine has much to do.
+    /// From now on every creation or start of a container waits this long for a turn: the engine is busy.
     pub fn set_busy(&self, turn: Duration) {
         self.lock().busy = turn;
     }
@@ -121,12 +121,13 @@ impl SimRuntime {
     #[cfg(not(feature = "controller"))]
     async fn wait_for_a_turn(&self) {}
 
-    /// From now on it runs commands within containers: this says what they say.
+    /// From now on it runs commands within containers. The function gives their output.
     pub fn run_commands(&self, run: impl Fn(&Container, &ExecSpec) -> Executed + Send + 'static) {
         self.lock().commands = Some(Box::new(run));
     }
 
-    /// From now on it hands over the streams of commands: this says what they say when they have read all of their input.
+    /// From now on it hands over the streams of commands. The function gives their output once they have read all of
+    /// their input.
     pub fn run_attached(&self, run: impl Fn(&Container, &AttachSpec, &[u8]) -> Executed + Send + Sync + 'static) {
         self.lock().attached = Some(Arc::new(run));
     }
@@ -139,7 +140,7 @@ impl SimRuntime {
         })
     }
 
-    /// From now on it knows what running containers have used: this says it.
+    /// From now on it knows what running containers have used. The function gives it.
     pub fn tell_usage(&self, usage: impl Fn(&Container) -> Usage + Send + 'static) {
         self.lock().usages = Some(Box::new(usage));
     }
@@ -148,7 +149,7 @@ impl SimRuntime {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn call<T>(&self, effect: impl FnOnce(&mut SimEngine, Timestamp) -> Result<T>) -> Result<T> {
+    pub(super) fn call<T>(&self, effect: impl FnOnce(&mut SimEngine, Timestamp) -> Result<T>) -> Result<T> {
         let now = self.clock.now();
         let mut inner = self.lock();
         if inner.down || inner.failing > 0 {
@@ -176,7 +177,7 @@ impl fmt::Debug for SimRuntime {
     }
 }
 
-/// Nothing listens at simulated addresses: the engine is asked.
+/// Nothing listens at simulated addresses. So the engine is asked instead.
 #[cfg(feature = "controller")]
 #[async_trait]
 impl Probing for SimRuntime {
@@ -200,6 +201,9 @@ impl ContainerRuntime for SimRuntime {
             usage,
             start_again: true,
             unpause: true,
+            pull_policies: true,
+            connect: true,
+            host_ports: true,
             ..RuntimeCapabilities::default()
         }
     }

@@ -4,30 +4,9 @@ use std::collections::BTreeMap;
 
 use super::SimEngine;
 use super::made::Made;
+use super::volume::{MountPoint, SimVolume};
 use crate::container::{ContainerId, ContainerSpec, Mount, MountKind, Selector, Volume, VolumeSpec};
 use crate::error::{Error, ErrorKind, Result};
-
-/// A volume, with what is in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SimVolume {
-    /// Its name and labels.
-    pub volume: Volume,
-    /// Whether it was made for a container that asked for no name.
-    pub anonymous: bool,
-    /// What is in it, by path within it.
-    pub files: BTreeMap<String, String>,
-}
-
-/// Where a container has a volume.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountPoint {
-    /// The path inside.
-    pub target: String,
-    /// The volume's name.
-    pub volume: String,
-    /// Whether the container asked for no name: such a volume goes with it, if its removal says so.
-    pub anonymous: bool,
-}
 
 impl SimEngine {
     /// Creates a volume; takes one of the same name and identity.
@@ -59,7 +38,7 @@ impl SimEngine {
         all.filter(|volume| selector.matches(&volume.labels)).cloned().collect()
     }
 
-    /// Removes a volume. Answers whether it was there.
+    /// Removes a volume. Returns whether it existed.
     ///
     /// # Errors
     /// [`ErrorKind::RuntimeRefused`] while a container has it.
@@ -102,7 +81,7 @@ impl SimEngine {
         Ok(())
     }
 
-    /// What was written within a container and outside its volumes, by path.
+    /// The files that were written within a container but outside its volumes, by path.
     ///
     /// # Panics
     /// If there is no such container.
@@ -121,8 +100,8 @@ impl SimEngine {
         }
     }
 
-    /// Gives a new container its volumes, as an engine does: those that it names, which are made if they are not there,
-    /// and one of its own for each path for which it, or its image, asks for any.
+    /// Gives a new container its volumes, as an engine does. Named volumes are made if they do not exist. For each path
+    /// at which the container or its image wants an unnamed one, it gets a volume of its own.
     pub(super) fn mount(&mut self, spec: &ContainerSpec) -> Vec<MountPoint> {
         let mut wanted: Vec<(String, Option<String>)> = Vec::new();
         for mount in &spec.mounts {
@@ -151,10 +130,10 @@ impl SimEngine {
         made
     }
 
-    /// Removes the volumes that were made for a container that has gone, unless another has come to have them.
+    /// Removes the volumes that were made for a container that is gone, unless another container has them now.
     pub(super) fn drop_anonymous(&mut self, mounts: &[MountPoint]) {
         for mount in mounts.iter().filter(|mount| mount.anonymous) {
-            // One that is in use stays.
+            // A volume that is in use stays.
             let _ = self.remove_volume(&mount.volume);
         }
     }

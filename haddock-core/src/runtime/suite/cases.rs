@@ -1,17 +1,17 @@
 //! The cases. Each is one sentence of the contract.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 
 use futures_util::future::join_all;
 
+use super::ask::{GRACE, get, serves};
 use super::*;
 use crate::container::{AttachSpec, Health, HealthCheck, Output, OutputStream, PublishedPort, VolumeSpec};
 use crate::runtime::Attached;
 use crate::time::{Clock, SystemClock};
 
-const GRACE: Duration = Duration::from_secs(30);
+pub use super::capabilities::*;
 
 /// An id means the same image for ever.
 pub async fn pull_answers_the_same_id_again(bench: &Bench<'_>) {
@@ -27,7 +27,7 @@ pub async fn pull_answers_the_same_id_again(bench: &Bench<'_>) {
 pub async fn an_image_that_is_nowhere_is_told(bench: &Bench<'_>) {
     for refresh in [false, true] {
         let kind = kind(bench.runtime().pull(&bench.harness.missing(), refresh).await);
-        // A registry may say that it is away, or that it gives nothing to us: an image is missing only for certain.
+        // A registry may be unavailable, or may refuse us. The image is reported missing only if this is certain.
         let told = [ErrorKind::ImageMissing, ErrorKind::RegistryRefused, ErrorKind::RegistryUnavailable];
         assert!(told.contains(&kind), "{kind:?}");
     }
@@ -84,7 +84,7 @@ pub async fn other_labels_make_no_other(bench: &Bench<'_>) {
     }
 }
 
-/// Two who create the same container at once get the same one.
+/// Two callers that create the same container at once get the same one.
 pub async fn creates_at_once_make_one(bench: &Bench<'_>) {
     let spec = bench.spec(bench.harness.serving(), 1).await;
     let ids = join_all((0..4).map(|_| bench.runtime().create(&spec))).await;
@@ -110,7 +110,7 @@ pub async fn a_missing_image_cannot_be_created(bench: &Bench<'_>) {
     assert_eq!(bench.runtime().list(&bench.selector()).await.expect("a list"), []);
 }
 
-/// It runs, says since when, and is reached at the address of its exposed port.
+/// A started container runs, says since when, and is reached at the address of its exposed port.
 pub async fn a_started_container_runs_and_is_reached(bench: &Bench<'_>) {
     let container = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
     assert_eq!((&container.state, container.health), (&ContainerState::Running, Health::None));
@@ -133,7 +133,7 @@ pub async fn start_again_is_the_same_incarnation(bench: &Bench<'_>) {
     assert_eq!(bench.runtime().list(&bench.selector()).await.expect("a list"), [container]);
 }
 
-/// One that has ended stays ended: a one-shot migration does not run twice.
+/// A container that has ended stays ended: a one-shot migration does not run twice.
 pub async fn start_does_not_revive(bench: &Bench<'_>) {
     let id = bench.running(&bench.spec(bench.harness.exiting(), 1).await).await.id;
     assert_eq!(bench.until_exited(&id).await, 3);
@@ -147,12 +147,9 @@ pub async fn start_does_not_revive(bench: &Bench<'_>) {
     assert!(before.addresses.is_empty());
 }
 
-/// One that has ended is started again by whoever saw it end: it is the same container in another life, and a repeated
-/// call does not start it a second time.
+/// A container that has ended can be started again by a caller that saw it end. It is the same container in another
+/// life, and a repeated call does not start it a second time.
 pub async fn start_again_begins_another_life_once(bench: &Bench<'_>) {
-    if !bench.runtime().capabilities().start_again {
-        return;
-    }
     let first = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
     serves(bench, &first).await;
     bench.runtime().stop(&first.id, GRACE).await.expect("stopped");
@@ -174,11 +171,8 @@ pub async fn start_again_begins_another_life_once(bench: &Bench<'_>) {
     assert_eq!(bench.runtime().list(&bench.selector()).await.expect("a list"), [before]);
 }
 
-/// What was never started, and what runs, is left as it is.
+/// Starting again changes nothing for a container that was never started, or that runs.
 pub async fn start_again_leaves_what_has_not_ended(bench: &Bench<'_>) {
-    if !bench.runtime().capabilities().start_again {
-        return;
-    }
     let id = bench.runtime().create(&bench.spec(bench.harness.serving(), 1).await).await.expect("created");
     let created = bench.inspect(&id).await;
     bench.runtime().start_again(&created.incarnation()).await.expect("left as it is");
@@ -215,7 +209,7 @@ pub async fn stop_asks_first(bench: &Bench<'_>) {
     assert!(bench.inspect(&container.id).await.addresses.is_empty());
 }
 
-/// A program that does not is killed.
+/// A program that does not end when asked is killed.
 pub async fn stop_kills_after_the_grace(bench: &Bench<'_>) {
     let container = bench.running(&bench.spec(bench.harness.stubborn(), 1).await).await;
     serves(bench, &container).await;
@@ -223,7 +217,7 @@ pub async fn stop_kills_after_the_grace(bench: &Bench<'_>) {
     assert_eq!(bench.until_exited(&container.id).await, 137);
 }
 
-/// A stop of what does not run changes nothing.
+/// Stopping a container that does not run changes nothing.
 pub async fn stop_again_and_of_nothing_is_fine(bench: &Bench<'_>) {
     let id = bench.runtime().create(&bench.spec(bench.harness.serving(), 1).await).await.expect("created");
     bench.runtime().stop(&id, GRACE).await.expect("nothing to stop");
@@ -252,7 +246,7 @@ pub async fn remove_ends_what_runs_and_frees_the_name(bench: &Bench<'_>) {
     }
 }
 
-/// A removal of what is gone is done.
+/// Removing a container that is gone succeeds.
 pub async fn remove_again_and_of_nothing_is_fine(bench: &Bench<'_>) {
     let container = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
     let at_once = join_all((0..3).map(|_| bench.runtime().remove(&container.id))).await;
@@ -262,7 +256,7 @@ pub async fn remove_again_and_of_nothing_is_fine(bench: &Bench<'_>) {
     assert_eq!(bench.runtime().list(&bench.selector()).await.expect("a list"), []);
 }
 
-/// Everything that has the labels, whatever it is doing, and nothing else.
+/// A list has all containers with the labels, whatever they are doing, and no others.
 pub async fn a_list_holds_what_the_selector_matches(bench: &Bench<'_>) {
     let created = bench.spec(bench.harness.serving(), 1).await;
     let running = bench.spec(bench.harness.serving(), 2).await;
@@ -288,7 +282,7 @@ pub async fn a_list_holds_what_the_selector_matches(bench: &Bench<'_>) {
     assert_eq!(names(Selector::journal(&bench.foreign)).await, [foreign.name]);
 }
 
-/// Oldest first, also after the program has ended.
+/// Logs come oldest first, also after the program has ended.
 pub async fn logs_are_the_last_lines(bench: &Bench<'_>) {
     let id = bench.runtime().create(&bench.spec(bench.harness.exiting(), 1).await).await.expect("created");
     assert_eq!(bench.runtime().logs(&id, 10).await.expect("logs"), [""; 0], "nothing was said yet");
@@ -307,11 +301,8 @@ pub async fn logs_are_the_last_lines(bench: &Bench<'_>) {
     assert_eq!(bench.runtime().logs(&id, 0).await.expect("logs"), [""; 0]);
 }
 
-/// Starts, ends and removals are told, those of others are not.
+/// Starts, ends and removals are reported. Those of others are not.
 pub async fn events_wake(bench: &Bench<'_>) {
-    if !bench.runtime().capabilities().events {
-        return;
-    }
     let mut events = bench.runtime().events(&bench.selector()).await.expect("a stream");
     let mut foreign = bench.spec(bench.harness.exiting(), 2).await;
     foreign.identity = bench.of_web(&bench.foreign, 2);
@@ -338,9 +329,6 @@ pub async fn events_wake(bench: &Bench<'_>) {
 
 /// Variables reach the program.
 pub async fn environment_variables_arrive(bench: &Bench<'_>) {
-    if !bench.harness.connects() {
-        return;
-    }
     let mut spec = bench.spec(bench.harness.serving(), 1).await;
     spec.environment.insert("GREETING".to_owned(), Sensitive::new("hello = $HOME 'there'"));
     let container = bench.running(&spec).await;
@@ -349,7 +337,7 @@ pub async fn environment_variables_arrive(bench: &Bench<'_>) {
 
 /// A component reaches another under its alias.
 pub async fn links_lead_to_the_component(bench: &Bench<'_>) {
-    let Some(command) = bench.harness.calling("oracle") else { return };
+    let command = bench.harness.calling("oracle").expect("else the case is left out");
     let mut oracle = bench.spec(bench.harness.serving(), 1).await;
     oracle.environment.insert("GREETING".to_owned(), Sensitive::new("from the oracle"));
     let oracle = bench.running(&bench.joined(oracle, 1, "oracle").await).await;
@@ -364,11 +352,8 @@ pub async fn links_lead_to_the_component(bench: &Bench<'_>) {
     assert_eq!((code, log), (0, vec!["from the oracle".to_owned()]));
 }
 
-/// A host port that something else has.
+/// A port of the host that something else has is an error.
 pub async fn a_taken_port_is_told(bench: &Bench<'_>) {
-    if !bench.harness.connects() {
-        return;
-    }
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = free.local_addr().expect("an address").port();
     let host_address = Some([127, 0, 0, 1].into());
@@ -386,7 +371,7 @@ pub async fn a_taken_port_is_told(bench: &Bench<'_>) {
 /// A component's own health check.
 pub async fn health_checks_decide_health(bench: &Bench<'_>) {
     for (number, code, expected) in [(1, 0, Health::Healthy), (2, 1, Health::Unhealthy)] {
-        let Some(test) = bench.harness.checking(code) else { return };
+        let test = bench.harness.checking(code).expect("else the case is left out");
         let mut spec = bench.spec(bench.harness.serving(), number).await;
         spec.health_check = Some(HealthCheck {
             test,
@@ -404,11 +389,8 @@ pub async fn health_checks_decide_health(bench: &Bench<'_>) {
     }
 }
 
-/// The same network twice is one; two are on different subnets.
+/// Creating a network twice gives one network. Two networks are on different subnets.
 pub async fn networks_are_taken_over_and_apart(bench: &Bench<'_>) {
-    if !bench.runtime().capabilities().networks {
-        return;
-    }
     let spec = bench.network(1);
     let first = bench.runtime().create_network(&spec).await.expect("a network");
     assert_eq!(first.name, spec.name);
@@ -429,9 +411,6 @@ pub async fn networks_are_taken_over_and_apart(bench: &Bench<'_>) {
 
 /// A network of our name without our labels is another's.
 pub async fn a_network_of_others_is_left_alone(bench: &Bench<'_>) {
-    if !bench.runtime().capabilities().networks {
-        return;
-    }
     let ours = bench.network(1);
     let mut theirs = ours.clone();
     theirs.identity = bench.identity(&bench.foreign, 1);
@@ -441,11 +420,8 @@ pub async fn a_network_of_others_is_left_alone(bench: &Bench<'_>) {
     assert_eq!(bench.runtime().networks(&Selector::journal(&bench.foreign)).await.expect("a list"), [existing]);
 }
 
-/// A removal of a network that is gone is done; one with containers on it stays.
+/// Removing a network that is gone succeeds. One with containers on it stays.
 pub async fn remove_network_again_is_fine(bench: &Bench<'_>) {
-    if !bench.runtime().capabilities().networks {
-        return;
-    }
     let network = bench.runtime().create_network(&bench.network(1)).await.expect("a network");
     let spec = bench.spec(bench.harness.serving(), 1).await;
     let container = bench.running(&bench.joined(spec, 1, "web").await).await;
@@ -486,13 +462,13 @@ pub async fn errors_keep_values_to_themselves(bench: &Bench<'_>) {
     }
 }
 
-/// Input goes in until its end, whatever bytes it is made of, output comes out byte for byte while it still goes in, the two
-/// outputs stay apart, and the exit code is the command's.
+/// Any bytes can be sent as input, until its end. Output comes back byte for byte while input is still being sent. The
+/// two outputs stay apart, and the exit code is the command's.
 pub async fn commands_have_streams_of_their_own(bench: &Bench<'_>) {
-    let (true, Some(command)) = (bench.runtime().capabilities().attach, bench.harness.copying()) else { return };
+    let command = bench.harness.copying().expect("else the case is left out");
     let container = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
     let spec = AttachSpec { command, stdin: true, ..AttachSpec::default() };
-    // More than any buffer on the way holds: who writes all of it before reading waits for ever.
+    // More than any buffer on the way holds. A test that first writes everything and then reads would wait for ever.
     let sent: Vec<u8> = (0..3_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let Attached { mut input, mut output, control } =
         bench.runtime().attach(&container.id, &spec).await.expect("it is started");
@@ -520,9 +496,9 @@ pub async fn commands_have_streams_of_their_own(bench: &Bench<'_>) {
     assert_eq!(control.exit_code(Duration::from_secs(10)).await.expect("a code"), 7);
 }
 
-/// A command without an input reads the end at once; one that has ended takes nothing more, which is no error.
+/// A command without an input reads the end at once. One that has ended takes no more input, and this is no error.
 pub async fn what_a_command_does_not_read_is_no_error(bench: &Bench<'_>) {
-    let (true, Some(command)) = (bench.runtime().capabilities().attach, bench.harness.copying()) else { return };
+    let command = bench.harness.copying().expect("else the case is left out");
     let container = bench.running(&bench.spec(bench.harness.serving(), 1).await).await;
     let spec = AttachSpec { command, ..AttachSpec::default() };
     let Attached { mut input, mut output, control } =
@@ -533,35 +509,4 @@ pub async fn what_a_command_does_not_read_is_no_error(bench: &Bench<'_>) {
     assert_eq!(control.exit_code(Duration::from_secs(10)).await.expect("a code"), 7);
     assert!(!input.write(b"more").await.expect("no error"), "nobody reads it");
     input.close().await.expect("no error");
-}
-
-/// Where there are real programs: waits until this one serves, so that it has told how it takes signals.
-async fn serves(bench: &Bench<'_>, container: &Container) {
-    if bench.harness.connects() {
-        get(bench, container.addresses[&PORT]).await;
-    }
-}
-
-/// The body that the program answers with, as soon as it listens.
-async fn get(bench: &Bench<'_>, address: SocketAddr) -> String {
-    let ask = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: suite\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    let mut last = String::new();
-    for _ in 0..LOOKS {
-        match ask() {
-            Ok(answer) if answer.starts_with("HTTP/1.1 200") || answer.starts_with("HTTP/1.0 200") => {
-                return answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-            }
-            Ok(answer) => last = answer,
-            Err(error) => last = error.to_string(),
-        }
-        bench.harness.pause().await;
-    }
-    panic!("`GET /` at {address} was not answered with status 200; the last answer was: {last}")
 }

@@ -11,7 +11,7 @@ pub(crate) struct Client {
     /// What it keeps.
     pub(crate) stay: Option<Stay>,
     pub(crate) flight: Option<Flight>,
-    /// When it last used its session on the server that ran before, of which no locator knows.
+    /// When it last used its session on the server that ran before Haddock. No locator knows this session.
     pub(crate) former: Option<u64>,
     flights: u64,
     leaves_at: u64,
@@ -55,7 +55,7 @@ impl World {
         if self.clients[client].leaves_at <= self.now {
             let one = &mut self.clients[client];
             (one.stay, one.former, one.leaves_at) = (None, None, 0);
-            // In fair times fewer and fewer come, so that the world comes to rest.
+            // In the fair time fewer and fewer clients come, so that the world comes to rest.
             if self.is_unfair() || self.dice.chance(70) {
                 let after = self.dice.within(500..6_000);
                 self.schedule(after, Event::Client { client });
@@ -97,7 +97,7 @@ impl World {
             self.check_s2(&ticket.instance);
         }
         self.note(|| format!("client {client}: {:?} {} to {}", ticket.session, how(&ticket), ticket.instance));
-        // What listens at the address that the table gave?
+        // Find what listens at the address in the table.
         let found = self.engine.at(ticket.address, now);
         let life = found.and_then(|id| self.engine.inspect(&id, now).map(|container| container.incarnation()));
         let answers = life.as_ref().is_some_and(|life| self.engine.answers(&life.container, now));
@@ -145,15 +145,15 @@ impl World {
         match self.dice.weighted(&[(6, 0), (2, 1), (1, 3), (1, 2)]) {
             0 => self.dice.within(100..2_000),
             1 => self.dice.within(longest / 2..longest),
-            // At the last moment.
+            // It comes back at the last moment.
             3 => longest - self.dice.within(1..100),
             _ => self.dice.within(longest..longest * 2),
         }
     }
 
-    /// The clients with something live on an instance through a locator, in the life that it has now: a request in
-    /// flight, an upgraded connection, or a session that has surely not expired. Those that were evicted for a reason
-    /// are none.
+    /// The clients that have something live on the present life of an instance through this locator: a request in
+    /// flight, an upgraded connection, or a session that has surely not expired. Clients that were evicted for a reason
+    /// do not count.
     pub(crate) fn live_clients(&mut self, id: &InstanceId, locator: usize) -> Vec<usize> {
         let Some(life) = self.entry(id) else { return Vec::new() };
         if self.truth.instances.get(id).is_some_and(|truth| !truth.evicted.is_empty()) {

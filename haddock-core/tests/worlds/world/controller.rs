@@ -1,11 +1,11 @@
 //! The controllers of the world: at most one has the newest epoch, but older ones may not know that yet.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use haddock_core::locator::{LocatorCapabilities, SessionCount};
-use haddock_core::release::{Action, LocatorView, Observation, Probed, Reading, ServiceState, Step, Task, TaskReport};
-use haddock_core::release::{Release, ReleasePhase, Request, step_by};
-use haddock_core::{Error, ErrorKind, InstanceId, Timestamp};
+use haddock_core::release::{Action, LocatorView, Observation, Probed, Reading, Release, ReleasePhase, Request};
+use haddock_core::release::{ServiceLoop, Step, Task, TaskReport};
+use haddock_core::{InstanceId, Timestamp};
 
 use super::journal::Decision;
 use super::tasks::Ending;
@@ -14,12 +14,13 @@ use super::{Event, World};
 #[derive(Debug)]
 pub(crate) struct Controller {
     pub(crate) epoch: u64,
-    state: ServiceState,
+    /// What it remembers, as in production.
+    pub(crate) turns: ServiceLoop,
     /// By how much its clock runs ahead, in milliseconds.
     pub(crate) ahead: u64,
-    /// It looks, decides and acts.
+    /// It observes, decides and acts.
     pub(crate) alive: bool,
-    /// Its process is gone, and what it had begun may or may not go on.
+    /// Its process is gone. The tasks that it had begun may or may not go on.
     pub(crate) crashed: bool,
     /// Its next decision waits until then.
     pub(crate) stalled_until: u64,
@@ -28,21 +29,19 @@ pub(crate) struct Controller {
     poked: bool,
     reading: u64,
     seen: Observation,
-    pub(crate) tasks: BTreeMap<Task, (u64, TaskReport)>,
 }
 
 impl World {
     /// Somebody takes the lease: a new epoch begins, and the state is loaded.
     pub(crate) fn take_over(&mut self) {
         if self.lost {
-            // There is nothing to load: it comes again.
+            // There is nothing to load yet, so it tries again.
             let after = self.dice.within(100..1_000);
             return self.schedule(after, Event::TakeOver);
         }
         self.journal.epoch += 1;
         let epoch = self.journal.epoch;
-        let mut state = self.journal.state.clone();
-        state.number.epoch = epoch;
+        let state = self.journal.state.clone();
         let ahead = self.clock_runs_ahead();
         self.note(|| format!("controller {epoch} takes over, its clock {ahead} ms ahead"));
         if epoch > 1 {
@@ -57,7 +56,7 @@ impl World {
         }
         self.controllers.push(Controller {
             epoch,
-            state,
+            turns: ServiceLoop::new(state, epoch),
             ahead,
             alive: true,
             crashed: false,
@@ -67,13 +66,12 @@ impl World {
             poked: false,
             reading: 0,
             seen: Observation::default(),
-            tasks: BTreeMap::new(),
         });
         let controller = self.controllers.len() - 1;
         self.schedule(1, Event::Look { controller, round: 0 });
     }
 
-    /// By how much the clock of the next controller runs ahead: from the beginning, until it is set right for good.
+    /// By how much the clock of the next controller is ahead, until it is set right for good.
     fn clock_runs_ahead(&mut self) -> u64 {
         let is_right = self.tuning.clocks == 0 || self.controllers.iter().any(|controller| controller.ahead == 0);
         let ahead = !is_right && self.is_unfair() && self.dice.chance(self.tuning.clocks);
@@ -95,7 +93,7 @@ impl World {
         self.controllers[last].alive.then_some(last)
     }
 
-    /// Something has changed that it would like to know at once.
+    /// Something has changed that wakes the controller.
     pub(crate) fn poke(&mut self, controller: usize) {
         let one = &mut self.controllers[controller];
         if !one.alive {
@@ -133,6 +131,7 @@ impl World {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: false,
+            adoption: true,
         };
         for post in &self.posts {
             seen.locators.insert(post.name.clone(), LocatorView { capabilities, report: Reading::Unknown });
@@ -157,9 +156,9 @@ impl World {
     fn probe(&mut self, controller: usize, seen: &mut Observation) {
         let now = self.time();
         let unknown = if self.is_unfair() { self.plan.unknown } else { 0 };
-        for (id, instance) in &self.controllers[controller].state.instances {
-            let Some(life) = instance.lives.values().next() else { continue };
-            let entry = instance.lives.get("app").unwrap_or(life);
+        for (id, instance) in &self.controllers[controller].turns.state().instances {
+            let Some(life) = instance.incarnations().values().next() else { continue };
+            let entry = instance.incarnations().get("app").unwrap_or(life);
             if unknown > 0 && self.dice.chance(unknown) {
                 continue;
             }
@@ -167,7 +166,7 @@ impl World {
             let life = container.incarnation();
             let answers = self.engine.answers(&entry.container, now);
             let failure = (!answers).then(|| "no answer".to_owned());
-            seen.probes.insert(id.clone(), Probed { life: Some(life), failure });
+            seen.probes.insert(id.clone(), Probed { incarnation: Some(life), failure });
         }
     }
 
@@ -199,15 +198,16 @@ impl World {
         let mut seen = std::mem::take(&mut one.seen);
         seen.requests.clone_from(&self.journal.requests);
         let requests = seen.requests.clone();
-        seen.tasks = one.tasks.iter().map(|(task, (_, report))| (task.clone(), report.clone())).collect();
         let clock = Timestamp::from_millis(self.now + one.ahead);
-        let step = step_by(&self.rules, &one.state, &seen, clock);
+        let probed: BTreeSet<InstanceId> = seen.probes.keys().cloned().collect();
+        let step = one.turns.step_by(&self.rules, seen, clock);
+        let wake_at = step.wake_at;
         let again = one.poked;
         let (epoch, reading) = (one.epoch, one.reading);
         one.round += 1;
         let round = one.round;
         if step.must_commit() {
-            let silent = |id: &&InstanceId| !seen.probes.contains_key(*id);
+            let silent = |id: &&InstanceId| !probed.contains(*id);
             let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
             let decision = Decision { reading, unprobed, retires: step.state.retiring.is_some() };
             let Some(before) = self.journal.commit(epoch, &step, decision) else {
@@ -217,37 +217,14 @@ impl World {
                 return;
             };
             self.before = before;
-            self.committed(controller, &requests, &step);
-            self.forget_tasks(controller);
-            self.controllers[controller].state = step.state;
+            self.committed(controller, &requests, step);
         }
-        let wake = step.wake_at.map_or(u64::MAX, |at| (at - clock).as_millis().max(1) as u64);
+        let wake = wake_at.map_or(u64::MAX, |at| (at - clock).as_millis().max(1) as u64);
         let tick = if again { 1 } else { self.dice.within(200..500) };
         self.schedule(wake.min(tick), Event::Look { controller, round });
     }
 
-    /// What ended long ago and concerns nothing in the state is not told any more.
-    fn forget_tasks(&mut self, controller: usize) {
-        let (now, state) = (self.clock(controller, self.time()), &self.journal.state);
-        self.controllers[controller].tasks.retain(|task, (_, report)| {
-            let TaskReport::Ended { at, .. } = report else { return true };
-            let known = match task {
-                Task::Pull(version) => state.release.as_ref().is_some_and(|release| release.version == *version),
-                Task::Apply(_) => true,
-                Task::Launch(id) | Task::Close(_, id) | Task::Evict(_, id) | Task::Stop(id) => {
-                    state.instances.contains_key(id)
-                }
-                Task::Hook(id, number) => {
-                    let pending = state.instances.get(id).and_then(|instance| instance.hook);
-                    pending.is_some_and(|pending| pending.number == *number)
-                }
-                Task::Notify(_) => false,
-            };
-            known || now - *at < std::time::Duration::from_secs(2)
-        });
-    }
-
-    fn committed(&mut self, controller: usize, taken: &[Request], step: &Step) {
+    fn committed(&mut self, controller: usize, taken: &[Request], step: Step) {
         let epoch = self.controllers[controller].epoch;
         if self.tracing {
             let number = step.state.number;
@@ -255,21 +232,22 @@ impl World {
                 self.note(|| format!("{number} commits {event:?}"));
             }
         }
-        self.check_s5_commit(epoch, self.before.number, step);
-        self.check_s4_strays(epoch, step);
-        self.check_s4_server(step);
-        self.check_s3_commit(step);
-        self.check_s7_commit(step);
-        self.check_s8_commit(taken, step);
-        self.learn(step);
+        self.check_s5_commit(epoch, self.before.number, &step);
+        self.check_s4_strays(epoch, &step);
+        self.check_s4_server(&step);
+        self.check_s3_commit(&step);
+        self.check_s7_commit(&step);
+        self.check_s8_commit(taken, &step);
+        self.learn(&step);
         if step.events.contains(&haddock_core::release::Event::ServiceRetired) {
             self.check_retired();
         }
-        for action in &step.actions {
+        let actions = self.controllers[controller].turns.committed(step);
+        for action in &actions {
             self.act(controller, action.clone());
         }
         let takes = |action: &Action| matches!(action, Action::Close { .. } | Action::Stop { .. });
-        if self.is_unfair() && step.actions.iter().any(takes) && self.dice.chance(self.tuning.malice) {
+        if self.is_unfair() && actions.iter().any(takes) && self.dice.chance(self.tuning.malice) {
             let after = self.dice.within(0..150);
             self.schedule(after, Event::Malice);
         }
@@ -279,12 +257,10 @@ impl World {
     pub(crate) fn task_ended(&mut self, controller: usize, run: u64, task: Task, result: Ending) {
         let Ending { began, result } = result;
         let (now, began) = (self.clock(controller, self.time()), self.clock(controller, began));
-        let one = &mut self.controllers[controller];
-        let Some((present, report)) = one.tasks.get_mut(&task) else { return };
-        if *present != run || *report != TaskReport::Running {
+        let report = TaskReport::Ended { began, at: now, result: result.clone() };
+        if !self.controllers[controller].turns.ended(&task, run, report) {
             return;
         }
-        *report = TaskReport::Ended { began, at: now, result: result.clone() };
         self.note(|| format!("{task:?} ended: {result:?}"));
         self.poke(controller);
     }
@@ -320,22 +296,6 @@ impl World {
         if self.dice.chance(60) {
             let after = self.dice.within(200..4_000);
             self.schedule(after, Event::TakeOver);
-        }
-    }
-
-    /// Cancels the launch of an instance by the same controller, as a stop does first.
-    pub(crate) fn cancel_launch(&mut self, controller: usize, action: &Action) {
-        let Action::Stop { instance } = action else { return };
-        let now = self.clock(controller, self.time());
-        let Some((run, report)) = self.controllers[controller].tasks.get_mut(&Task::Launch(instance.clone())) else {
-            return;
-        };
-        if *report == TaskReport::Running {
-            let error = Error::new(ErrorKind::NothingToDo, "it was cancelled");
-            *report = TaskReport::Ended { began: now, at: now, result: Err(error) };
-            if let Some(launch) = self.launches.get_mut(run) {
-                launch.cancelled = true;
-            }
         }
     }
 }

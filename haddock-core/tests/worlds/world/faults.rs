@@ -7,7 +7,7 @@ use haddock_core::container::{Container, ContainerSpec, label};
 
 use super::{Event, World};
 
-/// What gets well again.
+/// Faults that end by themselves.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Repair {
     Engine,
@@ -113,7 +113,7 @@ impl World {
                 let routes = asked.into_iter().flat_map(|asked| asked.routes);
                 let serving: Vec<_> = routes.filter(|(_, route)| !route.share.is_zero()).map(|(id, _)| id).collect();
                 for id in serving {
-                    // The server that was adopted falls silent at times, but never dies: it is as it was, in the end.
+                    // An adopted server is silent at times, but never ends. At the end it is as it was.
                     if self.server_as(&id).is_some() {
                         continue;
                     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use haddock_core::release::{Request, ServiceState, Step};
-use haddock_core::routing::Number;
+use haddock_core::routing::FencingToken;
 use haddock_core::{InstanceId, JournalId, ServiceName};
 
 /// The committed state, and what was decided on the way to it.
@@ -14,22 +14,22 @@ pub(crate) struct Journal {
     pub(crate) epoch: u64,
     /// Requests that no commit has taken up.
     pub(crate) requests: Vec<Request>,
-    /// What each commit was based on.
-    pub(crate) decisions: BTreeMap<Number, Decision>,
+    /// The basis of each commit.
+    pub(crate) decisions: BTreeMap<FencingToken, Decision>,
     /// Strays whose removal was committed.
-    pub(crate) strays: BTreeMap<InstanceId, Number>,
+    pub(crate) strays: BTreeMap<InstanceId, FencingToken>,
     /// How many releases settled, and when the last one did.
     pub(crate) settled: u64,
 }
 
-/// What a commit was based on.
+/// The basis of a commit: what its controller had seen.
 #[derive(Debug)]
 pub(crate) struct Decision {
     /// When its reading of the containers began.
     pub(crate) reading: u64,
-    /// The instances of which it had no verdict of a probe.
+    /// The instances for which it had no verdict of a probe.
     pub(crate) unprobed: BTreeSet<InstanceId>,
-    /// Whether the service was to go.
+    /// Whether the service was being retired.
     pub(crate) retires: bool,
 }
 

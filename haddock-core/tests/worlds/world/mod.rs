@@ -67,7 +67,7 @@ enum Event {
     Decide { controller: usize },
     TakeOver,
     Land { controller: usize, run: u64, action: Action, reports: bool },
-    LaunchOp { run: u64 },
+    LaunchOp { launch: u64 },
     Ended { controller: usize, run: u64, task: haddock_core::release::Task, result: tasks::Ending },
     Client { client: usize },
     Answered { client: usize, flight: u64 },
@@ -139,7 +139,7 @@ pub(crate) struct World {
     pub(crate) asked_for: Vec<RequestId>,
     /// The journal is lost, and not recovered yet.
     pub(crate) lost: bool,
-    /// It was lost once: whoever recovered it knows less than it knew.
+    /// It was lost once. So the state knows less than it did before.
     pub(crate) was_lost: bool,
     /// The server that ran before, in some worlds.
     pub(crate) server: Option<Server>,
@@ -148,7 +148,7 @@ pub(crate) struct World {
     dice: Dice,
     queue: BinaryHeap<Reverse<Due>>,
     sequence: u64,
-    runs: u64,
+    numbers: u64,
     violation: Option<Violation>,
     met: BTreeMap<&'static str, u64>,
     tracing: bool,
@@ -195,13 +195,13 @@ impl World {
             dice,
             queue: BinaryHeap::new(),
             sequence: 0,
-            runs: 0,
+            numbers: 0,
             violation: None,
             met: BTreeMap::new(),
             tracing,
             trace: Vec::new(),
         };
-        // Dice of its own: the other worlds are what they were before any server was adopted.
+        // It has dice of its own, so that worlds without such a server stay as they were.
         let mut dice = Dice::new(seed.rotate_left(32) ^ 0xad09);
         if dice.chance(tuning.adopts) {
             world.begin_with_server(&mut dice);
@@ -251,7 +251,7 @@ impl World {
             Event::Decide { controller } => self.decide(controller),
             Event::TakeOver => self.take_over(),
             Event::Land { controller, run, action, reports } => self.land(controller, run, action, reports),
-            Event::LaunchOp { run } => self.launch_op(run),
+            Event::LaunchOp { launch } => self.launch_op(launch),
             Event::Ended { controller, run, task, result } => self.task_ended(controller, run, task, result),
             Event::Client { client } => self.client_acts(client),
             Event::Answered { client, flight } => self.client_is_answered(client, flight),
@@ -287,7 +287,7 @@ impl World {
         self.queue.push(Reverse(Due { at: self.now + after, sequence: self.sequence, event }));
     }
 
-    /// An invariant does not hold. Only the first one counts: what follows may follow from it.
+    /// Records that an invariant does not hold. Only the first one counts, because others may follow from it.
     pub(crate) fn violate(&mut self, invariant: &'static str, what: String) {
         self.note(|| format!("VIOLATION of {invariant}: {what}"));
         if self.violation.is_none() {

@@ -12,7 +12,7 @@ use haddock_core::{ComponentName, ServiceName, Share};
 
 use super::dice::Dice;
 
-/// What a test wants more of.
+/// How the worlds of a test differ from the default.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
     /// Locators. With more than one, each request of a client comes through any of them.
@@ -164,17 +164,7 @@ impl Plan {
             release: self.release(tuning, dice),
             notify: 0,
         };
-        let new = NewVersion {
-            spec: format!("spec-{number}"),
-            settings,
-            images,
-            one_shots,
-            commit: None,
-            pins: BTreeMap::new(),
-            file_spec: None,
-            promoted: None,
-            force: false,
-        };
+        let new = NewVersion { one_shots, ..NewVersion::new(format!("spec-{number}"), settings, images) };
         (new, behaviours, !bad)
     }
 
@@ -197,7 +187,7 @@ impl Plan {
         let mut ramp: Vec<Stage> = (1..=stages)
             .map(|stage| Stage {
                 share: Share::percent(u32::try_from(stage * 100 / stages).expect("at most 100")),
-                hold: Duration::from_millis(dice.within(1_000..3_001)),
+                every: Duration::from_millis(dice.within(1_000..3_001)),
             })
             .collect();
         if dice.chance(30) && ramp.len() > 1 {
@@ -207,7 +197,7 @@ impl Plan {
         let supersede = !tuning.only_releases && dice.chance(40);
         let replicas = dice.weighted(&[(3, 1), (2, 2), (1, 3)]);
         let settle = Duration::from_millis(dice.within(1_000..3_001));
-        // One in five, by chance enough.
+        // Random enough for one in five.
         let hooks = settle.as_millis().is_multiple_of(5);
         ReleaseSettings {
             replicas,

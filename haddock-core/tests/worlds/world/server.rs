@@ -1,5 +1,5 @@
-//! The server that runs before there is anything else. Its clients have sessions on it; it is adopted, and then they come
-//! through the locators, with the cookie that it gave them and none of a locator's.
+//! The server that runs before Haddock. Its clients have sessions on it. Once it is adopted, they come through the
+//! locators. They have the cookie that it gave them, and none of a locator's.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use super::dice::Dice;
 use super::truth::InstanceTruth;
 use super::{Event, World};
 
-/// A server that nobody of us has started.
+/// A server that Haddock has not started.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) life: Incarnation,
@@ -53,14 +53,14 @@ impl World {
         let container = self.engine.inspect(&id, now).expect("it was just created");
         let (life, address): (_, SocketAddr) = (container.incarnation(), container.addresses[&8080]);
         if dice.chance(8) {
-            // It does not answer for longer than anybody waits.
+            // It does not answer for longer than anybody waits for it.
             let until = self.now + 20_000;
             self.engine.hang(&id, Timestamp::from_millis(until));
             self.truth.silences.push((life.clone(), self.now, until));
         }
         let adoption = self.plan.adoption(&self.tuning, dice, address);
         let idle = u64::try_from(adoption.settings.session.idle.as_millis()).expect("small");
-        // It carries no label of ours: whatever comes, it is as it was in the end.
+        // It has no label of ours. So at the end it must be as it was, whatever happens.
         self.truth.foreign.push(life.clone());
         self.server =
             Some(Server { life, idle, adoption, asked: false, instance: None, switched: false, refused: false });
@@ -71,7 +71,7 @@ impl World {
         self.server.as_ref().filter(|server| server.instance.as_ref() == Some(id))
     }
 
-    /// Asks for the adoption, first of all. Whether it is not over yet.
+    /// Asks for the adoption before anything else. Returns whether it is still going on.
     pub(crate) fn adopts(&mut self) -> bool {
         let Some(server) = &mut self.server else { return false };
         if !server.asked {
@@ -94,7 +94,7 @@ impl World {
             }
             Happened::InstanceReady { instance } if self.server_as(instance).is_some() => {
                 self.truth_of(instance).booted = true;
-                // It is a version that has settled, as far as anybody knows.
+                // In the state it counts as a version that has settled.
                 self.journal.settled += 1;
                 self.meet("server adopted");
             }
@@ -139,7 +139,7 @@ impl World {
             return;
         }
         let failure = (!self.engine.answers(&life.container, now)).then(|| "no answer".to_owned());
-        seen.probes.insert(id.clone(), Probed { life: None, failure });
+        seen.probes.insert(id.clone(), Probed { incarnation: None, failure });
     }
 
     /// Some clients are its own.

@@ -1,9 +1,9 @@
-//! What a controller has begun: it lands, or does not, or late, or twice.
+//! The tasks that a controller has begun. Their calls land, or get lost, or land late or twice.
 
 use std::collections::BTreeMap;
 
 use haddock_core::container::{Container, ContainerId, ContainerSpec, ContainerState, Identity, label};
-use haddock_core::release::{Action, NewVersion, Task, TaskReport, TaskResult};
+use haddock_core::release::{Action, NewVersion, Run, Task, TaskResult};
 use haddock_core::routing::{CloseAnswer, RoutingTable};
 use haddock_core::{ComponentName, Error, ErrorKind, InstanceId, Timestamp};
 
@@ -20,6 +20,7 @@ pub(crate) struct Ending {
 #[derive(Debug)]
 pub(crate) struct LaunchRun {
     controller: usize,
+    run: u64,
     epoch: u64,
     instance: InstanceId,
     new: NewVersion,
@@ -27,9 +28,9 @@ pub(crate) struct LaunchRun {
     began: Timestamp,
     calls: Vec<Call>,
     done: usize,
-    /// Nothing follows the call that is on its way.
+    /// The call that is under way is the last one.
     pub(crate) cancelled: bool,
-    /// The call that is on its way is slow, and nobody waits for it.
+    /// The call that is under way is slow, and nobody waits for it.
     late: bool,
 }
 
@@ -48,12 +49,7 @@ impl World {
     /// Begins to carry out an action.
     pub(crate) fn act(&mut self, controller: usize, action: Action) {
         let task = action.task();
-        let alone = matches!(action, Action::Pull { .. } | Action::Launch { .. } | Action::Stop { .. })
-            || matches!(action, Action::RemoveStray { .. });
-        let running = self.controller(controller).tasks.get(&task).is_some_and(|(_, r)| *r == TaskReport::Running);
-        if alone && running {
-            return;
-        }
+        let Some(Run { number: run, cancels, .. }) = self.controller(controller).turns.begin(&action) else { return };
         self.note(|| match &action {
             Action::Apply { locator, table } => {
                 let routes: Vec<String> =
@@ -62,10 +58,12 @@ impl World {
             }
             other => format!("begins {other:?}"),
         });
-        self.cancel_launch(controller, &action);
-        self.runs += 1;
-        let run = self.runs;
-        self.controller(controller).tasks.insert(task.clone(), (run, TaskReport::Running));
+        if cancels.is_some() {
+            let cancelled = |launch: &&mut LaunchRun| {
+                launch.controller == controller && Some(Task::Launch(launch.instance.clone())) == cancels
+            };
+            self.launches.values_mut().filter(cancelled).for_each(|launch| launch.cancelled = true);
+        }
         match action {
             Action::Pull { version } => self.pull(controller, run, version),
             Action::Launch { instance, ready_by } => self.launch(controller, run, instance, ready_by),
@@ -73,7 +71,7 @@ impl World {
         }
     }
 
-    /// Sends a call that takes effect at once where it lands.
+    /// Sends a call that takes effect as soon as it lands.
     fn send(&mut self, controller: usize, run: u64, task: Task, action: Action) {
         let soon = self.dice.within(2..120);
         let fate = if self.is_unfair() && self.dice.chance(self.plan.unreliable) { self.dice.index(4) } else { 9 };
@@ -134,6 +132,7 @@ impl World {
         let (began, epoch) = (self.time(), self.controller(controller).epoch);
         let launch = LaunchRun {
             controller,
+            run,
             epoch,
             instance: instance.clone(),
             new,
@@ -144,9 +143,11 @@ impl World {
             cancelled: false,
             late: false,
         };
-        self.launches.insert(run, launch);
+        self.numbers += 1;
+        let number = self.numbers;
+        self.launches.insert(number, launch);
         let after = self.dice.within(2..60);
-        self.schedule(after, Event::LaunchOp { run });
+        self.schedule(after, Event::LaunchOp { launch: number });
         if self.is_unfair() && self.dice.chance(self.plan.unreliable / 4) {
             let error = Error::new(ErrorKind::TimedOut, "no answer in time");
             self.end_after(500..3_000, controller, run, Task::Launch(instance), Err(error));
@@ -154,19 +155,19 @@ impl World {
     }
 
     /// The next call of a launch lands.
-    pub(crate) fn launch_op(&mut self, run: u64) {
-        let Some(mut launch) = self.launches.remove(&run) else { return };
+    pub(crate) fn launch_op(&mut self, number: u64) {
+        let Some(mut launch) = self.launches.remove(&number) else { return };
         let one = self.controller(launch.controller);
         let crashed = one.crashed;
         let task = Task::Launch(launch.instance.clone());
-        let given_up = !one.tasks.get(&task).is_some_and(|(r, report)| *r == run && *report == TaskReport::Running);
+        let given_up = !one.turns.is_running(&task, launch.run);
         let orphan = crashed || given_up || launch.cancelled;
         if orphan && !launch.late {
             if self.dice.chance(60) {
                 launch.late = true;
-                self.launches.insert(run, launch);
+                self.launches.insert(number, launch);
                 let after = self.dice.within(20..6_000);
-                self.schedule(after, Event::LaunchOp { run });
+                self.schedule(after, Event::LaunchOp { launch: number });
             }
             return;
         }
@@ -188,14 +189,14 @@ impl World {
             Ok(over) => {
                 launch.done += usize::from(over);
                 let after = if over { self.dice.within(2..40) } else { 50 };
-                self.launches.insert(run, launch);
-                return self.schedule(after, Event::LaunchOp { run });
+                self.launches.insert(number, launch);
+                return self.schedule(after, Event::LaunchOp { launch: number });
             }
             Err(error) => Err(error),
         };
         let result = Ending { began: launch.began, result };
         let after = self.dice.within(1..30);
-        self.schedule(after, Event::Ended { controller: launch.controller, run, task, result });
+        self.schedule(after, Event::Ended { controller: launch.controller, run: launch.run, task, result });
     }
 
     fn carry_out(&mut self, launch: &LaunchRun, call: &Call) -> Result<bool, Error> {
@@ -291,7 +292,7 @@ impl World {
         }
     }
 
-    /// What a table says will be named no more is named by none that comes later: its closed marks are forgotten.
+    /// Instances that a watermark covers are never named by a later table, because their closed marks are forgotten.
     fn check_watermark(&mut self, before: Option<&RoutingTable>, table: &RoutingTable) {
         let Some(watermark) = before.and_then(|before| before.watermark.as_ref()).filter(|_| !self.was_lost) else {
             return;
@@ -362,7 +363,7 @@ impl World {
         result.map(|()| TaskResult::Done)
     }
 
-    /// A hook runs where the instance does, and where things fail it does, now and then.
+    /// A hook runs if its instance does. In worlds with faults, it fails now and then.
     fn land_hook(&mut self, instance: &InstanceId) -> Result<TaskResult, Error> {
         let (now, journal) = (self.time(), self.journal_id.clone());
         let ours = |container: &Container| {

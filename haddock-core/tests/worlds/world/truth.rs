@@ -1,15 +1,15 @@
-//! What is so, whatever anybody has seen.
+//! The ground truth: how things are, no matter what anybody has seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use haddock_core::container::{ContainerState, Incarnation};
-use haddock_core::release::{Event, Phase, ReleasePhase, ServiceState, Step, Verdict};
+use haddock_core::release::{Event, PhaseName, ReleasePhase, ServiceState, Step, Verdict};
 use haddock_core::routing::RoutingTable;
 use haddock_core::{ComponentName, InstanceId, Timestamp, VersionId};
 
 use super::World;
 
-/// What is so.
+/// How things are.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     pub(crate) instances: BTreeMap<InstanceId, InstanceTruth>,
@@ -23,7 +23,7 @@ pub(crate) struct Truth {
     pub(crate) foreign: Vec<Incarnation>,
 }
 
-/// What is so about one instance.
+/// How things are with one instance.
 #[derive(Debug)]
 pub(crate) struct InstanceTruth {
     pub(crate) version: VersionId,
@@ -37,15 +37,15 @@ pub(crate) struct InstanceTruth {
     pub(crate) broken_at: Option<u64>,
     /// Times in which its entry did not answer.
     pub(crate) hangs: Vec<(u64, u64)>,
-    /// It was judged failed, and it had.
+    /// It was judged failed, and rightly so.
     pub(crate) failed_rightly: bool,
-    /// Some locator had closed it when the journal was lost: it is on its way out, whatever is known good after.
+    /// A locator had closed it when the journal was lost. So it has to go, whatever is known good afterwards.
     pub(crate) given_up: bool,
     /// The locators that evicted it, for a reason.
     pub(crate) evicted: BTreeSet<usize>,
-    /// Since when each locator gives it nothing.
+    /// Since when each locator gives it no share.
     pub(crate) zero_since: BTreeMap<usize, u64>,
-    /// When it began to drain, for how long it has been empty, and whether it is known to be overdue.
+    /// When it began to drain, and whether its deadline is known to have passed.
     pub(crate) draining_since: Option<u64>,
     pub(crate) overdue: bool,
 }
@@ -124,12 +124,12 @@ impl World {
         self.truth_of(id).booted = true;
     }
 
-    /// What is so about an instance that some commit has named.
+    /// The truth about an instance that some commit has named.
     pub(crate) fn truth_of(&mut self, id: &InstanceId) -> &mut InstanceTruth {
         self.truth.instances.get_mut(id).expect("every instance was committed before it was begun")
     }
 
-    /// Learns from a commit what the world must know to judge.
+    /// Learns from a commit what is needed for judging.
     pub(crate) fn learn(&mut self, step: &Step) {
         let state = &step.state;
         let reading = self.journal.decisions[&state.number].reading;
@@ -145,7 +145,7 @@ impl World {
                 Event::InstanceReady { instance } => {
                     let lives = match self.server_as(instance) {
                         Some(server) => server.lives(),
-                        None => state.instances[instance].lives.clone(),
+                        None => state.instances[instance].incarnations().clone(),
                     };
                     let entry = lives.get("app");
                     let hangs = entry.map(|life| self.silences_of(life)).unwrap_or_default();
@@ -172,7 +172,8 @@ impl World {
                         self.meet("served again after a drain");
                     }
                 }
-                // What is closed while the service is to go is on its way out, if it should stay after all.
+                // An instance that is closed while the service is being retired has to go, even if the service is to
+                // stay after all.
                 Event::InstanceRetiring { instance, .. } if state.retiring.is_some() => {
                     self.truth_of(instance).given_up = true;
                 }
@@ -230,13 +231,13 @@ impl World {
             _ => {}
         }
         if state.release.as_ref().is_some_and(|r| matches!(r.phase, ReleasePhase::Aborting(_)))
-            && state.instances.values().any(|i| i.phase == Phase::Serving)
+            && state.instances.values().any(|i| i.is(PhaseName::Serving))
         {
             self.meet("aborting while something serves");
         }
     }
 
-    /// Whether an instance that a commit calls failed has failed indeed.
+    /// Whether an instance that a commit calls failed really has failed.
     fn judge_failure(&mut self, id: &InstanceId, reading: u64) {
         let now = self.now;
         let truth = self.truth_of(id);
@@ -245,15 +246,15 @@ impl World {
         truth.failed_rightly |= truth.lives.is_none() || broken || silent;
     }
 
-    /// Times in which a container that runs did not answer, or will not: as it hangs, or as it was restarted a moment ago
-    /// and boots still.
+    /// Times in which a running container did not or will not answer: it hangs, or it was restarted a moment ago and is
+    /// still booting.
     pub(crate) fn silences_of(&mut self, life: &Incarnation) -> Vec<(u64, u64)> {
         let silences = self.truth.silences.iter().filter(|(silent, ..)| silent == life);
         let mut silences: Vec<_> = silences.map(|(_, from, until)| (*from, *until)).collect();
         if !self.engine.answers(&life.container, self.time()) {
             let mut ahead = self.engine.clone();
             let mut answers = |at: &u64| ahead.answers(&life.container, Timestamp::from_millis(*at));
-            // No image boots for longer; one that has ended never answers.
+            // No image takes longer to boot. A container that has ended never answers.
             let until = (self.now..self.now + 2_000).find(|at| answers(at)).unwrap_or(self.now + 2_000);
             silences.push((self.now, until));
         }

@@ -18,11 +18,11 @@ enum Wish {
 impl World {
     pub(crate) fn user_acts(&mut self) {
         if !self.is_unfair() {
-            // In fair times nobody asks for anything; but what is paused goes on.
+            // In the fair time nobody asks for anything. Only a paused release is resumed.
             if self.journal.state.release.as_ref().is_some_and(|release| release.paused_at.is_some()) {
                 self.submit(Verb::Resume);
             }
-            // Whoever's clock is wrong is replaced by somebody whose clock is right.
+            // A controller with a wrong clock is replaced by one whose clock is right.
             if self.present_controller().is_some_and(|controller| self.controller(controller).ahead > 0) {
                 self.crash();
             }
@@ -65,8 +65,8 @@ impl World {
         if self.dice.chance(self.tuning.again) && self.ask_for_the_same() {
             return;
         }
-        self.runs += 1;
-        let (tuning, number) = (self.tuning, self.runs);
+        self.numbers += 1;
+        let (tuning, number) = (self.tuning, self.numbers);
         let (new, images, sound) = self.plan.version(&tuning, number, &mut self.dice);
         for (name, image) in images {
             if let Some(image) = image {
@@ -105,8 +105,8 @@ impl World {
     }
 
     fn submit_about(&mut self, verb: Verb, about: Option<RequestId>) {
-        self.runs += 1;
-        let id = RequestId::new(format!("r{}", self.runs)).expect("valid");
+        self.numbers += 1;
+        let id = RequestId::new(format!("r{}", self.numbers)).expect("valid");
         self.note(|| match &verb {
             Verb::Release(new) => {
                 let release = &new.settings.release;

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use haddock_core::release::{Phase, Remains, ServiceState, recover};
-use haddock_core::routing::Number;
+use haddock_core::release::{PhaseName, Remains, ServiceState, recover};
+use haddock_core::routing::FencingToken;
 use haddock_core::{InstanceId, VersionId};
 
 use super::journal::Decision;
 use super::{Event, World};
 
 impl World {
-    /// The journal is gone, and with it whoever acted.
+    /// The journal is gone, and the controller that acted is gone, too.
     pub(crate) fn wipe(&mut self) {
         self.note(|| "the journal is lost".into());
         let coming = !self.end_controller();
@@ -19,14 +19,14 @@ impl World {
         if self.journal.state.release.is_some() {
             self.meet("journal recovered in a release");
         }
-        if self.journal.state.instances.values().any(|instance| instance.phase == Phase::Draining) {
+        if self.journal.state.instances.values().any(|instance| instance.is(PhaseName::Draining)) {
             self.meet("journal recovered in a drain");
         }
         self.journal.state = ServiceState::new(self.service.clone(), self.journal_id.clone());
         self.journal.requests.clear();
         let after = self.dice.within(50..3_000);
         self.schedule(after, Event::Recover);
-        // One that crashed just before has its successor on the way.
+        // If a controller crashed just before, its successor is on its way already.
         if !coming {
             self.schedule(after, Event::TakeOver);
         }
@@ -70,7 +70,8 @@ impl World {
             Err(error) => {
                 self.note(|| format!("nothing is recovered: {error}"));
                 self.meet("nothing left to recover");
-                // Ids begin anew with the journal. Here they go on, so that what is so stays apart from what was.
+                // With a new journal ids begin anew. Here they go on, so that the truth about old and new instances
+                // stays apart.
                 let numbers = self.truth.instances.keys().filter_map(|id| id.number(&self.journal_id));
                 self.journal.state.next_instance = numbers.max().unwrap_or(0) + 1;
             }
@@ -79,11 +80,11 @@ impl World {
 
     fn take_up(&mut self, mut state: ServiceState) {
         self.journal.epoch = self.journal.epoch.max(state.number.epoch);
-        state.number = Number { epoch: self.journal.epoch, revision: 1 };
+        state.number = FencingToken { epoch: self.journal.epoch, revision: 1 };
         self.journal
             .decisions
             .insert(state.number, Decision { reading: self.now, unprobed: Default::default(), retires: false });
-        // Versions have other numbers now, and a drain has another beginning.
+        // Versions have new numbers now, and drains begin at another time.
         let ids: Vec<InstanceId> = self.truth.instances.keys().cloned().collect();
         for id in ids {
             let given_up = self.posts.iter().any(|post| post.core.is_closed(&self.service, &id));
@@ -91,9 +92,9 @@ impl World {
             let truth = self.truth_of(&id);
             truth.version = found.map_or(VersionId(u64::MAX), |instance| instance.version);
             (truth.overdue, truth.given_up) = (false, given_up);
-            // One that somebody restarted while nobody looked is as good as any other, without its sessions.
+            // An instance that somebody restarted while nobody looked counts as good, but its sessions are lost.
             let former = truth.lives.as_ref().filter(|_| !given_up);
-            let lives = found.map(|instance| &instance.lives);
+            let lives = found.map(haddock_core::release::Instance::incarnations);
             let is_other =
                 |lives: &&BTreeMap<_, _>| former.is_some_and(|it| it != *lives && it.keys().eq(lives.keys()));
             if let Some(lives) = lives.filter(is_other) {

@@ -7,8 +7,10 @@
 | `_errors` | errors for people and for programs, exit codes |
 | `_output`, `_words` | tables, JSON, and how things are called |
 | `_follow`, `_live`, `_rate` | following long work: lines, the picture on a terminal, when a drain will end |
-| `_git`, `_engine`, `_probe` | what is asked of others: the commit, the engine's version, ports |
-| `release`, `steer`, `look`, `adopt`, `config`, `serve`, `gateway`, `controller`, `check` | the commands |
+| `_engine`, `_intermediary` | what is asked of others: the engine's version, a proxy in front |
+| `_processes`, `_supervise` | the processes of `serve` |
+| `_settings`, `_wanted`, `_complete` | the settings as a table, what a gateway is to be, completion at the prompt |
+| the others | the commands; `SECTIONS` in `_app` says which module has which command (`status` is in `look`) |
 """
 
 from __future__ import annotations

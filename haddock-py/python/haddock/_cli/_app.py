@@ -1,4 +1,4 @@
-"""The commands. Help needs no command's code, and a command not that of the others: each is imported when called."""
+"""The commands. Each command's module is imported when the command is called; the help imports none."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from haddock._cli import _common, _errors
 
 
 class Entry(NamedTuple):
-    """Where a command is, and its line in the help."""
+    """The module and name of a command, and its line in the help."""
 
     module: str
     name: str
@@ -31,40 +31,48 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "resume": Entry("steer", "resume", "Let a paused ramp go on."),
         "advance": Entry("steer", "advance", "Go to the next stage at once."),
         "abort": Entry("steer", "abort", "Give the candidate's share back and end the release."),
-        "retire": Entry("retire", "retire", "Take a service away: it drains, and is forgotten."),
+        "retire": Entry("retire", "retire", "Take a service away: it drains and is then forgotten."),
     },
     "Environments": {
         "up": Entry("environment", "up", "Bring an environment up, and wait until it is ready."),
         "down": Entry("environment", "down", "Stop and remove an environment."),
-        "diff": Entry("compare", "diff", "Show how what runs differs from what the file says."),
-        "show": Entry("compare", "show", "Draw what runs in an environment, and how it is linked."),
+        "diff": Entry("compare", "diff", "Show how an environment differs from its file."),
+        "show": Entry("compare", "show", "Draw the components of an environment and their links."),
         "ls": Entry("environment", "ls", "List environments."),
         "port": Entry("ports", "port", "Show where a component's port, or each port, is reached."),
         "logs": Entry("logs", "logs", "Show the end of the logs, or follow them."),
         "exec": Entry("inside", "exec_", "Run a command within a component's container."),
-        "keep": Entry("environment", "keep", "Keep an environment, although nobody uses it."),
-        "link": Entry("promote", "link", "Let a running environment use another database, or the like."),
+        "keep": Entry("environment", "keep", "Keep an environment, even if nobody uses it."),
+        "link": Entry("promote", "link", "Switch a link of a running environment, for instance to another database."),
         "prune": Entry("environment", "prune", "End environments that nobody uses."),
+    },
+    "Images": {
+        "images": Entry("images", "images", "Show the images of a tree of Dockerfiles, and what this host has of them."),
+        "build": Entry("images", "build", "Build what has changed, and all that stands on it."),
+        "push": Entry("images", "push", "Push the images of a tree to their registries."),
+        "pull": Entry("images", "pull", "Pull the images of a tree from their registries."),
+        "tag": Entry("tag", "tag", "Print the tag of what git has checked out."),
+        "images prune": Entry("images", "prune", "Remove old images that Haddock has built."),
     },
     "Look": {
         "status": Entry("look", "status", "Show a service: release, versions, instances."),
         "ps": Entry("look", "ps", "List instances, or the components of an environment."),
         "history": Entry("history", "history", "Show what happened to a service, and who asked for it."),
-        "config": Entry("config", "config", "Show the resolved compose file: what is versioned, what shared, and why."),
+        "config": Entry("config", "config", "Show the resolved compose file, and which components are versioned or shared."),
     },
     "Run": {
         "serve": Entry("serve", "serve", "Run gateway and controller, or one of them."),
-        "adopt": Entry("adopt", "adopt", "Take a server that runs already into a service."),
-        "recover": Entry("adopt", "recover", "Rebuild a lost journal from what runs."),
+        "adopt": Entry("adopt", "adopt", "Make a running server the first instance of a service."),
+        "recover": Entry("adopt", "recover", "Rebuild a lost journal from the running containers."),
         "completion": Entry("completion", "completion", "Let the shell complete commands, options and names."),
-        "check": Entry("check", "check", "Check engine, gateway, file and settings: what is wrong, and the fix."),
+        "check": Entry("check", "check", "Check engine, gateway, file and settings, and say how to fix problems."),
     },
 }
 COMMANDS: dict[str, Entry] = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
 
 
 class Lazy(click.Group):
-    """A group that knows its commands' names, and imports one when it is called."""
+    """A group that knows its commands' names, and imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -81,6 +89,8 @@ class Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
+        if (two_words := " ".join(args[:2])) in COMMANDS and len(args) > 1:
+            return two_words, self.get_command(ctx, two_words), args[2:]
         if name not in COMMANDS and not name.startswith("-"):
             near = difflib.get_close_matches(name, COMMANDS, n=1)
             hint = f"did you mean `{near[0]}`?" if near else "`haddock --help` lists the commands"
@@ -126,17 +136,17 @@ def app() -> None:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and answers with its exit code."""
+    """Runs the command and returns its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     settings = _common.Settings()
     if "_HADDOCK_COMPLETE" in os.environ:
         app.main(prog_name="haddock", obj=settings)
     try:
-        # Not by `main`, which has its own way with errors and with readers that go away.
+        # Not by `main`, which handles errors and closed pipes in its own way.
         with app.make_context("haddock", words, obj=settings) as ctx:
             result: Any = app.invoke(ctx)
     except BaseException as error:
-        # What was not yet read when it failed, such as a wrong option before `--json`.
+        # `--json` may not have been read yet, for instance if a wrong option stands before it.
         settings.json = settings.json or "--json" in words
         return _errors.report(error, settings)
     return result if isinstance(result, int) else 0

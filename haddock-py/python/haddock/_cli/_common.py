@@ -1,4 +1,4 @@
-"""Options that every command takes, before or after its name, and what follows from them."""
+"""Options that every command takes, before or after its name, and the settings made from them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from haddock._cli import _output
 from haddock._cli._errors import Usage
 
 if TYPE_CHECKING:
-    from haddock import Controller, ResolvedFile
+    from haddock import Controller, ResolvedFile, Revision
 
+AUTO = "auto"
+"""The tag that stands for that of git."""
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FileOptions(TypedDict):
-    """What the options say about the compose file."""
+    """The arguments for the compose file, from the options."""
 
     tag: str | None
     images: dict[str, str] | None
@@ -31,7 +33,7 @@ class FileOptions(TypedDict):
 
 @dataclass
 class Settings:
-    """What the common options say. What was given after the command's name wins over what stands before it."""
+    """The values of the common options. An option after the command's name wins over one before it."""
 
     file: list[str] | None = None
     tag: str | None = None
@@ -52,7 +54,7 @@ class Settings:
     places: list[str] = field(default_factory=list[str])
 
     def again(self, *words: str) -> str:
-        """A command to type next, with what was said here about where things are."""
+        """A command to type next, with the same options for state directory, engine and gateway."""
         import shlex
 
         return f"`haddock {shlex.join([*words, *self.places])}`"
@@ -62,14 +64,15 @@ class Settings:
         return self._connect(None)
 
     def look(self) -> Controller:
-        """As `connect`, for what reads journal and gateway alone: it works while the engine does not answer."""
+        """As `connect`, for commands that read only journal and gateway: it works even if the engine does not
+        answer."""
         import haddock
 
         try:
             return self._connect(None)
         except haddock.RuntimeUnavailableError as error:
             _output.note(f"warning: {error.message}")
-            # Nothing is asked of this runtime.
+            # This runtime is never called.
             return self._connect("process")
 
     def _connect(self, runtime: Literal["process"] | None) -> Controller:
@@ -90,12 +93,12 @@ class Settings:
         return controller
 
     def say_more(self, text: str) -> None:
-        """A line that only those see who want to know more."""
+        """A line for `--verbose`."""
         if self.verbose:
             _output.note(text)
 
     def state_directory(self) -> Path:
-        """Where `connect` keeps the journal."""
+        """The directory in which `connect` keeps the journal."""
         if self.state is not None:
             return Path(self.state)
         if named := os.environ.get("HADDOCK_STATE"):
@@ -105,25 +108,70 @@ class Settings:
         home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         return Path(home) / "haddock"
 
+    def engine(self) -> str | None:
+        """The engine's address, if one is named."""
+        return self.docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None
+
     def gateway_url(self) -> str:
-        """Where the gateway's admin API is."""
+        """The URL of the gateway's admin API."""
         return self.gateway or os.environ.get("HADDOCK_GATEWAY") or "http://127.0.0.1:8081"
 
     def file_options(self, tag: str | None = None) -> FileOptions:
-        """What the options say about the file, as verbs take it; `tag` if they say none."""
+        """The options for the file, as arguments of verbs; `tag` if there is no `--tag`."""
+        if self.tag == AUTO:
+            self.tag = self._tag_of_git()
+        return self._file_options(self.tag or tag)
+
+    def _file_options(self, tag: str | None) -> FileOptions:
         profiles = {"COMPOSE_PROFILES": ",".join(self.profiles)} if self.profiles else None
         env_files = tuple(self.env_files)
-        return {"tag": self.tag or tag, "images": self.images or None, "env_files": env_files, "variables": profiles}
+        return {"tag": tag, "images": self.images or None, "env_files": env_files, "variables": profiles}
 
     def resolve(self, *, tag: str | None = None, release: bool = True) -> ResolvedFile:
-        """The compose file, resolved. It takes neither engine nor journal, so it works where they do not."""
+        """The resolved compose file. It needs neither engine nor journal."""
+        return self._resolve(self.file_options(tag), release)
+
+    def _resolve(self, options: FileOptions, release: bool) -> ResolvedFile:
         import haddock
 
         with haddock.connect(runtime="sim") as nowhere:
-            return nowhere.resolve(self.file, release=release, **self.file_options(tag))
+            return nowhere.resolve(self.file, release=release, **options)
+
+    def _tag_of_git(self) -> str:
+        """The tag of what is checked out in the folder of the compose file."""
+        # The file may need a tag before it can be read.
+        found = self.file[0] if self.file else self._resolve(self._file_options("unnamed"), False).file
+        revision = checked_out(Path(found).absolute().parent)
+        tag = revision.tag()
+        if not self.json and not self.quiet:
+            differs = ", since files differ from the commit" if revision.dirty else ""
+            _output.note(f"the tag is `{tag}`{differs}")
+        return tag
+
+    def tag_by_default(self, *, release: bool, required: bool = True) -> None:
+        """Takes the tag of git, as with `--tag auto`, if only that is missing in the file. If git has none, that is an
+        error if `required`: not every component may need it."""
+        import haddock
+
+        if self.tag or self.images:
+            return
+        try:
+            self.resolve(release=release)
+        except haddock.ComposeFileError as error:
+            try:
+                self.resolve(tag="unnamed", release=release)
+            except haddock.HaddockError:
+                return  # Something else is wrong, too. It is reported when the file is used.
+            try:
+                self.tag = self._tag_of_git()
+            except haddock.HaddockError as none:
+                if not required:
+                    return
+                error.hint = f"{error.hint}; git has no tag for it: {none.message}"
+                raise error from None
 
     def config(self, *, release: bool, values: bool, yaml: bool) -> str:
-        """The compose file as Compose writes it once it is resolved."""
+        """The resolved compose file as Compose prints it."""
         import haddock
 
         with haddock.connect(runtime="sim") as nowhere:
@@ -131,13 +179,13 @@ class Settings:
             return nowhere._config(self.file, options, release=release, values=values, yaml=yaml)  # pyright: ignore[reportPrivateUsage]
 
     def service(self, controller: Controller, named: str | None) -> str:
-        """The service that is meant: the one named, that of the compose file, or the journal's only one."""
+        """The service: the named one, that of the compose file, or the journal's only one."""
         import haddock
 
         if named is not None:
             return named
         try:
-            # Which service a file describes does not depend on the tag, but a file may not do without one.
+            # The service of a file does not depend on the tag, but the file may need one.
             return self.resolve(tag="unnamed").service
         except haddock.HaddockError:
             if self.file is not None:
@@ -146,11 +194,11 @@ class Settings:
         if len(known) == 1:
             return known[0]
         if not known:
-            raise Usage("no service is named", "name it, or go where its compose file is; the journal knows none yet")
+            raise Usage("no service is named", "name it, or go to the folder of its compose file; the journal has no service yet")
         raise Usage("no service is named", f"name one of {', '.join(f'`{name}`' for name in known)}")
 
     def found_file(self) -> str | None:
-        """The compose file that is named, or else found; `None` if none is."""
+        """The compose file that is named or found; `None` if there is none."""
         import haddock
 
         if self.file is not None:
@@ -159,6 +207,19 @@ class Settings:
             return self.resolve(tag="unnamed").file
         except haddock.NotFoundError:
             return None
+
+
+def checked_out(folder: str | os.PathLike[str]) -> Revision:
+    """What git has checked out; an error if the folder is in no repository."""
+    import haddock
+
+    revision = haddock.revision(folder)
+    if revision is None:
+        raise haddock.NotFoundError(
+            f"`{os.path.abspath(folder)}` is in no git repository",
+            hint="go to a folder of a repository, or name the tag by `--tag`",
+        )
+    return revision
 
 
 def _files(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> list[str] | None:
@@ -178,12 +239,12 @@ def _image(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, 
 
 
 def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None = None) -> Callable[..., None]:
-    """Puts an option's value into the settings, unless a more telling one is there."""
+    """Puts an option's value into the settings, unless one with precedence is there."""
 
     def callback(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
         settings = ctx.find_object(Settings)
         if ctx.resilient_parsing:
-            # A shell asks for completions: which file and journal are meant is all that counts.
+            # A shell asks for completions: only the file and the journal matter.
             if settings is not None and value and parameter.name in ("file", "state", "docker_host"):
                 setattr(settings, parameter.name, list(value) if parameter.name == "file" else value)
             return
@@ -215,29 +276,30 @@ def _option(*names: str, convert: Any = None, **keywords: Any) -> Callable[[F], 
 
 FILE: list[Callable[[Any], Any]] = [
     _option("-f", "--file", "file", metavar="FILE", multiple=True, convert=_files, envvar="HADDOCK_FILE",
-            show_envvar=True, help="The compose file. Repeated, each is merged over those before it. Default: found as "
+            show_envvar=True,
+            help="The compose file. May be repeated: each file is merged over those before it. Default: found as "
             "Compose finds it."),
     _option("--tag", "tag", metavar="TAG", envvar="HADDOCK_TAG", show_envvar=True,
-            help="The value of `${TAG}` in the file."),
+            help="The value of `${TAG}` in the file. `auto`: that of what git has checked out, as `haddock tag` prints it."),
     _option("--image", "images", metavar="COMPONENT=REFERENCE", multiple=True, convert=_image,
             help="A component's image; `:TAG` keeps the file's repository. May be repeated."),
     _option("--env-file", "env_files", metavar="FILE", multiple=True,
-            help="Variables for the file, in place of `.env`. May be repeated."),
+            help="A file of variables, instead of `.env`. May be repeated."),
     _option("--profile", "profiles", metavar="NAME", multiple=True,
-            help="Components with this profile, too. May be repeated. Default: COMPOSE_PROFILES."),
+            help="Also use components with this profile. May be repeated. Default: COMPOSE_PROFILES."),
 ]  # fmt: skip
 PLACES: list[Callable[[Any], Any]] = [
     _option("--state", "state", metavar="PATH", envvar="HADDOCK_STATE", show_envvar=True,
-            help="Where the journal is kept. Default: /var/lib/haddock for root, else ~/.local/state/haddock."),
+            help="The state directory, with the journal. Default: /var/lib/haddock for root, else ~/.local/state/haddock."),
     _option("--docker-host", "docker_host", metavar="URL", envvar="HADDOCK_DOCKER_HOST", show_envvar=True,
-            help="The engine. Default: that of the `docker` command: DOCKER_HOST, else the current context."),
+            help="The engine's address. Default: as the `docker` command: DOCKER_HOST, else the current context."),
     _option("--reach", "reach", metavar="HOW", envvar="HADDOCK_REACH", show_envvar=True,
-            help="Where ports of containers are reached: `direct`, `published` or `published:ADDRESS`. Default: `auto`, the "
-            "engine is asked."),
+            help="How ports of containers are reached: `direct`, `published` or `published:ADDRESS`. Default: `auto`, which "
+            "asks the engine."),
     _option("--address-pool", "address_pool", metavar="BLOCKS", envvar="HADDOCK_ADDRESS_POOL", show_envvar=True,
-            help="Where networks get subnets from. Default: 10.213.0.0/16,size=26."),
+            help="The addresses for the subnets of networks. Default: 10.213.0.0/16,size=26."),
     _option("--journal-keep", "journal_keep", metavar="HOW MUCH", envvar="HADDOCK_JOURNAL_KEEP", show_envvar=True,
-            help="How much history is kept of each service: what is younger, and so many events. Default: 400d,100000."),
+            help="How much history of each service is kept: all events of this time, and at least this number. Default: 400d,100000."),
     _option("--gateway", "gateway", metavar="URL", envvar="HADDOCK_GATEWAY", show_envvar=True,
             help="The gateway's admin API. Default: http://127.0.0.1:8081."),
     _option("--gateway-token-file", "token_file", metavar="FILE", envvar="HADDOCK_GATEWAY_TOKEN_FILE",
@@ -247,11 +309,11 @@ PLACES: list[Callable[[Any], Any]] = [
 ]  # fmt: skip
 TELLING: list[Callable[[Any], Any]] = [
     _option("--json", "json", is_flag=True, envvar="HADDOCK_JSON", show_envvar=True,
-            help="One JSON object, or for long work one event a line."),
+            help="Print one JSON object, or for long work one event a line."),
     _option("-q", "--quiet", "quiet", is_flag=True, envvar="HADDOCK_QUIET", show_envvar=True,
-            help="Only the result: not what is done meanwhile."),
+            help="Print only the result, no progress."),
     _option("-v", "--verbose", "verbose", count=True,
-            help="Say which file, engine, gateway and journal are used; `-vv`: where in the code an error arose."),
+            help="Say which file, engine, gateway and journal are used; `-vv`: show the traceback of an error."),
 ]  # fmt: skip
 
 
@@ -263,7 +325,7 @@ def options(function: F) -> F:
 
 
 def options_without(short: str) -> Callable[[F], F]:
-    """The common options, but for a short form that the command uses for something of its own."""
+    """The common options, without a short form that the command uses for an option of its own."""
 
     def decorate(function: F) -> F:
         function = options(function)
@@ -276,7 +338,7 @@ def options_without(short: str) -> Callable[[F], F]:
 
 
 class Command(click.Command):
-    """A command that explains its own options, and names those that all have."""
+    """A command whose help explains its own options, and only names the common ones."""
 
     explained: frozenset[str] = frozenset()
     """Common options that this command explains too."""
@@ -286,13 +348,13 @@ class Command(click.Command):
 
 
 class FileCommand(Command):
-    """A command that is about the compose file."""
+    """A command that uses the compose file."""
 
     explained = frozenset(("file", "tag", "images", "env_files", "profiles"))
 
 
 class Group(click.Group):
-    """A group that explains its own options, and names those that all commands have."""
+    """A group whose help explains its own options, and only names the common ones."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         _format_options(self, ctx, formatter, frozenset())
@@ -300,7 +362,7 @@ class Group(click.Group):
 
 
 RARE = ("reach", "address_pool", "journal_keep")
-"""What all commands have too; the page of `haddock` itself alone names them."""
+"""Options that all commands have. Only the help of `haddock` itself explains them."""
 COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "quiet", "verbose")
 
 
@@ -326,7 +388,7 @@ def _format_options(
 
 
 def seconds(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """A duration as the compose file has them: `90s`, `1h30m`, `2d`."""
+    """A duration as in the compose file: `90s`, `1h30m`, `2d`."""
     if value is None:
         return None
     import haddock
@@ -354,5 +416,5 @@ def _services(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 service_argument = click.argument("service", required=False, metavar="[SERVICE]", shell_complete=_services)
 required_service_argument = click.argument("service", metavar="SERVICE", shell_complete=_services)
-dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 settings_of = click.make_pass_decorator(Settings)

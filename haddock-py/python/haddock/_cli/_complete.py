@@ -1,4 +1,4 @@
-"""Names that a shell completes: those that are cheap to know. What cannot be known now completes to nothing."""
+"""Names that a shell completes, if they can be found quickly. Otherwise nothing is completed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _matching(names: Callable[[Settings, click.Context], Iterable[str]]) -> Call
 
 
 def _components(settings: Settings, ctx: click.Context) -> Iterable[str]:
-    """Of the environment that runs; else those of the file."""
+    """The components of the running environment, or else those of the file."""
     import haddock
 
     controller = _known(settings)
@@ -38,7 +38,7 @@ def _components(settings: Settings, ctx: click.Context) -> Iterable[str]:
 
 
 def _known(settings: Settings) -> Controller | None:
-    """What is there; nothing is made only to be looked at."""
+    """The existing names. Nothing is created for this."""
     return settings.look() if (settings.state_directory() / "journal.db").exists() else None
 
 

@@ -1,4 +1,4 @@
-"""What is asked over HTTP, of the engine and of the gateway's admin API, to say how they are."""
+"""HTTP requests to the engine and to the gateway's admin API, to find out their state."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 PATIENCE = 5.0
 """Seconds for an answer."""
 RESTART = 2.0
-"""Seconds within which a gateway that has died is there again, where `haddock serve` runs."""
+"""Seconds in which `haddock serve` restarts a gateway that has died."""
 
 
 class Unreachable(Exception):
-    """It does not answer, and why."""
+    """It does not answer. The text says why."""
 
 
 def engine_report(settings: Settings) -> dict[str, Any]:
-    """What the engine that `haddock.connect` finds says of itself, how its containers are reached, and which subnets are left.
+    """The report about the engine that `haddock.connect` finds: its version, how containers are reached, free subnets.
 
     Raises:
         HaddockError: nothing answers, or not as an engine does.
@@ -33,8 +33,7 @@ def engine_report(settings: Settings) -> dict[str, Any]:
     from haddock import _native
     from haddock._bridge import wait
 
-    host = settings.docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None
-    return cast("dict[str, Any]", wait(_native.docker_report(host, None, settings.reach, settings.address_pool)))
+    return cast("dict[str, Any]", wait(_native.docker_report(settings.engine(), None, settings.reach, settings.address_pool)))
 
 
 def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:
 
 
 def gateway_probe(url: str, token_file: str | None) -> str:
-    """A word for requests that the gateway answers itself.
+    """A token for probe requests that the gateway answers itself.
 
     Raises:
         Unreachable: it does not answer, or not as a gateway does.
@@ -73,7 +72,7 @@ def _ask_gateway(method: str, url: str, path: str, token_file: str | None) -> An
 
 
 def require_gateway(settings: Settings) -> None:
-    """Waits a moment for the gateway to answer: without one a release would wait for ever.
+    """Waits a moment for the gateway to answer, because without a gateway a release would wait for ever.
 
     Raises:
         LocatorUnavailableError: it does not.
@@ -117,7 +116,7 @@ def ask(connection: http.client.HTTPConnection, path: str, headers: dict[str, st
 
 
 def is_free(host: str, port: int) -> bool:
-    """Whether something could listen there."""
+    """Whether a program could listen there."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -26,12 +26,13 @@ LATE = 7
 BUG = 70
 INTERRUPTED = 130
 
-# By the kind of an error. What is not here is a release that failed, or a container that could not be made.
+# The exit code of each kind of error. All other kinds have the code FAILED.
 CODES: dict[str, int] = {
     "invalid_name": INPUT,
     "invalid_image_reference": INPUT,
     "invalid_value": INPUT,
     "compose_file": INPUT,
+    "image_tree": INPUT,
     "not_supported": INPUT,
     "registry_unavailable": UNREACHABLE,
     "runtime_unavailable": UNREACHABLE,
@@ -51,7 +52,7 @@ CODES: dict[str, int] = {
 
 
 class Usage(click.UsageError):
-    """A call that makes no sense, with what to do about it."""
+    """Wrong usage, with a hint."""
 
     def __init__(self, message: str, hint: str | None = None, ctx: click.Context | None = None) -> None:
         super().__init__(message, ctx)
@@ -59,7 +60,7 @@ class Usage(click.UsageError):
 
 
 class Stopped(Exception):
-    """A signal ended long work. `said` tells how to follow it or to go on; it was shown already if it is empty."""
+    """A signal ended long work. `said` says how to follow it or go on. It is empty if that was already shown."""
 
     def __init__(self, number: int = signal.SIGINT, said: list[str] | None = None) -> None:
         super().__init__(number)
@@ -82,7 +83,7 @@ def code_of(error: HaddockError) -> int:
 
 
 def report(error: BaseException, settings: Settings) -> int:
-    """Says what went wrong, and answers with the exit code."""
+    """Reports an error, and returns its exit code."""
     import haddock
 
     if isinstance(error, click.exceptions.Exit):
@@ -90,7 +91,7 @@ def report(error: BaseException, settings: Settings) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else FAILED
     if isinstance(error, BrokenPipeError):
-        # Nobody reads any more. What Python writes at its end must not fail again.
+        # The reader has gone. Python's last flush must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     if isinstance(error, (KeyboardInterrupt, click.Abort)):

@@ -1,4 +1,4 @@
-"""Following long work: events as they come, the status beside them, and a good end when a signal comes."""
+"""Following long work: events as they come, the status, and a clean end at a signal."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ T = TypeVar("T")
 LOOK = 0.5
 """Seconds between two looks at the status. Each asks the gateway for its figures."""
 REMIND = 30.0
-"""Seconds between two lines about a drain where nobody watches a terminal."""
+"""Seconds between two lines about a drain, without a terminal."""
 
 BLIND = "waits for the gateway, which does not answer"
 
 
 class Show(Protocol):
-    """What is done with events and status."""
+    """A display of events and status."""
 
     def event(self, event: Event) -> None:
         """Something happened."""
 
     def status(self, status: ServiceStatus | None, at: float) -> None:
-        """So the service is now; `at` in seconds of a clock that does not jump."""
+        """The present state of the service; `at` is in seconds of a monotonic clock."""
 
     def close(self) -> None:
-        """There is no more."""
+        """The end."""
 
 
 class Nothing:
-    """Nobody wants to know."""
+    """Shows nothing."""
 
     def event(self, event: Event) -> None:
         pass
@@ -59,20 +59,20 @@ class Json(Nothing):
 
 
 DETAILS = ("shares_asked", "stage_reached", "instance_serving")
-"""Kinds of events that lead to what another says: that the shares are in force."""
+"""Kinds of events that another event makes superfluous: the one that says that the shares are in force."""
 
 
 def is_detail(event: Event) -> bool:
-    """Whether it is left out at the usual volume. A stage of the ramp is one line: the shares, once they are in force."""
+    """Whether it is left out without `-v`. A stage of the ramp is one line: the shares, once they are in force."""
     if event.kind != "shares_in_force":
         return event.kind in DETAILS
-    # At first, instances are listed without a share; at last, the line about settling says the same, and so does each table
-    # that is sent while old versions go.
+    # At the beginning, instances are listed without a share. At the end, the line about settling says the same. So does
+    # each table that is sent while old versions drain.
     return event.phase in (None, "settled") or event.phase in ("ramping", "settling") and not 0 < event.share_in_force < 1
 
 
 class Plain:
-    """One event a line, for a log: time and message. While nothing happens but sessions leaving, a line now and then."""
+    """One event a line, for a log: time and message. While only sessions leave, it prints a line now and then."""
 
     def __init__(self, details: bool = False) -> None:
         self.details = details
@@ -108,12 +108,12 @@ class Drains:
         self.rates: dict[int, Rate] = {}
 
     def add(self, status: ServiceStatus | None, at: float) -> None:
-        """So many are left now."""
+        """Notes how many sessions are left now."""
         for version, left in draining(status).items():
             self.rates.setdefault(version, Rate()).add(at, left)
 
     def left(self, version: int) -> float | None:
-        """The seconds until the version is drained at this rate, if it can be said."""
+        """The seconds until the version is drained at this rate, if known."""
         rate = self.rates.get(version)
         return None if rate is None else rate.left()
 
@@ -137,7 +137,7 @@ def left(sessions: int | None) -> str:
 
 
 def is_blind(status: ServiceStatus | None) -> bool:
-    """Whether the gateway does not answer: without it nothing is known of shares and sessions."""
+    """Whether the gateway does not answer. Without it, shares and sessions are unknown."""
     instances = status.instances if status is not None else []
     return bool(instances) and all(instance.share_in_force is None for instance in instances)
 
@@ -153,7 +153,7 @@ def draining(status: ServiceStatus | None) -> dict[int, int | None]:
 
 
 def show(settings: Settings, service: str) -> Show:
-    """JSON where it is wanted, a picture on a terminal, else lines: a few, or with `-v` all."""
+    """The display: JSON if asked for, a live display on a terminal, else lines: a few, or all with `-v`."""
     if settings.json:
         return Json()
     if settings.quiet:
@@ -166,7 +166,7 @@ def show(settings: Settings, service: str) -> Show:
 
 
 async def release(controller: Controller, handle: Release, shown: Show, until: Any) -> ReleaseResult:
-    """Follows a release until it has settled or only it is left."""
+    """Follows a release until it has settled, or until only its version is left."""
 
     async def events() -> ReleaseResult:
         async for event in handle.events(until=until):
@@ -179,7 +179,7 @@ async def release(controller: Controller, handle: Release, shown: Show, until: A
 async def history(
     controller: Controller, service: str, shown: Show, since: int, enough: Callable[[Event], bool]
 ) -> Event:
-    """Follows a service's history after that event, until one is what was waited for."""
+    """Follows a service's history after that event, until the event that is waited for."""
 
     async def events() -> Event:
         after = since
@@ -201,7 +201,7 @@ async def beside(controller: Controller, service: str, shown: Show, work: Corout
     async def look() -> None:
         now = asyncio.get_running_loop().time
         while True:
-            # What cannot be read now is read at the next look; the work itself says what is wrong.
+            # If the status cannot be read now, it is read at the next look. The work itself reports errors.
             with suppress(haddock.HaddockError):
                 shown.status(await controller.status_async(service), now())
             await asyncio.sleep(LOOK)
@@ -221,7 +221,7 @@ async def beside(controller: Controller, service: str, shown: Show, work: Corout
 
 
 def run(work: Coroutine[Any, Any, T], *, within: float | None = None) -> T:
-    """Does the work. SIGINT and SIGTERM cancel it and become `Stopped`; `within` are seconds, then it is too late.
+    """Does the work. SIGINT and SIGTERM cancel it and become `Stopped`. `within` is a time limit in seconds.
 
     Raises:
         Stopped: a signal came.

@@ -1,7 +1,8 @@
-"""What stands between clients and the gateway: a proxy, a load balancer, a content delivery network.
+"""Checks what is between clients and the gateway: a proxy, a load balancer, a content delivery network.
 
-A request goes to the address that clients use, and the gateway answers it itself, with what has arrived. Where that is not
-what was sent, something on the way would break sessions, WebSockets, or what applications are told of their clients.
+A request goes to the address that clients use. The gateway answers it itself, with the request as it arrived. If that
+differs from the request as it was sent, something in between would break sessions, WebSockets, or the headers about
+clients.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ WEBSOCKET = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
-"""What a browser says that opens a WebSocket. HAProxy refuses one that says less."""
+"""The headers with which a browser opens a WebSocket. HAProxy refuses requests with fewer."""
 
 
 class Found(NamedTuple):
-    """What was found: its state, what it says, and the fix."""
+    """A finding: its state, its text, and the fix."""
 
     state: State
     says: str
@@ -45,7 +46,7 @@ class Answer(NamedTuple):
 
 
 def look(url: str, gateway_url: str, token_file: str | None) -> Iterator[Found]:
-    """Sends requests to `url` that the gateway answers, and says what became of them on the way."""
+    """Sends requests to `url` that the gateway answers, and yields what was changed on the way."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         yield Found("problem", f"`{url}` is not an address that clients use", "such as `https://shop.example.com/`")
@@ -53,21 +54,21 @@ def look(url: str, gateway_url: str, token_file: str | None) -> Iterator[Found]:
     try:
         word = _engine.gateway_probe(gateway_url, token_file)
     except _engine.Unreachable as error:
-        yield Found("problem", f"the gateway at `{gateway_url}` cannot be asked: {error}", "it has to run, and to be of this version")
+        yield Found("problem", f"the gateway at `{gateway_url}` cannot be asked: {error}", "it has to run, and must have the same version as this command")
         return
     try:
         first, second = _ask(parts, word, {}), _ask(parts, word, WEBSOCKET)
     except _engine.Unreachable as error:
-        yield Found("problem", f"`{url}` does not lead to this gateway: {error}", "see where its name, its port and its path lead")
+        yield Found("problem", f"`{url}` does not lead to this gateway: {error}", "check where its name, its port and its path lead")
         return
     found = list(_compare(parts, first, second))
     yield from found
     if all(each.state == "ok" for each in found):
-        yield Found("ok", f"`{url}` leads to the gateway, and what clients send arrives")
+        yield Found("ok", f"`{url}` leads to the gateway, and requests of clients arrive unchanged")
 
 
 def _ask(parts: SplitResult, word: str, more: dict[str, str]) -> Answer:
-    """What arrives of a request with two cookies, and what comes back.
+    """Sends a request with two cookies. Returns what arrived, and what came back.
 
     Raises:
         Unreachable: the gateway did not answer it.
@@ -97,17 +98,17 @@ def _ask(parts: SplitResult, word: str, more: dict[str, str]) -> Answer:
 
 
 def _compare(parts: SplitResult, first: Answer, second: Answer) -> Iterator[Found]:
-    """What is not as it was sent."""
+    """Yields what differs from what was sent."""
     arrived = first.arrived
     if second.arrived["number"] == arrived["number"]:
         yield Found(
             "problem", "it answers out of a cache what is `Cache-Control: private`: clients would share sessions",
-            "let it keep nothing that has `Set-Cookie` or `private`",
+            "configure it to cache no answer that has `Set-Cookie` or `private`",
         )  # fmt: skip
     if not arrived["cookies"]:
         yield Found(
             "problem", "cookies of clients do not arrive: each request would open a session",
-            "let it pass the `Cookie` header on as it is",
+            "configure it to pass the `Cookie` header on unchanged",
         )  # fmt: skip
     yield from _cookie_found(first)
     if not second.arrived["upgrade"]:
@@ -140,7 +141,7 @@ def _cookie_found(answer: Answer) -> Iterator[Found]:
     if not ours:
         yield Found(
             "problem", "the cookie that the gateway sets does not come back: each request would open a session",
-            "let it pass `Set-Cookie` on as it is, under the name that it has",
+            "configure it to pass `Set-Cookie` on unchanged, with the same cookie name",
         )  # fmt: skip
         return
     wanted, got = ({part.strip().lower() for part in text.split(";")} for text in (answer.arrived["attributes"], ours[0].partition(";")[2]))
@@ -148,12 +149,12 @@ def _cookie_found(answer: Answer) -> Iterator[Found]:
         changes = [f"adds `{text}`" for text in sorted(got - wanted)] + [f"takes away `{text}`" for text in sorted(wanted - got)]
         yield Found(
             "problem", f"it changes the cookie that the gateway sets: it {' and '.join(changes)}",
-            "let it pass `Set-Cookie` on as it is; what the cookie is to be, `x-haddock.session` says",
+            "configure it to pass `Set-Cookie` on unchanged; set the cookie's attributes in `x-haddock.session`",
         )  # fmt: skip
 
 
 def _client_found(parts: SplitResult, arrived: dict[str, Any]) -> Iterator[Found]:
-    """What the application is told of its client."""
+    """Checks the headers that tell the application about its client."""
     peer = str(arrived["peer"])
     speaks = any(arrived[key] is not None for key in ("forwarded_for", "forwarded_proto", "forwarded_host", "forwarded"))
     if not arrived["trusted"]:
@@ -179,5 +180,5 @@ def _client_found(parts: SplitResult, arrived: dict[str, Any]) -> Iterator[Found
 
 
 def _plain(host: str, scheme: str) -> str:
-    """A host without the port that its protocol has anyway."""
+    """A host without the default port of its protocol."""
     return host.lower().removesuffix(":443" if scheme == "https" else ":80")

@@ -1,4 +1,4 @@
-"""The picture on a terminal while a release goes on."""
+"""The live display of a release on a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PHASES = ["preparing", "launching", "ramping", "settling", "settled"]
 
 
 class Live:
-    """Events scroll by above; below them stands how the service is now."""
+    """Events scroll by above; the present state of the service is below them."""
 
     def __init__(self, service: str, console: Console | None = None) -> None:
         self.service = service
@@ -35,13 +35,13 @@ class Live:
         self.region.start()
 
     def event(self, event: Event) -> None:
-        """A line above the picture."""
+        """A line above the live display."""
         self.phase = event.phase or self.phase
         text = Text.assemble((_words.clock(event.at), "dim"), "  ", event.message)
         self.region.console.print(text, soft_wrap=True)
 
     def status(self, status: ServiceStatus | None, at: float) -> None:
-        """The picture is drawn anew."""
+        """Redraws the live display."""
         self.drains.add(status, at)
         self.last = status
         if status is not None and status.release is not None:
@@ -49,11 +49,11 @@ class Live:
         self.region.refresh()
 
     def close(self) -> None:
-        """The last picture stays."""
+        """Leaves the last state on the terminal."""
         self.region.stop()
 
     def picture(self) -> RenderableType:
-        """The service as it is."""
+        """The present state of the service."""
         release = None if self.last is None else self.last.release
         passed = _words.length(time.monotonic() - self.begun)
         headline = _headline(self.service, release, self.phase, passed)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def terminal() -> bool:
-    """Whether a person looks at the output."""
+    """Whether the output is a terminal."""
     return sys.stdout.isatty()
 
 
@@ -29,14 +29,14 @@ def json_line(value: Any) -> None:
 
 
 def steps(title: str, each: Iterable[str]) -> None:
-    """What would be done, numbered."""
+    """The numbered steps of a plan."""
     line(title)
     for number, step in enumerate(each, 1):
         line(f"{number:>3}. {step}")
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table. Columns whose cells are numbers stand right."""
+    """A table. Columns of numbers are aligned to the right."""
     body = [list(row) for row in rows]
     if terminal():
         _drawn(titles, body)

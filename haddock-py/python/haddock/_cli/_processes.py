@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from haddock._cli._wanted import Wanted
 
 LOOK = 0.5
-"""Seconds between two looks at the history for what is to be told."""
+"""Seconds between two looks at the history for new events."""
 
 
 def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> int:
@@ -89,45 +89,45 @@ async def _act(controller: Controller, services: Sequence[str], settings: Settin
 
 
 async def _monitor(controller: Controller, settings: Settings, every: float) -> None:
-    """Ends test environments that nobody uses, where their files say so."""
+    """Ends test environments that nobody uses, if their files say so."""
     import haddock
 
     failed: dict[str, str] = {}
     while True:
         await asyncio.sleep(every)
-        # An engine that does not answer is looked at again.
+        # If the engine does not answer, it is tried again.
         with suppress(haddock.HaddockError):
             all_pruned = await controller.prune_async()
             failed_before = failed
             failed = {pruned.name: pruned.why for pruned in all_pruned if pruned.verdict == "failed"}
             for pruned in all_pruned:
-                # What fails at each look is told once.
+                # A failure that is repeated is reported once.
                 is_news = pruned.verdict == "failed" and failed_before.get(pruned.name) != pruned.why
                 if pruned.verdict not in ("stop", "remove") and not is_news:
                     continue
                 if settings.json:
                     _output.json_line({"kind": "pruned", **pruned.to_dict()})
                 elif pruned.verdict == "failed":
-                    _output.line(f"environment `{pruned.name}` cannot be looked at or ended: {pruned.why}")
+                    _output.line(f"environment `{pruned.name}` cannot be inspected or ended: {pruned.why}")
                 else:
                     done = "stopped" if pruned.verdict == "stop" else "removed"
                     _output.line(f"environment `{pruned.name}` is {done}: nobody used it for {pruned.idle_for:.0f} s")
 
 
 async def _tell(controller: Controller, services: Sequence[str], settings: Settings) -> None:
-    """Says what happens from now on, a line for each event."""
+    """Prints new events, one a line."""
     import haddock
 
     shown: _follow.Show = _follow.Json() if settings.json else _follow.Plain()
     after: dict[str, int] = {}
     first = True
     while True:
-        # The journal may be busy or its disk full for a while: what cannot be told now is told later.
+        # The journal may be busy or its disk full for a while. Then the events are printed later.
         with suppress(haddock.HaddockError):
             names = services or await controller.services_async()
             for service in names:
                 if service not in after:
-                    # What was before this process began is told by `haddock history`.
+                    # `haddock history` shows the events from before this process began.
                     after[service] = await controller._newest_async(service) if first else 0  # pyright: ignore[reportPrivateUsage]
             first = False
             for service in names:
@@ -138,7 +138,7 @@ async def _tell(controller: Controller, services: Sequence[str], settings: Setti
 
 
 def _at_end_of_stdin() -> None:
-    """Ends this process when whoever started it is gone."""
+    """Ends this process when its parent is gone."""
 
     def watch() -> None:
         # Not through `sys.stdin`, whose lock must be free when the interpreter ends.

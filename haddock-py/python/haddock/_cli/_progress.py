@@ -1,4 +1,4 @@
-"""What `up`, `down`, `link` and `promote` do while they do it: a live view on a terminal, else a line for each change."""
+"""The progress of long work: a live display on a terminal, else a line for each change."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
     from haddock._cli._common import Settings
 
 OVER = ("ready", "removed", "pulled", "silent")
-"""What ends with these does not go on by itself."""
+"""Work that these exceptions end does not go on by itself."""
 SLOW = 3.0
-"""Seconds after which it is said for how long something has been going on."""
+"""Seconds after which the display says how long something has been going on."""
 
 OnEvent = Callable[["ProgressEvent"], None]
 
 
 @contextmanager
 def shown(settings: Settings) -> Iterator[OnEvent | None]:
-    """Who shows what happens: nobody with `--json` and `--quiet`. It goes to standard error: the result is apart.
+    """The display of progress; none with `--json` and `--quiet`. It is on standard error, separate from the result.
 
-    SIGTERM meanwhile ends the work as Ctrl-C does: what it has made is taken away before the command ends.
+    SIGTERM ends the work as Ctrl-C does: what it has made is removed before the command ends.
     """
-    with _stopped_by_signals():
+    hint = "`haddock ls` shows what is there; run the same command again to do the rest"
+    with stopped_by_signals(hint):
         if settings.json or settings.quiet:
             yield None
         elif sys.stderr.isatty():
@@ -46,11 +47,13 @@ def shown(settings: Settings) -> Iterator[OnEvent | None]:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
-    def stop(number: int, _frame: object) -> None:
-        raise Stopped(number, ["`haddock ls` shows what is there; the same command again does the rest"])
+def stopped_by_signals(hint: str) -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does. The hint says how to go on."""
 
-    # Who ignores Ctrl-C, as a shell lets programs in the background do, goes on with it.
+    def stop(number: int, _frame: object) -> None:
+        raise Stopped(number, [hint])
+
+    # If Ctrl-C is ignored, as a shell sets it for background programs, it stays ignored.
     numbers = [it for it in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(it) is not signal.SIG_IGN]
     before = {number: signal.signal(number, stop) for number in numbers}
     try:
@@ -61,12 +64,12 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def subject(event: ProgressEvent) -> str:
-    """What it is about."""
+    """The component or the image."""
     return event.component or event.image or ""
 
 
 def sentence(event: ProgressEvent) -> str:
-    """What happens, without with what."""
+    """What happens, without the component."""
     text = event.kind
     if event.kind == "waiting":
         text = f"waits for {event.waits_for}"
@@ -74,18 +77,18 @@ def sentence(event: ProgressEvent) -> str:
     elif event.kind == "silent":
         text = f"runs, and does not answer: {event.why}"
     elif event.kind == "pulling" and event.total:
-        text += f" {_size(event.done or 0)} of {_size(event.total)}"
+        text += f" {size(event.done or 0)} of {size(event.total)}"
     return text
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
     """Bytes, as people read them."""
-    size = float(count)
+    left = float(count)
     for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+        if left < 1000:
+            return f"{left:.0f} {unit}"
+        left /= 1000
+    return f"{left:.1f} GB"
 
 
 class Plain:
@@ -96,9 +99,9 @@ class Plain:
         self.logs: dict[str, str] = {}
 
     def event(self, event: ProgressEvent) -> None:
-        """A line, if it is news."""
+        """A line, if it is new."""
         about = subject(event)
-        # How far a transfer is, is nothing for a log.
+        # The progress of a transfer does not belong in a log.
         text = event.kind if event.kind == "pulling" else sentence(event)
         if self.said.get(about) != text:
             self.said[about] = text
@@ -128,14 +131,14 @@ class Live:
         self.rows[subject(event)] = (event, since)
 
     def close(self) -> None:
-        """What is done is told by the command, but for what somebody has to see to."""
+        """Shows only what needs attention. The command itself reports what was done."""
         self.region.stop()
         for about, (event, _) in self.rows.items():
             if event.kind == "silent":
                 print(f"{about}: {sentence(event)}", file=sys.stderr)
 
     def picture(self) -> RenderableType:
-        """The rows as they are."""
+        """The present rows."""
         from rich.table import Table
         from rich.text import Text
 

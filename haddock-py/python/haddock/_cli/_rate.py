@@ -1,4 +1,4 @@
-"""When a drain will end, if sessions go on leaving as they do."""
+"""Estimates when a drain ends, at the present rate."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Rate:
-    """How fast sessions leave, judged by what was seen lately."""
+    """The rate at which sessions leave, from recent counts."""
 
     window: float = 600.0
-    """Seconds that are looked back."""
+    """Only counts of this many last seconds are used."""
     seen: deque[tuple[float, int]] = field(default_factory=deque[tuple[float, int]])
 
     def add(self, at: float, sessions: int | None) -> None:
-        """At this time, in seconds, so many sessions are left. What is not known is left out."""
+        """Notes how many sessions are left at this time, in seconds. Unknown counts are left out."""
         if sessions is None:
             return
         self.seen.append((at, sessions))
@@ -23,7 +23,7 @@ class Rate:
             self.seen.popleft()
 
     def left(self) -> float | None:
-        """The seconds until none is left, by the line of least squares; `None` while they do not get fewer."""
+        """The seconds until none is left, by a least-squares line. `None` if the number does not fall."""
         if len(self.seen) < 2:
             return None
         if self.seen[-1][1] == 0:

@@ -1,4 +1,4 @@
-"""The settings of a compose file: for people to read, and what in them is allowed and seldom meant."""
+"""The settings of a compose file as text for people, and warnings of settings that are probably wrong."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rows(settings: dict[str, Any]) -> list[list[str]]:
 
 
 def _cookie(cookie: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is not as it is by default."""
+    """The settings that differ from the defaults."""
     for key in ("same_site", "domain", "path", "partitioned"):
         value = cookie.get(key)
         if value and value != "none":
@@ -56,19 +56,19 @@ def _length(value: Any) -> str:
 
 
 def odd(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is odd, and the fix."""
+    """Settings that are probably wrong, and the fix of each."""
     session, release, ready = settings["session"], settings["release"], settings["ready"]
     idle = seconds(session["idle"]) or 0
     # People read a page for longer than a minute; servers keep sessions for less than a working day.
     if idle < MINUTE:
         yield (
             f"a session ends after {_words.exactly(idle)} without a request: people who read lose theirs",
-            "set `session.idle` to what the application has, such as 30m",
+            "set `session.idle` to the session timeout of the application, such as 30m",
         )
     if idle > 8 * HOUR:
         yield (
             f"a session ends only after {_words.exactly(idle)} without a request: each drain takes at least as long",
-            "set `session.idle` to what the application has, or cut drains with `release.drain.evict_after`",
+            "set `session.idle` to the session timeout of the application, or limit drains with `release.drain.evict_after`",
         )
     path = ready["http"]
     if path is not None and path not in session["ignore"]:
@@ -80,5 +80,5 @@ def odd(settings: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if cut is not None and cut < idle:
         yield (
             f"a drain is cut after {_words.exactly(cut)}, before an idle session ends by itself",
-            f"let `release.drain.evict_after` be longer than `session.idle`, {_words.exactly(idle)}",
+            f"make `release.drain.evict_after` longer than `session.idle`, which is {_words.exactly(idle)}",
         )

@@ -1,12 +1,13 @@
-"""`haddock serve`: starts gateway and controller, starts again what dies, and stops both together.
+"""`haddock serve`: starts gateway and controller, restarts one that dies, and stops both together.
 
 ```text
   haddock serve ──┬── haddock serve gateway       takes the traffic; goes on while the controller is down
                   └── haddock serve controller    acts
 ```
 
-Each child ends when its standard input does: if this process is killed, nothing is left behind. The socket that clients
-connect to is held here, so that nobody is refused between one gateway and the next: they wait in its queue.
+Each child ends when its standard input ends. So if this process is killed, nothing is left behind. This process holds
+the socket that clients connect to. So clients that connect between one gateway and the next wait in its queue, and none
+is refused.
 """
 
 from __future__ import annotations
@@ -29,21 +30,21 @@ from haddock._cli._errors import DONE, Stopped, Usage
 from haddock._cli._wanted import Wanted
 
 LONGEST_LINE = 64 * 1024
-"""Bytes of a line that are passed on. A child must not fill the memory with a line that never ends."""
+"""The largest part of a line that is passed on, in bytes. A child must not fill the memory with an endless line."""
 READ = 64 * 1024
 """Bytes that are read at a time."""
 MAX_QUEUED_LINES = 10_000
-"""Lines that wait for a reader of standard output. Beyond that, lines are left out."""
+"""The largest number of lines that wait for a reader of standard output. Further lines are dropped."""
 LAST_LINES = 2.0
-"""Seconds that the end waits for a reader."""
+"""At the end, seconds to wait for a reader."""
 LONGEST_PAUSE = 30.0
 """Seconds before a process that keeps dying is started again."""
 STABLE = 60.0
-"""Seconds after which a process that dies did not die of its start."""
+"""If a process dies after this many seconds, its start was not the cause."""
 
 
 class Ended(Exception):
-    """A process ended before it was ready: it would again."""
+    """A process ended before it was ready. Another start would end in the same way."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -58,7 +59,7 @@ class Child:
     words: Callable[[], list[str]]
     grace: float
     socket: socket.socket | None = None
-    """A socket that it takes connections from, and that outlives it."""
+    """The socket that it accepts connections from. The socket outlives the process."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     process: asyncio.subprocess.Process | None = None
 
@@ -67,7 +68,7 @@ class Child:
         return [sys.executable, "-m", "haddock._cli", *self.words()]
 
     async def keep(self, settings: Settings, teller: Teller) -> None:
-        """Starts it, and again when it dies, until this is cancelled.
+        """Starts it, and restarts it when it dies, until this is cancelled.
 
         Raises:
             Ended: it ended before it was ready for the first time.
@@ -90,22 +91,22 @@ class Child:
     async def _run(self, settings: Settings, teller: Teller) -> int:
         handed, env = (), None
         if self.socket is not None:
-            # As a systemd socket unit hands it over: sd_listen_fds(3), with the number that the socket has here.
+            # Handed over as by a systemd socket unit: sd_listen_fds(3), with the socket's number in this process.
             handed = (self.socket.fileno(),)
             env = {**os.environ, "LISTEN_FDS": "1", "LISTEN_FDS_FIRST_FD": str(handed[0])}
         self.process = await asyncio.create_subprocess_exec(
             *self.command(),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, pass_fds=handed, env=env,
-            # Ctrl-C on a terminal is for this process, which then stops both in order.
+            # Ctrl-C on a terminal goes to this process, which then stops both in order.
             start_new_session=True,
         )  # fmt: skip
         assert self.process.stdout is not None
         await _lines(self.process.stdout, lambda line: self._take(line, settings, teller))
-        # It may have closed its output, and goes on.
+        # It may have closed its output and still run.
         return await self.process.wait()
 
     def _take(self, line: str, settings: Settings, teller: Teller) -> None:
-        """Passes on a line that it says. The first that is no error says that it is ready."""
+        """Passes on a line that it prints. The first line that is no error means that it is ready."""
         if settings.json:
             with suppress(ValueError, AttributeError):
                 if json.loads(line).get("kind") == "ready":
@@ -129,7 +130,7 @@ class Child:
 
 
 async def _lines(stream: asyncio.StreamReader, take: Callable[[str], None]) -> None:
-    """Takes each line until the stream ends, whatever bytes they are made of. Of a long one, the begin is taken."""
+    """Takes each line until the stream ends, with any bytes. Only the start of a long line is taken."""
     begun, left_out = bytearray(), 0
 
     def add(part: bytes) -> None:
@@ -152,14 +153,14 @@ async def _lines(stream: asyncio.StreamReader, take: Callable[[str], None]) -> N
             add(part)
             end()
         add(last)
-        # A child that prints without end must not keep the other waiting.
+        # A child that prints endlessly must not block the other one.
         await asyncio.sleep(0)
     if begun or left_out:
         end()
 
 
 class Teller:
-    """Writes lines to standard output, on a thread of its own: a reader that is slow, stuck or gone stops nothing here."""
+    """Writes lines to standard output, on a thread of its own, so that a slow, stuck or gone reader blocks nothing."""
 
     def __init__(self) -> None:
         self.lines: queue.Queue[str | None] = queue.Queue(MAX_QUEUED_LINES)
@@ -168,7 +169,7 @@ class Teller:
         self.thread.start()
 
     def line(self, text: str) -> None:
-        """A line, or nothing if too many wait to be read."""
+        """Adds a line, or drops it if too many wait."""
         try:
             if self.lost:
                 self.lines.put_nowait(f"{self.lost} lines were left out: nobody read them in time")
@@ -178,7 +179,7 @@ class Teller:
             self.lost += 1
 
     def close(self) -> None:
-        """Lets what waits be read, if somebody reads."""
+        """Waits until the reader has taken the waiting lines."""
         with suppress(queue.Full):
             self.lines.put_nowait(None)
             self.thread.join(LAST_LINES)
@@ -188,16 +189,16 @@ class Teller:
             try:
                 _output.line(text)
             except (OSError, ValueError):
-                # Nobody reads any more. What Python writes at its end must not fail again.
+                # The reader has gone. Python's last flush must not fail again.
                 with suppress(OSError, ValueError):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def supervise(settings: Settings, wanted: Wanted, monitor: float) -> int:
-    """Runs both until a signal comes. Every `monitor` seconds unused environments are looked for."""
+    """Runs both until a signal comes. It looks for unused environments every `monitor` seconds."""
     for option, address in (("--listen", wanted.listen), ("--admin", wanted.admin)):
         if address.endswith(":0"):
-            raise Usage(f"`{option} {address}`: a gateway that is started again has to be where it was", "name a port")
+            raise Usage(f"`{option} {address}`: a restarted gateway needs the same address", "name a port")
     teller = Teller()
     try:
         with _listen(wanted.listen) as listener:
@@ -252,7 +253,7 @@ async def _both(settings: Settings, wanted: Wanted, monitor: float, listener: so
     controller = Child("controller", controller_words, 15)
 
     async def then_controller() -> None:
-        # The first look is at a gateway that answers. Later either may be down for a while.
+        # At the first look the gateway answers. Later, either may be down for a while.
         await gateway.ready.wait()
         await controller.keep(settings, teller)
 
@@ -268,7 +269,7 @@ async def _both(settings: Settings, wanted: Wanted, monitor: float, listener: so
 
 
 def _reachable(address: str) -> str:
-    """Where a listener on all addresses is reached from this machine."""
+    """The address on this machine of a listener on all addresses."""
     host, _, port = address.rpartition(":")
     return f"127.0.0.1:{port}" if host in ("0.0.0.0", "[::]") else address
 

@@ -1,4 +1,4 @@
-"""How things are called and written for people."""
+"""Words, numbers and times for people."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def many(number: int, one: str, more: str | None = None) -> str:
 
 
 def length(seconds: float) -> str:
-    """A length of time, as coarse as it may be."""
+    """A rough length of time."""
     seconds = max(0, round(seconds))
     if seconds < 60:
         return f"{seconds} s"
@@ -67,7 +67,7 @@ def ago(at: datetime, now: datetime | None = None) -> str:
 
 
 def exactly(seconds: float) -> str:
-    """A length of time as the compose file has it: `1h30m`."""
+    """A length of time as in the compose file: `1h30m`."""
     left = round(seconds * 1000)
     if left == 0:
         return "0s"

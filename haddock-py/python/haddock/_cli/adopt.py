@@ -1,4 +1,4 @@
-"""`haddock adopt`, `haddock recover`: what runs already."""
+"""`haddock adopt`, `haddock recover`: take over what already runs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from haddock._cli._common import Settings, settings_of
 @click.command(cls=_common.Command)
 @click.argument("service", required=False, metavar="[SERVICE]")
 @click.option("--address", required=True, metavar="HOST:PORT", callback=_common.address,
-              help="Where the server listens, as the gateway reaches it.")
+              help="The address of the server, as the gateway reaches it.")
 @click.option("--idle", metavar="DURATION", callback=_common.seconds,
               help="When its idle sessions expire. Default: the compose file's `session.idle`.")
-@click.option("--cookie", metavar="NAME", help="The cookie by which it knows its sessions. Default: any cookie of its own.")
+@click.option("--cookie", metavar="NAME", help="The server's session cookie. Default: any cookie that is not the gateway's.")
 @_common.dry_run_option
 @_common.options
 @settings_of
 def adopt(
     settings: Settings, service: str | None, address: str, idle: float | None, cookie: str | None, dry_run: bool
 ) -> int:
-    """Take a server that runs already into a service, with the sessions on it.
+    """Make a running server the first instance of a service, with the sessions on it.
 
-    It becomes the version that is known good: the next release drains it as any other. It is never started and never
-    stopped; when its last session has ended, that is told.
+    It becomes the known good version. The next release drains it like any other. Haddock never starts or stops it. The
+    history says when its last session has ended.
     """
     with settings.look() if dry_run else settings.connect() as controller:
         name = settings.service(controller, service)
@@ -41,7 +41,7 @@ def adopt(
         _output.json_line({"kind": "done", "verb": "adopt", "service": name, "address": address})
         return 0
     _output.line(f"{address} is an instance of `{name}`, and takes its sessions through the gateway")
-    _output.line("point clients at the gateway; the next release drains this server, and tells when it is empty")
+    _output.line("point clients at the gateway; the next release drains this server, and says when it is empty")
     return 0
 
 
@@ -53,8 +53,8 @@ def adopt(
 def recover(settings: Settings, service: str | None, dry_run: bool) -> int:
     """Rebuild a service's lost journal from the labels of its containers and from the gateway's table.
 
-    The journal in the state directory has to be a new one. Where the specifications beside it are lost too, the compose
-    file with the `--tag` that runs stands for them. Nothing is started or stopped; the history is lost.
+    The journal in the state directory has to be a new one. If the specifications beside it are lost too, give the
+    compose file and the `--tag` that runs instead. Nothing is started or stopped. The history is lost.
     """
     with settings.look() if dry_run else settings.connect() as controller:
         name = settings.service(controller, service)
@@ -75,5 +75,5 @@ def recover(settings: Settings, service: str | None, dry_run: bool) -> int:
 
 
 def _file(settings: Settings) -> str | None:
-    # Without the tag that runs, a file says nothing about what is there.
+    # Without the tag that runs, a file does not say what runs.
     return settings.found_file() if settings.tag is not None or settings.file is not None else None

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from haddock import ResolvedFile
 
 LOW_DISK, NO_DISK = 1 << 30, 100 << 20
-"""Bytes. A journal of years has some 10 MB; images take far more, but are the engine's."""
+"""In bytes. After years, a journal has about 10 MB. Images take far more, but belong to the engine."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     state: str
@@ -36,16 +36,17 @@ class Finding:
 
 @click.command(cls=_common.Command)
 @click.option("--listen", metavar="HOST:PORT", envvar="HADDOCK_LISTEN", default="127.0.0.1:8080", show_default=True,
-              help="Where clients are to connect, if no gateway runs yet.")  # fmt: skip
+              help="The address for clients, if no gateway runs yet.")  # fmt: skip
 @click.option("--url", metavar="URL",
-              help="The address that clients use. What stands between it and the gateway, such as a proxy that has TLS, is checked, too.")
+              help="The address that clients use. Then a proxy between it and the gateway is checked, too, for instance one for TLS.")
 @_common.options
 @settings_of
 def check(settings: Settings, listen: str, url: str | None) -> int:
     """Check engine, gateway, ports, file, session settings, state directory and disk.
 
-    With `--url`, also what a proxy before the gateway makes of requests: cookies, WebSockets, hosts, and what it says of
-    clients. Each line says what is fine, or what is wrong and the fix. The exit code is 1 if there is a problem; a warning is none.
+    With `--url`, it also checks what a proxy before the gateway does to requests: cookies, WebSockets, hosts, and
+    headers about clients. For each problem it says the fix. The exit code is 1 if there is a problem; warnings do not
+    count.
     """
     findings: list[Finding] = []
     for finding in look(settings, listen, url):
@@ -71,7 +72,7 @@ def _show(finding: Finding) -> None:
 
 
 def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
-    """Looks at one thing after the other."""
+    """Makes one check after the other."""
     yield from _engine_found(settings)
     yield from _gateway_found(settings, listen)
     if url is not None:
@@ -96,7 +97,7 @@ def _engine_found(settings: Settings) -> Iterator[Finding]:
     except haddock.HaddockError as error:
         fix = error.hint
         if "ermission" in error.message:
-            fix = "add yourself to the group of its socket, such as `docker`, and log in anew"
+            fix = "add yourself to the group of its socket, such as `docker`, and log in again"
         yield Finding("engine", "problem", error.message, fix)
         return
     yield Finding("engine", "ok", f"version {report['version']}, API {report['api']}, at `{report['address']}`, {report['source']}")
@@ -105,7 +106,7 @@ def _engine_found(settings: Settings) -> Iterator[Finding]:
 
 
 def _pool_found(report: dict[str, Any]) -> Finding:
-    """The subnets that are left."""
+    """Checks how many subnets are left."""
     text = f"{report['free']} of {_words.many(report['subnets'], 'subnet')} of `{report['pool']}` are free"
     if report["in_the_way"]:
         text += f"; in the way: {', '.join(report['in_the_way'])}"
@@ -125,7 +126,7 @@ def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:
         if "answers 401" in str(error) or "answers 403" in str(error):
             fix = "name the file with its token with `--gateway-token-file`"
         elif local and parts.port and not _engine.is_free(parts.hostname or "", parts.port):
-            fix = f"something else has port {parts.port}: stop it, or give the gateway another with `--admin` and `--gateway`"
+            fix = f"another program has port {parts.port}: stop it, or give the gateway another port with `--admin` and `--gateway`"
         else:
             fix = f"start one: {settings.again('serve')}" if local else "start one there, or name another with `--gateway`"
         yield Finding("gateway", "problem", f"none answers at `{url}`: {error}", fix)
@@ -143,7 +144,7 @@ def _port_found(listen: str) -> Finding:
         return Finding("ports", "problem", f"`{listen}` is not of the form HOST:PORT", "such as `0.0.0.0:80`")
     if _engine.is_free(host.strip("[]"), int(port)):
         return Finding("ports", "ok", f"`{listen}` is free for clients")
-    fix = "stop what has it, or let the gateway listen elsewhere with `--listen`"
+    fix = "stop the program that has it, or choose another address with `--listen`"
     return Finding("ports", "problem", f"`{listen}` is taken, or not of this machine", fix)
 
 
@@ -151,7 +152,7 @@ def _table_found(name: str, report: dict[str, Any]) -> Finding:
     instances = {key: each for key, each in report.get("instances", {}).items() if not each.get("closed")}
     serving = sum(bool(each.get("share")) for each in instances.values())
     if report.get("unsaved") is not None:
-        fix = "make room on the gateway's disk; until then it takes no table and closes nothing, and what is in force stays so"
+        fix = "make room on the gateway's disk; until then it takes no new table and closes no instance"
         return Finding("gateway", "problem", f"the state of `{name}` cannot be kept: {report['unsaved']}", fix)
     if report.get("table") is None:
         return Finding("gateway", "warning", f"`{name}` has no table: its clients get 503", f"release it, or adopt a server: `haddock adopt {name}`")
@@ -202,7 +203,7 @@ def _disk_found(path: Path) -> Finding:
     free = shutil.disk_usage(path).free
     text = f"{free / (1 << 30):.1f} GiB are free where the journal is"
     if free < NO_DISK:
-        return Finding("disk", "problem", text, "make room: what cannot be written to the journal is not done")
+        return Finding("disk", "problem", text, "make room: releases and drains stop when the journal cannot be written to")
     if free < LOW_DISK:
         return Finding("disk", "warning", text, "make room")
     return Finding("disk", "ok", text)
@@ -225,7 +226,7 @@ def _file_found(settings: Settings) -> tuple[ResolvedFile | None, Finding]:
 
 
 def _settings_found(settings: dict[str, Any]) -> Iterator[Finding]:
-    """Session settings that are allowed, and seldom meant."""
+    """Warns of session settings that are allowed but probably wrong."""
     found = list(_settings.odd(settings))
     for says, fix in found:
         yield Finding("session", "warning", says, fix)

@@ -1,4 +1,4 @@
-"""`haddock diff`, `haddock show`: what runs, beside what the file says, and drawn."""
+"""`haddock diff`, `haddock show`: compare an environment with its file, and draw it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @click.command(cls=_common.FileCommand)
 @name_option
-@click.option("--commit", metavar="REVISION", help="What the file said at that commit, in place of what it says now.")
+@click.option("--commit", metavar="REVISION", help="Compare with the file of that commit, instead of the current file.")
 @_common.options
 @settings_of
 def diff(settings: Settings, name: str | None, commit: str | None) -> int:
-    """Show how an environment that runs differs from what the file says, and containers that are not as they were made.
+    """Show how a running environment differs from its file, and which containers were changed since they were made.
 
     Exits with 1 if there is a difference. Values of environment variables are not shown.
     """
@@ -50,7 +50,7 @@ def diff(settings: Settings, name: str | None, commit: str | None) -> int:
 @_common.options
 @settings_of
 def show(settings: Settings, name: str | None) -> int:
-    """Draw what runs in an environment: each component, how it is, where it is reached, and what it is linked to."""
+    """Draw the components of an environment: state, address and links of each."""
     with settings.connect() as controller:
         environment = controller.environment(name, file=settings.file)
         links = environment.links()

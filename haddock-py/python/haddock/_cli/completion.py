@@ -16,31 +16,31 @@ from haddock._cli._errors import Usage
 
 SHELLS = ("bash", "zsh", "fish")
 MARK = "# completion of haddock"
-"""The end of the line that is added to a shell's own file, by which it is found again."""
+"""The end of the line that is added to the shell's startup file. It marks the line as ours."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """What is written for a shell."""
+    """The files for one shell."""
 
     script: Path
     """The script."""
     startup: Path | None
-    """The file that the shell reads at its start, if the script is not found otherwise."""
+    """The shell's startup file, if the shell does not find the script by itself."""
     line: str
     """The line in it."""
 
 
 @click.command(cls=_common.Command)
 @click.argument("shell", required=False, type=click.Choice(SHELLS), metavar="[bash|zsh|fish]")
-@click.option("--install", is_flag=True, help="Write it to where the shell finds it, and say where that is.")
-@click.option("--uninstall", is_flag=True, help="Take away what `--install` has written.")
+@click.option("--install", is_flag=True, help="Write the script to a place where the shell finds it, and say where.")
+@click.option("--uninstall", is_flag=True, help="Remove what `--install` has written.")
 @_common.options
 @settings_of
 def completion(settings: Settings, shell: str | None, install: bool, uninstall: bool) -> int:
     """Let the shell complete commands, options, and the names of components, environments and services.
 
-    Without an option, the script is shown. By default it is for the shell that SHELL names.
+    Without an option, it prints the script. The default is the shell that SHELL names.
     """
     shell = shell or Path(os.environ.get("SHELL", "")).name
     if shell not in SHELLS:
@@ -102,7 +102,7 @@ def _places(shell: str) -> Places:
 
 
 def _install(places: Places, script: str) -> list[str]:
-    """Writes what is not there yet, and says what that was."""
+    """Writes what is missing, and returns it."""
     told: list[str] = []
     if not places.script.exists() or places.script.read_text() != script:
         places.script.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +118,7 @@ def _install(places: Places, script: str) -> list[str]:
 
 
 def _uninstall(places: Places) -> list[str]:
-    """Removes what is there, and says what that was."""
+    """Removes what is there, and returns it."""
     told: list[str] = []
     if places.script.exists():
         places.script.unlink()

@@ -10,16 +10,16 @@ from haddock._cli._common import Settings, settings_of
 
 @click.command(cls=_common.FileCommand)
 @click.option("--format", "form", type=click.Choice(["yaml", "json"]),
-              help="The resolved file as Compose writes it.")  # fmt: skip
-@click.option("--values", is_flag=True, help="With --format: values of environment variables, too.")
-@click.option("--release", is_flag=True, help="Judge it for a release: the entry, and what two versions cannot share.")
+              help="Print the resolved file as Compose prints it.")  # fmt: skip
+@click.option("--values", is_flag=True, help="With --format, also print values of environment variables.")
+@click.option("--release", is_flag=True, help="Check it for a release: the entry, and things that two versions cannot both have.")
 @_common.options
 @settings_of
 def config(settings: Settings, form: str | None, values: bool, release: bool) -> int:
     """Show the resolved compose file: which components are versioned, which are shared, and why.
 
-    It needs neither engine nor gateway. Values of environment variables are not shown, and a text in which there is
-    one is shown as it stands in the file.
+    It needs neither engine nor gateway. Values of environment variables are not shown. A text that contains a variable
+    is shown as it is in the file.
     """
     if values and form is None:
         raise click.UsageError("--values belongs to --format")

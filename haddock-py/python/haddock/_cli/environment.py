@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 name_option = click.option(
     "--name", metavar="NAME", envvar="HADDOCK_ENVIRONMENT", show_envvar=True, shell_complete=_complete.environments,
-    help="Which environment. Default: that of the file and the branch its directory is on.",
+    help="The environment. Default: the one of the file and of its directory's branch.",
 )  # fmt: skip
 
 
@@ -24,17 +24,17 @@ name_option = click.option(
 @name_option
 @click.option("--only", metavar="COMPONENT", multiple=True, shell_complete=_complete.components, help="Only this component and what it needs. May be repeated.")
 @click.option("--pull", is_flag=True, help="Ask registries for newer images.")
-@click.option("--keep-on-failure", is_flag=True, help="Leave what was made, if it fails, for a look.")
+@click.option("--keep-on-failure", is_flag=True, help="If it fails, do not remove what was made.")
 @click.option("-V", "--renew-anon-volumes", "renew", is_flag=True,
-              help="What is made anew gets new volumes in place of those without a name that it had.")  # fmt: skip
+              help="Replaced containers get new volumes without a name, and do not keep their old ones.")  # fmt: skip
 @click.option("--commit", metavar="ID", envvar="HADDOCK_COMMIT", show_envvar=True,
-              help="The commit that it is brought up from. Default: what git says of the file's directory.")  # fmt: skip
+              help="The commit that it is brought up from. Default: the current commit of the file's directory.")  # fmt: skip
 @click.option("--shared", is_flag=True,
-              help="What the instances of the file's service share, and nothing else: only this changes it.")  # fmt: skip
+              help="Bring up only the shared components of the file's service. Nothing else changes them.")  # fmt: skip
 @click.option("--take-over", is_flag=True,
-              help="Although it was brought up from another folder: the project has moved.")  # fmt: skip
+              help="Accept that it was brought up from another folder, because the project has moved.")  # fmt: skip
 @click.option("--like", metavar="SERVICE[@VERSION]",
-              help="As that version of a service, with the links of tests. No file is read. Default name: SERVICE-like.")  # fmt: skip
+              help="Copy that version of a service, with the links for tests. No file is read. Default name: SERVICE-like.")  # fmt: skip
 @_common.dry_run_option
 @_common.options
 @settings_of
@@ -51,13 +51,18 @@ def up(
     like: str | None,
     dry_run: bool,
 ) -> int:
-    """Bring an environment up as its compose file says, and wait until all of it is ready.
+    """Bring an environment up as its compose file says, and wait until every component is ready.
 
-    A component is ready when its health check passes; without one, when each port that the file names takes connections.
-    What is there already and as it should be stays, and is started again if it was stopped; what has changed is replaced,
-    with what stands on it, and data in volumes without a name follows to the new container. If it fails, what was made is
-    removed again. Any number of copies run side by side, each under a name of its own.
+    A component is ready when its health check passes. Without a health check, it is ready when each port that the file
+    names takes connections. Unchanged components stay, and are started again if they were stopped. Changed components
+    are replaced, together with those that depend on them. A new container keeps the volumes without a name of the old
+    one. If `up` fails, it removes what it has made. Any number of copies run side by side, each with its own name.
+
+    If the file needs `${TAG}`, and no tag, image or variable is given, the tag is that of what git has checked out, as
+    `haddock tag` prints it.
     """
+    if like is None:
+        settings.tag_by_default(release=False, required=not only)
     with settings.connect() as controller:
         if like is not None:
             given = {"--pull": pull, "--renew-anon-volumes": renew, "--shared": shared, "--take-over": take_over}
@@ -95,7 +100,7 @@ def _version(like: str) -> tuple[str, int | None]:
 
 
 def _refuse(options: list[str], beside: str) -> None:
-    """Options that say nothing beside another one are not ignored."""
+    """Refuses options that have no effect together with another one."""
     if options:
         raise click.UsageError(f"`{options[0]}` has no effect with `{beside}`: leave one of them out")
 
@@ -122,15 +127,16 @@ def _up(settings: Settings, environment: Environment) -> int:
 
 @click.command(cls=_common.FileCommand)
 @name_option
-@click.option("--volumes", is_flag=True, help="Its volumes, too, with all that is in them.")
+@click.option("--volumes", is_flag=True, help="Also remove its volumes, with all their data.")
 @_common.dry_run_option
 @_common.options
 @settings_of
 def down(settings: Settings, name: str | None, volumes: bool, dry_run: bool) -> int:
-    """Stop and remove an environment: its containers, those first that need others, and its networks.
+    """Stop and remove an environment: its containers and its networks.
 
-    Its volumes stay, unless told otherwise. Nothing that is not Haddock's own is touched. One that is not there is no error;
-    what instances of a service share is refused.
+    Volumes stay, unless you give `--volumes`. Containers that need others are stopped first. Haddock touches only what
+    it has made. If the environment does not exist, that is no error. A service's shared environment is not removed
+    while instances run.
     """
     with settings.connect() as controller:
         if dry_run:
@@ -148,7 +154,7 @@ def down(settings: Settings, name: str | None, volumes: bool, dry_run: bool) -> 
 @_common.options
 @settings_of
 def ls(settings: Settings) -> int:
-    """List environments: all that were brought up with this state directory's journal and are still there."""
+    """List the environments that were brought up with this state directory and still exist."""
     with settings.connect() as controller:
         environments = controller.environments()
     if settings.json:
@@ -170,9 +176,9 @@ def ls(settings: Settings) -> int:
 
 
 @click.command(cls=_common.Command)
-@click.option("--idle", is_flag=True, required=True, help="Those that nobody uses.")
-@click.option("--stop-after", metavar="TIME", help="Stop those that are idle for that long, where their files say nothing.")
-@click.option("--remove-after", metavar="TIME", help="Remove those that are idle for that long, where their files say nothing.")
+@click.option("--idle", is_flag=True, required=True, help="Select environments that nobody uses.")
+@click.option("--stop-after", metavar="TIME", help="Stop an environment that is idle for that long. Its file's own limit wins.")
+@click.option("--remove-after", metavar="TIME", help="Remove an environment that is idle for that long. Its file's own limit wins.")
 @_common.dry_run_option
 @_common.options
 @settings_of
@@ -181,14 +187,16 @@ def prune(
 ) -> int:
     """Stop, and later remove, environments that nobody uses. Their volumes stay.
 
-    In use is one with a connection from outside, a command within it, a claim of a process that lives, or more work than
-    such programs do by themselves; and what cannot be looked at. It takes two looks in a row to find one idle, and the time
-    between two looks counts for half of a limit at most: run this at intervals. A dry run is no look. One whose CI job was
-    killed is removed at once. Instances of services and what they share are never touched.
+    An environment is in use if it has a connection from outside, if a command runs within it, if a living process has
+    claimed it, or if it uses more processor time or network traffic than its programs and health checks cause when
+    idle. One that cannot be inspected counts as in use. Two checks in a row must find it idle, and the time between
+    them counts for at most half of a limit. So run this command at intervals. A dry run does not count as a check. An
+    environment whose CI job was killed is removed at once. Instances of services and their shared environments are
+    never touched.
     """
     with settings.connect() as controller:
         pruned = controller.prune(stop_after=stop_after, remove_after=remove_after, dry_run=dry_run)
-    # What fails for one does not end the pass for the others, and is not passed over in silence.
+    # A failure of one environment does not end the pass for the others, but sets the exit code.
     code = 1 if any(each.verdict == "failed" for each in pruned) else 0
     if settings.json:
         _output.json_line({"environments": [each.to_dict() for each in pruned]})
@@ -198,13 +206,13 @@ def prune(
 
 
 @click.command(cls=_common.FileCommand)
-@click.option("--for", "time", required=True, metavar="TIME", help="For how long, such as 48h.")
+@click.option("--for", "time", required=True, metavar="TIME", help="How long, such as 48h.")
 @name_option
 @_common.dry_run_option
 @_common.options
 @settings_of
 def keep(settings: Settings, time: str, name: str | None, dry_run: bool) -> int:
-    """Keep an environment, whether or not anybody uses it."""
+    """Keep an environment, even if nobody uses it."""
     with settings.connect() as controller:
         if dry_run:
             return _planned(settings, controller.keep(name, file=settings.file, time=time, dry_run=True))
@@ -217,7 +225,7 @@ def keep(settings: Settings, time: str, name: str | None, dry_run: bool) -> int:
 
 
 def components(settings: Settings, name: str) -> int:
-    """What the components of an environment do, how they are, and where their ports are reached."""
+    """Shows the components of an environment: their state, their health and the addresses of their ports."""
     with settings.connect() as controller:
         environment = controller.environment(name)
     if settings.json:
@@ -247,12 +255,12 @@ def _ports(component: EnvironmentComponent) -> str:
 
 
 def ports_of(component: EnvironmentComponent) -> list[tuple[int, str]]:
-    """Its ports, and where each is reached: on the host, if it is published there."""
+    """Its ports and the address of each: on the host, if it is published there."""
     return sorted((port, str(at)) for port, at in {**component.addresses, **component.published}.items())
 
 
 def _planned(settings: Settings, plan: EnvironmentPlan) -> int:
-    """Shows what would become of an environment."""
+    """Shows what would be done to an environment."""
     if settings.json:
         _output.json_line(plan.to_dict())
         return 0
@@ -265,12 +273,12 @@ def _planned(settings: Settings, plan: EnvironmentPlan) -> int:
 
 
 def plan_of(changes: Sequence[PlannedChange]) -> None:
-    """Shows what would become of each component, and why."""
+    """Shows what would be done to each component, and why."""
     _output.table(["change", "component", "because"], [[it.change, it.component, it.cause] for it in changes])
 
 
 def told(changes: Sequence[PlannedChange]) -> None:
-    """Says what became of each component that did not stay as it was."""
+    """Says what was done to each component that did not stay as it was."""
     for change in changes:
         if change.change != "keep":
             _output.line(f"{change.change} {change.component}: {change.cause}")

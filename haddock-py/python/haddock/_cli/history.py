@@ -14,24 +14,25 @@ from haddock._cli._errors import Stopped
 
 @click.command(cls=_common.Command)
 @_common.service_argument
-@click.option("--name", metavar="NAME", help="What was done with the environment of that name, in place of a service.")
-@click.option("--since", type=click.IntRange(min=0), default=0, metavar="SEQUENCE", help="Only what came after this event.")
-@click.option("--limit", "-n", type=click.IntRange(min=1), metavar="NUMBER", help="Only the last so many.")
-@click.option("--follow", is_flag=True, help="Go on with what happens from now on, until Ctrl-C.")
+@click.option("--name", metavar="NAME", help="Show the history of this test environment, instead of a service.")
+@click.option("--since", type=click.IntRange(min=0), default=0, metavar="SEQUENCE", help="Only events after this one.")
+@click.option("--limit", "-n", type=click.IntRange(min=1), metavar="NUMBER", help="Only the last events, this many.")
+@click.option("--follow", is_flag=True, help="Go on with new events, until Ctrl-C.")
 @_common.options
 @settings_of
 def history(
     settings: Settings, service: str | None, name: str | None, since: int, limit: int | None, follow: bool
 ) -> int:
-    """Show what happened to a service: when, what, with which images and commit, and who asked for it.
+    """Show the events of a service: when, what, with which images and commit, and who asked for it.
 
-    With `--name`, what was done with a test environment, whether or not it is there. With `--json`, one event a line.
+    With `--name`, it shows what was done with a test environment, even if it is gone. With `--json`, it prints one
+    event a line.
     """
     import haddock
 
     if name is not None:
         if service is not None or follow or since:
-            raise click.UsageError("--name shows an environment: it goes with --limit and --json alone")
+            raise click.UsageError("--name shows an environment: with it, only --limit and --json have an effect")
         return _environment(settings, name, limit)
 
     with settings.look() as controller:

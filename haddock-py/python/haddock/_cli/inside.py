@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 """Bytes of standard input that are read at a time: as a pipe holds by default."""
 
-service_option = click.option("--service", metavar="SERVICE", shell_complete=_complete.services, help="In an instance of this service, not in an environment.")
-instance_option = click.option("--instance", metavar="ID", help="Which instance. Default: the newest one that serves.")
+service_option = click.option("--service", metavar="SERVICE", shell_complete=_complete.services, help="Use an instance of this service, not an environment.")
+instance_option = click.option("--instance", metavar="ID", help="The instance. Default: the newest one that serves.")
 
 
 @click.command("exec", cls=_common.FileCommand, context_settings={"ignore_unknown_options": True})
 @click.argument("component", shell_complete=_complete.components)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("-T", "--no-tty", is_flag=True, help="No terminal for the command, although this runs on one.")
-@click.option("--no-stdin", is_flag=True, help="The command reads nothing: for loops, whose input it would take.")
+@click.option("-T", "--no-tty", is_flag=True, help="Give the command no terminal, even if there is one.")
+@click.option("--no-stdin", is_flag=True, help="The command reads no input. Use this in a shell loop, whose input it would take.")
 @click.option("--timeout", "--within", "limit", metavar="DURATION", callback=_common.seconds,
               help="Wait no longer than this. Default: until the command has ended.")  # fmt: skip
 @service_option
@@ -52,10 +52,10 @@ def exec_(
 ) -> int:
     """Run a command within a component's container, and exit with its exit code.
 
-    Its standard input is that of this command, until its end; what it writes to standard output and standard error comes out
-    there, byte for byte. On a terminal it gets one, and Ctrl-C is for it. Options of the command come after `--`.
+    Standard input, standard output and standard error are passed on byte for byte. If this runs on a terminal, the
+    command gets a terminal, and Ctrl-C goes to the command. Write options of the command after `--`.
 
-    With `--json`, when it has ended: its exit code and what it wrote, as text.
+    With `--json`, the exit code and the output, as text, are printed at the end.
     """
     if instance is not None and service is None:
         raise Usage("`--instance` needs `--service`", "say of which service it is an instance")
@@ -101,7 +101,7 @@ def _pump(started: RunningCommand, stdin: bool, limit: float | None) -> int:
 
         def late(_number: int, _frame: Any) -> None:
             error = haddock.TimedOutError(f"the command has not ended within {_words.exactly(limit)}")
-            error.hint = "it goes on by itself in its container"
+            error.hint = "the command goes on in its container"
             raise error
 
         signal.signal(signal.SIGALRM, late)
@@ -117,7 +117,7 @@ def _feed(started: RunningCommand) -> None:
     """Sends standard input as it comes, and then its end."""
     import haddock
 
-    # What is wrong with the connection is told by who reads from it.
+    # The reader reports errors of the connection.
     with suppress(haddock.HaddockError, OSError):
         while data := os.read(sys.stdin.fileno(), CHUNK):
             if not started.write(data):

@@ -33,13 +33,13 @@ def _tail(_ctx: click.Context, _parameter: click.Parameter, value: str) -> int |
 @click.command(cls=_common.FileCommand)
 @click.argument("components", nargs=-1, metavar="[COMPONENT]...", shell_complete=_complete.components)
 @click.option("--tail", default="100", metavar="LINES", show_default=True, callback=_tail,
-              help="How many lines of each component; `all`: every one.")  # fmt: skip
+              help="How many lines of each component, or `all`.")  # fmt: skip
 @click.option("--since", "since", metavar="DURATION", callback=_common.seconds,
-              help="Only what was written within this time, such as `10m`.")  # fmt: skip
-@click.option("-f", "--follow", is_flag=True, help="And then each line as it is written, until the containers end.")
-@click.option("-t", "--timestamps", is_flag=True, help="When each line was written.")
-@click.option("--no-log-prefix", is_flag=True, help="Without the component before each line.")
-@click.option("--no-color", is_flag=True, help="The components in one colour.")
+              help="Only lines of this last time, such as `10m`.")  # fmt: skip
+@click.option("-f", "--follow", is_flag=True, help="Go on with new lines, until the containers end.")
+@click.option("-t", "--timestamps", is_flag=True, help="Show the time of each line.")
+@click.option("--no-log-prefix", is_flag=True, help="Do not show the component before each line.")
+@click.option("--no-color", is_flag=True, help="Do not colour the components.")
 @service_option
 @instance_option
 @name_option
@@ -60,8 +60,9 @@ def logs(
 ) -> int:
     """Show the end of the logs of an environment, or of an instance of a service, in the order in which it was written.
 
-    Of all components, or of those that are named. The log of a single one comes without its name before each line. After the
-    command's name, `-f` is `--follow`, as in Compose. With `--json`: one object, or with `--follow` one object a line.
+    It shows all components, or those that you name. If it is only one, its name is not shown before each line. After
+    the command's name, `-f` is `--follow`, as in Compose. With `--json` it prints one object, or with `--follow` one
+    object a line.
     """
     if instance is not None and service is None:
         raise Usage("`--instance` needs `--service`", "say of which service it is an instance")

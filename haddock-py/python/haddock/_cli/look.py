@@ -1,4 +1,4 @@
-"""`haddock status`, `haddock ps`: how things are."""
+"""`haddock status`, `haddock ps`: the state of services and instances."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def status(settings: Settings, service: str | None) -> int:
     """Show a service: its release, its versions, its instances.
 
-    Shares are shown as they were asked for and as the gateway has them in force.
+    For each share it shows the value that was asked for and the value in force at the gateway.
     """
     import haddock
 
@@ -49,11 +49,11 @@ def status(settings: Settings, service: str | None) -> int:
 
 @click.command(cls=_common.Command)
 @_common.service_argument
-@click.option("--name", metavar="NAME", help="The components of the environment of that name, in place of instances.")
+@click.option("--name", metavar="NAME", help="List the components of this environment, instead of instances.")
 @_common.options
 @settings_of
 def ps(settings: Settings, service: str | None, name: str | None) -> int:
-    """List the instances of a service; of every service of the journal if none is named and no compose file is near."""
+    """List the instances of a service, or of all services if none is named and no compose file is found."""
     import haddock
 
     if name is not None:

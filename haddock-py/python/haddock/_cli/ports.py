@@ -1,4 +1,4 @@
-"""`haddock port`: where ports are reached, for people, shells and Java."""
+"""`haddock port`: the addresses of ports, for people, shells and Java."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 @click.argument("component", required=False, shell_complete=_complete.components)
 @click.argument("port", required=False, type=click.IntRange(1, 65535))
 @click.option("--format", "form", type=click.Choice(["env", "properties"]),
-              help="Every port, or the one, as an env file or as Java properties.")  # fmt: skip
+              help="Print every port, or the given one, as an env file or as Java properties.")  # fmt: skip
 @name_option
 @_common.options
 @settings_of
 def port(settings: Settings, component: str | None, port: int | None, form: str | None, name: str | None) -> int:
-    """Show where a component's port is reached from this machine, as ADDRESS:PORT; without COMPONENT, every port.
+    """Show the address of a component's port on this machine, as ADDRESS:PORT. Without COMPONENT, show every port.
 
-    That is the port on the host if the file publishes it, and else the container itself.
+    It is the address on the host if the file publishes the port, and otherwise the address of the container.
     """
     if component is not None and port is None:
         raise click.UsageError("name the PORT, too")

@@ -35,11 +35,11 @@ def promote(
     limit: float | None,
     dry_run: bool,
 ) -> int:
-    """Release what runs in a test environment as a version of its service: the same images, the same file.
+    """Release a running test environment as a version of its service: the same images, the same file.
 
-    The file's `x-haddock.production` is applied, so that its links lead to production's database; what instances share
-    is brought up if it is missing. From there on it is a release as any other. The environment stays as it is, its own
-    database with it, until `haddock down` takes it away.
+    The file's `x-haddock.production` is applied, so that its links lead to production's database. Missing shared
+    components are brought up. From then on it is a release like any other. The environment stays as it is, with its
+    own database, until `haddock down` removes it.
     """
     name = environment or name
     if wait != "none" and not dry_run:
@@ -63,8 +63,8 @@ def promote(
 @click.argument("component", shell_complete=_complete.components)
 @click.argument("target", required=False)
 @name_option
-@click.option("--back", is_flag=True, help="The component itself again, in place of a target.")
-@click.option("--live", is_flag=True, help="Let what uses it go on running; it finds the other at its next look-up.")
+@click.option("--back", is_flag=True, help="Use the component itself again, instead of a target.")
+@click.option("--live", is_flag=True, help="Do not restart the users of the link. They find the target at their next look-up.")
 @_common.dry_run_option
 @_common.options
 @settings_of
@@ -77,12 +77,12 @@ def link(
     live: bool,
     dry_run: bool,
 ) -> int:
-    """Let what uses COMPONENT in a running environment use TARGET in its place.
+    """Switch a link of a running environment: components that use COMPONENT use TARGET instead.
 
-    TARGET is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT`, or `container:NAME`. It is tried first. Then what uses the
-    component is started anew with the other link; if that does not become ready, the old link is back. Clients that a
-    gateway sends to the environment wait meanwhile. COMPONENT itself goes on running, for nobody, and the next
-    `haddock up` brings back what the file says.
+    TARGET is `tcp://HOST:PORT`, `ENVIRONMENT/COMPONENT`, or `container:NAME`. It is tried first. Then the users of the
+    component are started anew with the new link. If they do not become ready, the old link is restored. Clients that a
+    gateway sends to the environment wait meanwhile. COMPONENT itself goes on running, but nothing uses it. The next
+    `haddock up` restores what the file says.
     """
     if back == (target is not None):
         raise click.UsageError("name a TARGET, or write `--back`")
@@ -108,4 +108,4 @@ def _told(switched: Switched, component: str, target: str | None) -> None:
     blind = [user for user in switched.users if user not in switched.verified]
     if blind:
         listed = ", ".join(f"`{user}`" for user in blind)
-        _output.note(f"note: {listed} cannot look names up (no `getent` within), so that was not tried")
+        _output.note(f"note: {listed} cannot look up names (no `getent` within), so the look-up was not tested")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 wait_option = click.option(
     "--wait", type=click.Choice(["settled", "gone", "none"]), default="settled", show_default=True,
-    help="Until when: the version has settled, only it is left, or not at all.",
+    help="What to wait for: the version has settled, only this version is left, or nothing.",
 )  # fmt: skip
 timeout_option = click.option(
     "--timeout", "limit", metavar="DURATION", callback=_common.seconds,
@@ -28,8 +28,8 @@ timeout_option = click.option(
 
 @click.command(cls=_common.FileCommand)
 @click.option("--commit", metavar="ID", envvar="HADDOCK_COMMIT", show_envvar=True,
-              help="The commit that is released, for the history. Default: what git says of the file's directory.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Release although the same is released already.")
+              help="The commit that is released, for the history. Default: the current commit of the file's directory.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Release even if it would change nothing.")
 @wait_option
 @timeout_option
 @_common.dry_run_option
@@ -40,13 +40,17 @@ def release(
 ) -> int:
     """Bring a service to a new version, as its compose file describes it.
 
-    The new version gets new sessions, a few at first and then more. Sessions that run stay where they are, until they
-    end; then the version before is removed. Where `haddock serve` runs, it does all this and this command follows. Where
-    it does not, this command does it until the version has settled.
+    The new version gets new sessions, a few at first and then more. Existing sessions stay where they are until they
+    end. Then the version before is removed. If `haddock serve` runs, it does the work and this command follows.
+    Otherwise this command does it until the version has settled.
 
-    The same command again goes on with what a killed one has begun.
+    If the file needs `${TAG}`, and no tag, image or variable is given, the tag is that of what git has checked out, as
+    `haddock tag` prints it.
+
+    If the command was killed, run it again: it goes on.
     """
-    # A wrong file is told whatever engine and gateway do.
+    # A wrong file is reported even if engine or gateway do not answer.
+    settings.tag_by_default(release=True)
     environment = settings.resolve()
     if commit is None:
         commit = _git.commit(Path(environment.file).absolute().parent)
@@ -74,9 +78,9 @@ def release(
 def rollback(settings: Settings, service: str | None, to: int | None, wait: str, limit: float | None, dry_run: bool) -> int:
     """Go back to the version that was good before.
 
-    While a release goes on, that is an abort. After it, the version before gets its share back if it still runs, and is
-    started again from the same images if it does not. If the newest version was given up, the service is back already, and
-    only --to goes back further.
+    During a release, this aborts it. After a release, the version before gets its share back. If it does not run any
+    more, it is started again from the same images. If the newest version was already given up, only --to goes back
+    further.
     """
     if dry_run:
         from haddock._cli.steer import would
@@ -91,13 +95,13 @@ def rollback(settings: Settings, service: str | None, to: int | None, wait: str,
 
 
 def another(status: ServiceStatus | None) -> str | None:
-    """Who acts for the service, for people to read, if it is not this process."""
+    """The process that acts for the service, as text, if it is another one than this."""
     acting = None if status is None else status.acting
     return None if acting is None or acting.endswith(f", pid {os.getpid()}") else acting
 
 
 def follow(controller: Controller, handle: Release, settings: Settings, wait: str, limit: float | None) -> int:
-    """Follows a release to the end that was asked for, and says what is left to do."""
+    """Follows a release as far as `wait` says, and says what is left to do."""
     import haddock
     from haddock._cli import _follow
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(cls=_common.Command)
 @_common.required_service_argument
 @click.option("--wait", type=click.Choice(["gone", "none"]), default="gone", show_default=True,
-              help="Until when: nothing is left of it, or not at all.")  # fmt: skip
+              help="What to wait for: nothing of the service is left, or nothing.")  # fmt: skip
 @timeout_option
 @_common.dry_run_option
 @_common.options
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 def retire(settings: Settings, service: str, wait: str, limit: float | None, dry_run: bool) -> int:
     """Take a service away: its instances get no new sessions, and drain as in a release.
 
-    Sessions that run stay where they are until they end, or until the drain's deadline. When the last instance is gone the
-    service is forgotten, and its name can be used again; its history stays. Until then, `haddock abort` lets it serve again.
-    What its instances share stays up: see `haddock down`.
+    Existing sessions stay where they are until they end, or until the drain's deadline. When the last instance is gone,
+    the service is forgotten, and its name can be used again. Its history stays. Until then, `haddock abort` lets it
+    serve again. Its shared components stay up: `haddock down` removes them.
 
-    The same command again goes on with what a killed one has begun.
+    If the command was killed, run it again: it goes on.
     """
     import haddock
     from haddock._cli import _follow

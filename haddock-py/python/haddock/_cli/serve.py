@@ -25,24 +25,24 @@ def _service(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
 
 
 def gateway_options(function: Any) -> Any:
-    """What `haddock serve` and `haddock serve gateway` both take."""
+    """The options of both `haddock serve` and `haddock serve gateway`."""
     for option in (
         click.option("--grace", default="10s", metavar="DURATION", show_default=True, callback=_common.seconds,
-                     help="How long the requests at hand may take at the end."),
-        click.option("--allow-trace", is_flag=True, help="Pass TRACE on; without, it is refused."),
+                     help="How long requests in flight may take when it ends."),
+        click.option("--allow-trace", is_flag=True, help="Pass TRACE on. By default it is refused."),
         click.option("--tunnel-idle", default="0s", metavar="DURATION", show_default=True, callback=_common.seconds,
-                     help="How long nothing may go over a WebSocket before it is ended. `0s`: for ever."),
+                     help="End a WebSocket over which nothing was sent for this time. `0s`: never."),
         click.option("--tcp-keepalive", default="60s", metavar="DURATION", show_default=True, callback=_common.seconds,
-                     help="How long a connection may be silent before its other end is asked whether it is there. `0s`: it is not."),
+                     help="After this time of silence, test whether the other end of a connection is still there. `0s`: never."),
         click.option("--trust-proxy", metavar="CIDR", multiple=True,
-                     help="Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. May be repeated."),
+                     help="Trust the `Forwarded` and `X-Forwarded-*` headers of these peers. May be repeated."),
         click.option("--service", "services", metavar="NAME[=HOST,…]", multiple=True, callback=_service,
-                     help="A service, and the hosts it is asked for under. Default: the first that is released has all."),
+                     help="A service and the hosts of its requests. Default: the first service that is released gets all hosts."),
         click.option("--admin", default=ADMIN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_ADMIN",
                      show_envvar=True, show_default=True,
-                     help="Where the admin API listens; beyond the loopback it needs a token file."),
+                     help="The address of the admin API. Other addresses than the loopback need a token file."),
         click.option("--listen", default=LISTEN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_LISTEN",
-                     show_envvar=True, show_default=True, help="Where clients connect."),
+                     show_envvar=True, show_default=True, help="The address for clients."),
     ):  # fmt: skip
         function = option(function)
     return function
@@ -50,11 +50,11 @@ def gateway_options(function: Any) -> Any:
 
 monitor_option = click.option(
     "--monitor", default="60s", show_default=True, metavar="DURATION", callback=_common.seconds,
-    help="How often environments are looked at, whose files have `x-haddock.idle`, for those that nobody uses. `0s`: never.",
+    help="How often to look for idle environments, if their files have `x-haddock.idle`. `0s`: never.",
 )  # fmt: skip
 
 
-# Of the processes that `haddock serve` starts: they end when it does, however it ends.
+# For the processes that `haddock serve` starts: they end when it ends, even if it is killed.
 until_stdin_ends = click.option("--until-stdin-ends", is_flag=True, hidden=True)
 
 
@@ -79,9 +79,9 @@ def serve(
 ) -> int | None:
     """Run gateway and controller, as two processes, until SIGTERM or Ctrl-C.
 
-    One that dies is started again; the other goes on meanwhile, and clients that connect while there is no gateway wait
-    for the next. They keep what they know in the state directory: started again, they go on where they were. `gateway`
-    or `controller` runs one of them alone, for instance on another machine.
+    If one of them dies, it is started again, and the other goes on. Clients that connect while there is no gateway wait
+    for the next one. Both keep their state in the state directory, so they go on where they were. `gateway` or
+    `controller` runs one of them alone, for instance on another machine.
     """
     if ctx.invoked_subcommand is not None:
         return None
@@ -110,9 +110,9 @@ def gateway(
 ) -> int:
     """Run the gateway: the proxy that keeps sessions on their instances.
 
-    Its tables and its key are in STATE/gateway. Started with a listening socket, as by a systemd socket unit, it takes
-    that in place of `--listen`: clients then wait while it is started again, and none is refused. It prints one
-    line when it takes connections, and ends at SIGTERM or Ctrl-C after the requests at hand.
+    Its tables and its key are in STATE/gateway. If a systemd socket unit hands over a listening socket, the gateway
+    uses it instead of `--listen`. Then clients wait while the gateway restarts, and none is refused. It prints one line
+    when it takes connections. At SIGTERM or Ctrl-C it ends after the requests in flight.
     """
     from haddock._cli._processes import run_gateway
 
@@ -127,10 +127,10 @@ def gateway(
 @_common.options
 @settings_of
 def controller(settings: Settings, services: tuple[str, ...], monitor: float, until_stdin_ends: bool) -> int:
-    """Run the controller: it acts for every service in the journal, or for those named, and says what happens.
-    It stops, and later removes, test environments that nobody uses, as their files say.
+    """Run the controller: it acts for every service in the journal, or for those that you name, and prints events.
 
-    It may be killed at any time; the next one goes on.
+    It also stops, and later removes, test environments that nobody uses, as their files say. It may be killed at any
+    time; the next one goes on.
     """
     from haddock._cli._processes import run_controller
 

@@ -22,7 +22,7 @@ DONE = {"pause": "is paused", "resume": "goes on", "advance": "goes to its next 
 @_common.options
 @settings_of
 def pause(settings: Settings, service: str | None, dry_run: bool) -> int:
-    """Hold the ramp where it is. Sessions go on, and so do drains."""
+    """Hold the ramp where it is. Sessions and drains go on."""
     return _ask(settings, service, "pause", dry_run)
 
 
@@ -42,7 +42,7 @@ def resume(settings: Settings, service: str | None, dry_run: bool) -> int:
 @_common.options
 @settings_of
 def advance(settings: Settings, service: str | None, dry_run: bool) -> int:
-    """Go to the next stage of the ramp at once; while settling, settle at once."""
+    """Go to the next stage of the ramp at once. While settling, settle at once."""
     return _ask(settings, service, "advance", dry_run)
 
 
@@ -54,8 +54,8 @@ def advance(settings: Settings, service: str | None, dry_run: bool) -> int:
 def abort(settings: Settings, service: str | None, dry_run: bool) -> int:
     """Give the candidate's share back and end the release.
 
-    The candidate keeps its share until the version before has it back. Its sessions stay on it until they end. A service
-    that is being retired serves again.
+    The candidate keeps its share until the version before has it back. Its sessions stay on it until they end. If the
+    service is being retired, it serves again.
     """
     from haddock._cli import _follow
 

@@ -1,7 +1,7 @@
-"""For tests of scripts that release, and of runtimes and locators written in Python.
+"""For tests of release scripts, and of runtimes and locators written in Python.
 
-A `World` is the real controller on a simulated engine and locator, in virtual time: a release that takes eight hours
-is tested in milliseconds. As a pytest fixture it is called `haddock_sim`:
+A `World` has the real controller on a simulated engine and locator, in virtual time. A release that takes eight
+hours is tested in milliseconds. The pytest fixture is called `haddock_sim`:
 
     def test_a_bad_version_is_given_up(haddock_sim):
         haddock_sim.runtime.image("shop:bad", ends="1m", code=3)

@@ -1,4 +1,4 @@
-"""Environments as fixtures for pytest: up before the tests, down after them, and their logs where a test fails."""
+"""Environments as fixtures for pytest: up before the tests, down after them, with logs if a test fails."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ Section = tuple[str, str]
 """A part of a test's report: its title, and its text."""
 
 _LINES = 50
-"""Lines of each component's log that a failed test's report has."""
+"""How many lines of each component's log the report of a failed test has."""
 
 
 @dataclass
 class _Up:
-    """An environment of a fixture that is up now."""
+    """The environment of a fixture, while it is up."""
 
     environment: Environment
     stays: bool
-    """Whether it stays if a test that used it has failed."""
+    """Whether it is kept if a test that used it has failed."""
     failed: bool = False
     """Whether a test that used it has failed."""
 
 
 _up: list[_Up] = []
 _failed: list[tuple[HaddockError, list[Section]]] = []
-"""What the environments had logged that did not come up, by why they did not."""
+"""The logs of environments that did not come up, by the error."""
 
 
 def environment_fixture(
@@ -60,18 +60,18 @@ def environment_fixture(
     volumes: bool = True,
     connect: Mapping[str, Any] | None = None,
 ) -> Callable[..., Environment]:
-    """A fixture that brings an environment up for as long as its scope lasts, and takes it down whatever happens.
+    """A fixture that brings an environment up for its scope, and takes it down in any case.
 
-    It has a name of its own, `PROJECT-test-RANDOM`, so that it is never the one that somebody works with, nor that of
-    another test run. At the end it goes, and its volumes with it unless `volumes=False`. `name` gives it another name.
-    Then what was there before the test run is used, and stays: an environment, and volumes of an earlier one.
+    Its name is `PROJECT-test-RANDOM`, so no person and no other test run uses it. At the end it is removed, with its
+    volumes unless `volumes=False`. `name` gives it another name. Then an environment of that name that was there before
+    the test run is used, and is kept. Volumes of an earlier one are kept too.
 
-    `reuse` is for a quick start: the environment is called `PROJECT-test` and is never taken down, so that the next run
-    finds it there, data included. With `keep_on_failure` it stays if a test that used it has failed, to be looked at.
-    A `name`, and that of `reuse`, end in the number of the `pytest-xdist` worker where there are several.
+    `reuse` is for a quick start: the environment is called `PROJECT-test` and is never taken down, so the next run uses
+    it again, with its data. With `keep_on_failure` it is kept if a test that used it has failed. With several
+    `pytest-xdist` workers, a `name` and the name of `reuse` end in the worker's number.
 
-    `connect` is what `haddock.connect` is called with; the rest is as in `Controller.up`. What a killed test run has left
-    behind, `haddock prune --idle` removes. Where a test fails, its report has the end of each component's log, of the
+    `connect` has the arguments of `haddock.connect`; the rest is as in `Controller.up`. `haddock prune --idle` removes
+    what a killed test run has left behind. If a test fails, its report has the end of each component's log in the
     environments that it uses.
 
         database = haddock.testing.environment_fixture("compose.yaml", only=["oracle"])
@@ -99,7 +99,7 @@ def environment_fixture(
             stays = keep_on_failure
             claim(h._native.environments(), called)
             try:
-                # What failed is not undone at once: it has logs.
+                # A failed environment is kept for a moment, for its logs.
                 with _in_use(_brought_up(h, file, called, {**how, "keep_on_failure": True}), keep_on_failure) as used:
                     yield used.environment
                 stays = used.stays and used.failed
@@ -112,7 +112,7 @@ def environment_fixture(
 
 
 def _brought_up(h: Controller, file: str | PathLike[str] | None, name: str, how: UpArguments) -> Environment:
-    """Brings it up. If that fails, what it has logged is noted for the tests' reports."""
+    """Brings it up. If that fails, its logs are kept for the tests' reports."""
     try:
         return h.up(file, dry_run=False, **how)
     except HaddockError as error:
@@ -132,11 +132,11 @@ def _in_use(environment: Environment, stays: bool = False) -> Generator[_Up]:
 
 
 def report(report: pytest.TestReport, item: pytest.Item, raised: BaseException | None) -> None:
-    """Adds what helps to the report of a test that failed: the ends of the logs of the environments that it used."""
+    """Adds the ends of the logs to the report of a failed test, for the environments that it used."""
     while raised is not None:
         for error, sections in _failed:
             if error is raised:
-                # It did not come up, and is to blame, and not those that did.
+                # This environment did not come up, so the logs of the others do not matter.
                 report.sections += sections
                 return
         raised = raised.__cause__ or raised.__context__
@@ -152,7 +152,7 @@ def report(report: pytest.TestReport, item: pytest.Item, raised: BaseException |
 def _used_by(item: pytest.Item) -> list[_Up]:
     given: dict[str, Any] = getattr(item, "funcargs", None) or {}
     values = list(given.values())
-    # Those that were asked for by `getfixturevalue` are nowhere else.
+    # Fixtures that were requested by `getfixturevalue` are only here.
     definitions: dict[str, Any] = getattr(getattr(item, "_request", None), "_fixture_defs", {})
     for definition in definitions.values():
         values += (getattr(definition, "cached_result", None) or ())[:1]

@@ -1,4 +1,4 @@
-"""The pytest plugin: the fixture `haddock_sim`, and logs of environments in the reports of tests that fail."""
+"""The pytest plugin: the fixture `haddock_sim`, and logs of environments in the reports of failed tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def haddock_sim() -> Iterator[World]:
     """A simulated world: engine, locator and controller in virtual time."""
-    # Loaded when it is first used: pytest loads this file in every project.
+    # Loaded only when first used, because pytest loads this file in every project.
     from ._world import World
 
     with World() as world:
@@ -28,7 +28,7 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    # Nobody has an environment of a fixture who has not loaded this.
+    # If this module is not loaded, no fixture has an environment.
     environments = sys.modules.get("haddock.testing._environments")
     if report.failed and environments is not None:
         environments.report(report, item, None if call.excinfo is None else call.excinfo.value)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RuntimeHarness(ABC):
-    """What the suite has to know of a container runtime. What a case makes it removes again."""
+    """What the suite has to know about a container runtime. Each case removes what it has made."""
 
     serving: str
     """An image whose program listens on port 8080 until it is asked to stop, and then ends with code 0. Where
@@ -30,9 +30,9 @@ class RuntimeHarness(ABC):
     exiting: str
     """An image whose program prints the lines `line 1` to `line 5` and ends with code 3."""
     stubborn: str
-    """An image whose program runs on when it is asked to stop."""
+    """An image whose program goes on running when it is asked to stop."""
     missing: str = "haddock.invalid/nowhere:never"
-    """An image that is nowhere."""
+    """An image that does not exist anywhere."""
     connects: bool = False
     """Whether addresses take real connections."""
 
@@ -41,13 +41,13 @@ class RuntimeHarness(ABC):
         """The runtime."""
 
     def calling(self, alias: str) -> Sequence[str] | None:
-        """The command, for the serving image, of a program that asks the linked `alias` at port 8080, prints the answer
-        as its last line, and ends. `None` where links lead nowhere."""
+        """A command for the serving image. It sends a request to the linked `alias` at port 8080, prints the answer as
+        its last line, and ends. `None` if links are not supported."""
         return None
 
     def checking(self, code: int) -> Sequence[str] | None:
-        """A health check that prints `the check ended with CODE` and passes if the code is 0. `None` where health
-        checks are not run."""
+        """A health check that prints `the check ended with CODE` and passes if the code is 0. `None` if health checks
+        are not run."""
         return None
 
     def pause(self) -> None:
@@ -61,14 +61,14 @@ class RuntimeHarness(ABC):
 
 
 class LocatorHarness(ABC):
-    """A service locator with clients and instances around it. Each case has a fresh one."""
+    """A service locator with clients and instances. Each case has a new one."""
 
     service: str = "suite"
-    """The service that clients ask for."""
+    """The service of the clients' requests."""
     idle: float = 1.0
-    """The idle time that tables are to have, in seconds: as short as the locator can tell well."""
+    """The idle time for tables, in seconds: the shortest that the locator measures reliably."""
     late: float = 0.2
-    """How much later than after the idle time a session may expire, in seconds."""
+    """How long after the idle time a session may still live, in seconds."""
 
     @abstractmethod
     def locator(self) -> ServiceLocator | Gateway | RemoteGateway:
@@ -76,18 +76,18 @@ class LocatorHarness(ABC):
 
     @abstractmethod
     def start(self, instance: str) -> str:
-        """Starts an instance, or takes one that runs already; answers with its `host:port`."""
+        """Starts an instance, or uses a running one, and returns its `host:port`."""
 
     @abstractmethod
     def ask(self, cookies: dict[str, str], what: Literal["page", "failure", "probe"]) -> str | None:
-        """Sends a request with these cookies and keeps those of the response in the same dict. Answers with the instance
-        that served it. A `page` is answered with 200, a `failure` with 500; a `probe` asks for `/probe`, which the
+        """Sends a request with these cookies, and adds those of the response to the same dict. Returns the instance
+        that served it. A `page` is answered with 200, a `failure` with 500. A `probe` requests `/probe`, which the
         tables name as a path to ignore."""
 
     @abstractmethod
-    def hold(self, cookies: dict[str, str]) -> tuple[str, Callable[[], object]] | None:
-        """Sends a request, waits until its instance has it, and leaves it unanswered. Answers with the instance, and
-        with what lets it be answered."""
+    def begin(self, cookies: dict[str, str]) -> tuple[str, Callable[[], object]] | None:
+        """Sends a request, waits until its instance has it, and leaves it unanswered. Returns the instance, and a
+        handle that lets it answer."""
 
     @abstractmethod
     def let_pass(self, seconds: float) -> None:
@@ -98,7 +98,7 @@ class LocatorHarness(ABC):
         return datetime.now(timezone.utc)
 
     def restart(self) -> bool:
-        """Ends the locator without warning and starts it again, with what it has on disk. `False`: it cannot be."""
+        """Kills the locator and starts it again with its data on disk. `False`: it cannot be restarted."""
         return False
 
     @cached_property
@@ -119,9 +119,9 @@ class LocatorHarness(ABC):
         served = self.ask(cookies, what)
         return cookies, served
 
-    def _call_hold(self, given: str) -> tuple[dict[str, str], str, str] | None:
+    def _call_begin(self, given: str) -> tuple[dict[str, str], str, str] | None:
         cookies: dict[str, str] = json.loads(given)
-        held = self.hold(cookies)
+        held = self.begin(cookies)
         if held is None:
             return None
         instance, finish = held

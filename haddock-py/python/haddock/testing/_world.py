@@ -44,7 +44,7 @@ class World:
     """
 
     runtime: Sim
-    """The engine. It has every image; `runtime.image()` makes one behave otherwise."""
+    """The engine. Every image exists; `runtime.image()` makes one behave differently."""
     locator: SimLocator
     """The locator, whose sessions are opened by `open_session`."""
     time: VirtualTime
@@ -61,8 +61,7 @@ class World:
         start: datetime | None = None,
         by: str = "test",
     ) -> None:
-        """A world in which nothing has happened. With a `journal` it can be left, and entered again by another
-        controller on the same `runtime`."""
+        """A new world. With a `journal`, another controller on the same `runtime` can continue it later."""
         self.time = runtime.time if runtime is not None else VirtualTime(start)
         self.runtime = runtime or Sim(time=self.time)
         self.locator = SimLocator(time=self.time)
@@ -76,7 +75,7 @@ class World:
         specs: Path | None = None,
         by: str = "test",
     ) -> Controller:
-        """A further controller of this world, on its engine or on a runtime written in Python."""
+        """Another controller of this world, on its engine or on a runtime written in Python."""
         return Controller(
             runtime=runtime or self.runtime,
             locator=self.locator,
@@ -106,7 +105,7 @@ class World:
         await self.controller.close_async()
 
     def advance(self, duration: Duration) -> None:
-        """Lets that much time pass, and whatever is due in it happen."""
+        """Lets that much time pass. Everything that is due in it happens."""
         self.time.advance(duration)
 
     async def advance_async(self, duration: Duration) -> None:
@@ -114,14 +113,14 @@ class World:
         await self.time.advance_async(duration)
 
     def open_session(self, service: str) -> Session:
-        """A new client comes, and gets a session on the instance that the shares give it.
+        """A new client opens a session, on an instance chosen by the shares.
 
-        Raises `NotFoundError` if no instance has a share, or the locator is down: the client is answered with 503.
+        Raises `NotFoundError` if no instance has a share or the locator is down: a real client would get 503.
         """
         return Session(self, service)
 
     def sessions(self, service: str) -> dict[int, int | None]:
-        """The live sessions of each version that has instances, as the locator counts them; `None`: not known."""
+        """The live sessions of each version that has instances, as the locator counts them. `None`: unknown."""
         status = self.controller.status(service)
         if status is None:
             return {}
@@ -144,7 +143,7 @@ class Session:
     version: int | None
     """The version of that instance."""
     opened: int
-    """How many sessions the client has opened: more than one means that one had expired, or was lost."""
+    """How many sessions the client has opened. More than one means that a session has expired or was lost."""
 
     def __init__(self, world: World, service: str) -> None:
         self.service = service
@@ -159,13 +158,13 @@ class Session:
         return f"<haddock.testing.Session on {self.instance!r}, version {self.version}>"
 
     def request(self, *, failed: bool = False) -> str:
-        """Asks for a page, which is answered at once; `failed`: with an error. Answers with the instance."""
+        """Requests a page, which is answered at once, with an error if `failed`. Returns the instance."""
         self._end(self._begin(upgraded=False), failed)
         return self.instance
 
     @contextmanager
     def connected(self) -> Generator[str]:
-        """A connection that is kept, such as a WebSocket: as long as it is open the session does not expire."""
+        """Opens a connection that stays open, such as a WebSocket. While it is open, the session does not expire."""
         connection = self._begin(upgraded=True)
         try:
             yield self.instance
@@ -173,7 +172,7 @@ class Session:
             self._end(connection, False)
 
     def leave(self) -> None:
-        """The client does not come again with this session: it expires, and a later request opens another."""
+        """The client leaves: its session expires, and a later request opens another."""
         self._cookie = None
 
     def _begin(self, *, upgraded: bool) -> _native.SimRequest:

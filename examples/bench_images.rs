@@ -1,0 +1,200 @@
+//! The time of builds of an image tree, beside `docker build` by hand, one image after the other.
+//!
+//! ```text
+//! cargo run --release --example bench_images -- [FOLDER] [--rounds 3] [--json]
+//! cargo run --release --example bench_images -- --context [--rounds 3] [--json]
+//! ```
+//!
+//! A round is both, in turn: *cold* builds all without a cache; *no-op* builds when nothing has changed; *leaf* builds after
+//! a change in one image that nothing stands on, by hand only that image, by Haddock the whole tree. FOLDER is by default
+//! `examples/images`. Its images are tagged `bench`.
+//!
+//! With `--context`, a context of 1 GiB in 20 000 files is sent to the engine: by Haddock, and by `tar` piped into
+//! `docker build -`. It also tells the peak memory of the process that sends.
+
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use haddock_core::build::{BuildOptions, Images};
+use haddock_core::image::tree::{ImageTree, TreeImage};
+use haddock_core::runtime::docker::DockerRuntime;
+use haddock_examples::show::told;
+
+const TAG: &str = "bench";
+const FILES: usize = 20_000;
+const FILE_BYTES: usize = (1 << 30) / FILES;
+
+#[derive(Debug, Parser)]
+struct Options {
+    /// The image tree.
+    #[arg(default_value = "examples/images")]
+    folder: PathBuf,
+    /// How often both are measured.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Measures the transfer of a large context.
+    #[arg(long)]
+    context: bool,
+    /// One line of JSON at the end.
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let options = Options::parse();
+    let engine = Arc::new(DockerRuntime::connect(None).await.map_err(told)?);
+    let mut out = io::stdout().lock();
+    let figures = if options.context { context(&options, engine).await? } else { tree(&options, engine).await? };
+    writeln!(out, "medians of {} rounds:", options.rounds)?;
+    let mut line = serde_json::Map::new();
+    for Figure { what, by_hand, haddock } in figures {
+        let ratio = haddock / by_hand;
+        writeln!(out, "  {what:8} by hand {by_hand:8.2} s, Haddock {haddock:8.2} s, ratio {ratio:.2}")?;
+        line.insert(what.to_owned(), serde_json::json!({"by_hand_s": by_hand, "haddock_s": haddock, "ratio": ratio}));
+    }
+    let peak = peak_memory()?;
+    writeln!(out, "  peak memory of this process: {} MiB", peak / 1024)?;
+    line.insert("peak_kib".to_owned(), peak.into());
+    if options.json {
+        writeln!(out, "{}", serde_json::Value::Object(line))?;
+    }
+    Ok(())
+}
+
+/// Medians, in seconds.
+struct Figure {
+    what: &'static str,
+    by_hand: f64,
+    haddock: f64,
+}
+
+#[derive(Default)]
+struct Both {
+    by_hand: Vec<Duration>,
+    haddock: Vec<Duration>,
+}
+
+impl Both {
+    fn figure(self, what: &'static str) -> Figure {
+        Figure { what, by_hand: median(self.by_hand), haddock: median(self.haddock) }
+    }
+}
+
+async fn tree(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<Figure>> {
+    // A copy, because a leaf is changed.
+    let copy = tempfile::tempdir()?;
+    run(Command::new("cp").arg("-a").arg(options.folder.join(".")).arg(copy.path()))?;
+    let memory = tempfile::tempdir()?;
+    let all = ImageTree::read(copy.path()).map_err(told)?;
+    let leaf = all.images().iter().rev().find(|image| all.dependents(&image.name).is_empty());
+    let leaf = leaf.ok_or_else(|| io::Error::other("the tree has no images"))?.clone();
+    let build = async |no_cache: bool| -> io::Result<()> {
+        let tree = ImageTree::read(copy.path()).map_err(told)?;
+        let images = Images::of(tree, engine.clone(), TAG).map_err(told)?.memory(memory.path());
+        let options = BuildOptions { no_cache, ..BuildOptions::default() };
+        images.build(&options, &|_| {}).await.map_err(told)?;
+        Ok(())
+    };
+    let (mut cold, mut nothing, mut changed) = (Both::default(), Both::default(), Both::default());
+    for round in 0..options.rounds {
+        cold.by_hand.push(timed(|| all.images().iter().try_for_each(|image| by_hand(image, true)))?);
+        cold.haddock.push(timed_async(build(true)).await?);
+        nothing.by_hand.push(timed(|| all.images().iter().try_for_each(|image| by_hand(image, false)))?);
+        nothing.haddock.push(timed_async(build(false)).await?);
+        change(&leaf, &format!("by hand {round}"))?;
+        changed.by_hand.push(timed(|| by_hand(&leaf, false))?);
+        change(&leaf, &format!("Haddock {round}"))?;
+        changed.haddock.push(timed_async(build(false)).await?);
+    }
+    Ok(vec![cold.figure("cold"), nothing.figure("no-op"), changed.figure("leaf")])
+}
+
+/// As a script does it: the name in `FROM` is that of the image's latest build.
+fn by_hand(image: &TreeImage, no_cache: bool) -> io::Result<()> {
+    let mut command = Command::new("docker");
+    command.args(["build", "--quiet", "--tag"]).arg(image.repository.familiar());
+    command.arg("--file").arg(&image.dockerfile).args(no_cache.then_some("--no-cache")).arg(&image.context);
+    run(&mut command)
+}
+
+/// One more step at the end of its Dockerfile.
+fn change(image: &TreeImage, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().append(true).open(&image.dockerfile)?;
+    writeln!(file, "LABEL changed=\"{text}\"")
+}
+
+async fn context(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<Figure>> {
+    let folder = tempfile::tempdir()?;
+    let image = folder.path().join("large");
+    fs::create_dir(&image)?;
+    fs::write(image.join("Dockerfile"), "FROM scratch\nLABEL round=\"first\"\n")?;
+    let mut content = vec![0_u8; FILE_BYTES];
+    for number in 0..FILES {
+        if number % 100 == 0 {
+            fs::create_dir(image.join(format!("{}", number / 100)))?;
+        }
+        // No two files are the same, and none is easy to compress.
+        rand::fill(content.as_mut_slice());
+        fs::write(image.join(format!("{}/{number}", number / 100)), &content)?;
+    }
+    let mut both = Both::default();
+    for round in 0..options.rounds {
+        both.by_hand.push(timed(|| piped(&image))?);
+        fs::write(image.join("Dockerfile"), format!("FROM scratch\nLABEL round=\"{round}\"\n"))?;
+        let tree = ImageTree::read(folder.path()).map_err(told)?;
+        let images = Images::of(tree, engine.clone(), TAG).map_err(told)?;
+        let build = async { images.build(&BuildOptions::default(), &|_| {}).await.map_err(told) };
+        both.haddock.push(timed_async(async { build.await.map(drop) }).await?);
+    }
+    Ok(vec![both.figure("context")])
+}
+
+/// `tar -c . | docker build -`.
+fn piped(folder: &Path) -> io::Result<()> {
+    let mut tar = Command::new("tar").args(["-c", "."]).current_dir(folder).stdout(Stdio::piped()).spawn()?;
+    let archive = tar.stdout.take().ok_or_else(|| io::Error::other("tar has no output"))?;
+    run(Command::new("docker").args(["build", "--quiet", "-"]).stdin(archive))?;
+    tar.wait()?;
+    Ok(())
+}
+
+fn run(command: &mut Command) -> io::Result<()> {
+    let done = command.output()?;
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&done.stderr))))
+}
+
+fn timed(work: impl FnOnce() -> io::Result<()>) -> io::Result<Duration> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed())
+}
+
+async fn timed_async(work: impl Future<Output = io::Result<()>>) -> io::Result<Duration> {
+    let begun = Instant::now();
+    work.await?;
+    Ok(begun.elapsed())
+}
+
+/// The largest resident set of this process, in KiB.
+fn peak_memory() -> io::Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse().ok())
+        .ok_or_else(|| io::Error::other("the system does not tell the peak memory"))
+}
+
+fn median(mut figures: Vec<Duration>) -> f64 {
+    figures.sort();
+    figures[figures.len() / 2].as_secs_f64()
+}

@@ -1,0 +1,250 @@
+//! Builds images: several at once, and each as soon as what it needs is there.
+
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use super::Images;
+use super::event::{BuildHappening, OnBuildEvent, Teller};
+use super::labels::{self, Base};
+use super::memory::Memory;
+use super::options::{BuildAction, BuildOptions};
+use super::outside::digest_of;
+use super::plan::{Preparation, Prepared};
+use crate::error::Result;
+use crate::image::ImageReference;
+use crate::image::dockerfile::{ImageUse, UsedBy};
+use crate::image::tree::{Need, NeededImage, TreeImage};
+use crate::runtime::BuildRequest;
+
+/// What was done with an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuiltImage {
+    /// Its name in the tree.
+    pub name: String,
+    /// What.
+    pub action: BuildAction,
+    /// Why, for people.
+    pub because: String,
+    /// The name that people use.
+    pub reference: ImageReference,
+    /// Its id on the host; `None` if only its registry has it.
+    pub id: Option<String>,
+    /// Its digest in the registry, if it was pushed.
+    pub digest: Option<String>,
+}
+
+impl Images {
+    /// Builds what has changed, takes the rest from the host or from registries, and gives all of it the tag.
+    ///
+    /// The order of the answer is that of the tree. If a build fails, those that run beside it are finished, and no other
+    /// is begun. If the future is dropped, nothing half-built is left behind.
+    ///
+    /// # Errors
+    /// [`BuildFailed`](crate::ErrorKind::BuildFailed) with the step that failed and its last lines; those of
+    /// [`plan`](Self::plan); with `push` those of [`push`](Self::push).
+    pub async fn build(&self, options: &BuildOptions, observer: OnBuildEvent<'_>) -> Result<Vec<BuiltImage>> {
+        if options.push {
+            self.check_clean(options.allow_dirty)?;
+        }
+        let preparation = self.prepare(options, observer).await?;
+        for Prepared { planned, .. } in &preparation.images {
+            let (action, because) = (planned.action, planned.because.clone());
+            Teller { image: &planned.name, to: observer }.tell(BuildHappening::Planned { action, because });
+        }
+        self.pull_outside(&preparation, observer).await?;
+
+        let work = Work { images: self, preparation: &preparation, options, observer };
+        let mut waiting: Vec<usize> = (0..preparation.images.len()).collect();
+        let mut done: BTreeMap<usize, BuiltImage> = BTreeMap::new();
+        let mut there: BTreeSet<&str> = BTreeSet::new();
+        let mut running = FuturesUnordered::new();
+        let mut failed = None;
+        loop {
+            while failed.is_none() && running.len() < self.at_once.get() {
+                let is_ready = |index: &usize| {
+                    preparation.images[*index].image.tree_needs().all(|(needed, _)| there.contains(needed))
+                };
+                let Some(next) = waiting.iter().position(is_ready) else { break };
+                let index = waiting.remove(next);
+                let (work, image) = (&work, &preparation.images[index]);
+                running.push(async move { (index, work.perform(image).await) });
+            }
+            match running.next().await {
+                None => break,
+                Some((index, Ok(built))) => {
+                    there.insert(&preparation.images[index].image.name);
+                    done.insert(index, built);
+                }
+                Some((_, Err(error))) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or_else(|| Ok(done.into_values().collect()), Err)
+    }
+
+    async fn pull_need(&self, reference: &ImageReference, need: &Need, observer: OnBuildEvent<'_>) -> Result<()> {
+        let name = reference.to_string();
+        let pulled = self.pull_one(reference, Teller { image: &name, to: observer }).await;
+        pulled.map(drop).map_err(|error| error.at(need.used.place.clone()))
+    }
+
+    /// Gets the images from outside that builds need and the host does not have.
+    async fn pull_outside(&self, preparation: &Preparation<'_>, observer: OnBuildEvent<'_>) -> Result<()> {
+        let built = preparation.images.iter().filter(|image| image.planned.action == BuildAction::Build);
+        let mut needs = BTreeMap::new();
+        for need in built.flat_map(|image| &image.image.needs) {
+            if let NeededImage::Outside(reference) = &need.image
+                && !preparation.outside[reference].on_host
+            {
+                needs.insert(reference, need);
+            }
+        }
+        let pulls = needs.into_iter().map(|(reference, need)| self.pull_need(reference, need, observer).boxed());
+        let pulls: Vec<_> = pulls.collect();
+        stream::iter(pulls).buffer_unordered(self.at_once.get()).try_collect().await
+    }
+}
+
+/// A build of several images.
+struct Work<'a> {
+    images: &'a Images,
+    preparation: &'a Preparation<'a>,
+    options: &'a BuildOptions,
+    observer: OnBuildEvent<'a>,
+}
+
+impl Work<'_> {
+    async fn perform(&self, image: &Prepared<'_>) -> Result<BuiltImage> {
+        let name = &image.image.name;
+        let teller = Teller { image: name, to: self.observer };
+        let builder = &self.images.builder;
+        let action = image.planned.action;
+        let id = match (&image.host, action) {
+            (Some(host), BuildAction::Keep) => Some(host.id.clone()),
+            (_, BuildAction::Pull) if self.is_needed(image) => {
+                match self.images.pull_one(&image.by_inputs, teller).await {
+                    Ok(pulled) => Some(pulled.id),
+                    // It is incomplete there, or for another platform.
+                    Err(error) => {
+                        teller.tell(BuildHappening::Warning {
+                            text: format!("it is built, since it cannot be pulled: {error}"),
+                        });
+                        Some(self.build(image, teller).await?)
+                    }
+                }
+            }
+            (_, BuildAction::Pull | BuildAction::Keep) => None,
+            (_, BuildAction::Build) => Some(self.build(image, teller).await?),
+        };
+        self.remember(image);
+        let is_left_alone = self.options.changed && action != BuildAction::Build;
+        let reference = &image.planned.reference;
+        if let Some(id) = &id
+            && !is_left_alone
+        {
+            builder.tag_image(id, reference).await?;
+        }
+        let digest = match &id {
+            Some(_) if self.options.push && !is_left_alone => {
+                Some(self.images.push_one(reference, Some(&image.by_inputs), teller).await?)
+            }
+            _ => None,
+        };
+        let because = image.planned.because.clone();
+        Ok(BuiltImage { name: name.clone(), action, because, reference: reference.clone(), id, digest })
+    }
+
+    /// Whether an image that its registry has is needed on the host.
+    fn is_needed(&self, image: &Prepared<'_>) -> bool {
+        let name = image.image.name.as_str();
+        let mut built = self.preparation.images.iter().filter(|other| other.planned.action == BuildAction::Build);
+        !self.options.changed || built.any(|other| other.image.tree_needs().any(|(needed, _)| needed == name))
+    }
+
+    async fn build(&self, image: &Prepared<'_>, teller: Teller<'_>) -> Result<String> {
+        teller.tell(BuildHappening::Building);
+        let tree_image = image.image;
+        let (text, can_be_classic) = self.pinned_text(image)?;
+        let dockerfile = image.context.dockerfile().to_owned();
+        let (images, base) = (self.images, self.base(image));
+        let request = BuildRequest {
+            labels: labels::of(tree_image, &image.digest, &images.tag, images.revision.as_ref(), base),
+            tags: vec![image.by_inputs.clone()],
+            target: tree_image.target.clone(),
+            args: tree_image.args.clone(),
+            platform: tree_image.platform.clone(),
+            secrets: tree_image.secrets.clone(),
+            ssh: tree_image.ssh,
+            no_cache: self.options.no_cache,
+            registries: registries(tree_image),
+            classic: image.context.has_files_for_the_builder_alone() && can_be_classic,
+            dockerfile: dockerfile.clone(),
+            ..BuildRequest::default()
+        };
+        let archive = image.context.archive(BTreeMap::from([(dockerfile, text.into_bytes())]));
+        let built = images.builder.build_image(&request, archive, &|output| teller.output(output)).await;
+        let id = built.map_err(|error| error.of_image(&tree_image.name))?;
+        teller.tell(BuildHappening::Built);
+        Ok(id)
+    }
+
+    /// The Dockerfile with the images of the tree by their inputs, and whether the classic builder may have it.
+    fn pinned_text(&self, image: &Prepared<'_>) -> Result<(String, bool)> {
+        let tree_image = image.image;
+        let every_stage_is_needed = Cell::new(true);
+        let pin = |used: &ImageUse| {
+            let need = tree_image.needs.iter().find(|need| need.used.span == used.span);
+            every_stage_is_needed.set(every_stage_is_needed.get() && need.is_some());
+            Some(self.pinned(need?)?.to_string())
+        };
+        let text = tree_image.head.with_images(&tree_image.values_of_args(), &pin)?;
+        // The classic builder builds all stages, also those of which nothing is known here.
+        let can_be_classic = tree_image.head.needs_buildkit().is_none() && every_stage_is_needed.get();
+        Ok((text, can_be_classic))
+    }
+
+    /// An image of the tree, by its inputs: whatever its tags name later, this one is used.
+    fn pinned(&self, need: &Need) -> Option<&ImageReference> {
+        let NeededImage::Tree(name) = &need.image else { return None };
+        self.preparation.image(name).map(|image| &image.by_inputs)
+    }
+
+    fn base(&self, image: &Prepared<'_>) -> Base {
+        let Some(written) = &image.image.base else { return Base::default() };
+        let is_base = |need: &&Need| need.used.by == UsedBy::From && need.used.image == *written;
+        match image.image.needs.iter().find(is_base).map(|need| &need.image) {
+            Some(NeededImage::Tree(name)) => {
+                let base = self.preparation.image(name);
+                let digest = base.and_then(|it| digest_of(it.host.as_ref()?, &it.planned.reference));
+                let name = base.map(|it| it.planned.reference.to_string());
+                Base { name, digest, inputs: base.map(|it| it.digest.clone()) }
+            }
+            Some(NeededImage::Outside(reference)) => {
+                let outside = &self.preparation.outside[reference];
+                let digest = outside.in_registry.then(|| outside.identity.clone());
+                Base { name: Some(reference.canonical()), digest, inputs: None }
+            }
+            None => Base::default(),
+        }
+    }
+
+    /// Keeps what it was built from, for the reasons of the next plan.
+    fn remember(&self, image: &Prepared<'_>) {
+        if image.remembered.built.as_ref() != Some(&image.inputs) {
+            let remembered = image.remembered.with_built(image.inputs.clone());
+            Memory(self.images.memory.as_deref()).write(image.image, &remembered);
+        }
+    }
+}
+
+/// The registries of the images from outside, each once.
+fn registries(image: &TreeImage) -> Vec<String> {
+    let outside = image.needs.iter().filter_map(|need| match &need.image {
+        NeededImage::Outside(reference) => Some(reference.registry().to_owned()),
+        NeededImage::Tree(_) => None,
+    });
+    outside.collect::<BTreeSet<_>>().into_iter().collect()
+}

@@ -1,0 +1,108 @@
+//! The values that `x-haddock` takes, each as a text.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::routing::SameSite;
+use crate::settings::Queue;
+use crate::value;
+
+use super::ports::port;
+
+fn invalid(message: String, hint: impl Into<String>) -> Error {
+    Error::new(ErrorKind::InvalidValue, message).with_hint(hint)
+}
+
+pub(super) fn entry_of(text: &str) -> Result<(String, u16), Error> {
+    match text.split_once(':') {
+        Some((component, number)) if !component.is_empty() => Ok((component.to_owned(), port(number)?)),
+        _ => Err(invalid(
+            format!("entry `{text}` is not a component and its port"),
+            "write `component:port`, such as `proxy:8080`",
+        )),
+    }
+}
+
+/// A duration of whole milliseconds, because it is kept as a number of milliseconds.
+pub(super) fn whole_millis(text: &str) -> Result<Duration, Error> {
+    let duration = value::duration(text)?;
+    if duration.subsec_nanos() % 1_000_000 != 0 {
+        return Err(invalid(format!("duration `{text}` is not a whole number of milliseconds"), "write `1ms` or more"));
+    }
+    Ok(duration)
+}
+
+pub(super) fn more_than_zero(text: &str) -> Result<Duration, Error> {
+    match whole_millis(text)? {
+        Duration::ZERO => Err(invalid(format!("duration `{text}` is zero"), "write a longer one, such as `10m`")),
+        duration => Ok(duration),
+    }
+}
+
+pub(super) fn path(text: &str) -> Result<String, Error> {
+    if !text.starts_with('/') {
+        return Err(invalid(format!("path `{text}` does not begin with `/`"), format!("write `/{text}`")));
+    }
+    if let Some(bad) =
+        text.chars().find(|c| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#') || !c.is_ascii())
+    {
+        return Err(invalid(
+            format!("path `{text}` contains {bad:?}"),
+            "write the path alone, without query, as it is sent",
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+/// What may stand in a `Host` header.
+pub(super) fn host(text: &str) -> Result<String, Error> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+    match text.chars().find(|c| !plain(*c)) {
+        Some(bad) => {
+            Err(invalid(format!("host `{text}` contains {bad:?}"), "write the host alone, such as `shop.example`"))
+        }
+        None if text.is_empty() => Err(invalid("the host is empty".to_owned(), "write a host, such as `shop.example`")),
+        None => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn same_site(text: &str) -> Result<SameSite, Error> {
+    match text {
+        "none" => Ok(SameSite::None),
+        "lax" => Ok(SameSite::Lax),
+        "strict" => Ok(SameSite::Strict),
+        _ => Err(invalid(format!("`{text}` is not a value of `same_site`"), "write `none`, `lax` or `strict`")),
+    }
+}
+
+/// The host of a cookie. A dot at its start, as in older cookies, means nothing (RFC 6265, 5.2.3).
+pub(super) fn cookie_domain(text: &str) -> Result<String, Error> {
+    let domain = text.strip_prefix('.').unwrap_or(text);
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    if domain.is_empty() || !domain.chars().all(plain) {
+        return Err(invalid(
+            format!("`{text}` is not a host that a cookie can be for"),
+            "write the host alone, without a port, such as `example.com`",
+        ));
+    }
+    Ok(domain.to_ascii_lowercase())
+}
+
+pub(super) fn cookie_path(text: &str) -> Result<String, Error> {
+    let path = path(text)?;
+    if path.contains(';') {
+        return Err(invalid(
+            format!("path `{path}` contains `;`, which ends it in a cookie"),
+            "write a path without `;`",
+        ));
+    }
+    Ok(path)
+}
+
+pub(super) fn queue(text: &str) -> Result<Queue, Error> {
+    match text {
+        "newest" => Ok(Queue::Newest),
+        "supersede" => Ok(Queue::Supersede),
+        _ => Err(invalid(format!("`{text}` is not a value of `queue`"), "write `newest` or `supersede`")),
+    }
+}

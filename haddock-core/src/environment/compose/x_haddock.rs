@@ -1,0 +1,291 @@
+//! `x-haddock`: the settings of the service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::components::no_such_component;
+use super::hooks;
+use super::keys;
+use super::reader::{Cursor, Reader};
+use super::settings_values::{
+    cookie_domain, cookie_path, entry_of, host, more_than_zero, path, queue, same_site, whole_millis,
+};
+use super::tree::Value;
+use crate::container::Sensitive;
+use crate::environment::idle::IdlePolicy;
+use crate::environment::{Production, Target};
+use crate::name::{ComponentName, ServiceName};
+use crate::routing::{SessionPolicy, Share};
+use crate::settings::{Drain, Entry, Readiness, ReleaseSettings, Stage};
+use crate::value;
+
+/// The settings as they were read, before the components are known.
+#[derive(Default)]
+pub(super) struct Draft<'t> {
+    pub(super) service: Option<ServiceName>,
+    pub(super) entry: Option<DraftEntry<'t>>,
+    pub(super) ready: Readiness,
+    pub(super) session: SessionPolicy,
+    pub(super) shared: Vec<(String, Cursor<'t>)>,
+    pub(super) link_variables: Vec<(String, Cursor<'t>)>,
+    pub(super) release: ReleaseSettings,
+    pub(super) health_interval: Option<Duration>,
+    pub(super) idle: Option<IdlePolicy>,
+    pub(super) production: Option<DraftProduction<'t>>,
+    pub(super) told: hooks::Draft<'t>,
+}
+
+/// The settings under `production`. Each name has its place in the file.
+#[derive(Default)]
+pub(super) struct DraftProduction<'t> {
+    links: Vec<(String, Cursor<'t>, Option<Target>)>,
+    without: Vec<(String, Cursor<'t>)>,
+    variables: Vec<(String, Cursor<'t>, BTreeMap<String, Sensitive>)>,
+}
+
+/// `entry: component:port`.
+pub(super) struct DraftEntry<'t> {
+    pub(super) component: String,
+    pub(super) port: u16,
+    pub(super) cursor: Cursor<'t>,
+}
+
+pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t> {
+    let mut draft = Draft::default();
+    for entry in reader.known_entries(cursor, &keys::HADDOCK).unwrap_or_default() {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "service" => draft.service = reader.value(at, |text| ServiceName::new(text)),
+            "entry" => {
+                draft.entry = reader.value(at, entry_of).map(|(component, port)| DraftEntry {
+                    component,
+                    port,
+                    cursor: at.clone(),
+                });
+            }
+            "ready" => draft.ready = read_ready(reader, at).unwrap_or_default(),
+            "session" => draft.session = read_session(reader, at).unwrap_or_default(),
+            "shared" => draft.shared = read_names(reader, at),
+            "link_variables" => draft.link_variables = read_names(reader, at),
+            "health_interval" => draft.health_interval = reader.value(at, more_than_zero),
+            "idle" => draft.idle = read_idle(reader, at),
+            "production" => draft.production = read_production(reader, at),
+            "notify" => draft.told.read_notify(reader, at),
+            "release" => draft.release = read_release(reader, at, &mut draft.told).unwrap_or_default(),
+            other => keys::unread(other),
+        }
+    }
+    draft
+}
+
+/// A list of components, each with its place.
+fn read_names<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<(String, Cursor<'t>)> {
+    let items = reader.items(cursor).unwrap_or_default();
+    items.into_iter().filter_map(|item| Some((reader.text(&item)?, item))).collect()
+}
+
+/// `/health`, or `{ http, host, within }`.
+fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readiness> {
+    let mut ready = Readiness::default();
+    if let Value::Scalar(_) = cursor.node.value {
+        ready.http = reader.value(cursor, path);
+        return Some(ready);
+    }
+    for entry in reader.known_entries(cursor, &keys::READY)? {
+        match entry.key.text.as_str() {
+            "http" => ready.http = reader.value(&entry.value, path),
+            "host" => ready.host = reader.value(&entry.value, host),
+            "within" => ready.within = reader.value(&entry.value, more_than_zero).unwrap_or(ready.within),
+            other => keys::unread(other),
+        }
+    }
+    Some(ready)
+}
+
+/// `{ idle, ignore, same_site, domain, path, partitioned }`.
+fn read_session<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
+    let mut session = SessionPolicy::default();
+    if let Value::Scalar(_) = cursor.node.value {
+        let hint = "remove it: sessions are known by the gateway's own cookie; or write `session: { idle: 30m }`";
+        reader.unsupported(cursor, "an application's own cookie is", hint);
+        return None;
+    }
+    for entry in reader.known_entries(cursor, &keys::SESSION)? {
+        match entry.key.text.as_str() {
+            "idle" => session.idle = reader.value(&entry.value, more_than_zero).unwrap_or(session.idle),
+            "same_site" => session.cookie.same_site = reader.value(&entry.value, same_site).unwrap_or_default(),
+            "domain" => session.cookie.domain = reader.value(&entry.value, cookie_domain),
+            "path" => session.cookie.path = reader.value(&entry.value, cookie_path),
+            "partitioned" => session.cookie.partitioned = reader.boolean(&entry.value).unwrap_or_default(),
+            "ignore" => {
+                let items = reader.items(&entry.value).unwrap_or_default();
+                session.ignore = items.iter().filter_map(|item| reader.value(item, path)).collect();
+            }
+            other => keys::unread(other),
+        }
+    }
+    Some(session)
+}
+
+/// `{ stop_after, remove_after }`.
+fn read_idle<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<IdlePolicy> {
+    let mut idle = IdlePolicy::default();
+    for entry in reader.known_entries(cursor, &keys::IDLE)? {
+        let time = reader.value(&entry.value, more_than_zero);
+        match entry.key.text.as_str() {
+            "stop_after" => idle.stop_after = time,
+            "remove_after" => idle.remove_after = time,
+            other => keys::unread(other),
+        }
+    }
+    if let (Some(stop), Some(remove)) = (idle.stop_after, idle.remove_after)
+        && remove < stop
+    {
+        reader.wrong(cursor, "`remove_after` is shorter than `stop_after`", "make `remove_after` the longer one");
+    }
+    Some(idle)
+}
+
+/// `{ links, without, variables }`.
+fn read_production<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DraftProduction<'t>> {
+    let mut production = DraftProduction::default();
+    for entry in reader.known_entries(cursor, &keys::PRODUCTION)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "links" => {
+                for link in reader.entries(at).unwrap_or_default() {
+                    let target = reader.value(&link.value, str::parse);
+                    production.links.push((link.key.text.clone(), link.value, target));
+                }
+            }
+            "without" => production.without = read_names(reader, at),
+            "variables" => {
+                for of in reader.entries(at).unwrap_or_default() {
+                    let mut all = BTreeMap::new();
+                    for variable in reader.entries(&of.value).unwrap_or_default() {
+                        if let Some(value) = reader.filled(&variable.value) {
+                            all.insert(variable.key.text.clone(), Sensitive::new(value.text));
+                        }
+                    }
+                    production.variables.push((of.key.text.clone(), of.value, all));
+                }
+            }
+            other => keys::unread(other),
+        }
+    }
+    Some(production)
+}
+
+/// The settings of production. A name that is no component is an error.
+pub(super) fn production(
+    reader: &mut Reader<'_>,
+    draft: Option<DraftProduction<'_>>,
+    known: &BTreeSet<&str>,
+    entry: Option<&Entry>,
+) -> Option<Production> {
+    let DraftProduction { links, without, variables } = draft?;
+    let mut check = |name: &str, cursor: &Cursor<'_>, gone: bool| {
+        if !known.contains(name) {
+            no_such_component(reader, cursor, name, known);
+            return None;
+        }
+        if gone && entry.is_some_and(|entry| entry.component.as_str() == name) {
+            reader.wrong(cursor, format!("`{name}` takes the traffic, so no release can do without it"), "remove it");
+        }
+        ComponentName::new(name).ok()
+    };
+    let mut production = Production::default();
+    for (name, cursor, target) in links {
+        production.links.extend(check(&name, &cursor, true).zip(target));
+    }
+    for (name, cursor) in without {
+        production.without.extend(check(&name, &cursor, true));
+    }
+    for (name, cursor, all) in variables {
+        production.variables.extend(check(&name, &cursor, false).map(|name| (name, all)));
+    }
+    Some(production)
+}
+
+fn read_release<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+    told: &mut hooks::Draft<'t>,
+) -> Option<ReleaseSettings> {
+    let mut release = ReleaseSettings::default();
+    let (mut ramp, mut every) = (None, None);
+    for entry in reader.known_entries(cursor, &keys::RELEASE)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "replicas" => release.replicas = reader.number(at, 1).unwrap_or(release.replicas),
+            "ramp" => ramp = read_ramp(reader, at),
+            "every" => every = reader.value(at, whole_millis),
+            "settle" => release.settle = reader.value(at, whole_millis).unwrap_or(release.settle),
+            "drain" => release.drain = read_drain(reader, at).unwrap_or_default(),
+            "queue" => release.queue = reader.value(at, queue).unwrap_or_default(),
+            "before" => told.read_before(reader, at),
+            "hooks" => told.read_hooks(reader, at),
+            "max_versions" => release.max_versions = reader.number(at, 2).unwrap_or(release.max_versions),
+            "unresponsive_for" => {
+                release.unresponsive_for = reader.value(at, more_than_zero).unwrap_or(release.unresponsive_for)
+            }
+            other => keys::unread(other),
+        }
+    }
+    if let Some(shares) = ramp {
+        release.ramp = shares.into_iter().map(|share| Stage { share, every: release.ramp[0].every }).collect();
+    }
+    if let Some(every) = every {
+        release.ramp.iter_mut().for_each(|stage| stage.every = every);
+    }
+    Some(release)
+}
+
+/// `[10%, 50%, 100%]`, growing, the last 100 %.
+fn read_ramp<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Vec<Share>> {
+    if cursor.node.scalar() == Some("auto") {
+        reader.unsupported(
+            cursor,
+            "`ramp: auto` is",
+            "write the stages out: `ramp: [10%, 50%, 100%]` and `every: 10m`",
+        );
+        return None;
+    }
+    let items = reader.items(cursor)?;
+    let mut shares: Vec<Share> = Vec::new();
+    for item in &items {
+        if let Value::Map(_) = item.node.value {
+            let hint = "write the shares alone, as in `ramp: [10%, 50%, 100%]`, and how long each is held as `every: 10m` next to `ramp`";
+            reader.wrong(item, "a stage is a mapping, where a percentage is expected", hint);
+            return None;
+        }
+        let share = reader.value(item, value::percentage)?;
+        if share.is_zero() {
+            reader.wrong(
+                item,
+                "a stage of 0% gives the candidate nothing to do",
+                "begin with a larger share, such as `1%`",
+            );
+            return None;
+        }
+        if let Some(last) = shares.last().filter(|last| **last >= share) {
+            let message = format!("the stage {share} does not follow {last}: a ramp only grows");
+            reader.wrong(item, message, "put the stages into growing order");
+            return None;
+        }
+        shares.push(share);
+    }
+    if shares.last() != Some(&Share::FULL) {
+        reader.wrong(cursor, "the ramp does not end with 100%", "add `100%` as the last stage");
+        return None;
+    }
+    Some(shares)
+}
+
+fn read_drain<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Drain> {
+    let mut drain = Drain::default();
+    for entry in reader.known_entries(cursor, &keys::DRAIN)? {
+        drain.evict_after = reader.value(&entry.value, more_than_zero);
+    }
+    Some(drain)
+}

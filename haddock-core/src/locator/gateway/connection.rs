@@ -1,0 +1,171 @@
+//! A client's connection, the thread that serves it, and what all threads share.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderValue};
+use http::request;
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::time::{Clock, Timestamp};
+
+use super::client::Watch;
+use super::forwarded::Peer;
+use super::headers::HeaderSummary;
+use super::limits::Limits;
+use super::probe_word::ProbeWords;
+use super::service::{Directory, Service, Services};
+use super::upstream::{Pool, Upstream};
+
+/// How long a connection to an instance may take, after the end of a response, to be ready for another request.
+const READY_AGAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// What all threads share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) services: Arc<Services>,
+    pub(super) limits: Limits,
+    pub(super) trusted: Vec<IpNet>,
+    pub(super) allow_trace: bool,
+    pub(super) probe_words: ProbeWords,
+    pub(super) places: Arc<Semaphore>,
+    /// Ends the gateway in peace: no new connections, and no further request on the present ones.
+    pub(super) stop: CancellationToken,
+    /// Cuts all connections that are left.
+    pub(super) cut: CancellationToken,
+    pub(super) connections: AtomicUsize,
+}
+
+/// What one thread has.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pool: Pool,
+    clients: Mutex<Clients>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, pool: Pool::default(), clients: Mutex::default() }
+    }
+
+    /// Takes a connection back whose response has been read to its end. It goes into the pool once it is ready for
+    /// another request, so that nobody waits for the previous one.
+    pub(super) fn take_back(self: &Arc<Self>, mut upstream: Upstream, now: Timestamp) {
+        if upstream.sender.is_ready() {
+            self.pool.put(upstream, now);
+        } else if !upstream.sender.is_closed() {
+            let worker = Arc::clone(self);
+            tokio::spawn(async move {
+                if let Ok(Ok(())) = tokio::time::timeout(READY_AGAIN_LIMIT, upstream.sender.ready()).await {
+                    worker.pool.put(upstream, worker.shared.clock.now());
+                }
+            });
+        }
+    }
+
+    pub(super) fn clients(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) worker: Arc<Worker>,
+    pub(super) watch: Arc<Watch>,
+    kept: Mutex<Lookups>,
+}
+
+/// What is kept so that it is not looked up for each request.
+#[derive(Debug)]
+struct Lookups {
+    peer: Peer,
+    generation: u64,
+    directory: Arc<Directory>,
+}
+
+impl Connection {
+    pub(super) fn new(worker: &Arc<Worker>, watch: &Arc<Watch>, peer: SocketAddr) -> Arc<Self> {
+        let shared = &worker.shared;
+        let address = peer.ip().to_canonical();
+        let peer = Peer::new(peer, shared.trusted.iter().any(|net| net.contains(&address)));
+        let generation = shared.services.generation();
+        let kept = Lookups { peer, generation, directory: shared.services.directory() };
+        Arc::new(Self { worker: Arc::clone(worker), watch: Arc::clone(watch), kept: Mutex::new(kept) })
+    }
+
+    #[inline]
+    pub(super) fn now(&self) -> Timestamp {
+        self.worker.shared.clock.now()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.worker.shared.limits
+    }
+
+    /// The service that the host means.
+    pub(super) fn service(&self, host: Option<&HeaderValue>) -> Option<Arc<Service>> {
+        let mut kept = self.kept();
+        let services = &self.worker.shared.services;
+        let generation = services.generation();
+        if kept.generation != generation {
+            kept.directory = services.directory();
+            kept.generation = generation;
+        }
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        kept.directory.of_host(host).cloned()
+    }
+
+    /// The address at the other end, and whether it is trusted.
+    pub(super) fn peer(&self) -> (String, bool) {
+        self.kept().peer.address()
+    }
+
+    pub(super) fn came_by_https(&self, headers: &HeaderMap, seen: &HeaderSummary) -> bool {
+        self.kept().peer.came_by_https(headers, seen.speaks_of_client)
+    }
+
+    pub(super) fn pass_request(&self, parts: &mut request::Parts, seen: &HeaderSummary, upgrade: Option<HeaderValue>) {
+        super::headers::pass_request(parts, seen, upgrade, &mut self.kept().peer);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Lookups> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connections of clients, so that slow ones can be found.
+#[derive(Debug, Default)]
+pub(super) struct Clients {
+    places: Vec<Option<(Arc<Watch>, AbortHandle)>>,
+    free: Vec<usize>,
+}
+
+impl Clients {
+    pub(super) fn reserve(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        })
+    }
+
+    pub(super) fn enter(&mut self, key: usize, watch: Arc<Watch>, task: AbortHandle) {
+        self.places[key] = Some((watch, task));
+    }
+
+    pub(super) fn leave(&mut self, key: usize) {
+        self.places[key] = None;
+        self.free.push(key);
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &(Arc<Watch>, AbortHandle)> {
+        self.places.iter().flatten()
+    }
+}

@@ -1,0 +1,522 @@
+//! Where a request goes, and what is counted. Pure: the time is an argument, nothing is sent and nothing is written.
+//!
+//! There is one [`ServiceRouting`] per service, behind one lock. A decision counts its request (as in flight, and in its
+//! session) before it releases the lock. [`close`](ServiceRouting::close) looks and closes under the same lock, so no request
+//! slips in between.
+
+mod gone;
+mod hold;
+mod instance;
+mod kept;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::name::InstanceId;
+use crate::routing::{
+    Adopted, CloseAnswer, Count, FencingToken, InstanceFigures, LocatorReport, RoutingTable, SessionPolicy,
+};
+use crate::time::Timestamp;
+
+use super::cookie::{Attributes, Claim, STAMP_AHEAD};
+use super::sessions::{Found, SessionTable, Slot, TICK, Tick};
+use super::shares::Shares;
+use super::watermarks::Watermarks;
+use instance::Instance;
+
+/// What is known of earlier sessions when the gateway starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// There is a state on disk, or the key is new. Only instances of the table on disk can have sessions.
+    Listed,
+    /// Nothing is known: any instance may have sessions.
+    Any,
+}
+
+/// How a request ended for its instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Answered, or given up by the client.
+    Fine,
+    /// Answered with a 5xx, too late, or not to the end.
+    Failed,
+    /// It could not be sent.
+    Unreachable,
+}
+
+/// A request's placement: the instance on which it counts as in flight, and its session.
+///
+/// Each one has to be given back with [`ServiceRouting::finish`], [`ServiceRouting::move_on`] or [`ServiceRouting::finish_upgraded`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placement {
+    pub(super) instance: u32,
+    pub(super) address: SocketAddr,
+    /// `None`: a request on an ignored path.
+    pub(super) session: Option<Session>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Session {
+    pub(super) id: u64,
+    /// Whether the session began with this request. Then the instance does not know it yet.
+    pub(super) opened: bool,
+    /// Whether the session began on an adopted instance before this gateway knew of it.
+    foreign: bool,
+    /// `None`: the table was full.
+    slot: Option<Slot>,
+    /// The last use according to the client's cookie. `None`: the client has no cookie yet.
+    stamp: Option<Timestamp>,
+}
+
+impl Placement {
+    /// Whether the session existed before this request.
+    pub(super) fn is_sticky(&self) -> bool {
+        self.session.is_some_and(|session| !session.opened || session.foreign)
+    }
+}
+
+/// What a client's new cookie says.
+#[derive(Debug)]
+pub(super) struct Restamp {
+    pub(super) instance: InstanceId,
+    pub(super) stamp: Timestamp,
+    pub(super) attributes: Arc<Attributes>,
+}
+
+/// The routing of one service.
+#[derive(Debug)]
+pub(super) struct ServiceRouting {
+    incarnation: u64,
+    started: Timestamp,
+    before: Before,
+    newest: FencingToken,
+    /// The newest token that is on disk. Only this one is reported as seen.
+    newest_on_disk: FencingToken,
+    table: Option<RoutingTable>,
+    policy: SessionPolicy,
+    /// Those of the policy's cookie.
+    attributes: Arc<Attributes>,
+    instances: Vec<Instance>,
+    /// Places in `instances` whose instance is forgotten.
+    vacant: Vec<u32>,
+    /// For each journal, the oldest instance that may still be named. All older ones are closed for ever.
+    watermarks: Watermarks,
+    by_id: HashMap<InstanceId, u32>,
+    sessions: SessionTable,
+    new: Shares,
+    ignored: Shares,
+    /// The instance that was adopted with sessions that are not in the table.
+    adopted: Option<(u32, Adopted)>,
+    /// Whether an instance may be held now.
+    holds: bool,
+    last_id: u64,
+}
+
+impl ServiceRouting {
+    pub(super) fn new(incarnation: u64, started: Timestamp, before: Before, capacity: u32, seed: u64) -> Self {
+        let policy = SessionPolicy::default();
+        Self {
+            incarnation,
+            started,
+            before,
+            newest: FencingToken::default(),
+            newest_on_disk: FencingToken::default(),
+            table: None,
+            sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
+            attributes: Arc::new(Attributes::of(&policy.cookie)),
+            policy,
+            instances: Vec::new(),
+            vacant: Vec::new(),
+            watermarks: Watermarks::default(),
+            by_id: HashMap::new(),
+            new: Shares::default(),
+            ignored: Shares::default(),
+            adopted: None,
+            holds: false,
+            last_id: seed,
+        }
+    }
+
+    // ---- what the locator is asked to do; the caller has checked the number --------------------------------------
+
+    /// Notes a number that was seen.
+    pub(super) fn note(&mut self, number: FencingToken) {
+        self.newest = self.newest.max(number);
+    }
+
+    /// What follows the value of a cookie.
+    pub(super) fn attributes(&self) -> Arc<Attributes> {
+        Arc::clone(&self.attributes)
+    }
+
+    /// Puts a table into force.
+    pub(super) fn apply(&mut self, table: &RoutingTable, now: Timestamp) {
+        self.note(table.number);
+        self.watermarks.raise(table.watermark.as_ref());
+        for instance in &mut self.instances {
+            instance.share = None;
+        }
+        self.adopted = None;
+        for (id, route) in &table.routes {
+            let at = self.instance(id, Some(route.address));
+            let instance = &mut self.instances[at as usize];
+            if !instance.closed {
+                instance.address = route.address;
+                instance.share = Some(route.share);
+                self.adopted = self.adopted.take().or_else(|| Some((at, route.adopted.clone()?)));
+            }
+        }
+        if self.policy != table.session {
+            self.policy = table.session.clone();
+            self.attributes = Arc::new(Attributes::of(&self.policy.cookie));
+            let now = self.tick(now);
+            self.sessions.set_idle(self.policy.idle, now);
+        }
+        self.table = Some(table.clone());
+        self.forget_the_gone();
+        self.weigh();
+    }
+
+    /// Closes the instance if it has no share and nothing on it. It is reported once it is [on
+    /// disk](Self::now_on_disk).
+    pub(super) fn close(&mut self, id: &InstanceId, number: FencingToken, now: Timestamp) -> CloseAnswer {
+        self.note(number);
+        let at = self.instance(id, None);
+        let figures = self.figures(at, now);
+        if !self.instances[at as usize].closed
+            && (figures.share.is_some_and(|share| !share.is_zero()) || !figures.is_empty())
+        {
+            return CloseAnswer::Busy(figures);
+        }
+        let instance = &mut self.instances[at as usize];
+        instance.closed = true;
+        instance.share = None;
+        CloseAnswer::Closed
+    }
+
+    /// Closes the instance and ends its sessions.
+    pub(super) fn evict(&mut self, id: &InstanceId, number: FencingToken) {
+        self.note(number);
+        let at = self.instance(id, None) as usize;
+        let instance = &mut self.instances[at];
+        instance.closed = true;
+        instance.evicted = true;
+        instance.share = None;
+        instance.sessions_evicted += instance.live;
+        instance.left_over += std::mem::take(&mut instance.live);
+        instance.uncounted_until = None;
+        self.weigh();
+    }
+
+    /// All figures. They are exact once [`sweep`](Self::sweep) has reached the end.
+    pub(super) fn report(&mut self, now: Timestamp) -> LocatorReport {
+        self.forget_the_gone();
+        let mut instances = BTreeMap::new();
+        for (at, instance) in (0..).zip(&self.instances) {
+            let figures = self.figures(at, now);
+            // It is neither listed nor closed, so it is reported only while something is on it.
+            if instance.closed || figures.share.is_some() || !figures.is_empty() {
+                instances.insert(instance.id.clone(), figures);
+            }
+        }
+        LocatorReport {
+            newest: self.newest_on_disk,
+            table: self.table.as_ref().map(|table| table.number),
+            instances,
+            ..LocatorReport::new(self.incarnation, self.started)
+        }
+    }
+
+    /// Removes expired sessions, looking at no more than `budget`. Answers whether it reached the end.
+    pub(super) fn sweep(&mut self, now: Timestamp, budget: u32) -> bool {
+        let now = self.tick(now);
+        let Self { sessions, instances, .. } = self;
+        sessions.sweep(now, budget, |at| instances[at as usize].session_left())
+    }
+
+    // ---- what a request asks for ---------------------------------------------------------------------------------
+
+    /// Decides where a request goes. `tried` are instances that could not be reached. `None`: there is no instance for
+    /// it.
+    pub(super) fn place(
+        &mut self,
+        claim: Option<Claim<'_>>,
+        path: &str,
+        tried: &[u32],
+        now: Timestamp,
+    ) -> Option<Placement> {
+        if let Some(claim) = claim
+            && let Some(placement) = self.follow(claim, now)
+        {
+            return Some(placement);
+        }
+        let ignored = self.is_ignored(path);
+        let Self { ignored: idle, new, instances, .. } = self;
+        let shares = if ignored { idle } else { new };
+        let free = |at: u32| instances[at as usize].held_at(now).is_none();
+        let at = shares.pick(|instance| !tried.contains(&instance) && free(instance))?;
+        Some(if ignored { self.take_place(at, None) } else { self.open(at, false, now) })
+    }
+
+    /// Decides where a request goes that has cookies, but none of ours. It goes to the adopted instance if it may
+    /// belong to a session from before the adoption. `None`: it is treated as any other request.
+    ///
+    /// `carries` tells whether the request has a cookie of that name; for `None`, whether it has any cookie.
+    pub(super) fn place_foreign(
+        &mut self,
+        carries: impl FnOnce(Option<&str>) -> bool,
+        path: &str,
+        now: Timestamp,
+    ) -> Option<Placement> {
+        let (at, adopted) = self.adopted.as_ref()?;
+        let at = *at;
+        if now >= adopted.until || !self.instances[at as usize].takes_requests() || !carries(adopted.cookie.as_deref())
+        {
+            return None;
+        }
+        Some(if self.is_ignored(path) { self.take_place(at, None) } else { self.open(at, true, now) })
+    }
+
+    fn is_ignored(&self, path: &str) -> bool {
+        self.policy.ignore.iter().any(|ignored| ignored == path)
+    }
+
+    /// Opens a session.
+    fn open(&mut self, at: u32, foreign: bool, now: Timestamp) -> Placement {
+        let id = self.next_id();
+        let slot = self.enter(id, at, now, true);
+        self.instances[at as usize].sessions_begun += 1;
+        self.take_place(at, Some(Session { id, opened: true, foreign, slot, stamp: None }))
+    }
+
+    /// Follows a genuine cookie, if its instance still takes requests and the session has not expired.
+    fn follow(&mut self, claim: Claim<'_>, now: Timestamp) -> Option<Placement> {
+        // Another gateway's clock may be ahead of ours. That must not prolong a session.
+        let stamp = claim.stamp.min(now + STAMP_AHEAD);
+        let (stamp_tick, now_tick) = (self.tick_after(stamp), self.tick(now));
+        let (at, slot) = match self.sessions.find(claim.session, stamp_tick, now_tick) {
+            Found::Live(slot, at) => {
+                let instance = &self.instances[at as usize];
+                if instance.id.as_str() != claim.instance {
+                    return None;
+                }
+                if !instance.takes_requests() {
+                    self.sessions.remove(slot);
+                    self.instances[at as usize].session_left();
+                    return None;
+                }
+                self.sessions.begin_request(slot);
+                (at, Some(slot))
+            }
+            Found::Expired(at) => {
+                self.instances[at as usize].session_left();
+                return None;
+            }
+            Found::Missing => {
+                let at = *self.by_id.get(claim.instance)?;
+                if !self.instances[at as usize].takes_requests() || now.since(stamp) >= self.policy.idle {
+                    return None;
+                }
+                (at, self.enter(claim.session, at, stamp.max(now), false))
+            }
+        };
+        let session = Session { id: claim.session, opened: false, foreign: false, slot, stamp: Some(stamp) };
+        Some(self.take_place(at, Some(session)))
+    }
+
+    /// The session's new cookie, if the response that begins now has to carry one.
+    pub(super) fn restamp(&mut self, placement: &mut Placement, now: Timestamp) -> Option<Restamp> {
+        let session = placement.session.as_mut()?;
+        if session.stamp.is_some_and(|stamp| stamp >= now) {
+            return None;
+        }
+        let instance = &self.instances[placement.instance as usize];
+        if instance.closed {
+            // The session was evicted meanwhile, so the next request has to open a new one.
+            return None;
+        }
+        let stamp = now + STAMP_AHEAD;
+        session.stamp = Some(stamp);
+        let instance = instance.id.clone();
+        if let Some(slot) = session.slot {
+            let tick = self.tick_after(stamp);
+            self.sessions.stamp(slot, session.id, tick);
+        } else {
+            self.uncounted_use(placement.instance, stamp);
+        }
+        Some(Restamp { instance, stamp, attributes: Arc::clone(&self.attributes) })
+    }
+
+    /// The present address of the placement's instance. `None` if it takes no more requests.
+    pub(super) fn address(&self, placement: &Placement) -> Option<SocketAddr> {
+        let instance = &self.instances[placement.instance as usize];
+        instance.takes_requests().then_some(instance.address)
+    }
+
+    /// Ends a placement: the request has been answered to the end, or failed.
+    pub(super) fn finish(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
+        self.instances[placement.instance as usize].in_flight -= 1;
+        self.give_back(placement, outcome, now);
+    }
+
+    /// The request's connection is upgraded, and counts as such from now on.
+    pub(super) fn upgrade(&mut self, placement: &Placement) {
+        let instance = &mut self.instances[placement.instance as usize];
+        instance.in_flight -= 1;
+        instance.upgraded += 1;
+    }
+
+    /// Ends a placement: the upgraded connection has ended.
+    pub(super) fn finish_upgraded(&mut self, placement: &Placement, now: Timestamp) {
+        self.instances[placement.instance as usize].upgraded -= 1;
+        self.give_back(placement, Outcome::Fine, now);
+    }
+
+    /// Ends a placement: the instance could not be reached, and the request, which is still complete, goes to another
+    /// one. A session that was opened for it ends here and counts as failed.
+    pub(super) fn move_on(&mut self, placement: &Placement, now: Timestamp) {
+        self.finish(placement, Outcome::Unreachable, now);
+        if let Some(Session { id, opened: true, slot: Some(slot), .. }) = placement.session {
+            // Nobody else can know of this session yet, so its entry has not moved.
+            if let Found::Live(found, at) = self.sessions.find(id, self.tick(now), self.tick(now))
+                && found == slot
+            {
+                self.sessions.remove(slot);
+                self.instances[at as usize].session_left();
+            }
+        }
+    }
+
+    // ---- parts ---------------------------------------------------------------------------------------------------
+
+    fn take_place(&mut self, at: u32, session: Option<Session>) -> Placement {
+        let instance = &mut self.instances[at as usize];
+        instance.in_flight += 1;
+        instance.requests_begun += 1;
+        if session.is_some_and(|session| session.slot.is_none()) {
+            instance.uncounted += 1;
+        }
+        Placement { instance: at, address: instance.address, session }
+    }
+
+    fn give_back(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
+        let failed = outcome != Outcome::Fine;
+        let mut session_failed = false;
+        if let Some(session) = placement.session {
+            let tick = self.tick_after(now);
+            match session.slot {
+                Some(slot) => session_failed = self.sessions.end_request(slot, session.id, failed, tick),
+                None => {
+                    session_failed = failed && session.opened;
+                    self.instances[placement.instance as usize].uncounted -= 1;
+                    self.uncounted_use(placement.instance, now);
+                }
+            }
+        }
+        let instance = &mut self.instances[placement.instance as usize];
+        instance.requests_failed += u64::from(failed);
+        instance.sessions_failed += u64::from(session_failed);
+        if placement.session.is_some() && outcome != Outcome::Unreachable {
+            instance.last_seen = Some(now);
+        }
+    }
+
+    /// Puts a session into the table. `None` if that is full.
+    fn enter(&mut self, id: u64, at: u32, now: Timestamp, begun: bool) -> Option<Slot> {
+        let (used, tick) = (self.tick_after(now), self.tick(now));
+        let slot = match self.sessions.insert(id, at, used, begun, tick) {
+            Some(slot) => Some(slot),
+            None => {
+                self.sweep(now, 64);
+                self.sessions.insert(id, at, used, begun, tick)
+            }
+        };
+        if slot.is_some() {
+            self.instances[at as usize].live += 1;
+        }
+        slot
+    }
+
+    fn uncounted_use(&mut self, at: u32, now: Timestamp) {
+        let instance = &mut self.instances[at as usize];
+        if !instance.evicted {
+            instance.uncounted_until = instance.uncounted_until.max(Some(now));
+        }
+    }
+
+    fn figures(&self, at: u32, now: Timestamp) -> InstanceFigures {
+        let instance = &self.instances[at as usize];
+        let awaited = self.adopted.as_ref().is_some_and(|(which, adopted)| *which == at && now < adopted.until);
+        let unknown = awaited
+            || (instance.uncounted > 0 && !instance.evicted)
+            || instance.uncounted_until.is_some_and(|last| now.since(last) < self.policy.idle);
+        instance.figures(if unknown && !instance.closed { Count::Unknown } else { Count::Exact(instance.live) })
+    }
+
+    /// The place of the instance with that id. A new instance gets one.
+    fn instance(&mut self, id: &InstanceId, address: Option<SocketAddr>) -> u32 {
+        if let Some(at) = self.by_id.get(id) {
+            return *at;
+        }
+        // An instance that a watermark covers was closed before, or never existed.
+        let gone = self.watermarks.cover(id);
+        let address = address.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let uncounted_until = (self.before == Before::Any).then_some(self.started);
+        let at = self.settle(Instance::new(id.clone(), address, gone, uncounted_until));
+        self.by_id.insert(id.clone(), at);
+        at
+    }
+
+    fn weigh(&mut self) {
+        let weights = |instances: &[Instance]| {
+            let mut lines: Vec<(InstanceId, u32, u32)> = (0..)
+                .zip(instances)
+                .filter_map(|(at, instance)| Some((instance.id.clone(), at, instance.share?.as_basis_points())))
+                .collect();
+            lines.sort();
+            lines.into_iter().map(|(_, at, weight)| (at, weight)).collect::<Vec<_>>()
+        };
+        let weights = weights(&self.instances);
+        self.new.set(weights.iter().copied());
+        self.ignored.set(weights.into_iter());
+    }
+
+    /// The next session id. SplitMix64 (Steele, Lea and Flood 2014) gives every id once in 2^64. It begins at a random
+    /// number, so that other gateways and earlier incarnations give other ids. It does no harm that ids can be guessed:
+    /// a cookie needs its MAC.
+    fn next_id(&mut self) -> u64 {
+        self.last_id = self.last_id.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut id = self.last_id;
+        id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        id ^ (id >> 31)
+    }
+
+    /// The tick that `now` lies in.
+    #[inline]
+    fn tick(&self, now: Timestamp) -> Tick {
+        self.tick_of(now, 0)
+    }
+
+    /// The first tick that is not before `used`, so that nothing expires early.
+    #[inline]
+    fn tick_after(&self, used: Timestamp) -> Tick {
+        self.tick_of(used, TICK_MILLIS - 1)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "ticks wrap, and older than a year is old enough")]
+    fn tick_of(&self, time: Timestamp, plus: i64) -> Tick {
+        const YEAR: i64 = 365 * 24 * 3600 * 1000;
+        let millis = time.as_millis().wrapping_sub(self.started.as_millis()).cast_signed();
+        Tick((millis.max(-YEAR) + plus).div_euclid(TICK_MILLIS) as u32)
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "it is 50")]
+const TICK_MILLIS: i64 = TICK.as_millis() as i64;
+
+#[cfg(test)]
+#[path = "service_routing_tests.rs"]
+mod tests;

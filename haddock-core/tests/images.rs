@@ -1,0 +1,337 @@
+//! Builds of an image tree on the simulated engine: what is built, in which order, and why.
+#![allow(missing_docs)]
+
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use haddock_core::build::context::Context;
+use haddock_core::build::{BuildAction, BuildEvent, BuildHappening, BuildOptions, ImageState, Images, PruneImages};
+use haddock_core::image::tree::ImageTree;
+use haddock_core::image::{ImageReference, Revision};
+use haddock_core::runtime::sim::SimRuntime;
+use haddock_core::runtime::{BuildRequest, ImageBuilder};
+use haddock_core::testing::VirtualTime;
+use haddock_core::{Error, ErrorKind, Timestamp};
+
+use BuildAction::{Build, Keep, Pull};
+
+/// debian → java → (app, proxy); debian → db.
+const TREE: &[(&str, &str)] = &[
+    ("haddock-images.yaml", "prefix: r.local/books\n"),
+    ("debian/Dockerfile", "FROM scratch\nCOPY root /\n"),
+    ("debian/root", "root"),
+    ("java/Dockerfile", "FROM debian\nRUN install java\n"),
+    ("app/Dockerfile", "FROM java\nCOPY pages /\n"),
+    ("app/pages", "pages"),
+    ("proxy/Dockerfile", "FROM java\n"),
+    ("db/Dockerfile", "FROM r.local/books/debian\n"),
+];
+
+struct Place {
+    folder: tempfile::TempDir,
+    engine: SimRuntime,
+}
+
+impl Place {
+    fn write(&self, path: &str, text: &str) {
+        let file = self.folder.path().join("tree").join(path);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+        fs::write(file, text).expect("written");
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.folder.path().join("tree")
+    }
+
+    fn images(&self, tag: &str) -> Images {
+        images_in(&self.root(), &self.engine, tag).memory(self.folder.path().join("memory"))
+    }
+
+    async fn build(&self, tag: &str) -> Vec<(String, BuildAction)> {
+        let built = self.images(tag).build(&BuildOptions::default(), &|_| {}).await.expect("built");
+        built.into_iter().map(|image| (image.name, image.action)).collect()
+    }
+
+    /// The host loses all its images. The registry keeps its own.
+    async fn wipe_host(&self) {
+        let names: Vec<String> = self.engine.with(|engine, _| engine.image_names().map(str::to_owned).collect());
+        for each in names {
+            self.engine.untag_image(&name(&each)).await.expect("removed");
+        }
+    }
+
+    async fn plan(&self) -> Vec<(String, BuildAction, String)> {
+        let plan = self.images("v9").plan(&BuildOptions::default()).await.expect("planned");
+        plan.images.into_iter().map(|image| (image.name, image.action, image.because)).collect()
+    }
+}
+
+fn images_in(root: &Path, engine: &SimRuntime, tag: &str) -> Images {
+    let tree = ImageTree::read(root).expect("a tree");
+    Images::of(tree, Arc::new(engine.clone()), tag).expect("images")
+}
+
+fn simulated(test: impl AsyncFn(Place)) {
+    let time = VirtualTime::new(Timestamp::from_millis(0)).expect("a runtime");
+    let place = Place { folder: tempfile::tempdir().expect("a folder"), engine: SimRuntime::new(time.clock()) };
+    for (path, text) in TREE {
+        place.write(path, text);
+    }
+    time.block_on(test(place));
+}
+
+/// Builds an image of one label, and pushes it. Returns its id.
+async fn push(engine: &SimRuntime, name: &ImageReference, label: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").expect("written");
+    let context = Context::scan(folder.path(), &folder.path().join("Dockerfile")).expect("a context");
+    let labels = [("label".to_owned(), label.to_owned())].into();
+    let request = BuildRequest {
+        dockerfile: "Dockerfile".to_owned(),
+        tags: vec![name.clone()],
+        labels,
+        ..BuildRequest::default()
+    };
+    let id = engine.build_image(&request, context.archive(Default::default()), &|_| {}).await.expect("built");
+    engine.push_image(name, &|_| {}).await.expect("pushed");
+    id
+}
+
+fn name(text: &str) -> ImageReference {
+    ImageReference::parse(text).expect("a reference")
+}
+
+fn named(actions: &[(&str, BuildAction)]) -> Vec<(String, BuildAction)> {
+    actions.iter().map(|(name, action)| ((*name).to_owned(), *action)).collect()
+}
+
+#[test]
+fn what_has_changed_is_built_with_all_that_stands_on_it() {
+    simulated(async |place| {
+        let all = ["debian", "db", "java", "app", "proxy"];
+        assert_eq!(place.build("v1").await, all.map(|name| (name.to_owned(), Build)));
+        assert_eq!(place.build("v2").await, all.map(|name| (name.to_owned(), Keep)));
+        assert!(place.engine.find_image(&name("r.local/books/app:v2")).await.expect("asked").is_some());
+
+        place.write("java/Dockerfile", "FROM debian\nRUN install java 21\n");
+        let expected = named(&[("debian", Keep), ("db", Keep), ("java", Build), ("app", Build), ("proxy", Build)]);
+        let because: Vec<String> = place.plan().await.into_iter().map(|image| image.2).collect();
+        assert_eq!(because[2], "`java/Dockerfile` has changed");
+        assert_eq!(because[3], "`java` has changed");
+        assert_eq!(place.build("v3").await, expected);
+        assert_eq!(place.build("v3").await, all.map(|name| (name.to_owned(), Keep)));
+    });
+}
+
+#[test]
+fn reasons_name_files() {
+    simulated(async |place| {
+        assert_eq!(place.plan().await[0].2, "it has not been built here before");
+        place.build("v1").await;
+        place.write("debian/more", "more");
+        place.write("debian/.dockerignore", "*.tmp\n");
+        place.write("debian/a.tmp", "left out");
+        fs::remove_file(place.root().join("debian/root")).expect("removed");
+        assert_eq!(
+            place.plan().await[0].2,
+            "`debian/.dockerignore` is new, `debian/more` is new, `debian/root` is gone"
+        );
+        place.write("haddock-images.yaml", "prefix: r.local/books\nimages: { app: { args: { LEVEL: secret } } }\n");
+        let app = place.plan().await.into_iter().find(|image| image.0 == "app").expect("planned");
+        assert!(app.2.contains("argument `LEVEL` has changed"), "{}", app.2);
+        assert!(!app.2.contains("secret"));
+    });
+}
+
+#[test]
+fn another_machine_pulls_what_the_registry_has() {
+    simulated(async |place| {
+        let options = BuildOptions { push: true, ..BuildOptions::default() };
+        place.images("v1").build(&options, &|_| {}).await.expect("built");
+        place.wipe_host().await;
+        // Another checkout, without memory.
+        let elsewhere = place.folder.path().join("elsewhere");
+        fs::rename(place.root(), &elsewhere).expect("moved");
+        let images = images_in(&elsewhere, &place.engine, "v2");
+        let built = images.build(&BuildOptions::default(), &|_| {}).await.expect("built");
+        assert!(built.iter().all(|image| image.action == Pull), "{built:?}");
+        assert!(place.engine.find_image(&name("r.local/books/app:v2")).await.expect("asked").is_some());
+    });
+}
+
+#[test]
+fn what_has_not_changed_can_be_left_alone() {
+    simulated(async |place| {
+        let options = BuildOptions { push: true, changed: true, ..BuildOptions::default() };
+        place.images("v1").build(&options, &|_| {}).await.expect("built");
+        place.write("app/pages", "other pages");
+        place.images("v2").build(&options, &|_| {}).await.expect("built");
+        let pushed: Vec<String> = place.engine.with(|engine, _| engine.pushed().to_vec());
+        let second: Vec<&String> = pushed.iter().filter(|name| name.ends_with(":v2")).collect();
+        assert_eq!(second, ["r.local/books/app:v2"]);
+    });
+}
+
+#[test]
+fn images_are_built_together_and_each_after_what_it_needs() {
+    simulated(async |place| {
+        place.engine.with(|engine, _| engine.set_build_time(Duration::from_secs(60)));
+        let told = Mutex::new(Vec::new());
+        let observer = |event: BuildEvent| told.lock().expect("no panic").push(event);
+        let images = place.images("v1").at_once(NonZeroUsize::new(2).expect("two"));
+        images.build(&BuildOptions::default(), &observer).await.expect("built");
+        assert_eq!(place.engine.with(|engine, _| engine.most_running_builds()), 2);
+        let told = told.into_inner().expect("no panic");
+        let at = |image: &str, happening: &BuildHappening| {
+            told.iter().position(|event| event.image == image && event.happening == *happening).expect("told")
+        };
+        for (image, needed) in [("java", "debian"), ("db", "debian"), ("app", "java"), ("proxy", "java")] {
+            assert!(at(needed, &BuildHappening::Built) < at(image, &BuildHappening::Building));
+        }
+    });
+}
+
+#[test]
+fn a_failure_ends_what_stands_on_it_and_lets_the_rest_finish() {
+    simulated(async |place| {
+        let failed = Error::new(ErrorKind::BuildFailed, "step 2/2 RUN install java failed with exit code 1");
+        place.engine.with(|engine, _| engine.set_build_time(Duration::from_secs(60)));
+        place.engine.with(|engine, _| engine.fail_builds_of("r.local/books/java", Some(failed)));
+        let error = place.images("v1").build(&BuildOptions::default(), &|_| {}).await.expect_err("it fails");
+        assert_eq!(error.kind(), ErrorKind::BuildFailed);
+        assert_eq!(error.message(), "image `java`: step 2/2 RUN install java failed with exit code 1");
+        let states = place.images("v1").states().await.expect("asked");
+        let there: Vec<&str> =
+            states.iter().filter(|image| image.state == ImageState::There).map(|image| image.name.as_str()).collect();
+        assert_eq!(there, ["debian", "db"], "`db` was begun beside `java`");
+        assert_eq!(place.engine.with(|engine, _| engine.running_builds()), 0);
+    });
+}
+
+#[test]
+fn a_registry_that_does_not_answer_stops_no_build() {
+    simulated(async |place| {
+        let down = Error::new(ErrorKind::RegistryUnavailable, "registry `r.local` does not answer");
+        place.engine.with(|engine, _| engine.fail_registries(Some(down)));
+        let told = Mutex::new(Vec::new());
+        let observer = |event: BuildEvent| told.lock().expect("no panic").push(event.happening);
+        place.images("v1").build(&BuildOptions::default(), &observer).await.expect("built");
+        let warned = |it: &BuildHappening| matches!(it, BuildHappening::Warning { text } if text.contains("`r.local`"));
+        assert!(told.into_inner().expect("no panic").iter().any(warned));
+        let error = place.images("v1").push(&[], false, &|_| {}).await.expect_err("it has to answer");
+        assert_eq!(error.kind(), ErrorKind::RegistryUnavailable);
+    });
+}
+
+#[test]
+fn a_base_from_outside_that_has_moved_counts_as_changed_when_registries_are_asked() {
+    simulated(async |place| {
+        place.write("debian/Dockerfile", "# outside\nFROM other.local/debian:12\n");
+        let missing = place.images("v1").plan(&BuildOptions::default()).await.expect_err("it is nowhere");
+        assert_eq!(missing.kind(), ErrorKind::ImageMissing);
+        assert!(missing.to_string().contains("debian/Dockerfile:2:"), "{missing}");
+        let outside = name("other.local/debian:12");
+        let before = push(&place.engine, &outside, "before").await;
+        place.build("v1").await;
+        push(&place.engine, &outside, "after").await;
+        place.engine.tag_image(&before, &outside).await.expect("tagged");
+        assert!(place.plan().await.iter().all(|image| image.1 == Keep), "the host still has the old one");
+        let options = BuildOptions { pull: true, ..BuildOptions::default() };
+        let plan = place.images("v2").plan(&options).await.expect("planned");
+        assert!(plan.images.iter().all(|image| image.action == Build), "{plan:?}");
+        assert_eq!(plan.images[0].because, "`other.local/debian:12` has changed");
+    });
+}
+
+#[test]
+fn what_differs_from_its_commit_is_not_pushed() {
+    simulated(async |place| {
+        let dirty = Revision { commit: "3f2a1bc94d0e".into(), dirty: true, ..Revision::default() };
+        let images = place.images("v1").revision(dirty);
+        let options = BuildOptions { push: true, ..BuildOptions::default() };
+        let error = images.build(&options, &|_| {}).await.expect_err("dirty");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--allow-dirty")));
+        assert_eq!(place.engine.with(|engine, _| engine.builds().len()), 0, "it is said before anything is built");
+        images.build(&BuildOptions { allow_dirty: true, ..options }, &|_| {}).await.expect("told to");
+    });
+}
+
+#[test]
+fn prune_keeps_the_newest_and_what_they_stand_on() {
+    simulated(async |place| {
+        for number in 1..=4 {
+            place.write("app/pages", &format!("pages {number}"));
+            place.build(&format!("v{number}")).await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        let prune = PruneImages { keep: 2, dry_run: true, ..PruneImages::default() };
+        let would = prune.prune(&place.engine).await.expect("asked");
+        let tags = |image: &haddock_core::build::PrunedImage| image.tags.iter().any(|tag| tag.tag() == Some("v2"));
+        assert_eq!(would.len(), 2);
+        assert!(would.iter().any(tags));
+        let also = would.iter().filter(|image| tags(image)).map(|image| image.id.clone()).collect();
+        let gone = PruneImages { dry_run: false, also, ..prune }.prune(&place.engine).await.expect("pruned");
+        assert_eq!(gone.len(), 1, "one of a release stays");
+        assert!(place.engine.find_image(&name("r.local/books/app:v1")).await.expect("asked").is_none());
+        assert!(place.engine.find_image(&name("r.local/books/java:v1")).await.expect("asked").is_some());
+    });
+}
+
+#[test]
+fn prune_leaves_alone_what_others_have_built_on_ours() {
+    simulated(async |place| {
+        place.build("v1").await;
+        let base = place.engine.find_image(&name("r.local/books/java:v1")).await.expect("asked").expect("built");
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("Dockerfile"), "FROM r.local/books/java:v1\n").expect("written");
+        let context = Context::scan(folder.path(), &folder.path().join("Dockerfile")).expect("a context");
+        let theirs = name("theirs/app:v1");
+        // As an engine does, it inherits the labels of what it stands on.
+        let request = BuildRequest {
+            dockerfile: "Dockerfile".to_owned(),
+            tags: vec![theirs.clone()],
+            labels: base.labels,
+            ..BuildRequest::default()
+        };
+        place.engine.build_image(&request, context.archive(Default::default()), &|_| {}).await.expect("built");
+        let gone = PruneImages { keep: 0, ..PruneImages::default() }.prune(&place.engine).await.expect("pruned");
+        assert_eq!(gone.len(), 5, "all of ours");
+        assert!(place.engine.find_image(&theirs).await.expect("asked").is_some());
+    });
+}
+
+#[test]
+fn what_cannot_be_pulled_is_built() {
+    simulated(async |place| {
+        let options = BuildOptions { push: true, ..BuildOptions::default() };
+        place.images("v1").build(&options, &|_| {}).await.expect("built");
+        place.wipe_host().await;
+        // It breaks down between the question and the pull.
+        let engine = place.engine.clone();
+        let down = Error::new(ErrorKind::RegistryUnavailable, "registry `r.local` does not answer");
+        let observer = move |event: BuildEvent| {
+            if matches!(event.happening, BuildHappening::Pulling) {
+                engine.with(|engine, _| engine.fail_registries(Some(down.clone())));
+            }
+        };
+        place.images("v2").build(&BuildOptions::default(), &observer).await.expect("built in place of it");
+        assert!(place.engine.find_image(&name("r.local/books/app:v2")).await.expect("asked").is_some());
+    });
+}
+
+#[test]
+fn prune_keeps_what_a_change_that_was_taken_back_has_made_the_newest_again() {
+    simulated(async |place| {
+        for (number, pages) in [(1, "good"), (2, "bad"), (3, "good")] {
+            place.write("app/pages", pages);
+            place.build(&format!("v{number}")).await;
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        let gone = PruneImages { keep: 1, ..PruneImages::default() }.prune(&place.engine).await.expect("pruned");
+        assert_eq!(gone.len(), 1);
+        assert!(gone[0].tags.iter().any(|tag| tag.tag() == Some("v2")), "{gone:?}");
+    });
+}

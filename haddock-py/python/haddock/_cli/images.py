@@ -1,0 +1,204 @@
+"""`haddock images`, `build`, `push`, `pull`, `images prune`: the images of a tree of Dockerfiles."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from haddock._cli import _build_progress, _common, _output, _progress, _words
+from haddock._cli._common import Settings, settings_of
+from haddock._cli._errors import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from haddock import BuiltImage, Images, TransferredImage
+
+
+def _folder(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if not os.path.isdir(value) and not ctx.resilient_parsing:
+        hint = f"the folder comes first: `haddock {ctx.info_name} . {value}` means the image `{value}` of this folder"
+        raise Usage(f"`{value}` is not a folder", hint)
+    return value
+
+
+folder_argument = click.argument("folder", default=".", metavar="[FOLDER]", callback=_folder)
+images_argument = click.argument("names", nargs=-1, metavar="[IMAGE]...")
+allow_dirty_option = click.option("--allow-dirty", is_flag=True, help="Push although files differ from the commit.")
+
+
+class TagCommand(_common.Command):
+    """A command whose help explains `--tag`."""
+
+    explained = frozenset(("tag",))
+
+
+def images_of(settings: Settings, folder: str) -> Images:
+    """The images of a folder, at the tag that the options name."""
+    import haddock
+
+    memory = settings.state_directory() / "images"
+    found = haddock.Images(folder, tag=settings.tag, docker_host=settings.engine(), memory=memory)
+    settings.say_more(f"the tag is {found.tag}")
+    return found
+
+
+@click.command("images", cls=TagCommand)
+@folder_argument
+@_common.options
+@settings_of
+def images(settings: Settings, folder: str) -> int:
+    """Show the images of a tree: what each stands on, and what this host has of it.
+
+    The tree is read from the Dockerfiles below FOLDER, and from `haddock-images.yaml` there. `there`: the host has an
+    image of the present files. `changed`: it has one of other files, and a build would make it anew. `missing`: it has
+    none. `unknown`: the engine does not answer.
+
+    `haddock images prune` removes old images.
+    """
+    found = images_of(settings, folder).list()
+    if settings.json:
+        _output.json_line({"images": [image.to_dict() for image in found]})
+        return 0
+    rows = [[image.name, image.base or "scratch", image.reference, image.state] for image in found]
+    _output.table(["image", "stands on", "reference", "state"], rows)
+    return 0
+
+
+@click.command("build", cls=TagCommand)
+@folder_argument
+@images_argument
+@click.option("--push", is_flag=True, help="Push each image as soon as it is there.")
+@click.option("--changed", is_flag=True, help="Leave alone what has not changed: it gets no new tag, and is not pushed.")
+@click.option("--pull", is_flag=True, help="Ask registries whether images outside of the tree have moved.")
+@click.option("--no-cache", is_flag=True, help="Build all anew.")
+@allow_dirty_option
+@_common.dry_run_option
+@_common.options
+@settings_of
+def build(
+    settings: Settings,
+    folder: str,
+    names: tuple[str, ...],
+    push: bool,
+    changed: bool,
+    pull: bool,
+    no_cache: bool,
+    allow_dirty: bool,
+    dry_run: bool,
+) -> int:
+    """Build the images of a tree: what has changed, and all that stands on it.
+
+    Each image gets the tag of branch and commit, or that of `--tag`. What has not changed is not built: it is kept, or
+    pulled if its registry has it from another machine. Without IMAGE all are built. With it, only these and what they
+    need. Several are built at the same time, and each as soon as what it needs is there.
+    """
+    tree = images_of(settings, folder)
+    if dry_run:
+        planned = tree.plan(*names, pull=pull, no_cache=no_cache)
+        if settings.json:
+            _output.json_line({"images": [image.to_dict() for image in planned]})
+        else:
+            _output.table(["image", "action", "because"], [[it.name, it.action, it.because] for it in planned])
+        return 0
+    with _build_progress.shown(settings) as on_event:
+        built = tree.build(
+            *names, push=push, changed=changed, pull=pull, no_cache=no_cache, allow_dirty=allow_dirty, on_event=on_event
+        )
+    if settings.json:
+        _output.json_line({"images": [image.to_dict() for image in built]})
+        return 0
+    _built(built)
+    return 0
+
+
+def _built(built: Sequence[BuiltImage]) -> None:
+    """What was done. If nothing was to be done, that is one line."""
+    work = [image for image in built if image.action != "keep" or image.digest]
+    if not work:
+        _output.line(f"nothing has changed: {_words.many(len(built), 'image')} at `{_tag(built)}`")
+        return
+    _output.table(["image", "was", "reference"], [[it.name, _PAST[it.action], it.digest or it.reference] for it in built])
+
+
+_PAST = {"build": "built", "keep": "there", "pull": "pulled"}
+
+
+def _tag(built: Sequence[BuiltImage]) -> str:
+    return built[0].reference.rpartition(":")[2] if built else ""
+
+
+@click.command("push", cls=TagCommand)
+@folder_argument
+@images_argument
+@allow_dirty_option
+@_common.options
+@settings_of
+def push(settings: Settings, folder: str, names: tuple[str, ...], allow_dirty: bool) -> int:
+    """Push the images of a tree to their registries, as they were built at this tag."""
+    tree = images_of(settings, folder)
+    with _build_progress.shown(settings) as on_event:
+        pushed = tree.push(*names, allow_dirty=allow_dirty, on_event=on_event)
+    return _transferred(settings, pushed)
+
+
+@click.command("pull", cls=TagCommand)
+@folder_argument
+@images_argument
+@_common.options
+@settings_of
+def pull(settings: Settings, folder: str, names: tuple[str, ...]) -> int:
+    """Pull the images of a tree from their registries, as they were pushed at this tag."""
+    tree = images_of(settings, folder)
+    with _build_progress.shown(settings) as on_event:
+        pulled = tree.pull(*names, on_event=on_event)
+    return _transferred(settings, pulled)
+
+
+def _transferred(settings: Settings, images: list[TransferredImage]) -> int:
+    if settings.json:
+        _output.json_line({"images": [image.to_dict() for image in images]})
+    else:
+        _output.table(["image", "reference", "digest"], [[it.name, it.reference, it.digest or "-"] for it in images])
+    return 0
+
+
+@click.command("images prune", cls=_common.Command)
+@click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N",
+              help="How many images of each repository stay: those that were last given a tag.")  # fmt: skip
+@_common.dry_run_option
+@_common.options
+@settings_of
+def prune(settings: Settings, keep: int, dry_run: bool) -> int:
+    """Remove old images that Haddock has built on this engine.
+
+    These stay: the N of each repository that were last given a tag, those that containers were made of, those of the last N versions of each
+    service, so that a rollback finds them, and those that others are built on. Nothing else is touched.
+    """
+    import haddock
+
+    also = _of_releases(settings, keep)
+    pruned = haddock.prune_images(keep, also=also, dry_run=dry_run, docker_host=settings.engine())
+    if settings.json:
+        _output.json_line({"dry_run": dry_run, "images": [image.to_dict() for image in pruned]})
+        return 0
+    if not pruned:
+        _output.line("nothing is to be removed")
+        return 0
+    rows = [[image.id[:19], " ".join(image.tags), _progress.size(image.size)] for image in pruned]
+    _output.table(["image", "names", "size"], rows)
+    total = _progress.size(sum(image.size for image in pruned))
+    verb = "would be" if dry_run else "were"
+    _output.line(f"{_words.many(len(pruned), 'image')} {verb} removed, at most {total}")
+    return 0
+
+
+def _of_releases(settings: Settings, keep: int) -> set[str]:
+    """The images of the last versions of each service. No journal is made for this."""
+    if keep == 0 or not (settings.state_directory() / "journal.db").exists():
+        return set()
+    with settings.look() as controller:
+        versions = [version for name in controller.services() for version in controller.status(name).versions[-keep:]]
+        return {digest for version in versions for digest in (version.digests or {}).values()}

@@ -1,0 +1,211 @@
+//! The images of a tree.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use haddock_core::build::{BuildEvent, BuildOptions, Images as CoreImages, PruneImages, TreeImageState};
+use haddock_core::image::Revision;
+use haddock_core::image::tree::ImageTree;
+use haddock_core::runtime::docker::{DockerRuntime, DockerRuntimeBuilder};
+use haddock_core::{Error, ErrorKind, Result, vcs};
+use pyo3::prelude::*;
+use serde_json::json;
+
+use crate::call::Call;
+use crate::convert::to_python;
+use crate::driver::Driver;
+use crate::home::Home;
+use crate::progress::{Progress, Sender, Told};
+
+/// The tag of a tree that is in no repository.
+const NO_REVISION: &str = "latest";
+
+/// The arguments of a build.
+#[derive(FromPyObject, Clone)]
+#[pyo3(from_item_all)]
+pub(crate) struct How {
+    images: Vec<String>,
+    push: bool,
+    changed: bool,
+    pull: bool,
+    no_cache: bool,
+    allow_dirty: bool,
+}
+
+impl From<How> for BuildOptions {
+    fn from(how: How) -> Self {
+        let How { images, push, changed, pull, no_cache, allow_dirty } = how;
+        Self { images, push, changed, pull, no_cache, allow_dirty }
+    }
+}
+
+/// The images of a tree, at one tag.
+#[pyclass(frozen, module = "haddock._native")]
+pub(crate) struct Images {
+    inner: Home<Arc<Inner>>,
+    /// The listener for the next call's events.
+    told: Told,
+}
+
+struct Inner {
+    tree: ImageTree,
+    tag: String,
+    revision: Option<Revision>,
+    /// The tree can be looked at without an engine.
+    images: Result<CoreImages>,
+}
+
+impl Inner {
+    fn images(&self) -> Result<&CoreImages> {
+        self.images.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// An engine, by host or context.
+fn engine(host: Option<String>, context: Option<String>) -> DockerRuntimeBuilder {
+    let builder = host.into_iter().fold(DockerRuntime::builder(), DockerRuntimeBuilder::host);
+    context.into_iter().fold(builder, DockerRuntimeBuilder::context)
+}
+
+/// Reads a tree and connects to an engine. Without a tag, or with `auto`, the tag is that of the commit.
+#[pyfunction]
+#[pyo3(signature = (folder, tag, host, context, memory))]
+pub(crate) fn images(
+    folder: PathBuf,
+    tag: Option<String>,
+    host: Option<String>,
+    context: Option<String>,
+    memory: Option<PathBuf>,
+) -> Call {
+    let work = async move {
+        let connected = engine(host, context).connect().await;
+        let tag = tag.filter(|tag| tag != "auto");
+        let is_named = tag.is_some();
+        let read = move || {
+            let tree = ImageTree::read(&folder)?;
+            let revision = vcs::revision_in(&folder, &|name| std::env::var(name).ok());
+            // With a tag, a repository that cannot be read is no reason to stop.
+            let revision = if is_named { revision.unwrap_or_default() } else { revision? };
+            Ok::<_, Error>((tree, revision))
+        };
+        let (tree, revision) = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|panic| Error::new(ErrorKind::Panicked, format!("reading the tree panicked: {panic}")))??;
+        let tag = match tag {
+            Some(tag) => tag,
+            None => revision.as_ref().map_or(Ok(NO_REVISION.to_owned()), |revision| tree.tags().tag(revision))?,
+        };
+        let images = match connected {
+            Ok(engine) => {
+                let images = CoreImages::of(tree.clone(), Arc::new(engine), &tag)?;
+                let images = revision.clone().into_iter().fold(images, CoreImages::revision);
+                Ok(memory.into_iter().fold(images, CoreImages::memory))
+            }
+            Err(error) if error.kind() == ErrorKind::RuntimeUnavailable => Err(error),
+            Err(error) => return Err(error),
+        };
+        Ok(Inner { tree, tag, revision, images })
+    };
+    Driver::Real.call(work, |py, inner| {
+        Ok(Py::new(py, Images { inner: Home::new(Arc::new(inner)), told: Told::default() })?.into_any())
+    })
+}
+
+/// Passes an event on, if somebody listens.
+fn teller(sender: Option<Arc<Sender>>) -> impl Fn(BuildEvent) + Send + Sync {
+    move |event| {
+        if let Some(sender) = &sender {
+            sender.send(&event);
+        }
+    }
+}
+
+impl Images {
+    fn inner(&self) -> PyResult<Arc<Inner>> {
+        self.inner.get().map(Arc::clone)
+    }
+
+    fn listener(&self) -> Option<Arc<Sender>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[pymethods]
+impl Images {
+    /// Sets the listener for the next call's events.
+    fn tell(&self, progress: &Progress) {
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = progress.sender();
+    }
+
+    /// The tag, the commit, and whether the tree differs from it.
+    #[pyo3(signature = () -> "typing.Any")]
+    fn facts(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let inner = self.inner()?;
+        let revision = inner.revision.as_ref();
+        let facts = json!({
+            "tag": inner.tag,
+            "commit": revision.map(|it| &it.commit),
+            "dirty": revision.is_some_and(|it| it.dirty),
+            "root": inner.tree.root(),
+        });
+        to_python(py, &facts)
+    }
+
+    /// The images, and what the engine has of them.
+    fn states(&self) -> PyResult<Call> {
+        let inner = self.inner()?;
+        let work = async move {
+            match &inner.images {
+                Ok(images) => images.states().await,
+                Err(_) => TreeImageState::without_builder(&inner.tree, &inner.tag),
+            }
+        };
+        Ok(Driver::Real.call(work, |py, states| to_python(py, &states)))
+    }
+
+    /// What a build would do.
+    fn plan(&self, how: How) -> PyResult<Call> {
+        let inner = self.inner()?;
+        let work = async move { inner.images()?.plan(&how.into()).await };
+        Ok(Driver::Real.call(work, |py, plan| to_python(py, &plan.images)))
+    }
+
+    /// Builds.
+    fn build(&self, how: How) -> PyResult<Call> {
+        let (inner, tell) = (self.inner()?, teller(self.listener()));
+        let work = async move { inner.images()?.build(&how.into(), &tell).await };
+        Ok(Driver::Real.call(work, |py, built| to_python(py, &built)))
+    }
+
+    /// Pushes what is there.
+    fn push(&self, names: Vec<String>, allow_dirty: bool) -> PyResult<Call> {
+        let (inner, tell) = (self.inner()?, teller(self.listener()));
+        let work = async move { inner.images()?.push(&names, allow_dirty, &tell).await };
+        Ok(Driver::Real.call(work, |py, pushed| to_python(py, &pushed)))
+    }
+
+    /// Pulls what registries have.
+    fn pull(&self, names: Vec<String>) -> PyResult<Call> {
+        let (inner, tell) = (self.inner()?, teller(self.listener()));
+        let work = async move { inner.images()?.pull(&names, &tell).await };
+        Ok(Driver::Real.call(work, |py, pulled| to_python(py, &pulled)))
+    }
+}
+
+/// Removes images that were built on an engine and that nobody needs.
+#[pyfunction]
+#[pyo3(signature = (host, context, keep, also, dry_run))]
+pub(crate) fn prune_images(
+    host: Option<String>,
+    context: Option<String>,
+    keep: usize,
+    also: BTreeSet<String>,
+    dry_run: bool,
+) -> Call {
+    let work = async move {
+        let builder = engine(host, context).connect().await?;
+        PruneImages { keep, also, dry_run }.prune(&builder).await
+    };
+    Driver::Real.call(work, |py, pruned| to_python(py, &pruned))
+}
