@@ -121,13 +121,18 @@ async fn tree(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<F
 fn by_hand(image: &TreeImage, no_cache: bool) -> io::Result<()> {
     let mut command = Command::new("docker");
     command.args(["build", "--quiet", "--tag"]).arg(image.repository.familiar());
-    command.arg("--file").arg(&image.dockerfile).args(no_cache.then_some("--no-cache")).arg(&image.context);
+    command.arg("--file").arg(file_of(image)).args(no_cache.then_some("--no-cache")).arg(&image.context);
     run(&mut command)
+}
+
+/// Its Dockerfile. Those of a tree are files.
+fn file_of(image: &TreeImage) -> &Path {
+    image.dockerfile.as_deref().expect("a file")
 }
 
 /// One more step at the end of its Dockerfile.
 fn change(image: &TreeImage, text: &str) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().append(true).open(&image.dockerfile)?;
+    let mut file = fs::OpenOptions::new().append(true).open(file_of(image))?;
     writeln!(file, "LABEL changed=\"{text}\"")
 }
 

@@ -87,7 +87,7 @@ fn simulated(test: impl AsyncFn(Place)) {
 async fn push(engine: &SimRuntime, name: &ImageReference, label: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("Dockerfile"), "FROM scratch\n").expect("written");
-    let context = Context::scan(folder.path(), &folder.path().join("Dockerfile")).expect("a context");
+    let context = Context::scan(folder.path(), Some(&folder.path().join("Dockerfile"))).expect("a context");
     let labels = [("label".to_owned(), label.to_owned())].into();
     let request = BuildRequest {
         dockerfile: "Dockerfile".to_owned(),
@@ -247,6 +247,93 @@ fn a_base_from_outside_that_has_moved_counts_as_changed_when_registries_are_aske
 }
 
 #[test]
+fn what_a_failed_push_left_over_is_pushed_by_the_next_build() {
+    simulated(async |place| {
+        let options = BuildOptions { push: true, changed: true, ..BuildOptions::default() };
+        let down = Error::new(ErrorKind::RegistryUnavailable, "registry `r.local` does not answer");
+        place.engine.with(|engine, _| engine.fail_registries(Some(down)));
+        place.images("v1").build(&options, &|_| {}).await.expect_err("nothing is pushed");
+        place.build("v1").await;
+        place.engine.with(|engine, _| engine.fail_registries(None));
+        let plan = place.images("v1").plan(&options).await.expect("planned");
+        assert_eq!(plan.images[0].because, "nothing has changed, but its registry does not have it");
+        let built = place.images("v1").build(&options, &|_| {}).await.expect("built");
+        assert!(built.iter().all(|image| image.action == Keep && image.digest.is_some()), "{built:?}");
+        // Now all is there, so nothing gets a tag that it does not have.
+        let built = place.images("v2").build(&options, &|_| {}).await.expect("built");
+        let pushed = place.engine.with(|engine, _| engine.pushed().len());
+        assert_eq!(pushed, 10, "five images, each by its tag and by its inputs");
+        for image in built {
+            assert!(place.engine.find_image(&image.reference).await.expect("asked").is_some(), "{}", image.reference);
+        }
+    });
+}
+
+#[test]
+fn another_platform_is_another_image() {
+    simulated(async |place| {
+        place.build("v1").await;
+        place.write(
+            "haddock-images.yaml",
+            "prefix: r.local/books\nimages: { debian: { platform: linux/arm64 }, java: { platform: linux/amd64 } }\n",
+        );
+        let plan = place.plan().await;
+        assert_eq!((plan[0].1, plan[0].2.as_str()), (Build, "the platform has changed"));
+        let of_java = |it: &&(String, BuildAction, String)| it.0 == "java";
+        assert_eq!(
+            plan.iter().find(of_java).expect("planned").2,
+            "`debian` has changed",
+            "the host's own, by its name"
+        );
+    });
+}
+
+#[test]
+fn a_base_from_outside_is_used_by_its_digest() {
+    simulated(async |place| {
+        place.write("debian/Dockerfile", "FROM other.local/debian:12\n");
+        let outside = name("other.local/debian:12");
+        push(&place.engine, &outside, "base").await;
+        let digest = place.engine.registry_digest(&outside).await.expect("asked").expect("there");
+        place.wipe_host().await;
+        place.build("v1").await;
+        let bases = place.engine.with(|engine, _| engine.builds()[1].bases.clone());
+        assert_eq!(bases, [format!("other.local/debian@{digest}")]);
+        assert!(place.engine.find_image(&outside).await.expect("asked").is_some(), "it has its tag, too");
+        assert_eq!(place.plan().await[0].1, Keep);
+        // It is gone from the host, and nobody asks a registry.
+        place.engine.untag_image(&outside).await.expect("removed");
+        let states = place.images("v1").states().await.expect("asked");
+        assert_eq!(states[0].state, ImageState::There);
+    });
+}
+
+#[test]
+fn every_failure_is_told() {
+    simulated(async |place| {
+        place.engine.with(|engine, _| engine.set_build_time(Duration::from_secs(60)));
+        for (image, exit) in [("java", 3), ("db", 4)] {
+            let failed = Error::new(ErrorKind::BuildFailed, format!("step 1/1 failed with exit code {exit}"));
+            place.engine.with(|engine, _| engine.fail_builds_of(format!("r.local/books/{image}"), Some(failed)));
+        }
+        let told = Mutex::new(Vec::new());
+        let observer = |event: BuildEvent| told.lock().expect("no panic").push(event.happening);
+        let images = place.images("v1").at_once(NonZeroUsize::new(2).expect("two"));
+        let error = images.build(&BuildOptions::default(), &observer).await.expect_err("it fails");
+        let also = |code: u8| {
+            let text = format!("exit code {code}");
+            told.lock()
+                .expect("no panic")
+                .iter()
+                .any(|it| matches!(it, BuildHappening::Warning { text: it } if it.contains(&text)))
+        };
+        assert!(
+            error.message().contains("exit code 4") && also(3) || error.message().contains("exit code 3") && also(4)
+        );
+    });
+}
+
+#[test]
 fn what_differs_from_its_commit_is_not_pushed() {
     simulated(async |place| {
         let dirty = Revision { commit: "3f2a1bc94d0e".into(), dirty: true, ..Revision::default() };
@@ -287,7 +374,7 @@ fn prune_leaves_alone_what_others_have_built_on_ours() {
         let base = place.engine.find_image(&name("r.local/books/java:v1")).await.expect("asked").expect("built");
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("Dockerfile"), "FROM r.local/books/java:v1\n").expect("written");
-        let context = Context::scan(folder.path(), &folder.path().join("Dockerfile")).expect("a context");
+        let context = Context::scan(folder.path(), Some(&folder.path().join("Dockerfile"))).expect("a context");
         let theirs = name("theirs/app:v1");
         // As an engine does, it inherits the labels of what it stands on.
         let request = BuildRequest {

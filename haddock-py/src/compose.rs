@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use haddock_core::environment::EnvironmentSpec;
-use haddock_core::environment::Origin;
 use haddock_core::environment::compose::{
     ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical, to_yaml,
 };
+use haddock_core::environment::{Origin, PullPolicy};
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
@@ -22,6 +22,8 @@ pub(crate) struct Options {
     variables: BTreeMap<String, String>,
     env_files: Vec<PathBuf>,
     profiles: BTreeSet<String>,
+    /// What components with `build` are made from was built on this host, and no registry is asked for it.
+    built: bool,
 }
 
 /// A compose file that was read and resolved.
@@ -93,7 +95,12 @@ pub(crate) fn resolve_as(
     if !tags.is_empty() {
         resolve.images.append(&mut retagged(&file, &resolve, &tags)?);
     }
-    Ok(Found { file: file.name().to_owned(), origin: file.origin(), resolved: file.resolve(&resolve)? })
+    let mut resolved = file.resolve(&resolve)?;
+    if options.built {
+        let built = resolved.spec.components.values_mut().filter(|component| component.build.is_some());
+        built.for_each(|component| component.pull_policy = Some(PullPolicy::Build));
+    }
+    Ok(Found { file: file.name().to_owned(), origin: file.origin(), resolved })
 }
 
 /// The file's own repositories, with other tags.

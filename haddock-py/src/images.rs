@@ -1,10 +1,13 @@
 //! The images of a tree.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use haddock_core::build::{BuildEvent, BuildOptions, Images as CoreImages, PruneImages, TreeImageState};
+use haddock_core::build::{
+    BuildEvent, BuildOptions, Images as CoreImages, PruneImages, TreeImageState, component_tree,
+};
+use haddock_core::environment::compose::Purpose;
 use haddock_core::image::Revision;
 use haddock_core::image::tree::ImageTree;
 use haddock_core::runtime::docker::{DockerRuntime, DockerRuntimeBuilder};
@@ -13,6 +16,7 @@ use pyo3::prelude::*;
 use serde_json::json;
 
 use crate::call::Call;
+use crate::compose::{self, Options};
 use crate::convert::to_python;
 use crate::driver::Driver;
 use crate::home::Home;
@@ -78,24 +82,65 @@ pub(crate) fn images(
     context: Option<String>,
     memory: Option<PathBuf>,
 ) -> Call {
-    let work = async move {
-        let connected = engine(host, context).connect().await;
+    let read = move || {
+        let tree = ImageTree::read(&folder)?;
         let tag = tag.filter(|tag| tag != "auto");
-        let is_named = tag.is_some();
-        let read = move || {
-            let tree = ImageTree::read(&folder)?;
-            let revision = vcs::revision_in(&folder, &|name| std::env::var(name).ok());
-            // With a tag, a repository that cannot be read is no reason to stop.
-            let revision = if is_named { revision.unwrap_or_default() } else { revision? };
-            Ok::<_, Error>((tree, revision))
-        };
-        let (tree, revision) = tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|panic| Error::new(ErrorKind::Panicked, format!("reading the tree panicked: {panic}")))??;
+        // With a tag, a repository that cannot be read is no reason to stop.
+        let revision = revision_of(&folder);
+        let revision = if tag.is_some() { revision.unwrap_or_default() } else { revision? };
         let tag = match tag {
             Some(tag) => tag,
             None => revision.as_ref().map_or(Ok(NO_REVISION.to_owned()), |revision| tree.tags().tag(revision))?,
         };
+        Ok(Described { tree, tag, revision })
+    };
+    made(read, host, context, memory)
+}
+
+/// Reads what the components of a compose file are built from, each under its own name and tag, and connects to an engine.
+#[pyfunction]
+#[pyo3(signature = (files, options, release, only, host, context, memory))]
+pub(crate) fn component_images(
+    files: Option<Vec<PathBuf>>,
+    options: Options,
+    release: bool,
+    only: Vec<String>,
+    host: Option<String>,
+    context: Option<String>,
+    memory: Option<PathBuf>,
+) -> Call {
+    let read = move || {
+        let purpose = if release { Purpose::Release } else { Purpose::Environment };
+        let found = compose::resolve_as(files.as_deref(), &options, purpose, None, &only)?;
+        let folder = found.origin.as_ref().map_or_else(|| PathBuf::from("."), |origin| origin.folder.clone());
+        let (tree, revision) = (component_tree(&found.resolved.spec)?, revision_of(&folder).unwrap_or_default());
+        Ok(Described { tree, tag: NO_REVISION.to_owned(), revision })
+    };
+    made(read, host, context, memory)
+}
+
+/// Images, before an engine is asked.
+struct Described {
+    tree: ImageTree,
+    tag: String,
+    revision: Option<Revision>,
+}
+
+fn revision_of(folder: &Path) -> Result<Option<Revision>> {
+    vcs::revision_in(folder, &|name| std::env::var(name).ok())
+}
+
+fn made(
+    read: impl FnOnce() -> Result<Described> + Send + 'static,
+    host: Option<String>,
+    context: Option<String>,
+    memory: Option<PathBuf>,
+) -> Call {
+    let work = async move {
+        let connected = engine(host, context).connect().await;
+        let Described { tree, tag, revision } = tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|panic| Error::new(ErrorKind::Panicked, format!("reading the tree panicked: {panic}")))??;
         let images = match connected {
             Ok(engine) => {
                 let images = CoreImages::of(tree.clone(), Arc::new(engine), &tag)?;

@@ -63,7 +63,7 @@ mod native {
     #[pymodule_export]
     use crate::image::{branch, files_at, revision, tag};
     #[pymodule_export]
-    use crate::images::{Images, images, prune_images};
+    use crate::images::{Images, component_images, images, prune_images};
     #[pymodule_export]
     use crate::locator::{Locator, gateway, remote_gateway};
     #[pymodule_export]

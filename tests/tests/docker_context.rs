@@ -87,7 +87,7 @@ fn built_of_folder(context: &Path, dockerfile: &Path, scratch: &Path) -> Image {
 }
 
 async fn built_of_archive(context: &Path, dockerfile: &Path, scratch: &Path) -> Image {
-    let context = Context::scan(context, dockerfile).expect("a context");
+    let context = Context::scan(context, Some(dockerfile)).expect("a context");
     let file = context.dockerfile();
     let arguments = ["build", "--quiet", "--no-cache", "--force-rm", "--label", IMAGE_LABEL, "--file", file, "-"];
     let mut client = command(&arguments);

@@ -33,7 +33,8 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    pub(super) fn of(image: &TreeImage, context: ContextDigest, needs: BTreeMap<String, String>) -> Self {
+    /// `host` is the platform of images that name none.
+    pub(super) fn of(image: &TreeImage, context: ContextDigest, needs: BTreeMap<String, String>, host: &str) -> Self {
         let mut settings = BTreeMap::new();
         for (name, value) in &image.args {
             settings.insert(format!("argument `{name}`"), hash(value.as_bytes()));
@@ -41,11 +42,16 @@ impl Inputs {
         for (name, value) in &image.labels {
             settings.insert(format!("label `{name}`"), hash(value.as_bytes()));
         }
-        for (name, value) in [("target", &image.target), ("platform", &image.platform)] {
-            settings.extend(value.as_ref().map(|value| (format!("`{name}`"), value.clone())));
+        for (name, value) in
+            [("`extra_hosts`", image.extra_hosts.join(" ")), ("`network`", image.network.clone().unwrap_or_default())]
+        {
+            settings.extend((!value.is_empty()).then(|| (name.to_owned(), value)));
         }
+        settings.extend(image.target.as_ref().map(|target| ("`target`".to_owned(), target.clone())));
+        let platform = image.platform.as_deref().unwrap_or(host);
+        settings.insert("the platform".to_owned(), platform.to_owned());
         let dockerfile = (image.path.display().to_string(), hash(image.head.text().as_bytes()));
-        let beside = image.dockerfile.parent() == Some(&image.context);
+        let beside = image.dockerfile.as_ref().is_some_and(|file| file.parent() == Some(&image.context));
         let folder = if beside { image.path.parent().unwrap_or(Path::new("")) } else { &image.context };
         Self { layout: LAYOUT, dockerfile, folder: folder.display().to_string(), context, settings, needs }
     }
@@ -54,6 +60,11 @@ impl Inputs {
     pub(super) fn digest(&self) -> String {
         let parts = (self.layout, &self.dockerfile.1, &self.context.digest, &self.settings, &self.needs);
         hash(&serde_json::to_vec(&parts).expect("texts are JSON"))
+    }
+
+    /// What stood for an image that it needed.
+    pub(super) fn need(&self, name: &str) -> Option<&String> {
+        self.needs.get(name)
     }
 
     /// What differs from an earlier build, for people. Nothing: the inputs are the same.

@@ -34,8 +34,8 @@ impl Memory<'_> {
     /// Another checkout of the same tree has a memory of its own.
     fn path(&self, image: &TreeImage) -> Option<PathBuf> {
         // Two checkouts may both be called `.`.
-        let dockerfile = std::path::absolute(&image.dockerfile).ok()?;
-        let place = format!("{}\0{}", dockerfile.display(), image.name);
+        let source = std::path::absolute(image.dockerfile.as_ref().unwrap_or(&image.context)).ok()?;
+        let place = format!("{}\0{}", source.display(), image.name);
         Some(self.0?.join(format!("{}.json", blake3::hash(place.as_bytes()).to_hex())))
     }
 

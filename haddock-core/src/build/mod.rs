@@ -35,6 +35,7 @@ use crate::image::tree::{ImageTree, TreeImage};
 use crate::image::{ImageReference, Revision};
 use crate::runtime::ImageBuilder;
 
+mod components;
 pub mod context;
 mod event;
 mod inputs;
@@ -48,6 +49,7 @@ mod prune;
 mod state;
 mod transfer;
 
+pub use components::component_tree;
 pub use event::{BuildEvent, BuildHappening, OnBuildEvent};
 pub use options::{BuildAction, BuildOptions};
 pub use perform::BuiltImage;
@@ -74,7 +76,7 @@ impl Images {
     /// [`InvalidImageReference`](crate::ErrorKind::InvalidImageReference) if that is no tag.
     pub fn of(tree: ImageTree, builder: Arc<dyn ImageBuilder>, tag: &str) -> Result<Self> {
         for image in tree.images() {
-            image.repository.with_tag(tag)?;
+            image.repository.with_tag(image.tag.as_deref().unwrap_or(tag))?;
         }
         let at_once = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self { tree: Arc::new(tree), builder, tag: tag.to_owned(), revision: None, memory: None, at_once })
@@ -109,9 +111,12 @@ impl Images {
         &self.tree
     }
 
-    /// The name of an image at the tag.
+    /// The name of an image at the tag, or at its own one.
     fn reference(&self, image: &TreeImage) -> ImageReference {
-        image.repository.with_tag(&self.tag).expect("the tag was tried when this was made")
+        image
+            .repository
+            .with_tag(image.tag.as_ref().unwrap_or(&self.tag))
+            .expect("the tag was tried when this was made")
     }
 
     /// These images and all that they need, each after what it needs; of none: all.

@@ -11,7 +11,7 @@ pub struct BuildOptions {
     pub images: Vec<String>,
     /// Push each image as soon as it is there.
     pub push: bool,
-    /// Leave alone what has not changed: it gets no new tag, and is not pushed.
+    /// Leave alone what has not changed: it gets no new tag, and is not pushed, unless its registry does not have it.
     pub changed: bool,
     /// Ask registries whether images outside of the tree have moved.
     pub pull: bool,

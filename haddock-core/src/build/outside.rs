@@ -19,6 +19,14 @@ pub(super) struct Outside {
     pub(super) on_host: bool,
 }
 
+impl Outside {
+    /// The reference by its digest, if it has one: whatever its tag means later, this image is used.
+    pub(super) fn pinned(&self, reference: &ImageReference) -> ImageReference {
+        let by_digest = reference.at_digest(&self.identity).ok().filter(|_| self.in_registry);
+        by_digest.unwrap_or_else(|| reference.clone())
+    }
+}
+
 /// Who is asked for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -43,6 +51,7 @@ pub(super) async fn find(
             if found.contains_key(reference) {
                 continue;
             }
+            let ask = if image.pull && ask == Ask::HostFirst { Ask::RegistryFirst } else { ask };
             let outside = find_one(builder, reference, ask).await.map_err(|error| placed(error, &need.used.place))?;
             found.insert(reference.clone(), outside);
         }

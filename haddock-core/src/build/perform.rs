@@ -12,7 +12,7 @@ use super::event::{BuildHappening, OnBuildEvent, Teller};
 use super::labels::{self, Base};
 use super::memory::Memory;
 use super::options::{BuildAction, BuildOptions};
-use super::outside::digest_of;
+use super::outside::{Outside, digest_of};
 use super::plan::{Preparation, Prepared};
 use crate::error::Result;
 use crate::image::ImageReference;
@@ -29,7 +29,7 @@ pub struct BuiltImage {
     pub action: BuildAction,
     /// Why, for people.
     pub because: String,
-    /// The name that people use.
+    /// Its name at the tag. If it was left alone, it has no such name, and this is the one of its inputs.
     pub reference: ImageReference,
     /// Its id on the host; `None` if only its registry has it.
     pub id: Option<String>,
@@ -79,16 +79,35 @@ impl Images {
                     there.insert(&preparation.images[index].image.name);
                     done.insert(index, built);
                 }
-                Some((_, Err(error))) => failed = failed.or(Some(error)),
+                Some((index, Err(error))) => match &failed {
+                    None => failed = Some(error),
+                    Some(_) => {
+                        let image = &preparation.images[index].image.name;
+                        let text = format!("it failed as well: {error}");
+                        Teller { image, to: observer }.tell(BuildHappening::Warning { text });
+                    }
+                },
             }
         }
         failed.map_or_else(|| Ok(done.into_values().collect()), Err)
     }
 
-    async fn pull_need(&self, reference: &ImageReference, need: &Need, observer: OnBuildEvent<'_>) -> Result<()> {
-        let name = reference.to_string();
-        let pulled = self.pull_one(reference, Teller { image: &name, to: observer }).await;
-        pulled.map(drop).map_err(|error| error.at(need.used.place.clone()))
+    /// Gets the image of which its registry has told the digest, and gives it the name by which the next build looks for
+    /// it.
+    async fn pull_need(
+        &self,
+        reference: &ImageReference,
+        outside: &Outside,
+        need: &Need,
+        observer: OnBuildEvent<'_>,
+    ) -> Result<()> {
+        let (name, pinned) = (reference.to_string(), outside.pinned(reference));
+        let pulled = self.pull_one(&pinned, Teller { image: &name, to: observer }).await;
+        let pulled = pulled.map_err(|error| error.at(need.used.place.clone()))?;
+        if *reference == pinned || reference.digest().is_some() {
+            return Ok(());
+        }
+        self.builder.tag_image(&pulled.id, reference).await
     }
 
     /// Gets the images from outside that builds need and the host does not have.
@@ -102,8 +121,9 @@ impl Images {
                 needs.insert(reference, need);
             }
         }
-        let pulls = needs.into_iter().map(|(reference, need)| self.pull_need(reference, need, observer).boxed());
-        let pulls: Vec<_> = pulls.collect();
+        let pull =
+            |(reference, need)| self.pull_need(reference, &preparation.outside[reference], need, observer).boxed();
+        let pulls: Vec<_> = needs.into_iter().map(pull).collect();
         stream::iter(pulls).buffer_unordered(self.at_once.get()).try_collect().await
     }
 }
@@ -140,12 +160,16 @@ impl Work<'_> {
             (_, BuildAction::Build) => Some(self.build(image, teller).await?),
         };
         self.remember(image);
-        let is_left_alone = self.options.changed && action != BuildAction::Build;
-        let reference = &image.planned.reference;
+        let is_to_push = self.options.push && action == BuildAction::Keep && !image.in_registry;
+        let is_unchanged = self.options.changed && action != BuildAction::Build && !is_to_push;
+        let is_left_alone = is_unchanged || image.image.is_part;
+        let reference = if is_left_alone { &image.by_inputs } else { &image.planned.reference };
         if let Some(id) = &id
             && !is_left_alone
         {
-            builder.tag_image(id, reference).await?;
+            for name in [reference].into_iter().chain(&image.image.more_names) {
+                builder.tag_image(id, name).await?;
+            }
         }
         let digest = match &id {
             Some(_) if self.options.push && !is_left_alone => {
@@ -170,19 +194,21 @@ impl Work<'_> {
         let (text, can_be_classic) = self.pinned_text(image)?;
         let dockerfile = image.context.dockerfile().to_owned();
         let (images, base) = (self.images, self.base(image));
+        let tag = image.planned.reference.tag().unwrap_or(&images.tag);
         let request = BuildRequest {
-            labels: labels::of(tree_image, &image.digest, &images.tag, images.revision.as_ref(), base),
+            labels: labels::of(tree_image, &image.digest, tag, images.revision.as_ref(), base),
             tags: vec![image.by_inputs.clone()],
             target: tree_image.target.clone(),
             args: tree_image.args.clone(),
             platform: tree_image.platform.clone(),
+            extra_hosts: tree_image.extra_hosts.clone(),
+            network: tree_image.network.clone(),
             secrets: tree_image.secrets.clone(),
             ssh: tree_image.ssh,
-            no_cache: self.options.no_cache,
+            no_cache: self.options.no_cache || tree_image.no_cache,
             registries: registries(tree_image),
             classic: image.context.has_files_for_the_builder_alone() && can_be_classic,
             dockerfile: dockerfile.clone(),
-            ..BuildRequest::default()
         };
         let archive = image.context.archive(BTreeMap::from([(dockerfile, text.into_bytes())]));
         let built = images.builder.build_image(&request, archive, &|output| teller.output(output)).await;
@@ -198,7 +224,7 @@ impl Work<'_> {
         let pin = |used: &ImageUse| {
             let need = tree_image.needs.iter().find(|need| need.used.span == used.span);
             every_stage_is_needed.set(every_stage_is_needed.get() && need.is_some());
-            Some(self.pinned(need?)?.to_string())
+            Some(self.pinned(need?).to_string())
         };
         let text = tree_image.head.with_images(&tree_image.values_of_args(), &pin)?;
         // The classic builder builds all stages, also those of which nothing is known here.
@@ -206,10 +232,14 @@ impl Work<'_> {
         Ok((text, can_be_classic))
     }
 
-    /// An image of the tree, by its inputs: whatever its tags name later, this one is used.
-    fn pinned(&self, need: &Need) -> Option<&ImageReference> {
-        let NeededImage::Tree(name) = &need.image else { return None };
-        self.preparation.image(name).map(|image| &image.by_inputs)
+    /// An image by its inputs or its digest: whatever its tags name later, this one is used.
+    fn pinned(&self, need: &Need) -> ImageReference {
+        match &need.image {
+            NeededImage::Tree(name) => {
+                self.preparation.image(name).expect("what is needed is looked at").by_inputs.clone()
+            }
+            NeededImage::Outside(reference) => self.preparation.outside[reference].pinned(reference),
+        }
     }
 
     fn base(&self, image: &Prepared<'_>) -> Base {

@@ -20,8 +20,8 @@ use crate::runtime::HostImage;
 
 /// How many questions the builder and registries are asked at the same time.
 pub(super) const QUESTIONS: usize = 8;
-/// The registry of references that name none. It is not asked for images of the tree, because nobody said that they are
-/// there.
+/// The registry of references that name none. It is not asked for images of the tree without a path: those there are
+/// Docker's own.
 const HUB: &str = "docker.io";
 
 /// What is done with one image.
@@ -54,6 +54,8 @@ pub(super) struct Prepared<'a> {
     pub(super) by_inputs: ImageReference,
     pub(super) remembered: Remembered,
     pub(super) host: Option<HostImage>,
+    /// Whether its registry has it, if that was asked.
+    pub(super) in_registry: bool,
     pub(super) planned: PlannedImage,
 }
 
@@ -90,23 +92,30 @@ impl Images {
     pub(super) async fn prepare(&self, options: &BuildOptions, observer: OnBuildEvent<'_>) -> Result<Preparation<'_>> {
         let chosen = self.chosen(&options.images)?;
         let ask = if options.pull { Ask::RegistryFirst } else { Ask::HostFirst };
-        let (read, outside) = tokio::try_join!(self.read_all(&chosen), outside::find(&*self.builder, &chosen, ask))?;
+        let found = outside::find(&*self.builder, &chosen, ask);
+        let (read, outside) = tokio::try_join!(self.read_all(&chosen), found)?;
         let mut images = self.with_inputs(read, &outside).await?;
         let asked: Vec<_> = images
             .iter()
             .map(|image| {
-                let is_asked = image.host.is_none() && !options.no_cache;
+                let is_asked = match image.host {
+                    // After a push that failed, only the registry tells that something is left to do.
+                    Some(_) => options.push && options.changed,
+                    None => !options.no_cache,
+                };
                 async move { is_asked && self.registry_has(image, observer).await }.boxed()
             })
             .collect();
         let in_registry: Vec<bool> = stream::iter(asked).buffered(QUESTIONS).collect().await;
-        for (image, is_in_registry) in images.iter_mut().zip(in_registry) {
+        for (image, in_registry) in images.iter_mut().zip(in_registry) {
+            image.in_registry = in_registry;
             let (action, because) = match &image.host {
                 _ if options.no_cache => (BuildAction::Build, "all is to be built anew".to_owned()),
-                Some(_) => (BuildAction::Keep, "nothing has changed".to_owned()),
-                None if is_in_registry => {
-                    (BuildAction::Pull, "its registry has an image of the same inputs".to_owned())
+                Some(_) if options.push && options.changed && !in_registry => {
+                    (BuildAction::Keep, "nothing has changed, but its registry does not have it".to_owned())
                 }
+                Some(_) => (BuildAction::Keep, "nothing has changed".to_owned()),
+                None if in_registry => (BuildAction::Pull, "its registry has an image of the same inputs".to_owned()),
                 None => (BuildAction::Build, reason(image)),
             };
             image.planned.action = action;
@@ -126,7 +135,7 @@ impl Images {
         let mut remembered = Memory(self.memory.as_deref()).read(image);
         let known = remembered.known.take();
         let read = move || {
-            let context = Context::scan(&root, &dockerfile)?;
+            let context = Context::scan(&root, dockerfile.as_deref())?;
             let digest = context.digest(known.as_ref())?;
             Ok::<_, Error>((context, digest, known))
         };
@@ -147,14 +156,22 @@ impl Images {
         read: Vec<Read<'a>>,
         outside: &BTreeMap<ImageReference, Outside>,
     ) -> Result<Vec<Prepared<'a>>> {
+        let host = self.builder.builder_capabilities().await?.platform;
         let mut digests: BTreeMap<&str, String> = BTreeMap::new();
         let mut images = Vec::with_capacity(read.len());
         for Read { image, context, digest, remembered } in read {
             let needs = image.needs.iter().map(|need| match &need.image {
                 NeededImage::Tree(name) => (name.clone(), digests[name.as_str()].clone()),
-                NeededImage::Outside(reference) => (reference.to_string(), outside[reference].identity.clone()),
+                NeededImage::Outside(reference) => {
+                    let name = reference.to_string();
+                    let before = remembered.built.as_ref().and_then(|built| built.need(&name));
+                    let identity = &outside[reference].identity;
+                    // Nobody was asked, and the host does not have it any more: most likely it has not moved.
+                    let known = if identity.is_empty() { before.unwrap_or(identity) } else { identity };
+                    (name, known.clone())
+                }
             });
-            let inputs = Inputs::of(image, digest, needs.collect());
+            let inputs = Inputs::of(image, digest, needs.collect(), &host);
             let digest = inputs.digest();
             digests.insert(&image.name, digest.clone());
             let by_inputs = image.repository.with_tag(&tag_of(&digest))?;
@@ -164,7 +181,17 @@ impl Images {
                 because: String::new(),
                 reference: self.reference(image),
             };
-            images.push(Prepared { image, context, inputs, digest, by_inputs, remembered, host: None, planned });
+            images.push(Prepared {
+                image,
+                context,
+                inputs,
+                digest,
+                by_inputs,
+                remembered,
+                host: None,
+                in_registry: false,
+                planned,
+            });
         }
         let asked: Vec<_> = images.iter().map(|image| self.builder.find_image(&image.by_inputs)).collect();
         let found: Vec<_> = stream::iter(asked).buffered(QUESTIONS).try_collect().await?;
@@ -176,7 +203,7 @@ impl Images {
 
     /// Whether the registry has an image of these inputs. A registry that does not answer spares no build.
     async fn registry_has(&self, image: &Prepared<'_>, observer: OnBuildEvent<'_>) -> bool {
-        if image.by_inputs.registry() == HUB {
+        if image.by_inputs.registry() == HUB && image.by_inputs.repository().starts_with("library/") {
             return false;
         }
         self.builder.registry_digest(&image.by_inputs).await.map_or_else(

@@ -72,7 +72,7 @@ impl TreeImageState {
                 depends_on.push(name.to_owned());
             }
         }
-        let reference = image.repository.with_tag(tag)?;
+        let reference = image.repository.with_tag(image.tag.as_deref().unwrap_or(tag))?;
         Ok(Self {
             name: image.name.clone(),
             path: image.path.clone(),

@@ -56,10 +56,8 @@ async fn pull(ports: &Ports, state: &ServiceState, version: VersionId) -> Result
     let spec = ports.specification(state, version)?;
     let mut pins = BTreeMap::new();
     for (name, component) in spec.components.iter().filter(|(_, component)| component.versioned) {
-        pins.insert(
-            name.clone(),
-            ports.runtime.pull_with(&component.image, &component.pull_options(PullWhen::Refresh)).await?,
-        );
+        let image = ports.runtime.pull_with(&component.image, &component.pull_options(PullWhen::Refresh)).await;
+        pins.insert(name.clone(), image.map_err(|error| component.not_pulled(error))?);
     }
     Ok(pins)
 }

@@ -222,7 +222,8 @@ pub struct Component {
     pub stop_grace_period: Option<Duration>,
     /// The signal that asks it to stop.
     pub stop_signal: Option<String>,
-    /// What its image is built from. The image of that name is used, which has to be built before.
+    /// What its image is built from. The image of that name is used. It has to be built before; see
+    /// `Images::of_components`.
     pub build: Option<Build>,
     /// When its registry is asked for the image; `None`: when the host has none.
     pub pull_policy: Option<PullPolicy>,
@@ -270,6 +271,17 @@ impl Component {
             PullPolicy::Every(window) => PullWhen::OlderThan(window.age()),
         });
         PullOptions { when, platform: self.options.platform.clone() }
+    }
+
+    /// An error of getting its image, with what to do about it if it can be built.
+    #[cfg(feature = "controller")]
+    pub(crate) fn not_pulled(&self, error: Error) -> Error {
+        match error.kind() {
+            ErrorKind::ImageMissing if self.build.is_some() => {
+                error.with_hint("build it: give `--build`, or run `docker build` before")
+            }
+            _ => error,
+        }
     }
 
     /// A component with an image and nothing else.

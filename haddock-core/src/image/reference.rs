@@ -85,6 +85,14 @@ impl ImageReference {
         Ok(Self { digest: Some(digest.to_owned()), ..self.clone() })
     }
 
+    /// The same repository at a digest, without tag: not every engine takes both.
+    ///
+    /// # Errors
+    /// [`InvalidImageReference`](ErrorKind::InvalidImageReference) if that is no digest.
+    pub fn at_digest(&self, digest: &str) -> Result<Self> {
+        Ok(Self { tag: None, ..self.with_digest(digest)? })
+    }
+
     /// The form that people write and engines take: `postgres:17`, without Docker Hub's registry.
     #[must_use]
     pub fn familiar(&self) -> String {

@@ -11,9 +11,11 @@ use crate::error::Result;
 use crate::image::{BuildSecret, ImageReference};
 use crate::time::Timestamp;
 
-/// What a builder can do beyond what every builder must.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What a builder can do beyond what every builder must, and what it builds for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuilderCapabilities {
+    /// The platform of the host, as `os/architecture`: that of images whose request names none.
+    pub platform: String,
     /// Understands what came with BuildKit: `RUN --mount` with secrets, keys, caches and files of images; heredocs.
     /// Without it, a build that needs one of these is refused.
     pub buildkit: bool,

@@ -23,6 +23,7 @@ class FileArguments(TypedDict, total=False):
 class ReleaseArguments(FileArguments, total=False):
     """The arguments of a release."""
 
+    built: bool
     commit: str | None
     by: str | None
     force: bool
@@ -36,6 +37,7 @@ class UpEventsArguments(FileArguments, total=False):
     only: Texts
     shared: bool
     take_over: bool
+    built: bool
     pull: bool
     keep_on_failure: bool
     renew_anonymous_volumes: bool

@@ -163,6 +163,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         variables: Mapping[str, str] | None = None,
         env_files: Files = (),
         profiles: Texts = (),
+        built: bool = False,
         commit: str | None = None,
         by: str | None = None,
         force: bool = False,
@@ -174,7 +175,8 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         Without `file` it is found as Compose finds it. `tag` is the value of `${TAG}`. `images` names images by
         component: a reference, or `":tag"` for the file's repository with that tag. `variables` are more variables of
         the release. `env_files` are read instead of `.env`. `profiles` are active in addition to those of
-        `COMPOSE_PROFILES`. `timeout` limits the request only. Give `Release.wait` a limit for the release.
+        `COMPOSE_PROFILES`. `built` takes the images of components with `build` as `Images.of_file` has built them, and asks
+        no registry for them. `timeout` limits the request only. Give `Release.wait` a limit for the release.
 
         This controller acts, unless another one does. If the same is already being released, the call follows that
         release. So a script that was killed can just be run again. `force` begins a new release. If the gateway does
@@ -189,7 +191,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         hold that for 10m; then it has settled
         """
         return self._release(
-            file, options_of(tag, images, variables, env_files, profiles), commit, by or self._by, force, dry_run
+            file, options_of(tag, images, variables, env_files, profiles, built), commit, by or self._by, force, dry_run
         ).wait(timeout)
 
     @overload
@@ -213,6 +215,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         variables: Mapping[str, str] | None = None,
         env_files: Files = (),
         profiles: Texts = (),
+        built: bool = False,
         commit: str | None = None,
         by: str | None = None,
         force: bool = False,
@@ -221,7 +224,7 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     ) -> Release | Plan:
         """As `release`, in the running loop."""
         return await self._release(
-            file, options_of(tag, images, variables, env_files, profiles), commit, by or self._by, force, dry_run
+            file, options_of(tag, images, variables, env_files, profiles, built), commit, by or self._by, force, dry_run
         ).wait_async(timeout)
 
     def _release(

@@ -133,6 +133,7 @@ def options_of(
     variables: Mapping[str, str] | None = None,
     env_files: Files = (),
     profiles: Texts = (),
+    built: bool = False,
 ) -> dict[str, Any]:
     """What fills a compose file in."""
     return {
@@ -141,6 +142,7 @@ def options_of(
         "variables": texts_by_name(variables, "variables"),
         "env_files": paths(env_files, "env_files"),
         "profiles": set(names(profiles, "profiles")),
+        "built": flag(built, "built"),
     }
 
 

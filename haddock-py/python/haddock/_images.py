@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Union
 
 from . import _native
 from ._bridge import Asked, wait
-from ._given import flag, names, optional_path, optional_text, path, whole
+from ._given import flag, names, optional_path, optional_text, options_of, path, path_of, whole
 from ._progress import Told
 from ._results import Result
 
 if TYPE_CHECKING:
-    from ._given import Path, Texts
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+    from ._given import Files, Path, Texts
     from ._values import Duration
 
 BuildAction = Literal["build", "keep", "pull"]
@@ -158,7 +162,7 @@ class Images:
     __slots__ = ("_native", "dirty", "tag")
 
     tag: str
-    """The tag of the images."""
+    """The tag of the images. Those of a compose file have each their own."""
     dirty: bool
     """Whether the tree differs from its commit."""
 
@@ -186,6 +190,47 @@ class Images:
             optional_text(context, "context"), optional_path(memory, "memory"),
         )  # fmt: skip
         self._native: _native.Images = wait(asked)
+        self._take_facts()
+
+    @classmethod
+    def of_file(
+        cls,
+        file: Files | None = None,
+        *,
+        release: bool = False,
+        only: Texts = (),
+        tag: str | None = None,
+        images: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
+        env_files: Files = (),
+        profiles: Texts = (),
+        docker_host: str | None = None,
+        context: str | None = None,
+        memory: Path | None = None,
+    ) -> Self:
+        """The images that the components of a compose file are built from: those with `build`.
+
+        Each has the name of its component, and the reference of its `image`. The file is resolved for a test environment,
+        or with `release` for a release. `only` names components; the default is all. The arguments that fill the file in
+        are those of `Controller.up`.
+
+        >>> images = haddock.Images.of_file("compose.yaml", tag="v1")
+        >>> [(image.name, image.reference) for image in images.list()]
+        []
+
+        Raises `ComposeFileError`, `ImageTreeError`, and `NotSupportedError` for keys of `build` that no builder here takes.
+        """
+        asked = _native.component_images(
+            path_of(file), options_of(tag, images, variables, env_files, profiles), flag(release, "release"),
+            names(only, "only"), optional_text(docker_host, "docker_host"), optional_text(context, "context"),
+            optional_path(memory, "memory"),
+        )  # fmt: skip
+        made = cls.__new__(cls)
+        made._native = wait(asked)
+        made._take_facts()
+        return made
+
+    def _take_facts(self) -> None:
         facts = self._native.facts()
         self.tag = facts["tag"]
         self.dirty = facts["dirty"]
@@ -205,16 +250,28 @@ class Images:
         return Asked("list", self._native.states(), lambda data: [TreeImage(**each) for each in data])
 
     def plan(
-        self, *images: str, pull: bool = False, no_cache: bool = False, timeout: Duration | None = None
+        self,
+        *images: str,
+        push: bool = False,
+        changed: bool = False,
+        pull: bool = False,
+        no_cache: bool = False,
+        timeout: Duration | None = None,
     ) -> list[PlannedImage]:
         """What `build` would do with these images and all that they need, and why; without names, with all."""
-        return self._plan(_How(list(images), pull=pull, no_cache=no_cache)).wait(timeout)
+        return self._plan(_How(list(images), push, changed, pull, no_cache)).wait(timeout)
 
     async def plan_async(
-        self, *images: str, pull: bool = False, no_cache: bool = False, timeout: Duration | None = None
+        self,
+        *images: str,
+        push: bool = False,
+        changed: bool = False,
+        pull: bool = False,
+        no_cache: bool = False,
+        timeout: Duration | None = None,
     ) -> list[PlannedImage]:
         """As `plan`, in the running loop."""
-        return await self._plan(_How(list(images), pull=pull, no_cache=no_cache)).wait_async(timeout)
+        return await self._plan(_How(list(images), push, changed, pull, no_cache)).wait_async(timeout)
 
     def _plan(self, how: _How) -> Asked[list[PlannedImage]]:
         return Asked("plan", self._native.plan(how.plain()), lambda data: [PlannedImage(**each) for each in data])
@@ -234,7 +291,8 @@ class Images:
         names, of all.
 
         Several are built at the same time, and each as soon as what it needs is there. With `push`, each is pushed as
-        soon as it is there. `changed` leaves alone what has not changed: it gets no new tag, and is not pushed. `pull`
+        soon as it is there. `changed` leaves alone what has not changed: it gets no new tag, and is not pushed, unless its
+        registry does not have it. `pull`
         asks registries whether images outside of the tree have moved. `no_cache` builds all anew. `allow_dirty` pushes
         although the tree differs from its commit.
 

@@ -57,6 +57,7 @@ class UpVerbs:
         profiles: Texts = (),
         shared: bool = False,
         take_over: bool = False,
+        built: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         renew_anonymous_volumes: bool = False,
@@ -74,6 +75,8 @@ class UpVerbs:
         components are replaced, together with those that depend on them. A new container keeps the volumes without a
         name of the old one, unless `renew_anonymous_volumes`. If the call fails, takes longer than `timeout` or is
         interrupted, it removes what it has made, unless `keep_on_failure`. `pull` asks registries for newer images.
+        `built` takes the images of components with `build` as `Images.of_file` has built them, and asks no registry for
+        them.
         `shared` brings up, or changes, only the shared components of the file's service. `commit` is for people; by
         default it is the commit that git reports. An environment that was brought up from another folder is refused,
         unless `take_over` says that the project has moved. `on_event` is called with each `ProgressEvent`, in the
@@ -86,7 +89,7 @@ class UpVerbs:
         """
         return self._up(
             file, name=name, only=only, tag=tag, images=images, variables=variables, env_files=env_files, profiles=profiles,
-            shared=shared, take_over=take_over, pull=pull, keep_on_failure=keep_on_failure,
+            shared=shared, take_over=take_over, built=built, pull=pull, keep_on_failure=keep_on_failure,
             renew_anonymous_volumes=renew_anonymous_volumes, commit=commit, by=by, dry_run=dry_run,
             on_event=on_event,
         ).wait(timeout)  # fmt: skip
@@ -116,6 +119,7 @@ class UpVerbs:
         profiles: Texts = (),
         shared: bool = False,
         take_over: bool = False,
+        built: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         renew_anonymous_volumes: bool = False,
@@ -128,7 +132,7 @@ class UpVerbs:
         """As `up`, in the running loop."""
         return await self._up(
             file, name=name, only=only, tag=tag, images=images, variables=variables, env_files=env_files, profiles=profiles,
-            shared=shared, take_over=take_over, pull=pull, keep_on_failure=keep_on_failure,
+            shared=shared, take_over=take_over, built=built, pull=pull, keep_on_failure=keep_on_failure,
             renew_anonymous_volumes=renew_anonymous_volumes, commit=commit, by=by, dry_run=dry_run,
             on_event=on_event,
         ).wait_async(timeout)  # fmt: skip
@@ -163,6 +167,7 @@ class UpVerbs:
         profiles: Texts = (),
         shared: bool = False,
         take_over: bool = False,
+        built: bool = False,
         pull: bool = False,
         keep_on_failure: bool = False,
         renew_anonymous_volumes: bool = False,
@@ -171,7 +176,7 @@ class UpVerbs:
         dry_run: bool = False,
         on_event: OnEvent = None,
     ) -> Asked[Any]:
-        meant = which(name, path_of(file), options_of(tag, images, variables, env_files, profiles))
+        meant = which(name, path_of(file), options_of(tag, images, variables, env_files, profiles, built))
         how = _how(
             file, only, commit, by or self._by, pull, keep_on_failure, dry_run, shared, renew_anonymous_volumes, take_over
         )

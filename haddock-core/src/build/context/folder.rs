@@ -58,7 +58,7 @@ impl Folder {
     }
 
     pub(super) fn scan(&self) -> Result<Context> {
-        Context::scan(&self.root(), &self.at("Dockerfile"))
+        Context::scan(&self.root(), Some(&self.at("Dockerfile")))
     }
 
     pub(super) fn context(&self) -> Context {

@@ -46,10 +46,10 @@ use crate::time::{Clock, SystemClock};
 /// # let root = folder.path();
 /// # let write = |name: &str, text: &str| std::fs::write(root.join(name), text).expect("written");
 /// # for (name, text) in [("Dockerfile", "FROM scratch"), (".dockerignore", "*.log"), ("a.log", "")] { write(name, text) }
-/// let before = Context::scan(root, &root.join("Dockerfile"))?.digest(None)?;
+/// let before = Context::scan(root, Some(&root.join("Dockerfile")))?.digest(None)?;
 /// write("b.log", "left out");
 /// write("page.html", "new");
-/// let after = Context::scan(root, &root.join("Dockerfile"))?.digest(Some(&before.known))?;
+/// let after = Context::scan(root, Some(&root.join("Dockerfile")))?.digest(Some(&before.known))?;
 /// assert_eq!(after.changes(&before), [Change::Added("page.html".to_owned())]);
 /// # Ok::<(), haddock_core::Error>(())
 /// ```
@@ -63,7 +63,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Walks through a folder. `dockerfile` is the path of the Dockerfile, which may be outside of the folder.
+    /// Walks through a folder. `dockerfile` is the path of the Dockerfile, which may be outside of the folder; `None` if it
+    /// is no file, and [`archive`](Self::archive) is given its text.
     ///
     /// If there is a file `<dockerfile>.dockerignore`, its patterns decide what is left out, otherwise those of
     /// `.dockerignore` in the root. The Dockerfile and the root's `.dockerignore` are part of a context even if they are
@@ -73,7 +74,7 @@ impl Context {
     /// [`ErrorKind::ImageTree`] if the folder or the Dockerfile is missing, for a device, and for a file that vanishes
     /// during the walk; [`ErrorKind::InvalidValue`] with the place for a bad pattern; [`ErrorKind::Io`] for what cannot
     /// be read.
-    pub fn scan(root: &Path, dockerfile: &Path) -> Result<Self> {
+    pub fn scan(root: &Path, dockerfile: Option<&Path>) -> Result<Self> {
         let real = root.canonicalize().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => no_folder(root, "does not exist"),
             _ => unreadable(root, &error),
@@ -81,7 +82,7 @@ impl Context {
         if !real.is_dir() {
             return Err(no_folder(root, "is not a folder"));
         }
-        let found = Dockerfile::find(&real, dockerfile)?;
+        let found = dockerfile.map_or_else(|| Ok(Dockerfile::of_text()), |file| Dockerfile::find(&real, file))?;
         let rules = Rules::read(&real, dockerfile)?;
         let mut entries = scan::walk(&real, &rules.ignore)?;
         entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));

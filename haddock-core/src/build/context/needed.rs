@@ -20,14 +20,19 @@ const OUTSIDE: &str = ".dockerfile.haddock";
 
 /// The Dockerfile.
 pub(super) struct Dockerfile {
-    /// Where it is, without symbolic links on the way.
-    source: PathBuf,
+    /// Where it is, without symbolic links on the way; `None` if it is no file.
+    source: Option<PathBuf>,
     /// Its path in the archive.
     pub(super) path: String,
     is_outside: bool,
 }
 
 impl Dockerfile {
+    /// One whose text comes from elsewhere.
+    pub(super) fn of_text() -> Self {
+        Self { source: None, path: OUTSIDE.to_owned(), is_outside: true }
+    }
+
     /// `root` has no symbolic links on the way.
     pub(super) fn find(root: &Path, given: &Path) -> Result<Self> {
         let source = fs::canonicalize(given).map_err(|error| match error.kind() {
@@ -44,7 +49,7 @@ impl Dockerfile {
             let message = format!("the path of the Dockerfile `{}` is not UTF-8", source.display());
             Error::new(ErrorKind::ImageTree, message).with_hint("rename it")
         })?;
-        Ok(Self { source, path, is_outside })
+        Ok(Self { source: Some(source), path, is_outside })
     }
 }
 
@@ -57,10 +62,13 @@ pub(super) struct Rules {
 
 impl Rules {
     /// `<dockerfile>.dockerignore` wins over `.dockerignore` in the root. `dockerfile` is the path as it was given.
-    pub(super) fn read(root: &Path, dockerfile: &Path) -> Result<Self> {
-        let mut beside = dockerfile.as_os_str().to_owned();
-        beside.push(IGNORE_FILE);
-        for (file, of_dockerfile) in [(PathBuf::from(beside), true), (root.join(IGNORE_FILE), false)] {
+    pub(super) fn read(root: &Path, dockerfile: Option<&Path>) -> Result<Self> {
+        let beside = dockerfile.map(|dockerfile| {
+            let mut beside = dockerfile.as_os_str().to_owned();
+            beside.push(IGNORE_FILE);
+            (PathBuf::from(beside), true)
+        });
+        for (file, of_dockerfile) in beside.into_iter().chain([(root.join(IGNORE_FILE), false)]) {
             if let Some(text) = read_if_there(&file)? {
                 let name = file.display().to_string();
                 let text = String::from_utf8(text).map_err(|_| {
@@ -77,7 +85,10 @@ impl Rules {
 /// image.
 pub(super) fn add(entries: &mut Vec<Entry>, root: &Path, dockerfile: &Dockerfile, rules: &Rules) -> Result<bool> {
     let walked = entries.len();
-    let is_dockerfile_kept = keep(entries, &dockerfile.path, &dockerfile.source)?;
+    let is_dockerfile_kept = match &dockerfile.source {
+        Some(source) => keep(entries, &dockerfile.path, source)?,
+        None => false,
+    };
     let is_ignore_kept = keep(entries, IGNORE_FILE, &root.join(IGNORE_FILE))?;
     if dockerfile.is_outside || rules.of_dockerfile {
         let lines = [(IGNORE_FILE, is_ignore_kept), (dockerfile.path.as_str(), is_dockerfile_kept)];
@@ -88,7 +99,7 @@ pub(super) fn add(entries: &mut Vec<Entry>, root: &Path, dockerfile: &Dockerfile
             Err(place) => entries.insert(place, Entry::text(IGNORE_FILE, text)),
         }
     }
-    Ok(entries.len() > walked)
+    Ok(entries.len() > walked || dockerfile.source.is_none())
 }
 
 /// Adds a file, if it is there and was left out. Whether it was not: then it may get into the image.

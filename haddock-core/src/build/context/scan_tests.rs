@@ -34,7 +34,7 @@ async fn what_the_builder_needs_is_sent_even_if_it_is_left_out() {
     assert_eq!(paths(&folder.context()).await, [".dockerignore", "Dockerfile"]);
 
     folder.write("x/Dockerfile", "FROM b");
-    let context = Context::scan(&folder.root(), &folder.at("x/Dockerfile")).expect("a context");
+    let context = Context::scan(&folder.root(), Some(&folder.at("x/Dockerfile"))).expect("a context");
     assert_eq!(context.dockerfile(), "x/Dockerfile");
     let sent = unpacked(&packed(&context).await);
     assert_eq!(find(&sent, "x/Dockerfile").content, b"FROM b");
@@ -42,7 +42,7 @@ async fn what_the_builder_needs_is_sent_even_if_it_is_left_out() {
     assert_eq!(find(&sent, ".dockerignore").content, b"**", "the builder decides by the same rules");
 
     folder.link("Link", "x/Dockerfile");
-    let context = Context::scan(&folder.root(), &folder.at("Link")).expect("a context");
+    let context = Context::scan(&folder.root(), Some(&folder.at("Link"))).expect("a context");
     assert_eq!(context.dockerfile(), "x/Dockerfile", "what a link leads to");
 }
 
@@ -50,7 +50,7 @@ async fn what_the_builder_needs_is_sent_even_if_it_is_left_out() {
 async fn a_dockerfile_outside_of_the_folder_gets_a_name_that_is_left_out() {
     let outside = Folder::with(&[("Dockerfile", "FROM a")]);
     let folder = Folder::with(&[("x", "")]);
-    let scan = || Context::scan(&folder.root(), &outside.at("Dockerfile")).expect("a context");
+    let scan = || Context::scan(&folder.root(), Some(&outside.at("Dockerfile"))).expect("a context");
     assert_eq!(scan().dockerfile(), ".dockerfile.haddock");
     let sent = unpacked(&packed(&scan()).await);
     assert_eq!(find(&sent, ".dockerfile.haddock").content, b"FROM a");
@@ -76,7 +76,7 @@ async fn the_rules_of_a_dockerfile_win() {
         ("one", ""),
         ("two", ""),
     ]);
-    let context = Context::scan(&folder.root(), &folder.at("[a].Dockerfile")).expect("a context");
+    let context = Context::scan(&folder.root(), Some(&folder.at("[a].Dockerfile"))).expect("a context");
     let sent = unpacked(&packed(&context).await);
     let paths: Vec<_> = sent.iter().map(|entry| OsStr::from_bytes(&entry.path)).collect();
     assert_eq!(paths, [".dockerignore", "[a].Dockerfile", "[a].Dockerfile.dockerignore", "one"]);
@@ -144,7 +144,7 @@ fn devices_are_refused() {
 fn a_context_is_a_folder_with_a_dockerfile() {
     let folder = Folder::with(&[DOCKERFILE, ("file", ""), ("sub/", "")]);
     let refused = |root: &str, dockerfile: &str| {
-        told(&Context::scan(&folder.at(root), &folder.at(dockerfile)).expect_err("refused"))
+        told(&Context::scan(&folder.at(root), Some(&folder.at(dockerfile))).expect_err("refused"))
     };
     let at = |path: &str| folder.at(path).display().to_string();
     let tree = |message: String, hint: &str| (ErrorKind::ImageTree, message, hint.to_owned());

@@ -12,7 +12,7 @@ use super::{Environment, Environments, UpOptions, ready};
 use crate::container::{Container, ContainerId, Network, PullWhen, Selector};
 use crate::environment::launch::{LaunchPlan, launch_unless, remove, remove_anonymous, stop, teardown};
 use crate::environment::plan::{Change, Plan, Wanted, with_needs};
-use crate::environment::{EnvironmentSpec, IpamConfig, Readiness};
+use crate::environment::{EnvironmentSpec, IpamConfig, PullPolicy, Readiness};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId};
 use crate::runtime::probe::check_http;
@@ -220,10 +220,11 @@ impl Environments {
                 return Ok((name.clone(), image.clone()));
             }
             let mut how = component.pull_options(PullWhen::Missing);
-            if options.pull {
+            if options.pull && component.pull_policy != Some(PullPolicy::Build) {
                 how.when = PullWhen::Refresh;
             }
-            Ok((name.clone(), self.runtime.pull_with(&component.image, &how).await?))
+            let image = self.runtime.pull_with(&component.image, &how).await;
+            Ok((name.clone(), image.map_err(|error| component.not_pulled(error))?))
         });
         let uid = InstanceId::of_environment(&self.journal, name);
         let selector = Selector::environment(&self.journal, &uid);

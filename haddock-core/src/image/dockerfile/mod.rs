@@ -128,6 +128,12 @@ impl Dockerfile {
         is_known || self.0.args.contains(name)
     }
 
+    /// Whether a stage has this name. Upper and lower case are the same.
+    #[must_use]
+    pub fn has_stage(&self, name: &str) -> bool {
+        self.0.stages.iter().any(|stage| stage.name.as_deref() == Some(&*name.to_lowercase()))
+    }
+
     /// What only BuildKit can do, with the first place; `None` if every builder can build it.
     #[must_use]
     pub fn needs_buildkit(&self) -> Option<(String, Place)> {

@@ -1,6 +1,6 @@
 //! Makes images of the Dockerfiles that were found and of what `haddock-images.yaml` says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -87,22 +87,9 @@ fn image(
 ) -> Result<TreeImage> {
     let head = Dockerfile::parse(&path.display().to_string(), &find::text(root, &path)?)?;
     let args = description.args.iter().filter(|(arg, _)| head.takes_arg(arg));
-    Ok(TreeImage {
-        name,
-        context: root.join(context),
-        dockerfile: root.join(&path),
-        path,
-        args: args.map(|(arg, value)| (arg.clone(), value.clone())).collect(),
-        head,
-        repository,
-        target: None,
-        secrets: Vec::new(),
-        ssh: false,
-        platform: None,
-        labels: BTreeMap::new(),
-        base: None,
-        needs: Vec::new(),
-    })
+    let args = args.map(|(arg, value)| (arg.clone(), value.clone())).collect();
+    let dockerfile = Some(root.join(&path));
+    Ok(TreeImage { path, dockerfile, args, ..TreeImage::new(name, repository, root.join(context), head) })
 }
 
 /// An entry of the file.

@@ -17,12 +17,18 @@ pub struct TreeImage {
     pub path: PathBuf,
     /// The folder that it is built from.
     pub context: PathBuf,
-    /// Its Dockerfile.
-    pub dockerfile: PathBuf,
+    /// Its Dockerfile; `None` if its text is in no file of its own.
+    pub dockerfile: Option<PathBuf>,
     /// What its Dockerfile says about images.
     pub head: Dockerfile,
     /// Where it is kept, with the tag `latest`; see [`ImageReference::with_tag`].
     pub repository: ImageReference,
+    /// Its own tag, in place of the one that all images of the tree get.
+    pub tag: Option<String>,
+    /// More names that it gets, whole.
+    pub more_names: Vec<ImageReference>,
+    /// Whether only other images need it. Then it gets no name but that of its inputs, and is not pushed.
+    pub is_part: bool,
     /// The stage that becomes the image; the last one if there is none.
     pub target: Option<String>,
     /// The values of `ARG`.
@@ -33,6 +39,14 @@ pub struct TreeImage {
     pub ssh: bool,
     /// `os/architecture[/variant]`; that of the builder if there is none.
     pub platform: Option<String>,
+    /// Lines of `/etc/hosts` in the steps, as `name:address`.
+    pub extra_hosts: Vec<String>,
+    /// The network of the steps; the builder's default if there is none.
+    pub network: Option<String>,
+    /// Whether its registries are asked for the images that it needs from outside, although the host may have them.
+    pub pull: bool,
+    /// Whether its steps are all run when it is built. If nothing has changed, it is not built.
+    pub no_cache: bool,
     /// Labels of the image.
     pub labels: BTreeMap<String, String>,
     /// The image that it stands on, as its Dockerfile names it, with the values of arguments; `None` for `scratch`.
@@ -72,6 +86,33 @@ impl fmt::Debug for TreeImage {
 }
 
 impl TreeImage {
+    /// An image that is built from a folder, by a Dockerfile that is in no file.
+    pub(crate) fn new(name: String, repository: ImageReference, context: PathBuf, head: Dockerfile) -> Self {
+        Self {
+            name,
+            path: PathBuf::new(),
+            context,
+            dockerfile: None,
+            head,
+            repository,
+            tag: None,
+            more_names: Vec::new(),
+            is_part: false,
+            target: None,
+            args: BTreeMap::new(),
+            secrets: Vec::new(),
+            ssh: false,
+            platform: None,
+            extra_hosts: Vec::new(),
+            network: None,
+            pull: false,
+            no_cache: false,
+            labels: BTreeMap::new(),
+            base: None,
+            needs: Vec::new(),
+        }
+    }
+
     /// The images of the tree that its build needs, each as often as it is named.
     pub fn tree_needs(&self) -> impl Iterator<Item = (&str, &ImageUse)> {
         self.needs.iter().filter_map(|need| match &need.image {

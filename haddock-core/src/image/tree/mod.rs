@@ -82,6 +82,12 @@ impl ImageTree {
         Ok(Self { root: folder.to_owned(), images: order::in_order(images)?, tags: description.tags })
     }
 
+    /// Images that are described elsewhere, with what they need.
+    #[cfg(feature = "build")]
+    pub(crate) fn of(images: Vec<TreeImage>) -> Result<Self> {
+        Ok(Self { root: PathBuf::new(), images: order::in_order(images)?, tags: TagTemplate::default() })
+    }
+
     /// The folder.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -113,7 +119,10 @@ impl ImageTree {
                     format!("the images are {}", names.join(", "))
                 }
             };
-            let message = format!("there is no image `{name}` in `{}`", self.root.display());
+            let message = match self.root.as_os_str().is_empty() {
+                true => format!("there is no image `{name}`"),
+                false => format!("there is no image `{name}` in `{}`", self.root.display()),
+            };
             Error::new(ErrorKind::NotFound, message).with_hint(hint)
         })
     }

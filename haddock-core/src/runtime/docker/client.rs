@@ -42,6 +42,8 @@ pub(super) struct EngineVersion {
     pub(super) version: String,
     pub(super) api: (u32, u32),
     pub(super) podman: bool,
+    /// `os/architecture`.
+    pub(super) platform: String,
 }
 
 /// A connection to an engine. Cheap to clone.
@@ -90,7 +92,9 @@ impl Client {
         };
         let components = version.components.unwrap_or_default();
         let podman = components.iter().any(|component| component.name.starts_with("Podman"));
-        Ok(EngineVersion { version: version.version.unwrap_or_default(), api, podman })
+        let part = |part: Option<String>| part.unwrap_or_default();
+        let platform = format!("{}/{}", part(version.os), part(version.arch));
+        Ok(EngineVersion { version: part(version.version), api, podman, platform })
     }
 
     /// Asks a question. An engine that does not answer in time counts as away.

@@ -242,7 +242,7 @@ impl DockerRuntime {
     pub async fn report(&self) -> Result<EngineReport> {
         let (reach, why) = self.reach_and_why().await?.clone();
         let (free, in_the_way) = self.look_at_pool().await?;
-        let EngineVersion { version, api: (major, minor), podman: _ } = &*self.engine;
+        let EngineVersion { version, api: (major, minor), .. } = &*self.engine;
         Ok(EngineReport {
             address: self.host.clone(),
             source: self.source.clone(),

@@ -75,7 +75,7 @@ mod tests {
     use crate::container::{Attachment, Endpoint};
 
     fn engine(api: (u32, u32)) -> EngineVersion {
-        EngineVersion { version: "of the test".to_owned(), api, podman: false }
+        EngineVersion { version: "of the test".to_owned(), api, podman: false, platform: "linux/amd64".to_owned() }
     }
 
     #[test]

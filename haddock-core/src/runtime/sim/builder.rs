@@ -58,7 +58,7 @@ async fn wait(_time: Duration) {}
 #[async_trait]
 impl ImageBuilder for SimRuntime {
     async fn builder_capabilities(&self) -> Result<BuilderCapabilities> {
-        self.call(|_, _| Ok(BuilderCapabilities { buildkit: true }))
+        self.call(|_, _| Ok(BuilderCapabilities { platform: "linux/amd64".to_owned(), buildkit: true }))
     }
 
     async fn find_image(&self, image: &ImageReference) -> Result<Option<HostImage>> {

@@ -120,7 +120,7 @@ impl SimEngine {
         let reference = |name: &str| ImageReference::parse(name).ok();
         HostImage {
             id: id.to_owned(),
-            tags: self.images.names_of(id).filter_map(reference).collect(),
+            tags: self.images.names_of(id).filter_map(reference).filter(|name| name.digest().is_none()).collect(),
             digests: detail.into_iter().flat_map(|it| &it.digests).filter_map(|it| reference(it)).collect(),
             labels: detail.map(|it| it.labels.clone()).unwrap_or_default(),
             created: detail.map(|it| it.created),

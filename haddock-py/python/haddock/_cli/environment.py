@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from haddock._cli import _common, _complete, _output, _progress
+from haddock._cli import _common, _complete, _components, _output, _progress
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ name_option = click.option(
               help="Accept that it was brought up from another folder, because the project has moved.")  # fmt: skip
 @click.option("--like", metavar="SERVICE[@VERSION]",
               help="Copy that version of a service, with the links for tests. No file is read. Default name: SERVICE-like.")  # fmt: skip
+@_components.build_option
 @_common.dry_run_option
 @_common.options
 @settings_of
@@ -49,6 +50,7 @@ def up(
     shared: bool,
     take_over: bool,
     like: str | None,
+    build: bool,
     dry_run: bool,
 ) -> int:
     """Bring an environment up as its compose file says, and wait until every component is ready.
@@ -61,11 +63,16 @@ def up(
     If the file needs `${TAG}`, and no tag, image or variable is given, the tag is that of what git has checked out, as
     `haddock tag` prints it.
     """
+    built = None
     if like is None:
         settings.tag_by_default(release=False, required=not only)
+        if build:
+            built = _components.of(settings, release=shared, only=only, pull=pull, dry_run=dry_run)
+            if dry_run and not built.are_there:
+                return _not_yet_built(settings, built)
     with settings.connect() as controller:
         if like is not None:
-            given = {"--pull": pull, "--renew-anon-volumes": renew, "--shared": shared, "--take-over": take_over}
+            given = {"--build": build, "--pull": pull, "--renew-anon-volumes": renew, "--shared": shared, "--take-over": take_over}
             _refuse([option for option, is_given in given.items() if is_given], "--like")
             service, version = _version(like)
             if dry_run:
@@ -77,17 +84,32 @@ def up(
             return _up(settings, environment)
         if dry_run:
             plan = controller.up(
-                settings.file, dry_run=True, name=name, only=only, shared=shared, take_over=take_over, pull=pull,
+                settings.file, dry_run=True, name=name, only=only, shared=shared, take_over=take_over, built=build, pull=pull,
                 **settings.file_options(),
             )
-            return _plan(settings, plan)
+            return _plan(settings, plan, built)
         with _progress.shown(settings) as on_event:
             environment = controller.up(
-                settings.file, name=name, only=only, shared=shared, take_over=take_over, pull=pull,
+                settings.file, name=name, only=only, shared=shared, take_over=take_over, built=build, pull=pull,
                 keep_on_failure=keep_on_failure,
                 commit=commit, renew_anonymous_volumes=renew, on_event=on_event, **settings.file_options(),
             )  # fmt: skip
-    return _up(settings, environment)
+    return _up(settings, environment, built)
+
+
+def _images(built: _components.Components | None) -> dict[str, object]:
+    """What `--build` adds to the JSON."""
+    return {} if built is None else {"images": built.to_dict()}
+
+
+def _not_yet_built(settings: Settings, built: _components.Components) -> int:
+    """What changes in the environment depends on images that do not exist yet."""
+    if settings.json:
+        _output.json_line({"images": built.to_dict()})
+        return 0
+    built.show()
+    _output.line("what changes in the environment is known when these images are there")
+    return 0
 
 
 def _version(like: str) -> tuple[str, int | None]:
@@ -105,17 +127,17 @@ def _refuse(options: list[str], beside: str) -> None:
         raise click.UsageError(f"`{options[0]}` has no effect with `{beside}`: leave one of them out")
 
 
-def _plan(settings: Settings, plan: EnvironmentPlan) -> int:
+def _plan(settings: Settings, plan: EnvironmentPlan, built: _components.Components | None = None) -> int:
     if settings.json:
-        _output.json_line(plan.to_dict())
+        _output.json_line({**plan.to_dict(), **_images(built)})
     else:
         plan_of(plan.changes)
     return 0
 
 
-def _up(settings: Settings, environment: Environment) -> int:
+def _up(settings: Settings, environment: Environment, built: _components.Components | None = None) -> int:
     if settings.json:
-        _output.json_line(environment.to_dict())
+        _output.json_line({**environment.to_dict(), **_images(built)})
         return 0
     for note in environment.notes:
         _output.note(f"note: {note}")

@@ -71,7 +71,7 @@ def images(settings: Settings, folder: str) -> int:
 @folder_argument
 @images_argument
 @click.option("--push", is_flag=True, help="Push each image as soon as it is there.")
-@click.option("--changed", is_flag=True, help="Leave alone what has not changed: it gets no new tag, and is not pushed.")
+@click.option("--changed", is_flag=True, help="Leave alone what has not changed and what the registry has: no new tag, no push.")
 @click.option("--pull", is_flag=True, help="Ask registries whether images outside of the tree have moved.")
 @click.option("--no-cache", is_flag=True, help="Build all anew.")
 @allow_dirty_option
@@ -97,7 +97,7 @@ def build(
     """
     tree = images_of(settings, folder)
     if dry_run:
-        planned = tree.plan(*names, pull=pull, no_cache=no_cache)
+        planned = tree.plan(*names, push=push, changed=changed, pull=pull, no_cache=no_cache)
         if settings.json:
             _output.json_line({"images": [image.to_dict() for image in planned]})
         else:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from haddock import _git
-from haddock._cli import _common, _engine, _output, _words
+from haddock._cli import _common, _components, _engine, _output, _words
 from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import Stopped
 
@@ -30,13 +30,14 @@ timeout_option = click.option(
 @click.option("--commit", metavar="ID", envvar="HADDOCK_COMMIT", show_envvar=True,
               help="The commit that is released, for the history. Default: the current commit of the file's directory.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Release even if it would change nothing.")
+@_components.build_option
 @wait_option
 @timeout_option
 @_common.dry_run_option
 @_common.options
 @settings_of
 def release(
-    settings: Settings, commit: str | None, force: bool, wait: str, limit: float | None, dry_run: bool
+    settings: Settings, commit: str | None, force: bool, build: bool, wait: str, limit: float | None, dry_run: bool
 ) -> int:
     """Bring a service to a new version, as its compose file describes it.
 
@@ -57,13 +58,18 @@ def release(
     settings.say_more(f"{environment.file}, of commit {commit or 'unknown'}")
     options = settings.file_options()
     if dry_run:
+        built = _components.of(settings, release=True, dry_run=True) if build else None
         with settings.look() as controller:
-            _plan(controller.release(settings.file, dry_run=True, **options), settings)
+            _plan(controller.release(settings.file, dry_run=True, built=build, **options), settings, built)
         return 0
     if wait != "none":
         _engine.require_gateway(settings)
+    if build:
+        built = _components.of(settings, release=True, dry_run=False)
+        if settings.json:
+            _output.json_line({"kind": "built", "images": built.to_dict()})
     with settings.connect() as controller:
-        handle = controller.release(settings.file, commit=commit, by=settings.by, force=force, **options)
+        handle = controller.release(settings.file, built=build, commit=commit, by=settings.by, force=force, **options)
         return follow(controller, handle, settings, wait, limit)
 
 
@@ -164,8 +170,11 @@ def _how_to_go_on(controller: Controller, service: str, settings: Settings) -> l
     return lines
 
 
-def _plan(plan: Plan, settings: Settings) -> None:
+def _plan(plan: Plan, settings: Settings, built: _components.Components | None) -> None:
     if settings.json:
-        _output.json_line(plan.to_dict())
+        images = {} if built is None else {"images": built.to_dict()}
+        _output.json_line({**plan.to_dict(), **images})
         return
+    if built is not None:
+        built.show()
     _output.steps(f"release of `{plan.service}`, not carried out:", plan.steps)

@@ -20,6 +20,7 @@ impl Mask {
             let value = match &secret.source {
                 SecretSource::Variable(name) => std::env::var(name).ok(),
                 SecretSource::File(path) => small_file(path),
+                SecretSource::Value(value) => Some(value.expose().to_owned()),
             };
             Some((value?.trim().to_owned(), format!("<secret {}>", secret.id)))
         });

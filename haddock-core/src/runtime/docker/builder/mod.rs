@@ -32,7 +32,7 @@ pub(super) use host::named;
 #[async_trait]
 impl ImageBuilder for DockerRuntime {
     async fn builder_capabilities(&self) -> Result<BuilderCapabilities> {
-        Ok(BuilderCapabilities { buildkit: self.has_buildkit() })
+        Ok(BuilderCapabilities { platform: self.engine.platform.clone(), buildkit: self.has_buildkit() })
     }
 
     async fn find_image(&self, image: &ImageReference) -> Result<Option<HostImage>> {

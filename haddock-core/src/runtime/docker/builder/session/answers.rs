@@ -96,6 +96,7 @@ impl SecretsService for Secrets {
             SecretSource::Variable(name) => std::env::var(name)
                 .map_err(|_| Status::failed_precondition(format!("secret `{id}`: variable `{name}` is not set")))?
                 .into_bytes(),
+            SecretSource::Value(value) => value.expose().as_bytes().to_vec(),
         };
         Ok(Response::new(GetSecretResponse { data }))
     }
