@@ -1,13 +1,18 @@
-//! The time of builds of an image tree, beside `docker build` by hand, one image after the other.
+//! The time of builds of an image tree, beside `docker build` by hand, one image after the other, and beside `docker buildx
+//! bake`, if buildx is installed.
 //!
 //! ```text
 //! cargo run --release --example bench_images -- [FOLDER] [--rounds 3] [--json]
 //! cargo run --release --example bench_images -- --context [--rounds 3] [--json]
 //! ```
 //!
-//! A round is both, in turn: *cold* builds all without a cache; *no-op* builds when nothing has changed; *leaf* builds after
-//! a change in one image that nothing stands on, by hand only that image, by Haddock the whole tree. FOLDER is by default
-//! `examples/images`. Its images are tagged `bench`.
+//! A round is each of them, in turn: *cold* builds all without a cache; *no-op* builds when nothing has changed; *leaf*
+//! builds after a change in one image that nothing stands on, by hand only that image, by the others the whole tree. FOLDER
+//! is by default `examples/images`. All of them use BuildKit of the same engine. Haddock tags its images `bench`, and the
+//! others `latest`.
+//!
+//! An engine before 23.0 does not let bake build an image on another one of the same call. There, bake is called once for
+//! all images that stand on nothing, once for all that stand on these, and so on.
 //!
 //! With `--context`, a context of 1 GiB in 20 000 files is sent to the engine: by Haddock, and by `tar` piped into
 //! `docker build -`. It also tells the peak memory of the process that sends.
@@ -52,13 +57,20 @@ async fn main() -> io::Result<()> {
     let options = Options::parse();
     let engine = Arc::new(DockerRuntime::connect(None).await.map_err(told)?);
     let mut out = io::stdout().lock();
+    let before = load()?;
     let figures = if options.context { context(&options, engine).await? } else { tree(&options, engine).await? };
-    writeln!(out, "medians of {} rounds:", options.rounds)?;
+    writeln!(out, "medians of {} rounds; load {before} at the beginning, {} at the end:", options.rounds, load()?)?;
     let mut line = serde_json::Map::new();
-    for Figure { what, by_hand, haddock } in figures {
+    for Figure { what, by_hand, haddock, bake } in figures {
         let ratio = haddock / by_hand;
-        writeln!(out, "  {what:8} by hand {by_hand:8.2} s, Haddock {haddock:8.2} s, ratio {ratio:.2}")?;
-        line.insert(what.to_owned(), serde_json::json!({"by_hand_s": by_hand, "haddock_s": haddock, "ratio": ratio}));
+        write!(out, "  {what:8} by hand {by_hand:8.2} s, Haddock {haddock:8.2} s, ratio {ratio:.2}")?;
+        let mut figure = serde_json::json!({"by_hand_s": by_hand, "haddock_s": haddock, "ratio": ratio});
+        if let Some(bake) = bake {
+            write!(out, ", bake {bake:8.2} s, ratio {:.2}", haddock / bake)?;
+            figure["bake_s"] = bake.into();
+        }
+        writeln!(out)?;
+        line.insert(what.to_owned(), figure);
     }
     let peak = peak_memory()?;
     writeln!(out, "  peak memory of this process: {} MiB", peak / 1024)?;
@@ -74,17 +86,20 @@ struct Figure {
     what: &'static str,
     by_hand: f64,
     haddock: f64,
+    bake: Option<f64>,
 }
 
 #[derive(Default)]
-struct Both {
+struct Times {
     by_hand: Vec<Duration>,
     haddock: Vec<Duration>,
+    bake: Vec<Duration>,
 }
 
-impl Both {
+impl Times {
     fn figure(self, what: &'static str) -> Figure {
-        Figure { what, by_hand: median(self.by_hand), haddock: median(self.haddock) }
+        let bake = (!self.bake.is_empty()).then(|| median(self.bake));
+        Figure { what, by_hand: median(self.by_hand), haddock: median(self.haddock), bake }
     }
 }
 
@@ -103,16 +118,25 @@ async fn tree(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<F
         images.build(&options, &|_| {}).await.map_err(told)?;
         Ok(())
     };
-    let (mut cold, mut nothing, mut changed) = (Both::default(), Both::default(), Both::default());
+    let bake = Bake::of(&all)?;
+    let (mut cold, mut nothing, mut changed) = (Times::default(), Times::default(), Times::default());
     for round in 0..options.rounds {
         cold.by_hand.push(timed(|| all.images().iter().try_for_each(|image| by_hand(image, true)))?);
-        cold.haddock.push(timed_async(build(true)).await?);
         nothing.by_hand.push(timed(|| all.images().iter().try_for_each(|image| by_hand(image, false)))?);
-        nothing.haddock.push(timed_async(build(false)).await?);
         change(&leaf, &format!("by hand {round}"))?;
         changed.by_hand.push(timed(|| by_hand(&leaf, false))?);
+
+        cold.haddock.push(timed_async(build(true)).await?);
+        nothing.haddock.push(timed_async(build(false)).await?);
         change(&leaf, &format!("Haddock {round}"))?;
         changed.haddock.push(timed_async(build(false)).await?);
+
+        if let Some(bake) = &bake {
+            cold.bake.push(timed(|| bake.run(true))?);
+            nothing.bake.push(timed(|| bake.run(false))?);
+            change(&leaf, &format!("bake {round}"))?;
+            changed.bake.push(timed(|| bake.run(false))?);
+        }
     }
     Ok(vec![cold.figure("cold"), nothing.figure("no-op"), changed.figure("leaf")])
 }
@@ -120,6 +144,8 @@ async fn tree(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<F
 /// As a script does it: the name in `FROM` is that of the image's latest build.
 fn by_hand(image: &TreeImage, no_cache: bool) -> io::Result<()> {
     let mut command = Command::new("docker");
+    // What Haddock builds with. Without this, a client without buildx takes the builder before it.
+    command.env("DOCKER_BUILDKIT", "1");
     command.args(["build", "--quiet", "--tag"]).arg(image.repository.familiar());
     command.arg("--file").arg(file_of(image)).args(no_cache.then_some("--no-cache")).arg(&image.context);
     run(&mut command)
@@ -128,6 +154,97 @@ fn by_hand(image: &TreeImage, no_cache: bool) -> io::Result<()> {
 /// Its Dockerfile. Those of a tree are files.
 fn file_of(image: &TreeImage) -> &Path {
     image.dockerfile.as_deref().expect("a file")
+}
+
+/// `docker buildx bake`, and the files that tell it what to build, each in a call of its own.
+struct Bake {
+    folder: tempfile::TempDir,
+    calls: usize,
+}
+
+impl Bake {
+    /// `None` where buildx is not installed.
+    fn of(tree: &ImageTree) -> io::Result<Option<Self>> {
+        let buildx = Command::new("docker").args(["buildx", "version"]).output()?;
+        if !buildx.status.success() {
+            return Ok(None);
+        }
+        let folder = tempfile::tempdir()?;
+        let images: Vec<&TreeImage> = tree.images().iter().collect();
+        let calls = if Self::knows_contexts(folder.path())? { vec![images] } else { Self::levels(&images) };
+        for (number, images) in calls.iter().enumerate() {
+            fs::write(folder.path().join(format!("{number}.json")), Self::file(images))?;
+        }
+        Ok(Some(Self { folder, calls: calls.len() }))
+    }
+
+    /// Whether the engine's builder lets an image stand on one that is built beside it.
+    fn knows_contexts(folder: &Path) -> io::Result<bool> {
+        let file = folder.join("probe.json");
+        let base = serde_json::json!({"dockerfile-inline": "FROM scratch\nLABEL probe=1\n"});
+        let app =
+            serde_json::json!({"dockerfile-inline": "FROM base\nLABEL app=1\n", "contexts": {"base": "target:base"}});
+        let targets = [base, app].map(|mut target| {
+            target["context"] = folder.display().to_string().into();
+            target["output"] = serde_json::json!(["type=cacheonly"]);
+            target
+        });
+        let [base, app] = targets;
+        fs::write(&file, serde_json::json!({"target": {"base": base, "app": app}}).to_string())?;
+        let done = Command::new("docker").args(["buildx", "bake", "--file"]).arg(&file).arg("app").output()?;
+        let said = String::from_utf8_lossy(&done.stderr);
+        match done.status.success() {
+            true => Ok(true),
+            false if said.contains("frontend.contexts") => Ok(false),
+            false => Err(io::Error::other(format!("docker buildx bake: {said}"))),
+        }
+    }
+
+    /// The images, so that each stands only on those of levels before.
+    fn levels<'a>(images: &[&'a TreeImage]) -> Vec<Vec<&'a TreeImage>> {
+        let mut levels: Vec<Vec<&TreeImage>> = Vec::new();
+        for image in images {
+            let is_needed = |other: &&TreeImage| image.tree_needs().any(|(name, _)| name == other.name);
+            let level = levels.iter().rposition(|level| level.iter().any(is_needed)).map_or(0, |level| level + 1);
+            if level == levels.len() {
+                levels.push(Vec::new());
+            }
+            levels[level].push(image);
+        }
+        levels
+    }
+
+    fn file(images: &[&TreeImage]) -> String {
+        let target = |image: &&TreeImage| {
+            let here = |name: &str| images.iter().find(|other| other.name == name);
+            let needed = image.tree_needs().filter_map(|(name, _)| here(name));
+            let contexts = needed.map(|it| (it.repository.familiar(), format!("target:{}", Self::target(it)).into()));
+            let target = serde_json::json!({
+                "context": image.context,
+                "dockerfile": file_of(image),
+                "tags": [image.repository.familiar()],
+                "contexts": contexts.collect::<serde_json::Map<_, _>>(),
+            });
+            (Self::target(image), target)
+        };
+        let targets: serde_json::Map<_, _> = images.iter().map(target).collect();
+        let names: Vec<&String> = targets.keys().collect();
+        serde_json::json!({"group": {"default": {"targets": names}}, "target": targets}).to_string()
+    }
+
+    /// The names of targets have no `/`.
+    fn target(image: &TreeImage) -> String {
+        image.name.replace('/', "-")
+    }
+
+    fn run(&self, no_cache: bool) -> io::Result<()> {
+        (0..self.calls).try_for_each(|number| {
+            let mut command = Command::new("docker");
+            command.args(["buildx", "bake", "--file"]).arg(self.folder.path().join(format!("{number}.json")));
+            command.args(no_cache.then_some("--no-cache"));
+            run(&mut command)
+        })
+    }
 }
 
 /// One more step at the end of its Dockerfile.
@@ -150,7 +267,7 @@ async fn context(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Ve
         rand::fill(content.as_mut_slice());
         fs::write(image.join(format!("{}/{number}", number / 100)), &content)?;
     }
-    let mut both = Both::default();
+    let mut both = Times::default();
     for round in 0..options.rounds {
         both.by_hand.push(timed(|| piped(&image))?);
         fs::write(image.join("Dockerfile"), format!("FROM scratch\nLABEL round=\"{round}\"\n"))?;
@@ -166,7 +283,7 @@ async fn context(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Ve
 fn piped(folder: &Path) -> io::Result<()> {
     let mut tar = Command::new("tar").args(["-c", "."]).current_dir(folder).stdout(Stdio::piped()).spawn()?;
     let archive = tar.stdout.take().ok_or_else(|| io::Error::other("tar has no output"))?;
-    run(Command::new("docker").args(["build", "--quiet", "-"]).stdin(archive))?;
+    run(Command::new("docker").env("DOCKER_BUILDKIT", "1").args(["build", "--quiet", "-"]).stdin(archive))?;
     tar.wait()?;
     Ok(())
 }
@@ -189,6 +306,12 @@ async fn timed_async(work: impl Future<Output = io::Result<()>>) -> io::Result<D
     let begun = Instant::now();
     work.await?;
     Ok(begun.elapsed())
+}
+
+/// The mean number of processes that wanted a processor in the last minute.
+fn load() -> io::Result<String> {
+    let load = fs::read_to_string("/proc/loadavg")?;
+    Ok(load.split(' ').next().unwrap_or_default().to_owned())
 }
 
 /// The largest resident set of this process, in KiB.
