@@ -277,7 +277,9 @@ impl Component {
     #[cfg(feature = "controller")]
     pub(crate) fn not_pulled(&self, error: Error) -> Error {
         match error.kind() {
-            ErrorKind::ImageMissing if self.build.is_some() => {
+            ErrorKind::ImageMissing | ErrorKind::RegistryRefused | ErrorKind::RegistryUnavailable
+                if self.build.is_some() =>
+            {
                 error.with_hint("build it: give `--build`, or run `docker build` before")
             }
             _ => error,
