@@ -26,7 +26,7 @@ services:
     stop_grace_period: 2s
   base:
     image: "NAME-base:1"
-    build: { dockerfile_inline: "FROM haddock-demo:c1", context: ./web }
+    build: { dockerfile_inline: "FROM haddock-demo:c1", context: ./base }
     stop_grace_period: 2s
 """
 
@@ -40,6 +40,7 @@ class Project:
         self.write("compose.yaml", COMPOSE.replace("NAME", self.name))
         self.version("first")
         self.write("pages/index", "hello")
+        self.write("base/nothing", "")
 
     def write(self, path: str, text: str) -> None:
         file = self.site.directory / path
@@ -57,17 +58,13 @@ class Project:
 def project(tmp_path: Path) -> Iterator[Project]:
     with cli_docker.place(tmp_path, HADDOCK_BRANCH=f"Test/{tmp_path.name[-12:]}") as site:
         project = Project(site)
-        try:
-            yield project
-        finally:
-            site.run("down", "--volumes")
-            told = subprocess.run(
-                ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={project.name}-*"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            cli_docker.clean(site)
-            if names := told.stdout.split():
-                subprocess.run(["docker", "rmi", "--force", *names], check=True, capture_output=True)
+        yield project
+    told = subprocess.run(
+        ["docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", f"reference={project.name}-*"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    if names := told.stdout.split():
+        subprocess.run(["docker", "rmi", *names], check=True, capture_output=True)
 
 
 def test_up_builds_what_has_changed(project: Project) -> None:
@@ -86,12 +83,13 @@ def test_up_builds_what_has_changed(project: Project) -> None:
 
     # Nothing has changed: nothing is built, and the container stays.
     again = site.json("up", "--build")
-    assert set(project.actions(again["images"]).values()) == {"keep"} and again["changes"] == []
+    assert set(project.actions(again["images"]).values()) == {"keep"}
+    assert {it["change"] for it in again["changes"]} == {"keep"}
 
     project.version("second")
     up = site.json("up", "--build")
     assert project.actions(up["images"]) == {"base": "keep", "web:pages": "keep", "web": "build"}
-    assert [it["component"] for it in up["changes"]] == ["web"]
+    assert {it["component"]: it["change"] for it in up["changes"]} == {"base": "keep", "web": "replace"}
     assert call(site.ok("port", "web", "8080").strip(), "/")["version"] == "second"
 
     project.write("compose.yaml", COMPOSE.replace("NAME", project.name).replace("context: web,", "context: web, privileged: true,"))
