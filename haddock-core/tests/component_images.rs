@@ -129,6 +129,7 @@ fn what_cannot_be_built_is_refused_with_component_and_key() {
             ("'https://example.org/x.git'", "build.context", ErrorKind::NotSupported),
             ("{ context: web, ssh: [other] }", "build.ssh", ErrorKind::NotSupported),
             ("{ context: web, dockerfile: no }", "build.dockerfile", ErrorKind::ImageTree),
+            ("no-folder", "build.context", ErrorKind::ImageTree),
             (
                 "{ context: web, additional_contexts: { files: ./web } }",
                 "build.additional_contexts.files",

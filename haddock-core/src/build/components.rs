@@ -213,8 +213,13 @@ impl Built<'_> {
 
     /// A context that is a folder.
     fn folder(&self, key: &str, context: &str) -> Result<PathBuf> {
-        if Path::new(context).is_absolute() {
-            return Ok(PathBuf::from(context));
+        let folder = Path::new(context);
+        if folder.is_dir() && folder.is_absolute() {
+            return Ok(folder.to_owned());
+        }
+        if folder.is_absolute() {
+            let why = format!("there is no folder `{context}`");
+            return Err(self.wrong(key, &why).with_hint("name a folder, from that of the compose file"));
         }
         Err(self.not_supported(key, &format!("`{context}`, which is no folder,"), "check it out, and name the folder"))
     }

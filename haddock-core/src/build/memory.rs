@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -56,7 +57,8 @@ impl Memory<'_> {
 /// A reader finds the file as it was, or as it is now.
 fn write_whole(path: &Path, remembered: &Remembered) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
+    // It names files, and tells what they hash to.
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let beside = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = std::io::BufWriter::new(fs::File::create(&beside)?);
     serde_json::to_writer(&mut file, remembered)?;

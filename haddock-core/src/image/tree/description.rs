@@ -14,6 +14,8 @@ use crate::image::{ImageReference, TagTemplate};
 
 /// The name of the file in the root of a tree.
 pub(super) const FILE_NAME: &str = "haddock-images.yaml";
+/// Names that people write in its place. Such a file would be left out, and nobody would know.
+const NEARLY: [&str; 4] = ["haddock-images.yml", "haddock_images.yaml", "haddock-image.yaml", ".haddock-images.yaml"];
 
 /// What the file says. It has no `Debug`, because it holds values of arguments.
 #[derive(Default)]
@@ -93,9 +95,14 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(reader: D) ->
 impl Description {
     /// Reads the file of a tree. Without one, nothing is described.
     pub(super) fn read(root: &Path) -> Result<Self> {
-        match root.join(FILE_NAME).symlink_metadata() {
-            Ok(_) => Self::parse(&find::text(root, Path::new(FILE_NAME))?),
-            Err(_) => Ok(Self::default()),
+        if root.join(FILE_NAME).symlink_metadata().is_ok() {
+            return Self::parse(&find::text(root, Path::new(FILE_NAME))?);
+        }
+        match NEARLY.into_iter().find(|name| root.join(name).symlink_metadata().is_ok()) {
+            Some(name) => Err(Error::new(ErrorKind::ImageTree, format!("`{name}` is not read"))
+                .with_hint(format!("rename it to `{FILE_NAME}`"))
+                .at(find::start_of(Path::new(name)))),
+            None => Ok(Self::default()),
         }
     }
 

@@ -30,6 +30,14 @@ fn good(description: &str) -> ImageTree {
     with_tree(description, |tree, _| tree.expect("a good tree"))
 }
 
+#[test]
+fn a_file_with_nearly_its_name_is_refused() {
+    let folder = folder(&[("base/Dockerfile", "FROM scratch\n"), ("haddock-images.yml", "prefix: r.local/x\n")]);
+    let error = ImageTree::read(folder.path()).expect_err("it would be left out");
+    assert_eq!(error.place().map(|place| place.file.as_str()), Some("haddock-images.yml"));
+    assert_eq!(error.hint(), Some("rename it to `haddock-images.yaml`"));
+}
+
 /// The error, as place, key, message and hint.
 fn refusal(description: &str) -> String {
     let error = with_tree(description, |tree, _| tree.expect_err("a wrong file"));
