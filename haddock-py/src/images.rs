@@ -240,17 +240,18 @@ impl Images {
 
 /// Removes images that were built on an engine and that nobody needs.
 #[pyfunction]
-#[pyo3(signature = (host, context, keep, also, dry_run))]
+#[pyo3(signature = (host, context, keep, also, dry_run, memory))]
 pub(crate) fn prune_images(
     host: Option<String>,
     context: Option<String>,
     keep: usize,
     also: BTreeSet<String>,
     dry_run: bool,
+    memory: Option<PathBuf>,
 ) -> Call {
     let work = async move {
         let builder = engine(host, context).connect().await?;
-        PruneImages { keep, also, dry_run }.prune(&builder).await
+        PruneImages { keep, also, dry_run, memory }.prune(&builder).await
     };
     Driver::Real.call(work, |py, pruned| to_python(py, &pruned))
 }

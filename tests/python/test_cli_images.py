@@ -219,6 +219,52 @@ def test_prune_keeps_what_is_needed(tree: Tree) -> None:
         subprocess.run(["docker", "rm", made], check=True, capture_output=True)
 
 
+def exists(image: str) -> bool:
+    return subprocess.run(["docker", "inspect", image], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.docker
+def test_prune_removes_images_that_lost_their_names_and_none_that_others_built_on_them(tree: Tree) -> None:
+    before = {name: image["id"] for name, image in tree.build("--tag", "v1").items()}
+    # As others build on ours: it has our labels, and no name.
+    theirs = subprocess.run(
+        ["docker", "build", "--quiet", "-"], input=f"FROM {tree.prefix}/app:v1\nLABEL theirs=yes\n",
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    try:
+        after = {image["id"] for image in tree.build("--tag", "v1", "--no-cache").values()}
+        needed = before.pop("app")
+        words = ("images", "prune", "--keep", "1000", "--without-journal")
+        told = {image["id"]: image for image in tree.json(*words)["images"]}
+        assert told.keys() == set(before.values()) and not after & told.keys(), told
+        assert all(image["stays"] is None and not image["tags"] for image in told.values())
+        assert not any(map(exists, told)) and all(map(exists, after)) and exists(theirs) and exists(needed)
+        assert tree.json(*words)["images"] == []
+    finally:
+        subprocess.run(["docker", "rmi", theirs], check=True, capture_output=True)
+
+
+@pytest.mark.docker
+def test_prune_removes_nothing_without_a_journal_unless_it_is_told_to(tmp_path: Path) -> None:
+    cli_docker.required()
+    with site_in(tmp_path) as site:
+        shutil.rmtree(site.state, ignore_errors=True)
+        words = ("images", "prune", "--keep", "1000")
+        refused = site.run(*words)
+        assert refused.returncode == 3 and "there is no journal" in refused.stderr, refused.stderr
+        assert "--state" in refused.stderr and "--without-journal" in refused.stderr
+        told = json.loads(site.ok(*words, "--dry-run", "--json"))
+        assert "there is no journal" in told["warnings"][0]
+        assert "no image of a release is protected" in site.run(*words, "--without-journal").stderr
+        assert not (site.state / "journal.db").exists(), "none is made"
+        site.state.mkdir(exist_ok=True)
+        (site.state / "journal.db").write_text("no journal\n" * 100)
+        refused = site.run(*words)
+        assert refused.returncode == 4 and "--without-journal" in refused.stderr, refused.stderr
+        assert json.loads(site.ok(*words, "--without-journal", "--json"))["warnings"]
+        assert site.run("images", "prune", "--keep", "-1").returncode == 2
+
+
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """A registry of the test's own, on a loopback port."""

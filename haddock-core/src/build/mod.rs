@@ -35,6 +35,7 @@ use crate::image::tree::{ImageTree, TreeImage};
 use crate::image::{ImageReference, Revision};
 use crate::runtime::ImageBuilder;
 
+mod built;
 mod components;
 pub mod context;
 mod event;

@@ -8,6 +8,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::Images;
+use super::built::Built;
 use super::event::{BuildHappening, OnBuildEvent, Teller};
 use super::labels::{self, Base};
 use super::memory::Memory;
@@ -213,6 +214,7 @@ impl Work<'_> {
         let archive = image.context.archive(BTreeMap::from([(dockerfile, text.into_bytes())]));
         let built = images.builder.build_image(&request, archive, &|output| teller.output(output)).await;
         let id = built.map_err(|error| error.of_image(&tree_image.name))?;
+        Built(images.memory.as_deref()).note(&id);
         teller.tell(BuildHappening::Built);
         Ok(id)
     }

@@ -40,6 +40,18 @@ pub struct HostImage {
     pub size: u64,
 }
 
+/// What became of an image that was to be removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageRemoval {
+    /// The host has it no more.
+    Removed,
+    /// The host still has it. It may have lost some of its names.
+    Stays {
+        /// What needs it, as the host says it.
+        because: String,
+    },
+}
+
 /// The context of a build as a tar archive, in pieces. A failed piece ends the build.
 pub type ContextArchive = BoxStream<'static, Result<Vec<u8>>>;
 
@@ -186,4 +198,8 @@ pub trait ImageBuilder: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// Takes a name away. An image without any name left is removed, unless another image needs it. The last name of an
     /// image that a container needs may stay until nothing needs the image. A name that does not exist is no error.
     async fn untag_image(&self, image: &ImageReference) -> Result<()>;
+
+    /// Takes all names of an image away and removes it, by its id. It stays if a container or another image needs it:
+    /// nothing is forced. An id that does not exist counts as removed.
+    async fn remove_image(&self, id: &str) -> Result<ImageRemoval>;
 }

@@ -42,7 +42,9 @@ pub mod suite;
 pub mod turn;
 
 pub use attach::{Attached, CommandControl, CommandInput};
-pub use builder::{BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, OnOutput};
+pub use builder::{
+    BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, ImageRemoval, OnOutput,
+};
 #[doc(hidden)]
 pub use futures_core::stream::BoxStream as __BoxStream;
 

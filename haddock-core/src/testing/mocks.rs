@@ -39,8 +39,8 @@ use crate::name::{InstanceId, JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
 use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 use crate::runtime::{
-    Attached, BuildRequest, BuilderCapabilities, ContainerRuntime, ContextArchive, HostImage, ImageBuilder, OnOutput,
-    RuntimeCapabilities,
+    Attached, BuildRequest, BuilderCapabilities, ContainerRuntime, ContextArchive, HostImage, ImageBuilder,
+    ImageRemoval, OnOutput, RuntimeCapabilities,
 };
 use crate::time::Timestamp;
 
@@ -149,6 +149,7 @@ mock! {
         pub fn pull_image(&self, image: &ImageReference) -> Result<HostImage>;
         pub fn registry_digest(&self, image: &ImageReference) -> Result<Option<String>>;
         pub fn untag_image(&self, image: &ImageReference) -> Result<()>;
+        pub fn remove_image(&self, id: &str) -> Result<ImageRemoval>;
     }
 
     impl fmt::Display for ImageBuilder {
@@ -201,5 +202,9 @@ impl ImageBuilder for MockImageBuilder {
 
     async fn untag_image(&self, image: &ImageReference) -> Result<()> {
         self.untag_image(image)
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<ImageRemoval> {
+        self.remove_image(id)
     }
 }

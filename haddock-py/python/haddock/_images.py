@@ -95,6 +95,8 @@ class PrunedImage(Result):
     """All its names."""
     size: int
     """What it takes on disk, in bytes. What it shares with images that stay is counted, too."""
+    stays: str | None
+    """Why it is still there, if the engine did not remove it. It may have lost some of its names."""
 
 
 @dataclass(frozen=True)
@@ -384,15 +386,18 @@ def prune_images(
     dry_run: bool = False,
     docker_host: str | None = None,
     context: str | None = None,
+    memory: Path | None = None,
     timeout: Duration | None = None,
 ) -> list[PrunedImage]:
     """Removes images that Haddock has built on an engine and that nobody needs any more.
 
     These stay: the `keep` ones of each repository that were last given a tag, those that containers were made of, those
-    with an id in `also`, and those that another one that stays is built on. Other images are not touched. With `dry_run`
-    nothing is removed. `Controller.status` has the ids of a service's versions: `digests`.
+    with an id, a digest or a name in `also`, and those that another one that stays is built on. An image with names in
+    several repositories stays if one of them keeps it. Other images are not touched. `memory` is the folder that `Images`
+    was given; without it, images that have lost all their names stay. With `dry_run` nothing is removed.
+    `Controller.status` has the ids of a service's versions: `digests`.
     """
-    return _prune_images(keep, also, dry_run, docker_host, context).wait(timeout)
+    return _prune_images(keep, also, dry_run, docker_host, context, memory).wait(timeout)
 
 
 async def prune_images_async(
@@ -402,17 +407,18 @@ async def prune_images_async(
     dry_run: bool = False,
     docker_host: str | None = None,
     context: str | None = None,
+    memory: Path | None = None,
     timeout: Duration | None = None,
 ) -> list[PrunedImage]:
     """As `prune_images`, in the running loop."""
-    return await _prune_images(keep, also, dry_run, docker_host, context).wait_async(timeout)
+    return await _prune_images(keep, also, dry_run, docker_host, context, memory).wait_async(timeout)
 
 
 def _prune_images(
-    keep: int, also: Texts, dry_run: bool, docker_host: str | None, context: str | None
+    keep: int, also: Texts, dry_run: bool, docker_host: str | None, context: str | None, memory: Path | None
 ) -> Asked[list[PrunedImage]]:
     asked = _native.prune_images(
         optional_text(docker_host, "docker_host"), optional_text(context, "context"), whole(keep, "keep"),
-        set(names(also, "also")), flag(dry_run, "dry_run"),
+        set(names(also, "also")), flag(dry_run, "dry_run"), optional_path(memory, "memory"),
     )  # fmt: skip
     return Asked("prune_images", asked, lambda data: [PrunedImage(**each) for each in data])

@@ -9,7 +9,7 @@ use super::SimRuntime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::runtime::{
-    BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, OnOutput,
+    BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, ImageRemoval, OnOutput,
 };
 
 /// Counts a build as running until it is dropped.
@@ -126,5 +126,9 @@ impl ImageBuilder for SimRuntime {
             engine.untag(&image.to_string());
             Ok(())
         })
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<ImageRemoval> {
+        self.call(|engine, _| Ok(engine.remove_image(id)))
     }
 }

@@ -8,7 +8,7 @@ use super::SimEngine;
 use super::shelf::{Detail, SimBuild};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
-use crate::runtime::{BuildRequest, HostImage};
+use crate::runtime::{BuildRequest, HostImage, ImageRemoval};
 use crate::time::Timestamp;
 
 impl SimEngine {
@@ -35,6 +35,15 @@ impl SimEngine {
     /// succeeds.
     pub fn fail_registries(&mut self, error: Option<Error>) {
         self.shelf.registry_fails = error;
+    }
+
+    /// From now on the engine refuses to remove this image, for this reason; or it removes it.
+    pub fn refuse_removal_of(&mut self, id: impl Into<String>, because: Option<String>) {
+        let id = id.into();
+        match because {
+            Some(because) => drop(self.shelf.needed.insert(id, because)),
+            None => drop(self.shelf.needed.remove(&id)),
+        }
     }
 
     /// The builds that were asked for, oldest first, with those that failed.
@@ -152,12 +161,27 @@ impl SimEngine {
 
     pub(super) fn untag(&mut self, name: &str) {
         let Some(id) = self.images.on_host(name) else { return };
-        let used = self.made.values().any(|made| self.images.meant_by(&made.spec.image) == id);
+        let used = self.is_used(&id);
         self.images.unname(name);
         if !used && self.images.names_of(&id).next().is_none() {
             // What it is like stays known: a registry may have it.
             self.images.forget(&id);
         }
+    }
+
+    pub(super) fn remove_image(&mut self, id: &str) -> ImageRemoval {
+        let needed = self.shelf.needed.get(id).cloned();
+        if let Some(because) = needed.or_else(|| self.is_used(id).then(|| "a container is using it".to_owned())) {
+            return ImageRemoval::Stays { because };
+        }
+        let names: Vec<String> = self.images.names_of(id).map(str::to_owned).collect();
+        names.iter().for_each(|name| self.images.unname(name));
+        self.images.forget(id);
+        ImageRemoval::Removed
+    }
+
+    fn is_used(&self, id: &str) -> bool {
+        self.made.values().any(|made| self.images.meant_by(&made.spec.image) == id)
     }
 }
 

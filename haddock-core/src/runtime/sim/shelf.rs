@@ -39,4 +39,6 @@ pub(super) struct Shelf {
     pub(super) pushed: Vec<String>,
     pub(super) failures: BTreeMap<String, Error>,
     pub(super) details: BTreeMap<String, Detail>,
+    /// The ids of images that cannot be removed, and why.
+    pub(super) needed: BTreeMap<String, String>,
 }

@@ -14,7 +14,7 @@ from haddock._cli._errors import Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from haddock import BuiltImage, Images, TransferredImage
+    from haddock import BuiltImage, Controller, Images, TransferredImage
 
 
 def _folder(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -168,37 +168,77 @@ def _transferred(settings: Settings, images: list[TransferredImage]) -> int:
 @click.command("images prune", cls=_common.Command)
 @click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N",
               help="How many images of each repository stay: those that were last given a tag.")  # fmt: skip
+@click.option("--without-journal", is_flag=True,
+              help="Remove images although there is no journal, which would protect those of releases.")  # fmt: skip
 @_common.dry_run_option
 @_common.options
 @settings_of
-def prune(settings: Settings, keep: int, dry_run: bool) -> int:
+def prune(settings: Settings, keep: int, without_journal: bool, dry_run: bool) -> int:
     """Remove old images that Haddock has built on this engine.
 
-    These stay: the N of each repository that were last given a tag, those that containers were made of, those of the last N versions of each
-    service, so that a rollback finds them, and those that others are built on. Nothing else is touched.
+    These stay: the N of each repository that were last given a tag, those that containers were made of, those of the
+    last N versions of each service, so that a rollback finds them, and those that others are built on. Nothing else is
+    touched.
+
+    The journal in the state directory knows the versions. If it is missing or cannot be read, nothing is removed, unless
+    with `--without-journal`.
     """
     import haddock
 
-    also = _of_releases(settings, keep)
-    pruned = haddock.prune_images(keep, also=also, dry_run=dry_run, docker_host=settings.engine())
+    also, warnings = _of_releases(settings, keep, without_journal or dry_run)
+    memory = settings.state_directory() / "images"
+    pruned = haddock.prune_images(keep, also=also, dry_run=dry_run, docker_host=settings.engine(), memory=memory)
     if settings.json:
-        _output.json_line({"dry_run": dry_run, "images": [image.to_dict() for image in pruned]})
+        _output.json_line({"dry_run": dry_run, "warnings": warnings, "images": [image.to_dict() for image in pruned]})
         return 0
-    if not pruned:
+    gone = [image for image in pruned if image.stays is None]
+    stay = [image for image in pruned if image.stays is not None]
+    if gone:
+        rows = [[image.id[:19], " ".join(image.tags) or "-", _progress.size(image.size)] for image in gone]
+        _output.table(["image", "names", "size"], rows)
+        total = _progress.size(sum(image.size for image in gone))
+        verb = "would be" if dry_run else "were"
+        _output.line(f"{_words.many(len(gone), 'image')} {verb} removed, at most {total}")
+    elif not stay:
         _output.line("nothing is to be removed")
-        return 0
-    rows = [[image.id[:19], " ".join(image.tags), _progress.size(image.size)] for image in pruned]
-    _output.table(["image", "names", "size"], rows)
-    total = _progress.size(sum(image.size for image in pruned))
-    verb = "would be" if dry_run else "were"
-    _output.line(f"{_words.many(len(pruned), 'image')} {verb} removed, at most {total}")
+    for image in stay:
+        _output.line(f"{' '.join(image.tags) or image.id[:19]} stays: {image.stays}")
     return 0
 
 
-def _of_releases(settings: Settings, keep: int) -> set[str]:
-    """The images of the last versions of each service. No journal is made for this."""
-    if keep == 0 or not (settings.state_directory() / "journal.db").exists():
-        return set()
-    with settings.look() as controller:
-        versions = [version for name in controller.services() for version in controller.status(name).versions[-keep:]]
-        return {digest for version in versions for digest in (version.digests or {}).values()}
+def _of_releases(settings: Settings, keep: int, anyway: bool) -> tuple[set[str], list[str]]:
+    """The images of the last versions of each service, and warnings. No journal is made for this. Without one, that is an
+    error, or a warning if it is to go on `anyway`."""
+    import haddock
+
+    if keep == 0:
+        return set(), []
+    journal = settings.state_directory() / "journal.db"
+    try:
+        journal.stat()
+        with settings.look() as controller:
+            return _of_services(controller, keep), []
+    except FileNotFoundError:
+        error: haddock.HaddockError = haddock.NotFoundError(f"there is no journal `{journal}`")
+    except OSError as denied:
+        error = haddock.JournalUnavailableError(f"the journal `{journal}` cannot be read: {denied.strerror}")
+    except haddock.HaddockError as unreadable:
+        error = unreadable
+    if anyway:
+        warning = f"{error.message}: no image of a release is protected, unless a container was made of it"
+        _output.note(f"warning: {warning}")
+        return set(), [warning]
+    error.message = f"{error.message}, so it is not known which images releases need"
+    named = "name the state directory of the releases: `--state DIRECTORY`"
+    error.hint = f"{named}; or add `--without-journal`, if this engine runs no releases"
+    raise error
+
+
+def _of_services(controller: Controller, keep: int) -> set[str]:
+    found: set[str] = set()
+    for status in map(controller.status, controller.services()):
+        # One may go back to the known good version, also after many bad ones.
+        for version in status.versions:
+            if version in status.versions[-keep:] or version.version == status.known_good:
+                found.update((version.digests or {}).values())
+    return found

@@ -12,7 +12,7 @@ use super::super::error::{answer, is_missing, translate};
 use super::super::refusal::split;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
-use crate::runtime::HostImage;
+use crate::runtime::{HostImage, ImageRemoval};
 use crate::time::Timestamp;
 
 impl DockerRuntime {
@@ -46,16 +46,51 @@ impl DockerRuntime {
         }
     }
 
-    pub(super) async fn take_name(&self, name: &str) -> Result<()> {
+    /// Takes a name or, by its id, a nameless image away. Returns why the engine did not do it, if something needs it.
+    pub(super) async fn take_name(&self, name: &str) -> Result<Option<String>> {
         let what = format!("take the name `{name}` away");
         let options = RemoveImageOptionsBuilder::default().force(false).noprune(false).build();
         match self.client.change(&what, self.client.docker.remove_image(name, Some(options), None)).await? {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
+            Err(error) if is_missing(&error) => Ok(None),
             // A container needs the image, which would have no name any more. To force it would remove the image.
-            Err(error) if is_missing(&error) || matches!(answer(&error), Some((409, _))) => Ok(()),
-            Err(error) => Err(translate(&what, &error)),
+            Err(error) => match answer(&error) {
+                Some((409, message)) => Ok(Some(needed_by(message))),
+                _ => Err(translate(&what, &error)),
+            },
         }
     }
+
+    pub(super) async fn remove(&self, id: &str) -> Result<ImageRemoval> {
+        // With its last tag in a repository, an image also loses its digests there.
+        for of in [tags, digests] {
+            let Some(image) = self.inspect_image(id).await? else { return Ok(ImageRemoval::Removed) };
+            for name in of(image) {
+                if let Some(because) = self.take_name(&name.to_string()).await? {
+                    return Ok(ImageRemoval::Stays { because });
+                }
+            }
+        }
+        let Some(image) = self.inspect_image(id).await? else { return Ok(ImageRemoval::Removed) };
+        if let Some(name) = image.repo_tags.iter().flatten().find(|name| ImageReference::parse(name).is_ok()) {
+            return Ok(ImageRemoval::Stays { because: format!("it has just got the name `{name}`") });
+        }
+        let needed = self.take_name(id).await?;
+        Ok(needed.map_or(ImageRemoval::Removed, |because| ImageRemoval::Stays { because }))
+    }
+}
+
+fn tags(image: ImageInspect) -> Vec<ImageReference> {
+    references(image.repo_tags.unwrap_or_default())
+}
+
+fn digests(image: ImageInspect) -> Vec<ImageReference> {
+    references(image.repo_digests.unwrap_or_default())
+}
+
+/// Why an engine does not remove an image: `conflict: unable to … (must force) - container 3f is using …`.
+fn needed_by(message: &str) -> String {
+    message.rsplit_once(" - ").map_or(message, |(_, because)| because).trim().to_owned()
 }
 
 pub(super) fn not_on_host(name: &str) -> Error {

@@ -15,7 +15,9 @@ use async_trait::async_trait;
 use super::DockerRuntime;
 use crate::error::Result;
 use crate::image::ImageReference;
-use crate::runtime::{BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, OnOutput};
+use crate::runtime::{
+    BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, ImageRemoval, OnOutput,
+};
 
 mod build;
 mod failure;
@@ -73,6 +75,11 @@ impl ImageBuilder for DockerRuntime {
     }
 
     async fn untag_image(&self, image: &ImageReference) -> Result<()> {
-        self.take_name(&image.to_string()).await
+        // The answer of the contract: what is needed may stay.
+        self.take_name(&image.to_string()).await.map(drop)
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<ImageRemoval> {
+        self.remove(id).await
     }
 }
