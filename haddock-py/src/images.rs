@@ -64,6 +64,13 @@ impl Inner {
     fn images(&self) -> Result<&CoreImages> {
         self.images.as_ref().map_err(Clone::clone)
     }
+
+    async fn states(&self) -> Result<Vec<TreeImageState>> {
+        match &self.images {
+            Ok(images) => images.states().await,
+            Err(_) => TreeImageState::without_builder(&self.tree, &self.tag),
+        }
+    }
 }
 
 /// An engine, by host or context.
@@ -200,13 +207,18 @@ impl Images {
     /// The images, and what the engine has of them.
     fn states(&self) -> PyResult<Call> {
         let inner = self.inner()?;
-        let work = async move {
-            match &inner.images {
-                Ok(images) => images.states().await,
-                Err(_) => TreeImageState::without_builder(&inner.tree, &inner.tag),
-            }
-        };
+        let work = async move { inner.states().await };
         Ok(Driver::Real.call(work, |py, states| to_python(py, &states)))
+    }
+
+    /// The images as a picture, in SVG.
+    fn svg(&self) -> PyResult<Call> {
+        let inner = self.inner()?;
+        let work = async move {
+            let states = inner.states().await?;
+            Ok(TreeImageState::picture(&states, &format!("The images of the tree at the tag `{}`", inner.tag)))
+        };
+        Ok(Driver::Real.call(work, |py, svg| to_python(py, &svg)))
     }
 
     /// What a build would do.

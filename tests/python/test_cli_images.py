@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -356,6 +357,32 @@ def test_wrong_trees_are_told_with_file_and_line(tmp_path: Path) -> None:
     assert "haddock-images.yaml:1" in said and "prefix" in said
     said = broken(tmp_path / "tag", {"a/Dockerfile": "FROM scratch\n"}, "--tag", "not/a/tag")
     assert "not/a/tag" in said
+
+
+def test_a_picture_has_each_image_and_each_arrow(tmp_path: Path) -> None:
+    for path, text in (
+        ("base/Dockerfile", "FROM debian:12\n"),
+        ("java/Dockerfile", "FROM base\n"),
+        ("app/Dockerfile", "FROM java\nCOPY --from=base /a /b\n"),
+    ):
+        (tmp_path / path).parent.mkdir()
+        (tmp_path / path).write_text(text)
+    environment = clean_environment(HADDOCK_DOCKER_HOST=f"unix://{tmp_path}/no.sock", HADDOCK_STATE=str(tmp_path / "state"))
+    drawn = run("images", ".", "--svg", "--tag", "v1", cwd=tmp_path, env=environment)
+    assert drawn.returncode == 0, drawn.stderr
+    svg = ElementTree.fromstring(drawn.stdout)
+    space = "{http://www.w3.org/2000/svg}"
+    assert svg.tag == f"{space}svg" and svg.get("role") == "img"
+    title = svg.find(f"{space}title")
+    assert title is not None and title.get("id") == svg.get("aria-labelledby") and "`v1`" in (title.text or "")
+    images = {group.get("data-name"): group for group in svg.iter(f"{space}g")}
+    assert list(images) == ["base", "java", "app"]
+    words = {name: [text.text for text in group.iter(f"{space}text")] for name, group in images.items()}
+    assert words["app"] == ["app", "unknown"] and len(words["base"]) == 3
+    arrows = [(path.get("data-from"), path.get("data-to")) for path in svg.iter(f"{space}path") if path.get("data-from")]
+    assert sorted(arrows) == [("base", "app"), ("base", "java"), ("java", "app")]
+    assert "href" not in drawn.stdout and "@import" not in drawn.stdout
+    assert run("images", ".", "--svg", "--json", cwd=tmp_path, env=environment).returncode == 2
 
 
 def test_without_an_engine_the_tree_is_shown_and_nothing_is_built(tmp_path: Path) -> None:

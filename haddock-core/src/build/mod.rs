@@ -45,6 +45,7 @@ mod memory;
 mod options;
 mod outside;
 mod perform;
+mod picture;
 mod plan;
 mod prune;
 mod state;

@@ -251,6 +251,18 @@ class Images:
     def _list(self) -> Asked[list[TreeImage]]:
         return Asked("list", self._native.states(), lambda data: [TreeImage(**each) for each in data])
 
+    def svg(self, *, timeout: Duration | None = None) -> str:
+        """The images as an SVG picture: arrows lead from each to those that need it, and colours and words show what the
+        engine has of them. No registry is asked."""
+        return self._svg().wait(timeout)
+
+    async def svg_async(self, *, timeout: Duration | None = None) -> str:
+        """As `svg`, in the running loop."""
+        return await self._svg().wait_async(timeout)
+
+    def _svg(self) -> Asked[str]:
+        return Asked("svg", self._native.svg(), str)
+
     def plan(
         self,
         *images: str,

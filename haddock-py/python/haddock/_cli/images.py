@@ -47,9 +47,10 @@ def images_of(settings: Settings, folder: str) -> Images:
 
 @click.command("images", cls=TagCommand)
 @folder_argument
+@click.option("--svg", is_flag=True, help="Print an SVG picture: what stands on what, and what this host has.")
 @_common.options
 @settings_of
-def images(settings: Settings, folder: str) -> int:
+def images(settings: Settings, folder: str, svg: bool) -> int:
     """Show the images of a tree: what each stands on, and what this host has of it.
 
     The tree is read from the Dockerfiles below FOLDER, and from `haddock-images.yaml` there. `there`: the host has an
@@ -58,7 +59,13 @@ def images(settings: Settings, folder: str) -> int:
 
     `haddock images prune` removes old images.
     """
-    found = images_of(settings, folder).list()
+    if svg and settings.json:
+        raise Usage("`--svg` and `--json` are both given", "name one of them")
+    tree = images_of(settings, folder)
+    if svg:
+        click.echo(tree.svg(), nl=False)
+        return 0
+    found = tree.list()
     if settings.json:
         _output.json_line({"images": [image.to_dict() for image in found]})
         return 0
