@@ -77,12 +77,6 @@ pub(super) fn check_repository(repository: &str) -> Result<(), Reason> {
     if repository.is_empty() {
         return Err(Reason::new("no repository is named"));
     }
-    if repository.len() > LONGEST_REPOSITORY {
-        return Err(Reason::new(format!(
-            "the repository has {} characters, more than {LONGEST_REPOSITORY}",
-            repository.chars().count()
-        )));
-    }
     for component in repository.split('/') {
         if component.is_empty() {
             return Err(Reason::new("the repository has an empty part between slashes").hint("remove the extra `/`"));
@@ -90,6 +84,14 @@ pub(super) fn check_repository(repository: &str) -> Result<(), Reason> {
         check_component(component, repository)?;
     }
     Ok(())
+}
+
+/// Checks the whole repository, with what Docker Hub puts before it.
+pub(super) fn check_length(repository: &str) -> Result<(), Reason> {
+    match repository.len() {
+        0..=LONGEST_REPOSITORY => Ok(()),
+        length => Err(Reason::new(format!("the repository has {length} characters, more than {LONGEST_REPOSITORY}"))),
+    }
 }
 
 fn check_component(component: &str, repository: &str) -> Result<(), Reason> {

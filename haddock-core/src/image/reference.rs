@@ -174,6 +174,7 @@ fn read(text: &str) -> Result<ImageReference, Reason> {
         HUB if !repository.contains('/') => format!("{OFFICIAL}{repository}"),
         _ => repository.to_owned(),
     };
+    grammar::check_length(&repository)?;
     let tag = match (tag, digest) {
         (None, None) => Some("latest"),
         (tag, _) => tag,

@@ -53,6 +53,15 @@ fn parts_are_told_apart() {
 }
 
 #[test]
+fn what_docker_hub_puts_before_a_name_counts_for_its_length() {
+    let official = "a".repeat(255 - "library/".len());
+    assert_eq!(image(&official).familiar(), format!("{official}:latest"));
+    let longer = ImageReference::parse(&format!("{official}a")).expect_err("too long");
+    assert!(longer.message().ends_with("the repository has 256 characters, more than 255"), "{longer}");
+    assert_eq!(image(&format!("r.local/{}", "a".repeat(255))).repository().len(), 255);
+}
+
+#[test]
 fn bad_names_are_refused_with_the_reason() {
     let long_tag = format!("app:{}", "a".repeat(129));
     let long_name = "a/".repeat(130) + "a";
