@@ -98,6 +98,8 @@ fn platforms_are_known() {
         "Dockerfile:1:17: `$NONE` names no platform: the argument `NONE` is not known before the first `FROM`",
     );
     assert_eq!(images("FROM a-$TARGETSTAGE AS Run\n", &[], None), ["a-run"]);
+    let empty = parsed("FROM --platform= a\n").uses(&BTreeMap::new(), None).expect("valid");
+    assert_eq!(empty[0].platform, None);
 }
 
 #[test]
@@ -113,6 +115,39 @@ fn here_documents_are_no_instructions() {
     assert_eq!(images(text, &[], None), ["a", "z"]);
     assert_eq!(parsed(text).needs_buildkit().map(|(_, at)| at.line), Some(2));
     refused_with("FROM a\nRUN cat <<EOF\nx\n", "Dockerfile:2:1: a here-document does not end");
+}
+
+#[test]
+fn a_here_document_may_have_white_space_before_its_name() {
+    for instruction in [
+        "RUN << EOF",
+        "RUN cat <<  \t'EOF' > /x",
+        "RUN cat 3<< \\\n  EOF",
+        "ONBUILD RUN x << \"EOF\"",
+        "COPY << EOF /x",
+        "ADD << EOF /x",
+        "RUN x << TWO << EOF\nTWO",
+        "RUN <<TWO cat << EOF\nTWO",
+        "COPY <<TWO << EOF /x/\nTWO",
+    ] {
+        let text = format!("FROM a\n{instruction}\nFROM b\nEOF\nCOPY --from=c / /\n");
+        assert_eq!(images(&text, &[], None), ["a", "c"], "{text}");
+        assert_eq!(parsed(&text).needs_buildkit().map(|(_, at)| at.line), Some(2), "{text}");
+    }
+    assert_eq!(images("FROM a\nRUN x << -E\nFROM b\n-E\nCOPY --from=c / /\n", &[], None), ["a", "c"]);
+    // Without its end, it is none.
+    let text = "FROM a\nRUN echo $((1 << 2))\nRUN x <<\nRUN x << <<EOF\nRUN x y<< EOF\nCOPY --from=c / /\n";
+    assert_eq!(images(text, &[], None), ["a", "c"]);
+    assert_eq!(parsed(text).needs_buildkit(), None);
+}
+
+#[test]
+fn two_escape_characters_do_not_continue_a_line() {
+    assert_eq!(images("FROM a\nENV X C:\\\\\nCOPY --from=c / /\n", &[], None), ["a", "c"]);
+    assert_eq!(images("FROM a\nRUN x \\\\\\ \t\r\nCOPY --from=c / /\n", &[], None), ["a", "c"]);
+    assert_eq!(images("# escape=`\nFROM a\nRUN x ``\nCOPY --from=c / /\n", &[], None), ["a", "c"]);
+    assert_eq!(images("FROM a\nRUN x \\\n \\\nCOPY --from=c / /\n", &[], None), ["a"]);
+    refused("FROM a\\\\\n");
 }
 
 #[test]
@@ -132,13 +167,15 @@ fn an_empty_list_is_no_error() {
 }
 
 #[test]
-fn a_mount_without_files_of_an_image_needs_none() {
+fn a_mount_needs_the_image_that_it_names() {
     let mount = |options| images(&format!("FROM a\nRUN --mount={options} x\n"), &[], None).len() - 1;
     assert_eq!(mount("type=secret,id=x"), 0);
     assert_eq!(mount("type=cache,target=/x"), 0);
     assert_eq!(mount("type=cache,from=b,target=/x"), 1);
     assert_eq!(mount("FROM=b,target=/x"), 1);
-    assert_eq!(mount("type=tmpfs,from=b,target=/x"), 0);
+    assert_eq!(mount("from=b,from=c,target=/x"), 1);
+    // BuildKit looks at it even so.
+    assert_eq!(mount("type=tmpfs,from=b,target=/x"), 1);
     assert_eq!(mount("from=scratch,target=/x"), 0);
 }
 
@@ -170,6 +207,12 @@ fn what_docker_refuses_is_refused_with_its_place() {
     refused_with("FROM a AS 1x\n", "Dockerfile:1:11: `1x` cannot be the name of a stage");
     refused_with("FROM ${X\n", "Dockerfile:1:6: `${X` cannot be read: a `}` is missing");
     refused_with("FROM --link a\n", "Dockerfile:1:6: `FROM` has no option `--link`");
+    refused_with(
+        "FROM --platform=linux/amd64 --platform=linux/amd64 a\n",
+        "Dockerfile:1:29: `--platform` stands here a second time",
+    );
+    refused_with("FROM a\nCOPY --from=b --from=c / /\n", "Dockerfile:2:15: `--from` stands here a second time");
+    refused_with("# escape=`\n# escape=`\nFROM a\n", "Dockerfile:2:1: `escape` stands here a second time");
     refused_with("ARG =x\nFROM a\n", "Dockerfile:1:1: an argument has no name");
     let variable = refused("ARG V=1\nFROM a\nCOPY --from=b:$V / /\n");
     assert_eq!(variable.to_string(), "Dockerfile:3:13: `b:$V` in `COPY --from` is not expanded by Docker");

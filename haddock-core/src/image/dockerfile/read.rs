@@ -87,10 +87,16 @@ impl Reader {
     fn directives(&mut self) -> Result<()> {
         let text = self.file.text.clone();
         let mut at = self.shift;
+        let mut escapes = 0;
         for line in text[self.shift..].split_inclusive('\n') {
             let directive = line.trim_start().strip_prefix('#').and_then(|rest| rest.split_once('='));
             let Some((name, value)) = directive else { break };
-            match (name.trim().to_ascii_lowercase().as_str(), value.trim()) {
+            let name = name.trim().to_ascii_lowercase();
+            escapes += usize::from(name == "escape");
+            if escapes > 1 {
+                return Err(wrong("`escape` stands here a second time", "keep one of them", self.at(at)));
+            }
+            match (name.as_str(), value.trim()) {
                 ("escape", "`") => self.file.escape = '`',
                 ("escape", "\\") | ("check", _) => {}
                 ("escape", value) => {
@@ -134,9 +140,11 @@ impl Reader {
                 if copy.src.iter().any(|source| matches!(source, CopySource::HereDoc(_))) {
                     self.needs(copy.copy.span.start, "a here-document");
                 }
-                for value in
-                    copy.options.iter().filter(|flag| flag.name.value == "from").filter_map(|f| f.value.as_ref())
-                {
+                let from: Vec<&Flag<'_>> = copy.options.iter().filter(|flag| flag.name.value == "from").collect();
+                if let Some(second) = from.get(1) {
+                    return Err(self.twice("--from", second));
+                }
+                if let Some(value) = from.first().and_then(|flag| flag.value.as_ref()) {
                     let word = option_word(&self.file.text, self.span(&value.span), self.file.escape);
                     self.source(UsedBy::Copy, word)?;
                 }
@@ -163,6 +171,11 @@ impl Reader {
         Ok(())
     }
 
+    fn twice(&self, name: &str, flag: &Flag<'_>) -> Error {
+        let at = self.at(flag.flag_span().start + self.shift);
+        wrong(&format!("`{name}` stands here a second time"), "keep one of them", at)
+    }
+
     fn options(&mut self, instruction: &str, options: &[Flag<'_>], classic: &[&str]) {
         if let Some(flag) = options.iter().find(|flag| !classic.contains(&flag.name.value.as_ref())) {
             self.needs(flag.flag_span().start, &format!("`{instruction} --{}`", flag.name.value));
@@ -187,6 +200,7 @@ impl Reader {
         let mut platform = None;
         for flag in &from.options {
             match (flag.name.value.as_ref(), &flag.value) {
+                ("platform", _) if platform.is_some() => return Err(self.twice("--platform", flag)),
                 ("platform", Some(value)) => {
                     platform = Some(option_word(&self.file.text, self.span(&value.span), self.file.escape));
                 }
@@ -200,6 +214,8 @@ impl Reader {
                 }
             }
         }
+        // What is empty as written counts as none; what an argument leaves empty is refused.
+        let platform = platform.filter(|word| !word.text.is_empty());
         let image = Word { text: from.image.value.clone().into_owned(), span: self.span(&from.image.span) };
         let asks = |word: &Word| PLATFORM_ARGS.iter().any(|prefix| asks_for(&word.text, prefix));
         if asks(&image) || platform.as_ref().is_some_and(asks) {
@@ -224,15 +240,12 @@ impl Reader {
     }
 
     fn mount(&mut self, span: &Range<usize>) -> Result<()> {
+        // The last counts. BuildKit looks at the image even for a mount that takes no files from it.
         let fields = option_fields(&self.file.text, self.span(span), self.file.escape);
-        let kind = fields.iter().rev().find(|(key, _)| key == "type").map(|(_, word)| word.text.to_lowercase());
-        // A file system in memory ignores it; a secret or a key must not have it.
-        if matches!(kind.as_deref(), None | Some("bind" | "cache")) {
-            for (_, word) in fields.into_iter().filter(|(key, _)| key == "from").rev().take(1) {
-                self.source(UsedBy::Mount, word)?;
-            }
+        match fields.into_iter().rfind(|(key, _)| key == "from") {
+            Some((_, word)) => self.source(UsedBy::Mount, word),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn source(&mut self, by: UsedBy, word: Word) -> Result<()> {
