@@ -10,7 +10,7 @@ export HADDOCK_TEST_REQUIRE=1
 # The engine has no network beyond its own, and what the tests need has been built.
 export CARGO_NET_OFFLINE=true
 # Of the whole workspace, so that what was compiled for its other tests is taken as it is.
-tests='package(haddock-tests) & (binary(docker_runtime) | binary(docker_options) | binary(launch) & test(/^docker::/) | binary(environments) & test(/^docker::/))'
+tests='package(haddock-tests) & (binary(docker_runtime) | binary(docker_options) | binary(dockerfiles) | binary(launch) & test(/^docker::/) | binary(environments) & test(/^docker::/))'
 if [ "${ENGINE:-}" = podman ]; then
     # systemd runs its health checks, and here is none; and it removes a network under containers that do not run.
     tests="($tests) - test(/health_checks_decide|check_of_an_image|unhealthy_dependency|remove_network_again/)"
