@@ -187,6 +187,7 @@ mod tests {
         assert!(debug.contains("shop") && !debug.contains("hunter2"), "{debug}");
     }
 
+    #[cfg(feature = "controller")]
     #[test]
     fn the_value_of_a_variable_is_told_of_no_replica() {
         let of = |password: &str| {
