@@ -31,6 +31,9 @@
 //!
 //! What a controller remembers between two steps is a [`ServiceLoop`]: the state, and what it is carrying out.
 //!
+//! Whether a candidate's sessions fail more often than those of the versions that serve is judged by [`guard`]. No step asks
+//! it yet.
+//!
 //! What a release would do is told by [`outline()`]: the step is run in a world in which every action succeeds.
 //!
 //! A journal that was lost is rebuilt by [`recover()`], from what can still be seen; what follows is again a step.
@@ -42,6 +45,7 @@
 mod action;
 mod event;
 mod forecast;
+pub mod guard;
 mod observation;
 mod outline;
 mod reading;
