@@ -97,6 +97,14 @@ struct Times {
 }
 
 impl Times {
+    /// Says what the last round has measured: a later one may fail, and takes minutes.
+    fn tell_last(&self, round: usize, what: &str) {
+        let seconds =
+            |times: &[Duration]| times.last().map_or("-".to_owned(), |it| format!("{:.2} s", it.as_secs_f64()));
+        let (by_hand, haddock, bake) = (seconds(&self.by_hand), seconds(&self.haddock), seconds(&self.bake));
+        eprintln!("round {}, {what}: by hand {by_hand}, Haddock {haddock}, bake {bake}", round + 1);
+    }
+
     fn figure(self, what: &'static str) -> Figure {
         let bake = (!self.bake.is_empty()).then(|| median(self.bake));
         Figure { what, by_hand: median(self.by_hand), haddock: median(self.haddock), bake }
@@ -136,6 +144,9 @@ async fn tree(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<F
             nothing.bake.push(timed(|| bake.run(false))?);
             change(&leaf, &format!("bake {round}"))?;
             changed.bake.push(timed(|| bake.run(false))?);
+        }
+        for (what, times) in [("cold", &cold), ("no-op", &nothing), ("leaf", &changed)] {
+            times.tell_last(round, what);
         }
     }
     Ok(vec![cold.figure("cold"), nothing.figure("no-op"), changed.figure("leaf")])
@@ -275,6 +286,7 @@ async fn context(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Ve
         let images = Images::of(tree, engine.clone(), TAG).map_err(told)?;
         let build = async { images.build(&BuildOptions::default(), &|_| {}).await.map_err(told) };
         both.haddock.push(timed_async(async { build.await.map(drop) }).await?);
+        both.tell_last(round, "context");
     }
     Ok(vec![both.figure("context")])
 }
@@ -293,7 +305,9 @@ fn run(command: &mut Command) -> io::Result<()> {
     if done.status.success() {
         return Ok(());
     }
-    Err(io::Error::other(format!("{command:?}: {}", String::from_utf8_lossy(&done.stderr))))
+    let said = String::from_utf8_lossy(&done.stderr);
+    let last: Vec<&str> = said.lines().rev().take(20).collect();
+    Err(io::Error::other(format!("{command:?}: {}", last.into_iter().rev().collect::<Vec<_>>().join("\n"))))
 }
 
 fn timed(work: impl FnOnce() -> io::Result<()>) -> io::Result<Duration> {
