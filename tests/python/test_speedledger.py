@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -40,6 +42,57 @@ def images_required(site: Site) -> None:
         pytest.fail(f"{what}, and HADDOCK_TEST_REQUIRE is set")
     warnings.warn(f"SKIPPED: {what}", stacklevel=2)
     pytest.skip(what)
+
+
+def copied(source: str, to: str) -> None:
+    """Copies a file. The archive of the base is large, and nobody writes to it: a second name is enough."""
+    if source.endswith("root.tar"):
+        with contextlib.suppress(OSError):
+            return os.link(source, to)
+    shutil.copy2(source, to)
+
+
+class Tree:
+    """A copy of the example's tree, and what is built of it."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.root = site.directory / "images"
+        shutil.copytree(ROOT / "examples/images", self.root, copy_function=copied)
+
+    def build(self, tag: str, *words: str) -> dict[str, dict[str, str]]:
+        told = json.loads(self.site.ok("build", str(self.root), "--tag", tag, *words, "--json", timeout=600))
+        return {image["name"]: image for image in told["images"]}
+
+    def plan(self) -> dict[str, tuple[str, str]]:
+        return {name: (image["action"], image["because"]) for name, image in self.build("any", "--dry-run").items()}
+
+
+def test_nothing_is_built_twice_and_a_changed_line_builds_what_stands_on_it(site: Site) -> None:
+    told = site.ok("build", str(ROOT / "examples/images"), "--tag", "latest")
+    assert told == "nothing has changed: 7 images at `latest`\n"
+    tree, tag = Tree(site), f"t{os.getpid():x}"
+    kept = dict.fromkeys(("debian", "java", "tomcat", "accounting", "login-proxy", "postgres", "activemq"), "keep")
+    before = tree.build("latest")
+    assert {name: image["action"] for name, image in before.items()} == kept, "another checkout of the same files"
+
+    with (tree.root / "tomcat/Dockerfile").open("a") as dockerfile:
+        dockerfile.write(f'LABEL changed="{tag}"\n')
+    plan = tree.plan()
+    changed = ("tomcat", "accounting", "login-proxy")
+    assert {name: action for name, (action, _) in plan.items()} == kept | dict.fromkeys(changed, "build")
+    assert [plan[name][1] for name in changed] == ["`tomcat/Dockerfile` has changed", *["`tomcat` has changed"] * 2]
+    try:
+        after = tree.build(tag)
+        assert {name for name, image in after.items() if image["id"] != before[name]["id"]} == set(changed)
+        assert {name: image["action"] for name, image in after.items()} == kept | dict.fromkeys(changed, "build")
+        assert {action for action, _ in tree.plan().values()} == {"keep"}
+    finally:
+        # What is kept loses its new name, and what was built here all of its names.
+        names = [f"speedledger/{name}:{tag}" for name in kept]
+        words = ["docker", "images", "--quiet", "--no-trunc", "--filter", f"label=changed={tag}"]
+        built = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(["docker", "rmi", "--force", *names, *set(built)], check=False, capture_output=True)
 
 
 class Clerk:
