@@ -95,7 +95,7 @@ async fn push(engine: &SimRuntime, name: &ImageReference, label: &str) -> String
         labels,
         ..BuildRequest::default()
     };
-    let id = engine.build_image(&request, context.archive(Default::default()), &|_| {}).await.expect("built");
+    let id = engine.build_image(&request, context.archive(Default::default()).into(), &|_| {}).await.expect("built");
     engine.push_image(name, &|_| {}).await.expect("pushed");
     id
 }
@@ -424,7 +424,7 @@ async fn theirs(place: &Place, on: &str, tag: &ImageReference) -> String {
         labels: base.labels,
         ..BuildRequest::default()
     };
-    place.engine.build_image(&request, context.archive(Default::default()), &|_| {}).await.expect("built")
+    place.engine.build_image(&request, context.archive(Default::default()).into(), &|_| {}).await.expect("built")
 }
 
 #[test]

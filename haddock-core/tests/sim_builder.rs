@@ -45,15 +45,15 @@ fn an_image_is_built_on_another_pushed_and_pulled() {
         let (base, web) = (request("r.local/base:v1"), request("r.local/web:v1"));
         let from = "ARG BASE=none\nFROM ${BASE} AS one\nFROM one\n";
         let web = BuildRequest { args: [("BASE".to_owned(), "r.local/base:v1".to_owned())].into(), ..web };
-        let missing = engine.build_image(&web, context(from), &|_| ()).await.expect_err("no base yet");
+        let missing = engine.build_image(&web, context(from).into(), &|_| ()).await.expect_err("no base yet");
         assert_eq!(missing.kind(), ErrorKind::ImageMissing);
 
-        engine.build_image(&base, context("FROM scratch\n"), &|_| ()).await.expect("built");
-        let id = engine.build_image(&web, context(from), &|_| ()).await.expect("built");
-        let again = engine.build_image(&web, context(from), &|_| ()).await.expect("built");
+        engine.build_image(&base, context("FROM scratch\n").into(), &|_| ()).await.expect("built");
+        let id = engine.build_image(&web, context(from).into(), &|_| ()).await.expect("built");
+        let again = engine.build_image(&web, context(from).into(), &|_| ()).await.expect("built");
         let other = BuildRequest { labels: Default::default(), ..web.clone() };
         assert_eq!(id, again);
-        assert_ne!(id, engine.build_image(&other, context(from), &|_| ()).await.expect("built"));
+        assert_ne!(id, engine.build_image(&other, context(from).into(), &|_| ()).await.expect("built"));
         engine.tag_image(&id, &web.tags[0]).await.expect("tagged");
 
         let tag = &web.tags[0];
@@ -80,8 +80,8 @@ fn builds_fail_and_run_at_the_same_time_as_told() {
         });
         let (a, b) = (request("r.local/a:v1"), request("r.local/b:v1"));
         let built = futures_util::future::join(
-            engine.build_image(&a, context("FROM scratch\n"), &|_| ()),
-            engine.build_image(&b, context("FROM scratch\n"), &|_| ()),
+            engine.build_image(&a, context("FROM scratch\n").into(), &|_| ()),
+            engine.build_image(&b, context("FROM scratch\n").into(), &|_| ()),
         );
         let (a_built, b_built) = built.await;
         assert_eq!(b_built.expect_err("told so").kind(), ErrorKind::BuildFailed);

@@ -97,7 +97,7 @@ pub async fn built(
 ) -> (Result<String>, Vec<BuildOutput>) {
     let said = Mutex::new(Vec::new());
     let output = |one: BuildOutput| said.lock().expect("no panic").push(one);
-    let built = runtime.build_image(request, pieces(archive), &output).await;
+    let built = runtime.build_image(request, pieces(archive).into(), &output).await;
     (built, said.into_inner().expect("no panic"))
 }
 

@@ -99,7 +99,7 @@ async fn a_context_that_breaks_off_ends_the_build_with_its_own_error() {
     let broken = Error::new(ErrorKind::Io, "cannot read `app`: it is gone");
     let whole = pieces(&archive).take(3).chain(futures_util::stream::iter([Err(broken.clone())])).boxed();
     let request = request("build-broken:v1");
-    let error = runtime.build_image(&request, whole, &|_| ()).await.expect_err("it is not whole");
+    let error = runtime.build_image(&request, whole.into(), &|_| ()).await.expect_err("it is not whole");
     assert_eq!(error, broken);
     assert_eq!(runtime.find_image(&request.tags[0]).await.expect("asked"), None);
 }
@@ -110,7 +110,7 @@ async fn a_build_that_nobody_waits_for_any_more_leaves_no_container() {
     let dockerfile = format!("{SCRATCH}RUN [\"/app\", \"serve\", \"given-up\"]\n");
     let request = request("build-cancelled:v1");
     let archive = archive(&dockerfile, &[]);
-    let build = runtime.build_image(&request, pieces(&archive), &|_| ());
+    let build = runtime.build_image(&request, pieces(&archive).into(), &|_| ());
     tokio::select! {
         built = build => panic!("it serves for ever, and ended: {built:?}"),
         () = async { while processes_that("given-up") == 0 { pause().await } } => {}

@@ -11,7 +11,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures_util::StreamExt;
+use haddock_core::ErrorKind;
 use haddock_core::build::context::Context;
+use haddock_core::runtime::{BuildContext, BuildRequest, ImageBuilder};
+use haddock_tests::build::request;
 use haddock_tests::client::{command, docker, export, said, version};
 use haddock_tests::docker::{IMAGE_LABEL, engine};
 use haddock_tests::skip;
@@ -23,6 +26,12 @@ type Image = BTreeMap<Vec<u8>, (tar::EntryType, u32, u64, Option<Vec<u8>>, Vec<u
 
 /// All odd things that the client accepts.
 fn write(context: &Path) {
+    write_utf8(context);
+    fs::write(context.join(OsStr::from_bytes(b"odd \xff name")), "odd").expect("written");
+}
+
+/// Those whose names are UTF-8.
+fn write_utf8(context: &Path) {
     let deep = ["deep".repeat(40), "x".repeat(200)].join("/");
     let files = ["kept/sub/file", "kept/run", "kept/secret", "left/out", "left/kept", "a b", "é", "empty-file", &deep];
     for file in files {
@@ -30,7 +39,6 @@ fn write(context: &Path) {
         fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
         fs::write(&file, file.as_os_str().as_bytes()).expect("written");
     }
-    fs::write(context.join(OsStr::from_bytes(b"odd \xff name")), "odd").expect("written");
     fs::write(context.join("large"), vec![7; 3_000_001]).expect("written");
     fs::write(context.join("empty-file"), "").expect("written");
     File::create(context.join("sparse")).and_then(|file| file.set_len(2_000_000)).expect("a file");
@@ -141,4 +149,75 @@ async fn an_archive_builds_what_the_folder_builds() {
             assert!(haddock[path] == *expected, "{ignored:?}: `{}` differs", path.escape_ascii());
         }
     }
+}
+
+/// BuildKit asks for the files of a context without its Dockerfile. Some files of these cases have the same size and the
+/// same time, and another content.
+#[tokio::test]
+async fn what_buildkit_asks_for_builds_what_the_folder_builds() {
+    let Some(runtime) = engine().await else { return };
+    if version().is_none() {
+        return skip("the `docker` command");
+    }
+    if !runtime.builder_capabilities().await.expect("asked").buildkit {
+        return skip("an engine with BuildKit");
+    }
+    for (ignored, dockerfile) in [
+        ("left\n.dockerignore\nDockerfile\n", "context/Dockerfile"),
+        ("**\n!kept\n!kept-too\n!a b\n", "context/Dockerfile"),
+        ("left\n!left/kept\n", "Dockerfile"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (context, dockerfile) = (folder.path().join("context"), folder.path().join(dockerfile));
+        fs::create_dir(&context).expect("a folder");
+        write_utf8(&context);
+        fs::write(context.join("kept-too"), "beside a folder whose name begins as its own").expect("written");
+        fs::write(context.join(".dockerignore"), ignored).expect("written");
+        fs::write(&dockerfile, DOCKERFILE).expect("written");
+        let mut docker = built_of_folder(&context, &dockerfile, folder.path());
+        let scanned = Context::scan(&context, Some(&dockerfile)).expect("a context");
+        let apart = scanned.apart(DOCKERFILE);
+        assert!(apart.is_some(), "{ignored:?}: the image must not get the Dockerfile");
+        let context = BuildContext { archive: scanned.archive(BTreeMap::new()), apart };
+        let request = BuildRequest { no_cache: true, dockerfile: "not/asked/for".to_owned(), ..request("by-session") };
+        let id = runtime.build_image(&request, context, &|_| {}).await.expect("built");
+        let mut haddock = image(&id, folder.path());
+        // BuildKit copies none.
+        docker.remove(b"sent/fifo".as_slice());
+        // The client adds lines with a random name to it.
+        if dockerfile == folder.path().join("Dockerfile") {
+            docker.remove(b"sent/.dockerignore".as_slice());
+            haddock.remove(b"sent/.dockerignore".as_slice());
+        }
+        let paths = |image: &Image| image.keys().map(|path| path.escape_ascii().to_string()).collect::<Vec<_>>();
+        assert_eq!(paths(&haddock), paths(&docker), "{ignored:?}");
+        for (path, expected) in &docker {
+            let (kind, mode, mtime, target, content) = &haddock[path];
+            let shown = path.escape_ascii();
+            // The classic builder, which the client takes here, keeps no set-user-ID.
+            let (mode, expected_mode) = (mode & 0o1777, expected.1 & 0o1777);
+            assert_eq!((*kind, mode, target), (expected.0, expected_mode, &expected.3), "{ignored:?}: `{shown}`");
+            // The folders that it copies are new ones.
+            assert!(kind.is_dir() || *mtime == expected.2, "{ignored:?}: `{shown}` has another time");
+            assert!(*content == expected.4, "{ignored:?}: `{shown}` has another content");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_buildkit_asks_ends_the_build() {
+    let Some(runtime) = engine().await else { return };
+    if !runtime.builder_capabilities().await.expect("asked").buildkit {
+        return skip("an engine with BuildKit");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("Dockerfile"), DOCKERFILE).expect("written");
+    fs::write(folder.path().join(".dockerignore"), "Dockerfile").expect("written");
+    fs::write(folder.path().join("page"), "one").expect("written");
+    let scanned = Context::scan(folder.path(), Some(&folder.path().join("Dockerfile"))).expect("a context");
+    fs::write(folder.path().join("page"), "another").expect("written");
+    let context = BuildContext { archive: scanned.archive(BTreeMap::new()), apart: scanned.apart(DOCKERFILE) };
+    let error = runtime.build_image(&request("changing"), context, &|_| {}).await.expect_err("it has changed");
+    assert_eq!(error.kind(), ErrorKind::ImageTree, "{error}");
+    assert!(error.message().contains("page` changed"), "{error}");
 }

@@ -1,6 +1,5 @@
 //! Builds images: several at once, and each as soon as what it needs is there.
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::stream::FuturesUnordered;
@@ -19,7 +18,7 @@ use crate::error::Result;
 use crate::image::ImageReference;
 use crate::image::dockerfile::{ImageUse, UsedBy};
 use crate::image::tree::{Need, NeededImage, TreeImage};
-use crate::runtime::BuildRequest;
+use crate::runtime::{BuildContext, BuildRequest};
 
 /// What was done with an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,7 +191,7 @@ impl Work<'_> {
     async fn build(&self, image: &Prepared<'_>, teller: Teller<'_>) -> Result<String> {
         teller.tell(BuildHappening::Building);
         let tree_image = image.image;
-        let (text, can_be_classic) = self.pinned_text(image)?;
+        let text = self.pinned_text(image)?;
         let dockerfile = image.context.dockerfile().to_owned();
         let (images, base) = (self.images, self.base(image));
         let tag = image.planned.reference.tag().unwrap_or(&images.tag);
@@ -208,30 +207,26 @@ impl Work<'_> {
             ssh: tree_image.ssh,
             no_cache: self.options.no_cache || tree_image.no_cache,
             registries: registries(tree_image),
-            classic: image.context.has_files_for_the_builder_alone() && can_be_classic,
             dockerfile: dockerfile.clone(),
         };
+        let apart = image.context.apart(&text);
         let archive = image.context.archive(BTreeMap::from([(dockerfile, text.into_bytes())]));
-        let built = images.builder.build_image(&request, archive, &|output| teller.output(output)).await;
+        let context = BuildContext { archive, apart };
+        let built = images.builder.build_image(&request, context, &|output| teller.output(output)).await;
         let id = built.map_err(|error| error.of_image(&tree_image.name))?;
         Built(images.memory.as_deref()).note(&id);
         teller.tell(BuildHappening::Built);
         Ok(id)
     }
 
-    /// The Dockerfile with the images of the tree by their inputs, and whether the classic builder may have it.
-    fn pinned_text(&self, image: &Prepared<'_>) -> Result<(String, bool)> {
+    /// The Dockerfile with the images that it needs by their inputs and digests.
+    fn pinned_text(&self, image: &Prepared<'_>) -> Result<String> {
         let tree_image = image.image;
-        let every_stage_is_needed = Cell::new(true);
         let pin = |used: &ImageUse| {
             let need = tree_image.needs.iter().find(|need| need.used.span == used.span);
-            every_stage_is_needed.set(every_stage_is_needed.get() && need.is_some());
             Some(self.pinned(need?).to_string())
         };
-        let text = tree_image.head.with_images(&tree_image.values_of_args(), &pin)?;
-        // The classic builder builds all stages, also those of which nothing is known here.
-        let can_be_classic = tree_image.head.needs_buildkit().is_none() && every_stage_is_needed.get();
-        Ok((text, can_be_classic))
+        tree_image.head.with_images(&tree_image.values_of_args(), &pin)
     }
 
     /// An image by its inputs or its digest: whatever its tags name later, this one is used.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -55,6 +57,78 @@ pub enum ImageRemoval {
 /// The context of a build as a tar archive, in pieces. A failed piece ends the build.
 pub type ContextArchive = BoxStream<'static, Result<Vec<u8>>>;
 
+/// The context of a build.
+pub struct BuildContext {
+    /// All of it, with the Dockerfile, and with a `.dockerignore` that leaves out what must not get into the image.
+    pub archive: ContextArchive,
+    /// If the archive has files that the builder needs and that must not get into the image: the context without them.
+    /// A builder that heeds no `.dockerignore` in an archive takes this in its place.
+    pub apart: Option<ApartContext>,
+}
+
+impl From<ContextArchive> for BuildContext {
+    fn from(archive: ContextArchive) -> Self {
+        Self { archive, apart: None }
+    }
+}
+
+impl fmt::Debug for BuildContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BuildContext").field("apart", &self.apart).finish_non_exhaustive()
+    }
+}
+
+/// A context whose Dockerfile is not in it.
+#[derive(Debug, Clone)]
+pub struct ApartContext {
+    /// The text of the Dockerfile.
+    pub dockerfile: Vec<u8>,
+    /// The files.
+    pub files: Arc<dyn ContextFiles>,
+}
+
+/// The files of a context, one by one.
+pub trait ContextFiles: Send + Sync + fmt::Debug + 'static {
+    /// All, each folder before what is in it, and what is in `a` before `a-b`.
+    fn list(&self) -> Vec<ContextFile>;
+
+    /// Reads a file by its place in the list, piece by piece, until `to` returns false. It blocks.
+    ///
+    /// # Errors
+    /// [`Io`](crate::ErrorKind::Io) if it cannot be read; [`ImageTree`](crate::ErrorKind::ImageTree) if it has changed since
+    /// it was listed.
+    fn read(&self, index: usize, to: &mut dyn FnMut(Vec<u8>) -> bool) -> Result<()>;
+}
+
+/// A file of a context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextFile {
+    /// The path from the root of the context.
+    pub path: PathBuf,
+    /// The permission bits, with set-user-ID, set-group-ID and sticky.
+    pub mode: u32,
+    /// When the content last changed, in seconds since the epoch.
+    pub mtime: u64,
+    /// What it is.
+    pub kind: ContextFileKind,
+}
+
+/// What a file of a context is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContextFileKind {
+    /// A folder.
+    Folder,
+    /// A FIFO.
+    Fifo,
+    /// A symbolic link to this target.
+    Link(PathBuf),
+    /// A file of this size in bytes.
+    File {
+        /// In bytes.
+        size: u64,
+    },
+}
+
 /// One build of one image.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct BuildRequest {
@@ -80,10 +154,6 @@ pub struct BuildRequest {
     pub network: Option<String>,
     /// Whether the results of earlier builds are not used.
     pub no_cache: bool,
-    /// Whether the builder before BuildKit is to be used, if the host has both. Only that one keeps a Dockerfile and a
-    /// `.dockerignore` out of the image if the `.dockerignore` in the archive leaves them out. A build with `secrets` or
-    /// `ssh` takes BuildKit in any case.
-    pub classic: bool,
     /// The registries that the build gets images from, such as `docker.io` or `registry.local:5000`. The builder gets
     /// the stored credentials of these and of no other, so no credential helper is asked without need.
     pub registries: Vec<String>,
@@ -160,12 +230,7 @@ pub trait ImageBuilder: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`BuildFailed`](crate::ErrorKind::BuildFailed) with the step that failed and the last lines that it printed;
     /// [`ImageMissing`](crate::ErrorKind::ImageMissing) and the other errors of a pull if a base cannot be had;
     /// [`NotSupported`](crate::ErrorKind::NotSupported) for what needs a capability that this builder does not have.
-    async fn build_image(
-        &self,
-        request: &BuildRequest,
-        context: ContextArchive,
-        output: OnOutput<'_>,
-    ) -> Result<String>;
+    async fn build_image(&self, request: &BuildRequest, context: BuildContext, output: OnOutput<'_>) -> Result<String>;
 
     /// Gives an image on the host one more name. If another image has that name, it loses it.
     ///

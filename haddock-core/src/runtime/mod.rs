@@ -43,7 +43,8 @@ pub mod turn;
 
 pub use attach::{Attached, CommandControl, CommandInput};
 pub use builder::{
-    BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, ImageRemoval, OnOutput,
+    ApartContext, BuildContext, BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, ContextFile,
+    ContextFileKind, ContextFiles, HostImage, ImageBuilder, ImageRemoval, OnOutput,
 };
 #[doc(hidden)]
 pub use futures_core::stream::BoxStream as __BoxStream;

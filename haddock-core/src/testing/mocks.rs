@@ -39,8 +39,8 @@ use crate::name::{InstanceId, JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
 use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
 use crate::runtime::{
-    Attached, BuildRequest, BuilderCapabilities, ContainerRuntime, ContextArchive, HostImage, ImageBuilder,
-    ImageRemoval, OnOutput, RuntimeCapabilities,
+    Attached, BuildContext, BuildRequest, BuilderCapabilities, ContainerRuntime, HostImage, ImageBuilder, ImageRemoval,
+    OnOutput, RuntimeCapabilities,
 };
 use crate::time::Timestamp;
 
@@ -143,7 +143,7 @@ mock! {
         pub fn find_image(&self, image: &ImageReference) -> Result<Option<HostImage>>;
         pub fn images_with_label(&self, label: &str) -> Result<Vec<HostImage>>;
         pub fn images_in_use(&self) -> Result<Vec<String>>;
-        pub fn build_image(&self, request: &BuildRequest, context: ContextArchive) -> Result<String>;
+        pub fn build_image(&self, request: &BuildRequest, context: BuildContext) -> Result<String>;
         pub fn tag_image(&self, id: &str, name: &ImageReference) -> Result<()>;
         pub fn push_image(&self, image: &ImageReference) -> Result<String>;
         pub fn pull_image(&self, image: &ImageReference) -> Result<HostImage>;
@@ -178,7 +178,7 @@ impl ImageBuilder for MockImageBuilder {
     async fn build_image(
         &self,
         request: &BuildRequest,
-        context: ContextArchive,
+        context: BuildContext,
         _output: OnOutput<'_>,
     ) -> Result<String> {
         self.build_image(request, context)

@@ -20,6 +20,7 @@
 mod archive;
 mod digest;
 mod entry;
+mod files;
 mod header;
 mod needed;
 mod reading;
@@ -31,10 +32,11 @@ use std::sync::Arc;
 
 pub use digest::{Change, ContextDigest, KnownFiles};
 use entry::{Entry, unreadable};
+use files::Files;
 use needed::{Dockerfile, Rules};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::ContextArchive;
+use crate::runtime::{ApartContext, ContextArchive};
 use crate::time::{Clock, SystemClock};
 
 /// A folder as a build sees it: what is left after `.dockerignore`.
@@ -57,9 +59,10 @@ use crate::time::{Clock, SystemClock};
 pub struct Context {
     root: PathBuf,
     dockerfile: String,
-    for_the_builder_alone: bool,
     /// Sorted by the bytes of the path.
     entries: Arc<Vec<Entry>>,
+    /// Those without what only the builder needs, if there is something of that.
+    apart: Option<Arc<Files>>,
 }
 
 impl Context {
@@ -68,7 +71,7 @@ impl Context {
     ///
     /// If there is a file `<dockerfile>.dockerignore`, its patterns decide what is left out, otherwise those of
     /// `.dockerignore` in the root. The Dockerfile and the root's `.dockerignore` are part of a context even if they are
-    /// left out: builders need them. The classic builder does not copy them into the image then.
+    /// left out: builders need them. They do not get into the image; see [`apart`](Self::apart).
     ///
     /// # Errors
     /// [`ErrorKind::ImageTree`] if the folder or the Dockerfile is missing, for a device, and for a file that vanishes
@@ -86,8 +89,10 @@ impl Context {
         let rules = Rules::read(&real, dockerfile)?;
         let mut entries = scan::walk(&real, &rules.ignore)?;
         entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+        let walked = entries.clone();
         let for_the_builder_alone = needed::add(&mut entries, &real, &found, &rules)?;
-        Ok(Self { root: real, dockerfile: found.path, for_the_builder_alone, entries: Arc::new(entries) })
+        let apart = if for_the_builder_alone { Files::of(&walked) } else { None };
+        Ok(Self { root: real, dockerfile: found.path, apart, entries: Arc::new(entries) })
     }
 
     /// The folder, without symbolic links on the way.
@@ -103,11 +108,13 @@ impl Context {
         &self.dockerfile
     }
 
-    /// Whether the archive has a Dockerfile or a `.dockerignore` that is left out: the builder needs it, and the image must
-    /// not get it. Only the classic builder keeps it out; see [`BuildRequest::classic`](crate::runtime::BuildRequest).
+    /// If the archive has a Dockerfile or a `.dockerignore` that is left out: the context without it, with this text of the
+    /// Dockerfile. `None` also if a name is not UTF-8, because then only an archive can be sent. See
+    /// [`BuildContext`](crate::runtime::BuildContext).
     #[must_use]
-    pub fn has_files_for_the_builder_alone(&self) -> bool {
-        self.for_the_builder_alone
+    pub fn apart(&self, dockerfile: &str) -> Option<ApartContext> {
+        let files = self.apart.clone()?;
+        Some(ApartContext { dockerfile: dockerfile.into(), files })
     }
 
     /// Computes the digest. Files are read on all processors, so call it where blocking is allowed.

@@ -9,7 +9,7 @@ use super::SimRuntime;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::runtime::{
-    BuildOutput, BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, ImageRemoval, OnOutput,
+    BuildContext, BuildOutput, BuildRequest, BuilderCapabilities, HostImage, ImageBuilder, ImageRemoval, OnOutput,
 };
 
 /// Counts a build as running until it is dropped.
@@ -73,14 +73,9 @@ impl ImageBuilder for SimRuntime {
         self.call(|engine, _| Ok(engine.made.values().map(|made| engine.images.meant_by(&made.spec.image)).collect()))
     }
 
-    async fn build_image(
-        &self,
-        request: &BuildRequest,
-        context: ContextArchive,
-        output: OnOutput<'_>,
-    ) -> Result<String> {
+    async fn build_image(&self, request: &BuildRequest, context: BuildContext, output: OnOutput<'_>) -> Result<String> {
         let _running = Running::begin(self);
-        let context = context.try_concat().await?;
+        let context = context.archive.try_concat().await?;
         let (bases, build, time) = self.call(|engine, _| {
             let bases = engine.begin_build(request, context)?;
             let build = engine.shelf.builds.last().expect("just begun").clone();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
@@ -19,11 +19,11 @@ use super::super::refusal::said;
 use super::super::transfer::Transfer;
 use super::failure::{failed, failed_vertex, needs_buildkit};
 use super::mask::Mask;
-use super::session::{self, Session};
+use super::session::{self, Broken, Files, Session};
 use super::steps::{Said, Step, Steps};
 use super::trace::Trace;
 use crate::error::{Error, ErrorKind, Result};
-use crate::runtime::{BuildOutput, BuildRequest, ContextArchive, OnOutput};
+use crate::runtime::{ApartContext, BuildContext, BuildOutput, BuildRequest, ContextArchive, OnOutput};
 
 /// How long the engine may take to read the context: it says nothing before it has all of it.
 const CONTEXT_LIMIT: Duration = Duration::from_secs(3600);
@@ -37,14 +37,13 @@ impl DockerRuntime {
     pub(super) async fn build(
         &self,
         request: &BuildRequest,
-        context: ContextArchive,
+        context: BuildContext,
         output: OnOutput<'_>,
     ) -> Result<String> {
         let mask = Mask::of(request);
         let output = |said: BuildOutput| output(masked(said, &mask));
         let stored = self.stored_for(&request.registries).await;
-        let only_buildkit = request.ssh || !request.secrets.is_empty();
-        let built = if self.has_buildkit() && (only_buildkit || !request.classic) {
+        let built = if self.has_buildkit() {
             self.build_by_buildkit(request, &stored, context, &output).await
         } else if let Some(secret) = request.secrets.first() {
             Err(needs_buildkit(&format!("secret `{}`", secret.id)))
@@ -52,6 +51,7 @@ impl DockerRuntime {
             Err(needs_buildkit("the keys of this user's agent"))
         } else {
             let options = options(request).build();
+            let context = Sent::Archive(context.archive);
             self.run_build(request, options, &stored, context, &mut Classic::default(), &output).await
         };
         let id = built.map_err(|error| {
@@ -69,18 +69,27 @@ impl DockerRuntime {
         &self,
         request: &BuildRequest,
         stored: &[(String, Stored)],
-        context: ContextArchive,
+        context: BuildContext,
         output: OnOutput<'_>,
     ) -> Result<String> {
         let what = what(request);
         let id = session::new_id().map_err(|error| {
             Error::new(ErrorKind::Io, format!("cannot {what}: the system has no random numbers: {error}"))
         })?;
-        let session = Session::open(&self.host, &id, request, by_registry(stored)).await;
+        let mut options = options(request).version(BuilderVersion::BuilderBuildKit).session(&id);
+        // BuildKit heeds no `.dockerignore` in an archive.
+        let (files, sent) = match context.apart {
+            None => (None, Sent::Archive(context.archive)),
+            Some(ApartContext { dockerfile, files }) => {
+                options = options.remote("client-session").dockerfile(session::DOCKERFILE);
+                let broken = Broken::default();
+                (Some(Files { context: files, dockerfile, broken: Arc::clone(&broken) }), Sent::BySession(broken))
+            }
+        };
+        let session = Session::open(&self.host, &id, request, by_registry(stored), files).await;
         let session = session.map_err(|error| unavailable(&what, &error.to_string()))?;
-        let options = options(request).version(BuilderVersion::BuilderBuildKit).session(&id).build();
         let mut kit = Kit::default();
-        let mut build = pin!(self.run_build(request, options, stored, context, &mut kit, output));
+        let mut build = pin!(self.run_build(request, options.build(), stored, sent, &mut kit, output));
         tokio::select! {
             built = &mut build => built,
             // What ended it says the build itself.
@@ -93,23 +102,28 @@ impl DockerRuntime {
         request: &BuildRequest,
         options: BuildImageOptions,
         stored: &[(String, Stored)],
-        context: ContextArchive,
+        context: Sent,
         listener: &mut (impl Listener + Send),
         output: OnOutput<'_>,
     ) -> Result<String> {
         let what = what(request);
         // What went wrong with the context: the body of a request can only say that something did.
-        let broken: Arc<Mutex<Option<Error>>> = Arc::default();
-        let noted = Arc::clone(&broken);
-        let body = context.map(move |piece| {
-            piece.map(Bytes::from).map_err(|error| {
-                let text = io::Error::other(error.message().to_owned());
-                *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
-                text
-            })
-        });
+        let (broken, body) = match context {
+            Sent::BySession(broken) => (broken, bollard::body_full(Bytes::new())),
+            Sent::Archive(archive) => {
+                let broken = Broken::default();
+                let noted = Arc::clone(&broken);
+                let pieces = archive.map(move |piece| {
+                    piece.map(Bytes::from).map_err(|error| {
+                        let text = io::Error::other(error.message().to_owned());
+                        *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        text
+                    })
+                });
+                (broken, bollard::body_try_stream(pieces))
+            }
+        };
         let docker = self.client.waiting(CONTEXT_LIMIT);
-        let body = bollard::body_try_stream(body);
         let mut frames = pin!(docker.build_image(options, Some(by_registry(stored)), Some(body)));
         // A failure may come after good items, so the stream is read to its end.
         let (mut failure, mut image) = (None, None);
@@ -150,6 +164,13 @@ impl DockerRuntime {
         let stored = registries.iter().map(async |registry| (registry.clone(), self.stored(registry).await));
         futures_util::future::join_all(stored).await
     }
+}
+
+/// How the context gets to the engine.
+enum Sent {
+    Archive(ContextArchive),
+    /// The engine asks for it.
+    BySession(Broken),
 }
 
 /// What a build is called in messages.

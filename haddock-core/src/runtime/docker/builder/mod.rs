@@ -16,7 +16,7 @@ use super::DockerRuntime;
 use crate::error::Result;
 use crate::image::ImageReference;
 use crate::runtime::{
-    BuildRequest, BuilderCapabilities, ContextArchive, HostImage, ImageBuilder, ImageRemoval, OnOutput,
+    BuildContext, BuildRequest, BuilderCapabilities, HostImage, ImageBuilder, ImageRemoval, OnOutput,
 };
 
 mod build;
@@ -49,12 +49,7 @@ impl ImageBuilder for DockerRuntime {
         self.used_images().await
     }
 
-    async fn build_image(
-        &self,
-        request: &BuildRequest,
-        context: ContextArchive,
-        output: OnOutput<'_>,
-    ) -> Result<String> {
+    async fn build_image(&self, request: &BuildRequest, context: BuildContext, output: OnOutput<'_>) -> Result<String> {
         self.build(request, context, output).await
     }
 

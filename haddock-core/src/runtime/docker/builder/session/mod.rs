@@ -10,6 +10,7 @@ use bollard::auth::DockerCredentials;
 use bollard_buildkit_proto::health::health_server::HealthServer;
 use bollard_buildkit_proto::moby::buildkit::secrets::v1::secrets_server::SecretsServer;
 use bollard_buildkit_proto::moby::filesync::v1::auth_server::AuthServer;
+use bollard_buildkit_proto::moby::filesync::v1::file_sync_server::FileSyncServer;
 use bollard_buildkit_proto::moby::sshforward::v1::ssh_server::SshServer;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
@@ -25,7 +26,10 @@ use tonic::service::Routes;
 use crate::runtime::BuildRequest;
 
 mod answers;
+mod files;
 mod ssh;
+
+pub(super) use files::{Broken, DOCKERFILE, Files};
 
 /// The methods that this side has.
 const METHODS: [&str; 4] = [
@@ -34,6 +38,7 @@ const METHODS: [&str; 4] = [
     "/moby.buildkit.secrets.v1.Secrets/GetSecret",
     "/moby.sshforward.v1.SSH/CheckAgent",
 ];
+const DIFF_COPY: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 const FORWARD_AGENT: &str = "/moby.sshforward.v1.SSH/ForwardAgent";
 
 /// Whether sessions can be had at this address, if it is one without TLS.
@@ -61,6 +66,7 @@ impl Session {
         id: &str,
         request: &BuildRequest,
         credentials: HashMap<String, DockerCredentials>,
+        files: Option<Files>,
     ) -> io::Result<Self> {
         let connection = match host.split_once("://") {
             Some(("unix", path)) => upgraded(UnixStream::connect(path).await?, id).await?,
@@ -72,6 +78,9 @@ impl Session {
             .add_service(SecretsServer::new(answers::Secrets(request.secrets.clone())));
         if request.ssh {
             routes = routes.add_service(SshServer::new(ssh::Agent));
+        }
+        if let Some(files) = files {
+            routes = routes.add_service(FileSyncServer::new(files));
         }
         Ok(Self { connection, routes: routes.prepare() })
     }
@@ -94,7 +103,10 @@ async fn upgraded(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, 
         .header(header::UPGRADE, "h2c")
         .header("X-Docker-Expose-Session-Uuid", id)
         .header("X-Docker-Expose-Session-Name", "haddock")
-        .header("X-Docker-Expose-Session-Grpc-Method", FORWARD_AGENT);
+        // BuildKit takes a file of an earlier session with the same key for this one's if size and time are the same.
+        .header("X-Docker-Expose-Session-Sharedkey", id)
+        .header("X-Docker-Expose-Session-Grpc-Method", FORWARD_AGENT)
+        .header("X-Docker-Expose-Session-Grpc-Method", DIFF_COPY);
     for method in METHODS {
         request = request.header("X-Docker-Expose-Session-Grpc-Method", method);
     }
