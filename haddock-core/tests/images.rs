@@ -195,6 +195,22 @@ fn images_are_built_together_and_each_after_what_it_needs() {
 }
 
 #[test]
+fn what_most_images_stand_on_one_after_the_other_is_begun_first() {
+    simulated(async |place| {
+        place.write("proxy/Dockerfile", "FROM app\n");
+        let told = Mutex::new(Vec::new());
+        let observer = |event: BuildEvent| told.lock().expect("no panic").push(event);
+        let images = place.images("v1").at_once(NonZeroUsize::MIN);
+        images.build(&BuildOptions::default(), &observer).await.expect("built");
+        let told = told.into_inner().expect("no panic").into_iter();
+        let begun = told.filter(|event| event.happening == BuildHappening::Building).map(|event| event.image);
+        let names: Vec<_> = images.tree().images().iter().map(|image| image.name.as_str()).collect();
+        assert_eq!(names[..2], ["debian", "db"], "of equals the first one is taken");
+        assert_eq!(begun.collect::<Vec<_>>(), ["debian", "java", "app", "db", "proxy"]);
+    });
+}
+
+#[test]
 fn a_failure_ends_what_stands_on_it_and_lets_the_rest_finish() {
     simulated(async |place| {
         let failed = Error::new(ErrorKind::BuildFailed, "step 2/2 RUN install java failed with exit code 1");

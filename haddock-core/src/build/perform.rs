@@ -58,6 +58,7 @@ impl Images {
         self.pull_outside(&preparation, observer).await?;
 
         let work = Work { images: self, preparation: &preparation, options, observer };
+        let chains = chains(&preparation.images);
         let mut waiting: Vec<usize> = (0..preparation.images.len()).collect();
         let mut done: BTreeMap<usize, BuiltImage> = BTreeMap::new();
         let mut there: BTreeSet<&str> = BTreeSet::new();
@@ -68,7 +69,9 @@ impl Images {
                 let is_ready = |index: &usize| {
                     preparation.images[*index].image.tree_needs().all(|(needed, _)| there.contains(needed))
                 };
-                let Some(next) = waiting.iter().position(is_ready) else { break };
+                let ready = (0..waiting.len()).filter(|place| is_ready(&waiting[*place]));
+                // Of equals the last one is taken, and that is to be the first of the tree.
+                let Some(next) = ready.rev().max_by_key(|place| chains[waiting[*place]]) else { break };
                 let index = waiting.remove(next);
                 let (work, image) = (&work, &preparation.images[index]);
                 running.push(async move { (index, work.perform(image).await) });
@@ -265,6 +268,22 @@ impl Work<'_> {
             Memory(self.images.memory.as_deref()).write(image.image, &remembered);
         }
     }
+}
+
+/// How many images come one after the other at least, from each image on. What most depends on is begun first: a long chain
+/// that waits for a processor makes the whole build longer.
+fn chains(images: &[Prepared<'_>]) -> Vec<usize> {
+    let mut chains = vec![1; images.len()];
+    // Each image comes after what it needs.
+    for (index, image) in images.iter().enumerate().rev() {
+        for (needed, _) in image.image.tree_needs() {
+            let needed = images.iter().position(|other| other.image.name == needed);
+            if let Some(needed) = needed {
+                chains[needed] = chains[needed].max(chains[index] + 1);
+            }
+        }
+    }
+    chains
 }
 
 /// The registries of the images from outside, each once.
