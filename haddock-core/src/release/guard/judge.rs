@@ -245,6 +245,11 @@ impl Judgement {
     /// known, fast when all is clean. A fine candidate gets everything, a harmful one nothing. Rounded down to a hundredth of a
     /// percent.
     ///
+    /// This looks no further than the next look. With little traffic even the full share harms few sessions until then,
+    /// but it leaves no baseline to compare with, and a small harm is never found. So a ramp keeps a part for the
+    /// baseline until the candidate is [`Finding::Fine`]. At a quarter, `examples/bench_guard` harms few sessions, and a clean
+    /// candidate is fine after some 1 300 of its own.
+    ///
     /// ```
     /// use haddock_core::Share;
     /// use haddock_core::release::guard::{Evidence, Guard, Sessions};
