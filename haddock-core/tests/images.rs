@@ -325,6 +325,44 @@ fn a_base_from_outside_is_used_by_its_digest() {
 }
 
 #[test]
+fn a_secret_that_is_not_there_is_told_before_anything_is_built() {
+    simulated(async |place| {
+        for (secret, why) in [
+            ("{ token: { file: nowhere } }", "there is no file"),
+            ("{ token: { environment: HADDOCK_NO_SUCH_VARIABLE } }", "`HADDOCK_NO_SUCH_VARIABLE` is not set"),
+        ] {
+            place.write(
+                "haddock-images.yaml",
+                &format!("prefix: r.local/books\nimages: {{ app: {{ secrets: {secret} }} }}\n"),
+            );
+            let error = place.images("v1").build(&BuildOptions::default(), &|_| {}).await.expect_err("no secret");
+            assert!(
+                error.message().contains(why) && error.message().contains("image `app`, secret `token`"),
+                "{error}"
+            );
+            assert_eq!(place.engine.with(|engine, _| engine.builds().len()), 0);
+        }
+    });
+}
+
+#[test]
+fn labels_of_the_user_win_and_none_is_inherited() {
+    simulated(async |place| {
+        place.write(
+            "haddock-images.yaml",
+            "prefix: r.local/books\nimages: { app: { labels: { org.opencontainers.image.version: mine, haddock.image.inputs: theirs } } }\n",
+        );
+        place.build("v1").await;
+        let app = place.engine.find_image(&name("r.local/books/app:v1")).await.expect("asked").expect("there");
+        assert_eq!(app.labels["org.opencontainers.image.version"], "mine");
+        assert_ne!(app.labels["haddock.image.inputs"], "theirs");
+        assert_eq!(app.labels["org.opencontainers.image.base.name"], "r.local/books/java:v1");
+        // It was never pushed, so it has no digest. Without the label, that of an image below would count.
+        assert_eq!(app.labels["org.opencontainers.image.base.digest"], "");
+    });
+}
+
+#[test]
 fn every_failure_is_told() {
     simulated(async |place| {
         place.engine.with(|engine, _| engine.set_build_time(Duration::from_secs(60)));

@@ -14,6 +14,9 @@ pub const NAME: &str = "haddock.image.name";
 /// The inputs of the image of the tree that it stands on.
 pub const BASE_INPUTS: &str = "haddock.image.base-inputs";
 
+/// Those that nobody else sets: they decide what is built and what is removed.
+const OURS: [&str; 3] = [INPUTS, NAME, BASE_INPUTS];
+
 const VERSION: &str = "org.opencontainers.image.version";
 const REVISION: &str = "org.opencontainers.image.revision";
 const SOURCE: &str = "org.opencontainers.image.source";
@@ -52,7 +55,12 @@ pub(super) fn of(
         (BASE_NAME, base.name),
         (BASE_DIGEST, base.digest),
     ];
-    let mut labels = image.labels.clone();
-    labels.extend(ours.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    // What is not known is empty, because otherwise the label of the image below would count.
+    let is_on_another = image.base.is_some();
+    let ours = ours.into_iter().filter(|(_, value)| is_on_another || value.is_some());
+    let mut labels: BTreeMap<String, String> =
+        ours.map(|(name, value)| (name.to_owned(), value.unwrap_or_default())).collect();
+    let given = image.labels.iter().filter(|(name, _)| !OURS.contains(&name.as_str()));
+    labels.extend(given.map(|(name, value)| (name.clone(), value.clone())));
     labels
 }

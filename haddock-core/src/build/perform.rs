@@ -14,10 +14,10 @@ use super::memory::Memory;
 use super::options::{BuildAction, BuildOptions};
 use super::outside::{Outside, digest_of};
 use super::plan::{Preparation, Prepared};
-use crate::error::Result;
-use crate::image::ImageReference;
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::dockerfile::{ImageUse, UsedBy};
 use crate::image::tree::{Need, NeededImage, TreeImage};
+use crate::image::{ImageReference, SecretSource};
 use crate::runtime::{BuildContext, BuildRequest};
 
 /// What was done with an image.
@@ -54,6 +54,9 @@ impl Images {
         for Prepared { planned, .. } in &preparation.images {
             let (action, because) = (planned.action, planned.because.clone());
             Teller { image: &planned.name, to: observer }.tell(BuildHappening::Planned { action, because });
+        }
+        for image in preparation.images.iter().filter(|image| image.planned.action == BuildAction::Build) {
+            check_secrets(image.image)?;
         }
         self.pull_outside(&preparation, observer).await?;
 
@@ -176,7 +179,11 @@ impl Work<'_> {
         }
         let digest = match &id {
             Some(_) if self.options.push && !is_left_alone => {
-                Some(self.images.push_one(reference, Some(&image.by_inputs), teller).await?)
+                let digest = self.images.push_one(reference, Some(&image.by_inputs), teller).await?;
+                for name in &image.image.more_names {
+                    self.images.push_one(name, None, teller).await?;
+                }
+                Some(digest)
             }
             _ => None,
         };
@@ -284,6 +291,27 @@ fn chains(images: &[Prepared<'_>]) -> Vec<usize> {
         }
     }
     chains
+}
+
+/// A step that asks for a secret that is not there fails late, and with a message of the builder.
+fn check_secrets(image: &TreeImage) -> Result<()> {
+    for secret in &image.secrets {
+        let (id, name) = (&secret.id, &image.name);
+        let missing = match &secret.source {
+            SecretSource::File(path) if !path.is_file() => {
+                Some((format!("there is no file `{}`", path.display()), "create the file, or correct its path"))
+            }
+            SecretSource::Variable(variable) if std::env::var_os(variable).is_none() => {
+                Some((format!("the variable `{variable}` is not set"), "set it where the build is started"))
+            }
+            _ => None,
+        };
+        if let Some((why, hint)) = missing {
+            let message = format!("image `{name}`, secret `{id}`: {why}");
+            return Err(Error::new(ErrorKind::ImageTree, message).with_hint(hint));
+        }
+    }
+    Ok(())
 }
 
 /// The registries of the images from outside, each once.

@@ -117,7 +117,9 @@ impl Images {
     /// These images, without what they need; of none: all.
     fn named(&self, names: &[String]) -> Result<Vec<&TreeImage>> {
         if names.is_empty() {
-            return self.chosen(&[]);
+            // A part has no name of its own.
+            let all = self.chosen(&[])?;
+            return Ok(all.into_iter().filter(|image| !image.is_part).collect());
         }
         names.iter().map(|name| self.tree.get(name)).collect()
     }

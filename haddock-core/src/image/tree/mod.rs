@@ -68,9 +68,27 @@ impl ImageTree {
     /// [`ImageTree`](ErrorKind::ImageTree) with the place: if there is no Dockerfile, if a file cannot be read, if an
     /// image cannot have the name of its folder, if two have one name, or if images need each other in a circle.
     pub fn read(folder: &Path) -> Result<Self> {
+        Self::read_with(folder, &BTreeMap::new())
+    }
+
+    /// [`read`](Self::read) with values of `ARG`, for each image whose Dockerfile takes one. They win over those of
+    /// `haddock-images.yaml`.
+    ///
+    /// # Errors
+    /// As there; [`InvalidValue`](ErrorKind::InvalidValue) for an argument that no Dockerfile takes.
+    pub fn read_with(folder: &Path, args: &BTreeMap<String, String>) -> Result<Self> {
         let description = Description::read(folder)?;
         let paths = find::dockerfiles(folder, &description.ignore)?;
         let mut images = entries::images(folder, paths, &description)?;
+        for (name, value) in args {
+            let mut taking = images.iter_mut().filter(|image| image.head.takes_arg(name)).peekable();
+            if taking.peek().is_none() {
+                let message = format!("no Dockerfile below `{}` takes the argument `{name}`", folder.display());
+                return Err(Error::new(ErrorKind::InvalidValue, message)
+                    .with_hint(format!("correct its name, or write `ARG {name}` into a Dockerfile")));
+            }
+            taking.for_each(|image| drop(image.args.insert(name.clone(), value.clone())));
+        }
         if images.is_empty() {
             let message = format!("there is no Dockerfile below `{}`", folder.display());
             return Err(Error::new(ErrorKind::ImageTree, message)

@@ -121,3 +121,23 @@ fn links_do_not_lead_out() {
     link(folder.path(), "a/again");
     assert_eq!(names(ImageTree::read(folder.path()).expect("a good tree").images()), ["a"]);
 }
+
+#[test]
+fn arguments_of_the_call_win_and_must_be_known() {
+    let folder = folder(&[
+        ("base/Dockerfile", "ARG FROM=12\nFROM debian:$FROM\n"),
+        ("app/Dockerfile", "FROM base\nARG LEVEL=1\n"),
+        ("haddock-images.yaml", "args: { FROM: 13, LEVEL: 2 }\nimages: { app: { args: { LEVEL: 3 } } }\n"),
+    ]);
+    let given = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+    let base = |args: &BTreeMap<String, String>| {
+        ImageTree::read_with(folder.path(), args).expect("a tree").images()[0].base.clone()
+    };
+    assert_eq!(base(&BTreeMap::new()).as_deref(), Some("debian:13"));
+    assert_eq!(base(&given("FROM", "14")).as_deref(), Some("debian:14"));
+    let tree = ImageTree::read_with(folder.path(), &given("LEVEL", "4")).expect("a tree");
+    assert_eq!(tree.get("app").expect("there").args["LEVEL"], "4");
+    assert!(!tree.get("base").expect("there").args.contains_key("LEVEL"));
+    let error = ImageTree::read_with(folder.path(), &given("LEVLE", "secret")).expect_err("nobody takes it");
+    assert!(error.message().contains("`LEVLE`") && !format!("{error:#} {error:?}").contains("secret"), "{error}");
+}

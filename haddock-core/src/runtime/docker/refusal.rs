@@ -91,9 +91,7 @@ pub(super) fn refused_as(not_done: &str, reference: &str, message: &str) -> Erro
         );
     }
     // This covers unknown hosts, refused connections, time-outs, 5xx, rate limits, and unknown texts.
-    unavailable(
-        "check that the registry is up and that the engine's machine reaches it; a release tries again by itself",
-    )
+    unavailable("check that the registry is up and that the engine's machine reaches it")
 }
 
 #[cfg(test)]
