@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use haddock_core::build::{
-    BuildEvent, BuildOptions, Images as CoreImages, PruneImages, TreeImageState, component_tree,
+    BuildEvent, BuildOptions, Images as CoreImages, PruneImages, PruneRegistry, TreeImageState, component_tree,
 };
 use haddock_core::environment::compose::Purpose;
 use haddock_core::image::Revision;
 use haddock_core::image::tree::ImageTree;
-use haddock_core::runtime::docker::{DockerRuntime, DockerRuntimeBuilder};
+use haddock_core::runtime::docker::{DockerRegistries, DockerRuntime, DockerRuntimeBuilder};
 use haddock_core::{Error, ErrorKind, Result, vcs};
 use pyo3::prelude::*;
 use serde_json::json;
@@ -58,6 +58,8 @@ struct Inner {
     revision: Option<Revision>,
     /// The tree can be looked at without an engine.
     images: Result<CoreImages>,
+    /// The registries that its engine pushes to.
+    registries: Option<DockerRegistries>,
 }
 
 impl Inner {
@@ -148,6 +150,7 @@ fn made(
         let Described { tree, tag, revision } = tokio::task::spawn_blocking(read)
             .await
             .map_err(|panic| Error::new(ErrorKind::Panicked, format!("reading the tree panicked: {panic}")))??;
+        let registries = connected.as_ref().ok().map(DockerRuntime::registries);
         let images = match connected {
             Ok(engine) => {
                 let images = CoreImages::of(tree.clone(), Arc::new(engine), &tag)?;
@@ -157,7 +160,7 @@ fn made(
             Err(error) if error.kind() == ErrorKind::RuntimeUnavailable => Err(error),
             Err(error) => return Err(error),
         };
-        Ok(Inner { tree, tag, revision, images })
+        Ok(Inner { tree, tag, revision, images, registries })
     };
     Driver::Real.call(work, |py, inner| {
         Ok(Py::new(py, Images { inner: Home::new(Arc::new(inner)), told: Told::default() })?.into_any())
@@ -240,6 +243,17 @@ impl Images {
         let (inner, tell) = (self.inner()?, teller(self.listener()));
         let work = async move { inner.images()?.push(&names, allow_dirty, &tell).await };
         Ok(Driver::Real.call(work, |py, pushed| to_python(py, &pushed)))
+    }
+
+    /// Deletes old images from the registries.
+    fn prune_registry(&self, keep: usize, also: BTreeSet<String>, dry_run: bool) -> PyResult<Call> {
+        let inner = self.inner()?;
+        let work = async move {
+            let images = inner.images()?;
+            let registries = inner.registries.as_ref().expect("an engine has registries");
+            images.prune_registry(registries, &PruneRegistry { keep, also, dry_run }).await
+        };
+        Ok(Driver::Real.call(work, |py, pruned| to_python(py, &pruned)))
     }
 
     /// Pulls what registries have.

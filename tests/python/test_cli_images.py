@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -319,6 +320,53 @@ def test_another_machine_builds_nothing_that_the_registry_has(tree: Tree, regist
     assert missing.returncode == 1 and f"{tree.prefix}/app:v0" in missing.stderr
     missing = tree.site.run("push", str(tree.root), "app", "--tag", "v0")
     assert missing.returncode == 1 and "haddock build" in missing.stderr
+
+
+def tags_of(registry: str, repository: str) -> set[str]:
+    with urllib.request.urlopen(f"http://{registry}/v2/{repository}/tags/list", timeout=30) as answer:
+        return {tag for tag in json.load(answer)["tags"] or [] if not tag.startswith("inputs-")}
+
+
+@pytest.mark.docker
+def test_old_images_of_a_registry_are_deleted_only_if_it_is_told(tree: Tree, registry: str) -> None:
+    repository = f"{tree.prefix}/app"
+    tree.write("haddock-images.yaml", f"prefix: {registry}/{tree.prefix}\n")
+    tree.write("java/Dockerfile", "FROM base\nCOPY file /java\n")
+    tree.prefix = f"{registry}/{tree.prefix}"
+    for number in range(3):
+        tree.write("app/page", f"page {number}\n")
+        tree.build("--tag", f"v{number}", "--push")
+    subprocess.run(["docker", "tag", f"{tree.prefix}/base:v0", f"{tree.prefix}/app:theirs"], check=True)
+    subprocess.run(["docker", "push", "--quiet", f"{tree.prefix}/app:theirs"], check=True, capture_output=True)
+    made = subprocess.run(
+        ["docker", "create", f"{tree.prefix}/app:v0", "/nothing"], capture_output=True, text=True, check=True
+    ).stdout.strip()  # fmt: skip
+    try:
+        words = ("images", "prune", str(tree.root), "--registry", "--keep", "1", "--tag", "v9")
+        would = tree.json(*words)
+        assert would["dry_run"] and "no journal" in would["warnings"][0]
+        assert [image["reference"].split("@")[0] for image in would["images"]] == [f"{tree.prefix}/app"]
+        assert "v1" in would["images"][0]["tags"] and would["images"][0]["stays"] is None
+        assert tags_of(registry, repository) == {"v0", "v1", "v2", "theirs"}
+        refused = tree.site.run(*words, "--yes")
+        assert refused.returncode == 3 and "--without-journal" in refused.stderr
+        told = tree.site.run(*words, "--yes", "--without-journal")
+        assert told.returncode == 0 and "1 image were deleted" in told.stdout, told.stdout
+        assert tags_of(registry, repository) == {"v0", "v2", "theirs"}
+        assert tags_of(registry, repository.replace("/app", "/java")) == {"v0", "v1", "v2"}, "others stand on it"
+
+        import haddock
+
+        images = haddock.Images(tree.root, tag="v9")
+        also = [f"{tree.prefix}/app:v0", f"{tree.prefix}/app:v2"]
+        pruned = images.prune_registry(0, also=also)
+        assert {tag for image in pruned for tag in image.tags if tag.startswith("v")} == {"v0", "v1", "v2"}
+        assert all("/other@" in image.reference and image.created for image in pruned), "only `other` is not needed"
+        assert asyncio.run(images.prune_registry_async(1)) == []
+    finally:
+        subprocess.run(["docker", "rm", made], check=True, capture_output=True)
+    assert tree.site.run("images", "prune", str(tree.root), "--keep", "1").returncode == 2
+    assert tree.site.run("images", "prune", "--keep", "1", "--yes").returncode == 2
 
 
 @pytest.mark.docker

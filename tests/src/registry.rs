@@ -24,6 +24,8 @@ pub struct RegistryOptions<'a> {
     pub storage: Option<&'a Path>,
     /// What it shows to those who connect with TLS; it has no TLS if there is none.
     pub certificate: Option<&'a Certificate>,
+    /// Whether it deletes what it holds, if it is asked to.
+    pub with_deletes: bool,
 }
 
 /// A running `docker-registry` (Debian's package of the Distribution registry), gone when dropped.
@@ -63,9 +65,10 @@ impl Registry {
             format!(", tls: {{ certificate: {of}/cert.pem, key: {of}/key.pem }}")
         });
         let mut config = format!(
-            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\n\
+            "version: 0.1\nlog: {{ level: error }}\nstorage: {{ filesystem: {{ rootdirectory: {} }}, delete: {{ enabled: {} }} }}\n\
              http: {{ addr: '{address}'{} }}\n",
             data.display(),
+            options.with_deletes,
             tls.unwrap_or_default()
         );
         if options.with_accounts {
@@ -112,6 +115,21 @@ impl Registry {
         if let Some(mut child) = self.child.take() {
             child.kill().expect("killed");
             child.wait().expect("reaped");
+        }
+    }
+
+    /// Gives an image of a repository more tags, in the folder for what it holds.
+    ///
+    /// # Panics
+    /// If there is no such image, or if the files cannot be written.
+    pub fn copy_tag(&self, repository: &str, tag: &str, more: &[String]) {
+        let data = self.folder.path().join("data/docker/registry/v2/repositories").join(repository);
+        let tags = data.join("_manifests/tags");
+        let link = std::fs::read(tags.join(tag).join("current/link")).expect("it was pushed");
+        for tag in more {
+            let current = tags.join(tag).join("current");
+            std::fs::create_dir_all(&current).expect("made");
+            std::fs::write(current.join("link"), &link).expect("written");
         }
     }
 

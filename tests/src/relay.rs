@@ -94,6 +94,29 @@ impl Relay {
         .await
     }
 
+    /// One that passes requests of HTTP on, and notes their heads. Requests for paths with this part are sent elsewhere.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn redirecting(to: SocketAddr, part: &'static str, elsewhere: SocketAddr) -> Self {
+        Self::start(move |mut client, heads, _| async move {
+            let Some(head) = head(&mut client).await? else { return Ok(()) };
+            heads.lock().expect("no panic").push_str(&head);
+            let path = head.split_whitespace().nth(1).unwrap_or_default();
+            let is_known = head.to_lowercase().contains("authorization:");
+            if path.contains(part) && is_known {
+                let redirect = "HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nConnection: close\r\n";
+                let redirect = format!("{redirect}Location: http://{elsewhere}{path}\r\n\r\n");
+                return client.write_all(redirect.as_bytes()).await;
+            }
+            let mut server = TcpStream::connect(to).await?;
+            let head = head.replacen("\r\n", "\r\nConnection: close\r\n", 1);
+            server.write_all(head.as_bytes()).await?;
+            copy_bidirectional(&mut client, &mut server).await.map(drop)
+        })
+        .await
+    }
+
     /// One that takes TLS and passes it on to a socket without it.
     ///
     /// # Panics

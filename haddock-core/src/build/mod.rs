@@ -56,7 +56,7 @@ pub use event::{BuildEvent, BuildHappening, OnBuildEvent};
 pub use options::{BuildAction, BuildOptions};
 pub use perform::BuiltImage;
 pub use plan::{BuildPlan, PlannedImage};
-pub use prune::{PruneImages, PrunedImage};
+pub use prune::{PruneImages, PruneRegistry, PrunedFromRegistry, PrunedImage};
 pub use state::{ImageState, TreeImageState};
 pub use transfer::Transferred;
 

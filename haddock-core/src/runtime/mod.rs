@@ -34,6 +34,7 @@ pub(crate) mod merged;
 pub mod probe;
 #[cfg(feature = "process")]
 pub mod process;
+mod registry;
 #[cfg(feature = "testing")]
 pub mod sim;
 #[cfg(feature = "testing")]
@@ -48,6 +49,7 @@ pub use builder::{
 };
 #[doc(hidden)]
 pub use futures_core::stream::BoxStream as __BoxStream;
+pub use registry::{ImageRegistry, RegistryImage};
 
 /// What a runtime can do beyond what every runtime must. By default that is nothing. Name what yours can do, and leave
 /// the rest to `..RuntimeCapabilities::default()`. Then your code still compiles when there are more capabilities.

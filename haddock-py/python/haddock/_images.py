@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Callable, Literal, Union
 
 from . import _native
@@ -10,6 +11,7 @@ from ._bridge import Asked, wait
 from ._given import flag, names, optional_path, optional_text, options_of, path, path_of, whole
 from ._progress import Told
 from ._results import Result
+from ._values import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,6 +99,27 @@ class PrunedImage(Result):
     """What it takes on disk, in bytes. What it shares with images that stay is counted, too."""
     stays: str | None
     """Why it is still there, if the engine did not remove it. It may have lost some of its names."""
+
+
+@dataclass(frozen=True)
+class PrunedFromRegistry(Result):
+    """An image that was, or would be, deleted from its registry."""
+
+    reference: str
+    """Its name by its digest."""
+    tags: list[str]
+    """All its tags. The image of all of them is deleted."""
+    created: datetime | None
+    """When it was built."""
+    size: int
+    """The bytes of its layers, compressed. What it shares with images that stay is counted, too."""
+    stays: str | None
+    """Why it is still there, if it was not deleted."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> PrunedFromRegistry:
+        created = data.pop("created")
+        return PrunedFromRegistry(created=None if created is None else moment(created), **data)
 
 
 @dataclass(frozen=True)
@@ -380,6 +403,29 @@ class Images:
     def _pull(self, images: Texts, on_event: OnBuildEvent) -> Asked[list[TransferredImage]]:
         told = self._told(on_event)
         return Asked("pull", self._native.pull(names(images, "images")), _transferred, told)
+
+    def prune_registry(
+        self, keep: int, *, also: Texts = (), dry_run: bool = True, timeout: Duration | None = None
+    ) -> list[PrunedFromRegistry]:
+        """The old images of this tree in its registries. With `dry_run=False` they are deleted.
+
+        These stay: the `keep` ones of each repository that were built last, those at the tag of these images, those that
+        containers of the engine were made of, those with an id, a digest or a name in `also`, and those that another one
+        that stays is built on. Images that Haddock did not build are not touched. An image stays if one of its tags does.
+
+        Raises `NotSupportedError` if a registry does not allow it, `RegistryRefusedError`, `RegistryUnavailableError`.
+        """
+        return self._prune_registry(keep, also, dry_run).wait(timeout)
+
+    async def prune_registry_async(
+        self, keep: int, *, also: Texts = (), dry_run: bool = True, timeout: Duration | None = None
+    ) -> list[PrunedFromRegistry]:
+        """As `prune_registry`, in the running loop."""
+        return await self._prune_registry(keep, also, dry_run).wait_async(timeout)
+
+    def _prune_registry(self, keep: int, also: Texts, dry_run: bool) -> Asked[list[PrunedFromRegistry]]:
+        asked = self._native.prune_registry(whole(keep, "keep"), set(names(also, "also")), flag(dry_run, "dry_run"))
+        return Asked("prune_registry", asked, lambda data: [PrunedFromRegistry._of(each) for each in data])
 
     def _told(self, on_event: OnBuildEvent) -> Told[BuildEvent] | None:
         if on_event is not None and not callable(on_event):

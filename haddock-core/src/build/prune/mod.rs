@@ -16,6 +16,9 @@ use crate::runtime::{HostImage, ImageBuilder, ImageRemoval};
 use choose::{Candidate, Named, removable};
 
 mod choose;
+mod registry;
+
+pub use registry::{PruneRegistry, PrunedFromRegistry};
 
 /// Which images stay, and which are removed.
 ///

@@ -58,6 +58,7 @@ mod network;
 mod pool;
 mod reach;
 mod refusal;
+mod registries;
 mod routes;
 mod transfer;
 mod volume;
@@ -66,6 +67,7 @@ use client::{Client, EngineVersion};
 pub use context::EngineSource;
 pub use pool::AddressPool;
 pub use reach::{Reach, ReachChoice};
+pub use registries::DockerRegistries;
 
 /// How to connect, for [`DockerRuntime::builder`].
 #[derive(Debug, Clone)]

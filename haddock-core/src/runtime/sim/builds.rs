@@ -201,7 +201,7 @@ fn by_digest(image: &ImageReference) -> String {
 }
 
 /// The digest that an image has in every registry.
-fn digest(id: &str) -> String {
+pub(super) fn digest(id: &str) -> String {
     format!("sha256:{}", hash(&("digest", id)))
 }
 

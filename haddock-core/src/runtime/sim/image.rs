@@ -170,6 +170,22 @@ impl Images {
         self.names.entry(id.to_owned()).or_insert_with(|| name.to_owned());
     }
 
+    /// The id that the registry has for this very name.
+    pub(super) fn of_registry(&self, name: &str) -> Option<String> {
+        let known = self.registry.contains_key(name);
+        known.then(|| self.ids.get(name).cloned().unwrap_or_else(|| name.to_owned()))
+    }
+
+    pub(super) fn names_in_registry(&self) -> impl Iterator<Item = &str> {
+        self.registry.keys().map(String::as_str)
+    }
+
+    /// The registry loses a name.
+    pub(super) fn delete(&mut self, name: &str) {
+        self.registry.remove(name);
+        self.ids.remove(name);
+    }
+
     fn name<'s>(&'s self, image: &'s str) -> &'s str {
         self.names.get(image).map_or(image, String::as_str)
     }

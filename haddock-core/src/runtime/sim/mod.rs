@@ -27,6 +27,7 @@ mod interference;
 mod made;
 mod network;
 mod port;
+mod registry;
 mod shelf;
 mod storage;
 mod volume;

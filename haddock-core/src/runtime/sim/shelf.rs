@@ -37,6 +37,8 @@ pub(super) struct Shelf {
     pub(super) transfer_time: Duration,
     pub(super) registry_fails: Option<Error>,
     pub(super) pushed: Vec<String>,
+    /// Whether registries refuse to delete images.
+    pub(super) deletes_forbidden: bool,
     pub(super) failures: BTreeMap<String, Error>,
     pub(super) details: BTreeMap<String, Detail>,
     /// The ids of images that cannot be removed, and why.

@@ -172,15 +172,21 @@ def _transferred(settings: Settings, images: list[TransferredImage]) -> int:
     return 0
 
 
-@click.command("images prune", cls=_common.Command)
+@click.command("images prune", cls=TagCommand)
+@click.argument("folder", required=False, metavar="[FOLDER]")
 @click.option("--keep", type=click.IntRange(min=0), required=True, metavar="N",
               help="How many images of each repository stay: those that were last given a tag.")  # fmt: skip
+@click.option("--registry", is_flag=True,
+              help="Look at the registries of the tree in FOLDER, and not at this engine.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="With `--registry`: delete. Without it, only say what would be deleted.")
 @click.option("--without-journal", is_flag=True,
               help="Remove images although there is no journal, which would protect those of releases.")  # fmt: skip
 @_common.dry_run_option
 @_common.options
 @settings_of
-def prune(settings: Settings, keep: int, without_journal: bool, dry_run: bool) -> int:
+def prune(
+    settings: Settings, folder: str | None, keep: int, registry: bool, yes: bool, without_journal: bool, dry_run: bool
+) -> int:
     """Remove old images that Haddock has built on this engine.
 
     These stay: the N of each repository that were last given a tag, those that containers were made of, those of the
@@ -189,7 +195,15 @@ def prune(settings: Settings, keep: int, without_journal: bool, dry_run: bool) -
 
     The journal in the state directory knows the versions. If it is missing or cannot be read, nothing is removed, unless
     with `--without-journal`.
+
+    With `--registry` the same rule is for the registries of a tree. A registry does not tell when a tag was given, so the
+    N that were built last stay, and those at the tag of the tree. It deletes an image with all its tags.
     """
+    if registry:
+        return _prune_registry(settings, folder or ".", keep, dry_run or not yes, without_journal)
+    for name, given in (("FOLDER", folder is not None), ("--yes", yes)):
+        if given:
+            raise Usage(f"`{name}` is only for `--registry`", "add `--registry`, or leave it out")
     import haddock
 
     also, warnings = _of_releases(settings, keep, without_journal or dry_run)
@@ -213,7 +227,33 @@ def prune(settings: Settings, keep: int, without_journal: bool, dry_run: bool) -
     return 0
 
 
-def _of_releases(settings: Settings, keep: int, anyway: bool) -> tuple[set[str], list[str]]:
+def _prune_registry(settings: Settings, folder: str, keep: int, dry_run: bool, without_journal: bool) -> int:
+    if not os.path.isdir(folder):
+        raise Usage(f"`{folder}` is not a folder", "name the folder of the tree")
+    also, warnings = _of_releases(settings, keep, without_journal or dry_run, by_name=True)
+    pruned = images_of(settings, folder).prune_registry(keep, also=also, dry_run=dry_run)
+    if settings.json:
+        _output.json_line({"dry_run": dry_run, "warnings": warnings, "images": [image.to_dict() for image in pruned]})
+        return 0
+    gone = [image for image in pruned if image.stays is None]
+    stay = [image for image in pruned if image.stays is not None]
+    if gone:
+        rows = [[image.reference.partition("@")[0], image.reference.partition("@")[2][:19], " ".join(image.tags),
+                 _progress.size(image.size)] for image in gone]  # fmt: skip
+        _output.table(["repository", "image", "tags", "size"], rows)
+        verb = "would be" if dry_run else "were"
+        _output.line(f"{_words.many(len(gone), 'image')} {verb} deleted")
+    elif not stay:
+        _output.line("nothing is to be deleted")
+    for image in stay:
+        _output.line(f"{image.reference} stays: {image.stays}")
+    if gone:
+        _output.note("add `--yes` to delete them" if dry_run else "the registry frees the space with its garbage collection")
+    # Some are gone and some could not be deleted: a program has to know.
+    return 1 if stay else 0
+
+
+def _of_releases(settings: Settings, keep: int, anyway: bool, by_name: bool = False) -> tuple[set[str], list[str]]:
     """The images of the last versions of each service, and warnings. No journal is made for this. Without one, that is an
     error, or a warning if it is to go on `anyway`."""
     import haddock
@@ -224,7 +264,7 @@ def _of_releases(settings: Settings, keep: int, anyway: bool) -> tuple[set[str],
     try:
         journal.stat()
         with settings.look() as controller:
-            return _of_services(controller, keep), []
+            return _of_services(controller, keep, by_name), []
     except FileNotFoundError:
         error: haddock.HaddockError = haddock.NotFoundError(f"there is no journal `{journal}`")
     except OSError as denied:
@@ -241,11 +281,15 @@ def _of_releases(settings: Settings, keep: int, anyway: bool) -> tuple[set[str],
     raise error
 
 
-def _of_services(controller: Controller, keep: int) -> set[str]:
+def _of_services(controller: Controller, keep: int, by_name: bool) -> set[str]:
     found: set[str] = set()
     for status in map(controller.status, controller.services()):
         # One may go back to the known good version, also after many bad ones.
         for version in status.versions:
             if version in status.versions[-keep:] or version.version == status.known_good:
-                found.update((version.digests or {}).values())
+                digests = {digest for digest in (version.digests or {}).values() if digest.startswith("sha256:")}
+            found |= digests
+            # A registry may know an image by another digest than this engine. What has no digest is no image.
+            if digests and by_name:
+                found.update(version.images.values())
     return found
