@@ -261,7 +261,8 @@ impl Bake {
 /// One more step at the end of its Dockerfile.
 fn change(image: &TreeImage, text: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().append(true).open(file_of(image))?;
-    writeln!(file, "LABEL changed=\"{text}\"")
+    // Another run must not find what this one has built.
+    writeln!(file, "LABEL changed=\"{text} of {}\"", std::process::id())
 }
 
 async fn context(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<Figure>> {
