@@ -7,7 +7,7 @@ use haddock_core::environment::EnvironmentSpec;
 use haddock_core::environment::compose::{
     ComposeFile, Purpose, Reason, ResolveOptions, Resolved, Values, Variables, canonical, to_yaml,
 };
-use haddock_core::environment::{Origin, PullPolicy};
+use haddock_core::environment::{Build, Origin, PullPolicy};
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, EnvironmentName, Error, ErrorKind, Result, ServiceName};
 use pyo3::prelude::*;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
     pub(crate) tag: Option<String>,
-    images: BTreeMap<String, String>,
+    pub(crate) images: BTreeMap<String, String>,
     variables: BTreeMap<String, String>,
     env_files: Vec<PathBuf>,
     profiles: BTreeSet<String>,
@@ -97,8 +97,12 @@ pub(crate) fn resolve_as(
     }
     let mut resolved = file.resolve(&resolve)?;
     if options.built {
-        let built = resolved.spec.components.values_mut().filter(|component| component.build.is_some());
-        built.for_each(|component| component.pull_policy = Some(PullPolicy::Build));
+        let is_built = |name: &ComponentName, build: &Option<Build>| {
+            build.is_some() && !options.images.contains_key(name.as_str())
+        };
+        let components = resolved.spec.components.iter_mut();
+        let built = components.filter(|(name, component)| is_built(name, &component.build));
+        built.for_each(|(_, component)| component.pull_policy = Some(PullPolicy::Build));
     }
     Ok(Found { file: file.name().to_owned(), origin: file.origin(), resolved })
 }

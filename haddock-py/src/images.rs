@@ -1,17 +1,18 @@
 //! The images of a tree.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use haddock_core::build::{
     BuildEvent, BuildOptions, Images as CoreImages, PruneImages, PruneRegistry, TreeImageState, component_tree,
 };
+use haddock_core::environment::Origin;
 use haddock_core::environment::compose::Purpose;
-use haddock_core::image::Revision;
 use haddock_core::image::tree::ImageTree;
+use haddock_core::image::{Revision, TagTemplate};
 use haddock_core::runtime::docker::{DockerRegistries, DockerRuntime, DockerRuntimeBuilder};
-use haddock_core::{Error, ErrorKind, Result, vcs};
+use haddock_core::{ComponentName, Error, ErrorKind, Result, vcs};
 use pyo3::prelude::*;
 use serde_json::json;
 
@@ -22,6 +23,8 @@ use crate::driver::Driver;
 use crate::home::Home;
 use crate::progress::{Progress, Sender, Told};
 
+/// The tag that stands for that of the commit.
+const AUTO: &str = "auto";
 /// The tag of a tree that is in no repository.
 const NO_REVISION: &str = "latest";
 
@@ -83,17 +86,18 @@ fn engine(host: Option<String>, context: Option<String>) -> DockerRuntimeBuilder
 
 /// Reads a tree and connects to an engine. Without a tag, or with `auto`, the tag is that of the commit.
 #[pyfunction]
-#[pyo3(signature = (folder, tag, host, context, memory))]
+#[pyo3(signature = (folder, tag, args, host, context, memory))]
 pub(crate) fn images(
     folder: PathBuf,
     tag: Option<String>,
+    args: BTreeMap<String, String>,
     host: Option<String>,
     context: Option<String>,
     memory: Option<PathBuf>,
 ) -> Call {
     let read = move || {
-        let tree = ImageTree::read(&folder)?;
-        let tag = tag.filter(|tag| tag != "auto");
+        let tree = ImageTree::read_with(&folder, &args)?;
+        let tag = tag.filter(|tag| tag != AUTO);
         // With a tag, a repository that cannot be read is no reason to stop.
         let revision = revision_of(&folder);
         let revision = if tag.is_some() { revision.unwrap_or_default() } else { revision? };
@@ -111,7 +115,7 @@ pub(crate) fn images(
 #[pyo3(signature = (files, options, release, only, host, context, memory))]
 pub(crate) fn component_images(
     files: Option<Vec<PathBuf>>,
-    options: Options,
+    mut options: Options,
     release: bool,
     only: Vec<String>,
     host: Option<String>,
@@ -120,9 +124,20 @@ pub(crate) fn component_images(
 ) -> Call {
     let read = move || {
         let purpose = if release { Purpose::Release } else { Purpose::Environment };
-        let found = compose::resolve_as(files.as_deref(), &options, purpose, None, &only)?;
-        let folder = found.origin.as_ref().map_or_else(|| PathBuf::from("."), |origin| origin.folder.clone());
-        let (tree, revision) = (component_tree(&found.resolved.spec)?, revision_of(&folder).unwrap_or_default());
+        let folder_of = |origin: Option<Origin>| origin.map_or_else(|| PathBuf::from("."), |origin| origin.folder);
+        if options.tag.as_deref() == Some(AUTO) {
+            // The file may need the tag before it can be read.
+            let revision = revision_of(&folder_of(compose::name(files.as_deref(), &options)?.1))?;
+            let tag = revision.map_or(Ok(NO_REVISION.to_owned()), |revision| TagTemplate::default().tag(&revision))?;
+            options.tag = Some(tag);
+        }
+        let mut found = compose::resolve_as(files.as_deref(), &options, purpose, None, &only)?;
+        // What is named by hand is taken as it is.
+        let named = |name: &ComponentName| options.images.contains_key(name.as_str());
+        let given = found.resolved.spec.components.iter_mut().filter(|(name, _)| named(name));
+        given.for_each(|(_, component)| component.build = None);
+        let revision = revision_of(&folder_of(found.origin)).unwrap_or_default();
+        let tree = component_tree(&found.resolved.spec)?;
         Ok(Described { tree, tag: NO_REVISION.to_owned(), revision })
     };
     made(read, host, context, memory)

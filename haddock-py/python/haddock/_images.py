@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Literal, Union
 
 from . import _native
 from ._bridge import Asked, wait
-from ._given import flag, names, optional_path, optional_text, options_of, path, path_of, whole
+from ._given import flag, names, optional_path, optional_text, options_of, path, path_of, texts_by_name, whole
 from ._progress import Told
 from ._results import Result
 from ._values import moment
@@ -196,6 +196,7 @@ class Images:
         folder: Path = ".",
         *,
         tag: str | None = None,
+        args: Mapping[str, str] | None = None,
         docker_host: str | None = None,
         context: str | None = None,
         memory: Path | None = None,
@@ -203,7 +204,8 @@ class Images:
         """Reads the Dockerfiles below `folder`, and `haddock-images.yaml` there, if it exists.
 
         Without `tag`, or with `auto`, the tag is made of branch and commit. It is `latest` if the folder is in no
-        repository. `docker_host` and `context` name the engine as those of `Docker` do. `memory` is a folder in which is
+        repository. `args` are values of `ARG`, for each image whose Dockerfile takes one; they win over those of the file.
+        `docker_host` and `context` name the engine as those of `Docker` do. `memory` is a folder in which is
         kept what each image was built from; with it, reasons name the files that have changed, and files that have not
         changed are not read again.
 
@@ -211,7 +213,7 @@ class Images:
         works.
         """
         asked = _native.images(
-            path(folder, "folder"), optional_text(tag, "tag"), optional_text(docker_host, "docker_host"),
+            path(folder, "folder"), optional_text(tag, "tag"), texts_by_name(args, "args"), optional_text(docker_host, "docker_host"),
             optional_text(context, "context"), optional_path(memory, "memory"),
         )  # fmt: skip
         self._native: _native.Images = wait(asked)
@@ -236,7 +238,9 @@ class Images:
         """The images that the components of a compose file are built from: those with `build`.
 
         Each has the name of its component, and the reference of its `image`. The file is resolved for a test environment,
-        or with `release` for a release. `only` names components; the default is all. The arguments that fill the file in
+        or with `release` for a release. `only` names components; the default is all. One whose
+        image is named by `images` is not built. With `auto` as `tag`, the tag is made of branch and commit. The arguments
+        that fill the file in
         are those of `Controller.up`.
 
         >>> images = haddock.Images.of_file("compose.yaml", tag="v1")

@@ -277,7 +277,7 @@ def locator_case(
     case: str, harness: Callable[[str, list[str]], Any], service: str, idle: float, late: float
 ) -> Call: ...
 def images(
-    folder: str, tag: str | None, host: str | None, context: str | None, memory: str | None
+    folder: str, tag: str | None, args: dict[str, str], host: str | None, context: str | None, memory: str | None
 ) -> Call: ...
 def component_images(
     files: list[str] | None,

@@ -21,10 +21,34 @@ def _folder(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
     if not os.path.isdir(value) and not ctx.resilient_parsing:
         hint = f"the folder comes first: `haddock {ctx.info_name} . {value}` means the image `{value}` of this folder"
         raise Usage(f"`{value}` is not a folder", hint)
+    if os.path.exists("haddock-images.yaml") and _is_name(value) and not ctx.resilient_parsing:
+        hint = f"for the image write `haddock {ctx.info_name} . {value}`, for the folder as a tree of its own `./{value}`"
+        raise Usage(f"`{value}` may be an image of this folder's tree, or a folder", hint)
     return value
 
 
+def _is_name(folder: str) -> bool:
+    """Whether it could be the name of an image, too."""
+    return not folder.startswith((".", "/"))
+
+
+def _args(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    args: dict[str, str] = {}
+    for value in values:
+        name, equals, given = value.partition("=")
+        if not name:
+            raise click.BadParameter("an argument has no name: write NAME=VALUE, or NAME for the variable of that name")
+        if not equals and name not in os.environ:
+            raise click.BadParameter(f"`{name}` has no value, and there is no variable of that name: write {name}=VALUE")
+        args[name] = given if equals else os.environ[name]
+    return args
+
+
 folder_argument = click.argument("folder", default=".", metavar="[FOLDER]", callback=_folder)
+args_option = click.option(
+    "--build-arg", "args", metavar="NAME=VALUE", multiple=True, callback=_args,
+    help="A value of `ARG`, for each image whose Dockerfile takes it. NAME alone: the variable's value. May be repeated.",
+)  # fmt: skip
 images_argument = click.argument("names", nargs=-1, metavar="[IMAGE]...")
 allow_dirty_option = click.option("--allow-dirty", is_flag=True, help="Push although files differ from the commit.")
 
@@ -35,22 +59,23 @@ class TagCommand(_common.Command):
     explained = frozenset(("tag",))
 
 
-def images_of(settings: Settings, folder: str) -> Images:
+def images_of(settings: Settings, folder: str, args: dict[str, str]) -> Images:
     """The images of a folder, at the tag that the options name."""
     import haddock
 
     memory = settings.state_directory() / "images"
-    found = haddock.Images(folder, tag=settings.tag, docker_host=settings.engine(), memory=memory)
+    found = haddock.Images(folder, tag=settings.tag, args=args, docker_host=settings.engine(), memory=memory)
     settings.say_more(f"the tag is {found.tag}")
     return found
 
 
 @click.command("images", cls=TagCommand)
 @folder_argument
+@args_option
 @click.option("--svg", is_flag=True, help="Print an SVG picture: what stands on what, and what this host has.")
 @_common.options
 @settings_of
-def images(settings: Settings, folder: str, svg: bool) -> int:
+def images(settings: Settings, folder: str, args: dict[str, str], svg: bool) -> int:
     """Show the images of a tree: what each stands on, and what this host has of it.
 
     The tree is read from the Dockerfiles below FOLDER, and from `haddock-images.yaml` there. `there`: the host has an
@@ -61,7 +86,7 @@ def images(settings: Settings, folder: str, svg: bool) -> int:
     """
     if svg and settings.json:
         raise Usage("`--svg` and `--json` are both given", "name one of them")
-    tree = images_of(settings, folder)
+    tree = images_of(settings, folder, args)
     if svg:
         click.echo(tree.svg(), nl=False)
         return 0
@@ -81,6 +106,7 @@ def images(settings: Settings, folder: str, svg: bool) -> int:
 @click.option("--changed", is_flag=True, help="Leave alone what has not changed and what the registry has: no new tag, no push.")
 @click.option("--pull", is_flag=True, help="Ask registries whether images outside of the tree have moved.")
 @click.option("--no-cache", is_flag=True, help="Build all anew.")
+@args_option
 @allow_dirty_option
 @_common.dry_run_option
 @_common.options
@@ -93,6 +119,7 @@ def build(
     changed: bool,
     pull: bool,
     no_cache: bool,
+    args: dict[str, str],
     allow_dirty: bool,
     dry_run: bool,
 ) -> int:
@@ -102,7 +129,7 @@ def build(
     pulled if its registry has it from another machine. Without IMAGE all are built. With it, only these and what they
     need. Several are built at the same time, and each as soon as what it needs is there.
     """
-    tree = images_of(settings, folder)
+    tree = images_of(settings, folder, args)
     if dry_run:
         planned = tree.plan(*names, push=push, changed=changed, pull=pull, no_cache=no_cache)
         if settings.json:
@@ -117,17 +144,23 @@ def build(
     if settings.json:
         _output.json_line({"images": [image.to_dict() for image in built]})
         return 0
-    _built(built)
+    _built(built, changed)
     return 0
 
 
-def _built(built: Sequence[BuiltImage]) -> None:
+def _built(built: Sequence[BuiltImage], changed: bool) -> None:
     """What was done. If nothing was to be done, that is one line."""
     work = [image for image in built if image.action != "keep" or image.digest]
     if not work:
-        _output.line(f"nothing has changed: {_words.many(len(built), 'image')} at `{_tag(built)}`")
+        at = "" if changed else f" at `{_tag(built)}`"
+        _output.line(f"nothing has changed: {_words.many(len(built), 'image')}{at}")
         return
-    _output.table(["image", "was", "reference"], [[it.name, _PAST[it.action], it.digest or it.reference] for it in built])
+    _output.table(["image", "was", "reference"], [[it.name, _past(it), it.digest or it.reference] for it in built])
+
+
+def _past(image: BuiltImage) -> str:
+    # It was not needed here.
+    return "in registry" if image.action == "pull" and image.id is None else _PAST[image.action]
 
 
 _PAST = {"build": "built", "keep": "there", "pull": "pulled"}
@@ -140,12 +173,13 @@ def _tag(built: Sequence[BuiltImage]) -> str:
 @click.command("push", cls=TagCommand)
 @folder_argument
 @images_argument
+@args_option
 @allow_dirty_option
 @_common.options
 @settings_of
-def push(settings: Settings, folder: str, names: tuple[str, ...], allow_dirty: bool) -> int:
+def push(settings: Settings, folder: str, names: tuple[str, ...], args: dict[str, str], allow_dirty: bool) -> int:
     """Push the images of a tree to their registries, as they were built at this tag."""
-    tree = images_of(settings, folder)
+    tree = images_of(settings, folder, args)
     with _build_progress.shown(settings) as on_event:
         pushed = tree.push(*names, allow_dirty=allow_dirty, on_event=on_event)
     return _transferred(settings, pushed)
@@ -154,11 +188,12 @@ def push(settings: Settings, folder: str, names: tuple[str, ...], allow_dirty: b
 @click.command("pull", cls=TagCommand)
 @folder_argument
 @images_argument
+@args_option
 @_common.options
 @settings_of
-def pull(settings: Settings, folder: str, names: tuple[str, ...]) -> int:
+def pull(settings: Settings, folder: str, names: tuple[str, ...], args: dict[str, str]) -> int:
     """Pull the images of a tree from their registries, as they were pushed at this tag."""
-    tree = images_of(settings, folder)
+    tree = images_of(settings, folder, args)
     with _build_progress.shown(settings) as on_event:
         pulled = tree.pull(*names, on_event=on_event)
     return _transferred(settings, pulled)
@@ -231,7 +266,7 @@ def _prune_registry(settings: Settings, folder: str, keep: int, dry_run: bool, w
     if not os.path.isdir(folder):
         raise Usage(f"`{folder}` is not a folder", "name the folder of the tree")
     also, warnings = _of_releases(settings, keep, without_journal or dry_run, by_name=True)
-    pruned = images_of(settings, folder).prune_registry(keep, also=also, dry_run=dry_run)
+    pruned = images_of(settings, folder, {}).prune_registry(keep, also=also, dry_run=dry_run)
     if settings.json:
         _output.json_line({"dry_run": dry_run, "warnings": warnings, "images": [image.to_dict() for image in pruned]})
         return 0
