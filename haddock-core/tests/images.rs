@@ -539,6 +539,19 @@ fn prune_counts_an_image_in_each_repository_and_keeps_what_is_named() {
 }
 
 #[test]
+fn prune_takes_away_no_name_that_somebody_else_gave() {
+    simulated(async |place| {
+        place.build("v1").await;
+        let app = place.engine.find_image(&name("r.local/books/app:v1")).await.expect("asked").expect("there");
+        place.engine.tag_image(&app.id, &name("mine/precious:1")).await.expect("tagged");
+        let gone = PruneImages { keep: 0, ..PruneImages::default() }.prune(&place.engine).await.expect("pruned");
+        let gone: Vec<&str> = gone.iter().map(|image| image.tags[0].repository()).collect();
+        assert_eq!(gone, ["books/db", "books/proxy"], "the others are what `app` stands on");
+        assert!(place.engine.find_image(&name("mine/precious:1")).await.expect("asked").is_some());
+    });
+}
+
+#[test]
 fn prune_says_what_the_engine_did_not_remove_and_why() {
     simulated(async |place| {
         for number in 1..=2 {

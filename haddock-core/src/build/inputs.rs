@@ -12,6 +12,8 @@ use crate::runtime::HostImage;
 
 /// Changes when the same inputs would give another image than before.
 const LAYOUT: u32 = 1;
+/// What tags of inputs begin with.
+pub(super) const INPUTS_TAG: &str = "inputs-";
 /// How many digits of the digest are in a tag: 128 bits.
 const TAG_DIGITS: usize = 32;
 /// How many changes a reason names.
@@ -119,7 +121,7 @@ pub(super) fn in_words(changes: &[String]) -> String {
 
 /// The tag that finds an image by its inputs.
 pub(super) fn tag_of(digest: &str) -> String {
-    format!("inputs-{}", &digest[..TAG_DIGITS])
+    format!("{INPUTS_TAG}{}", &digest[..TAG_DIGITS])
 }
 
 /// Whether an image was built here, and not only stands on one that was: labels are inherited, tags are not.

@@ -29,7 +29,8 @@ impl Candidate<'_> {
     }
 
     fn base(&self) -> Option<&str> {
-        self.labels.get(labels::BASE_INPUTS).map(String::as_str)
+        // It is empty if the base is not of a tree.
+        self.labels.get(labels::BASE_INPUTS).map(String::as_str).filter(|inputs| !inputs.is_empty())
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::built::Built;
-use super::inputs::is_built_here;
+use super::inputs::{INPUTS_TAG, is_built_here};
 use super::labels;
 use super::plan::QUESTIONS;
 use crate::error::{ErrorKind, Result};
@@ -25,7 +25,7 @@ pub use registry::{PruneRegistry, PrunedFromRegistry};
 /// Only images that [`Images`](super::Images) has built are looked at. Of these stay: some of each repository, namely those
 /// that were last given a tag; those that containers were made of; those that are named here; and those that another one
 /// that stays is built on. An image with names in several repositories counts in each of them, and stays if one of them
-/// keeps it.
+/// keeps it. One with a name in a repository that no build has put it into stays: somebody else gave it that name.
 ///
 /// An image without any name is looked at only if its id is in [`memory`](Self::memory): an image that others have built
 /// on one of ours has our labels, too.
@@ -106,8 +106,21 @@ fn candidate<'a>(image: &'a HostImage, in_use: &BTreeSet<String>, also: &Named) 
         at: image.named.or(image.created),
         labels: &image.labels,
         is_found: is_built_here(image),
-        is_needed: in_use.contains(&image.id) || also.has_id(&image.id) || names().any(|name| also.has(name)),
+        is_needed: in_use.contains(&image.id)
+            || also.has_id(&image.id)
+            || names().any(|name| also.has(name))
+            || has_a_name_of_others(image),
     }
+}
+
+/// Whether somebody has given it a name in a repository that no build has put it into. That name would go with the image.
+fn has_a_name_of_others(image: &HostImage) -> bool {
+    is_built_here(image) && image.tags.iter().any(|name| !image.tags.iter().any(|own| is_ours_in(own, name)))
+}
+
+/// Whether this is the name by inputs in the repository of another name.
+fn is_ours_in(own: &ImageReference, name: &ImageReference) -> bool {
+    own.has_repository_of(name) && own.tag().is_some_and(|tag| tag.starts_with(INPUTS_TAG))
 }
 
 /// Removes an image. Returns why it stays, if it does.
