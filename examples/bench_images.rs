@@ -21,6 +21,7 @@
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -44,6 +45,9 @@ struct Options {
     /// How often both are measured.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
+    /// How many images Haddock builds at the same time; by default as many as without this option.
+    #[arg(long)]
+    at_once: Option<NonZeroUsize>,
     /// Measures the transfer of a large context.
     #[arg(long)]
     context: bool,
@@ -119,9 +123,11 @@ async fn tree(options: &Options, engine: Arc<DockerRuntime>) -> io::Result<Vec<F
     let all = ImageTree::read(copy.path()).map_err(told)?;
     let leaf = all.images().iter().rev().find(|image| all.dependents(&image.name).is_empty());
     let leaf = leaf.ok_or_else(|| io::Error::other("the tree has no images"))?.clone();
+    let at_once = options.at_once;
     let build = async |no_cache: bool| -> io::Result<()> {
         let tree = ImageTree::read(copy.path()).map_err(told)?;
         let images = Images::of(tree, engine.clone(), TAG).map_err(told)?.memory(memory.path());
+        let images = at_once.into_iter().fold(images, Images::at_once);
         let options = BuildOptions { no_cache, ..BuildOptions::default() };
         images.build(&options, &|_| {}).await.map_err(told)?;
         Ok(())

@@ -60,9 +60,6 @@ pub use prune::{PruneImages, PruneRegistry, PrunedFromRegistry, PrunedImage};
 pub use state::{ImageState, TreeImageState};
 pub use transfer::Transferred;
 
-/// A build also waits: for downloads, and for the disk.
-const BUILDS_FOR_EACH_PROCESSOR: NonZeroUsize = NonZeroUsize::new(2).expect("it is not zero");
-
 /// The images of a tree, at one tag, on one host.
 #[derive(Debug, Clone)]
 pub struct Images {
@@ -83,8 +80,7 @@ impl Images {
         for image in tree.images() {
             image.repository.with_tag(image.tag.as_deref().unwrap_or(tag))?;
         }
-        let processors = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let at_once = processors.saturating_mul(BUILDS_FOR_EACH_PROCESSOR);
+        let at_once = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Self { tree: Arc::new(tree), builder, tag: tag.to_owned(), revision: None, memory: None, at_once })
     }
 
@@ -104,7 +100,8 @@ impl Images {
         self
     }
 
-    /// How many images are built at the same time. By default two for each processor of this machine.
+    /// How many images are built at the same time. By default as many as this machine has processors: with
+    /// more, those that others wait for take longer.
     #[must_use]
     pub fn at_once(mut self, images: NonZeroUsize) -> Self {
         self.at_once = images;

@@ -160,8 +160,11 @@ class Settings:
         except haddock.ComposeFileError as error:
             try:
                 self.resolve(tag="unnamed", release=release)
-            except haddock.HaddockError:
-                return  # Something else is wrong, too. It is reported when the file is used.
+            except haddock.HaddockError as other:
+                if not required:
+                    return
+                # With a tag something else is wrong: that is what has to be mended.
+                raise other from None
             try:
                 self.tag = self._tag_of_git()
             except haddock.HaddockError as none:

@@ -8,8 +8,10 @@ use crate::runtime::BuildRequest;
 
 /// The error of a build that BuildKit ended with this message, because of the vertex of this name.
 pub(super) fn failed_vertex(request: &BuildRequest, vertex: &str, lines: Vec<String>, message: &str) -> Error {
-    // What it knows of a base before it gets it.
-    let base = vertex.strip_prefix("[internal] load metadata for ");
+    // What it knows of a base before it gets it, and of what `# syntax` names.
+    let asked =
+        ["[internal] load metadata for ", "resolve image config for docker-image://", "resolve image config for "];
+    let base = asked.into_iter().find_map(|asked| vertex.strip_prefix(asked));
     let step = match base {
         Some(base) => Some(Step { number: 1, of: 1, text: format!("FROM {base}") }),
         None => trace::step(vertex),
@@ -150,6 +152,19 @@ mod tests {
         let expected = "step 3/7 COPY a / failed: file not found in build context: stat a: file does not exist";
         assert_eq!((copy.kind(), copy.message()), (ErrorKind::BuildFailed, expected));
         assert!(copy.hint().is_some());
+    }
+
+    #[test]
+    fn what_syntax_names_is_an_image_too() {
+        let message = "failed to solve with frontend gateway.v0: failed to do request: Head \"https://r.local/v2/\": no such host";
+        for vertex in [
+            "resolve image config for r.local/dockerfile:1",
+            "resolve image config for docker-image://r.local/dockerfile:1",
+        ] {
+            let error = failed_vertex(&BuildRequest::default(), vertex, Vec::new(), message);
+            assert_eq!(error.kind(), ErrorKind::RegistryUnavailable, "{error}");
+            assert!(error.message().contains("`r.local/dockerfile:1`"), "{error}");
+        }
     }
 
     #[test]
