@@ -32,7 +32,7 @@ impl Images {
     ///
     /// # async fn example() -> haddock_core::Result<()> {
     /// # let engine = Arc::new(DockerRuntime::connect(None).await?);
-    /// let spec = ComposeFile::read("compose.yaml")?.resolve(&ResolveOptions::default())?.spec;
+    /// let spec = ComposeFile::read("compose.yaml".as_ref())?.resolve(&ResolveOptions::default())?.spec;
     /// let images = Images::of_components(&spec, engine)?;
     /// images.build(&BuildOptions::default(), &|event| println!("{event:?}")).await?;
     /// # Ok(())
