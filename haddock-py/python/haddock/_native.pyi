@@ -24,6 +24,7 @@ __all__ = [
     "SimRuntime",
     "VirtualTime",
     "branch",
+    "component_images",
     "controller",
     "docker",
     "docker_report",
