@@ -70,7 +70,7 @@ class Inner:
             self.monkeypatch.setenv(key, value)
         made = f"import haddock\nfrom haddock.testing import environment_fixture\nshop = environment_fixture({fixture})\n"
         self.pytester.makepyfile(test_inner=made + tests)
-        result = self.pytester.runpytest_subprocess("-p", "no:cacheprovider", "-rA")
+        result = self.pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:rerunfailures", "-rA")
         result.assert_outcomes(passed=passed, failed=failed, errors=errors)
         return result.stdout.str()
 
