@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bollard::errors::Error as BollardError;
 use bollard::{API_DEFAULT_VERSION, BollardRequest, Docker};
 use futures_core::Stream;
 use futures_util::StreamExt;
@@ -18,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::runtime::turn::turn;
 
 /// What bollard may return.
-pub(super) type Answer<T> = std::result::Result<T, bollard::errors::Error>;
+pub(super) type Answer<T> = std::result::Result<T, BollardError>;
 
 /// How long the engine may take to answer a question, from the contract.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(8);
@@ -156,9 +157,13 @@ impl Client {
     }
 
     /// The next item of a stream, for as long as the engine is there.
-    pub(super) async fn next<S: Stream + Unpin>(&self, what: &str, stream: &mut S) -> Result<Option<S::Item>> {
+    pub(super) async fn next<T, S>(&self, what: &str, stream: &mut S) -> Result<Option<Answer<T>>>
+    where
+        S: Stream<Item = Answer<T>> + Unpin,
+    {
         loop {
             match timeout(PING_INTERVAL, stream.next()).await {
+                Ok(Some(Err(error))) if is_end_of_line(&error) => {}
                 Ok(item) => return Ok(item),
                 Err(_) => self.ping(what).await?,
             }
@@ -180,6 +185,13 @@ impl Client {
     }
 }
 
+/// Whether nothing is wrong but that an answer ended in the end of a line. Engines write `\r\n` after each item. If that
+/// comes in a piece of its own after the last one, bollard takes the `\r` for the begin of another item. HTTP tells when an
+/// answer is cut off, so it is not this.
+fn is_end_of_line(error: &BollardError) -> bool {
+    matches!(error, BollardError::IOError { err } if err.to_string() == "bytes remaining on stream")
+}
+
 /// Credentials in the base64 that engines read. Bollard writes the other one, which differs for a password with a `?`.
 fn url_safe(mut request: BollardRequest) -> BollardRequest {
     for name in ["x-registry-auth", "x-registry-config"] {
@@ -191,4 +203,56 @@ fn url_safe(mut request: BollardRequest) -> BollardRequest {
         }
     }
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bollard::query_parameters::CreateImageOptionsBuilder;
+    use bollard::{API_DEFAULT_VERSION, Docker};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+    use tokio::sync::{Notify, Semaphore};
+
+    use super::*;
+
+    /// Answers one request with two chunks, the second one when it is told to.
+    async fn answering(listener: UnixListener, first: &str, second: &str, go_on: &Notify) {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut asked).await.expect("a request") > 0);
+        }
+        let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{head}{}", chunk(first)).as_bytes()).await.expect("the client reads");
+        go_on.notified().await;
+        stream.write_all(format!("{}0\r\n\r\n", chunk(second)).as_bytes()).await.expect("the client reads");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_last_line_may_come_by_itself() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&path).expect("a socket");
+        let docker = Docker::connect_with_socket(path.to_str().expect("UTF-8"), 10, API_DEFAULT_VERSION);
+        let client = Client { docker: docker.expect("a client"), changes: Arc::new(Semaphore::new(1)) };
+        let has_both = Notify::new();
+        let reading = async {
+            let options = CreateImageOptionsBuilder::default().from_image("any").build();
+            let mut stream = client.docker.create_image(Some(options), None, None);
+            let mut said = Vec::new();
+            while let Some(item) = client.next("pull", &mut stream).await.expect("the engine is there") {
+                said.push(item.expect("nothing is wrong").status.expect("a status"));
+                if said.len() == 2 {
+                    has_both.notify_one();
+                }
+            }
+            said
+        };
+        let first = "{\"status\":\"one\"}\r\n{\"status\":\"two\"}";
+        let (said, ()) = tokio::join!(reading, answering(listener, first, "\r\n", &has_both));
+        assert_eq!(said, ["one", "two"]);
+    }
 }

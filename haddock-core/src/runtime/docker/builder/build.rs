@@ -44,15 +44,7 @@ impl DockerRuntime {
         let output = |said: BuildOutput| output(masked(said, &mask));
         let stored = self.stored_for(&request.registries).await;
         let built = if self.has_buildkit() {
-            let apart = context.apart.clone();
-            match self.build_by_buildkit(request, &stored, context, &output).await {
-                // The engine's answer breaks off now and then. What was built is in its cache.
-                Err(error) if apart.is_some() && error.kind() == ErrorKind::RuntimeUnavailable => {
-                    let context = BuildContext { archive: futures_util::stream::empty().boxed(), apart };
-                    self.build_by_buildkit(request, &stored, context, &output).await
-                }
-                built => built,
-            }
+            self.build_by_buildkit(request, &stored, context, &output).await
         } else if let Some(secret) = request.secrets.first() {
             Err(needs_buildkit(&format!("secret `{}`", secret.id)))
         } else if request.ssh {
