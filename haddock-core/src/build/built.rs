@@ -8,6 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::memory::make_folder;
+
 /// The folder of what is kept; without one, nothing is.
 pub(super) struct Built<'a>(pub(super) Option<&'a Path>);
 
@@ -19,7 +21,7 @@ impl Built<'_> {
     /// Keeps the id of an image that was just built. Each has a file of its own, so builds may run at the same time.
     pub(super) fn note(&self, id: &str) {
         let Some(folder) = self.folder() else { return };
-        let noted = fs::create_dir_all(&folder).and_then(|()| fs::write(folder.join(file_name(id)), ""));
+        let noted = make_folder(&folder).and_then(|()| fs::write(folder.join(file_name(id)), ""));
         if let Err(error) = noted {
             tracing::warn!(id, %error, "it cannot be kept that the image was built here");
         }

@@ -124,14 +124,19 @@ pub(super) fn tag_of(digest: &str) -> String {
     format!("{INPUTS_TAG}{}", &digest[..TAG_DIGITS])
 }
 
-/// Whether an image was built here, and not only stands on one that was: labels are inherited, tags are not.
+/// The tag of inputs that an image with these labels has, if it was built here. An image that only stands on one of ours has
+/// its labels, but not this tag: labels are inherited, tags are not.
+pub(super) fn own_tag(labels: &BTreeMap<String, String>) -> Option<String> {
+    labels.get(labels::INPUTS).filter(|digest| is_digest(digest)).map(|digest| tag_of(digest))
+}
+
+/// Whether an image was built here.
 pub(super) fn is_built_here(image: &HostImage) -> bool {
-    let Some(digest) = image.labels.get(labels::INPUTS).filter(|digest| is_digest(digest)) else { return false };
-    image.tags.iter().any(|tag| tag.tag() == Some(tag_of(digest).as_str()))
+    own_tag(&image.labels).is_some_and(|own| image.tags.iter().any(|tag| tag.tag() == Some(own.as_str())))
 }
 
 /// A label of an image that others have built may hold anything.
-pub(super) fn is_digest(text: &str) -> bool {
+fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 

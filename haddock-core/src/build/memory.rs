@@ -54,11 +54,14 @@ impl Memory<'_> {
     }
 }
 
+/// Makes a folder of what is kept, for this user alone: it names files, and tells what they hash to.
+pub(super) fn make_folder(folder: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 /// A reader finds the file as it was, or as it is now.
 fn write_whole(path: &Path, remembered: &Remembered) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    // It names files, and tells what they hash to.
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make_folder(path.parent().unwrap_or(Path::new(".")))?;
     let beside = path.with_extension(format!("{}.new", std::process::id()));
     let mut file = std::io::BufWriter::new(fs::File::create(&beside)?);
     serde_json::to_writer(&mut file, remembered)?;

@@ -20,9 +20,6 @@ use crate::runtime::HostImage;
 
 /// How many questions the builder and registries are asked at the same time.
 pub(super) const QUESTIONS: usize = 8;
-/// The registry of references that name none. It is not asked for images of the tree without a path: those there are
-/// Docker's own.
-const HUB: &str = "docker.io";
 
 /// What is done with one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -203,7 +200,8 @@ impl Images {
 
     /// Whether the registry has an image of these inputs. A registry that does not answer spares no build.
     async fn registry_has(&self, image: &Prepared<'_>, observer: OnBuildEvent<'_>) -> bool {
-        if image.by_inputs.registry() == HUB && image.by_inputs.repository().starts_with("library/") {
+        // Those without a path are Docker's own.
+        if image.by_inputs.is_on_docker_hub() && image.by_inputs.repository().starts_with("library/") {
             return false;
         }
         self.builder.registry_digest(&image.by_inputs).await.map_or_else(

@@ -4,7 +4,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use super::event::{BuildHappening, OnBuildEvent, Teller};
-use super::inputs::{is_digest, tag_of};
+use super::inputs::own_tag;
 use super::outside::digest_of;
 use super::{Images, labels};
 use crate::error::{Error, ErrorKind, Result};
@@ -127,6 +127,5 @@ impl Images {
 
 /// The name of an image by its inputs, if its label tells them.
 fn by_inputs(host: &HostImage, image: &TreeImage) -> Result<Option<ImageReference>> {
-    let digest = host.labels.get(labels::INPUTS).filter(|digest| is_digest(digest));
-    digest.map(|digest| image.repository.with_tag(&tag_of(digest))).transpose()
+    own_tag(&host.labels).map(|tag| image.repository.with_tag(&tag)).transpose()
 }

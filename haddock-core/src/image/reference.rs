@@ -102,7 +102,19 @@ impl ImageReference {
     /// The whole form, with the registry: `docker.io/library/postgres:17`.
     #[must_use]
     pub fn canonical(&self) -> String {
-        format!("{}/{}{}", self.registry, self.repository, self.suffix())
+        self.canonical_repository() + &self.suffix()
+    }
+
+    /// Registry and repository in the whole form: `docker.io/library/postgres`.
+    #[must_use]
+    pub fn canonical_repository(&self) -> String {
+        format!("{}/{}", self.registry, self.repository)
+    }
+
+    /// Whether its registry is Docker Hub, as that of each reference that names none.
+    #[must_use]
+    pub fn is_on_docker_hub(&self) -> bool {
+        self.registry == HUB
     }
 
     /// Registry and repository in the familiar form.

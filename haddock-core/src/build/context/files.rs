@@ -22,11 +22,10 @@ pub(super) struct Files(Vec<Entry>);
 
 impl Files {
     /// These entries, with the folders on the way to each. Paths are texts in the protocol: `None` if one is not UTF-8.
-    pub(super) fn of(entries: &[Entry]) -> Option<Arc<Self>> {
+    pub(super) fn of(mut entries: Vec<Entry>) -> Option<Arc<Self>> {
         if entries.iter().any(|entry| std::str::from_utf8(&entry.path).is_err()) {
             return None;
         }
-        let mut entries = entries.to_vec();
         let known: BTreeSet<Vec<u8>> = entries.iter().map(|entry| entry.path.clone()).collect();
         let on_the_way = entries.iter().flat_map(|entry| {
             let ends = entry.path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(end, _)| end);

@@ -89,9 +89,8 @@ impl Context {
         let rules = Rules::read(&real, dockerfile)?;
         let mut entries = scan::walk(&real, &rules.ignore)?;
         entries.sort_unstable_by(|one, other| one.path.cmp(&other.path));
-        let walked = entries.clone();
-        let for_the_builder_alone = needed::add(&mut entries, &real, &found, &rules)?;
-        let apart = if for_the_builder_alone { Files::of(&walked) } else { None };
+        let walked = needed::add(&mut entries, &real, &found, &rules)?;
+        let apart = walked.and_then(Files::of);
         Ok(Self { root: real, dockerfile: found.path, apart, entries: Arc::new(entries) })
     }
 

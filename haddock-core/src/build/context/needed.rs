@@ -81,25 +81,35 @@ impl Rules {
     }
 }
 
-/// Adds what the builder needs to the sorted entries of a walk. Whether it adds something that must not get into the
-/// image.
-pub(super) fn add(entries: &mut Vec<Entry>, root: &Path, dockerfile: &Dockerfile, rules: &Rules) -> Result<bool> {
-    let walked = entries.len();
+/// Adds what the builder needs to the sorted entries of a walk. If something of that must not get into the image, it gives
+/// the entries as they were.
+pub(super) fn add(
+    entries: &mut Vec<Entry>,
+    root: &Path,
+    dockerfile: &Dockerfile,
+    rules: &Rules,
+) -> Result<Option<Vec<Entry>>> {
+    let ignore = root.join(IGNORE_FILE);
+    let writes_ignore = dockerfile.is_outside || rules.of_dockerfile;
+    let lacks = |path: &str| position(entries, path).is_err();
+    let adds_ignore = lacks(IGNORE_FILE) && (writes_ignore || ignore.symlink_metadata().is_ok());
+    let adds = adds_ignore || lacks(&dockerfile.path) || dockerfile.source.is_none();
+    let walked = adds.then(|| entries.clone());
     let is_dockerfile_kept = match &dockerfile.source {
         Some(source) => keep(entries, &dockerfile.path, source)?,
         None => false,
     };
-    let is_ignore_kept = keep(entries, IGNORE_FILE, &root.join(IGNORE_FILE))?;
-    if dockerfile.is_outside || rules.of_dockerfile {
+    let is_ignore_kept = keep(entries, IGNORE_FILE, &ignore)?;
+    if writes_ignore {
         let lines = [(IGNORE_FILE, is_ignore_kept), (dockerfile.path.as_str(), is_dockerfile_kept)];
-        let old = read_if_there(&root.join(IGNORE_FILE))?.unwrap_or_default();
+        let old = read_if_there(&ignore)?.unwrap_or_default();
         let text = [old, lines.map(|(path, is_kept)| line(path, is_kept)).concat().into_bytes()].concat();
         match position(entries, IGNORE_FILE) {
             Ok(found) => entries[found].content = Content::Text(text),
             Err(place) => entries.insert(place, Entry::text(IGNORE_FILE, text)),
         }
     }
-    Ok(entries.len() > walked || dockerfile.source.is_none())
+    Ok(walked)
 }
 
 /// Adds a file, if it is there and was left out. Whether it was not: then it may get into the image.

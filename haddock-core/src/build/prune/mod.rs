@@ -102,7 +102,7 @@ fn candidate<'a>(image: &'a HostImage, in_use: &BTreeSet<String>, also: &Named) 
     let names = || image.tags.iter().chain(&image.digests);
     Candidate {
         id: &image.id,
-        repositories: names().map(|name| format!("{}/{}", name.registry(), name.repository())).collect(),
+        repositories: names().map(ImageReference::canonical_repository).collect(),
         at: image.named.or(image.created),
         labels: &image.labels,
         is_found: is_built_here(image),

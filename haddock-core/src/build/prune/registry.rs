@@ -7,16 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use super::choose::{Candidate, Named, removable};
 use crate::build::Images;
-use crate::build::inputs::{is_digest, tag_of};
+use crate::build::inputs::own_tag;
 use crate::build::labels;
 use crate::build::plan::QUESTIONS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::runtime::{ImageRegistry, RegistryImage};
 use crate::time::Timestamp;
-
-/// The registry of references that name none. It deletes nothing by this API.
-const HUB: &str = "docker.io";
 
 /// Which images of registries stay, and which are deleted.
 ///
@@ -99,7 +96,7 @@ impl Images {
         let mut repositories: Vec<ImageReference> = Vec::new();
         for image in self.tree.images() {
             let is_known = repositories.iter().any(|it| it.has_repository_of(&image.repository));
-            if !is_known && image.repository.registry() != HUB {
+            if !is_known && !image.repository.is_on_docker_hub() {
                 repositories.push(image.repository.clone());
             }
         }
@@ -123,10 +120,9 @@ impl Found {
         self.image.parts.iter().map(move |digest| (registry, repository, digest.as_str()))
     }
 
-    /// Whether it was built by us: labels are inherited, tags are not.
+    /// Whether it was built by us.
     fn is_ours(&self) -> bool {
-        let inputs = self.image.labels.get(labels::INPUTS).filter(|digest| is_digest(digest));
-        inputs.is_some_and(|digest| self.tags.contains(&tag_of(digest)))
+        own_tag(&self.image.labels).is_some_and(|tag| self.tags.contains(&tag))
     }
 
     fn is_needed(&self, in_use: &BTreeSet<String>, also: &Named, tag: &str) -> bool {
@@ -145,7 +141,7 @@ impl Found {
         };
         Candidate {
             id: &self.image.digest,
-            repositories: [format!("{}/{}", self.reference.registry(), self.reference.repository())].into(),
+            repositories: [self.reference.canonical_repository()].into(),
             at: self.image.created.or_else(labelled),
             labels: &self.image.labels,
             is_found: self.is_ours(),
@@ -195,7 +191,7 @@ async fn images_of(registry: &dyn ImageRegistry, repository: &ImageReference) ->
         .map(|(digest, tags)| {
             async move {
                 // A reference by digest alone: a tag may mean another image meanwhile.
-                let reference = by_digest(repository, &digest)?;
+                let reference = repository.at_digest(&digest)?;
                 let image = registry.describe_image(&reference).await?;
                 Ok::<_, Error>(image.map(|image| Found { reference, tags, image }))
             }
@@ -204,11 +200,6 @@ async fn images_of(registry: &dyn ImageRegistry, repository: &ImageReference) ->
         .collect();
     let found: Vec<Option<Found>> = stream::iter(asked).buffered(QUESTIONS).try_collect().await?;
     Ok(found.into_iter().flatten().collect())
-}
-
-fn by_digest(repository: &ImageReference, digest: &str) -> Result<ImageReference> {
-    let name = format!("{}/{}@{digest}", repository.registry(), repository.repository());
-    ImageReference::parse(&name)
 }
 
 /// Deletes these images, unless one has got a tag meanwhile.

@@ -46,11 +46,12 @@ fn meant(
     // tree is a mistake.
     let rest = prefix.and_then(|prefix| short.strip_prefix(prefix)?.strip_prefix('/'));
     if let (Some(prefix), Some(rest)) = (prefix, rest) {
-        let path = |image: &ImageReference| format!("{}/{}", image.registry(), image.repository());
-        let start = path(&ImageReference::parse(&format!("{prefix}/x"))?);
+        let start = ImageReference::parse(&format!("{prefix}/x"))?.canonical_repository();
         let start = start.strip_suffix('x').unwrap_or(&start);
-        let known: Vec<String> =
-            names.values().filter_map(|kept| Some(path(kept).strip_prefix(start)?.to_owned())).collect();
+        let known: Vec<String> = names
+            .values()
+            .filter_map(|kept| Some(kept.canonical_repository().strip_prefix(start)?.to_owned()))
+            .collect();
         if let Some(near) = nearest(rest, known.iter().map(String::as_str)) {
             return Err(Error::new(ErrorKind::ImageTree, format!("the tree has no image `{short}`"))
                 .with_hint(format!(
