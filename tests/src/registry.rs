@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::certificate::Certificate;
+use crate::docker::gateway;
 use crate::{pause, skip};
 
 /// `tester` with the password `secret` and `other` with `a???>>>~~~`, in bcrypt, as `htpasswd -B` writes them.
@@ -50,6 +51,22 @@ impl Registry {
     /// As [`start`](Self::start).
     pub async fn start_at(address: SocketAddr, with_accounts: bool) -> Option<Self> {
         Self::start_as(RegistryOptions { address: Some(address), with_accounts, ..RegistryOptions::default() }).await
+    }
+
+    /// One with a certificate that nobody trusts yet, at an address where engines check certificates: they do not at loopback
+    /// addresses. `None` also if this machine is not in the engine's default network.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub async fn start_with_certificate() -> Option<(Self, Certificate)> {
+        let Some(host) = gateway().await else {
+            skip("the engine's default network on this machine");
+            return None;
+        };
+        let certificate = Certificate::of(&host.to_string());
+        let address = Some(SocketAddr::new(host, free_port().port()));
+        let options = RegistryOptions { address, certificate: Some(&certificate), ..RegistryOptions::default() };
+        Some((Self::start_as(options).await?, certificate))
     }
 
     /// One that is like this.

@@ -7,7 +7,7 @@ use haddock_core::image::ImageReference;
 use haddock_core::runtime::docker::DockerRuntime;
 use haddock_core::runtime::{ImageBuilder, ImageRegistry};
 use haddock_tests::build::{archive, built, request};
-use haddock_tests::certificate::{Certificate, Trust};
+use haddock_tests::certificate::Trust;
 use haddock_tests::docker::{engine, gateway, is_podman};
 use haddock_tests::registry::{Registry, RegistryOptions, free_port};
 use haddock_tests::relay::Relay;
@@ -138,11 +138,7 @@ async fn a_private_certificate_is_trusted_once_it_is_where_the_engine_has_it() {
     if is_podman().await {
         return;
     }
-    let Some(host) = gateway().await else { return skip("the engine's default network on this machine") };
-    let certificate = Certificate::of(&host.to_string());
-    let address = Some(SocketAddr::new(host, free_port().port()));
-    let options = RegistryOptions { address, certificate: Some(&certificate), ..RegistryOptions::default() };
-    let Some(registry) = Registry::start_as(options).await else { return };
+    let Some((registry, certificate)) = Registry::start_with_certificate().await else { return };
     let named = name(&format!("{}/shop/certified:v1", registry.name()));
     let error = runtime.registries().list_tags(&named).await.expect_err("not trusted");
     assert_eq!(error.kind(), ErrorKind::RegistryRefused, "{error:#}");

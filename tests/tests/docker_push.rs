@@ -1,6 +1,5 @@
 //! Pushes to real registries, and builds on what these have.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use haddock_core::ErrorKind;
@@ -8,12 +7,12 @@ use haddock_core::image::ImageReference;
 use haddock_core::runtime::docker::DockerRuntime;
 use haddock_core::runtime::{BuildOutput, ImageBuilder};
 use haddock_tests::build::{archive, built, noise, request, shown};
-use haddock_tests::certificate::{Certificate, Trust};
+use haddock_tests::certificate::Trust;
 use haddock_tests::disk::Disk;
-use haddock_tests::docker::{engine, fixture, gateway, is_podman};
-use haddock_tests::registry::{Registry, RegistryOptions, free_port};
+use haddock_tests::docker::{engine, fixture, is_podman};
+use haddock_tests::pause;
+use haddock_tests::registry::{Registry, RegistryOptions};
 use haddock_tests::relay::Relay;
-use haddock_tests::{pause, skip};
 
 /// `tester:secret` and `tester:wrong`, as `docker login` stores them.
 const RIGHT: &str = "dGVzdGVyOnNlY3JldA==";
@@ -187,12 +186,7 @@ async fn a_registry_with_a_certificate_of_its_own_is_used_once_the_engine_trusts
     if is_podman().await {
         return;
     }
-    // The engine does not check certificates at loopback addresses.
-    let Some(host) = gateway().await else { return skip("the engine's default network on this machine") };
-    let certificate = Certificate::of(&host.to_string());
-    let address = Some(SocketAddr::new(host, free_port().port()));
-    let options = RegistryOptions { address, certificate: Some(&certificate), ..RegistryOptions::default() };
-    let Some(registry) = Registry::start_as(options).await else { return };
+    let Some((registry, certificate)) = Registry::start_with_certificate().await else { return };
     let (name, id) = named(&runtime, &registry, "shop/certified:v1").await;
     let push = runtime.push_image(&name, &|_| ()).await.expect_err("not trusted");
     let ask = runtime.registry_digest(&name).await.expect_err("not trusted");

@@ -14,7 +14,7 @@ from haddock._cli._errors import Usage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from haddock import BuiltImage, Controller, Images, TransferredImage
+    from haddock import BuiltImage, Controller, Images, PrunedFromRegistry, PrunedImage, TransferredImage
 
 
 def _folder(ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
@@ -245,21 +245,33 @@ def prune(
     memory = settings.state_directory() / "images"
     pruned = haddock.prune_images(keep, also=also, dry_run=dry_run, docker_host=settings.engine(), memory=memory)
     if settings.json:
-        _output.json_line({"dry_run": dry_run, "warnings": warnings, "images": [image.to_dict() for image in pruned]})
-        return 0
+        return _pruned_json(pruned, warnings, dry_run)
     gone = [image for image in pruned if image.stays is None]
-    stay = [image for image in pruned if image.stays is not None]
-    if gone:
-        rows = [[image.id[:19], " ".join(image.tags) or "-", _progress.size(image.size)] for image in gone]
-        _output.table(["image", "names", "size"], rows)
-        total = _progress.size(sum(image.size for image in gone))
-        verb = "would be" if dry_run else "were"
-        _output.line(f"{_words.many(len(gone), 'image')} {verb} removed, at most {total}")
-    elif not stay:
-        _output.line("nothing is to be removed")
-    for image in stay:
-        _output.line(f"{' '.join(image.tags) or image.id[:19]} stays: {image.stays}")
+    rows = [[image.id[:19], " ".join(image.tags) or "-", _progress.size(image.size)] for image in gone]
+    total = f", at most {_progress.size(sum(image.size for image in gone))}"
+    stay = [(" ".join(image.tags) or image.id[:19], image.stays) for image in pruned if image.stays is not None]
+    _pruned(["image", "names", "size"], rows, stay, f"{_done(dry_run)} removed{total}", "removed")
     return 0
+
+
+def _done(dry_run: bool) -> str:
+    return "would be" if dry_run else "were"
+
+
+def _pruned_json(pruned: Sequence[PrunedImage | PrunedFromRegistry], warnings: list[str], dry_run: bool) -> int:
+    _output.json_line({"dry_run": dry_run, "warnings": warnings, "images": [image.to_dict() for image in pruned]})
+    return 0
+
+
+def _pruned(titles: list[str], rows: list[list[str]], stay: list[tuple[str, str]], done: str, verb: str) -> None:
+    """Tells what is gone, and what stays and why."""
+    if rows:
+        _output.table(titles, rows)
+        _output.line(f"{_words.many(len(rows), 'image')} {done}")
+    elif not stay:
+        _output.line(f"nothing is to be {verb}")
+    for name, because in stay:
+        _output.line(f"{name} stays: {because}")
 
 
 def _prune_registry(settings: Settings, folder: str, keep: int, dry_run: bool, without_journal: bool) -> int:
@@ -268,20 +280,15 @@ def _prune_registry(settings: Settings, folder: str, keep: int, dry_run: bool, w
     also, warnings = _of_releases(settings, keep, without_journal or dry_run, by_name=True)
     pruned = images_of(settings, folder, {}).prune_registry(keep, also=also, dry_run=dry_run)
     if settings.json:
-        _output.json_line({"dry_run": dry_run, "warnings": warnings, "images": [image.to_dict() for image in pruned]})
-        return 0
+        return _pruned_json(pruned, warnings, dry_run)
     gone = [image for image in pruned if image.stays is None]
-    stay = [image for image in pruned if image.stays is not None]
-    if gone:
-        rows = [[image.reference.partition("@")[0], image.reference.partition("@")[2][:19], " ".join(image.tags),
-                 _progress.size(image.size)] for image in gone]  # fmt: skip
-        _output.table(["repository", "image", "tags", "size"], rows)
-        verb = "would be" if dry_run else "were"
-        _output.line(f"{_words.many(len(gone), 'image')} {verb} deleted")
-    elif not stay:
-        _output.line("nothing is to be deleted")
-    for image in stay:
-        _output.line(f"{image.reference} stays: {image.stays}")
+    rows = [
+        [name, digest[:19], " ".join(image.tags), _progress.size(image.size)]
+        for image in gone
+        for name, _, digest in [image.reference.partition("@")]
+    ]
+    stay = [(image.reference, image.stays) for image in pruned if image.stays is not None]
+    _pruned(["repository", "image", "tags", "size"], rows, stay, f"{_done(dry_run)} deleted", "deleted")
     if gone:
         _output.note("add `--yes` to delete them" if dry_run else "the registry frees the space with its garbage collection")
     # Some are gone and some could not be deleted: a program has to know.
