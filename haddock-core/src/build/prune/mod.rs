@@ -29,6 +29,19 @@ pub use registry::{PruneRegistry, PrunedFromRegistry};
 ///
 /// An image without any name is looked at only if its id is in [`memory`](Self::memory): an image that others have built
 /// on one of ours has our labels, too.
+///
+/// ```no_run
+/// use haddock_core::build::PruneImages;
+/// # use haddock_core::runtime::ImageBuilder;
+///
+/// # async fn example(engine: &dyn ImageBuilder) -> haddock_core::Result<()> {
+/// let prune = PruneImages { keep: 10, dry_run: true, ..PruneImages::default() };
+/// for image in prune.prune(engine).await? {
+///     println!("{} would be removed: {} bytes", image.id, image.size);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PruneImages {
     /// How many images of each repository stay: those that were last given a tag.

@@ -58,6 +58,19 @@ struct Found {
 impl Images {
     /// Deletes old images from the registries of this tree, each before those that it is built on.
     ///
+    /// ```no_run
+    /// use haddock_core::build::{Images, PruneRegistry};
+    /// # use haddock_core::runtime::docker::DockerRuntime;
+    ///
+    /// # async fn example(images: &Images, engine: &DockerRuntime) -> haddock_core::Result<()> {
+    /// let prune = PruneRegistry { keep: 10, dry_run: true, ..PruneRegistry::default() };
+    /// for image in images.prune_registry(&engine.registries(), &prune).await? {
+    ///     println!("{} would be deleted, with the tags {:?}", image.reference, image.tags);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`NotSupported`](ErrorKind::NotSupported) if a registry does not allow it, or if the images of the tree are in no
     /// registry but Docker Hub; [`InvalidImageReference`](ErrorKind::InvalidImageReference) if `also` holds something that
