@@ -31,7 +31,9 @@ mod target;
 
 #[cfg(feature = "controller")]
 pub use crate::runtime::probe;
-pub use crate::settings::{Before, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+pub use crate::settings::{
+    AutoRamp, Before, Drain, Entry, GuardSettings, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage,
+};
 pub use crate::value;
 pub use declared::{
     Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, Production,

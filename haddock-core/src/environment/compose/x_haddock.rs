@@ -233,7 +233,7 @@ fn read_release<'t>(
         }
     }
     if let Some(shares) = ramp {
-        release.ramp = shares.into_iter().map(|share| Stage { share, every: release.ramp[0].every }).collect();
+        release.ramp = shares.into_iter().map(|share| Stage::new(share, release.ramp[0].every)).collect();
     }
     if let Some(every) = every {
         release.ramp.iter_mut().for_each(|stage| stage.every = every);

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 use super::cookie::{Claim, Sealer};
 use super::key::Keys;
 use super::service_routing::{Before, Outcome, Restamp, ServiceRouting};
-use super::sessions::{Found, SessionTable, TICK, Tick};
+use super::sessions::{Begun, Found, SessionTable, TICK, Tick};
 
 /// A service with many live sessions.
 #[derive(Debug)]
@@ -53,8 +53,8 @@ impl Crowd {
             let mut cookie = Vec::new();
             sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);
             routing.finish(&placement, Outcome::Fine, now);
-            let slot = table.insert(id, placement.instance, Tick(0), true, Tick(0)).expect("room");
-            table.end_request(slot, id, false, Tick(0));
+            let slot = table.insert(id, placement.instance, Tick(0), Begun::In(0), Tick(0)).expect("room");
+            table.end_request(slot, id, false, false, Tick(0));
             made.push((id, placement.instance, cookie));
         }
         Self { routing, sealer, table, instances, sessions: made, now }
@@ -77,7 +77,7 @@ impl Crowd {
     pub fn touch(&mut self, input: &Input) -> u32 {
         let Found::Live(slot, instance) = self.table.find(input.session, Tick(0), Tick(1)) else { return u32::MAX };
         self.table.begin_request(slot);
-        self.table.end_request(slot, input.session, false, Tick(1));
+        self.table.end_request(slot, input.session, false, false, Tick(1));
         instance
     }
 

@@ -4,6 +4,7 @@
 //! session) before it releases the lock. [`close`](ServiceRouting::close) looks and closes under the same lock, so no request
 //! slips in between.
 
+mod cohorts;
 mod gone;
 mod hold;
 mod instance;
@@ -20,9 +21,10 @@ use crate::routing::{
 use crate::time::Timestamp;
 
 use super::cookie::{Attributes, Claim, STAMP_AHEAD};
-use super::sessions::{Found, SessionTable, Slot, TICK, Tick};
+use super::sessions::{Begun, Found, News, SessionTable, Slot, TICK, Tick};
 use super::shares::Shares;
 use super::watermarks::Watermarks;
+use cohorts::Counted;
 use instance::Instance;
 
 /// What is known of earlier sessions when the gateway starts.
@@ -65,6 +67,8 @@ pub(super) struct Session {
     foreign: bool,
     /// `None`: the table was full.
     slot: Option<Slot>,
+    /// Where it began, as far as this request knows.
+    begun: Begun,
     /// The last use according to the client's cookie. `None`: the client has no cookie yet.
     stamp: Option<Timestamp>,
 }
@@ -94,6 +98,7 @@ pub(super) struct ServiceRouting {
     /// The newest token that is on disk. Only this one is reported as seen.
     newest_on_disk: FencingToken,
     table: Option<RoutingTable>,
+    counted: Counted,
     policy: SessionPolicy,
     /// Those of the policy's cookie.
     attributes: Arc<Attributes>,
@@ -123,6 +128,7 @@ impl ServiceRouting {
             newest: FencingToken::default(),
             newest_on_disk: FencingToken::default(),
             table: None,
+            counted: Counted::default(),
             sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
             attributes: Arc::new(Attributes::of(&policy.cookie)),
             policy,
@@ -174,6 +180,7 @@ impl ServiceRouting {
             self.sessions.set_idle(self.policy.idle, now);
         }
         self.table = Some(table.clone());
+        self.counted.begin(table.number);
         self.forget_the_gone();
         self.weigh();
     }
@@ -224,6 +231,7 @@ impl ServiceRouting {
             newest: self.newest_on_disk,
             table: self.table.as_ref().map(|table| table.number),
             instances,
+            counted: self.counted.numbers(),
             ..LocatorReport::new(self.incarnation, self.started)
         }
     }
@@ -285,9 +293,15 @@ impl ServiceRouting {
     /// Opens a session.
     fn open(&mut self, at: u32, foreign: bool, now: Timestamp) -> Placement {
         let id = self.next_id();
-        let slot = self.enter(id, at, now, true);
-        self.instances[at as usize].sessions_begun += 1;
-        self.take_place(at, Some(Session { id, opened: true, foreign, slot, stamp: None }))
+        // Chance did not bring a session here that its client had before. So it belongs to no cohort.
+        let begun = if foreign { Begun::Apart } else { self.counted.now() };
+        let slot = self.enter(id, at, now, begun);
+        let instance = &mut self.instances[at as usize];
+        instance.sessions_begun += 1;
+        if !foreign {
+            instance.cohorts.begin(&self.counted);
+        }
+        self.take_place(at, Some(Session { id, opened: true, foreign, slot, begun, stamp: None }))
     }
 
     /// Follows a genuine cookie, if its instance still takes requests and the session has not expired.
@@ -318,10 +332,17 @@ impl ServiceRouting {
                 if !self.instances[at as usize].takes_requests() || now.since(stamp) >= self.policy.idle {
                     return None;
                 }
-                (at, self.enter(claim.session, at, stamp.max(now), false))
+                (at, self.enter(claim.session, at, stamp.max(now), Begun::Elsewhere))
             }
         };
-        let session = Session { id: claim.session, opened: false, foreign: false, slot, stamp: Some(stamp) };
+        let session = Session {
+            id: claim.session,
+            opened: false,
+            foreign: false,
+            slot,
+            begun: Begun::Elsewhere,
+            stamp: Some(stamp),
+        };
         Some(self.take_place(at, Some(session)))
     }
 
@@ -402,13 +423,13 @@ impl ServiceRouting {
 
     fn give_back(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
         let failed = outcome != Outcome::Fine;
-        let mut session_failed = false;
+        let mut news = News::NONE;
         if let Some(session) = placement.session {
             let tick = self.tick_after(now);
             match session.slot {
-                Some(slot) => session_failed = self.sessions.end_request(slot, session.id, failed, tick),
+                Some(slot) => news = self.sessions.end_request(slot, session.id, failed, false, tick),
                 None => {
-                    session_failed = failed && session.opened;
+                    news = News { begun: session.begun, failed, slow: false };
                     self.instances[placement.instance as usize].uncounted -= 1;
                     self.uncounted_use(placement.instance, now);
                 }
@@ -416,14 +437,15 @@ impl ServiceRouting {
         }
         let instance = &mut self.instances[placement.instance as usize];
         instance.requests_failed += u64::from(failed);
-        instance.sessions_failed += u64::from(session_failed);
+        instance.sessions_failed += u64::from(news.failed && news.begun != Begun::Elsewhere);
+        instance.cohorts.note(news, &self.counted);
         if placement.session.is_some() && outcome != Outcome::Unreachable {
             instance.last_seen = Some(now);
         }
     }
 
     /// Puts a session into the table. `None` if that is full.
-    fn enter(&mut self, id: u64, at: u32, now: Timestamp, begun: bool) -> Option<Slot> {
+    fn enter(&mut self, id: u64, at: u32, now: Timestamp, begun: Begun) -> Option<Slot> {
         let (used, tick) = (self.tick_after(now), self.tick(now));
         let slot = match self.sessions.insert(id, at, used, begun, tick) {
             Some(slot) => Some(slot),
@@ -451,7 +473,8 @@ impl ServiceRouting {
         let unknown = awaited
             || (instance.uncounted > 0 && !instance.evicted)
             || instance.uncounted_until.is_some_and(|last| now.since(last) < self.policy.idle);
-        instance.figures(if unknown && !instance.closed { Count::Unknown } else { Count::Exact(instance.live) })
+        let live = if unknown && !instance.closed { Count::Unknown } else { Count::Exact(instance.live) };
+        instance.figures(live, &self.counted)
     }
 
     /// The place of the instance with that id. A new instance gets one.

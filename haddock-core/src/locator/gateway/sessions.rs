@@ -23,11 +23,45 @@ const NO_ENTRY: u32 = u32::MAX;
 /// The instance of an entry that is out of the index and waits for its bucket to be freed.
 const NO_INSTANCE: u32 = u32::MAX;
 
-/// Set in `flights`: the session began here after counting had begun.
-const BEGUN: u32 = 1 << 31;
 /// Set in `flights`: a request of the session has failed.
-const FAILED: u32 = 1 << 30;
-const FLIGHTS_MASK: u32 = FAILED - 1;
+const FAILED: u32 = 1 << 31;
+/// Set in `flights`: a request of the session was slow.
+const SLOW: u32 = 1 << 30;
+/// Then come the bits of the cohort, and those of the number of requests in flight.
+const COHORT_SHIFT: u32 = 20;
+const FLIGHTS_MASK: u32 = (1 << COHORT_SHIFT) - 1;
+const COHORT_MASK: u32 = 1023;
+/// The cohorts that a session can tell apart: below this number.
+pub(super) const COHORTS: u32 = 1022;
+
+/// Where a session began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// Here, in this cohort.
+    In(u32),
+    /// Here, but in no cohort.
+    Apart,
+    /// Not here, or before counting began: nothing that it does is counted as a session's.
+    Elsewhere,
+}
+
+impl Begun {
+    fn bits(self) -> u32 {
+        match self {
+            Self::In(cohort) => cohort,
+            Self::Apart => COHORTS,
+            Self::Elsewhere => COHORTS + 1,
+        }
+    }
+
+    fn of(bits: u32) -> Self {
+        match bits {
+            COHORT_MASK => Self::Elsewhere,
+            COHORTS => Self::Apart,
+            cohort => Self::In(cohort),
+        }
+    }
+}
 
 /// The most sessions that a table can be made for: the index keeps at least six bits of the id beside the entry.
 pub(super) const MAX_SESSIONS: u32 = (1 << 26) - 2;
@@ -70,6 +104,21 @@ struct Entry {
 /// A session's place in the table. It is valid as long as the session lives, and checked against the id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
+
+/// What is new about a session when one of its requests has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct News {
+    pub(super) begun: Begun,
+    /// Whether this is its first failed request.
+    pub(super) failed: bool,
+    /// Whether this is its first slow request.
+    pub(super) slow: bool,
+}
+
+impl News {
+    /// None.
+    pub(super) const NONE: Self = Self { begun: Begun::Elsewhere, failed: false, slow: false };
+}
 
 /// What the table knows of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,8 +192,8 @@ impl SessionTable {
     }
 
     /// Puts a session into the table, with one request in flight. `None`: the table is full.
-    pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: bool, now: Tick) -> Option<Slot> {
-        let flights = 1 | if begun { BEGUN } else { 0 };
+    pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: Begun, now: Tick) -> Option<Slot> {
+        let flights = 1 | (begun.bits() << COHORT_SHIFT);
         let entry = Entry { id, instance, until, flights, next: NO_ENTRY };
         let slot = if self.free != NO_ENTRY {
             let slot = self.free;
@@ -173,24 +222,25 @@ impl SessionTable {
         self.entry_mut(slot.0).flights += 1;
     }
 
-    /// One request of the session has ended. Nothing happens if the session is gone. Answers whether the session counts
-    /// as failed from now on: it began here, and this is its first failure.
+    /// One request of the session has ended. Nothing happens if the session is gone. Answers what is new about the session.
     #[inline]
-    pub(super) fn end_request(&mut self, slot: Slot, id: u64, failed: bool, now: Tick) -> bool {
+    pub(super) fn end_request(&mut self, slot: Slot, id: u64, failed: bool, slow: bool, now: Tick) -> News {
         let entry = self.entry_mut(slot.0);
         if entry.id != id || entry.instance == NO_INSTANCE {
-            return false;
+            return News::NONE;
         }
         // A session that was removed and came back to the same entry does not know its earlier requests.
         if entry.flights & FLIGHTS_MASK > 0 {
             entry.flights -= 1;
         }
         entry.until = entry.until.later(now);
-        let first = failed && entry.flights & (FAILED | BEGUN) == BEGUN;
-        if failed {
-            entry.flights |= FAILED;
-        }
-        first
+        let news = News {
+            begun: Begun::of((entry.flights >> COHORT_SHIFT) & COHORT_MASK),
+            failed: failed && entry.flights & FAILED == 0,
+            slow: slow && entry.flights & SLOW == 0,
+        };
+        entry.flights |= if failed { FAILED } else { 0 } | if slow { SLOW } else { 0 };
+        news
     }
 
     /// The client was told that the session is used until `stamp`. Nothing happens if the session is gone.

@@ -23,9 +23,9 @@ fn crowded(n: u64) -> u64 {
 fn a_million_sessions_take_at_most_32_bytes_each() {
     let mut table = SessionTable::new(1_000_000, IDLE, Tick(0));
     for n in 0..1_000_000 {
-        assert!(table.insert(id(n), 0, Tick(0), true, Tick(0)).is_some());
+        assert!(table.insert(id(n), 0, Tick(0), Begun::In(0), Tick(0)).is_some());
     }
-    assert!(table.insert(id(1_000_000), 0, Tick(0), true, Tick(0)).is_none(), "full");
+    assert!(table.insert(id(1_000_000), 0, Tick(0), Begun::In(0), Tick(0)).is_none(), "full");
     let each = table.bytes() as f64 / 1e6;
     assert!(each <= 32.0, "{each} bytes");
     for n in 0..1_000_000 {
@@ -36,13 +36,13 @@ fn a_million_sessions_take_at_most_32_bytes_each() {
 #[test]
 fn a_session_with_a_request_in_flight_does_not_expire() {
     let mut table = SessionTable::new(10, IDLE, Tick(0));
-    let slot = table.insert(1, 7, Tick(0), true, Tick(0)).expect("room");
+    let slot = table.insert(1, 7, Tick(0), Begun::In(0), Tick(0)).expect("room");
     let mut expired = Vec::new();
     for now in (0..20_000).step_by(37) {
         assert!(table.sweep(Tick(now), 100, |instance| expired.push(instance)));
         assert_eq!(table.find(1, Tick(0), Tick(now)), Found::Live(slot, 7));
     }
-    table.end_request(slot, 1, false, Tick(20_000));
+    table.end_request(slot, 1, false, false, Tick(20_000));
     table.sweep(Tick(20_000 + IDLE_TICKS - 1), 100, |instance| expired.push(instance));
     assert!(expired.is_empty());
     table.sweep(Tick(20_000 + IDLE_TICKS), 100, |instance| expired.push(instance));
@@ -53,23 +53,23 @@ fn a_session_with_a_request_in_flight_does_not_expire() {
 fn a_full_table_has_room_again_when_sessions_have_expired() {
     let mut table = SessionTable::new(100, IDLE, Tick(0));
     for n in 0..100 {
-        let slot = table.insert(id(n), 0, Tick(0), true, Tick(0)).expect("room");
-        table.end_request(slot, id(n), false, Tick(0));
+        let slot = table.insert(id(n), 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
+        table.end_request(slot, id(n), false, false, Tick(0));
     }
-    assert!(table.insert(id(100), 0, Tick(0), true, Tick(0)).is_none());
+    assert!(table.insert(id(100), 0, Tick(0), Begun::In(0), Tick(0)).is_none());
     let mut expired = 0;
     while !table.sweep(Tick(IDLE_TICKS), 7, |_| expired += 1) {}
     assert_eq!(expired, 100);
     for n in 100..200 {
-        assert!(table.insert(id(n), 0, Tick(IDLE_TICKS), true, Tick(IDLE_TICKS)).is_some());
+        assert!(table.insert(id(n), 0, Tick(IDLE_TICKS), Begun::In(0), Tick(IDLE_TICKS)).is_some());
     }
 }
 
 #[test]
 fn a_shorter_idle_time_holds_at_once() {
     let mut table = SessionTable::new(10, Duration::from_secs(3600), Tick(0));
-    let slot = table.insert(1, 0, Tick(0), true, Tick(0)).expect("room");
-    table.end_request(slot, 1, false, Tick(0));
+    let slot = table.insert(1, 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
+    table.end_request(slot, 1, false, false, Tick(0));
     table.set_idle(IDLE, Tick(10));
     let mut expired = 0;
     table.sweep(Tick(IDLE_TICKS - 1), 100, |_| expired += 1);
@@ -82,8 +82,8 @@ fn a_shorter_idle_time_holds_at_once() {
 fn ticks_may_wrap() {
     let start = u32::MAX - 50;
     let mut table = SessionTable::new(10, IDLE, Tick(start));
-    let slot = table.insert(1, 0, Tick(start), true, Tick(start)).expect("room");
-    table.end_request(slot, 1, false, Tick(start));
+    let slot = table.insert(1, 0, Tick(start), Begun::In(0), Tick(start)).expect("room");
+    table.end_request(slot, 1, false, false, Tick(start));
     let mut expired = 0;
     table.sweep(Tick(start.wrapping_add(IDLE_TICKS - 1)), 100, |_| expired += 1);
     assert_eq!(expired, 0);
@@ -132,7 +132,7 @@ proptest! {
             match op {
                 Op::Insert(n) => {
                     if let std::collections::btree_map::Entry::Vacant(vacant) = model.entry(n)
-                        && let Some(slot) = table.insert(crowded(n), 3, Tick(now), true, Tick(now))
+                        && let Some(slot) = table.insert(crowded(n), 3, Tick(now), Begun::In(0), Tick(now))
                     {
                         vacant.insert(Known { slot, flights: 1, until: now });
                     }
@@ -159,7 +159,7 @@ proptest! {
                 }
                 Op::Release(n) => {
                     if let Some(known) = model.get_mut(&n).filter(|known| known.flights > 0) {
-                        table.end_request(known.slot, crowded(n), false, Tick(now));
+                        table.end_request(known.slot, crowded(n), false, false, Tick(now));
                         known.flights -= 1;
                         known.until = now;
                     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::service::SimService;
+use super::service::{Opened, SimService};
 use super::session::{Cookie, LocatorRules, SessionId, Ticket};
 use crate::error::Result;
 use crate::name::{InstanceId, ServiceName};
@@ -68,6 +68,7 @@ impl SimLocatorCore {
             newest: site.newest,
             table: site.table.as_ref().map(|table| table.number),
             instances: site.figures(&self.rules, anew_since, now),
+            counted: site.counted(),
             ..LocatorReport::new(self.incarnation, self.counting_since)
         }
     }
@@ -87,11 +88,11 @@ impl SimLocatorCore {
         let sticky = cookie.filter(|cookie| site.follows(&self.rules, cookie, now));
         if let Some(cookie) = sticky {
             let (session, instance) = (cookie.session, cookie.instance.clone());
-            let address = site.begin(session, &instance, false, upgraded, now)?;
+            let address = site.begin(session, &instance, Opened::Before, upgraded, now)?;
             return Some(Ticket { session, instance, address, opened: false, upgraded, incarnation: self.incarnation });
         }
         let instance = site.next()?;
-        self.open(service, instance, upgraded, now)
+        self.open(service, instance, Opened::ByChance, upgraded, now)
     }
 
     /// Begins a request that has a cookie of the application with this name, and none of ours. Perhaps its client has a
@@ -107,15 +108,22 @@ impl SimLocatorCore {
         let site = self.services.get_mut(service)?;
         site.expire(now);
         match site.adopted(cookie, now).filter(|_| self.rules.follow_foreign) {
-            Some(instance) => self.open(service, instance, upgraded, now),
+            Some(instance) => self.open(service, instance, Opened::ByCookie, upgraded, now),
             None => self.begin(service, None, upgraded, now),
         }
     }
 
-    fn open(&mut self, service: &ServiceName, instance: InstanceId, upgraded: bool, now: Timestamp) -> Option<Ticket> {
+    fn open(
+        &mut self,
+        service: &ServiceName,
+        instance: InstanceId,
+        opened: Opened,
+        upgraded: bool,
+        now: Timestamp,
+    ) -> Option<Ticket> {
         self.opened += 1;
         let session = SessionId((u64::from(self.id) << 48) | (self.incarnation << 32) | self.opened);
-        let address = self.services.get_mut(service)?.begin(session, &instance, true, upgraded, now)?;
+        let address = self.services.get_mut(service)?.begin(session, &instance, opened, upgraded, now)?;
         Some(Ticket { session, instance, address, opened: true, upgraded, incarnation: self.incarnation })
     }
 

@@ -7,8 +7,22 @@ use std::time::Duration;
 use super::session::{Cookie, LocatorRules, SessionId, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::InstanceId;
-use crate::routing::{Count, FencingToken, InstanceFigures, Route, RoutingTable, Share};
+use crate::routing::{Cohort, Count, FencingToken, InstanceFigures, Route, RoutingTable, Sessions, Share};
 use crate::time::Timestamp;
+
+/// Tables by which sessions are counted: the newest.
+const MAX_TABLES: usize = 32;
+
+/// How a session came to an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    /// It was there before this request.
+    Before,
+    /// It begins, and chance decided where.
+    ByChance,
+    /// It begins, and its client's cookie decided where.
+    ByCookie,
+}
 
 /// One service.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +34,8 @@ pub(super) struct SimService {
     // In memory:
     tallies: BTreeMap<InstanceId, Tally>,
     sessions: BTreeMap<SessionId, Session>,
+    /// The tables that were in force since counting began.
+    counted: Vec<FencingToken>,
     /// Smooth weighted round robin: what each instance with a share is owed.
     credit: BTreeMap<InstanceId, i64>,
 }
@@ -30,6 +46,8 @@ struct Session {
     last_end: Timestamp,
     in_flight: u32,
     failed: bool,
+    /// The table under which it began here.
+    cohort: Option<FencingToken>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -42,6 +60,7 @@ struct Tally {
     requests_failed: u64,
     sessions_evicted: u64,
     last_seen: Option<Timestamp>,
+    cohorts: BTreeMap<FencingToken, Sessions>,
 }
 
 impl SimService {
@@ -62,6 +81,19 @@ impl SimService {
     pub(super) fn apply(&mut self, table: &RoutingTable) {
         self.credit.retain(|id, _| table.routes.contains_key(id));
         self.table = Some(table.clone());
+        self.counted.push(table.number);
+        self.counted.dedup();
+        if self.counted.len() > MAX_TABLES {
+            let gone = self.counted.remove(0);
+            for tally in self.tallies.values_mut() {
+                tally.cohorts.remove(&gone);
+            }
+        }
+    }
+
+    /// The tables by which sessions are counted, oldest first.
+    pub(super) fn counted(&self) -> Vec<FencingToken> {
+        self.counted.clone()
     }
 
     /// Forgets the sessions that have expired.
@@ -120,15 +152,19 @@ impl SimService {
         &mut self,
         session: SessionId,
         instance: &InstanceId,
-        opened: bool,
+        opened: Opened,
         upgraded: bool,
         now: Timestamp,
     ) -> Option<SocketAddr> {
         let address = self.table.as_ref()?.routes.get(instance)?.address;
-        let fresh = Session { instance: instance.clone(), last_end: now, in_flight: 0, failed: false };
+        let cohort = self.counted.last().copied().filter(|_| opened == Opened::ByChance);
+        let fresh = Session { instance: instance.clone(), last_end: now, in_flight: 0, failed: false, cohort };
         self.sessions.entry(session).or_insert(fresh).in_flight += 1;
         let tally = self.tallies.entry(instance.clone()).or_default();
-        tally.sessions_begun += u64::from(opened);
+        tally.sessions_begun += u64::from(opened != Opened::Before);
+        if let Some(cohort) = cohort {
+            tally.cohorts.entry(cohort).or_default().count_begun();
+        }
         tally.requests_begun += 1;
         if upgraded {
             tally.upgraded += 1;
@@ -149,7 +185,12 @@ impl SimService {
         tally.requests_failed += u64::from(failed);
         let Some(session) = self.sessions.get_mut(&ticket.session) else { return false };
         tally.last_seen = Some(now);
-        tally.sessions_failed += u64::from(failed && !session.failed);
+        if failed && !session.failed {
+            tally.sessions_failed += 1;
+            if let Some(sessions) = session.cohort.and_then(|cohort| tally.cohorts.get_mut(&cohort)) {
+                sessions.count_failed();
+            }
+        }
         session.failed |= failed;
         session.in_flight = session.in_flight.saturating_sub(1);
         session.last_end = now;
@@ -178,6 +219,8 @@ impl SimService {
         let unknown = since.is_some_and(|since| since + self.idle() > now);
         let mut all: BTreeMap<InstanceId, InstanceFigures> = BTreeMap::new();
         for (id, tally) in &self.tallies {
+            let cohorts = tally.cohorts.iter();
+            let cohorts = cohorts.map(|(table, sessions)| Cohort { table: *table, sessions: *sessions, slow: 0 });
             let figures = InstanceFigures {
                 in_flight: tally.in_flight,
                 upgraded: tally.upgraded,
@@ -187,6 +230,7 @@ impl SimService {
                 requests_failed: tally.requests_failed,
                 sessions_evicted: tally.sessions_evicted,
                 last_seen: tally.last_seen,
+                cohorts: cohorts.collect(),
                 ..InstanceFigures::default()
             };
             all.insert(id.clone(), figures);
@@ -224,8 +268,10 @@ impl SimService {
     }
 
     pub(super) fn restart(&mut self, persist: bool) {
-        let kept = Self { newest: self.newest, table: self.table.take(), ..Self::default() };
-        let closed = std::mem::take(&mut self.closed);
-        *self = if persist { Self { closed, ..kept } } else { Self { table: kept.table, ..Self::default() } };
+        let table = self.table.take();
+        let counted = table.iter().map(|table| table.number).collect();
+        let (newest, closed) =
+            if persist { (self.newest, std::mem::take(&mut self.closed)) } else { Default::default() };
+        *self = Self { newest, table, closed, counted, ..Self::default() };
     }
 }

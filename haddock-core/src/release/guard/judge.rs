@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::rate::Rate;
 use super::region::{Period, Region};
 use super::sample::Sample;
-use super::sessions::{Evidence, Sessions};
+use super::sessions::Evidence;
 use crate::error::{Error, ErrorKind, Result};
-use crate::routing::Share;
+use crate::routing::{Rate, Sessions, Share};
 
 /// Forecasts end here: nobody waits for so many sessions of a candidate.
 const MANY_SESSIONS: f64 = 1e12;

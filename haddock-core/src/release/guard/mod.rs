@@ -54,7 +54,6 @@
 //! begin on. It does *not* take for granted that rates stay the same from one period to the next.
 
 mod judge;
-mod rate;
 mod region;
 mod sample;
 mod sessions;
@@ -68,5 +67,6 @@ mod judge_tests;
 mod reference_tests;
 
 pub use judge::{Finding, Guard, Interval, Judgement};
-pub use rate::Rate;
-pub use sessions::{Comparison, Evidence, Sessions};
+pub use sessions::{Comparison, Evidence};
+
+pub use crate::routing::{Rate, Sessions};

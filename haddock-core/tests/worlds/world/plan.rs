@@ -185,9 +185,9 @@ impl Plan {
     fn release(&self, tuning: &Tuning, dice: &mut Dice) -> ReleaseSettings {
         let stages = dice.within(1..5);
         let mut ramp: Vec<Stage> = (1..=stages)
-            .map(|stage| Stage {
-                share: Share::percent(u32::try_from(stage * 100 / stages).expect("at most 100")),
-                every: Duration::from_millis(dice.within(1_000..3_001)),
+            .map(|stage| {
+                let share = Share::percent(u32::try_from(stage * 100 / stages).expect("at most 100"));
+                Stage::new(share, Duration::from_millis(dice.within(1_000..3_001)))
             })
             .collect();
         if dice.chance(30) && ramp.len() > 1 {

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::cohorts::{Cohorts, Counted};
 use crate::name::InstanceId;
 use crate::routing::{Count, InstanceFigures, Share};
 use crate::time::Timestamp;
@@ -36,6 +37,7 @@ pub(super) struct Instance {
     pub(super) requests_failed: u64,
     pub(super) sessions_evicted: u64,
     pub(super) last_seen: Option<Timestamp>,
+    pub(super) cohorts: Cohorts,
 }
 
 impl Instance {
@@ -61,6 +63,7 @@ impl Instance {
             requests_failed: 0,
             sessions_evicted: 0,
             last_seen: None,
+            cohorts: Cohorts::default(),
         }
     }
 
@@ -88,7 +91,7 @@ impl Instance {
     }
 
     /// Its figures, with this number of live sessions. A close is reported once it is on disk.
-    pub(super) fn figures(&self, live: Count) -> InstanceFigures {
+    pub(super) fn figures(&self, live: Count, counted: &Counted) -> InstanceFigures {
         InstanceFigures {
             share: self.share,
             closed: self.closed && self.closed_on_disk,
@@ -101,6 +104,7 @@ impl Instance {
             requests_failed: self.requests_failed,
             sessions_evicted: self.sessions_evicted,
             last_seen: self.last_seen,
+            cohorts: self.cohorts.of(counted),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The data that the controller and a locator exchange: fencing tokens, shares, routing tables and figures.
 
+mod rate;
+mod sessions;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::time::Timestamp;
+
+pub use rate::Rate;
+pub use sessions::{Cohort, Sessions};
 
 /// The fencing token of a decision: the epoch of the lease under which it was committed, and the revision of that commit.
 ///
@@ -211,12 +217,15 @@ pub struct SessionPolicy {
     /// The attributes of the locator's cookie, which say when browsers send it back.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookie: CookiePolicy,
+    /// A request is slow if its answer begins later than this. `None`: none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow: Option<Duration>,
 }
 
 impl Default for SessionPolicy {
     /// 30 minutes, as in most servlet containers; no ignored paths; a cookie that browsers send with each request.
     fn default() -> Self {
-        Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new(), cookie: CookiePolicy::default() }
+        Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new(), cookie: CookiePolicy::default(), slow: None }
     }
 }
 
@@ -330,6 +339,9 @@ pub struct InstanceFigures {
     pub sessions_evicted: u64,
     /// When a request of a session was last answered.
     pub last_seen: Option<Timestamp>,
+    /// Its sessions by the table under which they began. A table of [`LocatorReport::counted`] that is not here had none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cohorts: Vec<Cohort>,
 }
 
 impl InstanceFigures {
@@ -354,6 +366,7 @@ impl Default for InstanceFigures {
             requests_failed: 0,
             sessions_evicted: 0,
             last_seen: None,
+            cohorts: Vec::new(),
         }
     }
 }
@@ -373,6 +386,10 @@ pub struct LocatorReport {
     /// Its figures for each instance that it lists or has closed. A closed instance that no later table names may be
     /// left out.
     pub instances: BTreeMap<InstanceId, InstanceFigures>,
+    /// The numbers of the tables by which sessions are [counted](InstanceFigures::cohorts), oldest first: the newest that
+    /// were in force since counting began. Of any other table, the counts are unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<FencingToken>,
     /// The host names of the service's requests; empty: any.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -393,6 +410,7 @@ impl LocatorReport {
             newest: FencingToken::default(),
             table: None,
             instances: BTreeMap::new(),
+            counted: Vec::new(),
             hosts: Vec::new(),
             unsaved: None,
         }

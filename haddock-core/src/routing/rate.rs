@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// A number from 0 to 1: a probability, or a part of all sessions.
 ///
 /// ```
-/// use haddock_core::release::guard::Rate;
+/// use haddock_core::routing::Rate;
 ///
 /// # fn main() -> haddock_core::Result<()> {
 /// assert_eq!(Rate::new(0.01)?.to_string(), "1%");
@@ -20,6 +20,9 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct Rate(f64);
+
+// It is never NaN.
+impl Eq for Rate {}
 
 impl Rate {
     /// 0.
@@ -39,7 +42,7 @@ impl Rate {
     }
 
     /// From hundredths of a percent; more than 10 000 counts as 10 000.
-    pub(super) const fn basis_points(points: u16) -> Self {
+    pub(crate) const fn basis_points(points: u16) -> Self {
         let points = points as f64;
         Self(if points > 10_000.0 { 1.0 } else { points / 10_000.0 })
     }

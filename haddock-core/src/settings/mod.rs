@@ -1,5 +1,7 @@
 //! What the compose file's `x-haddock` says about the service.
 
+mod guard;
+
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::{ComponentName, ServiceName};
 use crate::routing::{SessionPolicy, Share, millis};
+
+pub use guard::GuardSettings;
 
 /// The settings of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,8 +90,15 @@ impl Default for Readiness {
 pub struct ReleaseSettings {
     /// Instances of each version, at least 1.
     pub replicas: u32,
-    /// The stages of the ramp; at least one, growing, the last 100 %.
+    /// The stages of the ramp; at least one, growing, the last 100 %. With [`auto`](Self::auto) there are two: the first share
+    /// of the candidate, and 100 %.
     pub ramp: Vec<Stage>,
+    /// The share of the first stage follows the evidence. `None`: it is as the ramp says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto: Option<AutoRamp>,
+    /// How a candidate is judged.
+    #[serde(default, skip_serializing_if = "GuardSettings::is_default")]
+    pub guard: GuardSettings,
     /// How long the full share is held before the release has settled.
     #[serde(with = "millis")]
     pub settle: Duration,
@@ -116,7 +127,9 @@ impl Default for ReleaseSettings {
         let every = Duration::from_secs(600);
         Self {
             replicas: 1,
-            ramp: [10, 50, 100].map(|percent| Stage { share: Share::percent(percent), every }).to_vec(),
+            ramp: [10, 50, 100].map(|percent| Stage::new(Share::percent(percent), every)).to_vec(),
+            auto: None,
+            guard: GuardSettings::default(),
             settle: every,
             drain: Drain::default(),
             queue: Queue::Newest,
@@ -137,6 +150,39 @@ pub struct Stage {
     // As states and specifications have it.
     #[serde(rename = "hold", with = "millis")]
     pub every: Duration,
+    /// It also lasts until this many sessions have begun on the candidate since its release. 0: it does not wait for any.
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub after: u64,
+    /// It also lasts until somebody says `advance`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gate: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none_of_them(sessions: &u64) -> bool {
+    *sessions == 0
+}
+
+impl Stage {
+    /// A stage that lasts this long, and waits for nothing else.
+    #[must_use]
+    pub const fn new(share: Share, every: Duration) -> Self {
+        Self { share, every, after: 0, gate: false }
+    }
+}
+
+/// A ramp whose share follows the evidence: small while little is known, fast when all is clean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AutoRamp {
+    /// How many sessions may be harmed until the next look, in the worst case that the evidence allows.
+    pub harm_budget: u32,
+}
+
+impl Default for AutoRamp {
+    /// 10 sessions.
+    fn default() -> Self {
+        Self { harm_budget: 10 }
+    }
 }
 
 /// How old instances end.
