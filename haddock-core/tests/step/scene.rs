@@ -312,7 +312,7 @@ impl Scene {
 }
 
 fn settings() -> ServiceSettings {
-    let stage = |percent| Stage { share: Share::percent(percent), every: Duration::from_secs(5) };
+    let stage = |percent| Stage::new(Share::percent(percent), Duration::from_secs(5));
     ServiceSettings {
         service: ServiceName::new("shop").expect("valid"),
         entry: Entry { component: ComponentName::new("app").expect("valid"), port: 8080 },

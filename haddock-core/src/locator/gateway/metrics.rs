@@ -87,6 +87,7 @@ mod tests {
             newest: FencingToken { epoch: 1, revision: 7 },
             table: Some(FencingToken { epoch: 1, revision: 6 }),
             instances: BTreeMap::from([(id("shop-1"), known), (id("shop-2"), unknown)]),
+            counted: Vec::new(),
             hosts: Vec::new(),
             unsaved: Some("cannot write `state`: no space".to_owned()),
         };
