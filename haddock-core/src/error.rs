@@ -47,6 +47,8 @@ pub enum ErrorKind {
     ContainerExited,
     /// An instance did not become ready within its deadline, or it was ready and has not answered for too long.
     NeverReady,
+    /// More sessions of a version or an instance fail, or are slow, than is tolerated.
+    Harmful,
     /// A hook or a notification failed.
     HookFailed,
     /// A container or network with the wanted name exists and is not Haddock's.

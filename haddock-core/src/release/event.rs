@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::Judgement;
 use crate::error::Error;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, RequestId, VersionId};
 use crate::routing::{FencingToken, Share};
@@ -131,6 +132,31 @@ pub enum Event {
         stage: usize,
         /// The share that is asked for.
         share: Share,
+    },
+    /// What the guard finds has changed, or the version has settled.
+    Judged {
+        /// The version.
+        version: VersionId,
+        /// What it finds, and the figures that it stands on.
+        judgement: Judgement,
+    },
+    /// A version that had settled is harmful. The version before it, which still drained, is the known good one again.
+    WentBack {
+        /// The harmful version.
+        version: VersionId,
+        /// The version that has all new sessions from now on.
+        back_to: VersionId,
+        /// What is wrong.
+        reason: Error,
+    },
+    /// New sessions do not go where they were sent. Chance alone does that once in ten thousand releases.
+    SharesMismatch {
+        /// The version.
+        version: VersionId,
+        /// The share that was asked for it.
+        asked: Share,
+        /// The share of the new sessions that it got.
+        given: Share,
     },
     /// The candidate has the full share, which is now held for a while.
     ReleaseSettling {
@@ -345,6 +371,9 @@ impl Event {
             | Self::ReleaseWaits { version, .. }
             | Self::ReleaseLaunching { version }
             | Self::StageReached { version, .. }
+            | Self::Judged { version, .. }
+            | Self::WentBack { version, .. }
+            | Self::SharesMismatch { version, .. }
             | Self::ReleaseSettling { version }
             | Self::ReleaseSettled { version }
             | Self::ReleaseUnchanged { version, .. }
@@ -366,6 +395,8 @@ impl Event {
                 | Self::ReleaseUnchanged { .. }
                 | Self::ReleaseAborting { .. }
                 | Self::ReleaseAborted { .. }
+                | Self::SharesMismatch { .. }
+                | Self::WentBack { .. }
                 | Self::InstanceFailed { .. }
                 | Self::HookFailed { .. }
                 | Self::DrainOverdue { .. }

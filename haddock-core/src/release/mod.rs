@@ -18,8 +18,9 @@
 //! | `requests` | what was asked for: release, rollback, abort, pause, resume, advance |
 //! | `external` | the server that was adopted: neither started nor stopped |
 //! | `sightings` | what became of each instance: ready, failed, serving, draining (and until when), closed, gone; what the locators say |
-//! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting. Failed instances of the known good version are replaced here. A release goes by time, by probes and by the shares in force; no rule looks at failed requests yet |
+//! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting. Failed instances of the known good version are replaced here |
 //! | `before` | what runs once before a version is launched |
+//! | `judge` | what the sessions of the candidate say about it, and what follows: abort, go back, a larger share |
 //! | `unchanged` | the release that would change nothing: it is over at once |
 //! | `routing` | which instance gets which share of the new sessions: the rules of giving and taking |
 //! | `drain` | what may be closed, evicted, stopped, removed |
@@ -31,8 +32,8 @@
 //!
 //! What a controller remembers between two steps is a [`ServiceLoop`]: the state, and what it is carrying out.
 //!
-//! Whether a candidate's sessions fail more often than those of the versions that serve is judged by [`guard`]. No step asks
-//! it yet.
+//! Whether a candidate's sessions fail more often than those of the versions that serve is judged by [`guard`], from what the
+//! state's [`Watch`] has counted.
 //!
 //! What a release would do is told by [`outline()`]: the step is run in a world in which every action succeeds.
 //!
@@ -66,9 +67,9 @@ pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
 pub use service_loop::{Run, ServiceLoop};
 pub use state::{
-    AskedTable, Attempt, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification, PendingHook,
-    Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement, Retiring, Routing, Server, ServiceState,
-    Starting, Verdict, Version,
+    AskedTable, Attempt, Counts, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification,
+    PendingHook, Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement, Retiring, Routing, Server,
+    ServiceState, Starting, Verdict, Version, Watch,
 };
 #[cfg(feature = "controller")]
 pub(crate) use step::waits_for_gateway;

@@ -239,12 +239,13 @@ impl<'a> Recovery<'a> {
                 replacing,
                 external: false,
                 prepared: true,
+                harm: None,
                 again: None,
             });
         }
         let adopted = self.remains.adopted.as_ref().expect("only the adopted server has no specification");
         let (new, pins) = (adopted.version(), Some(BTreeMap::new()));
-        Ok(Version { request, new, pins, verdict, replacing, external: true, prepared: true, again: None })
+        Ok(Version { request, new, pins, verdict, replacing, external: true, prepared: true, harm: None, again: None })
     }
 
     fn instance(&self, id: &InstanceId, of: VersionId, version: &Version, containers: &[&Container]) -> Instance {

@@ -53,6 +53,10 @@ pub struct Rules {
     pub commit_what_differs: bool,
     /// An instance that misses a probe or two keeps its share, and no ramp is cut short because of it.
     pub bear_hiccups: bool,
+    /// A candidate is judged only while every locator's counts are known.
+    pub judge_only_what_is_known: bool,
+    /// A harmful instance is ended only once its share 0 is in force.
+    pub share_back_before_end: bool,
     /// Sessions that an adopted server had before its adoption have one idle time in which to come.
     pub adopt_with_sessions: bool,
 }
@@ -80,6 +84,8 @@ impl Rules {
         go_back_once: true,
         commit_what_differs: true,
         bear_hiccups: true,
+        judge_only_what_is_known: true,
+        share_back_before_end: true,
         adopt_with_sessions: true,
     };
 }

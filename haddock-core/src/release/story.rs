@@ -385,6 +385,13 @@ impl Story {
             Event::StageReached { version, share, .. } => {
                 format!("version {} is to get {} of the new sessions", version.0, Percent(*share))
             }
+            Event::Judged { version, judgement } => format!("version {}: {judgement}", version.0),
+            Event::WentBack { version, back_to, reason } => {
+                format!("new sessions go to version {} again, because version {} is {reason}", back_to.0, version.0)
+            }
+            Event::SharesMismatch { version, asked, given } => {
+                format!("version {} was to get {asked} of the new sessions, and got {given}", version.0)
+            }
             Event::ReleaseSettling { version } => {
                 format!("version {} gets all new sessions, and has to hold", version.0)
             }

@@ -6,6 +6,7 @@ mod blind;
 mod clock;
 mod cold;
 mod hiccups;
+mod judged;
 mod layouts;
 mod recover;
 mod retire;

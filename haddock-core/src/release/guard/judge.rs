@@ -1,6 +1,8 @@
 //! The guard: from what was seen to a verdict, and what else there is to be told.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
 
 use super::region::{Period, Region};
 use super::sample::Sample;
@@ -105,6 +107,7 @@ impl Guard {
         let region = region(evidence, |sample| sample);
         let enough = self.enough();
         Judgement {
+            symptom: Symptom::Failed,
             finding: self.find(&region, threshold),
             candidate: evidence.candidate(),
             baseline: evidence.baseline(),
@@ -198,7 +201,7 @@ impl Guard {
 }
 
 /// What the guard finds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finding {
     /// The candidate fails more than is tolerated.
@@ -206,13 +209,14 @@ pub enum Finding {
     /// It does not.
     Fine,
     /// Nobody can tell yet. No traffic is no evidence, and never a failure.
+    #[default]
     NotEnough,
 }
 
 /// The extra rates that the evidence allows: `low` to `high`, each −1 to 1 (0 to 1 without a baseline).
 ///
 /// The true extra rate is within at *all* looks of a release, but for the probability of a false alarm.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The smallest.
     pub low: f64,
@@ -220,9 +224,26 @@ pub struct Interval {
     pub high: f64,
 }
 
+// Its bounds are never NaN.
+impl Eq for Interval {}
+
+/// What is wrong with a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Symptom {
+    /// One of its requests failed.
+    #[default]
+    Failed,
+    /// One of its requests was slow.
+    Slow,
+}
+
 /// A verdict, and what it stands on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
+    /// What was looked for. Where this is [`Symptom::Slow`], read "slow" for "failed".
+    #[serde(default)]
+    pub symptom: Symptom,
     /// The verdict.
     pub finding: Finding,
     /// All sessions of the candidate.
@@ -236,6 +257,14 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// The sessions that were harmed so far, as far as one can tell: the failed ones of the candidate, without as many as would
+    /// have failed on the baseline.
+    #[must_use]
+    pub fn harmed(&self) -> f64 {
+        let base = self.baseline.and_then(Sessions::rate).unwrap_or_default();
+        (self.candidate.failed() as f64 - base * self.candidate.begun() as f64).max(0.0)
+    }
+
     /// The largest share of new sessions with which the candidate harms at most `budget` sessions until the next look, at the
     /// worst extra rate that the evidence allows. `upcoming` is the number of new sessions that begin until then, on all
     /// versions.
@@ -275,6 +304,39 @@ impl Judgement {
             return Share::FULL;
         }
         Share::basis_points((budget.max(0.0) / harmed * 1e4) as u32)
+    }
+}
+
+/// As a sentence about the version, for people.
+impl fmt::Display for Judgement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match self.symptom {
+            Symptom::Failed => "failed",
+            Symptom::Slow => "were slow",
+        };
+        f.write_str(match self.finding {
+            Finding::Harmful => "harmful: ",
+            Finding::Fine => "fine: ",
+            Finding::NotEnough => "not enough seen: ",
+        })?;
+        write!(f, "{} of {} sessions {verb}", self.candidate.failed(), self.candidate.begun())?;
+        let (low, high) = (Percent(self.extra.low), Percent(self.extra.high));
+        match self.baseline {
+            Some(base) => {
+                write!(f, ", and {} of {} on the versions before", base.failed(), base.begun())?;
+                write!(f, "; that is {low} to {high} more, and {} more is tolerated", self.threshold)
+            }
+            None => write!(f, "; that is {low} to {high}, and {} is tolerated", self.threshold),
+        }
+    }
+}
+
+/// A part of one, in percent with two digits.
+struct Percent(f64);
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", (self.0 * 1e4).round() / 100.0)
     }
 }
 

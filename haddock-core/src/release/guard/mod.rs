@@ -66,7 +66,7 @@ mod judge_tests;
 #[cfg(test)]
 mod reference_tests;
 
-pub use judge::{Finding, Guard, Interval, Judgement};
+pub use judge::{Finding, Guard, Interval, Judgement, Symptom};
 pub use sessions::{Comparison, Evidence};
 
 pub use crate::routing::{Rate, Sessions};

@@ -95,6 +95,7 @@ impl From<State> for ServiceState {
             release: state.release,
             queued: state.queued,
             asked: state.asked,
+            watch: None,
             leaving: state.leaving,
             removals: state.removals,
             notifications: state.news,

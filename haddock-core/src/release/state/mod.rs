@@ -7,6 +7,7 @@
 //! | `phase` | how far an instance is, with the data of each phase, and the transitions |
 //! | `release` | the release in progress, and the table that was asked for |
 //! | `notification` | who is still to be told of what has happened |
+//! | `watch` | what was counted of the candidate's sessions, for the guard |
 //! | `attempt` | tries of one thing, and when the next may begin |
 //! | `layout_1` | the layout that earlier Haddocks wrote |
 
@@ -17,6 +18,7 @@ mod notification;
 mod phase;
 mod release;
 mod version;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +33,7 @@ pub use phase::{
 };
 pub use release::{AskedTable, Preparation, Release, ReleasePhase};
 pub use version::{Verdict, Version};
+pub use watch::{Counts, Watch};
 
 use super::request::{NewVersion, Request, Verb};
 use crate::error::{Error, ErrorKind};
@@ -65,6 +68,9 @@ pub struct ServiceState {
     pub queued: Option<Request>,
     /// The table that was last asked of the locators.
     pub asked: Option<AskedTable>,
+    /// What is known of the newest candidate's sessions, as long as it can be given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// Environments of components that ran before a version, and have ended or are no longer needed. They are removed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub leaving: BTreeSet<InstanceId>,
@@ -106,6 +112,7 @@ impl ServiceState {
             release: None,
             queued: None,
             asked: None,
+            watch: None,
             leaving: BTreeSet::new(),
             removals: BTreeMap::new(),
             notifications: Vec::new(),

@@ -8,7 +8,7 @@ use super::Attempt;
 use crate::error::Error;
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::release::event::AbortReason;
-use crate::routing::{FencingToken, Route};
+use crate::routing::{FencingToken, Route, Share};
 use crate::time::Timestamp;
 
 /// A release in progress.
@@ -31,6 +31,9 @@ pub struct Release {
     pub paused_at: Option<Timestamp>,
     /// Whether somebody asked to go on at once.
     pub advance: bool,
+    /// The share that the evidence has allowed so far, if the ramp follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed: Option<Share>,
     /// Tries of the pull.
     pub pull: Attempt,
     /// The run of the component before its version, once it has begun.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Attempt;
 use crate::name::{ComponentName, RequestId, VersionId};
+use crate::release::guard::Judgement;
 use crate::release::request::NewVersion;
 
 /// What one release put out.
@@ -27,6 +28,9 @@ pub struct Version {
     /// Whether the component that runs before it has done its work.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prepared: bool,
+    /// What the guard found, if it was harmful. Its instances are ended once they have no share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<Judgement>,
     /// The earlier version that it repeats, if a rollback had to start that version again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<VersionId>,

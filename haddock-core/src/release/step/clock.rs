@@ -12,7 +12,7 @@ use crate::release::event::Event;
 use crate::release::request::Request;
 use crate::release::state::{
     AskedTable, Attempt, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification, PendingHook,
-    Phase, Preparation, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version,
+    Phase, Preparation, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version, Watch,
 };
 use crate::time::Timestamp;
 
@@ -48,6 +48,7 @@ fn move_back(state: &mut ServiceState, by: Duration) {
         release,
         queued,
         asked,
+        watch,
         leaving: _,
         removals,
         notifications,
@@ -58,7 +59,7 @@ fn move_back(state: &mut ServiceState, by: Duration) {
     at(now);
     removals.values_mut().for_each(attempt);
     for version in versions.values_mut() {
-        let Version { request: _, new: _, pins: _, verdict: _, replacing, external: _, prepared: _, again: _ } =
+        let Version { request: _, new: _, pins: _, verdict: _, replacing, external: _, prepared: _, harm: _, again: _ } =
             version;
         attempt(replacing);
     }
@@ -79,6 +80,7 @@ fn move_back(state: &mut ServiceState, by: Duration) {
             held_since,
             paused_at,
             advance: _,
+            allowed: _,
             pull,
             before,
             waits: _,
@@ -97,6 +99,23 @@ fn move_back(state: &mut ServiceState, by: Duration) {
     }
     if let Some(AskedTable { number: _, routes: _, in_force: _, sending }) = asked {
         attempt(sending);
+    }
+    if let Some(Watch {
+        candidate: _,
+        back_to: _,
+        since,
+        candidates: _,
+        baseline: _,
+        periods: _,
+        earlier: _,
+        counts: _,
+        noted_at,
+        finding: _,
+        mismatch: _,
+    }) = watch
+    {
+        at(since);
+        at(noted_at);
     }
     for notification in notifications {
         let Notification { number: _, index: _, receiver: _, spec: _, at: recorded, event: _, attempt: tries } =

@@ -39,6 +39,7 @@ impl Work<'_> {
             replacing: Attempt::default(),
             external: true,
             prepared: true,
+            harm: None,
             again: None,
         });
         let server = External { address: adoption.address, cookie: adoption.cookie.clone(), sessions_until: None };

@@ -4,6 +4,7 @@ mod before;
 mod clock;
 mod drain;
 mod external;
+mod judge;
 mod progress;
 mod requests;
 mod retire;
@@ -22,7 +23,7 @@ use super::action::Action;
 use super::event::Event;
 use super::observation::{Observation, Reading, TaskReport};
 use super::rules::Rules;
-use super::state::{Instance, Life, Phase, PhaseName, ServiceState, Verdict, Version};
+use super::state::{Instance, Life, Phase, PhaseName, ServiceState, Verdict, Version, Watch};
 use crate::container::Container;
 use crate::error::Error;
 use crate::name::{InstanceId, RequestId, VersionId};
@@ -83,8 +84,10 @@ pub fn step_by(rules: &Rules, state: &ServiceState, observation: &Observation, n
     work.sight_locators();
     work.sight_instances();
     work.sight_hooks();
+    work.judge();
     work.make_progress();
     work.route();
+    work.end_harmful();
     work.drain();
     work.end_retirement();
     work.run_hooks();
@@ -105,6 +108,8 @@ struct Work<'a> {
     containers: Option<BTreeMap<InstanceId, Vec<&'a Container>>>,
     /// The reports of all locators, if all could be read.
     reports: Option<Vec<&'a LocatorReport>>,
+    /// The counts as they are now, and what was found, if all locators could be read.
+    judged: Option<Watch>,
     events: Vec<Event>,
     actions: Vec<Action>,
     taken: Vec<RequestId>,
@@ -137,6 +142,7 @@ impl<'a> Work<'a> {
             state,
             containers,
             reports,
+            judged: None,
             events,
             actions: Vec::new(),
             taken: Vec::new(),

@@ -11,6 +11,7 @@ use crate::release::event::{AbortReason, Event};
 use crate::release::observation::{TaskReport, TaskResult};
 use crate::release::state::{Attempt, Instance, Phase, PhaseName, ReleasePhase, Starting, Verdict};
 use crate::routing::Share;
+use crate::settings::Stage;
 use crate::time::Timestamp;
 
 /// A locator may be silent for this long before the history says that the release waits for it. One that is restarted
@@ -181,6 +182,10 @@ impl Work<'_> {
 
     /// The share of a stage; beyond the last it is full.
     pub(super) fn stage_share(&self, version: VersionId, stage: usize) -> Share {
+        let allowed = self.state.release.as_ref().filter(|_| stage == 0).and_then(|release| release.allowed);
+        if let Some(allowed) = allowed {
+            return allowed;
+        }
         let ramp = &self.version(version).new.settings.release.ramp;
         if stage + 1 >= ramp.len() { Share::FULL } else { ramp[stage].share }
     }
@@ -214,11 +219,64 @@ impl Work<'_> {
             self.events.push(Event::ReleaseSettling { version });
             return true;
         }
-        if !self.is_over(held_since + ramp[stage].every) {
+        let end = held_since + ramp[stage].every;
+        if let Some(auto) = self.version(version).new.settings.release.auto {
+            return self.follow_evidence(version, stage, auto.harm_budget);
+        }
+        if !self.is_over(end) || !self.has_seen_enough(version, ramp[stage]) {
             return false;
         }
         self.reach(version, stage + 1);
         true
+    }
+
+    /// Whether what the stage waits for, besides time, is there.
+    fn has_seen_enough(&mut self, version: VersionId, stage: Stage) -> bool {
+        if self.state.release.as_ref().is_some_and(|release| release.advance) {
+            return true;
+        }
+        let missing = stage.after > 0 && self.begun_on_candidate().is_none_or(|begun| begun < stage.after);
+        match (missing, stage.gate) {
+            (false, false) => true,
+            (true, _) => self.wait_quietly(format!("until {} sessions have begun on it", stage.after)),
+            (false, true) => {
+                let error = Error::new(ErrorKind::Busy, format!("at the gate after {}", stage.share));
+                self.wait_for(version, error.with_hint("to go on, advance the release; to give it up, abort it"))
+            }
+        }
+    }
+
+    /// With `ramp: auto`: raises the share of the first stage as far as the evidence allows, and goes on to the full share when
+    /// the candidate is fine.
+    fn follow_evidence(&mut self, version: VersionId, stage: usize, budget: u32) -> bool {
+        let release = self.state.release.as_ref().expect("only called with a release in progress");
+        if release.advance {
+            self.reach(version, stage + 1);
+            return true;
+        }
+        if release.paused_at.is_some() {
+            return false;
+        }
+        let present = self.stage_share(version, stage);
+        match self.allowed_share(present, budget) {
+            Some(Share::FULL) => self.reach(version, stage + 1),
+            Some(allowed) => {
+                self.enter_release(ReleasePhase::Ramping(stage));
+                if let Some(release) = &mut self.state.release {
+                    release.allowed = Some(allowed);
+                }
+                self.events.push(Event::StageReached { version, stage, share: allowed });
+            }
+            None => return self.wait_quietly("until enough sessions have been seen".to_owned()),
+        }
+        true
+    }
+
+    /// Notes what the release waits for, without an event: nobody has to do anything.
+    fn wait_quietly(&mut self, message: String) -> bool {
+        let error = Error::new(ErrorKind::Busy, message).with_hint("to go on at once, advance the release");
+        self.state.release.as_mut().expect("only called with a release in progress").waits = Some(error);
+        false
     }
 
     fn settling(&mut self, version: VersionId) -> bool {
@@ -232,6 +290,10 @@ impl Work<'_> {
             return false;
         }
         let rollback = self.state.release.take().is_some_and(|release| release.rollback);
+        if let Some(watch) = self.judged.as_ref().filter(|watch| watch.candidate == version) {
+            let judgement = self.judgement(watch);
+            self.events.push(Event::Judged { version, judgement });
+        }
         self.version_mut(version).verdict = Verdict::Settled;
         let former = self.state.known_good.replace(version).filter(|former| *former != version);
         if let Some(former) = former.filter(|_| rollback) {

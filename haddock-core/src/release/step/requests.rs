@@ -124,6 +124,7 @@ impl Work<'_> {
             replacing: Attempt::default(),
             external: false,
             prepared: false,
+            harm: None,
             again,
         });
         self.begin_release(request, id, again.is_some());
@@ -140,6 +141,7 @@ impl Work<'_> {
     fn begin_release(&mut self, request: RequestId, id: VersionId, rollback: bool) {
         let version = self.version(id);
         let NewVersion { images, commit, promoted, .. } = version.new.clone();
+        self.state.watch = None;
         self.state.release = Some(Release {
             request: Some(request.clone()),
             version: id,
@@ -149,6 +151,7 @@ impl Work<'_> {
             held_since: None,
             paused_at: None,
             advance: false,
+            allowed: None,
             pull: Attempt::default(),
             before: None,
             waits: None,
@@ -266,6 +269,7 @@ impl Work<'_> {
                 // Somebody has named this version, so it counts, whatever its verdict was.
                 *verdict = Verdict::Open;
             }
+            self.version_mut(target).harm = None;
             self.begin_release(request.id.clone(), target, true);
         } else if self.version(target).external {
             return Err(external_is_over(target));

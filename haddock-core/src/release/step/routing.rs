@@ -207,6 +207,7 @@ impl Work<'_> {
                 self.actions.push(Action::Apply { locator: name.clone(), table: table.clone() });
             }
         }
+        self.note_period(number, &routes);
         let shares: BTreeMap<InstanceId, Share> = self.asked_shares();
         let new_shares: BTreeMap<InstanceId, Share> =
             routes.iter().filter(|(_, r)| !r.share.is_zero()).map(|(id, r)| (id.clone(), r.share)).collect();

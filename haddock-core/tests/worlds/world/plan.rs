@@ -209,6 +209,7 @@ impl Plan {
             unresponsive_for: Duration::from_millis(dice.within(2_000..4_001)),
             before: None,
             hooks: if hooks { [Hook::Serving, Hook::Draining].into() } else { Default::default() },
+            ..ReleaseSettings::default()
         }
     }
 }
