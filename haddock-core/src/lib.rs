@@ -38,6 +38,7 @@
     feature = "git",
     doc = "- [`vcs`]: what git has checked out: branch, commit, and whether files differ from it."
 )]
+//! - [`report`]: a release as a page with charts, for people: HTML in one file.
 //! - [`container`], [`routing`]: the data that runtimes and locators exchange with the rest; [`value`]: durations,
 //!   sizes and percentages as text.
 //!
@@ -109,6 +110,7 @@ mod name;
 #[cfg(feature = "controller")]
 pub mod progress;
 pub mod release;
+pub mod report;
 pub mod routing;
 pub mod runtime;
 mod settings;

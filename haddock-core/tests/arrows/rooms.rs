@@ -14,6 +14,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("container", &["error", "name", "time"]),
     ("image", &["error", "name", "time", "container"]),
     ("vcs", &["error", "image", "time"]),
+    ("report", &["time", "routing"]),
     ("value", &["error", "routing"]),
     ("settings", &["name", "routing"]),
     ("progress", &["container", "name"]),
