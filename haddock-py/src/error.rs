@@ -106,6 +106,7 @@ pub(crate) fn error_kinds(py: Python<'_>) -> PyResult<Py<PyAny>> {
         K::RuntimeRefused,
         K::ContainerExited,
         K::NeverReady,
+        K::Harmful,
         K::HookFailed,
         K::NameTaken,
         K::PortTaken,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::judged::{GuardSummary, JudgementSummary};
 use super::status::{Status, sessions};
 use crate::error::Error;
 use crate::journal::LoopEnd;
@@ -44,6 +45,9 @@ pub struct ServiceSummary {
     pub known_good: Option<VersionId>,
     /// The release in progress.
     pub release: Option<ReleaseSummary>,
+    /// What the guard sees of the newest candidate, as long as it can be given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardSummary>,
     /// Who asked for its end, while it is being retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<String>,
@@ -69,6 +73,9 @@ pub struct VersionSummary {
     pub digests: Option<BTreeMap<ComponentName, String>>,
     /// The VCS commit that it was made from, if known.
     pub commit: Option<String>,
+    /// What the guard found, if it was harmful.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<JudgementSummary>,
     /// The share that is asked for it.
     pub share: Share,
     /// Sessions on its instances; `None` if one of them is not counted.
@@ -117,6 +124,7 @@ impl Status {
             images: version.new.images.clone(),
             digests: version.pins.clone(),
             commit: version.new.commit.clone(),
+            harm: version.harm.map(JudgementSummary::from),
             share: state.asked_share_of(*id),
             sessions: state.instances_of(*id).map(|(instance, _)| self.sessions(instance)).sum(),
         });
@@ -139,6 +147,7 @@ impl Status {
             service: state.service.clone(),
             known_good: state.known_good,
             release: state.release.as_ref().map(|release| self.release(release)),
+            guard: GuardSummary::of(state),
             retiring: state.retiring.as_ref().map(|retiring| retiring.by.clone()),
             ended: self.ended.clone(),
             versions: versions.collect(),

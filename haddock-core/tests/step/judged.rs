@@ -92,7 +92,11 @@ fn a_clean_candidate_goes_all_the_way_and_the_history_says_on_what_evidence() {
     let mut scene = serving(1);
     scene.release(slowly(2));
     // Both fail alike.
-    assert!(traffic(&mut scene, &Faults(200, 200), Duration::from_secs(1_200), is_settled), "{:?}", scene.state.release);
+    assert!(
+        traffic(&mut scene, &Faults(200, 200), Duration::from_secs(1_200), is_settled),
+        "{:?}",
+        scene.state.release
+    );
     let judged = scene.events.iter().filter_map(|event| match event {
         Event::Judged { version: VersionId(2), judgement } => Some(judgement.finding),
         _ => None,

@@ -13,6 +13,7 @@
 
 mod adopted;
 mod clocks;
+mod judged;
 mod l1;
 mod l2;
 mod l3;

@@ -11,6 +11,7 @@ use haddock_core::locator::sim::LocatorRules;
 use haddock_core::release::Rules;
 
 use crate::clocks::CLOCKS;
+use crate::judged::JUDGED;
 use crate::runner;
 use crate::s8::MEANT;
 use crate::world::{Tuning, World};
@@ -69,6 +70,10 @@ fn any(seed: u64) -> Tuning {
 
 fn clocks(_: u64) -> Tuning {
     CLOCKS
+}
+
+fn judged(_: u64) -> Tuning {
+    Tuning { locators: 2, ..JUDGED }
 }
 
 fn meant(_: u64) -> Tuning {
@@ -135,6 +140,8 @@ mutants! {
     a_rollback_goes_back_once: Rules { go_back_once } in meant;
     what_a_step_learns_is_committed: Rules { commit_what_differs } in sharp;
     an_adopted_server_has_sessions: Rules { adopt_with_sessions } in adopted;
+    nobody_is_judged_by_half_of_the_counts: Rules { judge_only_what_is_known } in judged;
+    a_harmful_instance_gives_its_share_back_first: Rules { share_back_before_end } in judged;
     a_locator_refuses_older_numbers: LocatorRules { refuse_older } in any;
     a_locator_follows_cookies_it_has_not_seen: LocatorRules { follow_unseen } in any;
     a_locator_lets_old_cookies_open_new_sessions: LocatorRules { expire_cookies } in any;

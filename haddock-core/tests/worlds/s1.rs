@@ -4,7 +4,7 @@
 //! Judged when a stop lands on an instance whose entry runs in the life in which it was ready: no client may have a
 //! request or an upgraded connection on it, or a session that has surely not expired, through a locator that did not
 //! evict it *for a reason*. And when an evict takes effect while clients live: the reason must be there. It is
-//! a life that has ended; a verdict of failure after it was silent for `unresponsive_for`, and silent in the reading on
+//! a life that has ended; a verdict of the guard, after which no locator gives it a share any more; a verdict of failure after it was silent for `unresponsive_for`, and silent in the reading on
 //! which that verdict was based; or a share of zero at this locator for `evict_after` at least.
 
 use haddock_core::InstanceId;
@@ -44,7 +44,7 @@ impl World {
     pub(crate) fn check_s1_evict(&mut self, at: usize, instance: &InstanceId, live: &[usize]) {
         let now = self.now;
         let truth = self.truth_of(instance);
-        let failed = truth.broken_at.is_some() || truth.failed_rightly;
+        let failed = truth.broken_at.is_some() || truth.failed_rightly || truth.harmful;
         let zero_since = truth.zero_since.get(&at).copied();
         let overdue = truth.evict_after.is_some_and(|after| zero_since.is_some_and(|since| since + after <= now));
         if failed || overdue {

@@ -75,7 +75,7 @@ impl World {
         if self.journal.state.known_good != Some(version) || truth.broken_at.is_some() || truth.failed_rightly {
             return false;
         }
-        if truth.lives.is_none() || truth.given_up {
+        if truth.lives.is_none() || truth.given_up || truth.harmful {
             return false;
         }
         let replicas = self.journal.state.versions[&version].new.settings.release.replicas as usize;

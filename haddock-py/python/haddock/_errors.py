@@ -190,6 +190,12 @@ class NeverReadyError(HaddockError):
     kind = "never_ready"
 
 
+class HarmfulError(HaddockError):
+    """More sessions of a version or an instance fail, or are slow, than is tolerated."""
+
+    kind = "harmful"
+
+
 class HookFailedError(HaddockError):
     """A hook or a notification failed."""
 

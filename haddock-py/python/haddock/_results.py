@@ -198,6 +198,92 @@ class ReleaseResult(Result):
 
 
 @dataclass(frozen=True)
+class Judgement(Result):
+    """What the guard found, and the figures that it stands on."""
+
+    finding: Literal["harmful", "fine", "not_enough"]
+    """Whether more sessions fail than is tolerated; `not_enough`: nobody can tell yet."""
+    symptom: Literal["failed", "slow"]
+    """What was looked for: failed or slow requests."""
+    begun: int
+    """Sessions that began on the version."""
+    failed: int
+    """Those of them with at least one such request."""
+    baseline_begun: int | None
+    """Sessions that began at the same time on the versions before; `None` if there was nothing to compare with."""
+    baseline_failed: int | None
+    """Those of them with at least one such request."""
+    extra_low: float
+    """The smallest extra share of failed sessions that the figures allow, -1 to 1."""
+    extra_high: float
+    """The largest."""
+    threshold: float
+    """The extra share that is tolerated, 0 to 1."""
+    text: str
+    """The same as a sentence for people."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Judgement:
+        own, base, extra = data["candidate"], data["baseline"] or {}, data["extra"]
+        return Judgement(
+            finding=data["finding"],
+            symptom=data["symptom"],
+            begun=own["begun"],
+            failed=own["failed"],
+            baseline_begun=base.get("begun"),
+            baseline_failed=base.get("failed"),
+            extra_low=extra["low"],
+            extra_high=extra["high"],
+            threshold=data["threshold"],
+            text=data["text"],
+        )
+
+
+@dataclass(frozen=True)
+class GuardStatus(Result):
+    """What the guard sees of the newest version, as long as that can be given up."""
+
+    version: int
+    """The version."""
+    judgement: Judgement
+    """What is found, and the figures."""
+    acts: bool
+    """Whether a harmful version is given up, or this is only told."""
+    noted_at: datetime
+    """When the figures were noted."""
+    share_asked: float
+    """The share of the new sessions that is asked for the version, 0 to 1."""
+    share_given: float | None
+    """The share that it got since then; `None` if no session has begun since."""
+    harmed: int
+    """Sessions that were harmed so far: the failed ones without as many as fail on the versions before."""
+    harm_budget: int | None
+    """With `ramp: auto`: how many may be harmed until the next look, in the worst case."""
+    smallest_visible: float | None
+    """The smallest extra share of failed sessions that would have been found by now; `None`: not even all."""
+    sessions_to_verdict: int | None
+    """How many more of its sessions are needed to tell, if all goes on like this; `None`: nobody can say."""
+    seconds_to_verdict: int | None
+    """How long that takes at its present rate."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> GuardStatus:
+        return GuardStatus(
+            version=data["version"],
+            judgement=Judgement._of(data["judgement"]),
+            acts=data["acts"],
+            noted_at=moment(data["noted_at"]),
+            share_asked=_share(data["share_asked"]),
+            share_given=_optional_share(data["share_given"]),
+            harmed=data["harmed"],
+            harm_budget=data["harm_budget"],
+            smallest_visible=data["smallest_visible"],
+            sessions_to_verdict=data["sessions_to_verdict"],
+            seconds_to_verdict=data["seconds_to_verdict"],
+        )
+
+
+@dataclass(frozen=True)
 class VersionStatus(Result):
     """A version of a service."""
 
@@ -215,10 +301,14 @@ class VersionStatus(Result):
     """The share of the new sessions that is asked for it, 0 to 1."""
     sessions: int | None
     """Sessions on its instances; `None` if one of them is not counted."""
+    harm: Judgement | None = None
+    """What the guard found, if the version was harmful."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> VersionStatus:
-        return VersionStatus(**changed(data, share=_share(data["share"])))
+        harm = data.get("harm")
+        harm = None if harm is None else Judgement._of(harm)
+        return VersionStatus(**changed(data, share=_share(data["share"]), harm=harm))
 
 
 @dataclass(frozen=True)
@@ -307,6 +397,8 @@ class ServiceStatus(Result):
     """Who asked to retire it, while it is being retired."""
     ended: LoopEnd | None = None
     """How the last controller stopped acting, if it was not asked to and none acts since."""
+    guard: GuardStatus | None = None
+    """What the guard sees of the newest version, as long as that can be given up."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ServiceStatus:
@@ -321,6 +413,7 @@ class ServiceStatus(Result):
             acting=data["acting"],
             retiring=summary.get("retiring"),
             ended=None if summary.get("ended") is None else LoopEnd._of(summary["ended"]),
+            guard=None if summary.get("guard") is None else GuardStatus._of(summary["guard"]),
         )
 
 

@@ -33,6 +33,7 @@ pub use phase::{
 };
 pub use release::{AskedTable, Preparation, Release, ReleasePhase};
 pub use version::{Verdict, Version};
+pub(super) use watch::guard;
 pub use watch::{Counts, Watch};
 
 use super::request::{NewVersion, Request, Verb};

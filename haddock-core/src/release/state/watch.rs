@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{InstanceId, LocatorName, VersionId};
-use crate::release::guard::{Comparison, Evidence, Finding, Symptom};
-use crate::routing::{Cohort, FencingToken, LocatorReport, Sessions};
+use crate::release::guard::{Comparison, Evidence, Finding, Guard, Judgement, Symptom};
+use crate::routing::{Cohort, FencingToken, LocatorReport, Rate, Sessions};
+use crate::settings::{GuardSettings, ServiceSettings};
 use crate::time::Timestamp;
 
 /// More periods cost power, and some bytes of each commit. After this many, the last one goes on.
@@ -120,9 +121,38 @@ impl Watch {
         Evidence::Compared(self.periods.iter().map(compare).collect())
     }
 
+    /// What the guard finds: harmful if one symptom is, fine if all are.
+    #[must_use]
+    pub fn find(&self, settings: &ServiceSettings) -> Finding {
+        let symptoms = symptoms(settings);
+        let find = |symptom: &Symptom| {
+            let guard = guard(&settings.release.guard, *symptom, symptoms.len());
+            guard.finding(&self.evidence(*symptom))
+        };
+        symptoms.iter().map(find).min_by_key(urgency).unwrap_or_default()
+    }
+
+    /// The figures of the symptom that matters most, with what was last found.
+    #[must_use]
+    pub fn judge(&self, settings: &ServiceSettings) -> Judgement {
+        let (symptom, worst) = self.worst(settings);
+        Judgement { symptom, finding: self.finding, ..worst.0.judge(&worst.1) }
+    }
+
+    /// The symptom that matters most, with its guard and its evidence.
+    pub(crate) fn worst(&self, settings: &ServiceSettings) -> (Symptom, (Guard, Evidence)) {
+        let symptoms = symptoms(settings);
+        let of = |symptom: &Symptom| {
+            let guard = guard(&settings.release.guard, *symptom, symptoms.len());
+            (*symptom, (guard, self.evidence(*symptom)))
+        };
+        let worst = symptoms.iter().map(of).min_by_key(|(_, (guard, evidence))| urgency(&guard.finding(evidence)));
+        worst.expect("there is a symptom")
+    }
+
     /// All sessions of the period in which new sessions begin now: of the candidate, and of both sides.
     #[must_use]
-    pub(in crate::release) fn newest(&self) -> (Sessions, Sessions) {
+    pub(crate) fn newest(&self) -> (Sessions, Sessions) {
         let Some(period) = self.periods.last() else { return Default::default() };
         let of = |ids| self.sessions(ids, *period, Symptom::Failed);
         let candidate = of(&self.candidates);
@@ -144,6 +174,34 @@ impl Watch {
             }
         }
     }
+}
+
+/// What is looked for in the sessions of a candidate.
+fn symptoms(settings: &ServiceSettings) -> &'static [Symptom] {
+    match settings.session.slow {
+        Some(_) => &[Symptom::Failed, Symptom::Slow],
+        None => &[Symptom::Failed],
+    }
+}
+
+/// What comes first matters most.
+fn urgency(finding: &Finding) -> u8 {
+    match finding {
+        Finding::Harmful => 0,
+        Finding::NotEnough => 1,
+        Finding::Fine => 2,
+    }
+}
+
+/// The guard for one of so many tests, which share the probability of a false alarm.
+pub(in crate::release) fn guard(settings: &GuardSettings, symptom: Symptom, tests: usize) -> Guard {
+    let tolerate = match symptom {
+        Symptom::Failed => settings.tolerate,
+        Symptom::Slow => settings.tolerate_slow,
+    };
+    let guard = Guard::default().with_tolerate(tolerate).with_at_most(settings.at_most);
+    // What cannot be one is refused where it is read; a stored one that is wrong counts as the default.
+    Rate::new(settings.false_alarm.get() / tests as f64).and_then(|rate| guard.with_false_alarm(rate)).unwrap_or(guard)
 }
 
 fn add(cohorts: &mut Vec<Cohort>, more: &Cohort) {

@@ -16,9 +16,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, VersionId};
 use crate::release::event::{AbortReason, Event};
 use crate::release::guard::{Evidence, Finding, Guard, Judgement, Symptom};
-use crate::release::state::{Instance, PhaseName, ReleasePhase, Verdict, Watch};
+use crate::release::state::{Instance, PhaseName, ReleasePhase, Verdict, Watch, guard};
 use crate::routing::{FencingToken, Rate, Route, Share};
-use crate::settings::GuardSettings;
 
 /// Counts are noted in the state this often. If a locator is restarted, what it counted since then is lost, on both sides.
 const NOTED_EVERY: Duration = Duration::from_secs(10);
@@ -56,8 +55,8 @@ impl Work<'_> {
         let Some(known) = known.filter(|known| !known.is_empty()) else { return };
         let mut fresh = watch;
         let restarted = known.into_iter().fold(false, |any, (name, report)| fresh.count(name, report) || any);
-        let guard = self.version(fresh.candidate).new.settings.release.guard.clone();
-        let finding = self.find(&guard, &fresh);
+        let settings = &self.version(fresh.candidate).new.settings;
+        let (finding, acts) = (fresh.find(settings), settings.release.guard.acts);
         // What was fine once stays so until it is harmful: the bounds hold at all looks at once.
         let changed = finding != fresh.finding && !(fresh.finding == Finding::Fine && finding == Finding::NotEnough);
         if changed {
@@ -70,7 +69,7 @@ impl Work<'_> {
             fresh.noted_at = self.now;
             self.state.watch = Some(fresh.clone());
         }
-        if fresh.finding == Finding::Harmful && guard.acts {
+        if fresh.finding == Finding::Harmful && acts {
             let judgement = self.judgement(&fresh);
             self.give_up(fresh.candidate, judgement);
         }
@@ -89,30 +88,9 @@ impl Work<'_> {
         }
     }
 
-    /// Harmful if one symptom is, fine if all are.
-    fn find(&self, settings: &GuardSettings, watch: &Watch) -> Finding {
-        let symptoms = self.symptoms(watch);
-        let find = |symptom: &Symptom| guard_of(settings, *symptom, symptoms.len()).finding(&watch.evidence(*symptom));
-        symptoms.iter().map(find).min_by_key(urgency).unwrap_or_default()
-    }
-
-    /// What is looked for in the sessions of a candidate.
-    fn symptoms(&self, watch: &Watch) -> &'static [Symptom] {
-        match self.version(watch.candidate).new.settings.session.slow {
-            Some(_) => &[Symptom::Failed, Symptom::Slow],
-            None => &[Symptom::Failed],
-        }
-    }
-
-    /// The figures of the symptom that matters most, with what was found so far.
+    /// The figures of a watch.
     pub(super) fn judgement(&self, watch: &Watch) -> Judgement {
-        let (settings, symptoms) = (&self.version(watch.candidate).new.settings.release.guard, self.symptoms(watch));
-        let judge = |symptom: &Symptom| {
-            let guard = guard_of(settings, *symptom, symptoms.len());
-            Judgement { symptom: *symptom, ..guard.judge(&watch.evidence(*symptom)) }
-        };
-        let worst = symptoms.iter().map(judge).min_by_key(|judgement| urgency(&judgement.finding));
-        Judgement { finding: watch.finding, ..worst.expect("there is a symptom") }
+        watch.judge(&self.version(watch.candidate).new.settings)
     }
 
     /// Tells once if the candidate gets another share than was asked.
@@ -231,7 +209,7 @@ impl Work<'_> {
         if serving.len() < 2 || serving.len() < self.version(good).new.settings.release.replicas as usize {
             return;
         }
-        let guard = guard_of(&settings, Symptom::Failed, serving.len());
+        let guard = guard(&settings, Symptom::Failed, serving.len());
         let tables: Vec<FencingToken> = reports.iter().flat_map(|report| report.counted.iter().copied()).collect();
         for id in &serving {
             let evidence = replica_evidence(id, &serving, &tables, &reports);
@@ -269,26 +247,6 @@ fn replica_evidence(
         }
     }
     Evidence::Compared(vec![all])
-}
-
-/// What comes first is told first.
-fn urgency(finding: &Finding) -> u8 {
-    match finding {
-        Finding::Harmful => 0,
-        Finding::NotEnough => 1,
-        Finding::Fine => 2,
-    }
-}
-
-/// The guard for one of so many tests, which share the probability of a false alarm.
-fn guard_of(settings: &GuardSettings, symptom: Symptom, tests: usize) -> Guard {
-    let tolerate = match symptom {
-        Symptom::Failed => settings.tolerate,
-        Symptom::Slow => settings.tolerate_slow,
-    };
-    let guard = Guard::default().with_tolerate(tolerate).with_at_most(settings.at_most);
-    // What cannot be one is refused where it is read; a stored one that is wrong counts as the default.
-    Rate::new(settings.false_alarm.get() / tests as f64).and_then(|rate| guard.with_false_alarm(rate)).unwrap_or(guard)
 }
 
 fn harmful(judgement: &Judgement) -> Error {

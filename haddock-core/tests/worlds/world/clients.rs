@@ -95,6 +95,8 @@ impl World {
         };
         if ticket.opened {
             self.check_s2(&ticket.instance);
+            let version = self.truth.instances.get(&ticket.instance).map(|truth| truth.version);
+            *self.truth.opened.entry(version.unwrap_or(haddock_core::VersionId(0))).or_default() += 1;
         }
         self.note(|| format!("client {client}: {:?} {} to {}", ticket.session, how(&ticket), ticket.instance));
         // Find what listens at the address in the table.
@@ -122,7 +124,7 @@ impl World {
             let present = self.engine.inspect(&life.container, now);
             present.is_some_and(|container| container.is_running() && container.incarnation() == *life)
         });
-        let failed = done.failed || !alive;
+        let failed = done.failed || !alive || self.fails(&done.ticket.instance);
         let cookie = self.posts[done.locator].core.finish(&self.service, &done.ticket, failed, now);
         let one = &mut self.clients[client];
         match (cookie, &mut one.stay) {
@@ -136,6 +138,14 @@ impl World {
         }
         let after = self.pause();
         self.schedule(after, Event::Client { client });
+    }
+
+    /// Whether the application of this instance fails the request.
+    fn fails(&mut self, instance: &InstanceId) -> bool {
+        let version = self.truth.instances.get(instance).map(|truth| truth.version);
+        let spec = version.and_then(|version| self.journal.state.versions.get(&version)).map(|it| &it.new.spec);
+        let fault = spec.and_then(|spec| self.truth.faulty.get(spec)).copied();
+        fault.is_some_and(|fault| fault.from <= self.now && self.fault_dice.chance(fault.percent))
     }
 
     /// How long a client waits between an answer and its next request.

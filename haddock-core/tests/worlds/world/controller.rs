@@ -199,6 +199,7 @@ impl World {
         seen.requests.clone_from(&self.journal.requests);
         let requests = seen.requests.clone();
         let clock = Timestamp::from_millis(self.now + one.ahead);
+        let known = seen.locators.values().all(|view| view.report.value().is_some());
         let probed: BTreeSet<InstanceId> = seen.probes.keys().cloned().collect();
         let step = one.turns.step_by(&self.rules, seen, clock);
         let wake_at = step.wake_at;
@@ -209,7 +210,7 @@ impl World {
         if step.must_commit() {
             let silent = |id: &&InstanceId| !probed.contains(*id);
             let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
-            let decision = Decision { reading, unprobed, retires: step.state.retiring.is_some() };
+            let decision = Decision { reading, unprobed, known, retires: step.state.retiring.is_some() };
             let Some(before) = self.journal.commit(epoch, &step, decision) else {
                 self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
                 self.meet("commit refused");
@@ -238,6 +239,7 @@ impl World {
         self.check_s3_commit(&step);
         self.check_s7_commit(&step);
         self.check_s8_commit(taken, &step);
+        self.check_verdicts(&step);
         self.learn(&step);
         if step.events.contains(&haddock_core::release::Event::ServiceRetired) {
             self.check_retired();

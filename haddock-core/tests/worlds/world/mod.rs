@@ -146,6 +146,8 @@ pub(crate) struct World {
     controllers: Vec<Controller>,
     launches: BTreeMap<u64, LaunchRun>,
     dice: Dice,
+    /// Dice of its own, so that worlds without faulty versions stay as they were.
+    fault_dice: Dice,
     queue: BinaryHeap<Reverse<Due>>,
     sequence: u64,
     numbers: u64,
@@ -193,6 +195,7 @@ impl World {
             controllers: Vec::new(),
             launches: BTreeMap::new(),
             dice,
+            fault_dice: Dice::new(seed.rotate_left(16) ^ 0xfa17),
             queue: BinaryHeap::new(),
             sequence: 0,
             numbers: 0,

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use haddock_core::environment::{Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage};
+use haddock_core::environment::{
+    AutoRamp, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage,
+};
 use haddock_core::release::{Adoption, NewVersion};
-use haddock_core::routing::SessionPolicy;
+use haddock_core::routing::{Rate, SessionPolicy};
 use haddock_core::runtime::sim::SimImage;
 use haddock_core::{ComponentName, ServiceName, Share};
 
@@ -46,6 +48,8 @@ pub(crate) struct Tuning {
     pub(crate) about: u32,
     /// Percent of the drains with a deadline.
     pub(crate) deadlines: u32,
+    /// Percent of the releases whose application fails requests. If above 0, some guards are quick to judge, too.
+    pub(crate) faulty: u32,
     /// How long it is unfair, in milliseconds. After that no fault happens and nobody asks for anything.
     pub(crate) unfair: u64,
     /// How long it is fair then, at most; it ends earlier when nothing is left to do.
@@ -69,6 +73,7 @@ impl Tuning {
         clocks: 0,
         about: 0,
         deadlines: 50,
+        faulty: 0,
         unfair: 40_000,
         fair: 120_000,
     };
@@ -166,6 +171,22 @@ impl Plan {
         };
         let new = NewVersion { one_shots, ..NewVersion::new(format!("spec-{number}"), settings, images) };
         (new, behaviours, !bad)
+    }
+
+    /// What is judged, and how: quick guards find harm in chance alone, so verdicts come at any moment.
+    pub(crate) fn guard(new: &mut NewVersion, dice: &mut Dice) {
+        let release = &mut new.settings.release;
+        let quick = dice.weighted(&[(1, 0.01), (2, 0.2), (3, 0.6)]);
+        release.guard.false_alarm = Rate::new(quick).expect("a rate");
+        release.guard.tolerate = Rate::new(dice.weighted(&[(1, 0.01), (1, 0.0)])).expect("a rate");
+        release.guard.acts = !dice.chance(5);
+        if dice.chance(15) {
+            release.auto = Some(AutoRamp::default());
+            release.ramp =
+                vec![Stage::new(Share::percent(10), Duration::ZERO), Stage::new(Share::FULL, Duration::ZERO)];
+        } else if dice.chance(20) {
+            release.ramp[0].after = dice.within(1..5);
+        }
     }
 
     /// A server that is adopted.

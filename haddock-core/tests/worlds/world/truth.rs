@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use haddock_core::container::{ContainerState, Incarnation};
 use haddock_core::release::{Event, PhaseName, ReleasePhase, ServiceState, Step, Verdict};
 use haddock_core::routing::RoutingTable;
-use haddock_core::{ComponentName, InstanceId, Timestamp, VersionId};
+use haddock_core::{ComponentName, ErrorKind, InstanceId, Timestamp, VersionId};
 
 use super::World;
 
@@ -15,12 +15,25 @@ pub(crate) struct Truth {
     pub(crate) instances: BTreeMap<InstanceId, InstanceTruth>,
     /// The versions, by spec, whose images start and run for as long as nobody stops them.
     pub(crate) sound: BTreeSet<String>,
+    /// The versions, by spec, whose application fails requests.
+    pub(crate) faulty: BTreeMap<String, Fault>,
+    /// Sessions that clients opened on each version, whoever counted them.
+    pub(crate) opened: BTreeMap<VersionId, u64>,
     /// Idle times that tables put into force, at whichever locator, and when.
     pub(crate) idles: Vec<(u64, u64)>,
     /// Times in which a container did not answer.
     pub(crate) silences: Vec<(Incarnation, u64, u64)>,
     /// Containers of others, as they were made: nobody may touch them.
     pub(crate) foreign: Vec<Incarnation>,
+}
+
+/// How an application fails.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fault {
+    /// Percent of its requests.
+    pub(crate) percent: u32,
+    /// From when on.
+    pub(crate) from: u64,
 }
 
 /// How things are with one instance.
@@ -39,6 +52,8 @@ pub(crate) struct InstanceTruth {
     pub(crate) hangs: Vec<(u64, u64)>,
     /// It was judged failed, and rightly so.
     pub(crate) failed_rightly: bool,
+    /// The guard has given it up.
+    pub(crate) harmful: bool,
     /// A locator had closed it when the journal was lost. So it has to go, whatever is known good afterwards.
     pub(crate) given_up: bool,
     /// The locators that evicted it, for a reason.
@@ -63,6 +78,7 @@ impl InstanceTruth {
             broken_at: None,
             hangs: Vec::new(),
             failed_rightly: false,
+            harmful: false,
             given_up: false,
             evicted: BTreeSet::new(),
             zero_since: BTreeMap::new(),
@@ -152,6 +168,9 @@ impl World {
                     let truth = self.truth_of(instance);
                     (truth.lives, truth.hangs, truth.broken_at) = (Some(lives), hangs, None);
                     self.refresh_truth();
+                }
+                Event::InstanceFailed { instance, error } if error.kind() == ErrorKind::Harmful => {
+                    self.judge_harm(state, instance);
                 }
                 Event::InstanceFailed { instance, .. } => self.judge_failure(instance, reading),
                 Event::InstanceDraining { instance, .. } => {

@@ -3,7 +3,8 @@
 use haddock_core::RequestId;
 use haddock_core::release::{Request, Verb};
 
-use super::{Event, World};
+use super::truth::Fault;
+use super::{Event, Plan, World};
 
 #[derive(Debug, Clone, Copy)]
 enum Wish {
@@ -67,7 +68,7 @@ impl World {
         }
         self.numbers += 1;
         let (tuning, number) = (self.tuning, self.numbers);
-        let (new, images, sound) = self.plan.version(&tuning, number, &mut self.dice);
+        let (mut new, images, sound) = self.plan.version(&tuning, number, &mut self.dice);
         for (name, image) in images {
             if let Some(image) = image {
                 self.engine.add_image(name, image);
@@ -75,6 +76,16 @@ impl World {
         }
         if sound {
             self.truth.sound.insert(new.spec.clone());
+        }
+        if self.tuning.faulty > 0 {
+            Plan::guard(&mut new, &mut self.fault_dice);
+            if self.fault_dice.chance(self.tuning.faulty) {
+                let fault = Fault {
+                    percent: u32::try_from(self.fault_dice.within(20..101)).expect("small"),
+                    from: self.now + self.fault_dice.weighted(&[(1, 0), (1, 8_000), (1, 15_000)]),
+                };
+                self.truth.faulty.insert(new.spec.clone(), fault);
+            }
         }
         self.specs.insert(new.spec.clone(), new.clone());
         self.submit(Verb::Release(Box::new(new)));

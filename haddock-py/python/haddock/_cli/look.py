@@ -123,6 +123,7 @@ def _summary(status: ServiceStatus) -> list[str]:
             lines.append(f"waits       {release.waits}")
         if release.error:
             lines.append(f"error       {release.error}")
+    lines += _guard(status)
     if status.retiring is not None:
         lines.append(f"retired     by {status.retiring}, until nothing is left of it")
     lines += [f"drain       {text}" for text in _follow.Drains().lines(status)]
@@ -130,6 +131,30 @@ def _summary(status: ServiceStatus) -> list[str]:
     if status.ended is not None:
         ended = status.ended
         lines.append(f"ended       {ended.holder} acted until {_words.stamp(ended.at)}: {ended.error}")
+    return lines
+
+
+def _guard(status: ServiceStatus) -> list[str]:
+    """What the guard sees, and how much longer it needs."""
+    found = status.guard
+    if found is None:
+        return []
+    told = "" if found.acts else " (only told)"
+    lines = [f"guard       version {found.version} is {found.judgement.text}{told}"]
+    if found.share_given is not None:
+        given, asked = _words.share(found.share_given), _words.share(found.share_asked)
+        lines.append(f"            it got {given} of the new sessions, asked {asked}; harmed so far: {found.harmed}")
+    if found.judgement.finding == "not_enough":
+        seen = found.smallest_visible
+        visible = "no harm would be seen yet" if seen is None else f"{_words.share(seen)} more would be seen by now"
+        needs = found.sessions_to_verdict
+        if needs is None:
+            more = "nobody can say how many sessions are needed"
+        else:
+            more = f"{_words.many(needs, 'more session')} to tell"
+            if found.seconds_to_verdict is not None:
+                more += f", some {_words.length(found.seconds_to_verdict)}"
+        lines.append(f"            {visible}; {more}")
     return lines
 
 
