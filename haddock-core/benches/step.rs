@@ -101,6 +101,7 @@ impl Service {
                 session_count: SessionCount::Exact,
                 atomic_close: true,
                 hold: false,
+                counts_by_table: true,
                 adoption: true,
             };
             let view = LocatorView { capabilities, report: Reading::Known { began: now, value: report } };

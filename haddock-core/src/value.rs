@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::routing::Share;
+use crate::routing::{Rate, Share};
 
 /// The units of the Compose Specification, in nanoseconds.
 const DURATION_UNITS: [(&str, u128); 10] = [
@@ -158,6 +158,34 @@ pub fn percentage(text: &str) -> Result<Share> {
         }
         _ => Err(invalid(format!("percentage `{text}` is more than 100%"), form)),
     }
+}
+
+/// Reads a rate: a percentage such as `1%` or `0.05%`, or a number between 0 and 1 such as `0.01`.
+///
+/// ```
+/// use haddock_core::value;
+///
+/// assert_eq!(value::rate("1%")?, value::rate("0.01")?);
+/// assert!(value::rate("1").is_err(), "1 %, or all?");
+/// # Ok::<(), haddock_core::Error>(())
+/// ```
+///
+/// # Errors
+/// [`InvalidValue`](ErrorKind::InvalidValue) with the reason.
+pub fn rate(text: &str) -> Result<Rate> {
+    let form = "write a percentage from `0%` to `100%`, such as `1%`, or a number between 0 and 1, such as `0.01`";
+    let (number, exponent) = text.strip_suffix('%').map_or((text, 0), |number| (number, -2));
+    let (whole, part) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || (whole.is_empty() && part.is_empty()) {
+        return Err(invalid(format!("rate `{text}` is not a number"), form));
+    }
+    // Shifted as text, so that `1%` and `0.01` are the same number.
+    let rate: f64 = format!("0{whole}.{part}0e{exponent}").parse().unwrap_or(f64::INFINITY);
+    if exponent == 0 && rate >= 1.0 {
+        return Err(invalid(format!("rate `{text}` has no unit"), format!("write `{text}%`")));
+    }
+    Rate::new(rate).map_err(|_| invalid(format!("rate `{text}` is more than 100%"), form))
 }
 
 #[cfg(test)]

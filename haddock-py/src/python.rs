@@ -289,7 +289,13 @@ pub(crate) fn python_locator(
         }
     };
     let port = Port { name, call: Arc::new(call), refusal: ErrorKind::LocatorRefused };
-    let capabilities = LocatorCapabilities { keeps_sticky_at_zero, session_count, atomic_close, hold: false, adoption };
+    let capabilities = LocatorCapabilities {
+        keeps_sticky_at_zero,
+        session_count,
+        atomic_close,
+        adoption,
+        ..LocatorCapabilities::default()
+    };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))
 }
 

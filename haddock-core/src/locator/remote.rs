@@ -154,6 +154,7 @@ impl ServiceLocator for RemoteGateway {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: true,
+            counts_by_table: true,
             adoption: true,
         }
     }

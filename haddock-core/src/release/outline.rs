@@ -15,7 +15,7 @@ use crate::error::ErrorKind;
 use crate::name::{LocatorName, RequestId, VersionId};
 use crate::routing::LocatorCapabilities;
 use crate::routing::Share;
-use crate::settings::{Hook, ServiceSettings};
+use crate::settings::{AutoRamp, Hook, ReleaseSettings, ServiceSettings, Stage};
 
 /// The steps of a release of this version, one sentence each, in order, if all goes well. `state` is that of the
 /// service, and `locators` are those that it goes through.
@@ -154,8 +154,7 @@ impl<'a> Outline<'a> {
                 self.sentences.push(sentence);
             }
             Event::StageReached { stage, share, .. } if *share != Share::FULL => {
-                let every = told(release.ramp[*stage].every);
-                self.sentences.push(format!("give it {share} of the new sessions, for {every}"));
+                self.sentences.push(stage_of(release, *stage, *share));
             }
             Event::StageReached { .. } => {
                 let settle = told(release.settle);
@@ -192,6 +191,25 @@ impl<'a> Outline<'a> {
         let drains = std::mem::take(&mut self.drains);
         self.sentences.extend(drains.iter().map(|(id, version)| drain_of(*id, version)));
     }
+}
+
+fn stage_of(release: &ReleaseSettings, stage: usize, share: Share) -> String {
+    if let Some(AutoRamp { harm_budget }) = release.auto {
+        return format!(
+            "give it {share} of the new sessions, and more as it proves good: so many that at most {harm_budget} could fail until the next look"
+        );
+    }
+    let Stage { every, after, gate, .. } = release.ramp[stage];
+    let time = (!every.is_zero()).then(|| format!("for {}", told(every)));
+    let sessions = match after {
+        0 => None,
+        1 => Some("until one session has begun on it".to_owned()),
+        after => Some(format!("until {after} sessions have begun on it")),
+    };
+    let gate = gate.then(|| "until somebody says `advance`".to_owned());
+    let ends: Vec<String> = [time, sessions, gate].into_iter().flatten().collect();
+    let ends = if ends.is_empty() { String::new() } else { format!(", {}", ends.join(", and ")) };
+    format!("give it {share} of the new sessions{ends}")
 }
 
 fn drain_of(id: VersionId, version: &Version) -> String {

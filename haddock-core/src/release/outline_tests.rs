@@ -8,6 +8,7 @@ const EXACT: LocatorCapabilities = LocatorCapabilities {
     session_count: SessionCount::Exact,
     atomic_close: true,
     hold: true,
+    counts_by_table: true,
     adoption: true,
 };
 
@@ -83,6 +84,35 @@ fn a_later_one_is_given_more_and_more() {
     let last = steps(&both, &three).pop();
     let drain = "let version 2 keep the sessions that it has, and remove it when the last has expired, or after 8h";
     assert_eq!(last.as_deref(), Some(drain));
+}
+
+#[test]
+fn a_stage_says_what_ends_it() {
+    let one = after(&nothing(), &version("{ settle: 5m }", "v1"));
+    let told = |release: &str| -> Vec<String> {
+        let steps = steps(&one, &version(release, "v2"));
+        steps.into_iter().filter(|step| step.starts_with("give it")).collect()
+    };
+    let full = "give it all new sessions, and hold that for 5m; then it has settled";
+    assert_eq!(
+        told(
+            "{ settle: 5m, every: 10m, after: 200 sessions, ramp: [1%, { share: 10%, gate: hold }, \
+             { share: 50%, every: 0s, after: 1 session }, 100%] }"
+        ),
+        [
+            "give it 1% of the new sessions, for 10m, and until 200 sessions have begun on it",
+            "give it 10% of the new sessions, for 10m, and until 200 sessions have begun on it, and until somebody says `advance`",
+            "give it 50% of the new sessions, until one session has begun on it",
+            full,
+        ]
+    );
+    assert_eq!(
+        told("{ settle: 5m, ramp: auto, harm_budget: 3 }"),
+        [
+            "give it 1% of the new sessions, and more as it proves good: so many that at most 3 could fail until the next look",
+            full,
+        ]
+    );
 }
 
 #[test]

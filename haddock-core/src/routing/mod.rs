@@ -1,5 +1,7 @@
 //! The data that the controller and a locator exchange: fencing tokens, shares, routing tables and figures.
 
+mod failed;
+mod failures;
 mod rate;
 mod sessions;
 
@@ -14,6 +16,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::time::Timestamp;
 
+pub use failed::{FailedPolicy, StatusRange};
+pub use failures::{FailureKind, first_segment};
 pub use rate::Rate;
 pub use sessions::{Cohort, Sessions};
 
@@ -217,15 +221,25 @@ pub struct SessionPolicy {
     /// The attributes of the locator's cookie, which say when browsers send it back.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookie: CookiePolicy,
+    /// Which requests count as failed.
+    #[serde(default, skip_serializing_if = "FailedPolicy::is_default")]
+    pub failed: FailedPolicy,
     /// A request is slow if its answer begins later than this. `None`: none is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::routing::maybe_millis")]
     pub slow: Option<Duration>,
 }
 
 impl Default for SessionPolicy {
-    /// 30 minutes, as in most servlet containers; no ignored paths; a cookie that browsers send with each request.
+    /// 30 minutes, as in most servlet containers; no ignored paths; a cookie that browsers send with each request; 5xx counts as
+    /// failed, and nothing as slow.
     fn default() -> Self {
-        Self { idle: Duration::from_secs(30 * 60), ignore: Vec::new(), cookie: CookiePolicy::default(), slow: None }
+        Self {
+            idle: Duration::from_secs(30 * 60),
+            ignore: Vec::new(),
+            cookie: CookiePolicy::default(),
+            failed: FailedPolicy::default(),
+            slow: None,
+        }
     }
 }
 
@@ -294,6 +308,25 @@ pub(crate) mod millis {
     }
 }
 
+/// Durations that may be missing, as whole milliseconds.
+pub(crate) mod maybe_millis {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[allow(clippy::ref_option, reason = "serde passes a reference")]
+    pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match duration {
+            Some(duration) => super::millis::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(deserializer)?.map(Duration::from_millis))
+    }
+}
+
 /// A locator's count of sessions. An unknown number is `Unknown`, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -331,7 +364,7 @@ pub struct InstanceFigures {
     pub sessions_begun: u64,
     /// Requests sent to it since `counting_since`.
     pub requests_begun: u64,
-    /// Sessions with at least one failed request (5xx, no connection, time-out) since `counting_since`.
+    /// Sessions with at least one failed request, by [`SessionPolicy::failed`], since `counting_since`.
     pub sessions_failed: u64,
     /// Failed requests since `counting_since`.
     pub requests_failed: u64,
@@ -342,6 +375,9 @@ pub struct InstanceFigures {
     /// Its sessions by the table under which they began. A table of [`LocatorReport::counted`] that is not here had none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cohorts: Vec<Cohort>,
+    /// What the failed and slow sessions have in common, most sessions first. A locator may keep some kinds only, or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<FailureKind>,
 }
 
 impl InstanceFigures {
@@ -367,6 +403,7 @@ impl Default for InstanceFigures {
             sessions_evicted: 0,
             last_seen: None,
             cohorts: Vec::new(),
+            failures: Vec::new(),
         }
     }
 }
@@ -443,6 +480,9 @@ pub struct LocatorCapabilities {
     /// It can let requests wait. Without this, [`ServiceLocator::hold`](crate::locator::ServiceLocator::hold) is
     /// refused.
     pub hold: bool,
+    /// It counts sessions by the table under which they began: [`InstanceFigures::cohorts`] and [`LocatorReport::counted`].
+    /// Without this, no guard watches a release.
+    pub counts_by_table: bool,
     /// It finds the sessions of an [adopted](Adopted) server by the application's cookie. Without this, no server can
     /// be adopted, because its sessions would be lost.
     pub adoption: bool,

@@ -38,8 +38,6 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
         ("session cookie", settings("session: { cookie: JSESSIONID, idle: 30m }")),
         ("session short", settings("session: JSESSIONID")),
-        ("ramp auto", settings("release: { ramp: auto }")),
-        ("tolerate", settings("release: { tolerate: 1% }")),
         ("by client", settings("release: { by: client }")),
     ];
     for (name, text) in &cases {

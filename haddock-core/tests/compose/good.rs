@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Values, Variables, canonical};
-use haddock_core::environment::{EnvironmentSpec, Hook, HookCommand, Queue};
+use haddock_core::environment::{EnvironmentSpec, GuardSettings, Hook, HookCommand, Queue, ServiceSettings};
 use haddock_core::image::ImageReference;
 use haddock_core::{ComponentName, ErrorKind, ServiceName, Share};
 use serde_json::json;
@@ -118,9 +118,58 @@ fn every_setting() {
         "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession:\n  idle: 45m\n  \
          ignore: [/health, /metrics]\n  same_site: lax\n  domain: .Example.com\n  path: /app\n  partitioned: true\n\
          shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h }\n  \
-         queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s",
+         queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s\n\
+         guard:\n  acts: false\n  false_alarm: 0.1%\n  tolerate: 0.005\n  at_most: 2%\n  slow: { after: 1500ms, tolerate: 3% }\n  \
+         failed: { status: [5xx, 429, 420-425], except: [503], paths: [/shop], except_paths: [/shop/ads], header: X-Failed }",
     );
     insta::assert_debug_snapshot!(resolve(&text, &environment()).spec.settings.expect("a service"));
+}
+
+#[test]
+fn ramps() {
+    let ramp = |release: &str| {
+        let text = settings(&format!("release: {{ {release} }}"));
+        let release = resolve(&text, &environment()).spec.settings.expect("a service").release;
+        let stages = release.ramp.iter().map(|stage| {
+            let gate = if stage.gate { " gate" } else { "" };
+            format!("{} {:?} {}{gate}", stage.share, stage.every, stage.after)
+        });
+        (stages.collect::<Vec<_>>().join(", "), release.auto.map(|auto| auto.harm_budget))
+    };
+    for (release, stages, budget) in [
+        ("", "10% 600s 0, 50% 600s 0, 100% 600s 0", None),
+        ("every: 5m, after: 200 sessions", "10% 300s 200, 50% 300s 200, 100% 300s 0", None),
+        ("ramp: [5%, 100%], after: 1 session", "5% 600s 1, 100% 600s 0", None),
+        ("ramp: [100%], after: 7", "100% 600s 0", None),
+        (
+            "every: 5m, ramp: [1%, { share: 10%, every: 1h, gate: hold }, { share: 20%, after: 9 }, { share: 100% }], after: 3",
+            "1% 300s 3, 10% 3600s 3 gate, 20% 300s 9, 100% 300s 0",
+            None,
+        ),
+        ("ramp: auto", "1% 0ns 0, 100% 0ns 0", Some(10)),
+        ("harm_budget: 3, ramp: auto", "1% 0ns 0, 100% 0ns 0", Some(3)),
+    ] {
+        assert_eq!(ramp(release), (stages.to_owned(), budget), "{release}");
+    }
+}
+
+#[test]
+fn guards() {
+    let read = |guard: &str| resolve(&settings(&format!("guard: {guard}")), &environment()).spec.settings.expect("one");
+    let plain = resolve(&settings("ready: /health"), &environment()).spec.settings.expect("one");
+    for guard in ["{}", "{ acts: true, false_alarm: 0.01, tolerate: 1%, at_most: 0.05, failed: { status: ['5xx'] } }"] {
+        let told = read(guard);
+        assert_eq!((told.release.guard, told.session), (plain.release.guard.clone(), plain.session.clone()), "{guard}");
+    }
+    let slow = read("{ slow: 2s }");
+    assert_eq!(slow.session.slow, Some(Duration::from_secs(2)));
+    assert_eq!(slow.release.guard, GuardSettings::default());
+    // Settings from before there was a guard are still read, and those with its defaults are stored as before.
+    let stored = serde_json::to_string(&plain).expect("plain data");
+    assert!(!stored.contains("guard") && !stored.contains("failed") && !stored.contains("slow"), "{stored}");
+    let set = read("{ slow: 1500ms, failed: { header: X-Failed }, tolerate: 2% }");
+    let again = serde_json::to_string(&set).expect("plain data");
+    assert_eq!(serde_json::from_str::<ServiceSettings>(&again).expect("as it was written"), set);
 }
 
 #[test]

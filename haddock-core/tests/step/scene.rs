@@ -78,6 +78,7 @@ impl Scene {
                 keeps_sticky_at_zero: true,
                 session_count: SessionCount::Exact,
                 atomic_close: true,
+                counts_by_table: true,
                 adoption: true,
                 ..LocatorCapabilities::default()
             },

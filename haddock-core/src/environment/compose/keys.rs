@@ -401,6 +401,7 @@ pub(super) static HADDOCK: Keys = Keys {
         "shared",
         "link_variables",
         "release",
+        "guard",
         "notify",
         "health_interval",
         "idle",
@@ -436,6 +437,8 @@ pub(super) static RELEASE: Keys = Keys {
         "replicas",
         "ramp",
         "every",
+        "after",
+        "harm_budget",
         "settle",
         "drain",
         "queue",
@@ -444,9 +447,33 @@ pub(super) static RELEASE: Keys = Keys {
         "before",
         "hooks",
     ],
-    planned: &[("tolerate", LATER), ("by", LATER)],
+    planned: &[("by", LATER)],
     extensible: false,
 };
+
+pub(super) static STAGE: Keys = Keys {
+    what: "a stage of the ramp",
+    supported: &["share", "every", "after", "gate"],
+    planned: &[],
+    extensible: false,
+};
+
+pub(super) static GUARD: Keys = Keys {
+    what: "`guard`",
+    supported: &["acts", "false_alarm", "tolerate", "at_most", "failed", "slow"],
+    planned: &[],
+    extensible: false,
+};
+
+pub(super) static FAILED: Keys = Keys {
+    what: "`failed`",
+    supported: &["status", "except", "paths", "except_paths", "header"],
+    planned: &[],
+    extensible: false,
+};
+
+pub(super) static SLOW: Keys =
+    Keys { what: "`slow`", supported: &["after", "tolerate"], planned: &[], extensible: false };
 
 pub(super) static BEFORE: Keys =
     Keys { what: "`before`", supported: &["component", "within"], planned: &[], extensible: false };

@@ -39,6 +39,7 @@ pub fn schema() -> Value {
             "uniqueItems": true,
         }),
         "release" => release(),
+        "guard" => guard(),
         "health_interval" => duration(
             "In a test environment, the engine looks at health checks no more often than this. Default: as each says.",
         ),
@@ -158,16 +159,18 @@ fn release() -> Value {
     object(&keys::RELEASE, |key| match key {
         "replicas" => number("Instances of each version. Default: 1.", 1),
         "ramp" => json!({
-            "description": "The stages of the candidate's share, growing, the last 100%. Default: [10%, 50%, 100%].",
-            "type": "array",
-            "items": {
-                "type": "string",
-                "pattern": "^(100(\\.0{1,2})?|[0-9]{1,2}(\\.[0-9]{1,2})?)%$|\\$",
-            },
-            "minItems": 1,
-            "uniqueItems": true,
+            "description": "The stages of the candidate's share, growing, the last 100%; or `auto`. Default: [10%, 50%, 100%].",
+            "oneOf": [
+                { "description": "The share follows the evidence.", "const": "auto" },
+                { "type": "array", "items": { "oneOf": [share(), stage()] }, "minItems": 1, "uniqueItems": true },
+            ],
         }),
         "every" => duration("How long each stage but the last is held. Default: 10m."),
+        "after" => sessions(),
+        "harm_budget" => number(
+            "With `ramp: auto`: sessions that may be harmed until the next look, in the worst case. Default: 10.",
+            1,
+        ),
         "settle" => duration("How long the full share is held before the release has settled. Default: 10m."),
         "drain" => object(&keys::DRAIN, |_| {
             duration("How long sessions on an old version may last before they are evicted. Default: never.")
@@ -193,6 +196,97 @@ fn release() -> Value {
             _ => hook("What runs within an instance when it gets no new sessions any more."),
         }),
         other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn share() -> Value {
+    json!({ "type": "string", "pattern": "^(100(\\.0{1,2})?|[0-9]{1,2}(\\.[0-9]{1,2})?)%$|\\$" })
+}
+
+fn stage() -> Value {
+    let mut stage = object(&keys::STAGE, |key| match key {
+        "share" => share(),
+        "every" => duration("How long it is held. Default: as `every` next to `ramp`."),
+        "after" => sessions(),
+        "gate" => json!({ "description": "It lasts until somebody says `haddock advance`.", "const": "hold" }),
+        other => unreachable!("`{other}` is in the list of keys"),
+    });
+    stage["required"] = json!(["share"]);
+    stage
+}
+
+fn sessions() -> Value {
+    json!({
+        "description": "A stage lasts until this many sessions have begun on the candidate. Default: it waits for none.",
+        "oneOf": [
+            { "type": "integer", "minimum": 1 },
+            { "type": "string", "pattern": "^[0-9]+( ?sessions?)?$|\\$" },
+        ],
+    })
+}
+
+fn guard() -> Value {
+    object(&keys::GUARD, |key| match key {
+        "acts" => json!({
+            "description": "Whether a harmful candidate is stopped. If not, it is only told. Default: true.",
+            "type": ["boolean", "string"],
+        }),
+        "false_alarm" => {
+            rate("The probability that a good candidate is ever found harmful, in one release. Default: 1%.")
+        }
+        "tolerate" => rate("The extra share of failed sessions that is not yet harm. Default: 1%."),
+        "at_most" => rate(
+            "The share of failed sessions that is not yet harm if there is no version to compare with. Default: 5%.",
+        ),
+        "failed" => failed(),
+        "slow" => json!({
+            "description": "A request is slow if its answer begins later than this. Default: none is.",
+            "oneOf": [duration("The time."), slow()],
+        }),
+        other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn failed() -> Value {
+    let list = |description: &str, item: &Value| json!({ "description": description, "type": "array", "items": item });
+    let status = json!({
+        "oneOf": [
+            { "type": "integer", "minimum": 100, "maximum": 599 },
+            { "type": "string", "pattern": "^[1-5]([0-9]{2}|[xX]{2})$|^[1-5][0-9]{2}-[1-5][0-9]{2}$|\\$" },
+        ],
+    });
+    let below = path("A path, without query. What is below it counts with it.");
+    object(&keys::FAILED, |key| match key {
+        "status" => list("Answers with these status codes have failed. Default: [5xx].", &status),
+        "except" => list("Answers with these have not.", &status),
+        "paths" => list("Only requests for these paths count. Default: all.", &below),
+        "except_paths" => list("Requests for these paths do not count.", &below),
+        "header" => json!({
+            "description": "An answer with this header has failed.",
+            "type": "string",
+            "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$",
+        }),
+        other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn slow() -> Value {
+    let mut slow = object(&keys::SLOW, |key| match key {
+        "after" => duration("A request is slow if its answer begins later than this."),
+        "tolerate" => rate("The extra share of slow sessions that is not yet harm. Default: 5%."),
+        other => unreachable!("`{other}` is in the list of keys"),
+    });
+    slow["required"] = json!(["after"]);
+    slow
+}
+
+fn rate(description: &str) -> Value {
+    json!({
+        "description": description,
+        "oneOf": [
+            { "type": "number", "minimum": 0, "exclusiveMaximum": 1 },
+            { "type": "string", "pattern": "^[0-9]*(\\.[0-9]+)?%?$|\\$" },
+        ],
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::routing::SameSite;
+use crate::routing::{Rate, SameSite};
 use crate::settings::Queue;
 use crate::value;
 
@@ -97,6 +97,62 @@ pub(super) fn cookie_path(text: &str) -> Result<String, Error> {
         ));
     }
     Ok(path)
+}
+
+/// A probability that is neither 0 nor 1.
+pub(super) fn chance(text: &str) -> Result<Rate, Error> {
+    let rate = value::rate(text)?;
+    if rate == Rate::ZERO || rate.get() >= 1.0 {
+        let hint = "write more than 0% and less than 100%, such as `1%`: no evidence is enough for 0%, and none is needed for 100%";
+        return Err(invalid(format!("a false alarm cannot have a probability of `{text}`"), hint));
+    }
+    Ok(rate)
+}
+
+/// A share of sessions that is not yet harm.
+pub(super) fn tolerance(text: &str) -> Result<Rate, Error> {
+    let rate = value::rate(text)?;
+    if rate.get() >= 1.0 {
+        return Err(invalid(format!("`{text}` tolerates everything"), "write less than `100%`, such as `1%`"));
+    }
+    Ok(rate)
+}
+
+/// The name of a header (RFC 9110, 5.6.2), in lower case.
+pub(super) fn header(text: &str) -> Result<String, Error> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    match text.chars().find(|c| !is_token(*c)) {
+        Some(bad) => Err(invalid(
+            format!("header `{text}` contains {bad:?}"),
+            "write the header's name alone, without a value, such as `X-Failed`",
+        )),
+        None if text.is_empty() => Err(invalid("the header is empty".to_owned(), "write its name, such as `X-Failed`")),
+        None => Ok(text.to_ascii_lowercase()),
+    }
+}
+
+/// `200 sessions`.
+pub(super) fn sessions(text: &str) -> Result<u64, Error> {
+    let number = text.strip_suffix("sessions").or_else(|| text.strip_suffix("session")).unwrap_or(text).trim_end();
+    match number.parse::<u64>().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit())) {
+        Some(0) => Err(invalid(
+            format!("`{text}` are none to wait for"),
+            "write a larger number, such as `200 sessions`, or remove it",
+        )),
+        Some(number) => Ok(number),
+        None => Err(invalid(format!("`{text}` is not a number of sessions"), "write it as `200 sessions`")),
+    }
+}
+
+/// What ends a stage besides time and sessions.
+pub(super) fn gate(text: &str) -> Result<(), Error> {
+    match text {
+        "hold" => Ok(()),
+        _ => Err(invalid(
+            format!("`{text}` is not a value of `gate`"),
+            "write `hold`: the stage lasts until somebody says `haddock advance`",
+        )),
+    }
 }
 
 pub(super) fn queue(text: &str) -> Result<Queue, Error> {

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::components::no_such_component;
+use super::guard;
 use super::hooks;
 use super::keys;
+use super::ramp;
 use super::reader::{Cursor, Reader};
 use super::settings_values::{
     cookie_domain, cookie_path, entry_of, host, more_than_zero, path, queue, same_site, whole_millis,
@@ -15,9 +17,8 @@ use crate::container::Sensitive;
 use crate::environment::idle::IdlePolicy;
 use crate::environment::{Production, Target};
 use crate::name::{ComponentName, ServiceName};
-use crate::routing::{SessionPolicy, Share};
-use crate::settings::{Drain, Entry, Readiness, ReleaseSettings, Stage};
-use crate::value;
+use crate::routing::SessionPolicy;
+use crate::settings::{Drain, Entry, Readiness, ReleaseSettings};
 
 /// The settings as they were read, before the components are known.
 #[derive(Default)]
@@ -52,6 +53,7 @@ pub(super) struct DraftEntry<'t> {
 
 pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t> {
     let mut draft = Draft::default();
+    let mut guard = guard::Draft::default();
     for entry in reader.known_entries(cursor, &keys::HADDOCK).unwrap_or_default() {
         let at = &entry.value;
         match entry.key.text.as_str() {
@@ -67,6 +69,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
             "session" => draft.session = read_session(reader, at).unwrap_or_default(),
             "shared" => draft.shared = read_names(reader, at),
             "link_variables" => draft.link_variables = read_names(reader, at),
+            "guard" => guard = guard::read(reader, at).unwrap_or_default(),
             "health_interval" => draft.health_interval = reader.value(at, more_than_zero),
             "idle" => draft.idle = read_idle(reader, at),
             "production" => draft.production = read_production(reader, at),
@@ -75,6 +78,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
             other => keys::unread(other),
         }
     }
+    draft.release.guard = guard.put_into(&mut draft.session);
     draft
 }
 
@@ -213,13 +217,14 @@ fn read_release<'t>(
     told: &mut hooks::Draft<'t>,
 ) -> Option<ReleaseSettings> {
     let mut release = ReleaseSettings::default();
-    let (mut ramp, mut every) = (None, None);
+    let mut ramp = ramp::Draft::default();
     for entry in reader.known_entries(cursor, &keys::RELEASE)? {
+        if ramp.takes(&entry) {
+            continue;
+        }
         let at = &entry.value;
         match entry.key.text.as_str() {
             "replicas" => release.replicas = reader.number(at, 1).unwrap_or(release.replicas),
-            "ramp" => ramp = read_ramp(reader, at),
-            "every" => every = reader.value(at, whole_millis),
             "settle" => release.settle = reader.value(at, whole_millis).unwrap_or(release.settle),
             "drain" => release.drain = read_drain(reader, at).unwrap_or_default(),
             "queue" => release.queue = reader.value(at, queue).unwrap_or_default(),
@@ -232,54 +237,8 @@ fn read_release<'t>(
             other => keys::unread(other),
         }
     }
-    if let Some(shares) = ramp {
-        release.ramp = shares.into_iter().map(|share| Stage::new(share, release.ramp[0].every)).collect();
-    }
-    if let Some(every) = every {
-        release.ramp.iter_mut().for_each(|stage| stage.every = every);
-    }
+    ramp.put_into(reader, &mut release);
     Some(release)
-}
-
-/// `[10%, 50%, 100%]`, growing, the last 100 %.
-fn read_ramp<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Vec<Share>> {
-    if cursor.node.scalar() == Some("auto") {
-        reader.unsupported(
-            cursor,
-            "`ramp: auto` is",
-            "write the stages out: `ramp: [10%, 50%, 100%]` and `every: 10m`",
-        );
-        return None;
-    }
-    let items = reader.items(cursor)?;
-    let mut shares: Vec<Share> = Vec::new();
-    for item in &items {
-        if let Value::Map(_) = item.node.value {
-            let hint = "write the shares alone, as in `ramp: [10%, 50%, 100%]`, and how long each is held as `every: 10m` next to `ramp`";
-            reader.wrong(item, "a stage is a mapping, where a percentage is expected", hint);
-            return None;
-        }
-        let share = reader.value(item, value::percentage)?;
-        if share.is_zero() {
-            reader.wrong(
-                item,
-                "a stage of 0% gives the candidate nothing to do",
-                "begin with a larger share, such as `1%`",
-            );
-            return None;
-        }
-        if let Some(last) = shares.last().filter(|last| **last >= share) {
-            let message = format!("the stage {share} does not follow {last}: a ramp only grows");
-            reader.wrong(item, message, "put the stages into growing order");
-            return None;
-        }
-        shares.push(share);
-    }
-    if shares.last() != Some(&Share::FULL) {
-        reader.wrong(cursor, "the ramp does not end with 100%", "add `100%` as the last stage");
-        return None;
-    }
-    Some(shares)
 }
 
 fn read_drain<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Drain> {

@@ -52,9 +52,9 @@ impl Crowd {
             let id = placement.session.expect("one").id;
             let mut cookie = Vec::new();
             sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);
-            routing.finish(&placement, Outcome::Fine, now);
+            routing.finish(&placement, Outcome::Sent, now);
             let slot = table.insert(id, placement.instance, Tick(0), Begun::In(0), Tick(0)).expect("room");
-            table.end_request(slot, id, false, false, Tick(0));
+            table.end_request(slot, id, Tick(0));
             made.push((id, placement.instance, cookie));
         }
         Self { routing, sealer, table, instances, sessions: made, now }
@@ -77,7 +77,7 @@ impl Crowd {
     pub fn touch(&mut self, input: &Input) -> u32 {
         let Found::Live(slot, instance) = self.table.find(input.session, Tick(0), Tick(1)) else { return u32::MAX };
         self.table.begin_request(slot);
-        self.table.end_request(slot, input.session, false, false, Tick(1));
+        self.table.end_request(slot, input.session, Tick(1));
         instance
     }
 
@@ -85,7 +85,7 @@ impl Crowd {
     pub fn decide(&mut self, input: &Input) -> u32 {
         let claim = Claim { session: input.session, stamp: self.now, instance: input.instance.as_str() };
         let Some(placement) = self.routing.place(Some(claim), "/", &[], self.now) else { return u32::MAX };
-        self.routing.finish(&placement, Outcome::Fine, self.now + TICK);
+        self.routing.finish(&placement, Outcome::Sent, self.now + TICK);
         placement.instance
     }
 
@@ -93,7 +93,7 @@ impl Crowd {
     pub fn decide_by_cookie(&mut self, input: &Input) -> u32 {
         let claim = self.sealer.open(&input.cookie);
         let Some(placement) = self.routing.place(claim, "/", &[], self.now) else { return u32::MAX };
-        self.routing.finish(&placement, Outcome::Fine, self.now + TICK);
+        self.routing.finish(&placement, Outcome::Sent, self.now + TICK);
         placement.instance
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Watch {
     head_since: AtomicU64,
     /// Since when we wait for more of a request's body.
     body_since: AtomicU64,
+    /// How long we have waited for this request's body before, in milliseconds.
+    body_waited: AtomicU64,
     /// The client may still send bytes that nobody reads: the rest of a body, or of what is no request.
     unread: AtomicBool,
     /// Since when the client does not take what we send.
@@ -46,6 +48,7 @@ impl Watch {
             idle_since: AtomicU64::new(now),
             head_since: AtomicU64::new(0),
             body_since: AtomicU64::new(0),
+            body_waited: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             write_since: AtomicU64::new(0),
             both_lengths: AtomicBool::new(false),
@@ -60,6 +63,7 @@ impl Watch {
         self.idle_since.store(0, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
         self.unread.store(has_body, Ordering::Relaxed);
+        self.body_waited.store(0, Ordering::Relaxed);
     }
 
     /// We wait for more of the body.
@@ -71,14 +75,23 @@ impl Watch {
 
     /// A piece of the body has come. `last`: it is the last one.
     pub(super) fn read_body(&self, last: bool) {
-        self.body_since.store(0, Ordering::Relaxed);
+        self.stop_waiting_for_body();
         if last {
             self.unread.store(false, Ordering::Relaxed);
         }
     }
 
     pub(super) fn stop_waiting_for_body(&self) {
+        let waited = self.waited_for_body();
         self.body_since.store(0, Ordering::Relaxed);
+        self.body_waited.store(u64::try_from(waited.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// How long we have waited for this request's body.
+    pub(super) fn waited_for_body(&self) -> Duration {
+        let since = self.body_since.load(Ordering::Relaxed);
+        let now = if since == 0 { Duration::ZERO } else { self.clock.now().since(Timestamp::from_millis(since)) };
+        now + Duration::from_millis(self.body_waited.load(Ordering::Relaxed))
     }
 
     pub(super) fn is_waiting_for_body(&self) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -14,10 +15,10 @@ use super::body::{ClientBody, wait_for_continue};
 use super::connection::Connection;
 use super::cookie::{self, Claim};
 use super::headers::{self, HeaderSummary, Refusal};
-use super::passage::{Answer, Passage, ResponseBody};
+use super::passage::{Answer, Passage, ResponseBody, Terms};
 use super::probe;
 use super::service::Service;
-use super::service_routing::{Outcome, Placement, Restamp};
+use super::service_routing::{Placement, Restamp};
 use super::tunnel;
 use super::upstream::{self, TrafficCounter, Upstream};
 
@@ -99,12 +100,10 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let (response, mut passage) = send(connection, passage, request, no_host).await?;
     let (mut parts, incoming) = response.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    passage.answered(parts.status, &parts.headers);
     if upgraded && client_side.is_none() {
-        passage.outcome = Outcome::Failed;
+        passage.lose();
         return Err(Refusal(StatusCode::BAD_GATEWAY, "the instance changed the protocol unasked"));
-    }
-    if parts.status.is_server_error() {
-        passage.outcome = Outcome::Failed;
     }
     headers::pass_response(&mut parts);
     if passage.placement.session.is_some() {
@@ -141,8 +140,9 @@ async fn enter(
     }
     loop {
         if let Some(placed) = place(connection, service, parts, claim, seen.cookie && !ours) {
-            let placement = placed.ok_or(NO_INSTANCE)?;
-            return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement), ours));
+            let (placement, terms) = placed.ok_or(NO_INSTANCE)?;
+            let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+            return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement, terms, path), ours));
         }
         if !service.wait(claim.as_ref(), connection.limits().held).await {
             return Err(TOO_MANY_WAITING);
@@ -157,7 +157,7 @@ fn place(
     parts: &request::Parts,
     claim: Option<Claim<'_>>,
     foreign: bool,
-) -> Option<Option<Placement>> {
+) -> Option<Option<(Placement, Terms)>> {
     let now = connection.now();
     let path = parts.uri.path();
     let mut routing = service.routing();
@@ -165,7 +165,8 @@ fn place(
         return None;
     }
     let adopted = if foreign { routing.place_foreign(|name| carries(&parts.headers, name), path, now) } else { None };
-    Some(adopted.or_else(|| routing.place(claim, path, &[], now)))
+    let placement = adopted.or_else(|| routing.place(claim, path, &[], now));
+    Some(placement.map(|placement| (placement, Terms { rules: routing.rules(), began: now })))
 }
 
 /// Whether the client has a cookie of the application with that name; for `None`, with any name.
@@ -263,7 +264,7 @@ async fn send(
             let still_there = passage.service.routing().address(&passage.placement);
             match still_there {
                 Some(_) if waited >= limits.retry_within => {
-                    passage.outcome = Outcome::Unreachable;
+                    passage.not_sent();
                     return Err(NOT_REACHED);
                 }
                 Some(address) => {
@@ -279,10 +280,13 @@ async fn send(
         }
         tried.push(passage.placement.instance);
         let service = Arc::clone(&passage.service);
-        passage.move_on();
-        let placement =
-            service.routing().place(None, request.uri().path(), &tried, connection.now()).ok_or(NOT_REACHED)?;
-        passage = Passage::new(Arc::clone(connection), service, placement);
+        let path = passage.move_on();
+        let (placement, terms) = {
+            let (now, mut routing) = (connection.now(), service.routing());
+            let placement = routing.place(None, path.path(), &tried, now).ok_or(NOT_REACHED)?;
+            (placement, Terms { rules: routing.rules(), began: now })
+        };
+        passage = Passage::new(Arc::clone(connection), service, placement, terms, path);
     }
 }
 
@@ -330,13 +334,13 @@ async fn try_send(
                     if let Some(request) = copy.filter(|_| !error.is_parse()) {
                         return SendResult::Again(passage, request);
                     }
-                    passage.outcome = Outcome::Failed;
+                    passage.lose();
                     SendResult::Refused(NO_ANSWER)
                 }
             }
         }
         None => {
-            passage.outcome = Outcome::Failed;
+            passage.lose();
             SendResult::Refused(Refusal(StatusCode::GATEWAY_TIMEOUT, "the instance took too long"))
         }
     }

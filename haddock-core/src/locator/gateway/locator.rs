@@ -47,6 +47,7 @@ impl ServiceLocator for GatewayLocator {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: true,
+            counts_by_table: true,
             adoption: true,
         }
     }

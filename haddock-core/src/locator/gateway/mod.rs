@@ -41,6 +41,7 @@ mod metrics;
 mod passage;
 mod probe;
 mod probe_word;
+mod request_rules;
 mod service;
 mod service_routing;
 mod sessions;

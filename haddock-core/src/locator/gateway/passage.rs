@@ -9,12 +9,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::HeaderMap;
+use http::uri::PathAndQuery;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::time::Timestamp;
+
 use super::connection::Connection;
+use super::request_rules::RequestRules;
 use super::service::Service;
-use super::service_routing::{Outcome, Placement};
+use super::service_routing::{Blame, Outcome, Placement};
 use super::upstream::Upstream;
 
 /// A request that has been placed.
@@ -23,11 +29,24 @@ pub(super) struct Passage {
     pub(super) connection: Arc<Connection>,
     pub(super) service: Arc<Service>,
     pub(super) placement: Placement,
-    /// The outcome if the request ended now.
-    pub(super) outcome: Outcome,
+    /// What counts as failed and as slow, and since when it is on its way.
+    terms: Terms,
+    path: PathAndQuery,
     /// The connection from which the response comes. It goes back to the pool after the end.
     pub(super) upstream: Option<Upstream>,
+    outcome: Outcome,
+    /// Whether its answer has begun.
+    is_answered: bool,
+    /// Whether it was counted as failed.
+    is_failed: bool,
     state: State,
+}
+
+/// Under which rules a request began, and when.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) rules: Arc<RequestRules>,
+    pub(super) began: Timestamp,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +57,71 @@ enum State {
 }
 
 impl Passage {
-    pub(super) fn new(connection: Arc<Connection>, service: Arc<Service>, placement: Placement) -> Self {
-        Self { connection, service, placement, outcome: Outcome::Fine, upstream: None, state: State::InFlight }
+    pub(super) fn new(
+        connection: Arc<Connection>,
+        service: Arc<Service>,
+        placement: Placement,
+        terms: Terms,
+        path: PathAndQuery,
+    ) -> Self {
+        Self {
+            connection,
+            service,
+            placement,
+            terms,
+            path,
+            upstream: None,
+            outcome: Outcome::Sent,
+            is_answered: false,
+            is_failed: false,
+            state: State::InFlight,
+        }
+    }
+
+    /// Its answer has begun.
+    #[inline]
+    pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
+        self.is_answered = true;
+        if self.terms.rules.is_failed(self.path.path(), status.as_u16(), headers) {
+            self.fail(Some(status.as_u16()));
+        }
+        self.check_time(Some(status.as_u16()));
+    }
+
+    /// It gets no answer, or not all of it.
+    pub(super) fn lose(&mut self) {
+        if self.terms.rules.is_lost(self.path.path()) {
+            self.fail(None);
+        }
+    }
+
+    /// It could not be sent.
+    pub(super) fn not_sent(&mut self) {
+        self.outcome = Outcome::Unreachable;
+        self.lose();
+    }
+
+    fn fail(&mut self, status: Option<u16>) {
+        if !std::mem::replace(&mut self.is_failed, true) {
+            self.blame(false, status);
+        }
+    }
+
+    /// Counts it as slow if its answer begins too late, or has not begun for too long. Time spent waiting for the client's
+    /// body does not count.
+    #[inline]
+    fn check_time(&self, status: Option<u16>) {
+        if self.terms.rules.times() {
+            let took = self.connection.now().since(self.terms.began);
+            if self.terms.rules.is_slow(self.path.path(), took.saturating_sub(self.connection.watch.waited_for_body()))
+            {
+                self.blame(true, status);
+            }
+        }
+    }
+
+    fn blame(&self, slow: bool, status: Option<u16>) {
+        self.service.routing().blame(&self.placement, Blame { slow, path: self.path.path(), status });
     }
 
     /// The response has been read to its end.
@@ -47,11 +129,14 @@ impl Passage {
         self.end(true);
     }
 
-    /// Ends the placement of a request that goes to another instance.
-    pub(super) fn move_on(mut self) {
+    /// Ends the placement of a request that could not be sent and goes to another instance.
+    pub(super) fn move_on(mut self) -> PathAndQuery {
+        self.not_sent();
+        self.check_time(None);
         self.state = State::Over;
         let now = self.connection.now();
         self.service.routing().move_on(&self.placement, now);
+        self.path.clone()
     }
 
     /// The connection is upgraded.
@@ -62,6 +147,9 @@ impl Passage {
 
     fn end(&mut self, reusable: bool) {
         let state = std::mem::replace(&mut self.state, State::Over);
+        if state == State::InFlight && !self.is_answered {
+            self.check_time(None);
+        }
         let now = self.connection.now();
         match state {
             State::InFlight => self.service.routing().finish(&self.placement, self.outcome, now),
@@ -125,7 +213,7 @@ impl Body for ResponseBody {
                     }
                     Poll::Ready(None) => passage.complete(),
                     Poll::Ready(Some(Err(_))) => {
-                        passage.outcome = Outcome::Failed;
+                        passage.lose();
                         passage.end(false);
                     }
                 }

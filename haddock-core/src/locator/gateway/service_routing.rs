@@ -5,6 +5,7 @@
 //! slips in between.
 
 mod cohorts;
+mod failures;
 mod gone;
 mod hold;
 mod instance;
@@ -21,6 +22,7 @@ use crate::routing::{
 use crate::time::Timestamp;
 
 use super::cookie::{Attributes, Claim, STAMP_AHEAD};
+use super::request_rules::RequestRules;
 use super::sessions::{Begun, Found, News, SessionTable, Slot, TICK, Tick};
 use super::shares::Shares;
 use super::watermarks::Watermarks;
@@ -39,12 +41,21 @@ pub(super) enum Before {
 /// How a request ended for its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// Answered, or given up by the client.
-    Fine,
-    /// Answered with a 5xx, too late, or not to the end.
-    Failed,
+    /// It was sent.
+    Sent,
     /// It could not be sent.
     Unreachable,
+}
+
+/// What is wrong with a request. It is told once for each request, as soon as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Blame<'p> {
+    /// Whether it was slow. If not, it has failed.
+    pub(super) slow: bool,
+    /// Its path.
+    pub(super) path: &'p str,
+    /// The status code of its answer; `None`: there is no answer, or it broke off.
+    pub(super) status: Option<u16>,
 }
 
 /// A request's placement: the instance on which it counts as in flight, and its session.
@@ -102,6 +113,8 @@ pub(super) struct ServiceRouting {
     policy: SessionPolicy,
     /// Those of the policy's cookie.
     attributes: Arc<Attributes>,
+    /// Those of the policy.
+    rules: Arc<RequestRules>,
     instances: Vec<Instance>,
     /// Places in `instances` whose instance is forgotten.
     vacant: Vec<u32>,
@@ -131,6 +144,7 @@ impl ServiceRouting {
             counted: Counted::default(),
             sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
             attributes: Arc::new(Attributes::of(&policy.cookie)),
+            rules: Arc::new(RequestRules::of(&policy)),
             policy,
             instances: Vec::new(),
             vacant: Vec::new(),
@@ -156,6 +170,11 @@ impl ServiceRouting {
         Arc::clone(&self.attributes)
     }
 
+    /// What counts as failed and as slow.
+    pub(super) fn rules(&self) -> Arc<RequestRules> {
+        Arc::clone(&self.rules)
+    }
+
     /// Puts a table into force.
     pub(super) fn apply(&mut self, table: &RoutingTable, now: Timestamp) {
         self.note(table.number);
@@ -176,6 +195,7 @@ impl ServiceRouting {
         if self.policy != table.session {
             self.policy = table.session.clone();
             self.attributes = Arc::new(Attributes::of(&self.policy.cookie));
+            self.rules = Arc::new(RequestRules::of(&self.policy));
             let now = self.tick(now);
             self.sessions.set_idle(self.policy.idle, now);
         }
@@ -375,6 +395,23 @@ impl ServiceRouting {
         instance.takes_requests().then_some(instance.address)
     }
 
+    /// Counts what is wrong with a request that has not ended.
+    pub(super) fn blame(&mut self, placement: &Placement, blame: Blame<'_>) {
+        let failed = !blame.slow;
+        let news = match placement.session {
+            None => News::NONE,
+            Some(Session { id, slot: Some(slot), .. }) => self.sessions.blame(slot, id, failed, blame.slow),
+            Some(session) => News { begun: session.begun, failed, slow: blame.slow },
+        };
+        let instance = &mut self.instances[placement.instance as usize];
+        instance.requests_failed += u64::from(failed);
+        if news.begun != Begun::Elsewhere && (news.failed || news.slow) {
+            instance.sessions_failed += u64::from(news.failed);
+            instance.cohorts.note(news, &self.counted);
+            instance.kinds.count(blame.slow, blame.path, blame.status);
+        }
+    }
+
     /// Ends a placement: the request has been answered to the end, or failed.
     pub(super) fn finish(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
         self.instances[placement.instance as usize].in_flight -= 1;
@@ -391,11 +428,11 @@ impl ServiceRouting {
     /// Ends a placement: the upgraded connection has ended.
     pub(super) fn finish_upgraded(&mut self, placement: &Placement, now: Timestamp) {
         self.instances[placement.instance as usize].upgraded -= 1;
-        self.give_back(placement, Outcome::Fine, now);
+        self.give_back(placement, Outcome::Sent, now);
     }
 
     /// Ends a placement: the instance could not be reached, and the request, which is still complete, goes to another
-    /// one. A session that was opened for it ends here and counts as failed.
+    /// one. A session that was opened for it ends here.
     pub(super) fn move_on(&mut self, placement: &Placement, now: Timestamp) {
         self.finish(placement, Outcome::Unreachable, now);
         if let Some(Session { id, opened: true, slot: Some(slot), .. }) = placement.session {
@@ -422,23 +459,17 @@ impl ServiceRouting {
     }
 
     fn give_back(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
-        let failed = outcome != Outcome::Fine;
-        let mut news = News::NONE;
         if let Some(session) = placement.session {
             let tick = self.tick_after(now);
             match session.slot {
-                Some(slot) => news = self.sessions.end_request(slot, session.id, failed, false, tick),
+                Some(slot) => self.sessions.end_request(slot, session.id, tick),
                 None => {
-                    news = News { begun: session.begun, failed, slow: false };
                     self.instances[placement.instance as usize].uncounted -= 1;
                     self.uncounted_use(placement.instance, now);
                 }
             }
         }
         let instance = &mut self.instances[placement.instance as usize];
-        instance.requests_failed += u64::from(failed);
-        instance.sessions_failed += u64::from(news.failed && news.begun != Begun::Elsewhere);
-        instance.cohorts.note(news, &self.counted);
         if placement.session.is_some() && outcome != Outcome::Unreachable {
             instance.last_seen = Some(now);
         }

@@ -4,12 +4,13 @@ use proptest::prelude::*;
 
 use crate::locator::gateway::store::Saved;
 use crate::name::{JournalId, ServiceName};
-use crate::routing::{Route, Share, Watermark};
+use crate::routing::{Cohort, FailureKind, Route, Sessions, Share, Watermark};
 
 use super::*;
 
 const IDLE: Duration = Duration::from_secs(5);
 const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+const FAILED: Blame<'static> = Blame { slow: false, path: "/shop/7", status: Some(500) };
 
 fn journal() -> JournalId {
     JournalId::new("0123456789abcdef").expect("valid")
@@ -80,7 +81,7 @@ impl Client {
     fn request(&mut self, routing: &mut ServiceRouting, now: Timestamp) -> Option<usize> {
         let mut placement = self.begin(routing, now)?;
         self.head(routing, &mut placement, now);
-        routing.finish(&placement, Outcome::Fine, now);
+        routing.finish(&placement, Outcome::Sent, now);
         let number = routing.instances[placement.instance as usize].id.number(&journal())?;
         usize::try_from(number).ok()
     }
@@ -135,7 +136,7 @@ fn a_long_response_keeps_its_session_and_idle_counts_from_its_end() {
     client.head(&mut routing, &mut placement, START);
     let end = START + IDLE * 10;
     assert_eq!(live(&mut routing, 0, end), Count::Exact(1));
-    routing.finish(&placement, Outcome::Fine, end);
+    routing.finish(&placement, Outcome::Sent, end);
     let before = Timestamp::from_millis((end + IDLE).as_millis() - 1);
     assert_eq!(live(&mut routing, 0, before), Count::Exact(1));
     // The cookie is long out of date, but the table knows better.
@@ -155,7 +156,7 @@ fn close_wants_no_share_nothing_live_and_nothing_in_flight() {
     routing.apply(&table(2, &[(0, 0), (1, 100)]), START);
     let CloseAnswer::Busy(figures) = routing.close(&id(0), number(3), START) else { panic!("one is in flight") };
     assert_eq!((figures.in_flight, figures.live), (1, Count::Exact(1)));
-    routing.finish(&placement, Outcome::Fine, START);
+    routing.finish(&placement, Outcome::Sent, START);
     assert!(matches!(routing.close(&id(0), number(4), START), CloseAnswer::Busy(_)), "one is live");
     let later = START + IDLE + STAMP_AHEAD + TICK;
     while !routing.sweep(later, 10) {}
@@ -181,7 +182,7 @@ fn evicted_sessions_are_counted_and_go_elsewhere() {
     let figures = &routing.report(START).instances[&id(0)];
     assert_eq!((figures.sessions_evicted, figures.live, figures.in_flight), (10, Count::Exact(0), 1));
     assert!(figures.closed);
-    routing.finish(&in_flight, Outcome::Fine, START);
+    routing.finish(&in_flight, Outcome::Sent, START);
     for client in &mut clients {
         assert_eq!(client.request(&mut routing, START), Some(1));
     }
@@ -237,6 +238,7 @@ fn a_new_session_whose_instance_cannot_be_reached_goes_on_and_counts_as_failed_t
     let mut routing = routing();
     routing.apply(&table(1, &[(0, 50), (1, 50)]), START);
     let first = routing.place(None, "/", &[], START).expect("a share");
+    routing.blame(&first, Blame { status: None, ..FAILED });
     routing.move_on(&first, START);
     let second = routing.place(None, "/", &[first.instance], START).expect("another");
     assert_ne!(first.instance, second.instance);
@@ -253,14 +255,20 @@ fn a_session_fails_once_however_many_requests_do() {
     let mut routing = routing();
     routing.apply(&table(1, &[(0, 100)]), START);
     let mut client = Client::default();
-    for outcome in [Outcome::Fine, Outcome::Failed, Outcome::Fine, Outcome::Failed] {
+    let slow = Blame { slow: true, path: "/till", ..FAILED };
+    for blame in [None, Some(FAILED), Some(slow), None, Some(Blame { status: None, ..FAILED }), Some(slow)] {
         let mut placement = client.begin(&mut routing, START).expect("there");
         client.head(&mut routing, &mut placement, START);
-        routing.finish(&placement, outcome, START);
+        blame.into_iter().for_each(|blame| routing.blame(&placement, blame));
+        routing.finish(&placement, Outcome::Sent, START);
     }
     let figures = &routing.report(START).instances[&id(0)];
-    assert_eq!((figures.sessions_begun, figures.requests_begun), (1, 4));
+    assert_eq!((figures.sessions_begun, figures.requests_begun), (1, 6));
     assert_eq!((figures.sessions_failed, figures.requests_failed), (1, 2));
+    let cohort = Cohort { table: number(1), sessions: Sessions::new(1, 1).expect("valid"), slow: 1 };
+    assert_eq!(figures.cohorts, [cohort]);
+    let kind = |path: &str, slow| FailureKind { path: path.to_owned(), status: Some(500), slow, sessions: 1 };
+    assert_eq!(figures.failures, [kind("/shop", false), kind("/till", true)], "the first of each");
 }
 
 #[test]
@@ -270,7 +278,7 @@ fn an_ignored_path_opens_no_session() {
     let mut placement = routing.place(None, "/health", &[], START).expect("a share");
     assert!(routing.restamp(&mut placement, START).is_none());
     assert_eq!(routing.report(START).instances[&id(0)].in_flight, 1);
-    routing.finish(&placement, Outcome::Fine, START);
+    routing.finish(&placement, Outcome::Sent, START);
     assert_eq!(live(&mut routing, 0, START), Count::Exact(0));
     let mut client = Client::default();
     client.request(&mut routing, START);
@@ -351,7 +359,7 @@ fn years_of_releases_leave_nothing_behind() {
         write_down(&mut routing);
         if let Some((at, placement)) = late.filter(|(at, _)| *at + 50 < n) {
             assert_eq!(routing.report(now).instances[&id(at)].in_flight, 1, "it is not gone as long as it answers");
-            routing.finish(&placement, Outcome::Fine, now);
+            routing.finish(&placement, Outcome::Sent, now);
             late = None;
         }
         while !routing.sweep(now, 100) {}
@@ -492,7 +500,10 @@ proptest! {
                 }
                 Op::End(client, failed) => {
                     if let Some(placement) = in_flight[client].take() {
-                        routing.finish(&placement, if failed { Outcome::Failed } else { Outcome::Fine }, now);
+                        if failed {
+                            routing.blame(&placement, FAILED);
+                        }
+                        routing.finish(&placement, Outcome::Sent, now);
                         if let Some(plain) = sessions.get_mut(&placement.session.expect("one").id) {
                             plain.in_flight -= 1;
                             plain.until = plain.until.max(now);

@@ -105,7 +105,7 @@ struct Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
 
-/// What is new about a session when one of its requests has ended.
+/// What is new about a session when something is wrong with one of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct News {
     pub(super) begun: Begun,
@@ -222,18 +222,26 @@ impl SessionTable {
         self.entry_mut(slot.0).flights += 1;
     }
 
-    /// One request of the session has ended. Nothing happens if the session is gone. Answers what is new about the session.
+    /// One request of the session has ended. Nothing happens if the session is gone.
     #[inline]
-    pub(super) fn end_request(&mut self, slot: Slot, id: u64, failed: bool, slow: bool, now: Tick) -> News {
+    pub(super) fn end_request(&mut self, slot: Slot, id: u64, now: Tick) {
         let entry = self.entry_mut(slot.0);
         if entry.id != id || entry.instance == NO_INSTANCE {
-            return News::NONE;
+            return;
         }
         // A session that was removed and came back to the same entry does not know its earlier requests.
         if entry.flights & FLIGHTS_MASK > 0 {
             entry.flights -= 1;
         }
         entry.until = entry.until.later(now);
+    }
+
+    /// One request of the session has failed, or was slow. Answers what is new about the session, if it is still here.
+    pub(super) fn blame(&mut self, slot: Slot, id: u64, failed: bool, slow: bool) -> News {
+        let entry = self.entry_mut(slot.0);
+        if entry.id != id || entry.instance == NO_INSTANCE {
+            return News::NONE;
+        }
         let news = News {
             begun: Begun::of((entry.flights >> COHORT_SHIFT) & COHORT_MASK),
             failed: failed && entry.flights & FAILED == 0,

@@ -42,7 +42,7 @@ fn a_session_with_a_request_in_flight_does_not_expire() {
         assert!(table.sweep(Tick(now), 100, |instance| expired.push(instance)));
         assert_eq!(table.find(1, Tick(0), Tick(now)), Found::Live(slot, 7));
     }
-    table.end_request(slot, 1, false, false, Tick(20_000));
+    table.end_request(slot, 1, Tick(20_000));
     table.sweep(Tick(20_000 + IDLE_TICKS - 1), 100, |instance| expired.push(instance));
     assert!(expired.is_empty());
     table.sweep(Tick(20_000 + IDLE_TICKS), 100, |instance| expired.push(instance));
@@ -54,7 +54,7 @@ fn a_full_table_has_room_again_when_sessions_have_expired() {
     let mut table = SessionTable::new(100, IDLE, Tick(0));
     for n in 0..100 {
         let slot = table.insert(id(n), 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
-        table.end_request(slot, id(n), false, false, Tick(0));
+        table.end_request(slot, id(n), Tick(0));
     }
     assert!(table.insert(id(100), 0, Tick(0), Begun::In(0), Tick(0)).is_none());
     let mut expired = 0;
@@ -69,7 +69,7 @@ fn a_full_table_has_room_again_when_sessions_have_expired() {
 fn a_shorter_idle_time_holds_at_once() {
     let mut table = SessionTable::new(10, Duration::from_secs(3600), Tick(0));
     let slot = table.insert(1, 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
-    table.end_request(slot, 1, false, false, Tick(0));
+    table.end_request(slot, 1, Tick(0));
     table.set_idle(IDLE, Tick(10));
     let mut expired = 0;
     table.sweep(Tick(IDLE_TICKS - 1), 100, |_| expired += 1);
@@ -83,7 +83,7 @@ fn ticks_may_wrap() {
     let start = u32::MAX - 50;
     let mut table = SessionTable::new(10, IDLE, Tick(start));
     let slot = table.insert(1, 0, Tick(start), Begun::In(0), Tick(start)).expect("room");
-    table.end_request(slot, 1, false, false, Tick(start));
+    table.end_request(slot, 1, Tick(start));
     let mut expired = 0;
     table.sweep(Tick(start.wrapping_add(IDLE_TICKS - 1)), 100, |_| expired += 1);
     assert_eq!(expired, 0);
@@ -159,7 +159,7 @@ proptest! {
                 }
                 Op::Release(n) => {
                     if let Some(known) = model.get_mut(&n).filter(|known| known.flights > 0) {
-                        table.end_request(known.slot, crowded(n), false, false, Tick(now));
+                        table.end_request(known.slot, crowded(n), Tick(now));
                         known.flights -= 1;
                         known.until = now;
                     }

@@ -41,6 +41,7 @@ impl SimLocator {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: false,
+            counts_by_table: true,
             adoption: true,
         };
         let inner = Arc::new(Mutex::new(Inner { core, down: false, failing: 0, losing: 0 }));

@@ -97,8 +97,14 @@ pub trait Harness: Send + Sync + 'static {
 /// Why a case is left out for the locator of this harness. `None`: the case is run.
 #[must_use]
 pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
-    let LocatorCapabilities { session_count, atomic_close, hold, adoption, keeps_sticky_at_zero: _ } =
-        harness.locator().capabilities();
+    let LocatorCapabilities {
+        session_count,
+        atomic_close,
+        hold,
+        adoption,
+        counts_by_table: _,
+        keeps_sticky_at_zero: _,
+    } = harness.locator().capabilities();
     let counts = session_count != SessionCount::None;
     let needs: &[(bool, &str)] = match case {
         "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count")],

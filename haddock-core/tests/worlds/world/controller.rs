@@ -131,6 +131,7 @@ impl World {
             session_count: SessionCount::Exact,
             atomic_close: true,
             hold: false,
+            counts_by_table: true,
             adoption: true,
         };
         for post in &self.posts {

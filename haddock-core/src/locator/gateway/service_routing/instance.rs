@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::cohorts::{Cohorts, Counted};
+use super::failures::Kinds;
 use crate::name::InstanceId;
 use crate::routing::{Count, InstanceFigures, Share};
 use crate::time::Timestamp;
@@ -38,6 +39,7 @@ pub(super) struct Instance {
     pub(super) sessions_evicted: u64,
     pub(super) last_seen: Option<Timestamp>,
     pub(super) cohorts: Cohorts,
+    pub(super) kinds: Kinds,
 }
 
 impl Instance {
@@ -64,6 +66,7 @@ impl Instance {
             sessions_evicted: 0,
             last_seen: None,
             cohorts: Cohorts::default(),
+            kinds: Kinds::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Instance {
             sessions_evicted: self.sessions_evicted,
             last_seen: self.last_seen,
             cohorts: self.cohorts.of(counted),
+            failures: self.kinds.all(),
         }
     }
 }
