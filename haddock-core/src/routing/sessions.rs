@@ -4,7 +4,7 @@ use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
 
-use super::FencingToken;
+use super::fencing::FencingToken;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Sessions that began, and those of them in which at least one request failed.
