@@ -11,7 +11,7 @@ use haddock_core::{ErrorKind, VersionId};
 use haddock_examples::client::Options;
 use haddock_examples::show::Load;
 use haddock_tests::points::{Death, Point, When};
-use haddock_tests::site::{Answer, Controlling, Draft, Site, assert_clean, excuse};
+use haddock_tests::site::{Answer, Controlling, Draft, Site, assert_clean, excuse, tell_to_fail};
 use tokio::time::{Instant, timeout};
 
 const PLAYER: &str = env!("CARGO_BIN_EXE_player");
@@ -104,6 +104,43 @@ impl Stage {
             _ = self.site.until("the candidate is gone", only_first) => false,
         };
         release.settled().await.expect_err("it was aborted");
+        self.site.until("the candidate is gone", only_first).await;
+        let killed = self.retire(process).await || killed;
+        self.site.assert_only(VersionId(1)).await;
+        self.note(already);
+        killed
+    }
+
+    /// Releases the next version, which begins to fail once it has a share; the process that gives it up is told when to end.
+    /// Answers whether it was killed.
+    async fn give_up(&mut self, death: Death) -> bool {
+        self.version += 1;
+        let tag = self.tag();
+        self.site.image(&tag).await;
+        let already = self.site.record().len();
+        let starting = self.site.controlling("the first", Death::None).await;
+        let release = self.site.release(&self.draft, &tag).await;
+        let version = VersionId(u64::from(self.version));
+        let serves = |state: &ServiceState| state.instances_of(version).any(|(_, i)| i.is(PhaseName::Serving));
+        let state = self.site.until("the candidate serves", serves).await;
+        assert!(!starting.stop().await, "nobody told it to die");
+
+        let mut process = self.site.controlling("who gives up", death).await;
+        for address in state.instances_of(version).filter_map(|(_, instance)| instance.address()) {
+            tell_to_fail(address, 0.8).await;
+        }
+        let only_first = |state: &ServiceState| {
+            state.release.is_none() && state.instances.values().all(|instance| instance.version == VersionId(1))
+        };
+        let killed = tokio::select! {
+            was_killed = process.dies() => {
+                assert!(was_killed, "{tag}: a controlling process ended by itself");
+                process = self.site.controlling("a successor", Death::None).await;
+                true
+            }
+            _ = self.site.until("the candidate is gone", only_first) => false,
+        };
+        assert_eq!(release.settled().await.expect_err("it was given up").kind(), ErrorKind::Harmful);
         self.site.until("the candidate is gone", only_first).await;
         let killed = self.retire(process).await || killed;
         self.site.assert_only(VersionId(1)).await;
@@ -320,4 +357,30 @@ async fn an_abort_survives_the_death_of_its_controller_at_every_point() {
         assert!(aborting, "no process was killed {}", point("aborting", "commit", when));
     }
     assert_clean(&summary);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_guard_s_abort_survives_the_death_of_its_controller_at_every_point() {
+    let Some(mut stage) = Stage::open(|_| {}).await else { return };
+    let load = stage.site.load(&stage.site.steady(20)).await;
+    stage.draft.every = Duration::from_secs(3600);
+    let mut number = 1;
+    while stage.give_up(Death::At(number)).await {
+        number += 1;
+    }
+    table(&stage.hit);
+    for (phase, what) in [("aborting", "commit"), ("over", "evict"), ("over", "stop")] {
+        for when in [When::Before, When::After] {
+            let is_hit = stage.hit.keys().any(|p| (p.phase.as_str(), p.what.as_str(), p.when) == (phase, what, when));
+            assert!(is_hit, "no process was killed {}", point(phase, what, when));
+        }
+    }
+    let summary = load.stop().await.expect("a summary");
+    // The sessions of the candidates failed, and were lost with them. Nobody else's were.
+    let evicted = stage.site.events(|event| match event {
+        Event::InstanceRetiring { sessions_lost, .. } => Some(sessions_lost),
+        _ => None,
+    });
+    let evicted = evicted.await.iter().sum::<u64>();
+    assert!(summary.lost <= evicted, "{evicted} were evicted: {summary:#?}");
 }

@@ -18,6 +18,7 @@
 //! | `/health` | 200, or 503 during the start-up delay |
 //! | `/call` | `{version, instance, calls}`: each of `CALLS` asked for its own `/call`; 502 if one does not answer |
 //! | `/rows` | `{rows, version}`: the rows of its database; `POST /rows?row=…` adds one first |
+//! | `/fail?rate=0.1` | from now on, this part of the sessions' requests is answered 500 |
 //! | `/stats` | `{sessions, version, instance}`, of no session |
 //!
 //! | variable | meaning | default |

@@ -1,5 +1,7 @@
 //! The paths.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -19,7 +21,8 @@ use crate::session::{COOKIE, Sessions, Snapshot, Use, now};
 struct App {
     version: String,
     instance: String,
-    error_rate: f64,
+    /// The bits of a number.
+    error_rate: Arc<AtomicU64>,
     ready_at: Instant,
     sessions: Sessions,
     calls: Vec<String>,
@@ -43,7 +46,7 @@ pub(crate) fn router(config: Config) -> Router {
     let app = App {
         version: config.version,
         instance: config.instance,
-        error_rate: config.error_rate,
+        error_rate: Arc::new(AtomicU64::new(config.error_rate.to_bits())),
         ready_at: now() + config.start_delay,
         sessions: Sessions::new(config.session_idle),
         calls: config.calls,
@@ -60,6 +63,7 @@ pub(crate) fn router(config: Config) -> Router {
         .route("/call", get(call))
         .route("/rows", get(rows).post(add_row))
         .route("/stats", get(stats))
+        .route("/fail", get(fail))
         .with_state(app)
         .layer(middleware::from_fn_with_state(only_host, check_host))
 }
@@ -73,6 +77,20 @@ async fn check_host(State(only): State<Option<String>>, request: Request, next: 
         }
         _ => next.run(request).await,
     }
+}
+
+#[derive(Deserialize)]
+struct Fail {
+    rate: f64,
+}
+
+/// From now on, this part of the sessions' requests fails.
+async fn fail(State(app): State<App>, Query(Fail { rate }): Query<Fail>) -> Response {
+    if !(0.0..=1.0).contains(&rate) {
+        return (StatusCode::BAD_REQUEST, "`rate` is not between 0 and 1").into_response();
+    }
+    app.error_rate.store(rate.to_bits(), Ordering::Relaxed);
+    format!("{rate} of the requests fail").into_response()
 }
 
 async fn count(State(app): State<App>, headers: HeaderMap) -> Response {
@@ -200,8 +218,9 @@ impl App {
         if let Some(refusal) = self.starting() {
             return Err(refusal);
         }
-        if self.error_rate > 0.0 && rand::random::<f64>() < self.error_rate {
-            return Err((StatusCode::INTERNAL_SERVER_ERROR, "this one fails, as `ERROR_RATE` says").into_response());
+        let error_rate = f64::from_bits(self.error_rate.load(Ordering::Relaxed));
+        if error_rate > 0.0 && rand::random::<f64>() < error_rate {
+            return Err((StatusCode::INTERNAL_SERVER_ERROR, "this one fails, as it was told to").into_response());
         }
         Ok(self.sessions.request(session_of(headers), now()))
     }

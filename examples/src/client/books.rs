@@ -56,6 +56,9 @@ pub struct Report {
     pub requests: u64,
     /// Those that failed.
     pub failed: u64,
+    /// Sessions with at least one that failed.
+    #[serde(default)]
+    pub failed_sessions: u64,
     /// Sessions that were lost.
     pub lost: u64,
     /// Times that a session found itself on another version or instance.
@@ -75,6 +78,9 @@ pub struct Summary {
     pub requests: u64,
     /// Those that failed.
     pub failed: u64,
+    /// Sessions with at least one that failed.
+    #[serde(default)]
+    pub failed_sessions: u64,
     /// Sessions that were lost.
     pub lost: u64,
     /// Times that a session found itself on another version or instance.
@@ -156,6 +162,11 @@ impl Books {
         self.pages().report.lapsed += 1;
     }
 
+    /// A session has had its first failed request.
+    pub(super) fn failed_session(&self) {
+        self.pages().report.failed_sessions += 1;
+    }
+
     pub(super) fn wrong(&self, kind: Kind, session: u64, what: impl Into<String>) {
         let t = self.t();
         let mut pages = self.pages();
@@ -195,6 +206,7 @@ impl Books {
             sessions: pages.begun,
             requests: report.requests,
             failed: report.failed,
+            failed_sessions: report.failed_sessions,
             lost: report.lost,
             moved: report.moved,
             lapsed: report.lapsed,

@@ -20,6 +20,8 @@ struct Session {
     socket: Option<(Socket, Tally)>,
     /// Counts the session under the version it is on.
     place: Option<Tally>,
+    /// Whether one of its requests has failed.
+    has_failed: bool,
     /// When that was sent which was answered last. The application saw it no earlier.
     sent: Instant,
 }
@@ -34,6 +36,7 @@ pub(super) async fn live(population: Arc<Population>, habit: Habit) {
         expectation: Expectation::default(),
         socket: None,
         place: None,
+        has_failed: false,
         sent: began,
         population: Arc::clone(&population),
     };
@@ -166,6 +169,9 @@ impl Session {
 
     fn failed(&mut self, what: &str, reason: &Reason) {
         self.expectation.failed();
+        if !std::mem::replace(&mut self.has_failed, true) {
+            self.population.books.failed_session();
+        }
         self.population.books.wrong(Kind::Failed, self.number, format!("{what}: {reason}"));
     }
 

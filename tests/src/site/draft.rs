@@ -27,6 +27,8 @@ pub struct Draft {
     pub settle: Duration,
     /// When a drain's sessions are evicted.
     pub evict_after: Option<Duration>,
+    /// Instances of each version.
+    pub replicas: u32,
 }
 
 impl Draft {
@@ -41,6 +43,7 @@ impl Draft {
             every: Duration::from_millis(200),
             settle: Duration::from_millis(200),
             evict_after: None,
+            replicas: 1,
         }
     }
 
@@ -77,7 +80,7 @@ impl Draft {
         let _ = writeln!(text, "x-haddock:\n  entry: web:8080");
         let _ = writeln!(text, "  ready: {{ http: /health, within: {} }}", ms(self.within));
         let _ = writeln!(text, "  session: {{ idle: {}, ignore: [/health] }}", ms(self.idle));
-        let _ = writeln!(text, "  release:\n    ramp: [{}%, 100%]", self.first_stage);
+        let _ = writeln!(text, "  release:\n    replicas: {}\n    ramp: [{}%, 100%]", self.replicas, self.first_stage);
         let _ = writeln!(text, "    every: {}\n    settle: {}", ms(self.every), ms(self.settle));
         if let Some(after) = self.evict_after {
             let _ = writeln!(text, "    drain: {{ evict_after: {} }}", ms(after));

@@ -335,6 +335,21 @@ async fn demo() -> &'static ImageReference {
     DEMO.get_or_init(|| make).await
 }
 
+/// Tells the demo application there that from now on this part of its requests fails.
+///
+/// # Panics
+/// If it does not answer.
+pub async fn tell_to_fail(address: std::net::SocketAddr, rate: f64) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("it listens");
+    let request = format!("GET /fail?rate={rate} HTTP/1.1\r\nhost: demo\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("it reads");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("it answers");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
 impl Addresses {
     /// The admin API's address as a URL.
     #[must_use]
