@@ -59,7 +59,7 @@ impl Story {
             Event::InstanceRetiring { instance, sessions_lost, .. } if *sessions_lost > 0 => {
                 Some(format!("{} closed, {sessions_lost} sessions lost", self.version(instance)?))
             }
-            Event::InstanceGone { instance } => {
+            Event::InstanceGone { instance, .. } => {
                 let version = self.version(instance)?;
                 self.gone.insert(instance.clone());
                 if let Some(since) = self.draining.remove(&version) {
@@ -160,7 +160,7 @@ mod tests {
             (20, Event::InstanceDraining { instance: one.clone(), sessions: Some(3), deadline: None }),
             (30, Event::InstanceServing { instance: one.clone(), share: Share::FULL }),
             (1_000, Event::InstanceDraining { instance: one.clone(), sessions: Some(7), deadline: None }),
-            (9_500, Event::InstanceGone { instance: one.clone() }),
+            (9_500, Event::InstanceGone { instance: one.clone(), log: Vec::new() }),
             (9_600, Event::ReleaseSettled { version: VersionId(2) }),
         ]);
         assert_eq!(story.drain_seconds(), [8.5], "counted from the drain that ended");

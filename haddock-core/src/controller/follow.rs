@@ -189,7 +189,7 @@ impl Following {
         if self.begun && recorded.sequence > self.since {
             self.ready.push_back(Told::Event(Box::new(telling)));
         }
-        if let Event::InstanceGone { instance } | Event::ExternalReleased { instance, .. } = &recorded.event
+        if let Event::InstanceGone { instance, .. } | Event::ExternalReleased { instance, .. } = &recorded.event
             && let Some(others) = &mut self.others
         {
             others.remove(instance);

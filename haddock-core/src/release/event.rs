@@ -289,6 +289,9 @@ pub enum Event {
     InstanceGone {
         /// The instance.
         instance: InstanceId,
+        /// If it had failed: how its components were, and the ends of their logs.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        log: Vec<String>,
     },
     /// A server that runs already is being adopted: it is probed, and becomes the known good version once it answers.
     ExternalAdopted {

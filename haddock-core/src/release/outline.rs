@@ -55,7 +55,7 @@ pub fn outline_retirement(
                 Event::ServiceRetiring { .. } => {
                     sentences.push(format!("give no new sessions to `{service}`: whoever has none is turned away"));
                 }
-                Event::InstanceGone { instance } | Event::ExternalReleased { instance, .. } => {
+                Event::InstanceGone { instance, .. } | Event::ExternalReleased { instance, .. } => {
                     let version = state.instances.get(instance).map(|it| it.version);
                     if let Some(version) = version.filter(|version| told.insert(*version)) {
                         sentences.push(drain_of(version, &state.versions[&version]));

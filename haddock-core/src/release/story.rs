@@ -158,7 +158,7 @@ impl Story {
         self.note_shares(&recorded.event);
         self.note_release(&recorded.event);
         let message = self.message(&recorded.event);
-        if let Event::InstanceGone { instance } | Event::ExternalReleased { instance, .. } = &recorded.event {
+        if let Event::InstanceGone { instance, .. } | Event::ExternalReleased { instance, .. } = &recorded.event {
             self.instances.remove(instance);
         }
         Telling {
@@ -245,7 +245,7 @@ impl Story {
             Event::InstanceServing { instance, .. }
             | Event::InstanceFailed { instance, .. }
             | Event::InstanceRetiring { instance, .. }
-            | Event::InstanceGone { instance }
+            | Event::InstanceGone { instance, .. }
             | Event::ExternalReleased { instance, .. } => {
                 self.draining.remove(instance);
             }
@@ -445,7 +445,7 @@ impl Story {
             Event::InstanceRetiring { instance, sessions_lost, .. } => {
                 format!("{} is closed, {} lost", of(instance), Sessions(*sessions_lost))
             }
-            Event::InstanceGone { instance } => format!("{} is gone", of(instance)),
+            Event::InstanceGone { instance, .. } => format!("{} is gone", of(instance)),
             Event::SharesAsked { shares, .. } => format!("new sessions are to go to {}", self.shares(shares)),
             Event::SharesInForce { .. } if self.in_force.values().all(|share| share.is_zero()) => {
                 "the instances are listed, and get nothing yet".to_owned()

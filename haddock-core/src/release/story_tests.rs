@@ -80,7 +80,7 @@ fn a_release() -> Vec<RecordedEvent> {
         Event::ReleaseSettling { version: two },
         Event::ReleaseSettled { version: two },
         Event::InstanceRetiring { instance: id("a"), sessions_lost: 0, drained_for: Some(1) },
-        Event::InstanceGone { instance: id("a") },
+        Event::InstanceGone { instance: id("a"), log: Vec::new() },
     ])
 }
 

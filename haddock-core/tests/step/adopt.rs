@@ -67,7 +67,7 @@ fn nothing_of_it_is_ever_pulled_launched_or_stopped() {
         }
     }
     assert!(scene.events.contains(&Event::ExternalReleased { instance: id.clone(), address: SERVER }));
-    assert!(!scene.events.contains(&Event::InstanceGone { instance: id.clone() }), "it still runs");
+    assert!(!scene.events.contains(&Event::InstanceGone { instance: id.clone(), log: Vec::new() }), "it still runs");
     assert!(!scene.state.instances.contains_key(&id));
     assert!(scene.figures(&id).closed);
     assert_eq!(scene.running(), 1, "the candidate");

@@ -83,7 +83,7 @@ fn what_has_the_most_new_sessions_is_known_good_and_what_came_later_drains() {
         assert_eq!(ticket.session, cookie.session, "nobody noticed");
         scene.locator.finish(&service, &ticket, false, scene.now);
     }
-    scene.until(|event| *event == Event::InstanceGone { instance: two.clone() });
+    scene.until(|event| *event == Event::InstanceGone { instance: two.clone(), log: Vec::new() });
     assert_eq!(scene.running(), 1);
     scene.release(version(3));
     scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
@@ -109,7 +109,7 @@ fn what_was_closed_is_stopped_and_what_no_locator_lists_is_launched_anew() {
     let seen = remains(&mut scene);
     assert_eq!(recovered(&scene, &seen).expect("enough is left").instances[&two].phase.name(), PhaseName::Retiring);
     lose(&mut scene, &seen);
-    scene.until(|event| *event == Event::InstanceGone { instance: two.clone() });
+    scene.until(|event| *event == Event::InstanceGone { instance: two.clone(), log: Vec::new() });
 
     let mut scene = in_a_ramp();
     let mut remains = remains(&mut scene);
@@ -194,7 +194,9 @@ fn an_adopted_server_is_found_again_by_its_address() {
     assert_eq!(ticket.instance, server, "its sessions from before may still come");
     scene.locator.finish(&service, &ticket, false, scene.now);
     scene.pass(IDLE * 3);
-    assert!(!scene.events.iter().any(|event| *event == Event::InstanceGone { instance: server.clone() }));
+    assert!(
+        !scene.events.iter().any(|event| *event == Event::InstanceGone { instance: server.clone(), log: Vec::new() })
+    );
 }
 
 #[test]

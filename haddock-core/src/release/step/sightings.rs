@@ -344,10 +344,11 @@ impl<'a> Work<'a> {
     }
 
     fn sight_retiring(&mut self, id: &InstanceId, sighting: &Sighting<'_>) {
-        let stopped = matches!(self.task(&Task::Stop(id.clone())), Some(TaskReport::Ended { result: Ok(_), .. }));
-        if stopped && matches!(sighting, Sighting::Absent) {
+        if let Some(TaskReport::Ended { result: Ok(result), .. }) = self.task(&Task::Stop(id.clone()))
+            && matches!(sighting, Sighting::Absent)
+        {
             self.state.instances.remove(id);
-            self.events.push(Event::InstanceGone { instance: id.clone() });
+            self.events.push(Event::InstanceGone { instance: id.clone(), log: result.said().to_vec() });
         }
     }
 }
