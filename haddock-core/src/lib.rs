@@ -27,6 +27,10 @@
     doc = "- [`controller`]: the loop that observes, steps, commits and acts; the verbs. [`progress`]: what long calls say while they run."
 )]
 #![cfg_attr(
+    feature = "rehearsal",
+    doc = "- [`rehearsal`]: a release in virtual time: how it would go, before it is made."
+)]
+#![cfg_attr(
     feature = "build",
     doc = "- [`build`]: the images of a tree: what has changed is built; pushed, pulled, pruned."
 )]
@@ -87,6 +91,7 @@
 //! | `process` | instances as child processes |
 //! | `build` | the images of a tree: built, pushed, pulled, pruned |
 //! | `git` | what is checked out, for tags of images |
+//! | `rehearsal` | releases tried in virtual time, against a model of the traffic |
 //! | `testing` | mocks, the simulated runtime and locator, the conformance suites |
 #![forbid(unsafe_code)]
 
@@ -109,6 +114,8 @@ mod mask;
 mod name;
 #[cfg(feature = "controller")]
 pub mod progress;
+#[cfg(feature = "rehearsal")]
+pub mod rehearsal;
 pub mod release;
 pub mod report;
 pub mod routing;

@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("runtime", &["error", "mask", "time", "name", "container", "image", "progress"]),
     ("locator", &["error", "time", "name", "routing"]),
     ("release", &["error", "time", "name", "routing", "container", "settings"]),
+    ("rehearsal", &["error", "time", "name", "routing", "container", "value", "settings", "release"]),
     ("journal", &["error", "time", "name", "routing", "value", "release"]),
     (
         "environment",
