@@ -94,6 +94,10 @@ impl Book {
                 release.to_abort = Some(passed);
                 release.aborted = Some(reason.to_string());
             }
+            Event::WentBack { reason, .. } => {
+                release.to_abort = Some(passed);
+                release.aborted = Some(reason.to_string());
+            }
             _ => {}
         }
     }
