@@ -11,6 +11,7 @@
 //! | `convert`, `error` | plain data and errors, in both directions |
 //! | `compose` | the compose file |
 //! | `controller`, `release` | the verbs |
+//! | `rehearsal` | releases in virtual time |
 //! | `environment` | environments by name |
 //! | `images` | the images of a tree |
 //! | `image` | what git has checked out, and the tags of its images |
@@ -38,6 +39,7 @@ mod locator;
 mod logs;
 mod progress;
 mod python;
+mod rehearsal;
 mod release;
 mod runtime;
 mod sim;
@@ -72,6 +74,8 @@ mod native {
     use crate::progress::Progress;
     #[pymodule_export]
     use crate::python::{python_locator, python_runtime};
+    #[pymodule_export]
+    use crate::rehearsal::rehearse;
     #[pymodule_export]
     use crate::release::{Following, Release};
     #[pymodule_export]

@@ -1,12 +1,10 @@
 //! The verbs of a service that lead to a release.
 
-use std::collections::BTreeSet;
-
 use super::handle::{Release, ReleaseOptions};
 use super::service::Service;
 use crate::container::Selector;
 use crate::environment::environments::TestedEnvironment;
-use crate::environment::{DependencyCondition, EnvironmentSpec, Receiver, ServiceSettings};
+use crate::environment::{EnvironmentSpec, Receiver, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, RequestId, VersionId};
 use crate::release::{NewVersion, ReleasePhase, Request, Verb, outline, outline_verb};
@@ -182,10 +180,7 @@ impl Service {
         // The components that it starts. Those that instances share are not among them.
         let own = spec.of_instance().into_iter();
         let images = own.map(|name| (name.clone(), spec.components[&name].image.to_string())).collect();
-        let awaited = spec.components.values().flat_map(|component| &component.depends_on);
-        let completes = awaited.filter(|(_, it)| it.condition == DependencyCondition::CompletedSuccessfully);
-        let one_shots: BTreeSet<_> = completes.map(|(name, _)| name.clone()).collect();
-        Ok(NewVersion { one_shots, ..NewVersion::new(String::new(), settings, images) })
+        Ok(NewVersion { one_shots: spec.one_shots(), ..NewVersion::new(String::new(), settings, images) })
     }
 
     /// What a version was made from, as its file says and not as it is in production, to bring up an environment like

@@ -183,6 +183,14 @@ impl EnvironmentSpec {
         members
     }
 
+    /// The components that others wait for until they have ended by themselves.
+    #[must_use]
+    pub fn one_shots(&self) -> BTreeSet<ComponentName> {
+        let awaited = self.components.values().flat_map(|component| &component.depends_on);
+        let completes = awaited.filter(|(_, it)| it.condition == DependencyCondition::CompletedSuccessfully);
+        completes.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The versioned components: a release brings its own of each.
     #[must_use]
     pub fn versioned(&self) -> BTreeSet<ComponentName> {

@@ -54,13 +54,16 @@ pub(super) struct Locator {
 }
 
 impl Locator {
-    pub(super) const CAPABILITIES: LocatorCapabilities = LocatorCapabilities {
-        keeps_sticky_at_zero: true,
-        session_count: SessionCount::Exact,
-        atomic_close: true,
-        hold: true,
-        adoption: true,
-    };
+    pub(super) fn capabilities() -> LocatorCapabilities {
+        LocatorCapabilities {
+            keeps_sticky_at_zero: true,
+            session_count: SessionCount::Exact,
+            atomic_close: true,
+            hold: true,
+            counts_by_table: true,
+            ..LocatorCapabilities::default()
+        }
+    }
 
     pub(super) fn new(since: Timestamp) -> Self {
         Self {

@@ -19,7 +19,7 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `plan` | what is rehearsed |
+//! | `plan`, `of_file` | what is rehearsed |
 //! | `traffic`, `stay`, `minute`, `recording` | when sessions begin, and how long they stay: by a model, or as recorded |
 //! | `fault`, `behaviour` | what is wrong with a version, and what a session meets on it |
 //! | `crowd` | the sessions: when each begins, fails, expires |
@@ -37,6 +37,7 @@ mod engine;
 mod fault;
 mod locator;
 mod minute;
+mod of_file;
 mod outcome;
 mod plan;
 mod recording;

@@ -222,7 +222,7 @@ impl<'a> Runner<'a> {
 
     fn observe(&mut self) -> Observation {
         let report = Reading::Known { began: self.now, value: self.locator.report() };
-        let view = LocatorView { capabilities: Locator::CAPABILITIES, report };
+        let view = LocatorView { capabilities: Locator::capabilities(), report };
         Observation {
             requests: std::mem::take(&mut self.requests),
             containers: Reading::Known { began: self.now, value: self.engine.containers() },

@@ -1,7 +1,7 @@
 //! What rehearsals with several seeds say together.
 
 use std::num::NonZero;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,14 @@ impl Rehearsal {
     /// # Errors
     /// As [`run`](Self::run); [`InvalidValue`](ErrorKind::InvalidValue) if there is no seed.
     pub fn summary(&self, seed: u64, seeds: u64) -> Result<Summary> {
+        self.summary_unless(seed, seeds, &AtomicBool::new(false))
+    }
+
+    /// As [`summary`](Self::summary), until somebody sets `stop`.
+    ///
+    /// # Errors
+    /// As [`summary`](Self::summary); [`TimedOut`](ErrorKind::TimedOut) if it was stopped.
+    pub fn summary_unless(&self, seed: u64, seeds: u64, stop: &AtomicBool) -> Result<Summary> {
         let count = usize::try_from(seeds).unwrap_or(usize::MAX);
         if count == 0 {
             return Err(Error::new(ErrorKind::InvalidValue, "a rehearsal needs at least one seed"));
@@ -103,6 +111,9 @@ impl Rehearsal {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 if at >= count {
                     return Ok(done);
+                }
+                if stop.load(Ordering::Relaxed) {
+                    return Err(Error::new(ErrorKind::TimedOut, "the rehearsal was stopped"));
                 }
                 let outcome = self.run(seed.wrapping_add(at as u64))?;
                 let Outcome { releases, versions_at_once: versions, containers_at_once: containers, .. } = outcome;

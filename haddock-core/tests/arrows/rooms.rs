@@ -21,12 +21,12 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("runtime", &["error", "mask", "time", "name", "container", "image", "progress"]),
     ("locator", &["error", "time", "name", "routing"]),
     ("release", &["error", "time", "name", "routing", "container", "settings"]),
-    ("rehearsal", &["error", "time", "name", "routing", "container", "value", "settings", "release"]),
     ("journal", &["error", "time", "name", "routing", "value", "release"]),
     (
         "environment",
         &["error", "mask", "time", "name", "routing", "container", "image", "value", "settings", "progress", "runtime"],
     ),
+    ("rehearsal", &["error", "time", "name", "routing", "container", "value", "settings", "release", "environment"]),
     ("build", &["error", "time", "name", "image", "runtime", "environment"]),
     (
         "controller",

@@ -110,6 +110,7 @@ if TYPE_CHECKING:
         Watermark,
     )
     from ._progress import ProgressEvent, ProgressEvents
+    from ._rehearsal import Quantiles, RehearsedEvent, Rehearsal, rehearse, rehearse_async
     from ._release import Events, Release
     from ._results import (
         ComponentInfo,
@@ -210,8 +211,11 @@ __all__ = [
     "PrunedFromRegistry",
     "PrunedImage",
     "PublishedPort",
+    "Quantiles",
     "RegistryRefusedError",
     "RegistryUnavailableError",
+    "Rehearsal",
+    "RehearsedEvent",
     "Release",
     "ReleaseAbortedError",
     "ReleaseResult",
@@ -243,6 +247,8 @@ __all__ = [
     "connect",
     "prune_images",
     "prune_images_async",
+    "rehearse",
+    "rehearse_async",
     "revision",
 ]
 
@@ -277,6 +283,7 @@ _HOMES = {
         "RuntimeCapabilities", "Watermark",
     ),
     "_progress": ("ProgressEvent", "ProgressEvents"),
+    "_rehearsal": ("Quantiles", "RehearsedEvent", "Rehearsal", "rehearse", "rehearse_async"),
     "_release": ("Events", "Release"),
     "_results": (
         "ComponentInfo", "Event", "Finding", "GuardStatus", "InstanceStatus", "Judgement", "LoopEnd", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",

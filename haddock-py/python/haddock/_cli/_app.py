@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 SECTIONS: dict[str, dict[str, Entry]] = {
     "Release": {
         "release": Entry("release", "release", "Bring a service to a new version."),
+        "rehearse": Entry("rehearse", "rehearse", "Try a release in virtual time: how long, and who is harmed."),
         "promote": Entry("promote", "promote", "Release what runs in a test environment."),
         "rollback": Entry("release", "rollback", "Go back to the version that was good before."),
         "pause": Entry("steer", "pause", "Hold the ramp where it is."),

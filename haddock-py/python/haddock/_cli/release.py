@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,14 +32,18 @@ timeout_option = click.option(
               help="The commit that is released, for the history. Default: the current commit of the file's directory.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Release even if it would change nothing.")
 @_components.build_option
+@click.option("--rehearse", is_flag=True,
+              help="First rehearse it, as `haddock rehearse` does, and ask whether to go on.")  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --rehearse: go on without asking.")
 @wait_option
 @timeout_option
 @_common.dry_run_option
 @_common.options
 @settings_of
 def release(
-    settings: Settings, commit: str | None, force: bool, build: bool, wait: str, limit: float | None, dry_run: bool
-) -> int:
+    settings: Settings, commit: str | None, force: bool, build: bool, rehearse: bool, yes: bool, wait: str,
+    limit: float | None, dry_run: bool,
+) -> int:  # fmt: skip
     """Bring a service to a new version, as its compose file describes it.
 
     The new version gets new sessions, a few at first and then more. Existing sessions stay where they are until they
@@ -57,6 +62,10 @@ def release(
         commit = _git.commit(Path(environment.file).absolute().parent)
     settings.say_more(f"{environment.file}, of commit {commit or 'unknown'}")
     options = settings.file_options()
+    if yes and not rehearse:
+        raise click.UsageError("--yes belongs to --rehearse")
+    if rehearse and not _rehearsed(settings, ask=not yes and not dry_run):
+        return 1
     if dry_run:
         built = _components.of(settings, release=True, dry_run=True) if build else None
         with settings.look() as controller:
@@ -71,6 +80,22 @@ def release(
     with settings.connect() as controller:
         handle = controller.release(settings.file, built=build, commit=commit, by=settings.by, force=force, **options)
         return follow(controller, handle, settings, wait, limit)
+
+
+def _rehearsed(settings: Settings, *, ask: bool) -> bool:
+    """Rehearses the release, and returns whether to go on."""
+    import haddock
+    from haddock._cli.rehearse import figures, show
+
+    if ask and (settings.json or not sys.stdin.isatty()):
+        raise click.UsageError("--rehearse asks whether to go on, and nobody can answer: add --yes")
+    told = haddock.rehearse(settings.file, **settings.file_options())
+    if settings.json:
+        _output.json_line({"kind": "rehearsed", **figures(told)})
+        return True
+    show(told)
+    _output.line()
+    return not ask or click.confirm("release it?", default=False)
 
 
 @click.command(cls=_common.Command)
