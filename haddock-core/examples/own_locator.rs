@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use haddock_core::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
-use haddock_core::routing::{CloseAnswer, Count, InstanceFigures, LocatorReport, RoutingTable};
+use haddock_core::routing::{CloseAnswer, Cohort, Count, InstanceFigures, LocatorReport, RoutingTable, Sessions};
 use haddock_core::{Clock, Error, ErrorKind, FencingToken, InstanceId, Result, ServiceName, Timestamp};
 
 /// The router. Clones are the same one.
@@ -34,6 +34,8 @@ struct Site {
     table: Option<RoutingTable>,
     closed: BTreeSet<InstanceId>,
     figures: BTreeMap<InstanceId, InstanceFigures>,
+    /// The tables that were in force, as far back as sessions are counted by them.
+    counted: Vec<FencingToken>,
     sessions: BTreeMap<u64, Session>,
     /// How far each instance is behind its share.
     owed: BTreeMap<InstanceId, i64>,
@@ -45,6 +47,8 @@ struct Session {
     last_used: Timestamp,
     in_flight: u64,
     failed: bool,
+    /// The table under which it began.
+    table: FencingToken,
 }
 
 /// A request on its way: its instance, and its session if it has one.
@@ -85,8 +89,12 @@ impl Router {
             figures.requests_begun += 1;
             figures.in_flight += 1;
             if let Some(id) = session {
-                figures.sessions_begun += u64::from(known.is_none());
-                let new = Session { instance: instance.clone(), last_used: now, in_flight: 0, failed: false };
+                let table = site.table.as_ref()?.number;
+                if known.is_none() {
+                    figures.sessions_begun += 1;
+                    count(&mut figures.cohorts, table, 1, 0);
+                }
+                let new = Session { instance: instance.clone(), last_used: now, in_flight: 0, failed: false, table };
                 site.sessions.entry(id).or_insert(new).in_flight += 1;
             }
             Some(Routed { instance, session })
@@ -101,7 +109,10 @@ impl Router {
             figures.requests_failed += u64::from(failed);
             // An eviction has ended it meanwhile, perhaps.
             let Some(session) = routed.session.and_then(|id| site.sessions.get_mut(&id)) else { return };
-            figures.sessions_failed += u64::from(failed && !session.failed);
+            if failed && !session.failed {
+                figures.sessions_failed += 1;
+                count(&mut figures.cohorts, session.table, 0, 1);
+            }
             figures.last_seen = Some(now);
             session.failed |= failed;
             session.in_flight -= 1;
@@ -110,7 +121,29 @@ impl Router {
     }
 }
 
+/// Counts more sessions under the table under which they began, unless that table is forgotten.
+fn count(cohorts: &mut Vec<Cohort>, table: FencingToken, begun: u64, failed: u64) {
+    if begun > 0 && cohorts.last().is_none_or(|cohort| cohort.table != table) {
+        cohorts.push(Cohort { table, sessions: Sessions::NONE, slow: 0 });
+    }
+    if let Some(cohort) = cohorts.iter_mut().find(|cohort| cohort.table == table) {
+        let (begun, failed) = (cohort.sessions.begun() + begun, cohort.sessions.failed() + failed);
+        cohort.sessions = Sessions::new(begun, failed).expect("only what began fails, and it fails once");
+    }
+}
+
 impl Site {
+    /// From now on, sessions begin under this table. A release needs the last few.
+    fn begin_counting(&mut self, table: FencingToken) {
+        self.counted.push(table);
+        self.counted.dedup();
+        let gone = self.counted.len().saturating_sub(16);
+        self.counted.drain(..gone);
+        for figures in self.figures.values_mut() {
+            figures.cohorts.retain(|cohort| self.counted.contains(&cohort.table));
+        }
+    }
+
     /// Takes a call with this number, unless it is older than one that was seen.
     fn take(&mut self, number: FencingToken) -> Result<()> {
         if number < self.newest {
@@ -175,6 +208,7 @@ impl ServiceLocator for Router {
             keeps_sticky_at_zero: true,
             session_count: SessionCount::Exact,
             atomic_close: true, // one lock is held for the look and its effect
+            counts_by_table: true,
             ..LocatorCapabilities::default()
         }
     }
@@ -184,6 +218,7 @@ impl ServiceLocator for Router {
             site.take(table.number)?;
             site.table = Some(table.clone());
             site.owed.clear();
+            site.begin_counting(table.number);
             Ok(())
         })
     }
@@ -220,6 +255,7 @@ impl ServiceLocator for Router {
             Ok(LocatorReport {
                 newest: site.newest,
                 table: site.table.as_ref().map(|table| table.number),
+                counted: site.counted.clone(),
                 instances: told.into_iter().map(|id| (id.clone(), site.figures(&id))).collect(),
                 ..LocatorReport::new(1, self.since)
             })

@@ -3,6 +3,7 @@
 mod adopted;
 mod bodies;
 mod disk;
+mod failures;
 mod hygiene;
 mod traffic;
 mod world;

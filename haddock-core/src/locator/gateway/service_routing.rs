@@ -405,7 +405,8 @@ impl ServiceRouting {
         };
         let instance = &mut self.instances[placement.instance as usize];
         instance.requests_failed += u64::from(failed);
-        if news.begun != Begun::Elsewhere && (news.failed || news.slow) {
+        // A session that an eviction ended is lost, and counts as such.
+        if news.begun != Begun::Elsewhere && (news.failed || news.slow) && !instance.evicted {
             instance.sessions_failed += u64::from(news.failed);
             instance.cohorts.note(news, &self.counted);
             instance.kinds.count(blame.slow, blame.path, blame.status);
@@ -574,3 +575,7 @@ const TICK_MILLIS: i64 = TICK.as_millis() as i64;
 #[cfg(test)]
 #[path = "service_routing_tests.rs"]
 mod tests;
+
+#[cfg(all(test, feature = "testing"))]
+#[path = "service_routing_agrees_tests.rs"]
+mod agrees_tests;

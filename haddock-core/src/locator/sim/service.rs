@@ -46,6 +46,8 @@ struct Session {
     last_end: Timestamp,
     in_flight: u32,
     failed: bool,
+    /// Whether it began here since counting began.
+    is_own: bool,
     /// The table under which it began here.
     cohort: Option<FencingToken>,
 }
@@ -158,7 +160,8 @@ impl SimService {
     ) -> Option<SocketAddr> {
         let address = self.table.as_ref()?.routes.get(instance)?.address;
         let cohort = self.counted.last().copied().filter(|_| opened == Opened::ByChance);
-        let fresh = Session { instance: instance.clone(), last_end: now, in_flight: 0, failed: false, cohort };
+        let is_own = opened != Opened::Before;
+        let fresh = Session { instance: instance.clone(), last_end: now, in_flight: 0, failed: false, is_own, cohort };
         self.sessions.entry(session).or_insert(fresh).in_flight += 1;
         let tally = self.tallies.entry(instance.clone()).or_default();
         tally.sessions_begun += u64::from(opened != Opened::Before);
@@ -185,7 +188,7 @@ impl SimService {
         tally.requests_failed += u64::from(failed);
         let Some(session) = self.sessions.get_mut(&ticket.session) else { return false };
         tally.last_seen = Some(now);
-        if failed && !session.failed {
+        if failed && !session.failed && session.is_own {
             tally.sessions_failed += 1;
             if let Some(sessions) = session.cohort.and_then(|cohort| tally.cohorts.get_mut(&cohort)) {
                 sessions.count_failed();

@@ -13,6 +13,7 @@
 //! fail without it.
 
 mod cases;
+mod cohorts;
 mod kit;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use crate::name::{InstanceId, ServiceName};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
 pub use cases::*;
+pub use cohorts::*;
 
 /// A client's cookies, by name; or whatever else the harness knows a client by.
 pub type Cookies = BTreeMap<String, String>;
@@ -97,14 +99,8 @@ pub trait Harness: Send + Sync + 'static {
 /// Why a case is left out for the locator of this harness. `None`: the case is run.
 #[must_use]
 pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
-    let LocatorCapabilities {
-        session_count,
-        atomic_close,
-        hold,
-        adoption,
-        counts_by_table: _,
-        keeps_sticky_at_zero: _,
-    } = harness.locator().capabilities();
+    let LocatorCapabilities { session_count, atomic_close, hold, adoption, counts_by_table, keeps_sticky_at_zero: _ } =
+        harness.locator().capabilities();
     let counts = session_count != SessionCount::None;
     let needs: &[(bool, &str)] = match case {
         "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count")],
@@ -120,6 +116,12 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         | "close_wants_no_live_session"
         | "close_wants_nothing_in_flight"
         | "after_a_restart_nothing_counts_as_drained_for_one_idle_time" => &[(counts, "session_count")],
+        "a_session_counts_under_the_table_under_which_it_began"
+        | "a_table_that_is_applied_again_is_the_same_cohort"
+        | "after_a_restart_no_older_table_is_counted" => &[(counts_by_table, "counts_by_table")],
+        "sessions_from_before_an_adoption_count_under_no_table" => {
+            &[(counts_by_table, "counts_by_table"), (adoption, "adoption")]
+        }
         _ => &[],
     };
     needs.iter().find(|(has, _)| !has).map(|(_, capability)| *capability)
@@ -210,6 +212,10 @@ macro_rules! locator_cases {
             sessions_from_before_its_adoption_stay_on_an_instance
             a_named_cookie_tells_sessions_from_before_from_other_clients
             an_adopted_instance_is_not_empty_before_its_sessions_have_come_or_expired
+            a_session_counts_under_the_table_under_which_it_began
+            a_table_that_is_applied_again_is_the_same_cohort
+            sessions_from_before_an_adoption_count_under_no_table
+            after_a_restart_no_older_table_is_counted
         }
     };
 }
