@@ -278,6 +278,7 @@ pub(crate) fn python_locator(
     session_count: &str,
     atomic_close: bool,
     adoption: bool,
+    counts_by_table: bool,
 ) -> PyResult<Locator> {
     let session_count = match session_count {
         "exact" => SessionCount::Exact,
@@ -294,6 +295,7 @@ pub(crate) fn python_locator(
         session_count,
         atomic_close,
         adoption,
+        counts_by_table,
         ..LocatorCapabilities::default()
     };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))

@@ -238,6 +238,32 @@ def test_of_the_cookie_is_shown_what_was_set() -> None:
     assert "session.path" not in shown
 
 
+def test_a_ramp_says_what_ends_its_stages() -> None:
+    given = settings()
+    given["release"]["ramp"][0].update(after=200, gate=True)
+    assert dict(_settings.rows(given))["release.ramp"] == "10% (after 200 sessions, gate: hold), 100%"
+    given["release"]["auto"] = {"harm_budget": 3}
+    shown = dict(_settings.rows(given))
+    assert (shown["release.ramp"], shown["release.every"]) == ("auto, harm_budget 3", "-")
+
+
+def test_of_the_guard_is_shown_what_was_set() -> None:
+    assert not [name for name, _ in _settings.rows(settings()) if name.startswith("guard.")]
+    given = settings(failed={"status": ["5xx", "429"], "header": "x-failed"}, slow=1500)
+    given["release"]["guard"] = {
+        "acts": False, "false_alarm": 0.001, "tolerate": 0.01, "tolerate_slow": 0.05, "at_most": 0.05,
+    }  # fmt: skip
+    assert [row for row in _settings.rows(given) if row[0].startswith("guard.")] == [
+        ["guard.acts", "false"],
+        ["guard.false_alarm", "0.1%"],
+        ["guard.tolerate", "1%"],
+        ["guard.at_most", "5%"],
+        ["guard.failed.status", "5xx, 429"],
+        ["guard.failed.header", "x-failed"],
+        ["guard.slow", "after 1s500ms, tolerate 5%"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("session", "says"),
     [

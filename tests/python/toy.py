@@ -9,7 +9,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, Mapping, Sequence
 
 import haddock
-from haddock import Container, ContainerSpec, InstanceFigures, LocatorReport, Network, FencingToken, RoutingTable
+from haddock import Cohort, Container, ContainerSpec, FencingToken, InstanceFigures, LocatorCapabilities, LocatorReport
+from haddock import Network, RoutingTable
 
 Clock = Callable[[], datetime]
 
@@ -185,10 +186,14 @@ class Site:
         self.sessions: dict[str, dict[str, Any]] = {}
         self.figures: dict[str, dict[str, Any]] = {}
         self.owed: dict[str, float] = {}
+        self.cohorts: dict[str, dict[FencingToken, list[int]]] = {}
+        self.counted: list[FencingToken] = [] if self.table is None else [self.table.number]
 
 
 class ToyLocator(haddock.ServiceLocator):
     """Sessions as data, with the clients' side in `begin` and `finish`."""
+
+    capabilities = LocatorCapabilities(counts_by_table=True)
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -219,6 +224,8 @@ class ToyLocator(haddock.ServiceLocator):
             site = self.site(table.service)
             self.take(site, table.number)
             site.table = table
+            if table.number not in site.counted:
+                site.counted.append(table.number)
 
     def close(self, service: str, instance: str, number: FencingToken) -> InstanceFigures | None:
         with self.lock:
@@ -246,7 +253,7 @@ class ToyLocator(haddock.ServiceLocator):
         with self.lock:
             site = self.site(service)
             table = None if site.table is None else site.table.number
-            return LocatorReport(self.incarnation, self.since, site.newest, table, self.report(site))
+            return LocatorReport(self.incarnation, self.since, site.newest, table, self.report(site), site.counted)
 
     def report(self, site: Site) -> dict[str, InstanceFigures]:
         routes = site.table.routes if site.table else {}
@@ -265,7 +272,8 @@ class ToyLocator(haddock.ServiceLocator):
             adopted = routes[instance].adopted if instance in routes else None
             if not closed and (unknown or (adopted and self.clock() < adopted.until)):
                 live = None
-            report[instance] = InstanceFigures(share=share, closed=closed, live=live, **figures)
+            cohorts = [Cohort(number, *counts) for number, counts in site.cohorts.get(instance, {}).items()]
+            report[instance] = InstanceFigures(share=share, closed=closed, live=live, cohorts=cohorts, **figures)
         return report
 
     def restart(self) -> None:
@@ -285,9 +293,11 @@ class ToyLocator(haddock.ServiceLocator):
             routes = site.table.routes if site.table else {}
             fresh = site.table is not None and last + timedelta(seconds=site.table.idle) > self.clock()
             sticky = key is not None and instance in routes and instance not in site.closed
+            own, cohort = False, None
             if not (sticky and (key in site.sessions or fresh)):
                 key = None
                 instance = self.adopted(site, cookies) or ""
+                own = True
             if key is None and instance:
                 key = self.opened(site, instance, ignored)
             elif key is None:
@@ -299,8 +309,11 @@ class ToyLocator(haddock.ServiceLocator):
                 instance = max(shares, key=lambda name: site.owed[name])
                 site.owed[instance] -= sum(shares.values())
                 key = self.opened(site, instance, ignored)
+                if key and site.table:
+                    cohort = site.table.number
+                    site.cohorts.setdefault(instance, {}).setdefault(cohort, [0, 0])[0] += 1
             if key:
-                session = {"instance": instance, "last": self.clock(), "open": 0, "failed": False}
+                session = {"instance": instance, "last": self.clock(), "open": 0, "failed": False, "own": own, "cohort": cohort}
                 site.sessions.setdefault(key, session)["open"] += 1
             figures = self.tally(site, instance)
             figures["requests_begun"] += 1
@@ -333,7 +346,10 @@ class ToyLocator(haddock.ServiceLocator):
             if session is None:
                 return
             session.update(open=session["open"] - 1, last=self.clock())
-            figures["sessions_failed"] += failed and not session["failed"]
+            if failed and not session["failed"] and session["own"]:
+                figures["sessions_failed"] += 1
+                if session["cohort"]:
+                    site.cohorts[instance][session["cohort"]][1] += 1
             figures["last_seen"] = self.clock()
             session["failed"] |= failed
             cookies.update(session=key or "", instance=instance, last=self.clock().isoformat())

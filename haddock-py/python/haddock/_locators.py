@@ -238,7 +238,8 @@ class ServiceLocator(ABC):
     def _native_locator(self) -> _native.Locator:
         able = self.capabilities
         return _native.python_locator(
-            repr(self), self._call, able.keeps_sticky_at_zero, able.session_count, able.atomic_close, able.adoption
-        )
+            repr(self), self._call, able.keeps_sticky_at_zero, able.session_count, able.atomic_close, able.adoption,
+            able.counts_by_table,
+        )  # fmt: skip
 
 

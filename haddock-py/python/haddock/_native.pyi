@@ -236,6 +236,7 @@ def python_locator(
     session_count: str,
     atomic_close: bool,
     adoption: bool,
+    counts_by_table: bool,
 ) -> Locator: ...
 @final
 class SimRuntime:

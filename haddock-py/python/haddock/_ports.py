@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from ._results import ContainerState, Result, changed, state_of
+from ._results import ContainerState, Result, changed, plain, state_of
 from ._values import millis, moment, optional_moment
 
 Health = Literal["none", "starting", "healthy", "unhealthy"]
@@ -44,6 +44,9 @@ class LocatorCapabilities(Result):
     adoption: bool = True
     """It finds the sessions of an adopted server by the application's cookie, as `Route.adopted` says. Without this,
     `adopt` is refused."""
+    counts_by_table: bool = False
+    """It counts sessions by the table under which they began: `InstanceFigures.cohorts` and `LocatorReport.counted`.
+    Without this, no guard watches a release."""
 
 
 @dataclass(frozen=True)
@@ -277,6 +280,29 @@ class CookiePolicy(Result):
 
 
 @dataclass(frozen=True)
+class FailedPolicy(Result):
+    """Which requests count as failed. One without an answer always does, if its path counts."""
+
+    status: list[str] = field(default_factory=lambda: ["5xx"])
+    """Answers with these status codes have failed: `503`, `5xx`, `500-504`."""
+    except_status: list[str] = field(default_factory=list)
+    """Answers with these have not."""
+    paths: list[str] = field(default_factory=list)
+    """Only requests for these paths, and for what is below them, count. Empty: all count."""
+    except_paths: list[str] = field(default_factory=list)
+    """Requests for these paths, and for what is below them, do not count."""
+    header: str | None = None
+    """An answer with this header has failed."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> FailedPolicy:
+        return FailedPolicy(
+            data.get("status", ["5xx"]), data.get("except", []), data.get("paths", []), data.get("except_paths", []),
+            data.get("header"),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
 class Watermark(Result):
     """Says which instances of a service are gone for ever: those of this journal that are older than its oldest one."""
 
@@ -310,18 +336,59 @@ class RoutingTable(Result):
     """The attributes of the locator's cookie."""
     watermark: Watermark | None = None
     """Says which instances no later table names. `None`: any may be named."""
+    failed: FailedPolicy = FailedPolicy()
+    """Which requests count as failed."""
+    slow: float | None = None
+    """A request is slow if its answer begins later than this, in seconds. `None`: none is."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> RoutingTable:
         routes = {name: Route._of(route) for name, route in data["routes"].items()}
         session = data["session"]
         cookie: dict[str, Any] = session.get("cookie") or {}
-        watermark = data.get("watermark")
+        watermark, slow = data.get("watermark"), session.get("slow")
         return RoutingTable(
             data["service"], FencingToken(**data["number"]), session["idle"] / 1_000, session["ignore"], routes,
             CookiePolicy(**cookie),
             None if watermark is None else Watermark(**watermark),
+            FailedPolicy._of(session.get("failed") or {}), None if slow is None else slow / 1_000,
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cohort(Result):
+    """The sessions of one instance that began while one table was in force. The guard compares instances by these."""
+
+    table: FencingToken
+    """The number of the table."""
+    begun: int
+    """Sessions that began."""
+    failed: int = 0
+    """Those of them with at least one failed request since."""
+    slow: int = 0
+    """Those of them with at least one slow request since."""
+
+    def _plain(self) -> dict[str, Any]:
+        sessions = {"begun": self.begun, "failed": self.failed}
+        return {"table": self.table._plain(), "sessions": sessions, "slow": self.slow}
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Cohort:
+        return Cohort(FencingToken(**data["table"]), **data["sessions"], slow=data.get("slow", 0))
+
+
+@dataclass(frozen=True)
+class FailureKind(Result):
+    """Sessions of one instance whose first failed (or first slow) request was of this kind."""
+
+    path: str
+    """The first segment of the path, such as `/shop`; `/*` if that may be an id; `other` for kinds without room."""
+    status: int | None = None
+    """The status code of the answer; `None`: there was no answer, or it broke off."""
+    slow: bool = False
+    """Whether the sessions are counted here because a request was slow, and not because one failed."""
+    sessions: int = 0
+    """How many sessions since `counting_since`."""
 
 
 @dataclass(frozen=True)
@@ -352,6 +419,10 @@ class InstanceFigures(Result):
     """Sessions that an eviction ended."""
     last_seen: datetime | None = None
     """When a request of a session was last answered."""
+    cohorts: Sequence[Cohort] = ()
+    """Its sessions by the table under which they began. A table of `LocatorReport.counted` that is not here had none."""
+    failures: Sequence[FailureKind] = ()
+    """What the failed and slow sessions have in common. A locator may keep some kinds only, or none."""
 
     def _plain(self) -> dict[str, Any]:
         live: Any = "unknown"
@@ -369,6 +440,8 @@ class InstanceFigures(Result):
             "requests_failed": self.requests_failed,
             "sessions_evicted": self.sessions_evicted,
             "last_seen": None if self.last_seen is None else millis(self.last_seen),
+            "cohorts": [cohort._plain() for cohort in self.cohorts],
+            "failures": [plain(kind) for kind in self.failures],
         }
 
     @staticmethod
@@ -382,6 +455,8 @@ class InstanceFigures(Result):
             live=next(iter(counts.values()), None),
             live_at_most="at_most" in counts,
             last_seen=optional_moment(data["last_seen"]),
+            cohorts=tuple(Cohort._of(cohort) for cohort in data.get("cohorts", ())),
+            failures=tuple(FailureKind(**kind) for kind in data.get("failures", ())),
         )
         return InstanceFigures(**fields)
 
@@ -400,6 +475,9 @@ class LocatorReport(Result):
     """The number of the table in force."""
     instances: Mapping[str, InstanceFigures] = field(default_factory=_none)
     """Its figures for each instance that it lists or has closed."""
+    counted: Sequence[FencingToken] = ()
+    """The numbers of the tables by which sessions are counted, oldest first: the newest that were in force since counting
+    began. Of any other table, the counts are unknown."""
 
     def _plain(self) -> dict[str, Any]:
         return {
@@ -408,6 +486,7 @@ class LocatorReport(Result):
             "newest": self.newest._plain(),
             "table": None if self.table is None else self.table._plain(),
             "instances": {name: figures._plain() for name, figures in self.instances.items()},
+            "counted": [number._plain() for number in self.counted],
         }
 
     @staticmethod
@@ -419,6 +498,7 @@ class LocatorReport(Result):
             FencingToken(**data["newest"]),
             None if table is None else FencingToken(**table),
             {name: InstanceFigures._of(figures) for name, figures in data["instances"].items()},
+            tuple(FencingToken(**number) for number in data.get("counted", ())),
         )
 
 

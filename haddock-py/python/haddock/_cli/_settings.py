@@ -33,14 +33,45 @@ def rows(settings: dict[str, Any]) -> list[list[str]]:
         ["session.ignore", ", ".join(session["ignore"]) or "-"],
         *([f"session.{key}", text] for key, text in _cookie(session.get("cookie") or {})),
         ["release.replicas", str(release["replicas"])],
-        ["release.ramp", ", ".join(_words.share(stage["share"] / 10_000) for stage in stages)],
-        ["release.every", ", ".join(holds) or "-"],
+        ["release.ramp", _ramp(release)],
+        ["release.every", "-" if release.get("auto") else ", ".join(holds) or "-"],
         ["release.settle", _length(release["settle"])],
         ["release.drain.evict_after", "never" if cut is None else _words.exactly(cut)],
         ["release.queue", str(release["queue"])],
         ["release.max_versions", str(release["max_versions"])],
         ["release.unresponsive_for", _length(release["unresponsive_for"])],
+        *([f"guard.{key}", text] for key, text in _guard(release.get("guard") or {}, session)),
     ]
+
+
+def _ramp(release: dict[str, Any]) -> str:
+    auto = release.get("auto")
+    if auto:
+        return f"auto, harm_budget {auto['harm_budget']}"
+    return ", ".join(_stage(stage) for stage in release["ramp"])
+
+
+def _stage(stage: dict[str, Any]) -> str:
+    after = stage.get("after")
+    ends = [f"after {_words.many(after, 'session')}"] if after else []
+    if stage.get("gate"):
+        ends.append("gate: hold")
+    share = _words.share(stage["share"] / 10_000)
+    return f"{share} ({', '.join(ends)})" if ends else share
+
+
+def _guard(guard: dict[str, Any], session: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The settings, if any differs from its default, and what counts as failed or slow, likewise."""
+    if guard:
+        yield "acts", "true" if guard["acts"] else "false"
+        for key in ("false_alarm", "tolerate", "at_most"):
+            yield key, _rate(guard[key])
+    for key, value in (session.get("failed") or {}).items():
+        yield f"failed.{key}", value if isinstance(value, str) else ", ".join(value) or "-"
+    slow = seconds(session.get("slow"))
+    if slow is not None:
+        tolerated = f", tolerate {_rate(guard['tolerate_slow'])}" if guard else ""
+        yield "slow", f"after {_words.exactly(slow)}{tolerated}"
 
 
 def _cookie(cookie: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -49,6 +80,10 @@ def _cookie(cookie: dict[str, Any]) -> Iterator[tuple[str, str]]:
         value = cookie.get(key)
         if value and value != "none":
             yield key, "true" if value is True else str(value)
+
+
+def _rate(value: float) -> str:
+    return f"{value * 100:g}%"
 
 
 def _length(value: Any) -> str:
