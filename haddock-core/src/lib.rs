@@ -43,6 +43,7 @@
     doc = "- [`vcs`]: what git has checked out: branch, commit, and whether files differ from it."
 )]
 //! - [`report`]: a release as a page with charts, for people: HTML in one file.
+//! - [`follow`]: new tags of a registry that are released by themselves.
 //! - [`container`], [`routing`]: the data that runtimes and locators exchange with the rest; [`value`]: durations,
 //!   sizes and percentages as text.
 //!
@@ -106,6 +107,7 @@ pub mod container;
 pub mod controller;
 pub mod environment;
 mod error;
+pub mod follow;
 pub mod image;
 pub mod journal;
 pub mod locator;

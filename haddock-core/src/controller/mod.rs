@@ -19,6 +19,7 @@
 //! | `service` | a service: its requests, its history, who acts for it |
 //! | `verbs`, `adopt`, `retire` | the verbs: they submit requests to the journal |
 //! | `front` | environments that were adopted as instances: their links are switched while clients wait, and they stay |
+//! | `continuous` | what [`follow`](crate::follow) asks of a service |
 //! | `promote` | a test environment becomes a version |
 //! | `handle` | the handle of a release: how far it is, and the verbs that are about it alone |
 //! | `follow` | the events of one release, with sentences, until it has ended |
@@ -36,6 +37,7 @@
 mod act;
 mod actor;
 mod adopt;
+mod continuous;
 mod ends;
 mod follow;
 mod forget;

@@ -81,7 +81,7 @@ impl Service {
             match request.verb {
                 Verb::Release(new) => return Ok((new.spec == spec).then_some(request.id)),
                 Verb::Rollback | Verb::RollbackTo(_) | Verb::Abort | Verb::Adopt(_) | Verb::Retire => return Ok(None),
-                Verb::Pause | Verb::Resume | Verb::Advance | Verb::Unreadable { .. } => {}
+                Verb::Pause | Verb::Resume | Verb::Advance | Verb::Follow(_) | Verb::Unreadable { .. } => {}
             }
         }
         let Some(state) = self.ports.journal.load(&self.name).await? else { return Ok(None) };

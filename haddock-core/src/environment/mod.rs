@@ -12,6 +12,8 @@ mod declared;
 mod difference;
 #[cfg(feature = "controller")]
 pub mod environments;
+mod follow;
+mod freeze;
 mod hooks;
 pub mod idle;
 #[cfg(feature = "controller")]
@@ -40,6 +42,9 @@ pub use declared::{
     PullPolicy, PullWindow,
 };
 pub use difference::{Difference, differences};
+pub use follow::{FollowSettings, TagPattern};
+pub use freeze::Freeze;
+pub(crate) use freeze::frozen_until;
 pub use hooks::{HookCommand, Receiver};
 pub use origin::Origin;
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::declared::Production;
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
+use super::follow::FollowSettings;
 use super::hooks::{HookCommand, Receiver};
 use super::idle::IdlePolicy;
 use super::target::Target;
@@ -48,6 +49,8 @@ pub struct EnvironmentSpec {
     pub hooks: BTreeMap<Hook, HookCommand>,
     /// Who is told about releases.
     pub notify: Vec<Receiver>,
+    /// Which tags of its registry are released by themselves. `None`: none. It is not kept with a version.
+    pub follow: Option<FollowSettings>,
     /// What others reach in place of a component, under the component's names.
     pub targets: BTreeMap<ComponentName, Target>,
     /// Free texts, such as commands and labels, that hold the value of a variable, as they stand in the file. The key
@@ -87,6 +90,7 @@ impl EnvironmentSpec {
             production: None,
             hooks: BTreeMap::new(),
             notify: Vec::new(),
+            follow: None,
             ..self.clone()
         };
         shared.components.retain(|_, component| !component.versioned);

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use super::guard::Judgement;
+use super::outlook::{FollowWait, SkipReason};
 use crate::error::Error;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, RequestId, VersionId};
 use crate::routing::{FencingToken, Share};
@@ -354,6 +355,22 @@ pub enum Event {
         /// The environment that they are labelled with.
         instance: InstanceId,
     },
+    /// Tags of the registry that are not released by themselves.
+    TagsSkipped {
+        /// The tags, newest first.
+        tags: Vec<String>,
+        /// Why.
+        why: SkipReason,
+    },
+    /// The next tag of the registry waits to be released by itself, or it is not known which is next.
+    FollowWaits {
+        /// The tag, if it is known.
+        tag: Option<String>,
+        /// For what.
+        wait: FollowWait,
+    },
+    /// What the last [`FollowWaits`](Self::FollowWaits) was about is over, and no tag waits.
+    FollowGoesOn,
     /// Something that this Haddock cannot read, such as what a newer Haddock wrote; see [`Event::read`]. It is never
     /// written.
     Unreadable {
@@ -403,7 +420,9 @@ impl Event {
                 | Self::InstanceFailed { .. }
                 | Self::HookFailed { .. }
                 | Self::DrainOverdue { .. }
-        )
+                | Self::TagsSkipped { .. }
+                | Self::FollowGoesOn
+        ) || matches!(self, Self::FollowWaits { wait, .. } if wait.is_news())
     }
 }
 

@@ -49,6 +49,7 @@ mod forecast;
 pub mod guard;
 mod observation;
 mod outline;
+mod outlook;
 mod reading;
 mod recover;
 mod request;
@@ -62,14 +63,15 @@ pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
 pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
 pub use outline::{outline, outline_retirement, outline_verb};
+pub use outlook::{FollowWait, Followed, Outlook, SkipReason, SkippedTag};
 pub use recover::{Remains, recover};
 pub use request::{Adoption, NewVersion, Request, Verb};
 pub use rules::Rules;
 pub use service_loop::{Run, ServiceLoop};
 pub use state::{
-    AskedTable, Attempt, Counts, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification,
-    PendingHook, Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement, Retiring, Routing, Server,
-    ServiceState, Starting, Verdict, Version, Watch,
+    AskedTable, Attempt, Counts, DrainState, Draining, External, Failed, FollowMemory, GivenUp, Instance, Launched,
+    Life, Notification, PendingHook, Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement, Retiring,
+    Routing, Server, ServiceState, Starting, Verdict, Version, Watch,
 };
 #[cfg(feature = "controller")]
 pub(crate) use step::waits_for_gateway;

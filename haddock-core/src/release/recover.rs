@@ -240,12 +240,16 @@ impl<'a> Recovery<'a> {
                 external: false,
                 prepared: true,
                 harm: None,
+                begun: Timestamp::default(),
+                left: false,
                 again: None,
             });
         }
         let adopted = self.remains.adopted.as_ref().expect("only the adopted server has no specification");
         let (new, pins) = (adopted.version(), Some(BTreeMap::new()));
-        Ok(Version { request, new, pins, verdict, replacing, external: true, prepared: true, harm: None, again: None })
+        let begun = Timestamp::default();
+        let (external, prepared, left, again) = (true, true, false, None);
+        Ok(Version { request, new, pins, verdict, replacing, external, prepared, harm: None, begun, left, again })
     }
 
     fn instance(&self, id: &InstanceId, of: VersionId, version: &Version, containers: &[&Container]) -> Instance {

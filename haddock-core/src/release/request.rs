@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::outlook::{Followed, Outlook};
 use crate::name::{ComponentName, EnvironmentName, RequestId, VersionId};
 use crate::settings::ServiceSettings;
 use crate::time::Timestamp;
@@ -51,6 +52,8 @@ pub enum Verb {
     Advance,
     /// Retire the service: its instances drain, and when the last one is gone the service is forgotten.
     Retire,
+    /// Remember, and tell, what comes next by itself. It changes nothing else.
+    Follow(Box<Outlook>),
     /// Something that this Haddock cannot read; see [`Request::read`]. It is refused, and nobody submits it.
     #[serde(skip)]
     Unreadable {
@@ -74,6 +77,7 @@ impl Verb {
             Self::Resume => "resume",
             Self::Advance => "advance",
             Self::Retire => "retire",
+            Self::Follow(_) => "follow",
             Self::Unreadable { name, .. } => name,
         }
     }
@@ -104,6 +108,9 @@ pub struct NewVersion {
     /// The test environment that it was promoted from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted: Option<EnvironmentName>,
+    /// The tag that it was released from by itself. `None`: somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<Followed>,
     /// Whether it is released even if it is what serves already.
     #[serde(default)]
     pub force: bool,
@@ -123,6 +130,7 @@ impl NewVersion {
             pins: BTreeMap::new(),
             file_spec: None,
             promoted: None,
+            followed: None,
             force: false,
         }
     }

@@ -68,6 +68,9 @@ impl Progress {
     }
 }
 
+/// A sentence names no more tags than this.
+const MAX_TAGS_NAMED: usize = 5;
+
 /// An event, and where the release is after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Telling {
@@ -465,6 +468,10 @@ impl Story {
                 format!("the clock was set back by {by} s: everything waits for as long as it would have")
             }
             Event::StrayFound { instance } => format!("containers of `{instance}`, which nothing knows, are removed"),
+            Event::TagsSkipped { tags, why } => format!("{} released by itself: {why}", Tags(tags)),
+            Event::FollowWaits { tag: Some(tag), wait } => format!("`{tag}` waits to be released: {wait}"),
+            Event::FollowWaits { tag: None, wait } => format!("nothing is released by itself for now: {wait}"),
+            Event::FollowGoesOn => "new tags are released by themselves again".to_owned(),
             Event::Unreadable { name } => format!("something that this Haddock does not know: `{name}`"),
         }
     }
@@ -513,6 +520,20 @@ struct Percent(Share);
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 == Share::FULL { f.write_str("all") } else { write!(f, "{}", self.0) }
+    }
+}
+
+struct Tags<'t>(&'t [String]);
+
+impl fmt::Display for Tags<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named: Vec<String> = self.0.iter().take(MAX_TAGS_NAMED).map(|tag| format!("`{tag}`")).collect();
+        f.write_str(&named.join(", "))?;
+        match self.0.len() - named.len() {
+            0 if named.len() == 1 => f.write_str(" is not"),
+            0 => f.write_str(" are not"),
+            more => write!(f, " and {more} more are not"),
+        }
     }
 }
 

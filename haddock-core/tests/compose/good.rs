@@ -173,6 +173,22 @@ fn guards() {
 }
 
 #[test]
+fn which_tags_are_released_by_themselves() {
+    let of = |follow: &str| resolve(&settings(follow), &environment()).spec.follow.expect("it says so");
+    let short = of("follow: 'main-*'");
+    assert_eq!((short.release.to_string(), short.image, short.every.as_secs()), ("main-*".to_owned(), None, 30));
+    let long = of(
+        "follow: { release: 'v[0-9]*', image: 'shop/web', every: 1m, freeze: [22:00-06:00 UTC, Fri 16:00 to Mon 8:00 UTC] }",
+    );
+    assert_eq!((long.image.expect("given").to_string(), long.every.as_secs()), ("shop/web:latest".to_owned(), 60));
+    assert_eq!(long.freeze, ["22:00 – 06:00 UTC", "Fri 16:00 – Mon 08:00 UTC"].map(|it| it.parse().expect("a freeze")));
+    // Who asks for a release is no part of what is released.
+    let store = haddock_core::environment::store::SpecStore::memory();
+    let digest = |follow: &str| store.put(&resolve(&settings(follow), &environment()).spec).expect("kept");
+    assert_eq!(digest("follow: 'main-*'"), digest("follow: 'v*'"));
+}
+
+#[test]
 fn whom_a_release_tells() {
     let text = "
 services:

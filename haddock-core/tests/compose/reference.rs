@@ -77,6 +77,8 @@ fn every_key_is_on_the_page() {
         "draining",
         "component",
         "notify",
+        "follow",
+        "freeze",
         "health_interval",
         "evict_after",
         "idle",

@@ -406,10 +406,14 @@ pub(super) static HADDOCK: Keys = Keys {
         "health_interval",
         "idle",
         "production",
+        "follow",
     ],
     planned: &[("host", LATER)],
     extensible: false,
 };
+
+pub(super) static FOLLOW: Keys =
+    Keys { what: "`follow`", supported: &["release", "image", "every", "freeze"], planned: &[], extensible: false };
 
 pub(super) static IDLE: Keys =
     Keys { what: "`idle`", supported: &["stop_after", "remove_after"], planned: &[], extensible: false };

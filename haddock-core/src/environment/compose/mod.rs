@@ -52,6 +52,7 @@ mod dotenv;
 mod file;
 mod fill;
 mod fit;
+mod follow;
 mod gpus;
 mod guard;
 mod health;

@@ -256,7 +256,7 @@ impl ComposeFile {
             }
             components.insert(name, component);
         }
-        let idle = settings.idle;
+        let (idle, follow) = (settings.idle, settings.follow);
         let settings = entry.map(|entry| ServiceSettings {
             service: service.clone(),
             entry,
@@ -270,8 +270,17 @@ impl ComposeFile {
             notify: told.notify.len(),
         });
         let (hooks, notify) = (told.hooks, told.notify);
-        let spec =
-            EnvironmentSpec { settings, idle, plain, production, hooks, notify, components, ..Default::default() };
+        let spec = EnvironmentSpec {
+            settings,
+            idle,
+            plain,
+            production,
+            hooks,
+            notify,
+            follow,
+            components,
+            ..Default::default()
+        };
         Some((service, declared.of(spec), reasons))
     }
 

@@ -55,6 +55,7 @@ pub fn schema() -> Value {
             _ => duration("How long it may be unused before it is removed, its volumes kept. Default: for ever."),
         }),
         "production" => production(),
+        "follow" => follow(),
         other => unreachable!("`{other}` is in the list of keys"),
     });
     let top = [
@@ -124,6 +125,28 @@ fn session() -> Value {
             "type": ["boolean", "string"],
         }),
         other => unreachable!("`{other}` is in the list of keys"),
+    })
+}
+
+fn follow() -> Value {
+    let pattern = |description: &str| json!({ "description": description, "type": "string", "pattern": r"^[A-Za-z0-9_.*?\[\]!-]+$|\$" });
+    let window = json!({ "type": "string", "pattern": "[0-9]{1,2}:[0-9]{2}.*[0-9]{1,2}:[0-9]{2}\\s+\\S|\\$" });
+    let long = object(&keys::FOLLOW, |key| match key {
+        "release" => pattern("The tags: `main-*`."),
+        "image" => json!({
+            "description": "The repository whose tags are meant. Default: that of the entry component's image.",
+            "type": "string",
+        }),
+        "every" => duration("How often the registry is asked. Default: 30s."),
+        "freeze" => json!({
+            "description": "When no release begins by itself, such as `Fri 16:00 – Mon 08:00 Europe/Stockholm`.",
+            "oneOf": [window, { "type": "array", "items": window }],
+        }),
+        other => unreachable!("`{other}` is in the list of keys"),
+    });
+    json!({
+        "description": "Which new tags of the registry `haddock serve --follow` releases by itself.",
+        "oneOf": [pattern("The tags: `main-*`."), long],
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::components::no_such_component;
+use super::follow;
 use super::guard;
 use super::hooks;
 use super::keys;
@@ -15,7 +16,7 @@ use super::settings_values::{
 use super::tree::Value;
 use crate::container::Sensitive;
 use crate::environment::idle::IdlePolicy;
-use crate::environment::{Production, Target};
+use crate::environment::{FollowSettings, Production, Target};
 use crate::name::{ComponentName, ServiceName};
 use crate::routing::SessionPolicy;
 use crate::settings::{Drain, Entry, Readiness, ReleaseSettings};
@@ -33,6 +34,7 @@ pub(super) struct Draft<'t> {
     pub(super) health_interval: Option<Duration>,
     pub(super) idle: Option<IdlePolicy>,
     pub(super) production: Option<DraftProduction<'t>>,
+    pub(super) follow: Option<FollowSettings>,
     pub(super) told: hooks::Draft<'t>,
 }
 
@@ -73,6 +75,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
             "health_interval" => draft.health_interval = reader.value(at, more_than_zero),
             "idle" => draft.idle = read_idle(reader, at),
             "production" => draft.production = read_production(reader, at),
+            "follow" => draft.follow = follow::read(reader, at),
             "notify" => draft.told.read_notify(reader, at),
             "release" => draft.release = read_release(reader, at, &mut draft.told).unwrap_or_default(),
             other => keys::unread(other),

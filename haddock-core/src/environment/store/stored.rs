@@ -153,6 +153,8 @@ impl From<&EnvironmentSpec> for Stored {
             production,
             hooks,
             notify,
+            // Who asks for releases is no part of a version.
+            follow: _,
             targets,
             written,
         } = spec.clone();
@@ -196,6 +198,7 @@ impl Stored {
             production: self.production.map(Into::into),
             hooks: self.hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
             notify: self.notify.iter().map(|text| Receiver::new(text)).collect(),
+            follow: None,
             targets: self.targets,
             written: self.written,
         })

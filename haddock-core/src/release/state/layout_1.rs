@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::{
-    AskedTable, Attempt, DrainState, Draining, External, Failed, Launched, Life, Notification, PendingHook, Phase,
-    PhaseName, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version,
+    AskedTable, Attempt, DrainState, Draining, External, Failed, FollowMemory, Launched, Life, Notification,
+    PendingHook, Phase, PhaseName, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version,
 };
 use crate::container::Incarnation;
 use crate::error::{Error, ErrorKind};
@@ -99,6 +99,7 @@ impl From<State> for ServiceState {
             leaving: state.leaving,
             removals: state.removals,
             notifications: state.news,
+            follow: FollowMemory::default(),
             retiring: state.retiring,
             retired: state.retired,
             last_version: state.last_version,

@@ -6,12 +6,14 @@
 //! | `instance` | an instance, and what was asked of the locators about it |
 //! | `phase` | how far an instance is, with the data of each phase, and the transitions |
 //! | `release` | the release in progress, and the table that was asked for |
+//! | `follow` | what is remembered for continuous releases |
 //! | `notification` | who is still to be told of what has happened |
 //! | `watch` | what was counted of the candidate's sessions, for the guard |
 //! | `attempt` | tries of one thing, and when the next may begin |
 //! | `layout_1` | the layout that earlier Haddocks wrote |
 
 mod attempt;
+mod follow;
 mod instance;
 mod layout_1;
 mod notification;
@@ -25,6 +27,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 pub use attempt::Attempt;
+pub use follow::{FollowMemory, GivenUp};
 pub use instance::{Instance, Routing};
 pub(super) use layout_1::State as StateOfLayout1;
 pub use notification::Notification;
@@ -81,6 +84,9 @@ pub struct ServiceState {
     /// Notifications that have not arrived yet, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notifications: Vec<Notification>,
+    /// What is remembered for continuous releases.
+    #[serde(default, skip_serializing_if = "FollowMemory::is_default")]
+    pub follow: FollowMemory,
     /// Set while the service is being retired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retiring: Option<Retirement>,
@@ -117,6 +123,7 @@ impl ServiceState {
             leaving: BTreeSet::new(),
             removals: BTreeMap::new(),
             notifications: Vec::new(),
+            follow: FollowMemory::default(),
             retiring: None,
             retired: false,
             last_version: None,

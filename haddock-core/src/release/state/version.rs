@@ -8,6 +8,7 @@ use super::Attempt;
 use crate::name::{ComponentName, RequestId, VersionId};
 use crate::release::guard::Judgement;
 use crate::release::request::NewVersion;
+use crate::time::Timestamp;
 
 /// What one release put out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,9 +32,20 @@ pub struct Version {
     /// What the guard found, if it was harmful. Its instances are ended once they have no share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harm: Option<Judgement>,
+    /// When its release began; 0 if an older Haddock has begun it.
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub begun: Timestamp,
+    /// Whether somebody has left it: by an abort of its release, or by a rollback.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
     /// The earlier version that it repeats, if a rollback had to start that version again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub again: Option<VersionId>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_unknown(at: &Timestamp) -> bool {
+    *at == Timestamp::default()
 }
 
 /// What became of a version.

@@ -52,6 +52,7 @@ fn move_back(state: &mut ServiceState, by: Duration) {
         leaving: _,
         removals,
         notifications,
+        follow,
         retiring,
         retired: _,
         last_version: _,
@@ -59,10 +60,23 @@ fn move_back(state: &mut ServiceState, by: Duration) {
     at(now);
     removals.values_mut().for_each(attempt);
     for version in versions.values_mut() {
-        let Version { request: _, new: _, pins: _, verdict: _, replacing, external: _, prepared: _, harm: _, again: _ } =
-            version;
+        let Version {
+            request: _,
+            new: _,
+            pins: _,
+            verdict: _,
+            replacing,
+            external: _,
+            prepared: _,
+            harm: _,
+            begun,
+            left: _,
+            again: _,
+        } = version;
         attempt(replacing);
+        at(begun);
     }
+    follow.given_up.iter_mut().for_each(|gone| at(&mut gone.begun));
     for instance in instances.values_mut() {
         let Instance { version: _, since, phase, routing } = instance;
         let Routing { named: _, listed: _, close_asked: _, close, closed_somewhere: _ } = routing;

@@ -40,6 +40,8 @@ impl Work<'_> {
             external: true,
             prepared: true,
             harm: None,
+            begun: self.now,
+            left: false,
             again: None,
         });
         let server = External { address: adoption.address, cookie: adoption.cookie.clone(), sessions_until: None };

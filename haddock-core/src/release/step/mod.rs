@@ -4,6 +4,7 @@ mod before;
 mod clock;
 mod drain;
 mod external;
+mod follow;
 mod judge;
 mod progress;
 mod requests;
@@ -306,7 +307,10 @@ impl<'a> Work<'a> {
         let kept: std::collections::BTreeSet<VersionId> =
             settled.map(|(id, _)| *id).take(MAX_SETTLED_VERSIONS).collect();
         let newest = self.state.versions.keys().next_back().copied();
-        self.state.versions.retain(|id, _| in_use.contains(id) || kept.contains(id) || Some(*id) == newest);
+        let stays = |id: &VersionId| in_use.contains(id) || kept.contains(id) || Some(*id) == newest;
+        let follow = &mut self.state.follow;
+        self.state.versions.iter().filter(|(id, _)| !stays(id)).for_each(|(id, gone)| follow.remember(*id, gone));
+        self.state.versions.retain(|id, _| stays(id));
     }
 }
 

@@ -127,7 +127,7 @@ impl Work<'_> {
             Some(TaskReport::Ended { result: Ok(TaskResult::Pulled(pins)), .. }) => {
                 self.version_mut(version).pins = Some(pins.clone());
                 self.events.push(Event::ImagesPinned { version, pins: pins.clone() });
-                return true;
+                return !self.is_another_image(version);
             }
             Some(TaskReport::Ended { result: Err(error), .. }) if !error.is_retryable() => {
                 self.abort(AbortReason::Failed(error.clone()));
@@ -297,7 +297,8 @@ impl Work<'_> {
         self.version_mut(version).verdict = Verdict::Settled;
         let former = self.state.known_good.replace(version).filter(|former| *former != version);
         if let Some(former) = former.filter(|_| rollback) {
-            self.version_mut(former).verdict = Verdict::Bad;
+            let former = self.version_mut(former);
+            (former.verdict, former.left) = (Verdict::Bad, true);
         }
         self.events.push(Event::ReleaseSettled { version });
         self.start_queued();
@@ -368,7 +369,9 @@ impl Work<'_> {
         self.enter_release(ReleasePhase::Aborting(reason.clone()));
         if self.version(version).verdict == Verdict::Open {
             let verdict = if matches!(reason, AbortReason::Failed(_)) { Verdict::Bad } else { Verdict::Aborted };
-            self.version_mut(version).verdict = verdict;
+            let version = self.version_mut(version);
+            version.verdict = verdict;
+            version.left = matches!(reason, AbortReason::Asked { .. });
         }
         self.events.push(Event::ReleaseAborting { version, reason });
         let starting: Vec<InstanceId> = self

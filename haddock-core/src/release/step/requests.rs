@@ -17,6 +17,11 @@ impl Work<'_> {
         let seen = self.seen;
         for request in &seen.requests {
             self.taken.push(request.id.clone());
+            if let Verb::Follow(outlook) = &request.verb {
+                // It asks for nothing.
+                self.take_outlook(outlook);
+                continue;
+            }
             self.events.push(Event::RequestTaken {
                 id: request.id.clone(),
                 verb: request.verb.name().to_owned(),
@@ -57,11 +62,16 @@ impl Work<'_> {
             Verb::Pause => self.take_pause(),
             Verb::Resume => self.take_resume(),
             Verb::Advance => self.take_advance(),
+            Verb::Follow(outlook) => {
+                self.take_outlook(outlook);
+                Ok(())
+            }
         }
     }
 
     fn take_release(&mut self, request: &Request, new: &NewVersion) -> Result<(), Error> {
         self.check_locators(&new.settings)?;
+        self.check_followed(new)?;
         if let Some(skipped) = self.state.queued.replace(request.clone()) {
             self.events.push(Event::ReleaseSkipped { id: skipped.id });
         }
@@ -125,6 +135,8 @@ impl Work<'_> {
             external: false,
             prepared: false,
             harm: None,
+            begun: self.now,
+            left: false,
             again,
         });
         self.begin_release(request, id, again.is_some());
