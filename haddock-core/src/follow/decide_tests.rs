@@ -1,8 +1,10 @@
 use std::collections::BTreeSet;
 
+use serde_json::json;
+
 use super::*;
 use crate::name::{JournalId, RequestId, ServiceName};
-use crate::release::{Attempt, Followed, NewVersion, Outlook, Release, Request};
+use crate::release::{Attempt, Followed, NewVersion, Outlook, Request};
 use crate::settings::ServiceSettings;
 
 fn at(second: u64) -> Timestamp {
@@ -59,18 +61,12 @@ impl Scene {
         let built = of.built.unwrap_or_default();
         new.followed = by_itself.then(|| Followed { tag: of.name.clone(), built, images: of.images.clone() });
         let pin = of.images[&web()].first().cloned().expect("an id");
-        let version = Version {
-            request: RequestId::new(format!("r{}", id.0)).expect("an id"),
-            new,
-            pins: Some([(web(), pin)].into()),
-            verdict,
-            replacing: Attempt::default(),
-            external: false,
-            prepared: false,
-            begun: at(900),
-            left: false,
-            again: None,
-        };
+        // As the journal has them: what else a version has does not matter here.
+        let version: Version = serde_json::from_value(json!({
+            "request": format!("r{}", id.0), "new": new, "pins": { "web": pin }, "verdict": verdict,
+            "replacing": Attempt::default(), "begun": at(900),
+        }))
+        .expect("a version");
         self.state.versions.insert(id, version);
         if verdict == Verdict::Settled {
             self.state.known_good = Some(id);
@@ -84,20 +80,11 @@ impl Scene {
 
     fn releases(&mut self, number: u64, by_itself: bool) -> VersionId {
         let version = self.put_out(&tag(number), Verdict::Open, by_itself);
-        self.state.release = Some(Release {
-            request: None,
-            version,
-            started_at: at(900),
-            rollback: false,
-            phase: ReleasePhase::Launching,
-            held_since: None,
-            paused_at: None,
-            advance: false,
-            pull: Attempt::default(),
-            before: None,
-            waits: None,
-            locator_silent_since: None,
+        let release = json!({
+            "version": version, "started_at": at(900), "rollback": false, "phase": "launching", "held_since": null,
+            "paused_at": null, "advance": false, "pull": Attempt::default(), "waits": null,
         });
+        self.state.release = Some(serde_json::from_value(release).expect("a release"));
         version
     }
 

@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
         "controller",
         &["error", "time", "name", "routing", "container", "runtime", "locator", "release", "journal", "environment"],
     ),
-    ("follow", &["error", "time", "name", "image", "settings", "runtime", "release", "environment", "controller"]),
+    ("follow", &["error", "time", "name", "image", "runtime", "release", "environment", "controller"]),
     (
         "testing",
         &[
