@@ -61,14 +61,13 @@ async fn a_candidate_with_errors_is_given_up_by_itself() {
     assert!(harm.candidate.failed() <= counted && counted <= summary.failed_sessions, "{summary:#?}");
     assert!(summary.failed_sessions <= counted + 10, "{counted}: {summary:#?}");
 
+    // The good version never lost its share, and history says all in the right order.
+    let events = site.history().await;
     let log = events.iter().find_map(|it| match &it.event {
         Event::InstanceGone { log, .. } if !log.is_empty() => Some(log.clone()),
         _ => None,
     });
     assert_eq!(log.expect("what the instance left")[0], "component `web`: running");
-
-    // The good version never lost its share, and history says all in the right order.
-    let events = site.history().await;
     let position = |what: &str, is: &dyn Fn(&Event) -> bool| {
         events.iter().position(|recorded| is(&recorded.event)).unwrap_or_else(|| panic!("no event: {what}"))
     };
