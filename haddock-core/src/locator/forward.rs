@@ -38,6 +38,14 @@ macro_rules! forward_locator {
             async fn observe(&self, service: &$crate::ServiceName) -> $crate::Result<$crate::routing::LocatorReport> {
                 $each!(self, observe, service)
             }
+            async fn traffic(
+                &self,
+                service: &$crate::ServiceName,
+                from: $crate::Timestamp,
+                until: $crate::Timestamp,
+            ) -> $crate::Result<$crate::routing::TrafficRecord> {
+                $each!(self, traffic, service, from, until)
+            }
         }
     };
 }

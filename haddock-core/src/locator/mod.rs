@@ -16,7 +16,8 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
+use crate::time::Timestamp;
 
 pub use crate::routing::{LocatorCapabilities, SessionCount};
 
@@ -104,4 +105,13 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// # Errors
     /// [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) if it does not answer.
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
+
+    /// What was recorded of a service's sessions, minute by minute, from a time until another or until now. A record may
+    /// be bounded; what was forgotten is a gap.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) from a locator that records nothing.
+    async fn traffic(&self, _service: &ServiceName, _from: Timestamp, _until: Timestamp) -> Result<TrafficRecord> {
+        Err(Error::new(ErrorKind::NotSupported, format!("{self} keeps no record of traffic")))
+    }
 }

@@ -18,12 +18,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::gateway::{Hold, Resume, Target};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
+use crate::time::Timestamp;
 
 /// How long a call may take, from the contract of locators.
 const CALL_LIMIT: Duration = Duration::from_secs(5);
 /// The longest answer that is read: the figures of about ten thousand instances.
 const MAX_RESPONSE_BYTES: usize = 16 * 1024 * 1024;
+
+const DAY_MILLIS: u64 = 24 * 3600 * 1000;
 
 /// A gateway in another process.
 ///
@@ -129,6 +132,16 @@ impl RemoteGateway {
         }
     }
 
+    async fn first_traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {
+        let (from, until) = (from.as_millis(), until.as_millis());
+        let path = format!("/v1/services/{service}/traffic?from={from}&until={until}");
+        self.call(Method::GET, path, &()).await.map_err(|error: Error| match error.kind() {
+            ErrorKind::NotFound => Error::new(ErrorKind::NotSupported, format!("{self} keeps no record of traffic"))
+                .with_hint("it runs an older Haddock: update it"),
+            _ => error,
+        })
+    }
+
     async fn post<T: DeserializeOwned>(&self, service: &ServiceName, verb: &str, body: &impl Serialize) -> Result<T> {
         self.call(Method::POST, format!("/v1/services/{service}/{verb}"), body).await
     }
@@ -181,6 +194,21 @@ impl ServiceLocator for RemoteGateway {
 
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
         self.call(Method::GET, format!("/v1/services/{service}"), &()).await
+    }
+
+    async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {
+        let mut record = self.first_traffic(service, from, until).await?;
+        loop {
+            // An answer has whole days, unless it is the last one. That ends now, if more was asked for.
+            let before = record.until;
+            if before >= until || before.as_millis() % DAY_MILLIS != 0 {
+                return Ok(record);
+            }
+            record.join(self.first_traffic(service, before, until).await?);
+            if record.until <= before {
+                return Ok(record);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod failures;
 mod fencing;
 mod rate;
 mod sessions;
+mod traffic;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ pub use failures::{FailureKind, first_segment};
 pub use fencing::FencingToken;
 pub use rate::Rate;
 pub use sessions::{Cohort, Sessions};
+pub use traffic::{TrafficGap, TrafficMinute, TrafficRecord};
 
 /// A part of the new sessions, in steps of 0.01 %.
 ///

@@ -5,6 +5,7 @@ mod bodies;
 mod disk;
 mod failures;
 mod hygiene;
+mod recorded;
 mod traffic;
 mod world;
 

@@ -5,6 +5,7 @@
 //!   GET  /metrics                         Prometheus text
 //!   GET  /v1/services                     { service: report, … }
 //!   GET  /v1/services/SERVICE             LocatorReport
+//!   GET  /v1/services/SERVICE/traffic?from=&until=    TrafficRecord, or its first days     milliseconds since the epoch
 //!   POST /v1/services/SERVICE/apply       RoutingTable               → null
 //!   POST /v1/services/SERVICE/close       { instance, number }       → CloseAnswer
 //!   POST /v1/services/SERVICE/evict       { instance, number }       → null
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -42,6 +44,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{FencingToken, RoutingTable, millis};
+use crate::time::Timestamp;
 
 use super::config::GatewayBuilder;
 use super::connection::Shared;
@@ -206,6 +209,10 @@ impl Admin {
             ["v1", "services", service] if get => {
                 Ok(json(StatusCode::OK, &self.locator.observe(&ServiceName::new(service)?).await?))
             }
+            ["v1", "services", service, "traffic"] if get => {
+                let (from, until) = (asked(&parts, "from")?, asked(&parts, "until")?);
+                Ok(json(StatusCode::OK, &self.locator.first_traffic(&ServiceName::new(service)?, from, until).await?))
+            }
             ["v1", "services", service, "apply"] if post => {
                 let table: RoutingTable = read(body).await?;
                 if table.service.as_str() != *service {
@@ -241,6 +248,17 @@ impl Admin {
         let directory = self.shared.services.directory();
         directory.services().iter().map(|service| (service.name.clone(), service.report())).collect()
     }
+}
+
+/// A time of the query.
+fn asked(parts: &Parts, name: &str) -> Result<Timestamp> {
+    let pairs = parts.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next();
+    let time = value.and_then(|value| value.parse().ok()).map(Timestamp::from_millis);
+    time.ok_or_else(|| {
+        let message = format!("`{name}` has to be a time in milliseconds since the Unix epoch");
+        Error::new(ErrorKind::LocatorRefused, message)
+    })
 }
 
 async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T> {

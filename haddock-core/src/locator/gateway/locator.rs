@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficGap, TrafficRecord};
+use crate::time::Timestamp;
 
 use super::service::Services;
 
@@ -36,6 +37,25 @@ impl GatewayLocator {
             Ok(result) => result,
             Err(error) => Err(Error::new(ErrorKind::LocatorUnavailable, format!("the gateway gave up: {error}"))),
         }
+    }
+}
+
+impl GatewayLocator {
+    /// The recorded traffic, or its first days.
+    pub(super) async fn first_traffic(
+        &self,
+        service: &ServiceName,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> Result<TrafficRecord> {
+        let service = service.clone();
+        self.carry_out(move |services| {
+            Ok(services.get(&service).map(|service| service.read_traffic(from, until)).unwrap_or_else(|| {
+                let gaps = vec![TrafficGap { from, to: until }];
+                TrafficRecord { from, until, minutes: Vec::new(), gaps }
+            }))
+        })
+        .await
     }
 }
 
@@ -83,5 +103,14 @@ impl ServiceLocator for GatewayLocator {
         let maker = &self.services.maker;
         let report = self.services.get(service).map(|service| service.report());
         Ok(report.unwrap_or_else(|| LocatorReport::new(maker.incarnation, maker.started)))
+    }
+
+    async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {
+        let mut record = self.first_traffic(service, from, until).await?;
+        let until = until.min(self.services.maker.clock.now());
+        while record.until < until {
+            record.join(self.first_traffic(service, record.until, until).await?);
+        }
+        Ok(record)
     }
 }

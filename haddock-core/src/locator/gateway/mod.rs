@@ -12,7 +12,7 @@
 //! - `service_routing` decides and counts, and is pure; `sessions` is its table of live sessions, `shares` its round
 //!   robin, `cookie` what a client is given.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
-//!   restart.
+//!   restart, and `traffic` the record of sessions by minute.
 //! - `worker` has the connection of a client, and `client` says who that is. `exchange` is one request and its response,
 //!   and the place to change either: `headers` checks them and takes headers away, `forwarded` tells the instance of the
 //!   client, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded
@@ -47,6 +47,7 @@ mod service_routing;
 mod sessions;
 mod shares;
 mod store;
+mod traffic;
 mod tunnel;
 mod upstream;
 mod vanished;
@@ -204,6 +205,9 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.shared.stop.cancel();
         self.shared.cut.cancel();
+        for service in self.locator.services.directory().services() {
+            service.note_traffic(true);
+        }
         // Somebody may still have the locator. It must not write into the directory, which may be the next gateway's.
         self.locator.services.maker.store.give_back();
     }

@@ -9,13 +9,14 @@ use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
 use crate::time::{Clock, Timestamp};
 
 use super::cookie::{self, Claim, Sealer};
 use super::key::Keys;
 use super::service_routing::{Before, ServiceRouting};
 use super::store::{Saved, Store};
+use super::traffic::Traffic;
 
 /// Sessions that are looked at before the lock is let go, so that requests wait for about 100 µs at most.
 const SWEEP_BATCH: u32 = 1024;
@@ -43,6 +44,9 @@ pub(super) struct Service {
     waiting: AtomicUsize,
     /// Why the last change could not be written to disk.
     unsaved: Mutex<Option<String>>,
+    traffic: Mutex<Traffic>,
+    /// When to record traffic again, in milliseconds since the Unix epoch.
+    traffic_due: AtomicU64,
 }
 
 impl Service {
@@ -121,6 +125,35 @@ impl Service {
     pub(super) fn sweep(&self) {
         let now = self.clock.now();
         while !self.routing().sweep(now, SWEEP_BATCH) {}
+    }
+
+    /// Whether a minute is over of which nothing is recorded yet. Says so once.
+    pub(super) fn is_traffic_due(&self, now: Timestamp) -> bool {
+        let due = self.traffic_due.load(Ordering::Relaxed);
+        now.as_millis() >= due && self.traffic_due.swap(u64::MAX, Ordering::Relaxed) == due
+    }
+
+    /// Records the traffic up to now. It waits for the disk. `last`: the gateway ends.
+    pub(super) fn note_traffic(&self, last: bool) {
+        self.sweep();
+        let mut traffic = self.traffic();
+        let now = self.clock.now();
+        let totals = self.routing().totals(now);
+        traffic.note(totals, now, last);
+        self.traffic_due.store(traffic.due().as_millis(), Ordering::Relaxed);
+    }
+
+    /// The recorded traffic. It waits for the disk. It may answer for less than asked.
+    pub(super) fn read_traffic(&self, from: Timestamp, until: Timestamp) -> TrafficRecord {
+        self.sweep();
+        let traffic = self.traffic();
+        let now = self.clock.now();
+        let totals: Vec<_> = self.routing().totals_so_far(now).collect();
+        traffic.read(totals.into_iter(), from, until, now)
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn turn(&self) -> MutexGuard<'_, Option<Saved>> {
@@ -244,7 +277,10 @@ impl ServiceFactory {
         if let Some(saved) = &saved {
             routing.restore(saved);
         }
+        let traffic = Traffic::new(&self.store, name, self.clock.now());
         Ok(Arc::new(Service {
+            traffic_due: AtomicU64::new(traffic.due().as_millis()),
+            traffic: Mutex::new(traffic),
             name: name.clone(),
             hosts: hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect(),
             cookie: cookie::name(name).into_bytes().into(),

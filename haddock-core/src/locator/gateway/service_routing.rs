@@ -10,6 +10,8 @@ mod gone;
 mod hold;
 mod instance;
 mod kept;
+mod recorded;
+mod totals;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -28,6 +30,7 @@ use super::shares::Shares;
 use super::watermarks::Watermarks;
 use cohorts::Counted;
 use instance::Instance;
+pub(super) use totals::Totals;
 
 /// What is known of earlier sessions when the gateway starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +121,8 @@ pub(super) struct ServiceRouting {
     instances: Vec<Instance>,
     /// Places in `instances` whose instance is forgotten.
     vacant: Vec<u32>,
+    /// The totals of instances that were forgotten since somebody asked for all.
+    parted: Vec<Totals>,
     /// For each journal, the oldest instance that may still be named. All older ones are closed for ever.
     watermarks: Watermarks,
     by_id: HashMap<InstanceId, u32>,
@@ -148,6 +153,7 @@ impl ServiceRouting {
             policy,
             instances: Vec::new(),
             vacant: Vec::new(),
+            parted: Vec::new(),
             watermarks: Watermarks::default(),
             by_id: HashMap::new(),
             new: Shares::default(),
@@ -231,6 +237,7 @@ impl ServiceRouting {
         instance.evicted = true;
         instance.share = None;
         instance.sessions_evicted += instance.live;
+        instance.sessions_ended += instance.live;
         instance.left_over += std::mem::take(&mut instance.live);
         instance.uncounted_until = None;
         self.weigh();

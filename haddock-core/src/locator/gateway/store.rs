@@ -78,6 +78,17 @@ impl Store {
         self.dir.join("key")
     }
 
+    /// Where the record of traffic is.
+    pub(super) fn traffic_folder(&self) -> PathBuf {
+        self.dir.join("traffic")
+    }
+
+    /// Writes what is not part of the state, as long as the directory is ours. `None`: it no longer is.
+    pub(super) fn beside<T>(&self, write: impl FnOnce() -> T) -> Option<T> {
+        let ours = self.lock.read().unwrap_or_else(PoisonError::into_inner);
+        ours.as_ref().map(|_| write())
+    }
+
     fn marker(&self) -> PathBuf {
         self.dir.join("gateway.json")
     }

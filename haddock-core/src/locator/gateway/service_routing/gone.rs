@@ -2,6 +2,8 @@
 
 use super::ServiceRouting;
 use super::instance::Instance;
+use super::totals::Totals;
+use crate::routing::Count;
 
 impl ServiceRouting {
     /// Puts a new instance into a place that is free.
@@ -26,6 +28,7 @@ impl ServiceRouting {
                 && !table.routes.contains_key(&instance.id);
             if is_gone {
                 self.by_id.remove(&instance.id);
+                self.parted.push(Totals::of(instance, Count::Exact(0)));
                 // Neither the session table nor a request uses this place any more.
                 instance.closed = false;
                 instance.held = None;

@@ -33,6 +33,8 @@ pub(super) struct Instance {
     /// live sessions is unknown.
     pub(super) uncounted_until: Option<Timestamp>,
     pub(super) sessions_begun: u64,
+    /// Sessions that left the session table, or that an eviction ended.
+    pub(super) sessions_ended: u64,
     pub(super) requests_begun: u64,
     pub(super) sessions_failed: u64,
     pub(super) requests_failed: u64,
@@ -60,6 +62,7 @@ impl Instance {
             uncounted: 0,
             uncounted_until,
             sessions_begun: 0,
+            sessions_ended: 0,
             requests_begun: 0,
             sessions_failed: 0,
             requests_failed: 0,
@@ -90,6 +93,7 @@ impl Instance {
             self.left_over -= 1;
         } else {
             self.live -= 1;
+            self.sessions_ended += 1;
         }
     }
 
