@@ -280,6 +280,14 @@ impl Controller {
         calls.call(work, |py, told| to_python(py, &told))
     }
 
+    /// A release as a page of HTML.
+    fn report(&self, service: &str, version: Option<String>) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let calls = house.calls();
+        let work = async move { Ok(json!(house.service(&name).report(version.as_deref()).await?.html())) };
+        calls.call(work, |py, html| to_python(py, &html))
+    }
+
     /// The resolved compose file, as plain data.
     fn resolve(&self, files: Option<Vec<PathBuf>>, options: Options, release: bool) -> PyResult<Call> {
         let calls = self.house()?.calls();

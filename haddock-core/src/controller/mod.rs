@@ -26,6 +26,7 @@
 //! | `inside` | the containers of an instance, for logs and commands |
 //! | `forget` | specifications that nothing needs any more, and history that is too old, are forgotten |
 //! | `status`, `summary` | a service as it is, and at one glance |
+//! | `report` | the page of a release, from the journal and the locators |
 //! | `recover` | a lost journal, rebuilt from labels and locators |
 //! | `serve` | acting for every service of the journal, for as long as the program runs |
 //! | `ends` | how loops and tasks end: panics are errors, and no end is unseen |
@@ -50,6 +51,7 @@ mod observe;
 mod ports;
 mod promote;
 mod recover;
+mod report;
 mod retire;
 mod serve;
 mod service;

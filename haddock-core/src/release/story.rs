@@ -205,6 +205,19 @@ impl Story {
         self.share_of(&self.in_force)
     }
 
+    /// The share that each version has on every locator.
+    #[must_use]
+    pub fn shares_in_force(&self) -> BTreeMap<VersionId, Share> {
+        let mut shares: BTreeMap<VersionId, Share> = BTreeMap::new();
+        for (instance, share) in &self.in_force {
+            if let Some(version) = self.instances.get(instance) {
+                let sum = shares.entry(*version).or_default();
+                *sum = Share::basis_points(sum.as_basis_points() + share.as_basis_points());
+            }
+        }
+        shares
+    }
+
     /// The instances that are not gone, with their versions.
     #[must_use]
     pub fn instances(&self) -> &BTreeMap<InstanceId, VersionId> {

@@ -17,11 +17,14 @@
 //! | `html` | the page around the charts |
 //! | `chart/` | the charts: `frame` has the scales, `shares` and `live` the two charts, `marks` what happened |
 //! | `thin` | many points are made few that look the same |
+//! | `release/` | the page of a release from its history and the record of traffic |
 //! | `words` | times, durations and numbers as people read them |
 
 mod chart;
 mod html;
 mod model;
+#[cfg(feature = "controller")]
+pub(crate) mod release;
 mod thin;
 mod words;
 

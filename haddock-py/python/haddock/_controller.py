@@ -390,6 +390,31 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         """As `history`, in the running loop."""
         return await self._history_of(service, since, limit).wait_async(timeout)
 
+    def report(self, service: str, version: int | str | None = None, *, timeout: Duration | None = None) -> str:
+        """A release as one page of HTML: shares, live sessions and events over time, and figures.
+
+        `version` is the number of a version, or a tag or commit; by default the newest release is shown. The page is
+        made from the history and from the gateway's record of sessions by minute. It says what is not known. It has no
+        script, and loads nothing from anywhere.
+
+        >>> with haddock.connect(runtime="sim") as h:
+        ...     _ = h.release("compose.yaml", tag="v1").wait()
+        ...     page = h.report("shop")
+        >>> page[:15]
+        '<!DOCTYPE html>'
+        """
+        return self._report(service, version).wait(timeout)
+
+    async def report_async(
+        self, service: str, version: int | str | None = None, *, timeout: Duration | None = None
+    ) -> str:
+        """As `report`, in the running loop."""
+        return await self._report(service, version).wait_async(timeout)
+
+    def _report(self, service: str, version: int | str | None) -> Asked[str]:
+        which = None if version is None else str(whole(version, "version")) if isinstance(version, int) else text(version, "version")
+        return Asked("report", self._native.report(text(service, "service"), which))
+
     async def _newest_async(self, service: str) -> int:
         """The sequence of a service's newest event; 0 if there is none."""
         return await Asked[int]("newest", self._native.newest(text(service, "service"))).wait_async(None)

@@ -59,6 +59,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "status": Entry("look", "status", "Show a service: release, versions, instances."),
         "ps": Entry("look", "ps", "List instances, or the components of an environment."),
         "history": Entry("history", "history", "Show what happened to a service, and who asked for it."),
+        "report": Entry("report", "report", "Draw a release as a page with charts, in one HTML file."),
         "config": Entry("config", "config", "Show the resolved compose file, and which components are versioned or shared."),
     },
     "Run": {

@@ -419,5 +419,6 @@ def _services(ctx: click.Context, parameter: click.Parameter, incomplete: str) -
 
 service_argument = click.argument("service", required=False, metavar="[SERVICE]", shell_complete=_services)
 required_service_argument = click.argument("service", metavar="SERVICE", shell_complete=_services)
+release_argument = click.argument("release", required=False, metavar="[SERVICE[@VERSION]]", shell_complete=_services)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 settings_of = click.make_pass_decorator(Settings)
