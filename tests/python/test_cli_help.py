@@ -79,4 +79,4 @@ def test_words_are_completed() -> None:
     env = {**clean_environment(), "_HADDOCK_COMPLETE": "bash_complete", "COMP_WORDS": "haddock re", "COMP_CWORD": "1"}
     shown = run(env=env)
     assert shown.returncode == 0, shown.stderr
-    assert [line.partition(",")[2] for line in shown.stdout.split()] == ["release", "resume", "retire", "recover"]
+    assert [line.partition(",")[2] for line in shown.stdout.split()] == ["release", "rehearse", "resume", "retire", "report", "recover"]

@@ -106,11 +106,13 @@ def test_a_failed_report_leaves_no_file(site: tuple[haddock.Controller, Path, li
     command = [sys.executable, "-m", "haddock._cli", "report", *state]
     env = {**os.environ, "DOCKER_HOST": "unix:///nowhere"}
     before = sorted(folder.iterdir())
-    for given in (["shop@9", "-o", "new.html"], ["shop@", "-o", "new.html"], ["shop"], ["shop", "-o", "missing/new.html"], ["shop", "-o", "-", "--json"]):
+    for given in (["shop@9", "-o", "new.html"], ["shop@", "-o", "new.html"], ["shop"], ["shop", "-o", "missing/new.html"]):
         said = subprocess.run([*command, *given], capture_output=True, text=True, cwd=folder, env=env)
         assert said.returncode in (2, 3), (given, said)
         assert not said.stdout
     assert sorted(folder.iterdir()) == before
+    said = subprocess.run([*command, "shop", "-o", "-", "--json"], capture_output=True, text=True, cwd=folder, env=env)
+    assert said.returncode == 2 and "<" not in said.stdout
     said = subprocess.run([*command, "shop@v1", "-o", "-"], capture_output=True, text=True, cwd=folder, env=env)
     assert said.returncode == 0 and said.stdout.startswith("<!DOCTYPE html>") and "release of version 1" in said.stdout
 

@@ -31,6 +31,8 @@ def report(settings: Settings, release: str | None, output: str) -> int:
     service, at, version = (release or "").partition("@")
     if at and not version:
         raise click.BadParameter(f"`{release}` is not of the form SERVICE@VERSION, such as `accounting@7`")
+    if output != "-" and not Path(output).absolute().parent.is_dir():
+        raise click.BadParameter(f"`{Path(output).parent}` is no folder", param_hint="-o")
     with settings.look() as controller:
         service = settings.service(controller, service or None)
         page = controller.report(service, version or None)
