@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::VersionId;
 use crate::release::ServiceState;
-use crate::release::guard::Judgement;
-use crate::routing::{Rate, Share};
+use crate::release::guard::{Difference, Judgement};
+use crate::routing::{LocatorReport, Rate, Share};
 use crate::time::Timestamp;
 
 /// What the guard found, in figures and as a sentence for people.
@@ -49,10 +49,12 @@ pub struct GuardSummary {
     pub sessions_to_verdict: Option<u64>,
     /// How long that takes at its present rate of sessions, in seconds.
     pub seconds_to_verdict: Option<u64>,
+    /// On which paths and with which status codes more of its sessions fail; the largest difference first.
+    pub differences: Vec<Difference>,
 }
 
 impl GuardSummary {
-    pub(super) fn of(state: &ServiceState) -> Option<Self> {
+    pub(super) fn of(state: &ServiceState, reports: &[&LocatorReport]) -> Option<Self> {
         let watch = state.watch.as_ref()?;
         let settings = &state.versions.get(&watch.candidate)?.new.settings;
         let judgement = watch.judge(settings);
@@ -73,6 +75,7 @@ impl GuardSummary {
             harm_budget: settings.release.auto.map(|auto| auto.harm_budget),
             smallest_visible: guard.smallest_visible(&evidence).and_then(|extra| Rate::new(extra).ok()),
             sessions_to_verdict: to_verdict,
+            differences: watch.differences(reports),
             seconds_to_verdict: to_verdict
                 .filter(|_| rate > 0.0)
                 .map(|sessions| (sessions as f64 / rate).ceil() as u64),

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::journal::LoopEnd;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
 use crate::release::{PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
-use crate::routing::{InstanceFigures, Share};
+use crate::routing::{InstanceFigures, LocatorReport, Share};
 use crate::time::Timestamp;
 
 /// How far a release is.
@@ -143,11 +143,12 @@ impl Status {
             failure: instance.failure().cloned(),
             drain_deadline: instance.drain().and_then(|drain| drain.deadline),
         });
+        let reports: Vec<&LocatorReport> = self.locators.values().filter_map(|report| report.as_ref().ok()).collect();
         ServiceSummary {
             service: state.service.clone(),
             known_good: state.known_good,
             release: state.release.as_ref().map(|release| self.release(release)),
-            guard: GuardSummary::of(state),
+            guard: GuardSummary::of(state, &reports),
             retiring: state.retiring.as_ref().map(|retiring| retiring.by.clone()),
             ended: self.ended.clone(),
             versions: versions.collect(),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::guard::Judgement;
+use super::guard::{Difference, Judgement};
 use super::outlook::{FollowWait, SkipReason};
 use crate::error::Error;
 use crate::name::{ComponentName, EnvironmentName, InstanceId, RequestId, VersionId};
@@ -140,6 +140,9 @@ pub enum Event {
         version: VersionId,
         /// What it finds, and the figures that it stands on.
         judgement: Judgement,
+        /// Where the difference comes from, if there is one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        differences: Vec<Difference>,
     },
     /// A version that had settled is harmful. The version before it, which still drained, is the known good one again.
     WentBack {

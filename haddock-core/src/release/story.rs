@@ -401,7 +401,10 @@ impl Story {
             Event::StageReached { version, share, .. } => {
                 format!("version {} is to get {} of the new sessions", version.0, Percent(*share))
             }
-            Event::Judged { version, judgement } => format!("version {}: {judgement}", version.0),
+            Event::Judged { version, judgement, differences } => {
+                let most = differences.first().map(|most| format!("; most of it is {most}")).unwrap_or_default();
+                format!("version {}: {judgement}{most}", version.0)
+            }
             Event::WentBack { version, back_to, reason } => {
                 format!("new sessions go to version {} again, because version {} is {reason}", back_to.0, version.0)
             }

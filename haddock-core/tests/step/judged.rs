@@ -98,7 +98,7 @@ fn a_clean_candidate_goes_all_the_way_and_the_history_says_on_what_evidence() {
         scene.state.release
     );
     let judged = scene.events.iter().filter_map(|event| match event {
-        Event::Judged { version: VersionId(2), judgement } => Some(judgement.finding),
+        Event::Judged { version: VersionId(2), judgement, .. } => Some(judgement.finding),
         _ => None,
     });
     assert_eq!(judged.collect::<Vec<_>>(), [Finding::Fine, Finding::Fine], "when it changes, and when it settles");

@@ -265,6 +265,8 @@ class GuardStatus(Result):
     """How many more of its sessions are needed to tell, if all goes on like this; `None`: nobody can say."""
     seconds_to_verdict: int | None
     """How long that takes at its present rate."""
+    differences: list[dict[str, Any]]
+    """Where more of its sessions fail: `path` (its first part), `status` (`None`: no answer), `sessions`, and the `baseline`'s."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> GuardStatus:
@@ -280,6 +282,7 @@ class GuardStatus(Result):
             smallest_visible=data["smallest_visible"],
             sessions_to_verdict=data["sessions_to_verdict"],
             seconds_to_verdict=data["seconds_to_verdict"],
+            differences=data["differences"],
         )
 
 

@@ -30,6 +30,7 @@
 //! | `sample` | how well a rate, and a mixture of rates, explains the sessions of one side |
 //! | `region` | the martingale, the derivation and its sources; which extra rates are ruled out |
 //! | `sessions` | what is counted: [`Sessions`], [`Evidence`] |
+//! | `difference` | on which paths and with which status codes more sessions fail |
 //! | `judge` | [`Guard`], [`Judgement`], forecasts, the share that fits a budget of harm |
 //!
 //! # The test
@@ -53,6 +54,7 @@
 //! What it takes for granted: within a period, sessions fail independently of each other and by chance alone which side they
 //! begin on. It does *not* take for granted that rates stay the same from one period to the next.
 
+mod difference;
 mod judge;
 mod region;
 mod sample;
@@ -66,6 +68,7 @@ mod judge_tests;
 #[cfg(test)]
 mod reference_tests;
 
+pub use difference::Difference;
 pub use judge::{Finding, Guard, Interval, Judgement, Symptom};
 pub use sessions::{Comparison, Evidence};
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::name::{InstanceId, LocatorName, VersionId};
-use crate::release::guard::{Comparison, Evidence, Finding, Guard, Judgement, Symptom};
-use crate::routing::{Cohort, FencingToken, LocatorReport, Rate, Sessions};
+use crate::release::guard::{Comparison, Difference, Evidence, Finding, Guard, Judgement, Symptom};
+use crate::routing::{Cohort, FencingToken, InstanceFigures, LocatorReport, Rate, Sessions};
 use crate::settings::{GuardSettings, ServiceSettings};
 use crate::time::Timestamp;
 
@@ -148,6 +148,16 @@ impl Watch {
         };
         let worst = symptoms.iter().map(of).min_by_key(|(_, (guard, evidence))| urgency(&guard.finding(evidence)));
         worst.expect("there is a symptom")
+    }
+
+    /// On which paths and with which status codes more sessions of the candidate fail.
+    pub(crate) fn differences(&self, reports: &[&LocatorReport]) -> Vec<Difference> {
+        let of = |ids: &BTreeSet<InstanceId>| -> Vec<&InstanceFigures> {
+            let each = reports.iter().flat_map(|report| ids.iter().filter_map(|id| report.instances.get(id)));
+            each.collect()
+        };
+        let (own, before) = (of(&self.candidates), of(&self.baseline));
+        Difference::between(own.into_iter(), before.into_iter())
     }
 
     /// All sessions of the period in which new sessions begin now: of the candidate, and of both sides.

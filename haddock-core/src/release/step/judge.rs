@@ -61,8 +61,7 @@ impl Work<'_> {
         let changed = finding != fresh.finding && !(fresh.finding == Finding::Fine && finding == Finding::NotEnough);
         if changed {
             fresh.finding = finding;
-            let judgement = self.judgement(&fresh);
-            self.events.push(Event::Judged { version: fresh.candidate, judgement });
+            self.tell_judgement(&fresh);
         }
         self.look_for_mismatch(&mut fresh);
         if changed || restarted || fresh.noted_at + NOTED_EVERY <= self.now {
@@ -88,8 +87,14 @@ impl Work<'_> {
         }
     }
 
+    pub(super) fn tell_judgement(&mut self, watch: &Watch) {
+        let (version, judgement) = (watch.candidate, self.judgement(watch));
+        let differences = self.reports.as_ref().map(|reports| watch.differences(reports)).unwrap_or_default();
+        self.events.push(Event::Judged { version, judgement, differences });
+    }
+
     /// The figures of a watch.
-    pub(super) fn judgement(&self, watch: &Watch) -> Judgement {
+    fn judgement(&self, watch: &Watch) -> Judgement {
         watch.judge(&self.version(watch.candidate).new.settings)
     }
 

@@ -290,9 +290,8 @@ impl Work<'_> {
             return false;
         }
         let rollback = self.state.release.take().is_some_and(|release| release.rollback);
-        if let Some(watch) = self.judged.as_ref().filter(|watch| watch.candidate == version) {
-            let judgement = self.judgement(watch);
-            self.events.push(Event::Judged { version, judgement });
+        if let Some(watch) = self.judged.clone().filter(|watch| watch.candidate == version) {
+            self.tell_judgement(&watch);
         }
         self.version_mut(version).verdict = Verdict::Settled;
         let former = self.state.known_good.replace(version).filter(|former| *former != version);

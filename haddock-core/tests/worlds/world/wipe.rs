@@ -81,9 +81,10 @@ impl World {
     fn take_up(&mut self, mut state: ServiceState) {
         self.journal.epoch = self.journal.epoch.max(state.number.epoch);
         state.number = FencingToken { epoch: self.journal.epoch, revision: 1 };
-        self.journal
-            .decisions
-            .insert(state.number, Decision { reading: self.now, unprobed: Default::default(), known: true, retires: false });
+        self.journal.decisions.insert(
+            state.number,
+            Decision { reading: self.now, unprobed: Default::default(), known: true, retires: false },
+        );
         // Versions have new numbers now, and drains begin at another time.
         let ids: Vec<InstanceId> = self.truth.instances.keys().cloned().collect();
         for id in ids {

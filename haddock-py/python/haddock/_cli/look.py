@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -144,6 +144,8 @@ def _guard(status: ServiceStatus) -> list[str]:
     if found.share_given is not None:
         given, asked = _words.share(found.share_given), _words.share(found.share_asked)
         lines.append(f"            it got {given} of the new sessions, asked {asked}; harmed so far: {found.harmed}")
+    if found.differences:
+        lines.append(f"            more fail with {', '.join(_difference(each) for each in found.differences)}")
     if found.judgement.finding == "not_enough":
         seen = found.smallest_visible
         visible = "no harm would be seen yet" if seen is None else f"{_words.share(seen)} more would be seen by now"
@@ -156,6 +158,13 @@ def _guard(status: ServiceStatus) -> list[str]:
                 more += f", some {_words.length(found.seconds_to_verdict)}"
         lines.append(f"            {visible}; {more}")
     return lines
+
+
+def _difference(kind: dict[str, Any]) -> str:
+    what = "no answer" if kind["status"] is None else str(kind["status"])
+    if kind.get("slow"):
+        what = "slow answers"
+    return f"{what} at {kind['path']} ({kind['sessions']}, before {kind['baseline']})"
 
 
 def _versions(status: ServiceStatus) -> list[list[str]]:
