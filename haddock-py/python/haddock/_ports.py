@@ -285,11 +285,11 @@ class FailedPolicy(Result):
 
     status: list[str] = field(default_factory=lambda: ["5xx"])
     """Answers with these status codes have failed: `503`, `5xx`, `500-504`."""
-    except_status: list[str] = field(default_factory=list)
+    except_status: list[str] = field(default_factory=list[str])
     """Answers with these have not."""
-    paths: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list[str])
     """Only requests for these paths, and for what is below them, count. Empty: all count."""
-    except_paths: list[str] = field(default_factory=list)
+    except_paths: list[str] = field(default_factory=list[str])
     """Requests for these paths, and for what is below them, do not count."""
     header: str | None = None
     """An answer with this header has failed."""

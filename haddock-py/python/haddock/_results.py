@@ -224,7 +224,8 @@ class Judgement(Result):
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Judgement:
-        own, base, extra = data["candidate"], data["baseline"] or {}, data["extra"]
+        own, extra = data["candidate"], data["extra"]
+        base: dict[str, int] = data["baseline"] or {}
         return Judgement(
             finding=data["finding"],
             symptom=data["symptom"],
