@@ -122,7 +122,7 @@ fn rehearse(sessions: u64, days: u32) -> Fallible<u64> {
     let version = NewVersion::new("bench".to_owned(), settings, BTreeMap::from([(app, "app:1".to_owned())]));
     let traffic = Traffic::steady(sessions as f64 / 1_440.0, Stay::exponential(STAY))?;
     let mut plan = Rehearsal::new(version, traffic);
-    let hour = |hour| PlannedRelease { after: Duration::from_secs(3_600 * hour), ..PlannedRelease::default() };
+    let hour = |hour: u64| PlannedRelease { after: Duration::from_secs(3_600 * hour), ..PlannedRelease::default() };
     plan.releases = [1, 8, 16].map(hour).to_vec();
     (plan.at_least, plan.at_most) = (DAY * days, DAY * days);
     let outcome = plan.run(1)?;
