@@ -40,6 +40,8 @@ struct Wanted {
     start: f64,
     again_after: Vec<f64>,
     at_most: f64,
+    #[serde(default)]
+    html: bool,
 }
 
 /// A part of all sessions: `"2%"`, or a number from 0 to 1.
@@ -133,6 +135,7 @@ pub(crate) fn rehearse(files: Option<Vec<PathBuf>>, mut options: Options, wanted
     options.tag.get_or_insert_with(|| "rehearsed".to_owned());
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
+    let html = wanted.html;
     let run = move || {
         let traffic = wanted.traffic()?;
         let found = match compose::resolve(files.as_deref(), &options, Purpose::Release) {
@@ -146,6 +149,7 @@ pub(crate) fn rehearse(files: Option<Vec<PathBuf>>, mut options: Options, wanted
         })?;
         let summary = plan.summary_unless(wanted.seed, wanted.seeds, &stopped)?;
         let first = plan.run(wanted.seed)?;
+        let html = html.then(|| first.page(plan.version.settings.service.as_str(), &summary).html());
         let timeline: Vec<_> = first.timeline.iter().map(|line| json!([line.at, line.message])).collect();
         Ok(json!({
             "service": plan.version.settings.service,
@@ -153,6 +157,7 @@ pub(crate) fn rehearse(files: Option<Vec<PathBuf>>, mut options: Options, wanted
             "summary": summary,
             "timeline": timeline,
             "sessions": first.sessions.begun,
+            "html": html,
         }))
     };
     let work = async move {

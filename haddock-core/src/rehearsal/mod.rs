@@ -26,6 +26,7 @@
 //! | `locator`, `engine` | what counts the sessions, and what runs |
 //! | `run` | the loop: what happens next; the step; its actions |
 //! | `book`, `outcome`, `summary` | what is said about it |
+//! | `page` | the same, drawn |
 //!
 //! What a rehearsal leaves out: the requests of a session other than its first, its first failed and its last one; the load of
 //! the host; locators or engines that do not answer. The random worlds of the tests are for these.
@@ -39,6 +40,7 @@ mod locator;
 mod minute;
 mod of_file;
 mod outcome;
+mod page;
 mod plan;
 mod recording;
 mod run;

@@ -18,14 +18,18 @@
 //! | `chart/` | the charts: `frame` has the scales, `shares` and `live` the two charts, `marks` what happened |
 //! | `thin` | many points are made few that look the same |
 //! | `release/` | the page of a release from its history and the record of traffic |
+//! | `label` | what an event is called where it is drawn |
 //! | `words` | times, durations and numbers as people read them |
 
 mod chart;
 mod html;
+mod label;
 mod model;
 #[cfg(feature = "controller")]
 pub(crate) mod release;
 mod thin;
 mod words;
 
+pub(crate) use label::label;
 pub use model::{Conclusion, Fact, Gap, Line, Mark, Page, Scale, Table, Tone};
+pub(crate) use words::{count, lasting};

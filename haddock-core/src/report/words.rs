@@ -40,7 +40,7 @@ pub(super) fn calendar(format: &str, at: Timestamp) -> String {
 }
 
 /// A duration in its two largest units.
-pub(super) fn lasting(duration: Duration) -> String {
+pub(crate) fn lasting(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let two = |large: u64, name: &str, small: u64, small_name: &str| match small {
@@ -56,7 +56,7 @@ pub(super) fn lasting(duration: Duration) -> String {
 }
 
 /// A count, with spaces between thousands.
-pub(super) fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() * 2);
     for (at, digit) in digits.chars().enumerate() {

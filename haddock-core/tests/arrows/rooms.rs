@@ -26,7 +26,10 @@ const ROOMS: &[(&str, &[&str])] = &[
         "environment",
         &["error", "mask", "time", "name", "routing", "container", "image", "value", "settings", "progress", "runtime"],
     ),
-    ("rehearsal", &["error", "time", "name", "routing", "container", "value", "settings", "release", "environment"]),
+    (
+        "rehearsal",
+        &["error", "time", "name", "routing", "container", "value", "settings", "release", "report", "environment"],
+    ),
     ("build", &["error", "time", "name", "image", "runtime", "environment"]),
     (
         "controller",

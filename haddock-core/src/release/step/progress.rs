@@ -290,7 +290,8 @@ impl Work<'_> {
             return false;
         }
         let rollback = self.state.release.take().is_some_and(|release| release.rollback);
-        if let Some(watch) = self.judged.clone().filter(|watch| watch.candidate == version) {
+        let judged = self.judged.clone().filter(|watch| watch.candidate == version);
+        if let Some(watch) = judged.filter(|_| self.begun_on_candidate().is_some_and(|begun| begun > 0)) {
             self.tell_judgement(&watch);
         }
         self.version_mut(version).verdict = Verdict::Settled;

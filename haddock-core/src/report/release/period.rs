@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::chosen::Begun;
 use crate::name::{InstanceId, VersionId};
-use crate::release::guard::Finding;
 use crate::release::{Event, Progress, RecordedEvent, Story, Telling};
-use crate::report::model::{Mark, Tone};
+use crate::report::label::label;
+use crate::report::model::Mark;
 use crate::routing::Share;
 use crate::time::Timestamp;
 
@@ -81,7 +81,7 @@ impl Period {
         self.until = self.until.max(at);
         self.note_shares(at);
         self.note(at, &recorded.event, &message);
-        if let Some((tone, label)) = self.label(&recorded.event) {
+        if let Some((tone, label)) = label(&recorded.event, self.version, |id| self.instances.get(id).copied()) {
             self.marks.push(Mark::new(at, tone, label, message));
         }
         self.events += 1;
@@ -169,42 +169,5 @@ impl Period {
         if let Some(version) = self.instances.get(instance) {
             self.counted.entry(*version).or_default().push((at, sessions));
         }
-    }
-
-    /// Whether an event is shown, and how.
-    fn label(&self, event: &Event) -> Option<(Tone, String)> {
-        let is_ours = |instance: &InstanceId| self.instances.get(instance) == Some(&self.version);
-        let ours = event.version() == Some(self.version);
-        let (tone, label) = match event {
-            Event::ReleaseStarted { .. } => (Tone::Neutral, if ours { "begins" } else { "another release" }),
-            Event::ReleaseLaunching { .. } if ours => (Tone::Neutral, "launching"),
-            Event::BeforeStarted { .. } | Event::BeforeEnded { .. } if ours => (Tone::Neutral, "before"),
-            Event::ReleaseWaits { .. } if ours => (Tone::Neutral, "waits"),
-            Event::StageReached { share, .. } if ours => return Some((Tone::Neutral, format!("stage {share}"))),
-            Event::ReleaseSettling { .. } if ours => (Tone::Neutral, "full share"),
-            Event::ReleaseSettled { .. } | Event::ReleaseUnchanged { .. } if ours => (Tone::Good, "settled"),
-            Event::ReleaseAborting { .. } if ours => (Tone::Bad, "aborting"),
-            Event::ReleaseAborted { .. } if ours => (Tone::Bad, "aborted"),
-            Event::ReleasePaused => (Tone::Neutral, "paused"),
-            Event::ReleaseResumed => (Tone::Neutral, "resumed"),
-            Event::Judged { judgement, .. } if ours => match judgement.finding {
-                Finding::Harmful => (Tone::Bad, "harmful"),
-                Finding::Fine => (Tone::Good, "fine"),
-                Finding::NotEnough => return None,
-            },
-            Event::WentBack { version, .. } if *version == self.version => (Tone::Bad, "given up"),
-            Event::SharesMismatch { .. } => (Tone::Bad, "share missed"),
-            Event::InstanceReady { instance } if is_ours(instance) => (Tone::Neutral, "ready"),
-            Event::InstanceFailed { .. } => (Tone::Bad, "failed"),
-            Event::HookFailed { .. } => (Tone::Bad, "hook failed"),
-            Event::DrainOverdue { .. } => (Tone::Bad, "evicted"),
-            Event::InstanceRetiring { sessions_lost: 1.., .. } => (Tone::Bad, "sessions lost"),
-            Event::InstanceDraining { .. } => (Tone::Neutral, "drains"),
-            Event::InstanceGone { .. } | Event::ExternalReleased { .. } => (Tone::Neutral, "gone"),
-            Event::ServiceRetiring { .. } => (Tone::Neutral, "retires"),
-            Event::ClockSetBack { .. } => (Tone::Neutral, "clock"),
-            _ => return None,
-        };
-        Some((tone, label.to_owned()))
     }
 }
