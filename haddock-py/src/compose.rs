@@ -137,6 +137,7 @@ pub(crate) fn plain(found: &Found) -> Value {
         "components": components(spec, &resolved.reasons),
         "notes": resolved.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "settings": spec.settings,
+        "follows": spec.follow.as_ref().map(|follow| follow.release.to_string()),
         "canonical": canonical(&resolved.name, spec, Values::Hidden),
     })
 }

@@ -22,6 +22,7 @@ use crate::convert::{seconds, to_python};
 use crate::driver::{Driver, VirtualTime};
 use crate::environment::Environments;
 use crate::error::Raised;
+use crate::follow;
 use crate::home::Home;
 use crate::house::{House, Parts};
 use crate::locator::Locator;
@@ -345,6 +346,33 @@ impl Controller {
             tokio::spawn(serving).await.unwrap_or(Ok(()))
         };
         calls.done(work)
+    }
+
+    /// Releases each new tag by itself, as the compose file says, until it is cancelled.
+    fn follow(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
+        let house = self.house()?;
+        let calls = house.calls();
+        let stop = CancellationToken::new();
+        let following = {
+            let (stop, follower) = (stop.clone(), follow::follower(&house, files, options).raised()?);
+            async move { follower.run(stop.cancelled()).await }
+        };
+        // When cancelled, it says that it does not follow any more.
+        let work = async move {
+            let _stop = stop.drop_guard();
+            tokio::spawn(following).await.unwrap_or(Ok(()))
+        };
+        calls.done(work)
+    }
+
+    /// What comes next by itself, as plain data. Nothing is done.
+    fn outlook(&self, files: Option<Vec<PathBuf>>, options: Options) -> PyResult<Call> {
+        let house = self.house()?;
+        let work = {
+            let house = Arc::clone(&house);
+            async move { follow::outlook(follow::follower(&house, files, options)?).await }
+        };
+        house.calls().call(work, |py, outlook| to_python(py, &outlook))
     }
 
     /// The findings of the check, each problem with its fix, as plain data.

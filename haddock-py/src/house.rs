@@ -16,6 +16,7 @@ use haddock_core::journal::sqlite::SqliteJournal;
 use haddock_core::journal::{Checkpoint, Journal, Keep};
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Telling, Verb};
+use haddock_core::runtime::ImageRegistry;
 use haddock_core::{Error, ErrorKind, JournalId, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
@@ -185,6 +186,11 @@ impl House {
 
     pub(crate) fn controller(&self) -> CoreController {
         self.now().controller
+    }
+
+    /// The registries that its runtime pulls from.
+    pub(crate) fn registry(&self) -> Option<Arc<dyn ImageRegistry>> {
+        self.parts.runtime.registry.clone()
     }
 
     pub(crate) fn service(&self, name: &ServiceName) -> Service {

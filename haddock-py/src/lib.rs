@@ -31,6 +31,7 @@ mod convert;
 mod driver;
 mod environment;
 mod error;
+mod follow;
 mod home;
 mod house;
 mod image;

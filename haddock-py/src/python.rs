@@ -84,7 +84,7 @@ pub(crate) fn python_runtime(
     let capabilities = RuntimeCapabilities { networks, pull, start_again, unpause, ..RuntimeCapabilities::default() };
     let runtime = Arc::new(PythonRuntime { port, capabilities, options });
     let probing = probes.then(|| Arc::clone(&runtime) as Arc<dyn Probing>);
-    Runtime::new(runtime, probing)
+    Runtime::new(runtime, probing, None)
 }
 
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haddock_core::environment::probe::Probing;
-use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::{DockerRuntime, DockerRuntimeBuilder, ReachChoice};
 use haddock_core::runtime::process::ProcessRuntime;
+use haddock_core::runtime::{ContainerRuntime, ImageRegistry};
 use pyo3::prelude::*;
 use serde_json::json;
 
@@ -22,6 +22,8 @@ use crate::home::Home;
 pub(crate) struct Inner {
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) probing: Option<Arc<dyn Probing>>,
+    /// The registries that it pulls from, if they can be asked.
+    pub(crate) registry: Option<Arc<dyn ImageRegistry>>,
 }
 
 /// A container runtime.
@@ -31,8 +33,12 @@ pub(crate) struct Runtime {
 }
 
 impl Runtime {
-    pub(crate) fn new(runtime: Arc<dyn ContainerRuntime>, probing: Option<Arc<dyn Probing>>) -> Self {
-        Self { inner: Home::new(Inner { runtime, probing }) }
+    pub(crate) fn new(
+        runtime: Arc<dyn ContainerRuntime>,
+        probing: Option<Arc<dyn Probing>>,
+        registry: Option<Arc<dyn ImageRegistry>>,
+    ) -> Self {
+        Self { inner: Home::new(Inner { runtime, probing, registry }) }
     }
 }
 
@@ -72,7 +78,8 @@ pub(crate) fn docker(
 ) -> PyResult<Call> {
     let builder = builder(host, context, reach, address_pool).raised()?;
     Ok(Driver::Real.call(async move { builder.connect().await }, |py, runtime| {
-        Ok(Py::new(py, Runtime::new(Arc::new(runtime), None))?.into_any())
+        let registry = Arc::new(runtime.registries());
+        Ok(Py::new(py, Runtime::new(Arc::new(runtime), None, Some(registry)))?.into_any())
     }))
 }
 
@@ -110,5 +117,5 @@ pub(crate) fn process(directory: PathBuf, images: BTreeMap<String, Vec<String>>)
     let builder = images
         .into_iter()
         .fold(ProcessRuntime::builder(directory), |builder, (image, command)| builder.image(image, command));
-    Ok(Runtime::new(Arc::new(builder.build().raised()?), None))
+    Ok(Runtime::new(Arc::new(builder.build().raised()?), None, None))
 }

@@ -190,7 +190,8 @@ impl SimRuntime {
     /// The runtime behind the port.
     pub(crate) fn inner(&self) -> PyResult<crate::runtime::Inner> {
         let runtime = self.runtime.get()?.clone();
-        Ok(crate::runtime::Inner { probing: Some(Arc::new(runtime.clone())), runtime: Arc::new(runtime) })
+        let (probing, registry) = (Arc::new(runtime.clone()), Arc::new(runtime.clone()));
+        Ok(crate::runtime::Inner { probing: Some(probing), registry: Some(registry), runtime: Arc::new(runtime) })
     }
 }
 

@@ -79,7 +79,7 @@ pub use promote::PromoteOptions;
 pub use recover::{FoundJournal, RecoverOptions, find_journals};
 pub use service::{Events, Service};
 pub use status::Status;
-pub use summary::{InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
+pub use summary::{FollowSummary, InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
 pub use watcher::Watcher;
 
 use crate::environment::environments::Environments;

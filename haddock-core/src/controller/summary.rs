@@ -9,7 +9,7 @@ use super::status::{Status, sessions};
 use crate::error::Error;
 use crate::journal::LoopEnd;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
-use crate::release::{PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
+use crate::release::{Outlook, PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
 use crate::routing::{InstanceFigures, LocatorReport, Share};
 use crate::time::Timestamp;
 
@@ -54,10 +54,37 @@ pub struct ServiceSummary {
     /// How the last loop that acted for it ended, if nobody had asked it to, and none acts again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<LoopEnd>,
+    /// What comes next by itself, if somebody follows a registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follow: Option<FollowSummary>,
     /// Its versions, oldest first.
     pub versions: Vec<VersionSummary>,
     /// Its instances that are not gone.
     pub instances: Vec<InstanceSummary>,
+}
+
+/// What comes next by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowSummary {
+    /// Which tags are followed: repository and pattern.
+    pub of: String,
+    /// The tag that waits to be released.
+    pub tag: Option<String>,
+    /// For what it waits, or why nothing can be said.
+    pub waits: Option<String>,
+    /// Tags that are not released by themselves, newest first, with the reason.
+    pub skipped: Vec<(String, String)>,
+}
+
+impl From<&Outlook> for FollowSummary {
+    fn from(outlook: &Outlook) -> Self {
+        Self {
+            of: outlook.of.clone(),
+            tag: outlook.tag.clone(),
+            waits: outlook.waits.as_ref().map(ToString::to_string),
+            skipped: outlook.skipped.iter().map(|it| (it.tag.clone(), it.why.to_string())).collect(),
+        }
+    }
 }
 
 /// A version as it is.
@@ -151,6 +178,7 @@ impl Status {
             guard: GuardSummary::of(state, &reports),
             retiring: state.retiring.as_ref().map(|retiring| retiring.by.clone()),
             ended: self.ended.clone(),
+            follow: state.follow.outlook.as_ref().filter(|outlook| outlook.on).map(FollowSummary::from),
             versions: versions.collect(),
             instances: instances.collect(),
         }

@@ -161,7 +161,8 @@ impl Follower {
             () = stop => {}
         }
         if let Some(last) = self.last.clone() {
-            let off = self.say(&last, |before| Outlook { skipped: before.skipped, ..Outlook::default() }).await;
+            // What it waits for is kept, so that the next follower does not tell it again.
+            let off = self.say(&last, |before| Outlook { on: false, ..before }).await;
             if let Err(error) = off {
                 tracing::debug!(%error, "nobody is told that the registry is not followed any more");
             }

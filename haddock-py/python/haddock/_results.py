@@ -382,6 +382,28 @@ class LoopEnd(Result):
 
 
 @dataclass(frozen=True)
+class Outlook(Result):
+    """What is released next by itself."""
+
+    of: str
+    """Which tags are followed: repository and pattern."""
+    tag: str | None
+    """The tag that comes next; `None`: what serves, or is being released, is the newest."""
+    waits: str | None
+    """For what it waits, or why nothing can be said."""
+    skipped: dict[str, str]
+    """Newer tags than what serves that are not released by themselves, newest first, with the reasons."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> Outlook:
+        return Outlook(of=data["of"], tag=data["tag"], waits=data["waits"], skipped=dict(data["skipped"]))
+
+    @staticmethod
+    def _of_look(data: dict[str, Any]) -> Outlook:
+        return Outlook._of(data["follow"])
+
+
+@dataclass(frozen=True)
 class ServiceStatus(Result):
     """The present state of a service."""
 
@@ -401,6 +423,8 @@ class ServiceStatus(Result):
     """Who asked to retire it, while it is being retired."""
     ended: LoopEnd | None = None
     """How the last controller stopped acting, if it was not asked to and none acts since."""
+    follow: Outlook | None = None
+    """What is released next by itself, if somebody follows a registry."""
     guard: GuardStatus | None = None
     """What the guard sees of the newest version, as long as that can be given up."""
 
@@ -417,6 +441,7 @@ class ServiceStatus(Result):
             acting=data["acting"],
             retiring=summary.get("retiring"),
             ended=None if summary.get("ended") is None else LoopEnd._of(summary["ended"]),
+            follow=None if summary.get("follow") is None else Outlook._of(summary["follow"]),
             guard=None if summary.get("guard") is None else GuardStatus._of(summary["guard"]),
         )
 
@@ -464,11 +489,13 @@ class ResolvedFile(Result):
     traffic."""
     canonical: dict[str, Any]
     """The whole file in the normal form of Compose: its `config --format json`. Values of variables are `***`."""
+    follows: str | None = None
+    """The pattern of the tags that `haddock serve --follow` releases by itself."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> ResolvedFile:
         components = [ComponentInfo(**component) for component in data["components"]]
-        told = (data["notes"], data["settings"], data["canonical"])
+        told = (data["notes"], data["settings"], data["canonical"], data.get("follows"))
         return ResolvedFile(data["service"], data["file"], components, *told)
 
 

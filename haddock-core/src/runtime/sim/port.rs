@@ -67,9 +67,13 @@ impl SimRuntime {
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
 
-    /// Puts an image into the registry.
+    /// Puts an image into the registry. It was built now.
     pub fn add_image(&self, name: impl Into<String>, image: SimImage) {
-        self.lock().engine.add_image(name, image);
+        let name = name.into();
+        self.with(|engine, now| {
+            engine.add_image(name.clone(), image);
+            engine.date_image(&name, now);
+        });
     }
 
     /// Lets the registry have every image that it was not given, all alike; or none of them, as at first.

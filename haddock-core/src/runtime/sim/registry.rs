@@ -6,6 +6,7 @@ use super::{SimEngine, SimRuntime};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageReference;
 use crate::runtime::{ImageRegistry, RegistryImage};
+use crate::time::Timestamp;
 
 impl SimEngine {
     /// From now on registries refuse to delete images; or they do it.
@@ -13,13 +14,26 @@ impl SimEngine {
         self.shelf.deletes_forbidden = forbidden;
     }
 
+    /// When the image was built that the registry has under this name.
+    pub fn date_image(&mut self, name: &str, built: Timestamp) {
+        if let Some(id) = self.images.of_registry(name) {
+            self.shelf.details.entry(id).or_default().created = built;
+        }
+    }
+
     fn registry_answers(&self) -> Result<()> {
         self.shelf.registry_fails.clone().map_or(Ok(()), Err)
     }
 
     fn described_in_registry(&self, image: &ImageReference) -> Option<RegistryImage> {
-        let (id, digest) =
-            self.images.of_registry(&image.to_string()).map(|id| (id.clone(), super::builds::digest(&id)))?;
+        let of = |name: &str| self.images.of_registry(name).map(|id| (id.clone(), super::builds::digest(&id)));
+        let by_digest = || {
+            let wanted = image.digest()?;
+            let same = |name: &&str| ImageReference::parse(name).is_ok_and(|name| name.has_repository_of(image));
+            let mut found = self.images.names_in_registry().filter(same).filter_map(of);
+            found.find(|(_, digest)| digest == wanted)
+        };
+        let (id, digest) = of(&image.to_string()).or_else(by_digest)?;
         let detail = self.shelf.details.get(&id);
         Some(RegistryImage {
             ids: [id, digest.clone()].into(),

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 from haddock._cli import _follow, _output
 from haddock._cli._common import Settings
 from haddock._cli._errors import Stopped
+from haddock._cli._followed import check_followed
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from types import FrameType
 
     from haddock import Controller
     from haddock._cli._wanted import Wanted
 
+FOLLOW_AGAIN = 10.0
+"""Seconds before a compose file that could not be read is read again."""
 LOOK = 0.5
 """Seconds between two looks at the history for new events."""
 
@@ -62,8 +67,17 @@ def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> i
     return 0
 
 
-def run_controller(settings: Settings, services: Sequence[str], monitor: float, until_stdin_ends: bool) -> int:
+def run_controller(
+    settings: Settings,
+    services: Sequence[str],
+    monitor: float,
+    until_stdin_ends: bool,
+    followed: Sequence[list[str] | None] = (),
+) -> int:
     """Acts until a signal comes."""
+    # A file that says nothing about it is reported before anything begins.
+    for file in followed:
+        check_followed(settings, file)
     with settings.connect() as controller:
         if settings.json:
             _output.json_line({"kind": "ready", "process": "controller", "pid": os.getpid()})
@@ -72,20 +86,48 @@ def run_controller(settings: Settings, services: Sequence[str], monitor: float, 
         if until_stdin_ends:
             _at_end_of_stdin()
         with suppress(Stopped):
-            _follow.run(_act(controller, services, settings, monitor))
+            _follow.run(_act(controller, services, settings, monitor, followed))
     return 0
 
 
-async def _act(controller: Controller, services: Sequence[str], settings: Settings, monitor: float) -> None:
+async def _act(
+    controller: Controller,
+    services: Sequence[str],
+    settings: Settings,
+    monitor: float,
+    followed: Sequence[list[str] | None],
+) -> None:
     beside = [asyncio.create_task(_tell(controller, services, settings))]
     if monitor > 0:
         beside.append(asyncio.create_task(_monitor(controller, settings, monitor)))
+    beside += [asyncio.create_task(_follow_file(controller, settings, file)) for file in followed]
     try:
         await controller.serve_async(services=list(services) or None)
     finally:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
+
+
+async def _follow_file(controller: Controller, settings: Settings, file: list[str] | None) -> None:
+    """Releases new tags by themselves, as a compose file says, and says first what comes next."""
+    import haddock
+
+    options = settings.file_options()
+    given: dict[str, Any] = {"images": options["images"], "env_files": options["env_files"], "variables": options["variables"]}
+    with suppress(haddock.HaddockError):
+        found = await controller.outlook_async(file, **given)
+        if settings.json:
+            _output.json_line({"kind": "follows", **found.to_dict()})
+        else:
+            waits = "" if found.waits is None else f", which waits: {found.waits}"
+            first = "nothing is newer than what serves" if found.tag is None else f"`{found.tag}` is next{waits}"
+            _output.line(f"controller: follows {found.of}; {first}")
+    while True:
+        # It ends only if the file cannot be read when it begins. It could be read a moment ago.
+        with suppress(haddock.HaddockError):
+            await controller.follow_async(file, **given)
+        await asyncio.sleep(FOLLOW_AGAIN)
 
 
 async def _monitor(controller: Controller, settings: Settings, every: float) -> None:

@@ -20,13 +20,14 @@ import queue
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from haddock._cli import _follow, _output, _words
 from haddock._cli._common import Settings
 from haddock._cli._errors import DONE, Stopped, Usage
+from haddock._cli._followed import check_followed, follow_words
 from haddock._cli._wanted import Wanted
 
 LONGEST_LINE = 64 * 1024
@@ -194,15 +195,19 @@ class Teller:
                     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def supervise(settings: Settings, wanted: Wanted, monitor: float) -> int:
+def supervise(
+    settings: Settings, wanted: Wanted, monitor: float, followed: Sequence[list[str] | None] = ()
+) -> int:
     """Runs both until a signal comes. It looks for unused environments every `monitor` seconds."""
     for option, address in (("--listen", wanted.listen), ("--admin", wanted.admin)):
         if address.endswith(":0"):
             raise Usage(f"`{option} {address}`: a restarted gateway needs the same address", "name a port")
+    for file in followed:
+        check_followed(settings, file)
     teller = Teller()
     try:
         with _listen(wanted.listen) as listener:
-            _follow.run(_both(settings, wanted, monitor, listener, teller))
+            _follow.run(_both(settings, wanted, monitor, followed, listener, teller))
     except Stopped:
         return DONE
     except Ended as ended:
@@ -229,7 +234,14 @@ def _listen(address: str) -> socket.socket:
         raise kind(f"cannot listen on `{address}`: {reason}", hint="name another with `--listen`") from None
 
 
-async def _both(settings: Settings, wanted: Wanted, monitor: float, listener: socket.socket, teller: Teller) -> None:
+async def _both(
+    settings: Settings,
+    wanted: Wanted,
+    monitor: float,
+    followed: Sequence[list[str] | None],
+    listener: socket.socket,
+    teller: Teller,
+) -> None:
     common = ["--json"] if settings.json else []
     for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
         common += [option, value] if value else []
@@ -239,7 +251,7 @@ async def _both(settings: Settings, wanted: Wanted, monitor: float, listener: so
 
     def controller_words() -> list[str]:
         words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
-        words += ["--monitor", _words.exactly(monitor)]
+        words += ["--monitor", _words.exactly(monitor), *follow_words(settings, followed)]
         for option, value in (
             ("--docker-host", settings.docker_host),
             ("--reach", settings.reach),

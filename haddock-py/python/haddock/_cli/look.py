@@ -10,7 +10,7 @@ from haddock._cli import _common, _follow, _output, _words, environment
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
-    from haddock import InstanceStatus, ServiceStatus
+    from haddock import InstanceStatus, Outlook, ServiceStatus
 
 
 @click.command(cls=_common.Command)
@@ -123,6 +123,8 @@ def _summary(status: ServiceStatus) -> list[str]:
             lines.append(f"waits       {release.waits}")
         if release.error:
             lines.append(f"error       {release.error}")
+    if status.follow is not None:
+        lines += _outlook(status.follow)
     lines += _guard(status)
     if status.retiring is not None:
         lines.append(f"retired     by {status.retiring}, until nothing is left of it")
@@ -131,6 +133,15 @@ def _summary(status: ServiceStatus) -> list[str]:
     if status.ended is not None:
         ended = status.ended
         lines.append(f"ended       {ended.holder} acted until {_words.stamp(ended.at)}: {ended.error}")
+    return lines
+
+
+def _outlook(follow: Outlook) -> list[str]:
+    """What comes next by itself."""
+    lines = [f"follows     {follow.of}"]
+    if follow.tag is not None or follow.waits is not None:
+        waits = "" if follow.waits is None else f"waits: {follow.waits}"
+        lines.append(f"next        {' '.join(part for part in (follow.tag, waits) if part)}")
     return lines
 
 

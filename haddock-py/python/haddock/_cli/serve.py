@@ -48,6 +48,18 @@ def gateway_options(function: Any) -> Any:
     return function
 
 
+def follow_options(function: Any) -> Any:
+    """The options for continuous releases."""
+    for option in (
+        click.option("--follow-file", "follow_files", metavar="FILE", multiple=True,
+                     help="As --follow, for this compose file. May be repeated, once for each service."),
+        click.option("--follow", is_flag=True,
+                     help="Release each new tag of the registry by itself, as `x-haddock.follow` of the compose file says."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 monitor_option = click.option(
     "--monitor", default="60s", show_default=True, metavar="DURATION", callback=_common.seconds,
     help="How often to look for idle environments, if their files have `x-haddock.idle`. `0s`: never.",
@@ -61,6 +73,7 @@ until_stdin_ends = click.option("--until-stdin-ends", is_flag=True, hidden=True)
 @click.group(cls=_common.Group, invoke_without_command=True, subcommand_metavar="[gateway | controller] [OPTIONS] …")
 @gateway_options
 @monitor_option
+@follow_options
 @_common.options
 @settings_of
 @click.pass_context
@@ -76,6 +89,8 @@ def serve(
     allow_trace: bool,
     grace: float,
     monitor: float,
+    follow: bool,
+    follow_files: tuple[str, ...],
 ) -> int | None:
     """Run gateway and controller, as two processes, until SIGTERM or Ctrl-C.
 
@@ -88,7 +103,7 @@ def serve(
     from haddock._cli._supervise import supervise
 
     wanted = Wanted(listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace)
-    return supervise(settings, wanted, monitor)
+    return supervise(settings, wanted, monitor, _followed(settings, follow, follow_files))
 
 
 @serve.command(cls=_common.Command, short_help="Run the gateway alone.")
@@ -123,10 +138,18 @@ def gateway(
 @serve.command(cls=_common.Command, short_help="Run the controller alone.")
 @click.argument("services", nargs=-1, metavar="[SERVICE]…")
 @monitor_option
+@follow_options
 @until_stdin_ends
 @_common.options
 @settings_of
-def controller(settings: Settings, services: tuple[str, ...], monitor: float, until_stdin_ends: bool) -> int:
+def controller(
+    settings: Settings,
+    services: tuple[str, ...],
+    monitor: float,
+    follow: bool,
+    follow_files: tuple[str, ...],
+    until_stdin_ends: bool,
+) -> int:
     """Run the controller: it acts for every service in the journal, or for those that you name, and prints events.
 
     It also stops, and later removes, test environments that nobody uses, as their files say. It may be killed at any
@@ -134,4 +157,9 @@ def controller(settings: Settings, services: tuple[str, ...], monitor: float, un
     """
     from haddock._cli._processes import run_controller
 
-    return run_controller(settings, services, monitor, until_stdin_ends)
+    return run_controller(settings, services, monitor, until_stdin_ends, _followed(settings, follow, follow_files))
+
+
+def _followed(settings: Settings, follow: bool, files: tuple[str, ...]) -> list[list[str] | None]:
+    """The compose files whose registries are followed, each of one or several files; `None`: the one that is found."""
+    return [settings.file] * follow + [[file] for file in files]
