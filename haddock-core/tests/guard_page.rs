@@ -2,6 +2,7 @@
 
 use haddock_core::Share;
 use haddock_core::release::guard::{Evidence, Finding, Guard, Sessions};
+use haddock_core::routing::Rate;
 
 const PAGE: &str = include_str!("../../docs/guard.md");
 
@@ -17,9 +18,15 @@ fn part(begun: u64, rate: f64) -> u64 {
     (begun as f64 * rate + 1e-9).floor() as u64
 }
 
+/// The guard of a release, with the default settings: one of its two tests, which share the false alarms.
+fn guard() -> Guard {
+    let half = Rate::new(0.005).expect("a rate");
+    Guard::default().with_false_alarm(half).expect("a probability")
+}
+
 /// The candidate's sessions until there is this finding, if as many fail as do on average.
 fn until(finding: Finding, base: f64, extra: f64) -> u64 {
-    let guard = Guard::default();
+    let guard = guard();
     let found = |begun: &u64| {
         let candidate = sessions(*begun, part(*begun, (base + extra).min(1.0)));
         let all = BASELINE * begun;
@@ -80,7 +87,7 @@ fn how_many_sessions_a_first_release_needs() {
 #[test]
 fn the_example_of_a_judgement() {
     let evidence = Evidence::compared(sessions(200, 9), sessions(1800, 4));
-    let (guard, judged) = (Guard::default(), Guard::default().judge(&evidence));
+    let (guard, judged) = (guard(), guard().judge(&evidence));
     let percent = |rate: f64| format!("{:.1}%", rate * 100.0);
     assert_eq!(judged.finding, Finding::NotEnough);
     let (low, high) = (percent(judged.extra.low), percent(judged.extra.high));
@@ -95,7 +102,7 @@ fn the_example_of_a_judgement() {
 
 #[test]
 fn how_the_share_grows() {
-    let guard = Guard::default();
+    let guard = guard();
     let share = |begun: u64| {
         let evidence = Evidence::compared(sessions(begun, 0), sessions(BASELINE * begun, 0));
         guard.judge(&evidence).share_within(10.0, 1000.0)

@@ -17,11 +17,11 @@ x-haddock: { session: { idle: 30m }, release: { ramp: [10%, 50%, 100%], every: 1
 
 fn spec(tag: &str) -> EnvironmentSpec {
     let options = ResolveOptions { tag: Some(tag.into()), purpose: Purpose::Release, ..ResolveOptions::default() };
-    ComposeFile::parse("compose.yaml", FILE).unwrap().resolve(&options).unwrap().spec
+    ComposeFile::parse("compose.yaml", FILE).expect("a file").resolve(&options).expect("no mistakes").spec
 }
 
 fn page(world: &World, which: Option<&str>) -> Result<Page, Error> {
-    world.time.block_on(world.controller.service(ServiceName::new("shop").unwrap()).report(which))
+    world.time.block_on(world.controller.service(ServiceName::new("shop").expect("valid")).report(which))
 }
 
 fn labels(page: &Page) -> Vec<&str> {
@@ -37,7 +37,7 @@ fn fact<'a>(page: &'a Page, label: &str) -> &'a str {
 fn a_release_is_drawn_from_its_begin_until_the_old_version_is_gone() {
     let world = World::new().unwrap();
     world.release(&spec("v1")).unwrap();
-    let mut session = world.open_session(&ServiceName::new("shop").unwrap()).expect("it serves");
+    let mut session = world.open_session(&ServiceName::new("shop").expect("valid")).expect("it serves");
     world.time.advance(Duration::from_secs(3600));
     assert!(!session.request(), "it has expired, so there is another");
     world.release(&spec("v2")).unwrap();

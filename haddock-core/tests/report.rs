@@ -109,7 +109,7 @@ fn too_much() -> Page {
                 .map(|second| {
                     (
                         BEGIN + Duration::from_secs(second),
-                        Share::basis_points(u32::try_from(second * 31 % 250).unwrap()),
+                        Share::basis_points(u32::try_from(second * 31 % 250).expect("small")),
                     )
                 })
                 .collect(),
@@ -141,8 +141,8 @@ fn too_much() -> Page {
 fn written(name: &str, page: &Page) -> String {
     let html = page.html();
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("report");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(format!("{name}.html")), &html).unwrap();
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join(format!("{name}.html")), &html).expect("it can be written");
     html
 }
 

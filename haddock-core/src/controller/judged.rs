@@ -58,7 +58,8 @@ impl GuardSummary {
         let watch = state.watch.as_ref()?;
         let settings = &state.versions.get(&watch.candidate)?.new.settings;
         let judgement = watch.judge(settings);
-        let (_, (guard, evidence)) = watch.worst(settings);
+        let worst = watch.worst(settings);
+        let (guard, evidence) = (worst.guard, worst.evidence);
         let to_verdict = guard.sessions_to_verdict(&evidence);
         let seconds = (watch.noted_at - watch.since).as_secs_f64();
         let rate = if seconds > 0.0 { judgement.candidate.begun() as f64 / seconds } else { 0.0 };

@@ -70,8 +70,8 @@ pub use rules::Rules;
 pub use service_loop::{Run, ServiceLoop};
 pub use state::{
     AskedTable, Attempt, Counts, DrainState, Draining, External, Failed, FollowMemory, GivenUp, Instance, Launched,
-    Life, Notification, PendingHook, Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement, Retiring,
-    Routing, Server, ServiceState, Starting, Verdict, Version, Watch,
+    Life, Notification, PendingHook, Period, Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement,
+    Retiring, Routing, Server, ServiceState, Starting, Verdict, Version, Watch,
 };
 #[cfg(feature = "controller")]
 pub(crate) use step::waits_for_gateway;

@@ -47,6 +47,12 @@ impl Rate {
         Self(if points > 10_000.0 { 1.0 } else { points / 10_000.0 })
     }
 
+    /// The larger of both.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        if self.0 >= other.0 { self } else { other }
+    }
+
     /// The number.
     #[must_use]
     pub const fn get(self) -> f64 {

@@ -19,7 +19,8 @@ pub struct GuardSettings {
     pub tolerate: Rate,
     /// The extra share of slow sessions that is not yet harm.
     pub tolerate_slow: Rate,
-    /// The share of failed sessions that is not yet harm where there is nothing to compare with.
+    /// The share of failed sessions that is not yet harm where nothing is compared at the same time. After the full share, it is
+    /// an extra share, above what was usual on the versions before. In a first release, it is the share itself.
     pub at_most: Rate,
 }
 

@@ -26,8 +26,10 @@ async fn clients(world: &World, paths: &[&str]) {
     }
 }
 
-/// Each row as seconds since then, share, begun, ended, failed, live.
-fn rows(record: &TrafficRecord, since: Timestamp) -> Vec<(u64, Option<Share>, [u64; 3], Option<u64>)> {
+/// Seconds since some time, share, begun, ended, failed, live.
+type Row = (u64, Option<Share>, [u64; 3], Option<u64>);
+
+fn rows(record: &TrafficRecord, since: Timestamp) -> Vec<Row> {
     let row = |row: &haddock_core::routing::TrafficMinute| {
         assert_eq!(row.instance.as_str(), "shop-1");
         ((row.minute - since).as_secs(), row.share, [row.begun, row.ended, row.failed], row.live)

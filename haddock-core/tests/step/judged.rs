@@ -47,7 +47,7 @@ fn traffic(scene: &mut Scene, faults: &Faults, time: Duration, end: impl Fn(&Eve
             let count = begun.entry(version).or_default();
             *count += 1;
             let one_in = if version == 1 { faults.0 } else { faults.1 };
-            let failed = one_in > 0 && *count % one_in == 0;
+            let failed = one_in > 0 && (*count).is_multiple_of(one_in);
             scene.locator.finish(&service, &ticket, failed, now);
         }
         scene.pass(Duration::from_millis(100));

@@ -259,7 +259,8 @@ fn guard() -> Value {
         }
         "tolerate" => rate("The extra share of failed sessions that is not yet harm. Default: 1%."),
         "at_most" => rate(
-            "The share of failed sessions that is not yet harm if there is no version to compare with. Default: 5%.",
+            "The share of failed sessions that is not yet harm if nothing is compared at the same time: after the full share \
+             above what was usual before, in a first release by itself. Default: 5%.",
         ),
         "failed" => failed(),
         "slow" => json!({

@@ -77,6 +77,12 @@ impl Guard {
         Self { tolerate, ..self }
     }
 
+    /// The extra share of failed sessions that is not yet harm.
+    #[must_use]
+    pub const fn tolerate(&self) -> Rate {
+        self.tolerate
+    }
+
     /// With another share of failed sessions that is not yet harm where there is no baseline.
     #[must_use]
     pub fn with_at_most(self, at_most: Rate) -> Self {

@@ -19,9 +19,9 @@ pub struct Comparison {
 pub enum Evidence {
     /// Period by period, beginning with the release.
     ///
-    /// Begin a new period where the candidate's share changes by much, at most some twenty in all: within a period, both
-    /// sides are taken for alike but for the candidate's version. Each further period costs a little power. After the full share,
-    /// no session begins on the baseline any more: go on with the last period that had one.
+    /// Begin a new period where the candidate's share changes, at most some twenty in all: within a period, both sides are taken for
+    /// alike but for the candidate's version. Each further period costs a little power. Sessions that begin after the full share
+    /// belong to none of them: at that time, no session begins on the baseline.
     Compared(Vec<Comparison>),
     /// There is no baseline: the first release of a service.
     Alone(Sessions),

@@ -37,7 +37,7 @@ pub use phase::{
 pub use release::{AskedTable, Preparation, Release, ReleasePhase};
 pub use version::{Verdict, Version};
 pub(super) use watch::guard;
-pub use watch::{Counts, Watch};
+pub use watch::{Counts, Period, Watch};
 
 use super::request::{NewVersion, Request, Verb};
 use crate::error::{Error, ErrorKind};

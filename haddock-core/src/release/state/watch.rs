@@ -28,9 +28,8 @@ pub struct Watch {
     pub candidates: BTreeSet<InstanceId>,
     /// The other instances that had one at the same time.
     pub baseline: BTreeSet<InstanceId>,
-    /// The first table of each period, oldest first. A period begins where the candidate's share changes, and ends with the
-    /// next. After the full share the last one goes on, because no session begins on the baseline any more.
-    pub periods: Vec<FencingToken>,
+    /// The periods, oldest first. One begins where the candidate's share changes, and ends with the next.
+    pub periods: Vec<Period>,
     /// What locators counted before they were restarted.
     pub earlier: BTreeMap<InstanceId, Vec<Cohort>>,
     /// What each locator has counted since it was started.
@@ -44,12 +43,24 @@ pub struct Watch {
     pub mismatch: bool,
 }
 
+/// A period, in which chance alone decides on which side a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Period {
+    /// Its first table.
+    pub first: FencingToken,
+    /// Whether the candidate has all new sessions. Then there is nothing to compare with at the same time.
+    pub alone: bool,
+}
+
+/// The key of sessions that began before the first period.
+const BEFORE: FencingToken = FencingToken { epoch: 0, revision: 0 };
+
 /// What a locator has counted since it was started, by instance and period.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
     /// The incarnation of the locator.
     pub incarnation: u64,
-    /// Its counts. Of each cohort, `table` is the first of the period.
+    /// Its counts. Of each cohort, `table` is the first of the period; 0.0 before the first period.
     pub instances: BTreeMap<InstanceId, Vec<Cohort>>,
 }
 
@@ -73,10 +84,15 @@ impl Watch {
     }
 
     /// A period begins with this table, unless there are too many.
-    pub(in crate::release) fn begin_period(&mut self, table: FencingToken) {
+    pub(in crate::release) fn begin_period(&mut self, first: FencingToken, alone: bool) {
         if self.periods.len() < MAX_PERIODS {
-            self.periods.push(table);
+            self.periods.push(Period { first, alone });
         }
+    }
+
+    /// Whether the candidate has all new sessions now.
+    pub(in crate::release) fn is_alone(&self) -> bool {
+        self.periods.last().is_some_and(|period| period.alone)
     }
 
     /// Takes what a locator has counted. Answers whether it was restarted since it was last asked.
@@ -95,9 +111,8 @@ impl Watch {
             let Some(figures) = report.instances.get(id) else { continue };
             let mut cohorts = Vec::new();
             for cohort in &figures.cohorts {
-                if let Some(first) = self.periods.iter().rev().find(|first| **first <= cohort.table) {
-                    add(&mut cohorts, &Cohort { table: *first, ..*cohort });
-                }
+                let period = self.periods.iter().rev().find(|period| period.first <= cohort.table);
+                add(&mut cohorts, &Cohort { table: period.map_or(BEFORE, |period| period.first), ..*cohort });
             }
             if !cohorts.is_empty() {
                 known.instances.insert(id.clone(), cohorts);
@@ -106,48 +121,86 @@ impl Watch {
         restarted
     }
 
-    /// What the guard judges.
+    /// The sessions that began at the same time on both sides, by period.
     #[must_use]
     pub fn evidence(&self, symptom: Symptom) -> Evidence {
-        let of = |ids: &BTreeSet<InstanceId>, period: FencingToken| self.sessions(ids, period, symptom);
         if self.baseline.is_empty() {
-            let each = self.periods.iter().map(|period| of(&self.candidates, *period));
+            let each = self.periods.iter().map(|period| self.sessions(&self.candidates, period.first, symptom));
             return Evidence::Alone(each.fold(Sessions::NONE, |sum, sessions| sum + sessions));
         }
-        let compare = |period: &FencingToken| Comparison {
-            candidate: of(&self.candidates, *period),
-            baseline: of(&self.baseline, *period),
+        let shared = self.periods.iter().filter(|period| !period.alone);
+        let compare = |period: &Period| Comparison {
+            candidate: self.sessions(&self.candidates, period.first, symptom),
+            baseline: self.sessions(&self.baseline, period.first, symptom),
         };
-        Evidence::Compared(self.periods.iter().map(compare).collect())
+        Evidence::Compared(shared.map(compare).collect())
     }
 
-    /// What the guard finds: harmful if one symptom is, fine if all are.
+    /// The sessions that began while the candidate had all of them, and what was usual before. `None`: there are none, or
+    /// nobody knows what was usual.
+    #[must_use]
+    pub fn evidence_alone(&self, symptom: Symptom) -> Option<Evidence> {
+        let of = |ids, period| self.sessions(ids, period, symptom);
+        let alone = self.periods.iter().filter(|period| period.alone).map(|period| of(&self.candidates, period.first));
+        let candidate = alone.fold(Sessions::NONE, |sum, sessions| sum + sessions);
+        let before = self.periods.iter().map(|period| period.first).chain([BEFORE]);
+        let usual = before.fold(Sessions::NONE, |sum, period| sum + of(&self.baseline, period));
+        (candidate.begun() > 0 && usual.begun() > 0).then(|| Evidence::compared(candidate, usual))
+    }
+
+    /// Sessions that have begun on the candidate.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        let each = self.periods.iter().map(|it| self.sessions(&self.candidates, it.first, Symptom::Failed).begun());
+        each.sum()
+    }
+
+    /// What the guard finds: harmful if one test says so. Fine if all sessions that began at the same time do, whatever symptom
+    /// is looked for.
     #[must_use]
     pub fn find(&self, settings: &ServiceSettings) -> Finding {
-        let symptoms = symptoms(settings);
-        let find = |symptom: &Symptom| {
-            let guard = guard(&settings.release.guard, *symptom, symptoms.len());
-            guard.finding(&self.evidence(*symptom))
-        };
-        symptoms.iter().map(find).min_by_key(urgency).unwrap_or_default()
+        let of = |test: &Test| (test.alone, test.guard.finding(&test.evidence));
+        let found: Vec<(bool, Finding)> = self.tests(settings).iter().map(of).collect();
+        if found.iter().any(|(_, finding)| *finding == Finding::Harmful) {
+            return Finding::Harmful;
+        }
+        let mut compared = found.into_iter().filter(|(alone, _)| !alone).map(|(_, finding)| finding);
+        if compared.all(|finding| finding == Finding::Fine) { Finding::Fine } else { Finding::NotEnough }
     }
 
-    /// The figures of the symptom that matters most, with what was last found.
+    /// The figures of the test that matters most, with what was last found.
     #[must_use]
     pub fn judge(&self, settings: &ServiceSettings) -> Judgement {
-        let (symptom, worst) = self.worst(settings);
-        Judgement { symptom, finding: self.finding, ..worst.0.judge(&worst.1) }
+        let worst = self.worst(settings);
+        Judgement { symptom: worst.symptom, finding: self.finding, ..worst.guard.judge(&worst.evidence) }
     }
 
-    /// The symptom that matters most, with its guard and its evidence.
-    pub(crate) fn worst(&self, settings: &ServiceSettings) -> (Symptom, (Guard, Evidence)) {
-        let symptoms = symptoms(settings);
-        let of = |symptom: &Symptom| {
-            let guard = guard(&settings.release.guard, *symptom, symptoms.len());
-            (*symptom, (guard, self.evidence(*symptom)))
+    /// The test that matters most.
+    pub(crate) fn worst(&self, settings: &ServiceSettings) -> Test {
+        let urgency = |test: &Test| match test.guard.finding(&test.evidence) {
+            Finding::Harmful => 0,
+            // After the full share, the sessions that began before say less and less.
+            _ if test.alone => 1,
+            Finding::NotEnough => 2,
+            Finding::Fine => 3,
         };
-        let worst = symptoms.iter().map(of).min_by_key(|(_, (guard, evidence))| urgency(&guard.finding(evidence)));
-        worst.expect("there is a symptom")
+        self.tests(settings).into_iter().min_by_key(urgency).expect("there is a test")
+    }
+
+    /// The tests of the candidate. They share the probability of a false alarm.
+    fn tests(&self, settings: &ServiceSettings) -> Vec<Test> {
+        let (guard_settings, symptoms) = (&settings.release.guard, symptoms(settings));
+        let parts = if self.baseline.is_empty() { symptoms.len() } else { 2 * symptoms.len() };
+        let mut tests = Vec::new();
+        for symptom in symptoms.iter().copied() {
+            let guard = guard(guard_settings, symptom, parts);
+            tests.push(Test { symptom, alone: false, guard, evidence: self.evidence(symptom) });
+            // Nothing is compared at the same time, so the time of day may make a difference, too: more is tolerated.
+            let guard = guard.with_tolerate(guard_settings.at_most.max(guard.tolerate()));
+            let alone = self.evidence_alone(symptom).filter(|_| !self.baseline.is_empty());
+            tests.extend(alone.map(|evidence| Test { symptom, alone: true, guard, evidence }));
+        }
+        tests
     }
 
     /// On which paths and with which status codes more sessions of the candidate fail.
@@ -164,7 +217,7 @@ impl Watch {
     #[must_use]
     pub(crate) fn newest(&self) -> (Sessions, Sessions) {
         let Some(period) = self.periods.last() else { return Default::default() };
-        let of = |ids| self.sessions(ids, *period, Symptom::Failed);
+        let of = |ids| self.sessions(ids, period.first, Symptom::Failed);
         let candidate = of(&self.candidates);
         (candidate, candidate + of(&self.baseline))
     }
@@ -194,13 +247,14 @@ fn symptoms(settings: &ServiceSettings) -> &'static [Symptom] {
     }
 }
 
-/// What comes first matters most.
-fn urgency(finding: &Finding) -> u8 {
-    match finding {
-        Finding::Harmful => 0,
-        Finding::NotEnough => 1,
-        Finding::Fine => 2,
-    }
+/// A test of the guard, with all that it needs.
+#[derive(Debug, Clone)]
+pub(crate) struct Test {
+    pub(crate) symptom: Symptom,
+    /// Whether it is about sessions that began while the candidate had all of them.
+    pub(crate) alone: bool,
+    pub(crate) guard: Guard,
+    pub(crate) evidence: Evidence,
 }
 
 /// The guard for one of so many tests, which share the probability of a false alarm.

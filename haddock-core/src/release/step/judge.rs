@@ -163,13 +163,14 @@ impl Work<'_> {
             return;
         }
         let before = self.state.asked_share_of(candidate);
-        let points = own.iter().map(|(_, share)| share.as_basis_points()).sum();
+        let share = Share::basis_points(own.iter().map(|(_, share)| share.as_basis_points()).sum());
         let (back_to, now) = (self.state.known_good.filter(|good| *good != candidate), self.now);
         let known = self.state.watch.take().filter(|watch| watch.candidate == candidate);
         let is_new = known.is_none();
         let mut watch = known.unwrap_or_else(|| Watch::new(candidate, back_to, now));
-        if is_new || (Share::basis_points(points) != before && !others.is_empty()) {
-            watch.begin_period(number);
+        let alone = others.is_empty() && !watch.baseline.is_empty();
+        if is_new || share != before || alone != watch.is_alone() {
+            watch.begin_period(number, alone);
         }
         watch.candidates.extend(own.into_iter().map(|(id, _)| id.clone()));
         watch.baseline.extend(others.into_iter().map(|(id, _)| id.clone()));
@@ -178,7 +179,7 @@ impl Work<'_> {
 
     /// Sessions that have begun on the candidate since it first got a share. `None`: not known now.
     pub(super) fn begun_on_candidate(&self) -> Option<u64> {
-        self.judged.as_ref().map(|watch| watch.evidence(Symptom::Failed).candidate().begun())
+        self.judged.as_ref().map(Watch::begun)
     }
 
     /// The share that the evidence allows now, if it is known and more than before.

@@ -35,6 +35,9 @@ pub(super) struct Row {
     pub(super) live: Option<u64>,
 }
 
+/// A row on disk: the number of its instance, then as in [`Row`].
+type Numbered = (u32, Option<Share>, u64, u64, u64, Option<u64>);
+
 #[derive(Debug, Serialize, Deserialize)]
 enum Frame {
     /// An instance, which gets the next number of the file, from 0.
@@ -42,7 +45,7 @@ enum Frame {
     Entry {
         from: u64,
         lasts: u64,
-        rows: Vec<(u32, Option<Share>, u64, u64, u64, Option<u64>)>,
+        rows: Vec<Numbered>,
     },
 }
 
