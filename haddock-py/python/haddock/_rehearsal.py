@@ -72,6 +72,8 @@ class Rehearsal(Result):
     """The sessions that began in the rehearsal with the first seed."""
     timeline: tuple[RehearsedEvent, ...]
     """What happened in the rehearsal with the first seed, at most 1000 lines."""
+    html: str | None = None
+    """The same drawn as one page of HTML, if it was asked for: shares and live sessions over time, and the figures."""
 
     @staticmethod
     def _of(told: Mapping[str, Any]) -> Rehearsal:
@@ -80,7 +82,7 @@ class Rehearsal(Result):
             summary[name] = Quantiles(**summary[name])
         timeline = tuple(RehearsedEvent(at, message) for at, message in told["timeline"])
         return Rehearsal(
-            service=told["service"], file=told["file"], sessions=told["sessions"], timeline=timeline, **summary
+            service=told["service"], file=told["file"], sessions=told["sessions"], timeline=timeline, html=told["html"], **summary
         )  # fmt: skip
 
 
@@ -103,6 +105,7 @@ def rehearse(
     start: Duration = "10s",
     again_after: Sequence[Duration] = (),
     at_most: Duration = "3d",
+    html: bool = False,
     tag: str | None = None,
     images: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
@@ -125,7 +128,7 @@ def rehearse(
     slow request. Each instance ends by itself after `crash_after`. It takes `start` to become ready.
 
     `again_after`: more releases, each so long after the first. A rehearsal ends when only one version is left, or after
-    `at_most`. The same `seed` has the same result.
+    `at_most`. The same `seed` has the same result. With `html`, the result has a page for people.
 
     >>> told = haddock.rehearse("compose.yaml", seeds=20, error_rate="20%")
     >>> told.aborted
@@ -133,7 +136,7 @@ def rehearse(
     """
     wanted = _wanted(
         seeds, seed, sessions_per_minute, stay, stay_spread, sessions, error_rate, base_error_rate, error_after,
-        error_path, error_above, slow_rate, crash_after, start, again_after, at_most,
+        error_path, error_above, slow_rate, crash_after, start, again_after, at_most, html,
     )  # fmt: skip
     return _rehearse(file, options_of(tag, images, variables, env_files, profiles), wanted).wait(timeout)
 
@@ -157,6 +160,7 @@ async def rehearse_async(
     start: Duration = "10s",
     again_after: Sequence[Duration] = (),
     at_most: Duration = "3d",
+    html: bool = False,
     tag: str | None = None,
     images: Mapping[str, str] | None = None,
     variables: Mapping[str, str] | None = None,
@@ -167,7 +171,7 @@ async def rehearse_async(
     """As `rehearse`, in the running loop."""
     wanted = _wanted(
         seeds, seed, sessions_per_minute, stay, stay_spread, sessions, error_rate, base_error_rate, error_after,
-        error_path, error_above, slow_rate, crash_after, start, again_after, at_most,
+        error_path, error_above, slow_rate, crash_after, start, again_after, at_most, html,
     )  # fmt: skip
     return await _rehearse(file, options_of(tag, images, variables, env_files, profiles), wanted).wait_async(timeout)
 
@@ -193,6 +197,7 @@ def _wanted(
     start: Duration,
     again_after: Sequence[Duration],
     at_most: Duration,
+    html: bool,
 ) -> dict[str, Any]:
     return {
         "seeds": whole(seeds, "seeds"),
@@ -211,6 +216,7 @@ def _wanted(
         "start": seconds(start, "start"),
         "again_after": [seconds(each, "again_after") for each in again_after],
         "at_most": seconds(at_most, "at_most"),
+        "html": bool(html),
     }
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from haddock._cli import _common, _output, _words
+from haddock._cli import _common, _output, _page, _words
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
@@ -73,10 +73,11 @@ TRAFFIC = [
               help="One more release, so long after the first. May be repeated.")  # fmt: skip
 @click.option("--at-most", metavar="DURATION", default="3d", show_default=True, callback=_common.seconds,
               help="A rehearsal ends after this time, even if the release is not over.")  # fmt: skip
+@click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Also draw it, as one page of HTML.")
 @click.option("--timeline", is_flag=True, help="Also show what happens with the first seed, line by line.")
 @_common.options
 @settings_of
-def rehearse(settings: Settings, seeds: int, seed: int, timeline: bool, **how: Any) -> int:
+def rehearse(settings: Settings, seeds: int, seed: int, timeline: bool, html: str | None, **how: Any) -> int:
     """Rehearse a release in virtual time: how long it takes, and whom it would harm.
 
     What decides is the code that decides a real release, with the settings of the compose file. Containers and sessions
@@ -88,7 +89,13 @@ def rehearse(settings: Settings, seeds: int, seed: int, timeline: bool, **how: A
     """
     import haddock
 
-    told = haddock.rehearse(settings.file, seeds=seeds, seed=seed, **how, **settings.file_options())
+    if html is not None:
+        _page.check_folder(html, "--html")
+    told = haddock.rehearse(
+        settings.file, seeds=seeds, seed=seed, html=html is not None, **how, **settings.file_options()
+    )
+    if html is not None:
+        _page.write(html, told.html or "")
     if settings.json:
         _output.json_line(figures(told))
         return 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 
 import click
 
-from haddock._cli import _common, _output
+from haddock._cli import _common, _output, _page
 from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import Usage
 
@@ -31,31 +30,17 @@ def report(settings: Settings, release: str | None, output: str) -> int:
     service, at, version = (release or "").partition("@")
     if at and not version:
         raise click.BadParameter(f"`{release}` is not of the form SERVICE@VERSION, such as `accounting@7`")
-    if output != "-" and not Path(output).absolute().parent.is_dir():
-        raise click.BadParameter(f"`{Path(output).parent}` is no folder", param_hint="-o")
+    if output != "-":
+        _page.check_folder(output, "-o")
     with settings.look() as controller:
         service = settings.service(controller, service or None)
         page = controller.report(service, version or None)
     if output == "-":
         sys.stdout.write(page)
         return 0
-    _write(Path(output), page)
+    _page.write(output, page)
     if settings.json:
         _output.json_line({"service": service, "file": os.path.abspath(output)})
     elif not settings.quiet:
         _output.line(f"`{output}` shows it")
     return 0
-
-
-def _write(path: Path, page: str) -> None:
-    """Beside it and then renamed: whoever looks has the old page or the new one. A link or a device is written to as it
-    is."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        path.write_text(page, encoding="utf-8")
-        return
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
