@@ -10,8 +10,9 @@ use haddock_core::environment::environments::UpOptions;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::journal::Keep;
 use haddock_core::locator::ServiceLocator;
+use haddock_core::rehearsal::Minute;
 use haddock_core::release::{Adoption, Verb};
-use haddock_core::{Error, ErrorKind, Result, ServiceName, VersionId};
+use haddock_core::{Error, ErrorKind, Result, ServiceName, Timestamp, VersionId};
 use pyo3::prelude::*;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -287,6 +288,22 @@ impl Controller {
         let calls = house.calls();
         let work = async move { Ok(json!(house.service(&name).report(version.as_deref()).await?.html())) };
         calls.call(work, |py, html| to_python(py, &html))
+    }
+
+    /// The service's sessions by minute in this time, as its locators recorded them, and the seconds of which nothing was
+    /// recorded.
+    fn traffic(&self, service: &str, from: u64, until: u64) -> PyResult<Call> {
+        let (house, name) = (self.house()?, ServiceName::new(service).raised()?);
+        let calls = house.calls();
+        let work = async move {
+            let [from, until] = [from, until].map(Timestamp::from_millis);
+            let records = house.service(&name).traffic(from, until).await;
+            let records = records.into_values().collect::<Result<Vec<_>, _>>()?;
+            let unknown =
+                records.iter().flat_map(|record| &record.gaps).map(|gap| (gap.to - gap.from).as_secs()).sum::<u64>();
+            Ok(json!({ "minutes": Minute::of(&records), "unknown": unknown }))
+        };
+        calls.call(work, |py, told| to_python(py, &told))
     }
 
     /// The resolved compose file, as plain data.

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use haddock_core::environment::compose::Purpose;
-use haddock_core::rehearsal::{Errors, Faults, PlannedRelease, RecordedSessions, Rehearsal, Stay, Traffic};
-use haddock_core::routing::Rate;
-use haddock_core::{Error, ErrorKind, Result, ServiceName, value};
+use haddock_core::rehearsal::{Errors, Faults, Minute, PlannedRelease, RecordedSessions, Rehearsal, Stay, Traffic};
+use haddock_core::routing::{Rate, SessionPolicy};
+use haddock_core::{Error, ErrorKind, Result, ServiceName, Timestamp, value};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use serde::Deserialize;
@@ -20,6 +20,9 @@ use crate::compose::{self, Options};
 use crate::convert::{from_python, to_python};
 use crate::driver::Driver;
 
+/// How long people stay if nobody says.
+const USUAL_STAY: Duration = Duration::from_secs(600);
+
 /// What is rehearsed, besides the file. Durations are in seconds.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,9 +30,16 @@ struct Wanted {
     seeds: u64,
     seed: u64,
     sessions_per_minute: Option<f64>,
-    stay: f64,
+    /// `None`: as recorded, else ten minutes.
+    stay: Option<f64>,
     stay_spread: Option<f64>,
     sessions: Option<PathBuf>,
+    /// Sessions by minute, as they were recorded.
+    #[serde(default)]
+    minutes: Vec<Minute>,
+    /// When it begins, in milliseconds since the Unix epoch.
+    #[serde(default)]
+    begin: Option<u64>,
     error_rate: Option<Part>,
     base_error_rate: Option<Part>,
     error_after: f64,
@@ -71,7 +81,8 @@ fn length(seconds: f64) -> Result<Duration> {
 }
 
 impl Wanted {
-    fn traffic(&self) -> Result<Traffic> {
+    /// A session is `idle` until it expires.
+    fn traffic(&self, idle: Duration) -> Result<Traffic> {
         let recorded = self.sessions.as_ref().map(|path| {
             let shown = path.display();
             let file = File::open(path)
@@ -84,8 +95,13 @@ impl Wanted {
                 Traffic::recorded(&recorded.minutes, recorded.stay)
             }
             Some(recorded) => Traffic::steady(per_minute, recorded.stay),
+            None if !self.minutes.is_empty() => {
+                let known = Stay::estimated(&self.minutes, idle).unwrap_or_else(|| Stay::exponential(USUAL_STAY));
+                let stay = self.stay.map(|stay| length(stay).map(Stay::exponential)).transpose()?.unwrap_or(known);
+                Traffic::recorded(&self.minutes, stay)
+            }
             None => {
-                let stay = length(self.stay)?;
+                let stay = self.stay.map_or(Ok(USUAL_STAY), length)?;
                 let stay = self.stay_spread.map_or(Ok(Stay::exponential(stay)), |it| Stay::log_normal(stay, it))?;
                 Traffic::steady(per_minute, stay)
             }
@@ -113,6 +129,7 @@ impl Wanted {
         let slow_start = length(self.start)?.saturating_sub(plan.times.start);
         plan.releases.iter_mut().for_each(|release| release.faults.slow_start = slow_start);
         plan.at_most = length(self.at_most)?;
+        plan.begin = self.begin.map_or(plan.begin, Timestamp::from_millis);
         Ok(plan)
     }
 }
@@ -137,12 +154,16 @@ pub(crate) fn rehearse(files: Option<Vec<PathBuf>>, mut options: Options, wanted
     let stopped = Arc::clone(&stop);
     let html = wanted.html;
     let run = move || {
-        let traffic = wanted.traffic()?;
         let found = match compose::resolve(files.as_deref(), &options, Purpose::Release) {
             Ok(found) => Some(found),
             Err(error) if files.is_none() && error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
+        let idle = match &found {
+            Some(found) => found.resolved.spec.in_production()?.service()?.session.idle,
+            None => SessionPolicy::default().idle,
+        };
+        let traffic = wanted.traffic(idle)?;
         let plan = wanted.plan(match &found {
             Some(found) => Rehearsal::of_file(&found.resolved.spec, traffic)?,
             None => Rehearsal::by_default(ServiceName::new("service")?, traffic),

@@ -1,11 +1,16 @@
 //! The page of a release: gathered from the journal and the locators.
 
+use std::collections::BTreeMap;
+
 use super::service::Service;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Checkpoint;
+use crate::name::LocatorName;
 use crate::release::RecordedEvent;
 use crate::report::Page;
 use crate::report::release::{Period, Records, Releases, page};
+use crate::routing::TrafficRecord;
+use crate::time::Timestamp;
 
 /// How many events are read at a time.
 const HISTORY_PAGE: usize = 1024;
@@ -41,11 +46,17 @@ impl Service {
         let mut period = Period::begin(begun, story);
         self.read(begun.sequence - 1, |recorded| period.take(recorded)).await?;
         period.end(self.ports.clock.now());
+        let records = self.traffic(period.from, period.until).await;
+        Ok(page(&self.name, begun, &period, &records))
+    }
+
+    /// What each locator recorded of the service's sessions in this time, by minute. The error says why one cannot tell.
+    pub async fn traffic(&self, from: Timestamp, until: Timestamp) -> BTreeMap<LocatorName, Result<TrafficRecord>> {
         let mut records = Records::new();
         for (name, locator) in &self.ports.locators {
-            records.insert(name.clone(), locator.traffic(&self.name, period.from, period.until).await);
+            records.insert(name.clone(), locator.traffic(&self.name, from, until).await);
         }
-        Ok(page(&self.name, begun, &period, &records))
+        records
     }
 
     /// Reads the history after this event, as long as more is wanted.

@@ -129,6 +129,7 @@ if TYPE_CHECKING:
         ReleaseStatus,
         ResolvedFile,
         ServiceStatus,
+        TrafficMinute,
         VersionStatus,
     )
     from ._revision import Revision, revision
@@ -246,6 +247,7 @@ __all__ = [
     "StaleNumberError",
     "Switched",
     "TimedOutError",
+    "TrafficMinute",
     "TransferredImage",
     "TreeImage",
     "VersionStatus",
@@ -296,7 +298,7 @@ _HOMES = {
     "_release": ("Events", "Release"),
     "_results": (
         "ComponentInfo", "Event", "Finding", "GuardStatus", "InstanceStatus", "Judgement", "LoopEnd", "Outlook", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",
-        "ServiceStatus", "VersionStatus",
+        "ServiceStatus", "TrafficMinute", "VersionStatus",
     ),
     "_revision": ("Revision", "revision"),
     "_runtimes": ("ContainerRuntime", "Docker", "Process", "Sim", "SimImage"),

@@ -24,12 +24,13 @@ from ._given import (
 )
 from ._instance_verbs import InstanceVerbs
 from ._release import Release
-from ._results import Event, Finding, Outlook, Plan, ResolvedFile, ServiceStatus
+from ._results import Event, Finding, Outlook, Plan, ResolvedFile, ServiceStatus, TrafficMinute
 from ._steering import SteeringVerbs
-from ._values import Address, optional_seconds, who
+from ._values import Address, millis, optional_seconds, who
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -414,6 +415,26 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
     def _report(self, service: str, version: int | str | None) -> Asked[str]:
         which = None if version is None else str(whole(version, "version")) if isinstance(version, int) else text(version, "version")
         return Asked("report", self._native.report(text(service, "service"), which))
+
+    def traffic(
+        self, service: str, begin: datetime, end: datetime, *, timeout: Duration | None = None
+    ) -> list[TrafficMinute]:
+        """The sessions of a service by minute, as the gateway has recorded them: begun, ended, failed.
+
+        `begin` and `end` need a time zone. The gateway keeps the last 90 days. Raises `NotSupportedError` if a locator
+        keeps no record.
+        """
+        return self._traffic(service, begin, end).wait(timeout)
+
+    async def traffic_async(
+        self, service: str, begin: datetime, end: datetime, *, timeout: Duration | None = None
+    ) -> list[TrafficMinute]:
+        """As `traffic`, in the running loop."""
+        return await self._traffic(service, begin, end).wait_async(timeout)
+
+    def _traffic(self, service: str, begin: datetime, end: datetime) -> Asked[list[TrafficMinute]]:
+        told = self._native.traffic(text(service, "service"), millis(begin), millis(end))
+        return Asked("traffic", told, lambda data: [TrafficMinute._of(minute) for minute in data["minutes"]])
 
     async def _newest_async(self, service: str) -> int:
         """The sequence of a service's newest event; 0 if there is none."""

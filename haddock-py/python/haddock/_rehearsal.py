@@ -10,10 +10,13 @@ from . import _native
 from ._bridge import Asked
 from ._given import Files, Texts, optional_path, options_of, path_of, whole
 from ._results import Result
-from ._values import optional_seconds, seconds
+from ._values import millis, optional_seconds, seconds
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from ._given import Path
+    from ._results import TrafficMinute
     from ._values import Duration
 
 Rate = Union[float, str]
@@ -92,9 +95,11 @@ def rehearse(
     seeds: int = 100,
     seed: int = 1,
     sessions_per_minute: float | None = None,
-    stay: Duration = "10m",
+    stay: Duration | None = None,
     stay_spread: float | None = None,
     sessions: Path | None = None,
+    recorded: Sequence[TrafficMinute] = (),
+    begin: datetime | None = None,
     error_rate: Rate | None = None,
     base_error_rate: Rate | None = None,
     error_after: Duration = 0,
@@ -118,9 +123,10 @@ def rehearse(
     Everything that decides is the code that decides a real release. Around it, containers and sessions are simulated. If
     no file is named or found, a service with the default settings is rehearsed.
 
-    Traffic: `sessions_per_minute` begin by chance (default: 10), and stay for `stay` on average. With `stay_spread`, half
+    Traffic: `sessions_per_minute` begin by chance (default: 10), and stay for `stay` on average (default: ten minutes, or as recorded). With `stay_spread`, half
     of them stay for less than `stay`, and two thirds between `stay / stay_spread` and `stay * stay_spread`. `sessions` is a
-    CSV file with a column `duration`, and perhaps `begin`, of recorded sessions.
+    CSV file with a column `duration`, and perhaps `begin`, of recorded sessions. `recorded` is what `Controller.traffic` says
+    of the own service; the rehearsal then begins at `begin`.
 
     What is wrong with the new version: `error_rate` is the share of sessions that fail on it, and `base_error_rate` that on
     the version before. The errors begin `error_after` the start of an instance, meet only the share `error_path` of all
@@ -135,7 +141,7 @@ def rehearse(
     1.0
     """
     wanted = _wanted(
-        seeds, seed, sessions_per_minute, stay, stay_spread, sessions, error_rate, base_error_rate, error_after,
+        seeds, seed, sessions_per_minute, stay, stay_spread, sessions, recorded, begin, error_rate, base_error_rate, error_after,
         error_path, error_above, slow_rate, crash_after, start, again_after, at_most, html,
     )  # fmt: skip
     return _rehearse(file, options_of(tag, images, variables, env_files, profiles), wanted).wait(timeout)
@@ -147,9 +153,11 @@ async def rehearse_async(
     seeds: int = 100,
     seed: int = 1,
     sessions_per_minute: float | None = None,
-    stay: Duration = "10m",
+    stay: Duration | None = None,
     stay_spread: float | None = None,
     sessions: Path | None = None,
+    recorded: Sequence[TrafficMinute] = (),
+    begin: datetime | None = None,
     error_rate: Rate | None = None,
     base_error_rate: Rate | None = None,
     error_after: Duration = 0,
@@ -170,7 +178,7 @@ async def rehearse_async(
 ) -> Rehearsal:
     """As `rehearse`, in the running loop."""
     wanted = _wanted(
-        seeds, seed, sessions_per_minute, stay, stay_spread, sessions, error_rate, base_error_rate, error_after,
+        seeds, seed, sessions_per_minute, stay, stay_spread, sessions, recorded, begin, error_rate, base_error_rate, error_after,
         error_path, error_above, slow_rate, crash_after, start, again_after, at_most, html,
     )  # fmt: skip
     return await _rehearse(file, options_of(tag, images, variables, env_files, profiles), wanted).wait_async(timeout)
@@ -184,9 +192,11 @@ def _wanted(
     seeds: int,
     seed: int,
     sessions_per_minute: float | None,
-    stay: Duration,
+    stay: Duration | None,
     stay_spread: float | None,
     sessions: Path | None,
+    recorded: Sequence[TrafficMinute],
+    begin: datetime | None,
     error_rate: Rate | None,
     base_error_rate: Rate | None,
     error_after: Duration,
@@ -203,9 +213,11 @@ def _wanted(
         "seeds": whole(seeds, "seeds"),
         "seed": whole(seed, "seed"),
         "sessions_per_minute": _optional_number(sessions_per_minute, "sessions_per_minute"),
-        "stay": seconds(stay, "stay"),
+        "stay": optional_seconds(stay, "stay"),
         "stay_spread": _optional_number(stay_spread, "stay_spread"),
         "sessions": optional_path(sessions, "sessions"),
+        "minutes": [minute._plain() for minute in recorded],  # pyright: ignore[reportPrivateUsage]
+        "begin": None if begin is None else millis(begin),
         "error_rate": _optional_rate(error_rate, "error_rate"),
         "base_error_rate": _optional_rate(base_error_rate, "base_error_rate"),
         "error_after": seconds(error_after, "error_after"),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, cast
 
 from ._errors import HaddockError
-from ._values import Address, moment, optional_moment
+from ._values import Address, millis, moment, optional_moment
 
 ReleasePhase = Literal[
     "waiting",
@@ -195,6 +195,27 @@ class ReleaseResult(Result):
     """What was waited for."""
     seconds: float
     """The seconds since its request."""
+
+
+@dataclass(frozen=True)
+class TrafficMinute(Result):
+    """A minute of a service's sessions, as the gateway recorded it. A minute in which nothing happened has none."""
+
+    minute: datetime
+    """When it began."""
+    begun: int
+    """Sessions that began."""
+    ended: int
+    """Sessions that ended."""
+    failed: int
+    """Sessions that had their first failed request."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> TrafficMinute:
+        return TrafficMinute(moment(data["minute"]), data["begun"], data["ended"], data["failed"])
+
+    def _plain(self) -> dict[str, Any]:
+        return {"minute": millis(self.minute), "begun": self.begun, "ended": self.ended, "failed": self.failed}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,7 +11,7 @@ from haddock._cli import _common, _output, _page, _words
 from haddock._cli._common import Settings, settings_of
 
 if TYPE_CHECKING:
-    from haddock import Rehearsal
+    from haddock import Rehearsal, TrafficMinute
 
 
 def _share(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -24,6 +25,15 @@ def _share(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
         if value == number and float(number) >= 1:
             raise click.BadParameter(f"share `{value}` has no unit; write `{value}%`")
     return value
+
+
+def _time(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(value.replace("Z", "+00:00")).astimezone()
+    except ValueError:
+        raise click.BadParameter(f"`{value}` is no time; write it as 2026-11-24T10:00") from None
 
 
 def _many_seconds(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[float, ...]:
@@ -40,8 +50,8 @@ def traffic_options(function: Any) -> Any:
 TRAFFIC = [
     click.option("--sessions-per-minute", metavar="R", type=click.FloatRange(min=0),
                  help="How many sessions begin in a minute, on average. Default: 10, or as in --sessions."),
-    click.option("--stay", metavar="DURATION", default="10m", show_default=True, callback=_common.seconds,
-                 help="The time from a session's first request to its last, on average."),
+    click.option("--stay", metavar="DURATION", callback=_common.seconds,
+                 help="The time from a session's first request to its last, on average. Default: 10m, or as in --from."),
     click.option("--stay-spread", metavar="FACTOR", type=click.FloatRange(min=1, max=1000),
                  help="Half of the sessions stay for less than --stay, two thirds between --stay divided by this and times this. For people on websites, 3 to 5 is usual."),
     click.option("--sessions", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
@@ -71,13 +81,17 @@ TRAFFIC = [
 @traffic_options
 @click.option("--again-after", metavar="DURATION", multiple=True, callback=_many_seconds,
               help="One more release, so long after the first. May be repeated.")  # fmt: skip
+@click.option("--from", "begin", metavar="TIME", callback=_time,
+              help="With the sessions that the gateway recorded since then, such as 2026-11-24T10:00. Local time, if there is no offset.")
 @click.option("--at-most", metavar="DURATION", default="3d", show_default=True, callback=_common.seconds,
               help="A rehearsal ends after this time, even if the release is not over.")  # fmt: skip
 @click.option("--html", metavar="FILE", type=click.Path(dir_okay=False), help="Also draw it, as one page of HTML.")
 @click.option("--timeline", is_flag=True, help="Also show what happens with the first seed, line by line.")
 @_common.options
 @settings_of
-def rehearse(settings: Settings, seeds: int, seed: int, timeline: bool, html: str | None, **how: Any) -> int:
+def rehearse(
+    settings: Settings, seeds: int, seed: int, timeline: bool, html: str | None, begin: datetime | None, **how: Any
+) -> int:
     """Rehearse a release in virtual time: how long it takes, and whom it would harm.
 
     What decides is the code that decides a real release, with the settings of the compose file. Containers and sessions
@@ -91,6 +105,8 @@ def rehearse(settings: Settings, seeds: int, seed: int, timeline: bool, html: st
 
     if html is not None:
         _page.check_folder(html, "--html")
+    if begin is not None:
+        how |= {"begin": begin, "recorded": _recorded(settings, begin, how["at_most"])}
     told = haddock.rehearse(
         settings.file, seeds=seeds, seed=seed, html=html is not None, **how, **settings.file_options()
     )
@@ -106,6 +122,23 @@ def rehearse(settings: Settings, seeds: int, seed: int, timeline: bool, html: st
         for event in told.timeline:
             _output.line(f"{_words.exactly(round(event.at)):>10}  {event.message}")
     return 0
+
+
+def _recorded(settings: Settings, begin: datetime, at_most: float) -> list[TrafficMinute]:
+    """What was recorded from a day before, which is when the sessions of the begin may have begun."""
+    import haddock
+
+    end = min(begin + timedelta(seconds=at_most), datetime.now(timezone.utc))
+    if end <= begin:
+        raise click.BadParameter("that is in the future", param_hint="--from")
+    with settings.look() as controller:
+        name = settings.service(controller, None)
+        found = controller.traffic(name, begin - timedelta(days=1), end)
+    if not any(minute.minute >= begin for minute in found):
+        error = haddock.NotFoundError(f"the gateway recorded no session of `{name}` since {begin.isoformat()}")
+        error.hint = "it keeps the last 90 days; `--sessions-per-minute` rehearses with a model"
+        raise error
+    return found
 
 
 def figures(told: Rehearsal) -> dict[str, Any]:
