@@ -1,5 +1,6 @@
 //! Releases in virtual time.
 
+mod false_alarms;
 mod faults;
 mod formulas;
 mod plan;
