@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -19,6 +20,7 @@ from haddock._cli._engine import Unreachable, gateway_services, is_free
 from haddock._cli._follow import Drains, Plain, draining
 from haddock._cli._live import Live, version_rows
 from haddock._cli._rate import Rate
+from haddock._cli.look import _guard  # pyright: ignore[reportPrivateUsage]
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 
@@ -357,3 +359,23 @@ def test_ports() -> None:
         assert not is_free("127.0.0.1", port)
     assert is_free("127.0.0.1", port)
     assert not is_free("192.0.2.1", 80), "not an address of this machine"
+
+
+def test_what_the_guard_sees_is_told_in_a_few_lines() -> None:
+    judgement = haddock.Judgement(
+        finding="not_enough", symptom="failed", begun=120, failed=3, baseline_begun=1080, baseline_failed=2, extra_low=-0.01,
+        extra_high=0.08, threshold=0.01, text="not enough seen: 3 of 120 sessions failed",
+    )  # fmt: skip
+    guard = haddock.GuardStatus(
+        version=2, judgement=judgement, acts=True, noted_at=NOW, share_asked=0.1, share_given=0.0997, harmed=3, harm_budget=None,
+        smallest_visible=0.053, sessions_to_verdict=420, seconds_to_verdict=2520,
+        differences=[{"path": "/shop", "status": 500, "sessions": 3, "baseline": 1}],
+    )  # fmt: skip
+    seen = status(instance(2, "serving", 5))
+    assert _guard(seen) == []
+    assert _guard(dataclasses.replace(seen, guard=guard)) == [
+        "guard       version 2 is not enough seen: 3 of 120 sessions failed",
+        "            it got 9.97% of the new sessions, asked 10%; harmed so far: 3",
+        "            more fail with 500 at /shop (3, before 1)",
+        "            5.3% more would be seen by now; 420 more sessions to tell, some 42 min",
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable
 
@@ -123,3 +124,33 @@ def test_a_release_asks_after_its_rehearsal(file: Path) -> None:
     assert called.returncode == 2
     assert "--yes" in called.stderr
     assert run("release", "-f", str(file), "--tag", "v2", "--yes").returncode == 2
+
+
+def test_recorded_sessions_are_rehearsed_as_they_came(file: Path) -> None:
+    begin = datetime(2026, 11, 24, 10, tzinfo=timezone.utc)
+    # Nobody comes before ten o'clock; then thirty a minute, and one of them fails.
+    minutes = [
+        haddock.TrafficMinute(minute=begin + timedelta(minutes=minute), begun=30, ended=30 if minute else 0, failed=1)
+        for minute in range(24 * 60)
+    ]
+    told = haddock.rehearse(file, seeds=1, recorded=minutes, begin=begin)
+    model = haddock.rehearse(file, seeds=1, sessions_per_minute=30)
+    assert told.aborted == 0 and told.to_full_share == model.to_full_share
+    assert 0.5 < told.sessions / model.sessions < 2
+
+
+def test_the_command_draws_a_page(file: Path, tmp_path: Path) -> None:
+    page = tmp_path / "rehearsal.html"
+    done = run("rehearse", "-f", str(file), "--seeds", "3", "--html", str(page), "--json")
+    assert set(json.loads(done.stdout)) == KEYS
+    html = page.read_text()
+    assert html.startswith("<!DOCTYPE html>") and "rehearsal of a release" in html and "<script" not in html
+    assert len(html.encode()) <= 300 * 1024
+    refused = run("rehearse", "-f", str(file), "--html", str(tmp_path / "none" / "x.html"))
+    assert refused.returncode == 2 and "is no folder" in refused.stderr
+
+
+def test_a_wrong_time_is_refused(file: Path, tmp_path: Path) -> None:
+    for time, said in (("yesterday", "is no time"), ("2990-01-01T00:00", "in the future")):
+        refused = run("rehearse", "-f", str(file), "--from", time)
+        assert refused.returncode == 2 and said in refused.stderr, refused.stderr
