@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use haddock_core::controller::Release;
 use haddock_core::release::{Event, PhaseName, ServiceState, Verb};
-use haddock_core::{ErrorKind, VersionId};
+use haddock_core::{Error, ErrorKind, VersionId};
 use haddock_examples::client::Options;
 use haddock_examples::show::Load;
 use haddock_tests::points::{Death, Point, When};
@@ -28,6 +28,14 @@ struct Stage {
     hit: BTreeMap<Point, u32>,
     /// The longest and the sum of the times that releases took.
     took: Vec<Duration>,
+}
+
+/// A candidate that has a share.
+struct Ramping {
+    release: Release,
+    /// The length of the record before it.
+    already: usize,
+    addresses: Vec<std::net::SocketAddr>,
 }
 
 impl Stage {
@@ -79,41 +87,29 @@ impl Stage {
     /// Releases the next version and, once it ramps, aborts it; the process that begins to is told when to end. Answers
     /// whether it was killed.
     async fn abort(&mut self, death: Death) -> bool {
-        self.version += 1;
-        let tag = self.tag();
-        self.site.image(&tag).await;
-        let already = self.site.record().len();
-        let starting = self.site.controlling("the first", Death::None).await;
-        let release = self.site.release(&self.draft, &tag).await;
-        let version = VersionId(u64::from(self.version));
-        let serves = |state: &ServiceState| state.instances_of(version).any(|(_, i)| i.is(PhaseName::Serving));
-        self.site.until("the candidate serves", serves).await;
-        assert!(!starting.stop().await, "nobody told it to die");
-
-        let mut process = self.site.controlling("who aborts", death).await;
+        let ramping = self.ramp().await;
+        let process = self.site.controlling("who aborts", death).await;
         self.site.service().submit(Verb::Abort, "the test").await.expect("a request");
-        let only_first = |state: &ServiceState| {
-            state.release.is_none() && state.instances.values().all(|instance| instance.version == VersionId(1))
-        };
-        let killed = tokio::select! {
-            was_killed = process.dies() => {
-                assert!(was_killed, "{tag}: a controlling process ended by itself");
-                process = self.site.controlling("a successor", Death::None).await;
-                true
-            }
-            _ = self.site.until("the candidate is gone", only_first) => false,
-        };
-        release.settled().await.expect_err("it was aborted");
-        self.site.until("the candidate is gone", only_first).await;
-        let killed = self.retire(process).await || killed;
-        self.site.assert_only(VersionId(1)).await;
-        self.note(already);
+        let (killed, error) = self.end_of(ramping, process).await;
+        assert_eq!(error.kind(), ErrorKind::ReleaseAborted);
         killed
     }
 
     /// Releases the next version, which begins to fail once it has a share; the process that gives it up is told when to end.
     /// Answers whether it was killed.
     async fn give_up(&mut self, death: Death) -> bool {
+        let ramping = self.ramp().await;
+        let process = self.site.controlling("who gives up", death).await;
+        for address in &ramping.addresses {
+            tell_to_fail(*address, 0.8).await;
+        }
+        let (killed, error) = self.end_of(ramping, process).await;
+        assert_eq!(error.kind(), ErrorKind::Harmful);
+        killed
+    }
+
+    /// Releases the next version until it has a share. Nobody acts any more then.
+    async fn ramp(&mut self) -> Ramping {
         self.version += 1;
         let tag = self.tag();
         self.site.image(&tag).await;
@@ -124,28 +120,29 @@ impl Stage {
         let serves = |state: &ServiceState| state.instances_of(version).any(|(_, i)| i.is(PhaseName::Serving));
         let state = self.site.until("the candidate serves", serves).await;
         assert!(!starting.stop().await, "nobody told it to die");
+        let addresses = state.instances_of(version).filter_map(|(_, instance)| instance.address()).collect();
+        Ramping { release, already, addresses }
+    }
 
-        let mut process = self.site.controlling("who gives up", death).await;
-        for address in state.instances_of(version).filter_map(|(_, instance)| instance.address()) {
-            tell_to_fail(address, 0.8).await;
-        }
+    /// Waits until nothing is left of a candidate. Answers whether its process was killed, and why its release failed.
+    async fn end_of(&mut self, ramping: Ramping, mut process: Controlling) -> (bool, Error) {
         let only_first = |state: &ServiceState| {
             state.release.is_none() && state.instances.values().all(|instance| instance.version == VersionId(1))
         };
         let killed = tokio::select! {
             was_killed = process.dies() => {
-                assert!(was_killed, "{tag}: a controlling process ended by itself");
+                assert!(was_killed, "{}: a controlling process ended by itself", self.tag());
                 process = self.site.controlling("a successor", Death::None).await;
                 true
             }
             _ = self.site.until("the candidate is gone", only_first) => false,
         };
-        assert_eq!(release.settled().await.expect_err("it was given up").kind(), ErrorKind::Harmful);
+        let error = ramping.release.settled().await.expect_err("it was given up");
         self.site.until("the candidate is gone", only_first).await;
         let killed = self.retire(process).await || killed;
         self.site.assert_only(VersionId(1)).await;
-        self.note(already);
-        killed
+        self.note(ramping.already);
+        (killed, error)
     }
 
     /// Notes at which points processes were killed since the record had this length.
