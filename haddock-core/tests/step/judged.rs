@@ -5,6 +5,7 @@ use std::time::Duration;
 use haddock_core::environment::{AutoRamp, Stage};
 use haddock_core::release::guard::Finding;
 use haddock_core::release::{Event, NewVersion, PhaseName, Verb, Verdict};
+use haddock_core::routing::Sessions;
 use haddock_core::{ErrorKind, Share, VersionId};
 
 use crate::scene::{Scene, version};
@@ -235,4 +236,25 @@ fn one_bad_replica_of_a_good_version_goes_alone() {
     assert_eq!((scene.share(1), scene.instances(1).len()), (Share::FULL, 3), "it was replaced");
     let failed: Vec<_> = scene.events.iter().filter(|event| matches!(event, Event::InstanceFailed { .. })).collect();
     assert_eq!(failed.len(), 1, "{failed:?}");
+}
+
+#[test]
+fn a_share_that_is_not_given_is_told_once() {
+    let mut scene = serving(1);
+    scene.release(slowly(2));
+    scene.until(|event| matches!(event, Event::InstanceServing { share, .. } if *share == Share::percent(10)));
+    let mismatch = |event: &Event| matches!(event, Event::SharesMismatch { version: VersionId(2), .. });
+    assert!(!traffic(&mut scene, &Faults(0, 0), Duration::from_secs(60), mismatch), "it is given");
+    // A locator that gives half of it.
+    scene.misread = Some(|report| {
+        for cohort in report.instances.values_mut().flat_map(|figures| &mut figures.cohorts) {
+            let begun = cohort.sessions.begun();
+            if begun < 600 {
+                cohort.sessions = Sessions::new(begun / 2, 0).expect("none failed");
+            }
+        }
+    });
+    assert!(traffic(&mut scene, &Faults(0, 0), Duration::from_secs(60), mismatch));
+    traffic(&mut scene, &Faults(0, 0), Duration::from_secs(30), |_| false);
+    assert_eq!(scene.events.iter().filter(|event| mismatch(event)).count(), 1);
 }

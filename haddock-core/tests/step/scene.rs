@@ -12,7 +12,7 @@ use haddock_core::release::{
     Action, Adoption, Event, LocatorView, NewVersion, Observation, Probed, Reading, Request, ServiceState, Task,
     TaskReport, TaskResult, Verb, step,
 };
-use haddock_core::routing::{InstanceFigures, SessionPolicy};
+use haddock_core::routing::{InstanceFigures, LocatorReport, SessionPolicy};
 use haddock_core::runtime::sim::{SimEngine, SimImage};
 use haddock_core::{
     ComponentName, Error, ErrorKind, InstanceId, JournalId, LocatorName, RequestId, ServiceName, Share, Timestamp,
@@ -40,6 +40,8 @@ pub(crate) struct Scene {
     pub(crate) capabilities: LocatorCapabilities,
     /// The locator does not answer the controller.
     pub(crate) cut_off: bool,
+    /// What the controller reads differs so from what the locator says.
+    pub(crate) misread: Option<fn(&mut LocatorReport)>,
     /// How the component that runs before a version ends; `None`: it goes on.
     pub(crate) before: Option<Result<TaskResult, Error>>,
     /// How hooks end.
@@ -83,6 +85,7 @@ impl Scene {
                 ..LocatorCapabilities::default()
             },
             cut_off: false,
+            misread: None,
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
             telling: Ok(TaskResult::Done),
@@ -170,9 +173,13 @@ impl Scene {
     fn look(&mut self) -> Observation {
         let (now, clock, service) = (self.now, self.clock(), self.service.clone());
         let value = self.engine.containers(now).cloned().collect();
+        let mut reported = self.locator.report(&service, now);
+        if let Some(misread) = self.misread {
+            misread(&mut reported);
+        }
         let report = match self.cut_off {
             true => Reading::Unknown,
-            false => Reading::Known { began: clock, value: self.locator.report(&service, now) },
+            false => Reading::Known { began: clock, value: reported },
         };
         let view = LocatorView { capabilities: self.capabilities, report };
         let mut probes = BTreeMap::new();

@@ -63,8 +63,8 @@ impl Work<'_> {
             fresh.finding = finding;
             self.tell_judgement(&fresh);
         }
-        self.look_for_mismatch(&mut fresh);
-        if changed || restarted || fresh.noted_at + NOTED_EVERY <= self.now {
+        let mismatch = self.look_for_mismatch(&mut fresh);
+        if changed || mismatch || restarted || fresh.noted_at + NOTED_EVERY <= self.now {
             fresh.noted_at = self.now;
             self.state.watch = Some(fresh.clone());
         }
@@ -98,23 +98,24 @@ impl Work<'_> {
         watch.judge(&self.version(watch.candidate).new.settings)
     }
 
-    /// Tells once if the candidate gets another share than was asked.
-    fn look_for_mismatch(&mut self, watch: &mut Watch) {
+    /// Tells once if the candidate gets another share than was asked. Answers whether it did so now.
+    fn look_for_mismatch(&mut self, watch: &mut Watch) -> bool {
         let (candidate, all) = watch.newest();
         let asked = self.state.asked_share_of(watch.candidate);
         if watch.mismatch || asked.is_zero() || asked == Share::FULL || all.begun() == 0 {
-            return;
+            return false;
         }
-        let Ok(given) = crate::routing::Sessions::new(all.begun(), candidate.begun()) else { return };
+        let Ok(given) = crate::routing::Sessions::new(all.begun(), candidate.begun()) else { return false };
         let by_chance = Rate::new(MISMATCH_BY_CHANCE).and_then(|rate| Guard::default().with_false_alarm(rate));
-        let Ok(guard) = by_chance else { return };
+        let Ok(guard) = by_chance else { return false };
         let share = f64::from(asked.as_basis_points()) / 1e4;
         let possible = guard.judge(&Evidence::Alone(given)).extra;
-        if share < possible.low || share > possible.high {
-            watch.mismatch = true;
+        watch.mismatch = share < possible.low || share > possible.high;
+        if watch.mismatch {
             let given = Share::basis_points((given.rate().unwrap_or_default() * 1e4).round() as u32);
             self.events.push(Event::SharesMismatch { version: watch.candidate, asked, given });
         }
+        watch.mismatch
     }
 
     /// Gives up a harmful version: by an abort of its release, or, if it has settled already, by going back to the version
@@ -148,8 +149,7 @@ impl Work<'_> {
         }
     }
 
-    /// Notes which instances are compared from this table on. A period begins if the candidate's share changes, and both sides
-    /// have one.
+    /// Notes which instances are compared from this table on. A period begins if the candidate's share changes.
     pub(super) fn note_period(&mut self, number: FencingToken, routes: &BTreeMap<InstanceId, Route>) {
         let Some(release) = self.state.release.as_ref().filter(|release| !release.rollback) else { return };
         if !matches!(release.phase, ReleasePhase::Ramping(_) | ReleasePhase::Settling) {
