@@ -119,6 +119,7 @@ fn facts(summary: &Summary) -> Vec<Fact> {
 
 fn fact(label: &str, quantiles: Quantiles, write: impl Fn(f64) -> String) -> Fact {
     let write = |value: Option<f64>| value.map_or("never".to_owned(), &write);
-    let note = format!("{} to {}", write(quantiles.p10), write(quantiles.p90));
+    let (low, high) = (write(quantiles.p10), write(quantiles.p90));
+    let note = if low == high { String::new() } else { format!("{low} to {high}") };
     Fact { note, ..Fact::new(label, write(quantiles.p50)) }
 }
