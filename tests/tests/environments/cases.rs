@@ -128,7 +128,8 @@ pub(crate) async fn what_is_never_ready_is_told_with_its_log(place: &Place<'_>) 
     deaf.expose.push(9);
     let mut spec = place.spec([("web", deaf)]).await;
     let settings = spec.settings.as_mut().expect("a service");
-    settings.ready.within = std::time::Duration::from_secs(2);
+    // A busy engine takes seconds to start it; then it would be the launch that is late.
+    settings.ready.within = std::time::Duration::from_secs(10);
     let error = place.up(&pr, &spec).await.expect_err("nothing listens at 9");
     assert_eq!(error.kind(), ErrorKind::NeverReady);
     assert!(error.message().contains("probing port 9: connection refused"), "{error}");
