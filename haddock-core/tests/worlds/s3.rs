@@ -6,8 +6,8 @@
 //!
 //! It is not our fault if an instance that gets a share seemed well in the reading on which the decision was based, and
 //! broke or fell silent *after* that reading, or was silent in it when no probe could tell. Nor is it our fault if all
-//! instances that were well before were unwell in that reading, or had rightly been judged failed, and the table gives
-//! a share to something.
+//! instances that were well before were unwell in that reading, or had not answered the last probe before it when none could
+//! tell, or had rightly been judged failed, and the table gives a share to something.
 //!
 //! While a service is being retired, no table gives a share to anything, and this is no fault.
 //!
@@ -48,7 +48,9 @@ impl World {
             let seemed_well = !truth(id).was_unwell(reading) || decision.unprobed.contains(id);
             seemed_well && (truth(id).fell_ill_after(reading) || truth(id).hung_at(reading))
         });
-        let seemed_ill = was.iter().all(|id| truth(id).was_unwell(reading) || truth(id).failed_rightly);
+        let seemed_ill = was
+            .iter()
+            .all(|id| truth(id).was_unwell(reading) || truth(id).failed_rightly || decision.last_silent.contains(id));
         if !is.is_empty() && (too_late || seemed_ill) {
             return self.meet("share to one that died in the meantime");
         }

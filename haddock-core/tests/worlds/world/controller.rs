@@ -210,8 +210,10 @@ impl World {
         let round = one.round;
         if step.must_commit() {
             let silent = |id: &&InstanceId| !probed.contains(*id);
-            let unprobed = step.state.instances.keys().filter(silent).cloned().collect();
-            let decision = Decision { reading, unprobed, known, retires: step.state.retiring.is_some() };
+            let unprobed: BTreeSet<InstanceId> = step.state.instances.keys().filter(silent).cloned().collect();
+            let is_silent = |id: &&InstanceId| step.state.instances[*id].unresponsive_since().is_some();
+            let last_silent = unprobed.iter().filter(is_silent).cloned().collect();
+            let decision = Decision { reading, unprobed, last_silent, known, retires: step.state.retiring.is_some() };
             let Some(before) = self.journal.commit(epoch, &step, decision) else {
                 self.note(|| format!("controller {epoch}: its commit is refused, it stops"));
                 self.meet("commit refused");

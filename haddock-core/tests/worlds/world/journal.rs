@@ -29,6 +29,8 @@ pub(crate) struct Decision {
     pub(crate) reading: u64,
     /// The instances for which it had no verdict of a probe.
     pub(crate) unprobed: BTreeSet<InstanceId>,
+    /// Those of them that had not answered the last probe that there was.
+    pub(crate) last_silent: BTreeSet<InstanceId>,
     /// Whether all locators could be read.
     pub(crate) known: bool,
     /// Whether the service was being retired.

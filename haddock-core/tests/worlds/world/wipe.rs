@@ -83,7 +83,13 @@ impl World {
         state.number = FencingToken { epoch: self.journal.epoch, revision: 1 };
         self.journal.decisions.insert(
             state.number,
-            Decision { reading: self.now, unprobed: Default::default(), known: true, retires: false },
+            Decision {
+                reading: self.now,
+                unprobed: Default::default(),
+                last_silent: Default::default(),
+                known: true,
+                retires: false,
+            },
         );
         // Versions have new numbers now, and drains begin at another time.
         let ids: Vec<InstanceId> = self.truth.instances.keys().cloned().collect();
