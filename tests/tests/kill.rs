@@ -365,13 +365,16 @@ async fn the_guard_s_abort_survives_the_death_of_its_controller_at_every_point()
     while stage.give_up(Death::At(number)).await {
         number += 1;
     }
-    table(&stage.hit);
     for (phase, what) in [("aborting", "commit"), ("over", "evict"), ("over", "stop")] {
-        for when in [When::Before, When::After] {
-            let is_hit = stage.hit.keys().any(|p| (p.phase.as_str(), p.what.as_str(), p.when) == (phase, what, when));
-            assert!(is_hit, "no process was killed {}", point(phase, what, when));
+        for on in [When::Before, When::After].map(|when| point(phase, what, when)) {
+            // Points come in another order when something is faster or slower than the time before.
+            if !stage.hit.contains_key(&on) {
+                stage.give_up(Death::On(on.clone())).await;
+            }
+            assert!(stage.hit.contains_key(&on), "no process was killed {on}");
         }
     }
+    table(&stage.hit);
     let summary = load.stop().await.expect("a summary");
     // The sessions of the candidates failed, and were lost with them. Nobody else's were.
     let evicted = stage.site.events(|event| match event {
