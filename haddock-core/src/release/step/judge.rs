@@ -8,16 +8,16 @@
 //!
 //! If one locator cannot be read, nobody is judged: what is not known moves no share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Work;
 use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, VersionId};
 use crate::release::event::{AbortReason, Event};
-use crate::release::guard::{Evidence, Finding, Guard, Judgement, Symptom};
+use crate::release::guard::{Comparison, Evidence, Finding, Guard, Judgement, Symptom};
 use crate::release::state::{Instance, PhaseName, ReleasePhase, Verdict, Watch, guard};
-use crate::routing::{FencingToken, Rate, Route, Share};
+use crate::routing::{FencingToken, LocatorReport, Rate, Route, Sessions, Share};
 
 /// Counts are noted in the state this often. If a locator is restarted, what it counted since then is lost, on both sides.
 const NOTED_EVERY: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ impl Work<'_> {
         if watch.mismatch || asked.is_zero() || asked == Share::FULL || all.begun() == 0 {
             return false;
         }
-        let Ok(given) = crate::routing::Sessions::new(all.begun(), candidate.begun()) else { return false };
+        let Ok(given) = Sessions::new(all.begun(), candidate.begun()) else { return false };
         let by_chance = Rate::new(MISMATCH_BY_CHANCE).and_then(|rate| Guard::default().with_false_alarm(rate));
         let Ok(guard) = by_chance else { return false };
         let share = f64::from(asked.as_basis_points()) / 1e4;
@@ -216,9 +216,8 @@ impl Work<'_> {
             return;
         }
         let guard = guard(&settings, Symptom::Failed, serving.len());
-        let tables: Vec<FencingToken> = reports.iter().flat_map(|report| report.counted.iter().copied()).collect();
         for id in &serving {
-            let evidence = replica_evidence(id, &serving, &tables, &reports);
+            let evidence = replica_evidence(id, &serving, &reports);
             if guard.finding(&evidence) == Finding::Harmful {
                 let judgement = guard.judge(&evidence);
                 return self.fail(id, harmful(&judgement), false);
@@ -228,14 +227,9 @@ impl Work<'_> {
 }
 
 /// The sessions of one replica, and those of the others that began under the same tables.
-fn replica_evidence(
-    id: &InstanceId,
-    serving: &[InstanceId],
-    tables: &[FencingToken],
-    reports: &[&crate::LocatorReport],
-) -> Evidence {
-    use crate::release::guard::{Comparison, Sessions};
-
+fn replica_evidence(id: &InstanceId, serving: &[InstanceId], reports: &[&LocatorReport]) -> Evidence {
+    // Several locators have the same tables.
+    let tables: BTreeSet<FencingToken> = reports.iter().flat_map(|report| report.counted.iter().copied()).collect();
     let sessions = |of: &InstanceId, table: FencingToken| {
         let figures = reports.iter().filter_map(|report| report.instances.get(of));
         let cohorts = figures.flat_map(|figures| &figures.cohorts).filter(|cohort| cohort.table == table);
@@ -243,9 +237,9 @@ fn replica_evidence(
     };
     let mut all = Comparison::default();
     for table in tables {
-        let own = sessions(id, *table);
+        let own = sessions(id, table);
         let others: Vec<Sessions> =
-            serving.iter().filter(|other| *other != id).map(|other| sessions(other, *table)).collect();
+            serving.iter().filter(|other| *other != id).map(|other| sessions(other, table)).collect();
         // A table under which only one of them served compares nothing.
         if own.begun() > 0 && others.iter().all(|other| other.begun() > 0) {
             all.candidate = all.candidate + own;
@@ -259,4 +253,31 @@ fn harmful(judgement: &Judgement) -> Error {
     Error::new(ErrorKind::Harmful, judgement.to_string()).with_hint(
         "look at the failed requests and at the instance's log; `guard.tolerate` says how much is not yet harm",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::routing::{Cohort, InstanceFigures};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn what_two_locators_have_counted_is_added_up_once() {
+        let table = |revision| FencingToken { epoch: 1, revision };
+        let id = |name: &str| InstanceId::new(name).unwrap();
+        let figures = |revision, begun, failed| InstanceFigures {
+            cohorts: vec![Cohort { table: table(revision), sessions: Sessions::new(begun, failed).unwrap(), slow: 0 }],
+            ..InstanceFigures::default()
+        };
+        let report = LocatorReport {
+            counted: vec![table(1), table(2)],
+            instances: [(id("a"), figures(1, 10, 4)), (id("b"), figures(1, 20, 1)), (id("c"), figures(1, 30, 0))]
+                .into(),
+            ..LocatorReport::new(1, Timestamp::default())
+        };
+        let serving = ["a", "b", "c"].map(id);
+        let evidence = replica_evidence(&serving[0], &serving, &[&report, &report]);
+        assert_eq!(evidence.candidate(), Sessions::new(20, 8).unwrap());
+        assert_eq!(evidence.baseline(), Some(Sessions::new(100, 2).unwrap()));
+    }
 }
