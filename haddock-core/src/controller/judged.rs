@@ -57,8 +57,8 @@ impl GuardSummary {
     pub(super) fn of(state: &ServiceState, reports: &[&LocatorReport]) -> Option<Self> {
         let watch = state.watch.as_ref()?;
         let settings = &state.versions.get(&watch.candidate)?.new.settings;
-        let judgement = watch.judge(settings);
         let worst = watch.worst(settings);
+        let judgement = watch.judge_by(&worst);
         let (guard, evidence) = (worst.guard, worst.evidence);
         let to_verdict = guard.sessions_to_verdict(&evidence);
         let seconds = (watch.noted_at - watch.since).as_secs_f64();
@@ -71,7 +71,7 @@ impl GuardSummary {
             acts: settings.release.guard.acts,
             noted_at: watch.noted_at,
             share_asked: state.asked_share_of(watch.candidate),
-            share_given: given.map(|given| Share::basis_points((given * 1e4).round() as u32)),
+            share_given: given.map(Share::nearest),
             harmed: judgement.harmed().round() as u64,
             harm_budget: settings.release.auto.map(|auto| auto.harm_budget),
             smallest_visible: guard.smallest_visible(&evidence).and_then(|extra| Rate::new(extra).ok()),

@@ -56,7 +56,7 @@ impl Outcome {
                     candidate: *version == candidate,
                     ..Line::new(format!("version {}", version.0))
                 });
-                line.shares.push((at, Share::basis_points((seen.share * 1e4).round() as u32)));
+                line.shares.push((at, Share::nearest(seen.share)));
                 line.live.push((at, Some(seen.live)));
             }
             // A version without instances has no sessions.
@@ -101,14 +101,13 @@ fn conclude(release: &RehearsedRelease) -> Conclusion {
 fn facts(summary: &Summary) -> Vec<Fact> {
     let seconds = |value: f64| lasting(Duration::from_secs_f64(value.max(0.0)));
     let sessions = |value: f64| count(value.round() as u64);
-    let percent = |share: f64| format!("{}%", (share * 1e4).round() / 100.0);
     vec![
         fact("until the full share", summary.to_full_share, seconds),
         fact("until no older version was left", summary.to_gone, seconds),
         fact("sessions harmed", summary.sessions_harmed, sessions),
         Fact {
-            note: format!("{} although nothing was wrong", percent(summary.false_aborts)),
-            ..Fact::new("given up", format!("{} of the releases", percent(summary.aborted)))
+            note: format!("{} although nothing was wrong", Share::nearest(summary.false_aborts)),
+            ..Fact::new("given up", format!("{} of the releases", Share::nearest(summary.aborted)))
         },
         Fact {
             note: format!("{} containers", summary.containers_at_once),

@@ -55,6 +55,11 @@ impl Share {
         if points > 10_000 { Self::FULL } else { Self(points) }
     }
 
+    /// The share that is nearest to this part of all, 0 to 1.
+    pub(crate) fn nearest(part: f64) -> Self {
+        Self::basis_points((part * 1e4).round() as u32)
+    }
+
     /// Hundredths of a percent, 0 to 10 000.
     #[must_use]
     pub const fn as_basis_points(self) -> u32 {

@@ -1,5 +1,6 @@
 //! Sessions, as a locator counts them.
 
+use std::iter::Sum;
 use std::ops::Add;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,12 @@ impl Add for Sessions {
 
     fn add(self, other: Self) -> Self {
         Self { begun: self.begun + other.begun, failed: self.failed + other.failed }
+    }
+}
+
+impl Sum for Sessions {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::NONE, Add::add)
     }
 }
 

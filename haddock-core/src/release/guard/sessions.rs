@@ -38,7 +38,7 @@ impl Evidence {
     #[must_use]
     pub fn candidate(&self) -> Sessions {
         match self {
-            Self::Compared(periods) => periods.iter().fold(Sessions::NONE, |sum, period| sum + period.candidate),
+            Self::Compared(periods) => periods.iter().map(|period| period.candidate).sum(),
             Self::Alone(sessions) => *sessions,
         }
     }
@@ -47,7 +47,7 @@ impl Evidence {
     #[must_use]
     pub fn baseline(&self) -> Option<Sessions> {
         match self {
-            Self::Compared(periods) => Some(periods.iter().fold(Sessions::NONE, |sum, period| sum + period.baseline)),
+            Self::Compared(periods) => Some(periods.iter().map(|period| period.baseline).sum()),
             Self::Alone(_) => None,
         }
     }

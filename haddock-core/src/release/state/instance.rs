@@ -59,6 +59,11 @@ impl Instance {
         self.phase.name() == phase
     }
 
+    /// Whether it runs, and no locator has closed it: it serves, or may be given a share again.
+    pub(in crate::release) fn can_serve_again(&self) -> bool {
+        self.phase.life().is_some() && !self.routing.closed_somewhere
+    }
+
     /// Where its entry listens, or listened, if that is known.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {

@@ -126,7 +126,7 @@ impl Watch {
     pub fn evidence(&self, symptom: Symptom) -> Evidence {
         if self.baseline.is_empty() {
             let each = self.periods.iter().map(|period| self.sessions(&self.candidates, period.first, symptom));
-            return Evidence::Alone(each.fold(Sessions::NONE, |sum, sessions| sum + sessions));
+            return Evidence::Alone(each.sum());
         }
         let shared = self.periods.iter().filter(|period| !period.alone);
         let compare = |period: &Period| Comparison {
@@ -142,9 +142,9 @@ impl Watch {
     pub fn evidence_alone(&self, symptom: Symptom) -> Option<Evidence> {
         let of = |ids, period| self.sessions(ids, period, symptom);
         let alone = self.periods.iter().filter(|period| period.alone).map(|period| of(&self.candidates, period.first));
-        let candidate = alone.fold(Sessions::NONE, |sum, sessions| sum + sessions);
+        let candidate: Sessions = alone.sum();
         let before = self.periods.iter().map(|period| period.first).chain([BEFORE]);
-        let usual = before.fold(Sessions::NONE, |sum, period| sum + of(&self.baseline, period));
+        let usual: Sessions = before.map(|period| of(&self.baseline, period)).sum();
         (candidate.begun() > 0 && usual.begun() > 0).then(|| Evidence::compared(candidate, usual))
     }
 
@@ -171,8 +171,12 @@ impl Watch {
     /// The figures of the test that matters most, with what was last found.
     #[must_use]
     pub fn judge(&self, settings: &ServiceSettings) -> Judgement {
-        let worst = self.worst(settings);
-        Judgement { symptom: worst.symptom, finding: self.finding, ..worst.guard.judge(&worst.evidence) }
+        self.judge_by(&self.worst(settings))
+    }
+
+    /// The figures of this test, with what was last found.
+    pub(crate) fn judge_by(&self, test: &Test) -> Judgement {
+        Judgement { symptom: test.symptom, finding: self.finding, ..test.guard.judge(&test.evidence) }
     }
 
     /// The test that matters most.
@@ -197,8 +201,7 @@ impl Watch {
             tests.push(Test { symptom, alone: false, guard, evidence: self.evidence(symptom) });
             // Nothing is compared at the same time, so the time of day may make a difference, too: more is tolerated.
             let guard = guard.with_tolerate(guard_settings.at_most.max(guard.tolerate()));
-            let alone = self.evidence_alone(symptom).filter(|_| !self.baseline.is_empty());
-            tests.extend(alone.map(|evidence| Test { symptom, alone: true, guard, evidence }));
+            tests.extend(self.evidence_alone(symptom).map(|evidence| Test { symptom, alone: true, guard, evidence }));
         }
         tests
     }

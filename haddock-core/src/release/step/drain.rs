@@ -106,7 +106,7 @@ impl Work<'_> {
     }
 
     /// Whether its share 0 is in force on every locator.
-    fn has_zero_in_force(&self, id: &InstanceId) -> bool {
+    pub(super) fn has_zero_in_force(&self, id: &InstanceId) -> bool {
         self.state.asked.as_ref().is_none_or(|asked| asked.in_force) && self.state.asked_share(id).is_zero()
     }
 

@@ -77,12 +77,13 @@ impl Work<'_> {
 
     /// Whether the candidate can still be given up.
     fn is_watched(&self, watch: &Watch) -> bool {
-        let usable = |it: &Instance| it.phase.life().is_some() && !it.routing.closed_somewhere;
         match &self.state.release {
             Some(release) => release.version == watch.candidate && !matches!(release.phase, ReleasePhase::Aborting(_)),
             None => {
                 self.state.known_good == Some(watch.candidate)
-                    && watch.back_to.is_some_and(|back| self.state.instances_of(back).any(|(_, it)| usable(it)))
+                    && watch
+                        .back_to
+                        .is_some_and(|back| self.state.instances_of(back).any(|(_, it)| it.can_serve_again()))
             }
         }
     }
@@ -112,7 +113,7 @@ impl Work<'_> {
         let possible = guard.judge(&Evidence::Alone(given)).extra;
         watch.mismatch = share < possible.low || share > possible.high;
         if watch.mismatch {
-            let given = Share::basis_points((given.rate().unwrap_or_default() * 1e4).round() as u32);
+            let given = Share::nearest(given.rate().unwrap_or_default());
             self.events.push(Event::SharesMismatch { version: watch.candidate, asked, given });
         }
         watch.mismatch
@@ -136,12 +137,11 @@ impl Work<'_> {
 
     /// Ends the instances of harmful versions that have given their share back.
     pub(super) fn end_harmful(&mut self) {
+        let fallback = self.fallback_version();
         let harmful = self.state.instances.iter().filter_map(|(id, instance)| {
             let harm = self.version(instance.version).harm.as_ref()?;
             let runs = instance.phase.life().is_some();
-            let given_back = self.state.asked.as_ref().is_none_or(|asked| asked.in_force)
-                && self.state.asked_share(id).is_zero()
-                && self.fallback_version().is_some_and(|version| version != instance.version);
+            let given_back = self.has_zero_in_force(id) && fallback.is_some_and(|version| version != instance.version);
             (runs && (given_back || !self.rules.share_back_before_end)).then(|| (id.clone(), harmful(harm)))
         });
         for (id, error) in harmful.collect::<Vec<(InstanceId, Error)>>() {
@@ -233,7 +233,7 @@ fn replica_evidence(id: &InstanceId, serving: &[InstanceId], reports: &[&Locator
     let sessions = |of: &InstanceId, table: FencingToken| {
         let figures = reports.iter().filter_map(|report| report.instances.get(of));
         let cohorts = figures.flat_map(|figures| &figures.cohorts).filter(|cohort| cohort.table == table);
-        cohorts.fold(Sessions::NONE, |sum, cohort| sum + cohort.sessions)
+        cohorts.map(|cohort| cohort.sessions).sum::<Sessions>()
     };
     let mut all = Comparison::default();
     for table in tables {

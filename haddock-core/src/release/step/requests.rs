@@ -7,7 +7,7 @@ use crate::name::{RequestId, VersionId};
 use crate::release::event::{AbortReason, Event};
 use crate::release::reading::unreadable;
 use crate::release::request::{NewVersion, Request, Verb};
-use crate::release::state::{Attempt, Instance, Release, ReleasePhase, Verdict, Version};
+use crate::release::state::{Attempt, Release, ReleasePhase, Verdict, Version};
 use crate::routing::SessionCount;
 use crate::settings::{Queue, ServiceSettings};
 
@@ -274,8 +274,7 @@ impl Work<'_> {
 
     /// Goes back to a version: to its instances if they still run, else to new ones of the same digests.
     fn go_back(&mut self, request: &Request, target: VersionId) -> Result<(), Error> {
-        let usable = |it: &Instance| it.phase.life().is_some() && !it.routing.closed_somewhere;
-        if self.state.instances_of(target).any(|(_, instance)| usable(instance)) {
+        if self.state.instances_of(target).any(|(_, instance)| instance.can_serve_again()) {
             let verdict = &mut self.version_mut(target).verdict;
             if *verdict != Verdict::Settled {
                 // Somebody has named this version, so it counts, whatever its verdict was.
