@@ -10,6 +10,7 @@ from . import _native
 from ._bridge import Asked, wait, wait_async
 from ._environment_verbs import EnvironmentVerbs
 from ._errors import InvalidValueError, IoError, NotFoundError, NothingToDoError
+from ._follow_verbs import FollowVerbs
 from ._given import (
     flag,
     names,
@@ -23,14 +24,14 @@ from ._given import (
     whole,
 )
 from ._instance_verbs import InstanceVerbs
+from ._look_back_verbs import LookBackVerbs
 from ._release import Release
-from ._results import Event, Finding, Outlook, Plan, ResolvedFile, ServiceStatus, TrafficMinute
+from ._results import Event, Finding, Plan, ResolvedFile, ServiceStatus
 from ._steering import SteeringVerbs
-from ._values import Address, millis, optional_seconds, who
+from ._values import Address, optional_seconds, who
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 _ANY_TAG = "adopted"
 
 
-class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
+class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, InstanceVerbs):
     """Releases services. It consists of a container runtime, a service locator and a journal.
 
     Each verb blocks, and can be interrupted by Ctrl-C. `verb_async()` is the same as a coroutine. Use the controller as
@@ -391,51 +392,6 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         """As `history`, in the running loop."""
         return await self._history_of(service, since, limit).wait_async(timeout)
 
-    def report(self, service: str, version: int | str | None = None, *, timeout: Duration | None = None) -> str:
-        """A release as one page of HTML: shares, live sessions and events over time, and figures.
-
-        `version` is the number of a version, or a tag or commit; by default the newest release is shown. The page is
-        made from the history and from the gateway's record of sessions by minute. It says what is not known. It has no
-        script, and loads nothing from anywhere.
-
-        >>> with haddock.connect(runtime="sim") as h:
-        ...     _ = h.release("compose.yaml", tag="v1").wait()
-        ...     page = h.report("shop")
-        >>> page[:15]
-        '<!DOCTYPE html>'
-        """
-        return self._report(service, version).wait(timeout)
-
-    async def report_async(
-        self, service: str, version: int | str | None = None, *, timeout: Duration | None = None
-    ) -> str:
-        """As `report`, in the running loop."""
-        return await self._report(service, version).wait_async(timeout)
-
-    def _report(self, service: str, version: int | str | None) -> Asked[str]:
-        which = None if version is None else str(whole(version, "version")) if isinstance(version, int) else text(version, "version")
-        return Asked("report", self._native.report(text(service, "service"), which))
-
-    def traffic(
-        self, service: str, begin: datetime, end: datetime, *, timeout: Duration | None = None
-    ) -> list[TrafficMinute]:
-        """The sessions of a service by minute, as the gateway has recorded them: begun, ended, failed.
-
-        `begin` and `end` need a time zone. The gateway keeps the last 90 days. Raises `NotSupportedError` if a locator
-        keeps no record.
-        """
-        return self._traffic(service, begin, end).wait(timeout)
-
-    async def traffic_async(
-        self, service: str, begin: datetime, end: datetime, *, timeout: Duration | None = None
-    ) -> list[TrafficMinute]:
-        """As `traffic`, in the running loop."""
-        return await self._traffic(service, begin, end).wait_async(timeout)
-
-    def _traffic(self, service: str, begin: datetime, end: datetime) -> Asked[list[TrafficMinute]]:
-        told = self._native.traffic(text(service, "service"), millis(begin), millis(end))
-        return Asked("traffic", told, lambda data: [TrafficMinute._of(minute) for minute in data["minutes"]])
-
     async def _newest_async(self, service: str) -> int:
         """The sequence of a service's newest event; 0 if there is none."""
         return await Asked[int]("newest", self._native.newest(text(service, "service"))).wait_async(None)
@@ -518,83 +474,6 @@ class Controller(SteeringVerbs, EnvironmentVerbs, InstanceVerbs):
         """As `serve`, in the running loop, until it is cancelled."""
         served = self._native.serve(None if services is None else names(services, "services"))
         await wait_async(served, timeout, "serve")
-
-    def follow(
-        self,
-        file: Files | None = None,
-        *,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        timeout: Duration | None = None,
-    ) -> None:
-        """Releases each new tag of a registry by itself, as `x-haddock.follow` of the compose file says, until it is interrupted.
-
-        It asks for releases. Somebody has to act for the service, such as `serve` in another thread or process. The file is read
-        at each look. If registry or file cannot be read, it tries again. After `timeout` it stops and raises `TimedOutError`.
-        """
-        wait(self._follow(file, images, variables, env_files, profiles), timeout, "follow")
-
-    async def follow_async(
-        self,
-        file: Files | None = None,
-        *,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        timeout: Duration | None = None,
-    ) -> None:
-        """As `follow`, in the running loop, until it is cancelled."""
-        await wait_async(self._follow(file, images, variables, env_files, profiles), timeout, "follow")
-
-    def _follow(
-        self,
-        file: Files | None,
-        images: Mapping[str, str] | None,
-        variables: Mapping[str, str] | None,
-        env_files: Files,
-        profiles: Texts,
-    ) -> _native.Call:
-        return self._native.follow(path_of(file), options_of(None, images, variables, env_files, profiles))
-
-    def outlook(
-        self,
-        file: Files | None = None,
-        *,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        timeout: Duration | None = None,
-    ) -> Outlook:
-        """Says which tag `follow` would release next, and for what it would wait. It does nothing."""
-        return self._outlook(file, images, variables, env_files, profiles).wait(timeout)
-
-    async def outlook_async(
-        self,
-        file: Files | None = None,
-        *,
-        images: Mapping[str, str] | None = None,
-        variables: Mapping[str, str] | None = None,
-        env_files: Files = (),
-        profiles: Texts = (),
-        timeout: Duration | None = None,
-    ) -> Outlook:
-        """As `outlook`, in the running loop."""
-        return await self._outlook(file, images, variables, env_files, profiles).wait_async(timeout)
-
-    def _outlook(
-        self,
-        file: Files | None,
-        images: Mapping[str, str] | None,
-        variables: Mapping[str, str] | None,
-        env_files: Files,
-        profiles: Texts,
-    ) -> Asked[Outlook]:
-        options = options_of(None, images, variables, env_files, profiles)
-        return Asked("outlook", self._native.outlook(path_of(file), options), Outlook._of_look)
 
 
 def _adopting(service: str, address: str, data: dict[str, Any] | None) -> Plan:
