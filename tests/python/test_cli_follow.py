@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
 import subprocess
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,8 +11,9 @@ from typing import Any
 import pytest
 
 import cli_docker
+import own_registry
 from cli_load import Load, assert_clean
-from cli_site import Site, free_port, until
+from cli_site import Site, until
 
 pytestmark = pytest.mark.docker
 
@@ -41,19 +38,7 @@ class Shop:
     """A repository in a registry of our own."""
 
     def __init__(self, folder: Path) -> None:
-        if shutil.which("docker-registry") is None:
-            if os.environ.get("HADDOCK_TEST_REQUIRE"):
-                pytest.fail("docker-registry is missing, and HADDOCK_TEST_REQUIRE is set")
-            warnings.warn("SKIPPED: docker-registry is missing", stacklevel=2)
-            pytest.skip("docker-registry is missing")
-        address = f"127.0.0.1:{free_port()}"
-        config = {
-            "version": 0.1, "log": {"level": "error"}, "http": {"addr": address},
-            "storage": {"filesystem": {"rootdirectory": str(folder / "registry")}},
-        }  # fmt: skip
-        (folder / "registry.json").write_text(json.dumps(config))
-        words = ["docker-registry", "serve", str(folder / "registry.json")]
-        self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        address, self.process = own_registry.start(folder)
         self.image = f"{address}/haddock-test-{uuid.uuid4().hex[:8]}"
         self.tags: list[str] = []
 

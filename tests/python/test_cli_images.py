@@ -11,7 +11,6 @@ import subprocess
 import tarfile
 import urllib.request
 import uuid
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from xml.etree import ElementTree
 import pytest
 
 import cli_docker
-from cli_site import Site, clean_environment, free_port, run, site_in, until
+import own_registry
+from cli_site import Site, clean_environment, run, site_in
 
 
 class Tree:
@@ -270,35 +270,12 @@ def test_prune_removes_nothing_without_a_journal_unless_it_is_told_to(tmp_path: 
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     """A registry of the test's own, on a loopback port."""
-    if shutil.which("docker-registry") is None:
-        if os.environ.get("HADDOCK_TEST_REQUIRE"):
-            pytest.fail("docker-registry is missing, and HADDOCK_TEST_REQUIRE is set")
-        warnings.warn("SKIPPED: docker-registry is missing", stacklevel=2)
-        pytest.skip("docker-registry is missing")
-    address = f"127.0.0.1:{free_port()}"
-    configuration = {
-        "version": 0.1,
-        "storage": {"filesystem": {"rootdirectory": str(tmp_path / "registry")}, "delete": {"enabled": True}},
-        "http": {"addr": address},
-    }
-    (tmp_path / "registry.json").write_text(json.dumps(configuration))
-    process = subprocess.Popen(
-        ["docker-registry", "serve", str(tmp_path / "registry.json")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    address, process = own_registry.start(tmp_path)
     try:
-        until("the registry answers", lambda: answers(address))
         yield address
     finally:
         process.kill()
         process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://{address}/v2/", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @pytest.mark.docker
