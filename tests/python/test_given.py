@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,27 @@ def test_every_verb_names_what_it_is_given() -> None:
                 needed["target"] = "tcp://example.com:1"
             if name == "keep":
                 needed["time"] = "1m"
+            needed.update({it: datetime.now(timezone.utc) for it in ("begin", "end") if it in needed})
             for parameter in parameters:
                 if parameter in ("stdin", "stdout", "stderr"):
                     continue
                 with pytest.raises((TypeError, haddock.InvalidValueError)) as error:
                     verb(**{**needed, parameter: Nothing()})
                 assert parameter in str(error.value), f"{name}({parameter}=…): {error.value}"
+
+
+def test_a_time_without_a_zone_names_its_parameter(sim: World, file: Path) -> None:
+    """Where a moment is taken, one that may mean any of 38 hours is refused by the parameter's name."""
+    naive = datetime(2026, 11, 24, 10)
+    with pytest.raises(haddock.InvalidValueError, match="`begin`.*no time zone"):
+        sim.controller.traffic("shop", naive, naive)
+    with pytest.raises(haddock.InvalidValueError, match="`begin`.*no time zone"):
+        haddock.rehearse(file, begin=naive)
+    with pytest.raises(haddock.InvalidValueError, match="`start`.*no time zone"):
+        haddock.VirtualTime(naive)
+    with sim.controller.up(file, name="pr-1", only="db") as environment:
+        with pytest.raises(haddock.InvalidValueError, match="`since`.*no time zone"):
+            environment.read_logs("db", since=naive)
 
 
 def test_one_name_is_enough(do: Any, sim: World, file: Path) -> None:

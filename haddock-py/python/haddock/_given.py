@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Union, cast
 
 Path = Union[str, os.PathLike[str]]
@@ -42,6 +43,20 @@ def whole(value: Any, parameter: str) -> int:
 def optional_whole(value: Any, parameter: str) -> int | None:
     """A whole number, if there is one."""
     return None if value is None else whole(value, parameter)
+
+
+def date_time(value: Any, parameter: str) -> int:
+    """A date and time with its time zone, as milliseconds since the Unix epoch."""
+    if not isinstance(value, datetime):
+        raise TypeError(f"`{parameter}` takes a datetime, not {_kind(value)}")
+    if value.utcoffset() is None:
+        from ._errors import InvalidValueError
+
+        hint = "add one, such as `tzinfo=timezone.utc`"
+        raise InvalidValueError(f"`{parameter}` is {value}, which has no time zone", hint=hint)
+    from ._values import millis
+
+    return millis(value)
 
 
 def flag(value: Any, parameter: str) -> bool:

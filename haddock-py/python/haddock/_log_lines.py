@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Union
 
 from ._bridge import wait, wait_async
+from ._given import date_time
 from ._results import Result
-from ._values import Duration, millis, optional_moment, seconds
+from ._values import Duration, optional_moment, seconds
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -74,7 +75,7 @@ def query(tail: int | None, since: Since, follow: bool) -> dict[str, Any]:
     if since is None:
         at = None
     elif isinstance(since, datetime):
-        at = millis(since)
+        at = date_time(since, "since")
     else:
         at = max(0, round((time.time() - seconds(since, "since")) * 1000))
     return {"tail": tail, "since": at, "follow": follow}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._bridge import Asked
-from ._given import text, whole
+from ._given import date_time, text, whole
 from ._results import TrafficMinute
-from ._values import millis
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -66,5 +65,5 @@ class LookBackVerbs:
         return await self._traffic(service, begin, end).wait_async(timeout)
 
     def _traffic(self, service: str, begin: datetime, end: datetime) -> Asked[list[TrafficMinute]]:
-        told = self._native.traffic(text(service, "service"), millis(begin), millis(end))
+        told = self._native.traffic(text(service, "service"), date_time(begin, "begin"), date_time(end, "end"))
         return Asked("traffic", told, lambda data: [TrafficMinute._of(minute) for minute in data["minutes"]])

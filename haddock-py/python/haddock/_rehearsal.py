@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
 from ._bridge import Asked
-from ._given import Files, Texts, optional_path, options_of, path_of, whole
+from ._given import Files, Texts, date_time, optional_path, options_of, path_of, whole
 from ._results import Result
-from ._values import millis, optional_seconds, seconds
+from ._values import optional_seconds, seconds
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -217,7 +217,7 @@ def _wanted(
         "stay_spread": _optional_number(stay_spread, "stay_spread"),
         "sessions": optional_path(sessions, "sessions"),
         "minutes": [minute._plain() for minute in recorded],  # pyright: ignore[reportPrivateUsage]
-        "begin": None if begin is None else millis(begin),
+        "begin": None if begin is None else date_time(begin, "begin"),
         "error_rate": _optional_rate(error_rate, "error_rate"),
         "base_error_rate": _optional_rate(base_error_rate, "base_error_rate"),
         "error_after": seconds(error_after, "error_after"),

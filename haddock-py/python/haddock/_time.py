@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from . import _native
 from ._bridge import wait, wait_async
-from ._values import millis, moment, seconds
+from ._given import date_time
+from ._values import moment, seconds
 
 if TYPE_CHECKING:
     from ._values import Duration
@@ -27,7 +28,7 @@ class VirtualTime:
 
     def __init__(self, start: datetime | None = None) -> None:
         """Begins at `start`, by default the first of January 2030, midnight in UTC."""
-        self._native = _native.VirtualTime(millis(start or datetime(2030, 1, 1, tzinfo=timezone.utc)))
+        self._native = _native.VirtualTime(date_time(start or datetime(2030, 1, 1, tzinfo=timezone.utc), "start"))
 
     def __repr__(self) -> str:
         return f"<haddock.VirtualTime {self.now():%Y-%m-%d %H:%M:%S}>"
