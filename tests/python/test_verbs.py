@@ -324,6 +324,21 @@ def test_what_serves_already_is_settled_at_once(do: Any, shop: World, compose: P
     assert [it.kind for it in do.events(forced)].count("instance_starting") == 1
 
 
+def test_other_rules_need_no_new_instance(do: Any, shop: World, compose: Path) -> None:
+    """Who changes only how releases go, gets that, and no release."""
+    file = compose.with_name("rules.yaml")
+    text = compose.read_text()
+    assert "\nx-haddock:" not in text or "guard:" not in text
+    rules = "guard: { tolerate: 3% }"
+    file.write_text(f"{text}  {rules}\n" if "x-haddock:" in text else f"{text}\nx-haddock: {{ {rules} }}\n")
+    again = do(shop.controller, "release", file, tag="v1")
+    assert do(again, "wait").version == 1
+    last = do.events(again)[-1]
+    assert last.kind == "release_unchanged" and last.data["other_rules"] is True
+    assert "new settings" in last.message
+    assert "other_rules" not in do.events(do(shop.controller, "release", file, tag="v1"))[-1].data, "the second time, nothing is new"
+
+
 def test_a_server_is_adopted_and_drained(do: Any, compose: Path, tmp_path: Path) -> None:
     with serving() as address, haddock.Controller(
         runtime=haddock.Process(tmp_path / "process"), locator=toy.ToyLocator(wall), by="me", tick=0.05

@@ -61,8 +61,6 @@ impl GuardSummary {
         let judgement = watch.judge_by(&worst);
         let (guard, evidence) = (worst.guard, worst.evidence);
         let to_verdict = guard.sessions_to_verdict(&evidence);
-        let seconds = (watch.noted_at - watch.since).as_secs_f64();
-        let rate = if seconds > 0.0 { judgement.candidate.begun() as f64 / seconds } else { 0.0 };
         let (own, all) = watch.newest();
         let given = (all.begun() > 0).then(|| own.begun() as f64 / all.begun() as f64);
         Some(Self {
@@ -78,8 +76,8 @@ impl GuardSummary {
             sessions_to_verdict: to_verdict,
             differences: watch.differences(reports),
             seconds_to_verdict: to_verdict
-                .filter(|_| rate > 0.0)
-                .map(|sessions| (sessions as f64 / rate).ceil() as u64),
+                .zip(watch.sessions_per_second())
+                .map(|(sessions, rate)| (sessions as f64 / rate).ceil() as u64),
         })
     }
 }

@@ -171,7 +171,8 @@ impl Service {
         let applied = &spec.in_production()?;
         let new = self.describe(applied)?;
         let file_spec = spec.production.is_some().then(|| self.ports.specs.put(spec)).transpose()?;
-        Ok(NewVersion { spec: self.ports.specs.put(applied)?, commit, file_spec, ..new })
+        let instance_digest = Some(self.ports.specs.instance_digest(applied));
+        Ok(NewVersion { spec: self.ports.specs.put(applied)?, instance_digest, commit, file_spec, ..new })
     }
 
     /// The version that this specification makes, without the digest that it has once it is in the store.

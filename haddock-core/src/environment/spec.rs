@@ -97,6 +97,16 @@ impl EnvironmentSpec {
         shared
     }
 
+    /// What instances are made from: the environment without the rules that a release goes by.
+    pub(crate) fn without_rules(&self) -> Self {
+        Self {
+            settings: self.settings.as_ref().map(ServiceSettings::without_rules),
+            idle: None,
+            follow: None,
+            ..self.clone()
+        }
+    }
+
     /// What takes the traffic.
     #[must_use]
     pub fn entry(&self) -> Option<&Entry> {

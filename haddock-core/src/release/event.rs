@@ -172,13 +172,17 @@ pub enum Event {
         /// The version.
         version: VersionId,
     },
-    /// The release is over before anything was launched: the known good version is of the same specification and the same
-    /// digests, is healthy, and has all new sessions.
+    /// The release is over before anything was launched: the known good version is made from the same specification and the same
+    /// digests, is healthy, and has all new sessions. The rules that releases go by may differ.
     ReleaseUnchanged {
         /// The version that was asked for.
         version: VersionId,
         /// The version that serves, and goes on to.
         known_good: VersionId,
+        /// Whether other rules came with what was asked for, such as another ramp. Those are the rules of the version that
+        /// serves now.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        other_rules: bool,
     },
     /// The release gives its share back.
     ReleaseAborting {

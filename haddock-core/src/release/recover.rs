@@ -326,7 +326,7 @@ impl<'a> Recovery<'a> {
             }
         }
         let number = state.number;
-        state.asked = Some(AskedTable { number, routes, in_force: false, sending: Attempt::default() });
+        state.asked = Some(AskedTable { number, routes, session: None, in_force: false, sending: Attempt::default() });
     }
 
     /// The version with the largest share in force, whether its instances live or not; of equal ones, the earlier. If

@@ -89,6 +89,10 @@ impl Verb {
 pub struct NewVersion {
     /// The digest under which the spec store holds the environment.
     pub spec: String,
+    /// The digest of what its instances are made from: two versions with the same one differ at most in the rules that their
+    /// releases go by. `None`: an older Haddock has asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance_digest: Option<String>,
     /// The settings of the service as the compose file had them.
     pub settings: ServiceSettings,
     /// The image of each versioned component, as it was named.
@@ -123,6 +127,7 @@ impl NewVersion {
     pub fn new(spec: String, settings: ServiceSettings, images: BTreeMap<ComponentName, String>) -> Self {
         Self {
             spec,
+            instance_digest: None,
             settings,
             images,
             one_shots: BTreeSet::new(),
@@ -133,6 +138,13 @@ impl NewVersion {
             followed: None,
             force: false,
         }
+    }
+
+    /// Whether its instances are made from the same specification as those of another. What images their tags mean by now is
+    /// not compared.
+    pub(super) fn runs_like(&self, other: &Self) -> bool {
+        self.spec == other.spec
+            || self.instance_digest.as_ref().is_some_and(|digest| other.instance_digest.as_ref() == Some(digest))
     }
 
     /// The digests under which the spec store holds what it is made from.

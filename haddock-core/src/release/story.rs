@@ -415,8 +415,14 @@ impl Story {
                 format!("version {} gets all new sessions, and has to hold", version.0)
             }
             Event::ReleaseSettled { version } => format!("version {} has settled", version.0),
-            Event::ReleaseUnchanged { known_good, .. } => {
+            Event::ReleaseUnchanged { known_good, other_rules: false, .. } => {
                 format!("nothing would change: that is version {}, which serves already", known_good.0)
+            }
+            Event::ReleaseUnchanged { known_good, other_rules: true, .. } => {
+                format!(
+                    "version {} serves already, and goes by the new settings of `release` and `guard` now",
+                    known_good.0
+                )
             }
             Event::ExternalAdopted { version, address, .. } => {
                 format!("the server at `{address}` is being adopted as version {}", version.0)

@@ -247,7 +247,11 @@ fn shares_are_told_after_a_table_that_was_sent_again() {
 fn a_release_of_what_serves_ends_with_the_version_that_serves() {
     let mut events: Vec<Event> = a_release().into_iter().map(|recorded| recorded.event).collect();
     let (version, known_good) = (VersionId(3), VersionId(2));
-    events.extend([taken("release-3"), started("release-3", 3), Event::ReleaseUnchanged { version, known_good }]);
+    events.extend([
+        taken("release-3"),
+        started("release-3", 3),
+        Event::ReleaseUnchanged { version, known_good, other_rules: false },
+    ]);
     let mut story = Story::of(request("release-3"));
     let last = history(events).iter().map(|recorded| story.tell(recorded)).last().expect("a telling");
     assert_eq!((last.phase, last.version, last.share), (Some(Progress::Settled), Some(known_good), Share::FULL));

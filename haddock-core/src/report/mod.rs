@@ -30,6 +30,8 @@ pub(crate) mod release;
 mod thin;
 mod words;
 
+#[cfg(feature = "rehearsal")]
 pub(crate) use label::label;
 pub use model::{Conclusion, Fact, Gap, Line, Mark, Page, Scale, Table, Tone};
+#[cfg(feature = "rehearsal")]
 pub(crate) use words::{count, lasting};

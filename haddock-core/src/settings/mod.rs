@@ -53,6 +53,30 @@ impl ServiceSettings {
             notify: 0,
         }
     }
+
+    /// What instances are made from: these settings without the rules that a release goes by and without what counts as
+    /// failed and as slow. Two versions that differ in nothing else are the same to their instances.
+    pub(crate) fn without_rules(&self) -> Self {
+        let ReleaseSettings {
+            replicas,
+            before,
+            hooks,
+            ramp: _,
+            auto: _,
+            guard: _,
+            settle: _,
+            drain: _,
+            queue: _,
+            max_versions: _,
+            unresponsive_for: _,
+        } = self.release.clone();
+        let SessionPolicy { failed, slow, .. } = SessionPolicy::default();
+        Self {
+            session: SessionPolicy { failed, slow, ..self.session.clone() },
+            release: ReleaseSettings { replicas, before, hooks, ..ReleaseSettings::default() },
+            ..self.clone()
+        }
+    }
 }
 
 /// The component and port that take the traffic.

@@ -120,6 +120,21 @@ fn a_version_that_turns_harmful_after_the_full_share_goes_back() {
 }
 
 #[test]
+fn the_rate_of_sessions_is_that_of_the_present_share() {
+    let mut scene = serving(1);
+    scene.release(slowly(2));
+    let rate_after = |scene: &mut Scene, seconds| {
+        traffic(scene, &Faults(0, 0), Duration::from_secs(seconds), is_aborted);
+        scene.state.watch.as_ref().and_then(|watch| watch.sessions_per_second()).expect("sessions have begun")
+    };
+    // 40 sessions begin in a second: 10 %, 50 % and all of them on the candidate.
+    for (seconds, expected) in [(250, 4.0), (300, 20.0), (300, 40.0)] {
+        let rate = rate_after(&mut scene, seconds);
+        assert!((rate / expected - 1.0).abs() < 0.2, "{rate} a second, expected {expected}");
+    }
+}
+
+#[test]
 fn a_first_release_is_given_up_but_goes_on_serving() {
     let mut scene = Scene::new();
     scene.release(slowly(1));

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use haddock_core::release::{Action, Event, Verb, Verdict};
+use haddock_core::routing::Rate;
 use haddock_core::{Share, VersionId};
 
 use crate::scene::{Scene, version};
@@ -22,7 +23,7 @@ fn is_over(event: &Event) -> bool {
 }
 
 fn is_unchanged(scene: &Scene) -> bool {
-    scene.events.contains(&Event::ReleaseUnchanged { version: V2, known_good: V1 })
+    scene.events.contains(&Event::ReleaseUnchanged { version: V2, known_good: V1, other_rules: false })
 }
 
 #[test]
@@ -43,6 +44,39 @@ fn nothing_is_launched_for_what_serves_already() {
     scene.until(is_over);
     let back = scene.state.known_good.expect("settled");
     assert_eq!(scene.state.versions[&back].new.spec, "spec-1", "there is no way back to what was never launched");
+}
+
+#[test]
+fn other_rules_are_taken_over_without_a_launch() {
+    let made_from = |rules: u64| {
+        let mut new = version(1);
+        (new.spec, new.instance_digest) = (format!("spec-1-rules-{rules}"), Some("instance-1".to_owned()));
+        new
+    };
+    let mut scene = Scene::new();
+    scene.release(made_from(1));
+    scene.until(|event| matches!(event, Event::ReleaseSettled { .. }));
+    let mut new = made_from(2);
+    new.settings.release.guard.tolerate = Rate::new(0.07).expect("a rate");
+    new.settings.release.drain.evict_after = Some(Duration::from_secs(77));
+    new.settings.session.slow = Some(Duration::from_secs(2));
+    let wanted = new.settings.clone();
+    scene.release(new);
+    scene.until(is_over);
+    scene.pass(Duration::from_secs(1));
+    let told = Event::ReleaseUnchanged { version: V2, known_good: V1, other_rules: true };
+    assert!(scene.events.contains(&told), "{:?}", scene.state.release);
+    assert_eq!(scene.running(), 1);
+    assert_eq!(scene.state.versions[&V1].new.settings, wanted);
+    let table = scene.actions.iter().rev().find_map(|action| match action {
+        Action::Apply { table, .. } => Some(table),
+        _ => None,
+    });
+    assert_eq!(table.expect("a table").session, wanted.session, "the locator counts by the new rules");
+    // The next one goes by the rules that the file had last, and by its own.
+    scene.release(version(3));
+    scene.until(is_over);
+    assert_eq!(scene.state.known_good, Some(VersionId(3)));
 }
 
 #[test]

@@ -85,6 +85,36 @@ impl SpecStore {
         Ok(digest)
     }
 
+    /// The digest of what instances are made from: of the specification without the rules that a release goes by, such as its
+    /// ramp and its guard. Nothing is kept.
+    ///
+    /// ```
+    /// use haddock_core::environment::store::SpecStore;
+    /// use haddock_core::environment::compose::{ComposeFile, ResolveOptions};
+    ///
+    /// # fn main() -> haddock_core::Result<()> {
+    /// let spec = |image: &str, rules: &str| {
+    ///     let text = format!("
+    /// name: shop
+    /// services: {{ web: {{ image: \"{image}\", expose: [8080] }} }}
+    /// x-haddock: {{ {rules} }}
+    /// ");
+    ///     ComposeFile::parse("compose.yaml", &text)?.resolve(&ResolveOptions::default()).map(|file| file.spec)
+    /// };
+    /// let store = SpecStore::memory();
+    /// let digest = store.instance_digest(&spec("shop:1", "guard: { tolerate: 1% }")?);
+    /// assert_eq!(store.instance_digest(&spec("shop:1", "guard: { tolerate: 2% }")?), digest);
+    /// assert_ne!(store.instance_digest(&spec("shop:1", "release: { replicas: 2 }")?), digest);
+    /// assert_ne!(store.instance_digest(&spec("shop:2", "guard: { tolerate: 1% }")?), digest);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn instance_digest(&self, spec: &EnvironmentSpec) -> String {
+        let text = serde_json::to_vec(&Stored::from(&spec.without_rules()));
+        self.digest(&text.expect("plain data can be written as JSON"))
+    }
+
     /// The digest of everything that a component's container is made from: its part of the specification, the image (by
     /// the id that the runtime gave), and the names under which others reach it. Nothing is kept.
     #[must_use]

@@ -8,7 +8,7 @@ use super::Attempt;
 use crate::error::Error;
 use crate::name::{InstanceId, RequestId, VersionId};
 use crate::release::event::AbortReason;
-use crate::routing::{FencingToken, Route, Share};
+use crate::routing::{FencingToken, Route, SessionPolicy, Share};
 use crate::time::Timestamp;
 
 /// A release in progress.
@@ -95,6 +95,9 @@ pub struct AskedTable {
     pub number: FencingToken,
     /// The routes.
     pub routes: BTreeMap<InstanceId, Route>,
+    /// How sessions are known and counted. `None`: an older Haddock has asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionPolicy>,
     /// Whether it was seen in force on every locator.
     pub in_force: bool,
     /// Tries of sending it.

@@ -16,6 +16,17 @@ const MAX_PERIODS: usize = 24;
 /// What is known of a candidate's sessions, and of those that began at the same time on the versions that served before.
 ///
 /// It begins with the candidate's first share. It ends when the candidate is given up, or when nothing is left to go back to.
+///
+/// ```
+/// use haddock_core::release::guard::{Finding, Symptom};
+/// use haddock_core::release::Watch;
+/// use haddock_core::{Timestamp, VersionId};
+///
+/// let watch = Watch::new(VersionId(8), Some(VersionId(7)), Timestamp::from_millis(0));
+/// assert_eq!(watch.finding, Finding::NotEnough, "no traffic is no evidence");
+/// assert_eq!(watch.evidence(Symptom::Failed).candidate().begun(), 0);
+/// assert_eq!(watch.sessions_per_second(), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
     /// The version that is judged.
@@ -50,6 +61,9 @@ pub struct Period {
     pub first: FencingToken,
     /// Whether the candidate has all new sessions. Then there is nothing to compare with at the same time.
     pub alone: bool,
+    /// When the table was asked for; 0 if an older Haddock asked for it.
+    #[serde(default)]
+    pub begun: Timestamp,
 }
 
 /// The key of sessions that began before the first period.
@@ -84,9 +98,9 @@ impl Watch {
     }
 
     /// A period begins with this table, unless there are too many.
-    pub(in crate::release) fn begin_period(&mut self, first: FencingToken, alone: bool) {
+    pub(in crate::release) fn begin_period(&mut self, first: FencingToken, alone: bool, now: Timestamp) {
         if self.periods.len() < MAX_PERIODS {
-            self.periods.push(Period { first, alone });
+            self.periods.push(Period { first, alone, begun: now });
         }
     }
 
@@ -223,6 +237,15 @@ impl Watch {
         let of = |ids| self.sessions(ids, period.first, Symptom::Failed);
         let candidate = of(&self.candidates);
         (candidate, candidate + of(&self.baseline))
+    }
+
+    /// How many sessions begin on the candidate in a second, with the share that it has now. `None`: none has begun yet.
+    #[must_use]
+    pub fn sessions_per_second(&self) -> Option<f64> {
+        let period = self.periods.last()?;
+        let seconds = (self.noted_at - period.begun.max(self.since)).as_secs_f64();
+        let begun = self.newest().0.begun();
+        (begun > 0 && seconds > 0.0).then(|| begun as f64 / seconds)
     }
 
     fn sessions(&self, ids: &BTreeSet<InstanceId>, period: FencingToken, symptom: Symptom) -> Sessions {

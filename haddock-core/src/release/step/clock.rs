@@ -111,7 +111,7 @@ fn move_back(state: &mut ServiceState, by: Duration) {
     if let Some(Request { id: _, at: submitted, by: _, verb: _, about: _ }) = queued {
         at(submitted);
     }
-    if let Some(AskedTable { number: _, routes: _, in_force: _, sending }) = asked {
+    if let Some(AskedTable { number: _, routes: _, session: _, in_force: _, sending }) = asked {
         attempt(sending);
     }
     if let Some(Watch {

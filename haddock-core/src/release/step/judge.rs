@@ -170,7 +170,7 @@ impl Work<'_> {
         let mut watch = known.unwrap_or_else(|| Watch::new(candidate, back_to, now));
         let alone = others.is_empty() && !watch.baseline.is_empty();
         if is_new || share != before || alone != watch.is_alone() {
-            watch.begin_period(number, alone);
+            watch.begin_period(number, alone, now);
         }
         watch.candidates.extend(own.into_iter().map(|(id, _)| id.clone()));
         watch.baseline.extend(others.into_iter().map(|(id, _)| id.clone()));

@@ -23,7 +23,7 @@ impl Work<'_> {
         let routes = self.routes(&shares);
         let differs = match &self.state.asked {
             None => !routes.is_empty(),
-            Some(asked) => asked.routes != routes || self.needs_listing(asked, &routes),
+            Some(asked) => asked.routes != routes || self.needs_listing(asked, &routes) || self.has_other_policy(asked),
         };
         let resend = self.state.asked.as_ref().filter(|asked| !asked.in_force && !differs).map(|asked| asked.sending);
         match resend {
@@ -43,6 +43,11 @@ impl Work<'_> {
             let unlisted = instance.routing.close_asked.is_some_and(|close| asked.number <= close);
             unlisted && self.is_healthy(instance) && wanted.contains_key(&instance.version)
         })
+    }
+
+    /// Whether sessions are to be counted by other rules than those of the table that was asked for last.
+    fn has_other_policy(&self, asked: &AskedTable) -> bool {
+        !asked.routes.is_empty() && asked.session.as_ref().is_some_and(|session| *session != self.session_policy())
     }
 
     /// Every instance that may get requests, with its share.
@@ -195,10 +200,11 @@ impl Work<'_> {
         let gives = routes
             .iter()
             .any(|(id, route)| !route.share.is_zero() && self.state.instances.get(id).is_some_and(|i| self.answers(i)));
+        let session = self.session_policy();
         let table = RoutingTable {
             service: self.state.service.clone(),
             number,
-            session: self.session_policy(),
+            session: session.clone(),
             routes: routes.clone(),
             watermark: Some(self.watermark()),
         };
@@ -225,7 +231,7 @@ impl Work<'_> {
         }
         sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);
         self.wake(sending.retry_at);
-        self.state.asked = Some(AskedTable { number, routes, in_force: false, sending });
+        self.state.asked = Some(AskedTable { number, routes, session: Some(session), in_force: false, sending });
     }
 
     /// Instances older than those in the state are never named in a table again.

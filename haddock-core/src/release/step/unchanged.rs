@@ -12,7 +12,7 @@ impl Work<'_> {
         let good = self.state.known_good.filter(|good| *good != version)?;
         let (candidate, present) = (self.version(version), self.version(good));
         let rollback = self.state.release.as_ref().is_some_and(|release| release.rollback);
-        let same = candidate.new.spec == present.new.spec && candidate.pins == present.pins;
+        let same = candidate.new.runs_like(&present.new) && candidate.pins == present.pins;
         (same && !candidate.new.force && !rollback).then_some(good)
     }
 
@@ -36,10 +36,16 @@ impl Work<'_> {
         Some(healthy.len() >= replicas && in_force && whole && alone)
     }
 
+    /// The version that serves goes on, by the rules that came with the candidate.
     pub(super) fn end_unchanged(&mut self, version: VersionId, known_good: VersionId) -> bool {
         self.state.release = None;
-        self.version_mut(version).verdict = Verdict::Unchanged;
-        self.events.push(Event::ReleaseUnchanged { version, known_good });
+        let candidate = self.version_mut(version);
+        candidate.verdict = Verdict::Unchanged;
+        let settings = candidate.new.settings.clone();
+        let serving = self.version_mut(known_good);
+        let other_rules = serving.new.settings != settings;
+        serving.new.settings = settings;
+        self.events.push(Event::ReleaseUnchanged { version, known_good, other_rules });
         self.start_queued();
         true
     }
