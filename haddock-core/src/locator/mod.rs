@@ -46,6 +46,11 @@ pub mod suite;
 ///   [adopted](crate::routing::Adopted), until the sessions from before the adoption have come or expired. Until then,
 ///   the number of live sessions on that instance is [`Count::Unknown`](crate::routing::Count). On an ignored path, such
 ///   a request opens no session there either. A locator without the capability `adoption` is given no such instance.
+/// - With [`SessionPolicy::application`](crate::routing::SessionPolicy::application), a locator that can read the
+///   application's cookie knows sessions by that, and sets none of its own. A new session then begins when an answer sets
+///   the cookie. Until then, requests of its client go to listed instances in proportion to the shares and open no session. One
+///   of them that fails counts as a session that began and failed. The session ends at once when an answer deletes the cookie. How far a
+///   session is known to other locators, and after a restart, is said in [`CookieMode`](crate::routing::CookieMode).
 /// - A closed instance gets nothing, for ever: a later table that names it has no effect on it. For instances that a
 ///   table's [`Watermark`](crate::routing::Watermark) covers, the locator may keep this one number in place of a mark for
 ///   each.

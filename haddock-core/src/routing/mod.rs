@@ -1,5 +1,6 @@
 //! The data that the controller and a locator exchange: fencing tokens, shares, routing tables and figures.
 
+mod application;
 mod failed;
 mod failures;
 mod fencing;
@@ -18,6 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::time::Timestamp;
 
+pub use application::{ApplicationCookie, CookieMode};
 pub use failed::{FailedPolicy, StatusRange};
 pub use failures::{FailureKind, first_segment};
 pub use fencing::FencingToken;
@@ -212,6 +214,9 @@ pub struct SessionPolicy {
     /// The attributes of the locator's cookie, which say when browsers send it back.
     #[serde(default, skip_serializing_if = "CookiePolicy::is_default")]
     pub cookie: CookiePolicy,
+    /// The cookie of the application by which sessions are known. `None`: the locator sets a cookie of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationCookie>,
     /// Which requests count as failed.
     #[serde(default, skip_serializing_if = "FailedPolicy::is_default")]
     pub failed: FailedPolicy,
@@ -221,13 +226,14 @@ pub struct SessionPolicy {
 }
 
 impl Default for SessionPolicy {
-    /// 30 minutes, as in most servlet containers; no ignored paths; a cookie that browsers send with each request; 5xx counts as
-    /// failed, and nothing as slow.
+    /// 30 minutes, as in most servlet containers; no ignored paths; a cookie of the locator that browsers send with each
+    /// request; 5xx counts as failed, and nothing as slow.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30 * 60),
             ignore: Vec::new(),
             cookie: CookiePolicy::default(),
+            application: None,
             failed: FailedPolicy::default(),
             slow: None,
         }

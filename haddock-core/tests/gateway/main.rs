@@ -1,6 +1,7 @@
 //! The gateway, with real sockets.
 
 mod adopted;
+mod application;
 mod bodies;
 mod disk;
 mod failures;
@@ -13,6 +14,20 @@ mod gateway_keeps_the_contract {
     use crate::world::World;
 
     haddock_core::locator_suite!(World::new(false).await);
+}
+
+mod gateway_keeps_the_contract_by_a_prefix {
+    use crate::world::World;
+    use haddock_core::routing::CookieMode;
+
+    haddock_core::locator_suite!(World::with_cookie("APPSESSION", CookieMode::Prefix).await);
+}
+
+mod gateway_keeps_the_contract_by_what_it_learns {
+    use crate::world::World;
+    use haddock_core::routing::CookieMode;
+
+    haddock_core::locator_suite!(World::with_cookie("APPSESSION", CookieMode::Learn).await);
 }
 
 mod remote_keeps_the_contract {

@@ -15,7 +15,7 @@ use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::gateway::{Gateway, GatewayBuilder};
 use haddock_core::locator::remote::RemoteGateway;
 use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
-use haddock_core::routing::{Route, RoutingTable, SessionPolicy};
+use haddock_core::routing::{ApplicationCookie, CookieMode, Route, RoutingTable, SessionPolicy};
 use haddock_core::{Clock, FencingToken, InstanceId, ServiceName, Share, Timestamp};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -55,6 +55,10 @@ pub(crate) struct Instance {
     pub(crate) asked: Arc<AtomicU64>,
     /// The head of the last request, as it came.
     pub(crate) last: Arc<Mutex<Option<http::request::Parts>>>,
+    /// What the answers to requests for a path set.
+    pub(crate) sets: Arc<Mutex<HashMap<String, Vec<String>>>>,
+    /// The name of a session cookie that it sets in each answer to a request without one of its own.
+    pub(crate) session: Arc<Mutex<Option<String>>>,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -69,37 +73,57 @@ impl Instance {
         let (held, holding) = mpsc::unbounded_channel();
         let (let_go, asked) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicU64::new(0)));
         let last = Arc::new(Mutex::new(None));
-        let answer = {
-            let (name, let_go, asked, last) =
-                (name.to_owned(), Arc::clone(&let_go), Arc::clone(&asked), Arc::clone(&last));
-            move |request: Request<Incoming>| {
-                let (name, let_go, asked, last, held) =
-                    (name.clone(), Arc::clone(&let_go), Arc::clone(&asked), Arc::clone(&last), held.clone());
-                async move {
-                    asked.fetch_add(1, Ordering::SeqCst);
-                    let (parts, body) = request.into_parts();
-                    let path = parts.uri.path().to_owned();
-                    *last.lock().expect("not poisoned") = Some(parts);
-                    let mut response = Response::new(Full::new(Bytes::new()));
-                    match path.as_str() {
-                        "/hold" => {
-                            held.send(()).expect("somebody waits");
-                            let_go.acquire().await.expect("open").forget();
-                        }
-                        "/fail" => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
-                        "/echo" => {
-                            if let Ok(body) = body.collect().await {
-                                *response.body_mut() = Full::new(body.to_bytes());
+        let (sets, session) = (Arc::<Mutex<HashMap<String, Vec<String>>>>::default(), Arc::default());
+        let answer =
+            {
+                let (name, let_go, asked, last) =
+                    (name.to_owned(), Arc::clone(&let_go), Arc::clone(&asked), Arc::clone(&last));
+                let (sets, session): (Arc<Mutex<HashMap<_, _>>>, Arc<Mutex<Option<String>>>) =
+                    (Arc::clone(&sets), Arc::clone(&session));
+                move |request: Request<Incoming>| {
+                    let (name, let_go, asked, last, held) =
+                        (name.clone(), Arc::clone(&let_go), Arc::clone(&asked), Arc::clone(&last), held.clone());
+                    let (sets, session) = (Arc::clone(&sets), Arc::clone(&session));
+                    async move {
+                        asked.fetch_add(1, Ordering::SeqCst);
+                        let (parts, body) = request.into_parts();
+                        let path = parts.uri.path().to_owned();
+                        let mut set = sets.lock().expect("not poisoned").get(&path).cloned().unwrap_or_default();
+                        if let Some(cookie) = session.lock().expect("not poisoned").clone() {
+                            let text = |value: &http::HeaderValue| value.to_str().expect("text").to_owned();
+                            let sent: Vec<String> = parts.headers.get_all(header::COOKIE).iter().map(text).collect();
+                            if !sent.join("; ").split("; ").any(|pair| {
+                                pair.starts_with(&format!("{cookie}=")) && pair.ends_with(&format!(".{name}"))
+                            }) {
+                                static NEXT: AtomicU64 = AtomicU64::new(0xA000);
+                                let id = NEXT.fetch_add(1, Ordering::SeqCst);
+                                set.push(format!("{cookie}={id:X}.{name}; Path=/; HttpOnly"));
                             }
                         }
-                        _ => *response.body_mut() = Full::new(Bytes::from(format!("{name} {path}"))),
+                        *last.lock().expect("not poisoned") = Some(parts);
+                        let mut response = Response::new(Full::new(Bytes::new()));
+                        match path.as_str() {
+                            "/hold" => {
+                                held.send(()).expect("somebody waits");
+                                let_go.acquire().await.expect("open").forget();
+                            }
+                            "/fail" => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR,
+                            "/echo" => {
+                                if let Ok(body) = body.collect().await {
+                                    *response.body_mut() = Full::new(body.to_bytes());
+                                }
+                            }
+                            _ => *response.body_mut() = Full::new(Bytes::from(format!("{name} {path}"))),
+                        }
+                        let value = name.parse().expect("a plain name");
+                        response.headers_mut().insert("x-instance", value);
+                        for cookie in set {
+                            response.headers_mut().append(header::SET_COOKIE, cookie.parse().expect("valid"));
+                        }
+                        Ok::<_, Infallible>(response)
                     }
-                    let value = name.parse().expect("a plain name");
-                    response.headers_mut().insert("x-instance", value);
-                    Ok::<_, Infallible>(response)
                 }
-            }
-        };
+            };
         let server = tokio::spawn(async move {
             // Dropped with the server, so that an instance that is stopped answers nothing more.
             let mut connections = tokio::task::JoinSet::new();
@@ -112,7 +136,7 @@ impl Instance {
                 });
             }
         });
-        Self { address, holding: tokio::sync::Mutex::new(holding), let_go, asked, last, server }
+        Self { address, holding: tokio::sync::Mutex::new(holding), let_go, asked, last, sets, session, server }
     }
 
     /// Waits until a request is held.
@@ -158,7 +182,11 @@ pub(crate) async fn get(to: SocketAddr, path: &str, cookies: &mut Cookies) -> Re
     for cookie in reply.headers.get_all(header::SET_COOKIE) {
         let pair = cookie.to_str().expect("text").split(';').next().expect("a pair");
         let (name, value) = pair.split_once('=').expect("a pair");
-        cookies.insert(name.to_owned(), value.to_owned());
+        if value.is_empty() {
+            cookies.remove(name);
+        } else {
+            cookies.insert(name.to_owned(), value.to_owned());
+        }
     }
     reply
 }
@@ -201,9 +229,16 @@ pub(crate) struct World {
     pub(crate) instances: Mutex<HashMap<InstanceId, Arc<Instance>>>,
     gateway: Mutex<Option<Gateway>>,
     remote: bool,
+    application: Option<ApplicationCookie>,
 }
 
 impl World {
+    /// Its sessions are known by a cookie that the instances set.
+    pub(crate) async fn with_cookie(name: &str, mode: CookieMode) -> Self {
+        let application = Some(ApplicationCookie { name: name.to_owned(), mode });
+        Self { application, ..Self::new(false).await }
+    }
+
     pub(crate) async fn new(remote: bool) -> Self {
         let world = Self {
             dir: tempfile::tempdir().expect("a directory"),
@@ -211,6 +246,7 @@ impl World {
             instances: Mutex::default(),
             gateway: Mutex::default(),
             remote,
+            application: None,
         };
         world.begin(|builder| builder).await;
         world
@@ -254,6 +290,7 @@ impl World {
             Some(instance) => instance,
             None => {
                 let instance = Arc::new(Instance::start(id.as_str()).await);
+                *instance.session.lock().expect("not poisoned") = self.application.clone().map(|cookie| cookie.name);
                 self.instances.lock().expect("not poisoned").insert(id.clone(), Arc::clone(&instance));
                 instance
             }
@@ -290,6 +327,10 @@ impl Harness for World {
 
     fn service(&self) -> ServiceName {
         service()
+    }
+
+    fn application(&self) -> Option<ApplicationCookie> {
+        self.application.clone()
     }
 
     fn idle(&self) -> Duration {

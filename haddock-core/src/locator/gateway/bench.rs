@@ -54,7 +54,7 @@ impl Crowd {
             sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);
             routing.finish(&placement, Outcome::Sent, now);
             let slot = table.insert(id, placement.instance, Tick(0), Begun::In(0), Tick(0)).expect("room");
-            table.end_request(slot, id, Tick(0));
+            table.end_request(slot, Tick(0));
             made.push((id, placement.instance, cookie));
         }
         Self { routing, sealer, table, instances, sessions: made, now }
@@ -77,7 +77,7 @@ impl Crowd {
     pub fn touch(&mut self, input: &Input) -> u32 {
         let Found::Live(slot, instance) = self.table.find(input.session, Tick(0), Tick(1)) else { return u32::MAX };
         self.table.begin_request(slot);
-        self.table.end_request(slot, input.session, Tick(1));
+        self.table.end_request(slot, Tick(1));
         instance
     }
 

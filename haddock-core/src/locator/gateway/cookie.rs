@@ -43,7 +43,8 @@ const MAC_BYTES: usize = 16;
 const HEAD_BYTES: usize = SESSION_BYTES + STAMP_BYTES + MAC_BYTES;
 /// The head in base64, without padding as it is a multiple of three.
 const HEAD_TEXT_BYTES: usize = HEAD_BYTES / 3 * 4;
-const MAX_INSTANCE_BYTES: usize = 80;
+/// The longest id of an instance.
+pub(super) const MAX_INSTANCE_BYTES: usize = 80;
 
 /// What a genuine cookie says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,10 +80,7 @@ impl Sealer {
             .copy_from_slice(&claim.stamp.as_millis().to_be_bytes()[8 - STAMP_BYTES..]);
         let mac = mac(&self.current, &head[..SESSION_BYTES + STAMP_BYTES], claim.instance.as_bytes());
         head[SESSION_BYTES + STAMP_BYTES..].copy_from_slice(&mac);
-        for group in head.chunks_exact(3) {
-            let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
-            out.extend([18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63]));
-        }
+        encode(&head, out);
         out.extend_from_slice(claim.instance.as_bytes());
     }
 
@@ -93,17 +91,7 @@ impl Sealer {
             return None;
         }
         let mut head = [0; HEAD_BYTES];
-        for (group, bytes) in text.chunks_exact(4).zip(head.chunks_exact_mut(3)) {
-            let mut bits = 0_u32;
-            for character in group {
-                let six = DIGITS[usize::from(*character)];
-                if six == INVALID_DIGIT {
-                    return None;
-                }
-                bits = bits << 6 | u32::from(six);
-            }
-            bytes.copy_from_slice(&bits.to_be_bytes()[1..]);
-        }
+        decode(text, &mut head)?;
         let (plain, theirs) = head.split_at(SESSION_BYTES + STAMP_BYTES);
         let genuine = |key| same(&mac(key, plain, instance), theirs);
         if !genuine(&self.current) && !self.previous.as_ref().is_some_and(genuine) {
@@ -132,14 +120,38 @@ fn mac(key: &[u8; 32], plain: &[u8], instance: &[u8]) -> [u8; MAC_BYTES] {
     out
 }
 
-/// Compares in constant time, as BLAKE3's own hashes do.
-fn same(ours: &[u8; MAC_BYTES], theirs: &[u8]) -> bool {
+/// Compares at most 32 bytes in constant time, as BLAKE3's own hashes do.
+pub(super) fn same(ours: &[u8], theirs: &[u8]) -> bool {
     let whole = |half: &[u8]| {
         let mut bytes = [0; 32];
         bytes[..half.len()].copy_from_slice(half);
         blake3::Hash::from_bytes(bytes)
     };
-    whole(ours) == whole(theirs)
+    ours.len() == theirs.len() && whole(ours) == whole(theirs)
+}
+
+/// Appends the bytes in base64url. Their number is a multiple of three, so there is no padding.
+pub(super) fn encode(bytes: &[u8], out: &mut Vec<u8>) {
+    for group in bytes.chunks_exact(3) {
+        let bits = u32::from_be_bytes([0, group[0], group[1], group[2]]);
+        out.extend([18, 12, 6, 0].map(|shift| ALPHABET[(bits >> shift) as usize & 63]));
+    }
+}
+
+/// Reads base64url into bytes, whose number is a multiple of three.
+pub(super) fn decode(text: &[u8], bytes: &mut [u8]) -> Option<()> {
+    for (group, bytes) in text.chunks_exact(4).zip(bytes.chunks_exact_mut(3)) {
+        let mut bits = 0_u32;
+        for character in group {
+            let six = DIGITS[usize::from(*character)];
+            if six == INVALID_DIGIT {
+                return None;
+            }
+            bits = bits << 6 | u32::from(six);
+        }
+        bytes.copy_from_slice(&bits.to_be_bytes()[1..]);
+    }
+    Some(())
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";

@@ -4,21 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderValue};
-use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, request};
+use http::header::{self, HeaderValue};
+use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 
+use super::answer;
 use super::body::{ClientBody, wait_for_continue};
 use super::connection::Connection;
-use super::cookie::{self, Claim};
-use super::headers::{self, HeaderSummary, Refusal};
+use super::entry::{self, NO_INSTANCE};
+use super::headers::{self, Refusal};
 use super::passage::{Answer, Passage, ResponseBody, Terms};
 use super::probe;
-use super::service::Service;
-use super::service_routing::{Placement, Restamp};
 use super::tunnel;
 use super::upstream::{self, TrafficCounter, Upstream};
 
@@ -63,8 +61,6 @@ fn refuse(Refusal(status, why): Refusal) -> Response<ResponseBody> {
     response
 }
 
-const NO_INSTANCE: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "no instance takes new sessions");
-const TOO_MANY_WAITING: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait for the instance");
 const NO_ANSWER: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance did not answer");
 const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance cannot be reached");
 
@@ -83,10 +79,8 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     }
     let service = service.ok_or(NO_INSTANCE)?;
 
-    let (passage, ours) = enter(connection, &service, &parts, &seen).await?;
-    if seen.cookie && ours {
-        strip_cookie(&mut parts.headers, &service.cookie);
-    }
+    let (passage, hidden) = entry::enter(connection, &service, &parts, &seen).await?;
+    hidden.take_away(&mut parts.headers, &service);
     let upgrade = headers::wanted_upgrade(&parts, &seen);
     let asks_first = headers::asks_first(&parts, &seen) && !incoming.is_end_stream();
     let client_side = if upgrade.is_some() { parts.extensions.remove::<OnUpgrade>() } else { None };
@@ -100,14 +94,19 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let (response, mut passage) = send(connection, passage, request, no_host).await?;
     let (mut parts, incoming) = response.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
+    // First the session, so that it is the session that has failed if the answer is a failure.
+    let cookies = passage.terms.cookies.clone().filter(|cookies| cookies.mode.is_some());
+    if let Some(cookies) = &cookies {
+        answer::follow_the_application(&mut passage, cookies, &mut parts.headers);
+    }
     passage.answered(parts.status, &parts.headers);
     if upgraded && client_side.is_none() {
         passage.lose();
         return Err(Refusal(StatusCode::BAD_GATEWAY, "the instance changed the protocol unasked"));
     }
     headers::pass_response(&mut parts);
-    if passage.placement.session.is_some() {
-        set_cookie(&mut passage, &mut parts.headers, https);
+    if cookies.is_none() && passage.placement.session.is_some() {
+        answer::set_cookie(&mut passage, &mut parts.headers, https);
     }
     if let Some(client_side) = client_side.filter(|_| upgraded) {
         let instance_side = parts.extensions.remove::<OnUpgrade>();
@@ -117,99 +116,6 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
         return Ok(Response::from_parts(parts, ResponseBody::Text(None)));
     }
     Ok(Response::from_parts(parts, ResponseBody::stream(incoming, passage)))
-}
-
-/// Places the request. Answers whether it has a cookie of our name, which the instance must not see. Without such a
-/// cookie, the client may have a session from before its instance was adopted.
-async fn enter(
-    connection: &Arc<Connection>,
-    service: &Arc<Service>,
-    parts: &request::Parts,
-    seen: &HeaderSummary,
-) -> Result<(Passage, bool), Refusal> {
-    let mut claim: Option<Claim<'_>> = None;
-    let mut ours = false;
-    if seen.cookie {
-        for header in parts.headers.get_all(header::COOKIE) {
-            for value in cookie::values(header.as_bytes(), &service.cookie) {
-                ours = true;
-                // A client has two cookies after the cookie's path or domain was changed. The newer stamp counts.
-                claim = service.sealer.open(value).into_iter().chain(claim).max_by_key(|claim| claim.stamp);
-            }
-        }
-    }
-    loop {
-        if let Some(placed) = place(connection, service, parts, claim, seen.cookie && !ours) {
-            let (placement, terms) = placed.ok_or(NO_INSTANCE)?;
-            let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-            return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement, terms, path), ours));
-        }
-        if !service.wait(claim.as_ref(), connection.limits().held).await {
-            return Err(TOO_MANY_WAITING);
-        }
-    }
-}
-
-/// Decides where the request goes. The outer `None`: it has to wait. The inner one: there is no instance for it.
-fn place(
-    connection: &Connection,
-    service: &Service,
-    parts: &request::Parts,
-    claim: Option<Claim<'_>>,
-    foreign: bool,
-) -> Option<Option<(Placement, Terms)>> {
-    let now = connection.now();
-    let path = parts.uri.path();
-    let mut routing = service.routing();
-    if routing.held(claim.as_ref(), now).is_some() {
-        return None;
-    }
-    let adopted = if foreign { routing.place_foreign(|name| carries(&parts.headers, name), path, now) } else { None };
-    let placement = adopted.or_else(|| routing.place(claim, path, &[], now));
-    Some(placement.map(|placement| (placement, Terms { rules: routing.rules(), began: now })))
-}
-
-/// Whether the client has a cookie of the application with that name; for `None`, with any name.
-fn carries(headers: &HeaderMap, name: Option<&str>) -> bool {
-    let mut headers = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes);
-    headers.any(|header| match name {
-        Some(name) => cookie::values(header, name.as_bytes()).next().is_some(),
-        None => cookie::has_foreign(header),
-    })
-}
-
-fn strip_cookie(headers: &mut HeaderMap, name: &[u8]) {
-    let header::Entry::Occupied(entry) = headers.entry(header::COOKIE) else { return };
-    let (_, old) = entry.remove_entry_mult();
-    let kept: Vec<HeaderValue> = old
-        .filter_map(|value| HeaderValue::from_maybe_shared(Bytes::from(cookie::without(value.as_bytes(), name)?)).ok())
-        .collect();
-    for value in kept {
-        headers.append(header::COOKIE, value);
-    }
-}
-
-/// Gives the client a cookie if it has none, or if the stamp of its cookie has passed.
-fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: bool) {
-    let now = passage.connection.now();
-    let restamp = passage.service.routing().restamp(&mut passage.placement, now);
-    let Some(Restamp { instance, stamp, attributes }) = restamp else { return };
-    let Some(session) = passage.placement.session else { return };
-    let mut text = Vec::with_capacity(160);
-    text.extend_from_slice(&passage.service.cookie);
-    text.push(b'=');
-    passage.service.sealer.seal(Claim { session: session.id, stamp, instance: instance.as_str() }, &mut text);
-    text.extend_from_slice(attributes.for_client(https));
-    let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) else { return };
-    headers.append(header::SET_COOKIE, value);
-    // No cache may give this response to another client: they would share the session.
-    let is_private = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
-        let value = value.as_bytes().to_ascii_lowercase();
-        [b"private".as_slice(), b"no-store"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))
-    });
-    if !is_private {
-        headers.append(header::CACHE_CONTROL, HeaderValue::from_static("private"));
-    }
 }
 
 /// Sends the request to its instance, and to another one as long as that is allowed.
@@ -279,12 +185,16 @@ async fn send(
             }
         }
         tried.push(passage.placement.instance);
-        let service = Arc::clone(&passage.service);
+        let (service, cookies) = (Arc::clone(&passage.service), passage.terms.cookies.clone());
         let path = passage.move_on();
         let (placement, terms) = {
             let (now, mut routing) = (connection.now(), service.routing());
-            let placement = routing.place(None, path.path(), &tried, now).ok_or(NOT_REACHED)?;
-            (placement, Terms { rules: routing.rules(), began: now })
+            let by_application = cookies.as_ref().is_some_and(|cookies| cookies.mode.is_some());
+            let placement = match by_application {
+                true => routing.place_unopened(path.path(), &tried, now),
+                false => routing.place(None, path.path(), &tried, now),
+            };
+            (placement.ok_or(NOT_REACHED)?, Terms { rules: routing.rules(), began: now, cookies })
         };
         passage = Passage::new(Arc::clone(connection), service, placement, terms, path);
     }

@@ -11,17 +11,22 @@
 //!
 //! - `service_routing` decides and counts, and is pure; `sessions` is its table of live sessions, `shares` its round
 //!   robin, `cookie` what a client is given.
+//! - `application` reads and changes the application's own cookie, if sessions are known by it; `set_cookie` reads what an
+//!   answer sets, and `route` makes the prefix that names an instance.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
 //!   restart, and `traffic` the record of sessions by minute.
 //! - `worker` has the connection of a client, and `client` says who that is. `exchange` is one request and its response,
-//!   and the place to change either: `headers` checks them and takes headers away, `forwarded` tells the instance of the
-//!   client, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded
-//!   connection, `vanished` finds clients that are gone.
+//!   and the place to change either: `entry` places it by what it is `recognised` by, `answer` sees to its session,
+//!   `headers` checks them and takes headers away, `forwarded` tells the instance of the client, `body` and `passage`
+//!   carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished` finds
+//!   clients that are gone.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
 //!   latter reads is written by `metrics`.
 
 mod admin;
+mod answer;
+mod application;
 #[cfg(feature = "testing")]
 #[doc(hidden)]
 pub mod bench;
@@ -30,6 +35,7 @@ mod client;
 mod config;
 mod connection;
 mod cookie;
+mod entry;
 mod exchange;
 mod forwarded;
 mod headers;
@@ -41,10 +47,13 @@ mod metrics;
 mod passage;
 mod probe;
 mod probe_word;
+mod recognised;
 mod request_rules;
+mod route;
 mod service;
 mod service_routing;
 mod sessions;
+mod set_cookie;
 mod shares;
 mod store;
 mod traffic;

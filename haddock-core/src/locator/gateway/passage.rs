@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 
 use crate::time::Timestamp;
 
+use super::application::SessionCookies;
 use super::connection::Connection;
 use super::request_rules::RequestRules;
 use super::service::Service;
@@ -29,8 +30,8 @@ pub(super) struct Passage {
     pub(super) connection: Arc<Connection>,
     pub(super) service: Arc<Service>,
     pub(super) placement: Placement,
-    /// What counts as failed and as slow, and since when it is on its way.
-    terms: Terms,
+    /// What counts as failed and as slow, since when it is on its way, and what its session is known by.
+    pub(super) terms: Terms,
     path: PathAndQuery,
     /// The connection from which the response comes. It goes back to the pool after the end.
     pub(super) upstream: Option<Upstream>,
@@ -47,6 +48,8 @@ pub(super) struct Passage {
 pub(super) struct Terms {
     pub(super) rules: Arc<RequestRules>,
     pub(super) began: Timestamp,
+    /// The cookies of the application by which sessions are known, if they are.
+    pub(super) cookies: Option<Arc<SessionCookies>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +113,7 @@ impl Passage {
     /// Counts it as slow if its answer begins too late, or has not begun for too long. Time spent waiting for the client's
     /// body does not count.
     #[inline]
-    fn check_time(&self, status: Option<u16>) {
+    fn check_time(&mut self, status: Option<u16>) {
         if self.terms.rules.times() {
             let took = self.connection.now().since(self.terms.began);
             if self.terms.rules.is_slow(self.path.path(), took.saturating_sub(self.connection.watch.waited_for_body()))
@@ -120,8 +123,8 @@ impl Passage {
         }
     }
 
-    fn blame(&self, slow: bool, status: Option<u16>) {
-        self.service.routing().blame(&self.placement, Blame { slow, path: self.path.path(), status });
+    fn blame(&mut self, slow: bool, status: Option<u16>) {
+        self.service.routing().blame(&mut self.placement, Blame { slow, path: self.path.path(), status });
     }
 
     /// The response has been read to its end.

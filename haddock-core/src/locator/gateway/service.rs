@@ -1,7 +1,7 @@
 //! The services of a gateway: which one a host name means, and the locator's verbs on each.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -12,8 +12,11 @@ use crate::name::{InstanceId, ServiceName};
 use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
 use crate::time::{Clock, Timestamp};
 
-use super::cookie::{self, Claim, Sealer};
+use super::application::SessionCookies;
+use super::cookie::{self, Sealer};
 use super::key::Keys;
+use super::recognised::Recognised;
+use super::route::RouteSealer;
 use super::service_routing::{Before, ServiceRouting};
 use super::store::{Saved, Store};
 use super::traffic::Traffic;
@@ -33,6 +36,9 @@ pub(super) struct Service {
     /// The name of its cookie.
     pub(super) cookie: Box<[u8]>,
     pub(super) sealer: Sealer,
+    pub(super) routes: RouteSealer,
+    /// Whether requests are read for cookies of the application: most services have none, and pay one look at a flag.
+    has_cookies: AtomicBool,
     routing: Mutex<ServiceRouting>,
     /// What is on disk. It is locked during a verb, so verbs run one at a time.
     saved: Mutex<Option<Saved>>,
@@ -55,13 +61,21 @@ impl Service {
         self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The cookies of the application by which sessions are known, if they are.
+    #[inline]
+    pub(super) fn cookies(&self) -> Option<Arc<SessionCookies>> {
+        if self.has_cookies.load(Ordering::Acquire) { self.routing().cookies() } else { None }
+    }
+
     pub(super) fn apply(&self, table: &RoutingTable) -> Result<()> {
         let mut saved = self.turn();
         self.check(table.number)?;
         // First to disk: a table that cannot be written is not put into force.
         let new = self.routing().to_save(self.name.clone(), table.number, Some(table));
         self.keep(&mut saved, new)?;
-        self.routing().apply(table, self.clock.now());
+        let mut routing = self.routing();
+        routing.apply(table, self.clock.now());
+        self.has_cookies.store(routing.cookies().is_some(), Ordering::Release);
         Ok(())
     }
 
@@ -100,8 +114,8 @@ impl Service {
         self.resumed.send_modify(|resumed| *resumed += 1);
     }
 
-    /// Waits as long as a request with that claim has to. Answers `false` if `most` requests wait already.
-    pub(super) async fn wait(&self, claim: Option<&Claim<'_>>, most: usize) -> bool {
+    /// Waits as long as a request that brings this has to. Answers `false` if `most` requests wait already.
+    pub(super) async fn wait(&self, by: &Recognised<'_>, most: usize) -> bool {
         let mut resumed = self.resumed.subscribe();
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= most {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -110,7 +124,7 @@ impl Service {
         let _leave = Leave(&self.waiting);
         loop {
             let now = self.clock.now();
-            let Some(until) = self.routing().held(claim, now) else { return true };
+            let Some(until) = self.routing().held(by, now) else { return true };
             let _ = tokio::time::timeout(until - now, resumed.changed()).await;
         }
     }
@@ -285,6 +299,8 @@ impl ServiceFactory {
             hosts: hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect(),
             cookie: cookie::name(name).into_bytes().into(),
             sealer: Sealer::new(&self.keys, name),
+            routes: RouteSealer::new(&self.keys, name),
+            has_cookies: AtomicBool::new(routing.cookies().is_some()),
             routing: Mutex::new(routing),
             saved: Mutex::new(saved),
             store: self.store.clone(),

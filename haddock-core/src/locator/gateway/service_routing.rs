@@ -4,6 +4,7 @@
 //! session) before it releases the lock. [`close`](ServiceRouting::close) looks and closes under the same lock, so no request
 //! slips in between.
 
+mod application;
 mod cohorts;
 mod failures;
 mod gone;
@@ -11,6 +12,7 @@ mod hold;
 mod instance;
 mod kept;
 mod recorded;
+mod successors;
 mod totals;
 
 use std::collections::{BTreeMap, HashMap};
@@ -23,6 +25,7 @@ use crate::routing::{
 };
 use crate::time::Timestamp;
 
+use super::application::SessionCookies;
 use super::cookie::{Attributes, Claim, STAMP_AHEAD};
 use super::request_rules::RequestRules;
 use super::sessions::{Begun, Found, News, SessionTable, Slot, TICK, Tick};
@@ -30,6 +33,7 @@ use super::shares::Shares;
 use super::watermarks::Watermarks;
 use cohorts::Counted;
 use instance::Instance;
+use successors::Successors;
 pub(super) use totals::Totals;
 
 /// What is known of earlier sessions when the gateway starts.
@@ -40,6 +44,9 @@ pub(super) enum Before {
     /// Nothing is known: any instance may have sessions.
     Any,
 }
+
+/// Former cookies of the application that are still read: more settings than a service has in a day.
+const MAX_FORMER_COOKIES: usize = 4;
 
 /// How a request ended for its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +75,10 @@ pub(super) struct Blame<'p> {
 pub(super) struct Placement {
     pub(super) instance: u32,
     pub(super) address: SocketAddr,
-    /// `None`: a request on an ignored path.
+    /// `None`: a request without a session.
     pub(super) session: Option<Session>,
+    /// Where a session counts as begun that the answer opens. `None`: it opens none.
+    unopened: Option<Begun>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +99,8 @@ pub(super) struct Session {
 impl Placement {
     /// Whether the session existed before this request.
     pub(super) fn is_sticky(&self) -> bool {
-        self.session.is_some_and(|session| !session.opened || session.foreign)
+        // Chance brings a request to its instance unless it may belong to a session there.
+        self.unopened == Some(Begun::Apart) || self.session.is_some_and(|session| !session.opened || session.foreign)
     }
 }
 
@@ -118,6 +128,11 @@ pub(super) struct ServiceRouting {
     attributes: Arc<Attributes>,
     /// Those of the policy.
     rules: Arc<RequestRules>,
+    /// The cookies of the application by which sessions are known. `None`: they are known by our own cookie.
+    cookies: Option<Arc<SessionCookies>>,
+    /// The names of those of earlier policies, newest first.
+    former: Vec<String>,
+    successors: Successors,
     instances: Vec<Instance>,
     /// Places in `instances` whose instance is forgotten.
     vacant: Vec<u32>,
@@ -150,6 +165,9 @@ impl ServiceRouting {
             sessions: SessionTable::new(capacity, policy.idle, Tick(0)),
             attributes: Arc::new(Attributes::of(&policy.cookie)),
             rules: Arc::new(RequestRules::of(&policy)),
+            cookies: None,
+            former: Vec::new(),
+            successors: Successors::default(),
             policy,
             instances: Vec::new(),
             vacant: Vec::new(),
@@ -181,6 +199,25 @@ impl ServiceRouting {
         Arc::clone(&self.rules)
     }
 
+    /// The cookies of the application by which sessions are known.
+    pub(super) fn cookies(&self) -> Option<Arc<SessionCookies>> {
+        self.cookies.clone()
+    }
+
+    /// The former names, once this policy is in force.
+    fn former_after(&self, policy: &SessionPolicy) -> Vec<String> {
+        let name = |policy: &SessionPolicy| policy.application.as_ref().map(|cookie| cookie.name.clone());
+        let (before, now) = (name(&self.policy), name(policy));
+        let mut former = self.former.clone();
+        if before != now {
+            former.insert(0, before.unwrap_or_default());
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        former.retain(|name| !name.is_empty() && now.as_ref() != Some(name) && seen.insert(name.clone()));
+        former.truncate(MAX_FORMER_COOKIES);
+        former
+    }
+
     /// Puts a table into force.
     pub(super) fn apply(&mut self, table: &RoutingTable, now: Timestamp) {
         self.note(table.number);
@@ -198,6 +235,8 @@ impl ServiceRouting {
                 self.adopted = self.adopted.take().or_else(|| Some((at, route.adopted.clone()?)));
             }
         }
+        self.former = self.former_after(&table.session);
+        self.cookies = SessionCookies::of(table.session.application.as_ref(), &self.former).map(Arc::new);
         if self.policy != table.session {
             self.policy = table.session.clone();
             self.attributes = Arc::new(Attributes::of(&self.policy.cookie));
@@ -304,13 +343,15 @@ impl ServiceRouting {
         path: &str,
         now: Timestamp,
     ) -> Option<Placement> {
-        let (at, adopted) = self.adopted.as_ref()?;
-        let at = *at;
-        if now >= adopted.until || !self.instances[at as usize].takes_requests() || !carries(adopted.cookie.as_deref())
-        {
-            return None;
-        }
+        let at = self.adopted_for(carries, now)?;
         Some(if self.is_ignored(path) { self.take_place(at, None) } else { self.open(at, true, now) })
+    }
+
+    /// The adopted instance, if a request with these cookies may belong to a session from before.
+    fn adopted_for(&self, carries: impl FnOnce(Option<&str>) -> bool, now: Timestamp) -> Option<u32> {
+        let (at, adopted) = self.adopted.as_ref()?;
+        let awaits = now < adopted.until && self.instances[*at as usize].takes_requests();
+        (awaits && carries(adopted.cookie.as_deref())).then_some(*at)
     }
 
     fn is_ignored(&self, path: &str) -> bool {
@@ -320,6 +361,10 @@ impl ServiceRouting {
     /// Opens a session.
     fn open(&mut self, at: u32, foreign: bool, now: Timestamp) -> Placement {
         let id = self.next_id();
+        self.open_as(id, at, foreign, now)
+    }
+
+    fn open_as(&mut self, id: u64, at: u32, foreign: bool, now: Timestamp) -> Placement {
         // Chance did not bring a session here that its client had before. So it belongs to no cohort.
         let begun = if foreign { Begun::Apart } else { self.counted.now() };
         let slot = self.enter(id, at, now, begun);
@@ -389,7 +434,7 @@ impl ServiceRouting {
         let instance = instance.id.clone();
         if let Some(slot) = session.slot {
             let tick = self.tick_after(stamp);
-            self.sessions.stamp(slot, session.id, tick);
+            self.sessions.stamp(slot, tick);
         } else {
             self.uncounted_use(placement.instance, stamp);
         }
@@ -403,11 +448,14 @@ impl ServiceRouting {
     }
 
     /// Counts what is wrong with a request that has not ended.
-    pub(super) fn blame(&mut self, placement: &Placement, blame: Blame<'_>) {
+    pub(super) fn blame(&mut self, placement: &mut Placement, blame: Blame<'_>) {
         let failed = !blame.slow;
         let news = match placement.session {
+            None if failed => {
+                self.fail_unopened(placement).map_or(News::NONE, |begun| News { begun, failed, slow: false })
+            }
             None => News::NONE,
-            Some(Session { id, slot: Some(slot), .. }) => self.sessions.blame(slot, id, failed, blame.slow),
+            Some(Session { slot: Some(slot), .. }) => self.sessions.blame(slot, failed, blame.slow),
             Some(session) => News { begun: session.begun, failed, slow: blame.slow },
         };
         let instance = &mut self.instances[placement.instance as usize];
@@ -463,14 +511,14 @@ impl ServiceRouting {
         if session.is_some_and(|session| session.slot.is_none()) {
             instance.uncounted += 1;
         }
-        Placement { instance: at, address: instance.address, session }
+        Placement { instance: at, address: instance.address, session, unopened: None }
     }
 
     fn give_back(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {
         if let Some(session) = placement.session {
             let tick = self.tick_after(now);
             match session.slot {
-                Some(slot) => self.sessions.end_request(slot, session.id, tick),
+                Some(slot) => self.sessions.end_request(slot, tick),
                 None => {
                     self.instances[placement.instance as usize].uncounted -= 1;
                     self.uncounted_use(placement.instance, now);

@@ -156,9 +156,9 @@ proptest! {
                 }
                 Op::End { client, failed } => {
                     let Client { ours, theirs, in_flight } = &mut clients[client];
-                    let Some((placement, ticket, cookie)) = in_flight.take() else { continue };
+                    let Some((mut placement, ticket, cookie)) = in_flight.take() else { continue };
                     if failed {
-                        real.blame(&placement, Blame { slow: false, path: "/", status: Some(500) });
+                        real.blame(&mut placement, Blame { slow: false, path: "/", status: Some(500) });
                     }
                     real.finish(&placement, Outcome::Sent, now);
                     *theirs = sim.finish(&service(), &ticket, failed, now);

@@ -237,8 +237,8 @@ fn a_full_table_evicts_nobody_and_says_that_it_does_not_know() {
 fn a_new_session_whose_instance_cannot_be_reached_goes_on_and_counts_as_failed_there() {
     let mut routing = routing();
     routing.apply(&table(1, &[(0, 50), (1, 50)]), START);
-    let first = routing.place(None, "/", &[], START).expect("a share");
-    routing.blame(&first, Blame { status: None, ..FAILED });
+    let mut first = routing.place(None, "/", &[], START).expect("a share");
+    routing.blame(&mut first, Blame { status: None, ..FAILED });
     routing.move_on(&first, START);
     let second = routing.place(None, "/", &[first.instance], START).expect("another");
     assert_ne!(first.instance, second.instance);
@@ -259,7 +259,7 @@ fn a_session_fails_once_however_many_requests_do() {
     for blame in [None, Some(FAILED), Some(slow), None, Some(Blame { status: None, ..FAILED }), Some(slow)] {
         let mut placement = client.begin(&mut routing, START).expect("there");
         client.head(&mut routing, &mut placement, START);
-        blame.into_iter().for_each(|blame| routing.blame(&placement, blame));
+        blame.into_iter().for_each(|blame| routing.blame(&mut placement, blame));
         routing.finish(&placement, Outcome::Sent, START);
     }
     let figures = &routing.report(START).instances[&id(0)];
@@ -499,9 +499,9 @@ proptest! {
                     in_flight[client] = placement;
                 }
                 Op::End(client, failed) => {
-                    if let Some(placement) = in_flight[client].take() {
+                    if let Some(mut placement) = in_flight[client].take() {
                         if failed {
-                            routing.blame(&placement, FAILED);
+                            routing.blame(&mut placement, FAILED);
                         }
                         routing.finish(&placement, Outcome::Sent, now);
                         if let Some(plain) = sessions.get_mut(&placement.session.expect("one").id) {

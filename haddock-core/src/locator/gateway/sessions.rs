@@ -10,7 +10,11 @@
 //! session's expiry. If the session was used meanwhile, the entry is then put into a later bucket. So a session costs
 //! one look per turn of the wheel (204 s) or per idle time, whichever is shorter.
 //!
-//! The gateway makes the ids and protects them by a MAC, so their bits are as good as those of a hash.
+//! The gateway makes the ids and protects them by a MAC, or they are keyed hashes. So their bits are as good as those of a
+//! hash.
+//!
+//! A session that leaves the table while requests of it are in flight keeps its entry until they have ended. So a request
+//! may use its [`Slot`] without asking whether the session is still there.
 
 use std::time::Duration;
 
@@ -101,7 +105,7 @@ struct Entry {
     next: u32,
 }
 
-/// A session's place in the table. It is valid as long as the session lives, and checked against the id.
+/// A session's place in the table. It is valid as long as a request of the session is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
 
@@ -176,13 +180,34 @@ impl SessionTable {
             + self.wheel.len() * size_of::<u32>()
     }
 
+    /// How many entries were ever used, and how many of them can be used again.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> (usize, usize) {
+        let (mut free, mut at) = (0, self.free);
+        while at != NO_ENTRY {
+            (free, at) = (free + 1, self.entry(at).next);
+        }
+        (self.entries.len(), free)
+    }
+
     /// Finds a session and notes `stamp`: its last use according to the client's cookie.
     #[inline]
     pub(super) fn find(&mut self, id: u64, stamp: Tick, now: Tick) -> Found {
         let Some(slot) = self.look_up(id) else { return Found::Missing };
-        let idle = self.idle;
         let entry = self.entry_mut(slot);
         entry.until = entry.until.later(stamp);
+        self.judge(slot, now)
+    }
+
+    /// Finds a session whose client cannot say when it was last used.
+    pub(super) fn find_unstamped(&mut self, id: u64, now: Tick) -> Found {
+        self.look_up(id).map_or(Found::Missing, |slot| self.judge(slot, now))
+    }
+
+    #[inline]
+    fn judge(&mut self, slot: u32, now: Tick) -> Found {
+        let idle = self.idle;
+        let entry = self.entry(slot);
         if entry.flights & FLIGHTS_MASK == 0 && now.since(entry.until) >= idle.cast_signed() {
             let instance = entry.instance;
             self.remove(Slot(slot));
@@ -207,11 +232,7 @@ impl SessionTable {
         } else {
             return None;
         };
-        let mut at = self.preferred_slot(id);
-        while self.index[at] != 0 {
-            at = self.after(at);
-        }
-        self.index[at] = self.word(id, slot);
+        self.link(id, slot);
         self.schedule(slot, now);
         Some(Slot(slot))
     }
@@ -222,24 +243,42 @@ impl SessionTable {
         self.entry_mut(slot.0).flights += 1;
     }
 
-    /// One request of the session has ended. Nothing happens if the session is gone.
+    /// One request of the session has ended.
     #[inline]
-    pub(super) fn end_request(&mut self, slot: Slot, id: u64, now: Tick) {
+    pub(super) fn end_request(&mut self, slot: Slot, now: Tick) {
         let entry = self.entry_mut(slot.0);
-        if entry.id != id || entry.instance == NO_INSTANCE {
-            return;
-        }
-        // A session that was removed and came back to the same entry does not know its earlier requests.
-        if entry.flights & FLIGHTS_MASK > 0 {
-            entry.flights -= 1;
-        }
+        debug_assert_ne!(entry.flights & FLIGHTS_MASK, 0, "each request ends once");
+        entry.flights -= u32::from(entry.flights & FLIGHTS_MASK > 0);
         entry.until = entry.until.later(now);
     }
 
+    /// Whether the session of a request in flight is still there.
+    pub(super) fn is_live(&self, slot: Slot) -> bool {
+        self.entry(slot.0).instance != NO_INSTANCE
+    }
+
+    /// The id of the session of a request in flight.
+    pub(super) fn id(&self, slot: Slot) -> u64 {
+        self.entry(slot.0).id
+    }
+
+    /// The instance of a session, even if it has expired.
+    pub(super) fn instance(&self, id: u64) -> Option<u32> {
+        self.look_up(id).map(|slot| self.entry(slot).instance)
+    }
+
+    /// Gives a session another id, which no session has.
+    pub(super) fn rename(&mut self, slot: Slot, id: u64) {
+        debug_assert!(self.look_up(id).is_none(), "no session has the new id");
+        self.unlink(self.entry(slot.0).id, slot.0);
+        self.entry_mut(slot.0).id = id;
+        self.link(id, slot.0);
+    }
+
     /// One request of the session has failed, or was slow. Answers what is new about the session, if it is still here.
-    pub(super) fn blame(&mut self, slot: Slot, id: u64, failed: bool, slow: bool) -> News {
+    pub(super) fn blame(&mut self, slot: Slot, failed: bool, slow: bool) -> News {
         let entry = self.entry_mut(slot.0);
-        if entry.id != id || entry.instance == NO_INSTANCE {
+        if entry.instance == NO_INSTANCE {
             return News::NONE;
         }
         let news = News {
@@ -252,14 +291,12 @@ impl SessionTable {
     }
 
     /// The client was told that the session is used until `stamp`. Nothing happens if the session is gone.
-    pub(super) fn stamp(&mut self, slot: Slot, id: u64, stamp: Tick) {
+    pub(super) fn stamp(&mut self, slot: Slot, stamp: Tick) {
         let entry = self.entry_mut(slot.0);
-        if entry.id == id && entry.instance != NO_INSTANCE {
-            entry.until = entry.until.later(stamp);
-        }
+        entry.until = entry.until.later(stamp);
     }
 
-    /// Removes a session.
+    /// Removes a session. Its entry stays until its requests have ended.
     pub(super) fn remove(&mut self, slot: Slot) {
         let entry = self.entry_mut(slot.0);
         debug_assert_ne!(entry.instance, NO_INSTANCE, "a dead session is not in the index");
@@ -307,7 +344,7 @@ impl SessionTable {
                 let (dead, instance) = (entry.instance == NO_INSTANCE, entry.instance);
                 self.rest = entry.next;
                 let entry = self.entry(slot);
-                if !dead && (entry.flights & FLIGHTS_MASK > 0 || now.since(entry.until) < idle.cast_signed()) {
+                if entry.flights & FLIGHTS_MASK > 0 || (!dead && now.since(entry.until) < idle.cast_signed()) {
                     self.schedule(slot, now);
                     continue;
                 }
@@ -336,10 +373,10 @@ impl SessionTable {
     /// Puts an entry into the bucket of its expiry as it looks now, or into the last of this turn.
     fn schedule(&mut self, slot: u32, now: Tick) {
         let entry = self.entry(slot);
-        let due = if entry.instance == NO_INSTANCE {
-            now
-        } else if entry.flights & FLIGHTS_MASK > 0 {
+        let due = if entry.flights & FLIGHTS_MASK > 0 {
             entry.until.later(now).plus(self.idle)
+        } else if entry.instance == NO_INSTANCE {
+            now
         } else {
             entry.until.plus(self.idle)
         };
@@ -367,6 +404,15 @@ impl SessionTable {
             }
             at = self.after(at);
         }
+    }
+
+    /// Puts a word into the index.
+    fn link(&mut self, id: u64, slot: u32) {
+        let mut at = self.preferred_slot(id);
+        while self.index[at] != 0 {
+            at = self.after(at);
+        }
+        self.index[at] = self.word(id, slot);
     }
 
     /// Takes a word out of the index and closes the gap, so that no probe ends too early (Knuth, TAOCP 6.4, R).

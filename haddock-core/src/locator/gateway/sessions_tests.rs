@@ -42,7 +42,7 @@ fn a_session_with_a_request_in_flight_does_not_expire() {
         assert!(table.sweep(Tick(now), 100, |instance| expired.push(instance)));
         assert_eq!(table.find(1, Tick(0), Tick(now)), Found::Live(slot, 7));
     }
-    table.end_request(slot, 1, Tick(20_000));
+    table.end_request(slot, Tick(20_000));
     table.sweep(Tick(20_000 + IDLE_TICKS - 1), 100, |instance| expired.push(instance));
     assert!(expired.is_empty());
     table.sweep(Tick(20_000 + IDLE_TICKS), 100, |instance| expired.push(instance));
@@ -54,7 +54,7 @@ fn a_full_table_has_room_again_when_sessions_have_expired() {
     let mut table = SessionTable::new(100, IDLE, Tick(0));
     for n in 0..100 {
         let slot = table.insert(id(n), 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
-        table.end_request(slot, id(n), Tick(0));
+        table.end_request(slot, Tick(0));
     }
     assert!(table.insert(id(100), 0, Tick(0), Begun::In(0), Tick(0)).is_none());
     let mut expired = 0;
@@ -69,7 +69,7 @@ fn a_full_table_has_room_again_when_sessions_have_expired() {
 fn a_shorter_idle_time_holds_at_once() {
     let mut table = SessionTable::new(10, Duration::from_secs(3600), Tick(0));
     let slot = table.insert(1, 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
-    table.end_request(slot, 1, Tick(0));
+    table.end_request(slot, Tick(0));
     table.set_idle(IDLE, Tick(10));
     let mut expired = 0;
     table.sweep(Tick(IDLE_TICKS - 1), 100, |_| expired += 1);
@@ -83,7 +83,7 @@ fn ticks_may_wrap() {
     let start = u32::MAX - 50;
     let mut table = SessionTable::new(10, IDLE, Tick(start));
     let slot = table.insert(1, 0, Tick(start), Begun::In(0), Tick(start)).expect("room");
-    table.end_request(slot, 1, Tick(start));
+    table.end_request(slot, Tick(start));
     let mut expired = 0;
     table.sweep(Tick(start.wrapping_add(IDLE_TICKS - 1)), 100, |_| expired += 1);
     assert_eq!(expired, 0);
@@ -97,6 +97,7 @@ enum Op {
     Hold(u64),
     Release(u64),
     Remove(u64),
+    Rename(u64, u64),
     Pass(u32),
     Sweep(u32),
 }
@@ -107,6 +108,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => (0_u64..40).prop_map(Op::Hold),
         5 => (0_u64..40).prop_map(Op::Release),
         1 => (0_u64..40).prop_map(Op::Remove),
+        1 => (0_u64..40, 0_u64..40).prop_map(|(n, to)| Op::Rename(n, to)),
         3 => prop_oneof![0_u32..30, 0_u32..300, 0_u32..10_000].prop_map(Op::Pass),
         2 => prop_oneof![Just(2_u32), Just(1000)].prop_map(Op::Sweep),
     ];
@@ -128,6 +130,7 @@ proptest! {
         let mut model: BTreeMap<u64, Known> = BTreeMap::new();
         let mut now = 0;
         let (mut gone, mut due) = (0_u32, 0_u32);
+        let mut leaving: Vec<Known> = Vec::new();
         for op in ops {
             match op {
                 Op::Insert(n) => {
@@ -159,9 +162,14 @@ proptest! {
                 }
                 Op::Release(n) => {
                     if let Some(known) = model.get_mut(&n).filter(|known| known.flights > 0) {
-                        table.end_request(known.slot, crowded(n), Tick(now));
+                        table.end_request(known.slot, Tick(now));
                         known.flights -= 1;
                         known.until = now;
+                    } else if let Some(mut known) = leaving.pop() {
+                        prop_assert!(!table.is_live(known.slot), "nobody else gets its entry");
+                        table.end_request(known.slot, Tick(now));
+                        known.flights -= 1;
+                        leaving.extend((known.flights > 0).then_some(known));
                     }
                 }
                 Op::Remove(n) => {
@@ -169,10 +177,23 @@ proptest! {
                     gone += u32::from(matches!(found, Found::Expired(_)));
                     if let Found::Live(slot, _) = found {
                         table.remove(slot);
-                        prop_assert!(model.remove(&n).is_some());
+                        let known = model.remove(&n);
+                        prop_assert!(known.is_some());
+                        prop_assert!(!table.is_live(slot));
+                        // What was in flight ends sooner or later.
+                        leaving.extend(known.filter(|known| known.flights > 0));
                     } else if let Some(known) = model.remove(&n) {
                         prop_assert!(known.flights == 0 && now >= known.until + IDLE_TICKS);
                         due += 1;
+                    }
+                }
+                Op::Rename(n, to) => {
+                    let live = model.get(&n).is_some_and(|known| known.flights > 0 || now < known.until + IDLE_TICKS);
+                    if live && !model.contains_key(&to) {
+                        let known = model.remove(&n).expect("it lives");
+                        table.rename(known.slot, crowded(to));
+                        prop_assert_eq!(table.id(known.slot), crowded(to));
+                        model.insert(to, known);
                     }
                 }
                 Op::Pass(ticks) => now += ticks,

@@ -50,6 +50,21 @@ impl Shares {
         line.current -= total;
         Some(line.instance)
     }
+
+    /// One of the instances that `allowed` takes, in proportion to the weights, as a random number says. It does not move the
+    /// round robin.
+    pub(super) fn draw(&self, random: u64, allowed: impl Fn(u32) -> bool) -> Option<u32> {
+        let lines = || self.lines.iter().filter(|line| allowed(line.instance));
+        let total: i64 = lines().map(|line| line.weight).sum();
+        // The high half of the number, scaled to the sum of the weights (Lemire 2016).
+        let mut rest = (((random >> 32) * total.unsigned_abs()) >> 32).cast_signed();
+        lines()
+            .find(|line| {
+                rest -= line.weight;
+                rest < 0
+            })
+            .map(|line| line.instance)
+    }
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub(super) struct Saved {
     pub(super) closed: BTreeSet<InstanceId>,
     #[serde(default, skip_serializing_if = "Watermarks::is_empty")]
     pub(super) watermarks: Watermarks,
+    /// The names of the application's cookies by which sessions were known before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) former: Vec<String>,
 }
 
 impl Saved {
@@ -41,7 +44,11 @@ impl Saved {
         closed: BTreeSet<InstanceId>,
         watermarks: Watermarks,
     ) -> Self {
-        Self { format: FILE_FORMAT, service, newest, table, closed, watermarks }
+        Self { format: FILE_FORMAT, service, newest, table, closed, watermarks, former: Vec::new() }
+    }
+
+    pub(super) fn with_former(self, former: Vec<String>) -> Self {
+        Self { former, ..self }
     }
 }
 

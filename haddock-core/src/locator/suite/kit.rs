@@ -49,7 +49,8 @@ impl<H: Harness> Kit<H> {
             routes.insert(id(*n), Route::new(address, Share::percent(*share)));
         }
         let ignore = vec![IGNORED.to_owned()];
-        let session = SessionPolicy { idle: self.harness.idle(), ignore, ..SessionPolicy::default() };
+        let application = self.harness.application();
+        let session = SessionPolicy { idle: self.harness.idle(), ignore, application, ..SessionPolicy::default() };
         RoutingTable { service: self.harness.service(), number, session, routes, watermark: None }
     }
 

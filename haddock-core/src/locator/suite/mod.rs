@@ -25,6 +25,7 @@ use async_trait::async_trait;
 
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
+use crate::routing::{ApplicationCookie, CookieMode};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
 pub use cases::*;
@@ -69,6 +70,12 @@ pub trait Harness: Send + Sync + 'static {
     /// The idle time for tables: as short as the locator can measure well.
     fn idle(&self) -> Duration;
 
+    /// The cookie by which sessions are known, for a locator that can know them by one of the application's. Then each of
+    /// the harness's instances sets it, to a new value, in the answer to a request without one that it has set.
+    fn application(&self) -> Option<ApplicationCookie> {
+        None
+    }
+
     /// How much later than the idle time a session may expire.
     fn late(&self) -> Duration {
         Duration::from_millis(200)
@@ -102,8 +109,14 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
     let LocatorCapabilities { session_count, atomic_close, hold, adoption, counts_by_table, keeps_sticky_at_zero: _ } =
         harness.locator().capabilities();
     let counts = session_count != SessionCount::None;
+    // The application's cookie does not say when the session was last used, and without a prefix not where it is either.
+    let mode = harness.application().map(|cookie| cookie.mode);
+    let says_when = (mode != Some(CookieMode::Prefix), "a cookie that says when it was last used");
+    let says_where = (mode != Some(CookieMode::Learn), "a cookie that says where the session is");
     let needs: &[(bool, &str)] = match case {
-        "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count")],
+        "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count"), says_when],
+        "an_expired_session_begins_anew" => &[says_when],
+        "an_unseen_session_follows_its_cookie" => &[says_when, says_where],
         "held_requests_wait_and_go_on_where_they_were"
         | "a_hold_ends_by_itself"
         | "new_sessions_go_to_what_is_not_held" => &[(hold, "hold")],
@@ -117,8 +130,8 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         | "close_wants_nothing_in_flight"
         | "after_a_restart_nothing_counts_as_drained_for_one_idle_time" => &[(counts, "session_count")],
         "a_session_counts_under_the_table_under_which_it_began"
-        | "a_table_that_is_applied_again_is_the_same_cohort"
-        | "after_a_restart_no_older_table_is_counted" => &[(counts_by_table, "counts_by_table")],
+        | "a_table_that_is_applied_again_is_the_same_cohort" => &[(counts_by_table, "counts_by_table")],
+        "after_a_restart_no_older_table_is_counted" => &[(counts_by_table, "counts_by_table"), says_where],
         "sessions_from_before_an_adoption_count_under_no_table" => {
             &[(counts_by_table, "counts_by_table"), (adoption, "adoption")]
         }

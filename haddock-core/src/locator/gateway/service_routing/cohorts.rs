@@ -58,18 +58,24 @@ impl Counted {
 pub(super) struct Cohorts(VecDeque<(u64, Sessions, u64)>);
 
 impl Cohorts {
-    /// A session began.
+    /// A session began under the table in force.
     pub(super) fn begin(&mut self, counted: &Counted) {
-        let newest = counted.newest();
-        if self.0.back().is_none_or(|(ordinal, ..)| *ordinal != newest) {
-            while self.0.front().is_some_and(|(ordinal, ..)| *ordinal < counted.first) {
+        self.begin_in(counted.now(), counted);
+    }
+
+    /// A session began that was placed under this table. It counts nowhere if that is no longer counted.
+    pub(super) fn begin_in(&mut self, begun: Begun, counted: &Counted) {
+        let Begun::In(cohort) = begun else { return };
+        let Some(ordinal) = counted.ordinal(cohort) else { return };
+        let mut at = self.0.partition_point(|(of, ..)| *of < ordinal);
+        if self.0.get(at).is_none_or(|(of, ..)| *of != ordinal) {
+            while self.0.front().is_some_and(|(of, ..)| *of < counted.first) {
                 self.0.pop_front();
+                at -= 1;
             }
-            self.0.push_back((newest, Sessions::NONE, 0));
+            self.0.insert(at, (ordinal, Sessions::NONE, 0));
         }
-        if let Some((_, sessions, _)) = self.0.back_mut() {
-            sessions.count_begun();
-        }
+        self.0[at].1.count_begun();
     }
 
     /// A request of a session has ended.
@@ -121,6 +127,24 @@ mod tests {
             [Cohort { table: table(1), sessions: one, slow: 1 }, Cohort { table: table(2), sessions: other, slow: 0 }];
         assert_eq!(cohorts.of(&counted), expected);
         assert_eq!(counted.numbers(), [table(1), table(2)]);
+    }
+
+    #[test]
+    fn a_session_that_began_late_counts_where_it_was_placed() {
+        let (mut counted, mut cohorts) = (Counted::default(), Cohorts::default());
+        counted.begin(table(1));
+        let early = counted.now();
+        counted.begin(table(2));
+        cohorts.begin(&counted);
+        cohorts.begin_in(early, &counted);
+        cohorts.begin_in(early, &counted);
+        cohorts.begin_in(Begun::Apart, &counted);
+        let begun: Vec<_> = cohorts.of(&counted).iter().map(|it| (it.table, it.sessions.begun())).collect();
+        assert_eq!(begun, [(table(1), 2), (table(2), 1)]);
+        (3..=100).for_each(|revision| counted.begin(table(revision)));
+        cohorts.begin_in(early, &counted);
+        cohorts.begin(&counted);
+        assert_eq!(cohorts.of(&counted).len(), 1, "the first is no longer counted");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Instances for which requests wait.
 
 use super::ServiceRouting;
-use crate::locator::gateway::cookie::Claim;
+use crate::locator::gateway::recognised::Recognised;
 use crate::name::InstanceId;
 use crate::time::Timestamp;
 
@@ -16,14 +16,17 @@ impl ServiceRouting {
         listed
     }
 
-    /// Until when a request with that claim has to wait. `None`: it does not wait.
+    /// Until when a request that brings this has to wait. `None`: it does not wait.
     #[inline]
-    pub(in crate::locator::gateway) fn held(&self, claim: Option<&Claim<'_>>, now: Timestamp) -> Option<Timestamp> {
-        if self.holds { self.held_now(claim, now) } else { None }
+    pub(in crate::locator::gateway) fn held(&self, by: &Recognised<'_>, now: Timestamp) -> Option<Timestamp> {
+        if self.holds { self.held_now(by, now) } else { None }
     }
 
-    fn held_now(&self, claim: Option<&Claim<'_>>, now: Timestamp) -> Option<Timestamp> {
-        let own = claim.and_then(|claim| Some(&self.instances[*self.by_id.get(claim.instance)? as usize]));
+    fn held_now(&self, by: &Recognised<'_>, now: Timestamp) -> Option<Timestamp> {
+        let claimed = || self.by_id.get(by.own?.instance).copied();
+        let sought = || self.sought_instance(&by.sought, now);
+        let own = if by.by_application { sought().or_else(claimed) } else { claimed().or_else(sought) };
+        let own = own.map(|at| &self.instances[at as usize]);
         if let Some(own) = own.filter(|own| own.takes_requests()) {
             return own.held_at(now);
         }
