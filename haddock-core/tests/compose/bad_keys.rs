@@ -36,8 +36,7 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("pull policy", component("pull_policy: refresh")),
         ("host", settings("host: shop.example.com")),
         ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
-        ("session cookie", settings("session: { cookie: JSESSIONID, idle: 30m }")),
-        ("session short", settings("session: JSESSIONID")),
+        ("session, by client", settings("session: { by: client }")),
         ("by client", settings("release: { by: client }")),
     ];
     for (name, text) in &cases {

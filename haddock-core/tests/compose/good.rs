@@ -6,6 +6,7 @@ use std::time::Duration;
 use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Values, Variables, canonical};
 use haddock_core::environment::{EnvironmentSpec, GuardSettings, Hook, HookCommand, Queue, ServiceSettings};
 use haddock_core::image::ImageReference;
+use haddock_core::routing::CookieMode;
 use haddock_core::{ComponentName, ErrorKind, ServiceName, Share};
 use serde_json::json;
 
@@ -123,6 +124,22 @@ fn every_setting() {
          failed: { status: [5xx, 429, 420-425], except: [503], paths: [/shop], except_paths: [/shop/ads], header: X-Failed }",
     );
     insta::assert_debug_snapshot!(resolve(&text, &environment()).spec.settings.expect("a service"));
+}
+
+#[test]
+fn the_cookie_of_an_application() {
+    let session = |text: &str| {
+        let session = resolve(&settings(text), &environment()).spec.settings.expect("a service").session;
+        (session.application.map(|cookie| (cookie.name, cookie.mode)), session.idle.as_secs())
+    };
+    let cookie = |name: &str, mode| Some((name.to_owned(), mode));
+    assert_eq!(session("session: JSESSIONID"), (cookie("JSESSIONID", CookieMode::Prefix), 1800));
+    assert_eq!(session("session: { cookie: JSESSIONID, idle: 45m }"), (cookie("JSESSIONID", CookieMode::Prefix), 2700));
+    assert_eq!(
+        session("session: { cookie: connect.sid, cookie_mode: learn }"),
+        (cookie("connect.sid", CookieMode::Learn), 1800)
+    );
+    assert_eq!(session("session: { idle: 30m }"), (None, 1800));
 }
 
 #[test]

@@ -430,8 +430,8 @@ pub(super) static READY: Keys =
 
 pub(super) static SESSION: Keys = Keys {
     what: "`session`",
-    supported: &["idle", "ignore", "same_site", "domain", "path", "partitioned"],
-    planned: &[("cookie", "remove it: sessions are known by the gateway's own cookie"), ("by", LATER)],
+    supported: &["idle", "ignore", "cookie", "cookie_mode", "same_site", "domain", "path", "partitioned"],
+    planned: &[("by", LATER)],
     extensible: false,
 };
 

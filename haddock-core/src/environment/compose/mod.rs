@@ -17,7 +17,7 @@
 //!
 //! - Of `x-haddock`: it is listed in `keys`, read in `x_haddock`, described in `schema` and on the page for users, and kept
 //!   in [`ServiceSettings`](crate::environment::ServiceSettings).
-//! - Under `session`: in place of the latter it is kept in [`SessionPolicy`](crate::routing::SessionPolicy). An attribute
+//! - Under `session`: it is read in `session`, and in place of the latter it is kept in [`SessionPolicy`](crate::routing::SessionPolicy). An attribute
 //!   of the cookie is in [`CookiePolicy`](crate::routing::CookiePolicy); `locator/gateway/cookie` writes it, and
 //!   `_ports.py` of the Python package has it, too.
 //! - Of a component: it is listed in `keys`, and read in `service` or, if it becomes an option of the container, in
@@ -76,6 +76,7 @@ mod resolve;
 mod resolve_options;
 mod schema;
 mod service;
+mod session;
 mod settings_values;
 mod source_file;
 mod template;

@@ -25,7 +25,10 @@ pub fn schema() -> Value {
             "description": "When an instance counts as ready. Default: its port takes a TCP connection.",
             "oneOf": [path("The path that answers 2xx or 3xx."), ready()],
         }),
-        "session" => session(),
+        "session" => json!({
+            "description": "By what sessions are known, and how long they last. A text is the name of the application's session cookie. Default: the gateway's own cookie.",
+            "oneOf": [cookie_name("The name of the application's session cookie."), session()],
+        }),
         "shared" => json!({
             "description": "Components that no release touches.",
             "type": "array",
@@ -110,6 +113,13 @@ fn session() -> Value {
             "type": "array",
             "items": path("A path, without query."),
         }),
+        "cookie" => cookie_name(
+            "The name of the cookie by which the application knows its sessions, such as JSESSIONID. Default: sessions are known by the gateway's own cookie.",
+        ),
+        "cookie_mode" => json!({
+            "description": "Where it is kept which instance has a session of that cookie. prefix: in the cookie. learn: in the gateway's memory only. Default: prefix.",
+            "enum": ["prefix", "learn"],
+        }),
         "same_site" => json!({
             "description": "Whether the gateway's cookie comes along when another site leads here. Default: none, which is always.",
             "enum": ["none", "lax", "strict"],
@@ -126,6 +136,10 @@ fn session() -> Value {
         }),
         other => unreachable!("`{other}` is in the list of keys"),
     })
+}
+
+fn cookie_name(description: &str) -> Value {
+    json!({ "description": description, "type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$|\$" })
 }
 
 fn follow() -> Value {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::routing::{Rate, SameSite};
+use crate::routing::{CookieMode, Rate, SameSite};
 use crate::settings::Queue;
 use crate::value;
 
@@ -86,6 +86,26 @@ pub(super) fn cookie_domain(text: &str) -> Result<String, Error> {
         ));
     }
     Ok(domain.to_ascii_lowercase())
+}
+
+/// The name of a cookie of the application (RFC 6265, 4.1.1).
+pub(super) fn cookie_name(text: &str) -> Result<String, Error> {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let hint = "write the name of the application's session cookie alone, such as `JSESSIONID`";
+    match text.chars().find(|c| !is_token(*c)) {
+        Some(bad) => Err(invalid(format!("cookie `{text}` contains {bad:?}"), hint)),
+        None if text.is_empty() => Err(invalid("the name of the cookie is empty".to_owned(), hint)),
+        None if text.starts_with("haddock-") => Err(invalid(format!("`{text}` is a cookie of the gateway"), hint)),
+        None => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn cookie_mode(text: &str) -> Result<CookieMode, Error> {
+    match text {
+        "prefix" => Ok(CookieMode::Prefix),
+        "learn" => Ok(CookieMode::Learn),
+        _ => Err(invalid(format!("`{text}` is not a value of `cookie_mode`"), "write `prefix` or `learn`")),
+    }
 }
 
 pub(super) fn cookie_path(text: &str) -> Result<String, Error> {

@@ -10,9 +10,8 @@ use super::hooks;
 use super::keys;
 use super::ramp;
 use super::reader::{Cursor, Reader};
-use super::settings_values::{
-    cookie_domain, cookie_path, entry_of, host, more_than_zero, path, queue, same_site, whole_millis,
-};
+use super::session;
+use super::settings_values::{entry_of, host, more_than_zero, path, queue, whole_millis};
 use super::tree::Value;
 use crate::container::Sensitive;
 use crate::environment::idle::IdlePolicy;
@@ -68,7 +67,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
                 });
             }
             "ready" => draft.ready = read_ready(reader, at).unwrap_or_default(),
-            "session" => draft.session = read_session(reader, at).unwrap_or_default(),
+            "session" => draft.session = session::read(reader, at).unwrap_or_default(),
             "shared" => draft.shared = read_names(reader, at),
             "link_variables" => draft.link_variables = read_names(reader, at),
             "guard" => guard = guard::read(reader, at).unwrap_or_default(),
@@ -107,31 +106,6 @@ fn read_ready<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Readin
         }
     }
     Some(ready)
-}
-
-/// `{ idle, ignore, same_site, domain, path, partitioned }`.
-fn read_session<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
-    let mut session = SessionPolicy::default();
-    if let Value::Scalar(_) = cursor.node.value {
-        let hint = "remove it: sessions are known by the gateway's own cookie; or write `session: { idle: 30m }`";
-        reader.unsupported(cursor, "an application's own cookie is", hint);
-        return None;
-    }
-    for entry in reader.known_entries(cursor, &keys::SESSION)? {
-        match entry.key.text.as_str() {
-            "idle" => session.idle = reader.value(&entry.value, more_than_zero).unwrap_or(session.idle),
-            "same_site" => session.cookie.same_site = reader.value(&entry.value, same_site).unwrap_or_default(),
-            "domain" => session.cookie.domain = reader.value(&entry.value, cookie_domain),
-            "path" => session.cookie.path = reader.value(&entry.value, cookie_path),
-            "partitioned" => session.cookie.partitioned = reader.boolean(&entry.value).unwrap_or_default(),
-            "ignore" => {
-                let items = reader.items(&entry.value).unwrap_or_default();
-                session.ignore = items.iter().filter_map(|item| reader.value(item, path)).collect();
-            }
-            other => keys::unread(other),
-        }
-    }
-    Some(session)
 }
 
 /// `{ stop_after, remove_after }`.

@@ -1,0 +1,55 @@
+//! `session`: by what sessions are known, and how long they last.
+
+use super::keys;
+use super::reader::{Cursor, Reader};
+use super::settings_values::{cookie_domain, cookie_mode, cookie_name, cookie_path, more_than_zero, path, same_site};
+use super::tree::Value;
+use crate::routing::{ApplicationCookie, SessionPolicy};
+
+/// `JSESSIONID`, or `{ idle, ignore, cookie, cookie_mode, same_site, domain, path, partitioned }`.
+pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
+    let mut session = SessionPolicy::default();
+    if let Value::Scalar(_) = cursor.node.value {
+        session.application = reader.value(cursor, cookie_name).map(ApplicationCookie::new);
+        return Some(session);
+    }
+    let (mut cookie, mut mode, mut of_ours) = (None, None, Vec::new());
+    for entry in reader.known_entries(cursor, &keys::SESSION)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "idle" => session.idle = reader.value(at, more_than_zero).unwrap_or(session.idle),
+            "ignore" => {
+                let items = reader.items(at).unwrap_or_default();
+                session.ignore = items.iter().filter_map(|item| reader.value(item, path)).collect();
+            }
+            "cookie" => cookie = Some(reader.value(at, cookie_name)),
+            "cookie_mode" => mode = Some((reader.value(at, cookie_mode), at.clone())),
+            ours => {
+                match ours {
+                    "same_site" => session.cookie.same_site = reader.value(at, same_site).unwrap_or_default(),
+                    "domain" => session.cookie.domain = reader.value(at, cookie_domain),
+                    "path" => session.cookie.path = reader.value(at, cookie_path),
+                    "partitioned" => session.cookie.partitioned = reader.boolean(at).unwrap_or_default(),
+                    other => keys::unread(other),
+                }
+                of_ours.push((entry.key.text.clone(), at.clone()));
+            }
+        }
+    }
+    match (&cookie, mode) {
+        (None, Some((_, at))) => {
+            let hint =
+                "write the name of the application's cookie next to it, such as `cookie: JSESSIONID`, or remove it";
+            reader.wrong(&at, "`cookie_mode` is without a `cookie`", hint);
+        }
+        (_, mode) => {
+            let mode = mode.and_then(|(mode, _)| mode).unwrap_or_default();
+            session.application = cookie.clone().flatten().map(|name| ApplicationCookie { name, mode });
+        }
+    }
+    for (key, at) in of_ours.iter().filter(|_| cookie.is_some()) {
+        let message = format!("`{key}` is an attribute of the gateway's cookie, which is not sent with `cookie`");
+        reader.wrong(at, message, format!("remove `{key}`: the application sets the attributes of its cookie itself"));
+    }
+    Some(session)
+}
