@@ -238,6 +238,8 @@ def test_of_the_cookie_is_shown_what_was_set() -> None:
     assert shown["session.same_site"] == "lax"
     assert (shown["session.domain"], shown["session.partitioned"]) == ("example.com", "true")
     assert "session.path" not in shown
+    shown = dict(_settings.rows(settings(application={"name": "JSESSIONID", "mode": "learn"})))
+    assert (shown["session.cookie"], shown["session.cookie_mode"]) == ("JSESSIONID", "learn")
 
 
 def test_a_ramp_says_what_ends_its_stages() -> None:

@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._ports import (
         Adopted,
+        ApplicationCookie,
         Attachment,
         Cohort,
         Container,
@@ -141,6 +142,7 @@ __all__ = [
     "Address",
     "AddressPoolExhaustedError",
     "Adopted",
+    "ApplicationCookie",
     "Attachment",
     "BuildEvent",
     "BuildFailedError",
@@ -288,8 +290,8 @@ _HOMES = {
     "_logs": ("LogLines",),
     "_locators": ("Gateway", "RemoteGateway", "ServiceLocator", "SimLocator"),
     "_ports": (
-        "Adopted", "Attachment", "Cohort", "Container", "ContainerSpec", "CookiePolicy", "FailedPolicy", "FailureKind",
-        "FencingToken", "HealthCheck",
+        "Adopted", "ApplicationCookie", "Attachment", "Cohort", "Container", "ContainerSpec", "CookiePolicy", "FailedPolicy",
+        "FailureKind", "FencingToken", "HealthCheck",
         "InstanceFigures", "LocatorCapabilities", "LocatorReport", "Network", "PublishedPort", "Route", "RoutingTable",
         "RuntimeCapabilities", "Watermark",
     ),

@@ -280,6 +280,16 @@ class CookiePolicy(Result):
 
 
 @dataclass(frozen=True)
+class ApplicationCookie(Result):
+    """The cookie by which an application knows its sessions. A locator that can read it needs no cookie of its own."""
+
+    name: str
+    """Its name, such as `JSESSIONID`."""
+    mode: Literal["prefix", "learn"] = "prefix"
+    """Where it is kept which instance has the session: in a prefix of the cookie's value, or in the locator's memory."""
+
+
+@dataclass(frozen=True)
 class FailedPolicy(Result):
     """Which requests count as failed. One without an answer always does, if its path counts."""
 
@@ -340,6 +350,8 @@ class RoutingTable(Result):
     """Which requests count as failed."""
     slow: float | None = None
     """A request is slow if its answer begins later than this, in seconds. `None`: none is."""
+    application: ApplicationCookie | None = None
+    """The cookie of the application by which sessions are known. `None`: the locator sets a cookie of its own."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> RoutingTable:
@@ -347,11 +359,13 @@ class RoutingTable(Result):
         session = data["session"]
         cookie: dict[str, Any] = session.get("cookie") or {}
         watermark, slow = data.get("watermark"), session.get("slow")
+        application = session.get("application")
         return RoutingTable(
             data["service"], FencingToken(**data["number"]), session["idle"] / 1_000, session["ignore"], routes,
             CookiePolicy(**cookie),
             None if watermark is None else Watermark(**watermark),
             FailedPolicy._of(session.get("failed") or {}), None if slow is None else slow / 1_000,
+            None if application is None else ApplicationCookie(**application),
         )  # fmt: skip
 
 

@@ -31,6 +31,7 @@ def rows(settings: dict[str, Any]) -> list[list[str]]:
         ["ready", f"{ready['http'] or 'a TCP connection'}, within {_length(ready['within'])}"],
         ["session.idle", _length(session["idle"])],
         ["session.ignore", ", ".join(session["ignore"]) or "-"],
+        *([f"session.{key}", text] for key, text in _application(session.get("application") or {})),
         *([f"session.{key}", text] for key, text in _cookie(session.get("cookie") or {})),
         ["release.replicas", str(release["replicas"])],
         ["release.ramp", _ramp(release)],
@@ -72,6 +73,13 @@ def _guard(guard: dict[str, Any], session: dict[str, Any]) -> Iterator[tuple[str
     if slow is not None:
         tolerated = f", tolerate {_rate(guard['tolerate_slow'])}" if guard else ""
         yield "slow", f"after {_words.exactly(slow)}{tolerated}"
+
+
+def _application(cookie: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The application's cookie, if sessions are known by it."""
+    if cookie:
+        yield "cookie", cookie["name"]
+        yield "cookie_mode", cookie["mode"]
 
 
 def _cookie(cookie: dict[str, Any]) -> Iterator[tuple[str, str]]:
