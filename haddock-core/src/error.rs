@@ -49,7 +49,7 @@ pub enum ErrorKind {
     NeverReady,
     /// More sessions of a version or an instance fail, or are slow, than is tolerated.
     Harmful,
-    /// A hook or a notification failed.
+    /// A hook or a notification failed, or a gate said stop.
     HookFailed,
     /// A container or network with the wanted name exists and is not Haddock's.
     NameTaken,

@@ -1,5 +1,6 @@
 //! The controller and its verbs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use crate::follow;
 use crate::home::Home;
 use crate::house::{House, Parts};
 use crate::locator::Locator;
+use crate::python::PythonGate;
 use crate::release::{Release, steering};
 use crate::runtime::Runtime;
 use crate::sim::{SimLocator, SimRuntime, unknown};
@@ -50,6 +52,7 @@ pub(crate) fn controller(
     tick: Option<f64>,
     lease: Option<f64>,
     journal_keep: Option<&str>,
+    gates: BTreeMap<String, Py<PyAny>>,
 ) -> PyResult<Controller> {
     let runtime = if let Ok(sim) = runtime.cast::<SimRuntime>() {
         sim.get().inner()?
@@ -71,7 +74,9 @@ pub(crate) fn controller(
     };
     let (tick, lease) = (tick.map(seconds).transpose()?, lease.map(seconds).transpose()?);
     let keep = journal_keep.map_or_else(|| Ok(Keep::default()), str::parse).raised()?;
-    let parts = Parts { runtime, locator, journal, specs, holder, driver: Driver::of(time)?, tick, lease, keep };
+    let driver = Driver::of(time)?;
+    let gates = gates.into_iter().map(|(name, call)| PythonGate::new(name, call)).collect();
+    let parts = Parts { runtime, locator, journal, specs, holder, driver, tick, lease, keep, gates };
     Ok(Controller { house: Home::new(Arc::new(House::new(parts).raised()?)) })
 }
 

@@ -27,6 +27,7 @@ use crate::call::Call;
 use crate::convert::none;
 use crate::driver::{Driver, pause};
 use crate::error::Failure;
+use crate::python::PythonGate;
 use crate::runtime::Inner as Runtime;
 
 /// The time in which a gateway that is being replaced, or that `haddock serve` restarts, is back.
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
     pub(crate) tick: Option<Duration>,
     pub(crate) lease: Option<Duration>,
     pub(crate) keep: Keep,
+    pub(crate) gates: Vec<PythonGate>,
 }
 
 impl Parts {
@@ -73,6 +75,9 @@ impl Parts {
         let mut builder = CoreController::builder(runtime, locator, Arc::clone(&journal), self.specs.clone())
             .keep(self.keep)?
             .holder(self.holder.clone());
+        for gate in &self.gates {
+            builder = builder.gate(gate.name(), gate.clone());
+        }
         if let Some(probing) = &self.runtime.probing {
             builder = builder.probing(Arc::clone(probing));
         }

@@ -20,7 +20,7 @@
 //! | `attach` | commands within containers, and their streams |
 //! | `house` | the data that a controller and its releases share |
 //! | `runtime`, `locator`, `sim` | the ports of haddock-core |
-//! | `python` | the ports, written in Python |
+//! | `python` | the ports and gates, written in Python |
 //! | `suite` | the conformance suites |
 
 mod attach;

@@ -1,4 +1,4 @@
-//! Runtimes and locators that are written in Python.
+//! Runtimes, locators and gates that are written in Python.
 //!
 //! Each call is made outside the async threads, attached to the interpreter. Virtual time stands still meanwhile,
 //! as with all blocking work.
@@ -15,9 +15,11 @@ use haddock_core::container::{
     Container, ContainerId, ContainerSpec, Endpoint, HealthCheck, Incarnation, Network, NetworkSpec, PublishedPort,
     RestartPolicy, RuntimeEvent, Selector,
 };
+use haddock_core::controller::{Gate, GateQuestion};
 use haddock_core::environment::probe::{Probe, ProbeFailure, Probing};
 use haddock_core::image::ImageReference;
 use haddock_core::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
+use haddock_core::release::GateAnswer;
 use haddock_core::routing::{CloseAnswer, RoutingTable};
 use haddock_core::runtime::{ContainerRuntime, RuntimeCapabilities};
 use haddock_core::{Error, ErrorKind, FencingToken, InstanceId, LocatorReport, Result, ServiceName};
@@ -333,5 +335,53 @@ impl ServiceLocator for PythonLocator {
 
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
         self.port.call("observe", json!([service])).await
+    }
+}
+
+/// A function that is asked before a ramp goes on, with its name.
+#[derive(Clone)]
+pub(crate) struct PythonGate {
+    name: String,
+    call: Arc<Py<PyAny>>,
+}
+
+impl PythonGate {
+    pub(crate) fn new(name: String, call: Py<PyAny>) -> Self {
+        Self { name, call: Arc::new(call) }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[async_trait]
+impl Gate for PythonGate {
+    async fn ask(&self, question: GateQuestion) -> Result<GateAnswer> {
+        let GateQuestion { service, version, stage, share, addresses, .. } = question;
+        let plain = json!({
+            "service": service,
+            "version": version,
+            "stage": stage,
+            "share": f64::from(share.as_basis_points()) / 10_000.0,
+            "addresses": addresses,
+        });
+        let call = Arc::clone(&self.call);
+        let asked = tokio::task::spawn_blocking(move || {
+            Python::try_attach(|py| {
+                let question = to_python(py, &plain)?;
+                call.call1(py, (question,))?.extract::<(String, String)>(py)
+            })
+        });
+        let unasked = |why: String| Error::new(ErrorKind::HookFailed, format!("gate `{}` {why}", self.name));
+        match asked.await.ok().flatten() {
+            None => Err(unasked("cannot be asked: the program is being shut down".to_owned())),
+            Some(Err(raised)) => Err(unasked(format!("has no answer: {raised}"))),
+            Some(Ok((answer, why))) => Ok(match answer.as_str() {
+                "go" => GateAnswer::Go,
+                "wait" => GateAnswer::Wait,
+                _ => GateAnswer::Stop(why),
+            }),
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ports::{LOCATOR_LIMIT, Ports, limited};
-use super::{launch, tell};
+use super::{ask, launch, tell};
 use crate::container::{PullWhen, Selector};
 use crate::environment::EnvironmentSpec;
 use crate::environment::launch::{remove_anonymous, teardown};
@@ -29,6 +29,7 @@ pub(super) async fn perform(ports: &Ports, state: &ServiceState, action: &Action
         Action::Hook { instance, hook, number } => {
             return tell::hook(ports, state, instance, *hook, *number).await.map(TaskResult::Said);
         }
+        Action::Gate { version, stage, .. } => return ask::gate(ports, state, *version, *stage).await,
         Action::Notify { notification } => tell::notify(ports, state, notification).await?,
         Action::Launch { instance, ready_by } => launch::until_ready(ports, state, instance, *ready_by).await?,
         Action::Apply { locator, table } => limited(LOCATOR_LIMIT, ports.locators[locator].apply(table)).await?,

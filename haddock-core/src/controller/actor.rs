@@ -215,7 +215,9 @@ impl Actor {
         if !before.is_subset(&after) {
             self.forget.notify_one();
         }
-        for action in self.turns.committed(step) {
+        let actions = self.turns.committed(step);
+        self.tasks.give_up(|task, run| !self.turns.is_running(task, run));
+        for action in actions {
             // An action starts only if the lease outlasts the time that it may take at a locator. One that does not is
             // decided again.
             if self.lease.until <= self.ports.clock.now() + LOCATOR_LIMIT {

@@ -15,6 +15,7 @@
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
 //! | `tasks`, `act` | the tasks that are carried out, and how each action is |
 //! | `launch` | an instance until it is ready, and what runs before one until it has ended |
+//! | `gate`, `ask` | what is asked whether a ramp may go on, and how |
 //! | `tell` | hooks within instances, and notifications for receivers |
 //! | `service` | a service: its requests, its history, who acts for it |
 //! | `verbs`, `adopt`, `retire` | the verbs: they submit requests to the journal |
@@ -38,11 +39,13 @@
 mod act;
 mod actor;
 mod adopt;
+mod ask;
 mod continuous;
 mod ends;
 mod follow;
 mod forget;
 mod front;
+mod gate;
 mod handle;
 mod inside;
 mod judged;
@@ -72,6 +75,7 @@ use tokio::sync::watch;
 
 pub use actor::Acting;
 pub use follow::{Following, Told, Until};
+pub use gate::{Gate, GateQuestion};
 pub use handle::{Release, ReleaseOptions};
 pub use judged::{GuardSummary, JudgementSummary};
 pub(crate) use ports::Ports;
@@ -121,6 +125,7 @@ impl Controller {
                 specs,
                 clock: Arc::new(SystemClock::new()),
                 probing: Arc::new(NetworkProbing),
+                gates: BTreeMap::new(),
                 watcher: Arc::new(watcher::Silent),
                 holder: format!("pid {}", std::process::id()),
                 tick: Duration::from_millis(500),
@@ -252,6 +257,26 @@ impl Builder {
     #[must_use]
     pub fn probing(mut self, probing: Arc<dyn Probing>) -> Self {
         self.ports.probing = probing;
+        self
+    }
+
+    /// What is asked at the end of a stage whose gate has that name: `gate: { call: NAME }` in the compose file. Default:
+    /// none. A release that waits at a gate which this controller does not have waits for one that has it.
+    ///
+    /// ```
+    /// # use haddock_core::controller::{Builder, GateQuestion};
+    /// # fn example(builder: Builder) -> Builder {
+    /// use haddock_core::release::GateAnswer;
+    ///
+    /// builder.gate("office-hours", |question: GateQuestion| async move {
+    ///     println!("may version {} of {} get more than {}?", question.version, question.service, question.share);
+    ///     Ok(GateAnswer::Go)
+    /// })
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn gate(mut self, name: impl Into<String>, gate: impl Gate + 'static) -> Self {
+        self.ports.gates.insert(name.into(), Arc::new(gate));
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::gate::Gate;
 use super::watcher::Watcher;
 use crate::environment::EnvironmentSpec;
 use crate::environment::environments::Environments;
@@ -24,7 +25,7 @@ use crate::time::Clock;
 
 /// How long a call to a locator may take.
 pub(crate) const LOCATOR_LIMIT: Duration = Duration::from_secs(5);
-/// How many lines are kept, from the end, of the output of a hook or of the component that runs before a version. They
+/// How many lines are kept, from the end, of the output of a hook, a gate or the component that runs before a version. They
 /// are in the history.
 pub(crate) const OUTPUT_LINES: usize = 20;
 
@@ -36,6 +37,8 @@ pub(crate) struct Ports {
     pub(crate) specs: SpecStore,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) probing: Arc<dyn Probing>,
+    /// What is asked by name whether a ramp may go on.
+    pub(crate) gates: BTreeMap<String, Arc<dyn Gate>>,
     pub(crate) watcher: Arc<dyn Watcher>,
     pub(crate) holder: String,
     pub(crate) tick: Duration,

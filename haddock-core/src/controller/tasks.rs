@@ -52,6 +52,17 @@ impl Tasks {
         Some(ended)
     }
 
+    /// Ends the questions to gates whose answers no longer matter.
+    pub(crate) fn give_up(&mut self, is_over: impl Fn(&Task, u64) -> bool) {
+        self.running.retain(|run, (task, handle)| {
+            let ends = matches!(task, Task::Gate(_)) && is_over(task, *run);
+            if ends {
+                handle.abort();
+            }
+            !ends
+        });
+    }
+
     /// Starts a run of an action. The run that it cancels has ended before it does anything.
     pub(crate) fn start(&mut self, ports: &Arc<Ports>, state: &Arc<ServiceState>, action: Action, run: Run) {
         let cancelled = self.running.iter().filter(|(_, (task, _))| run.cancels.as_ref() == Some(task));

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::EnvironmentSpec;
-use super::compose::{Values, canonical};
+use super::compose::{RAMP_PATH, Values, canonical, values_in};
+use super::{Asks, EnvironmentSpec};
 use crate::error::Error;
 use crate::mask::{MIN_MASKED_LENGTH, replaced};
 use crate::name::ServiceName;
@@ -36,6 +36,12 @@ impl Mask {
         for (hook, command) in &spec.hooks {
             let words: Vec<&str> = command.command.iter().map(|word| word.expose()).collect();
             mask.words(&words, &spec.written, &format!("x-haddock.release.hooks.{}", hook.name()));
+        }
+        for (stage, gate) in &spec.gates {
+            if let Asks::Command(words) = &gate.asks {
+                let words: Vec<&str> = words.iter().map(|word| word.expose()).collect();
+                mask.words(&words, &spec.written, &format!("{RAMP_PATH}[{stage}].gate"));
+            }
         }
         // If several texts have the same value, the one with the least around the variable counts.
         mask.0.sort_by(|(a, of_a), (b, of_b)| (b.len(), a, of_a.len()).cmp(&(a.len(), b, of_b.len())));
@@ -77,6 +83,8 @@ impl Mask {
         if value == text || !text.contains('$') || text.contains(value) {
             return;
         }
+        let values = values_in(text, value).into_iter();
+        self.0.extend(values.filter(|(value, _)| value.len() >= MIN_MASKED_LENGTH));
         let before = text.find('$').filter(|end| value.starts_with(&text[..*end])).unwrap_or(0);
         let end = text.rfind('}').map_or(text.len(), |end| end + 1);
         let after = Some(&text[end..]).filter(|after| value.len() >= before + after.len() && value.ends_with(*after));
@@ -113,9 +121,10 @@ services:
     devices: ['/dev/${PW}:/dev/a']
     volumes: ['/data/${PW}:/a', 'books:/b']
 volumes: { books: { driver_opts: { device: '//host/${PW}' } } }
-x-haddock: { entry: web:80, release: { hooks: { serving: 'tell ${PW}' } } }
+x-haddock: { entry: web:80, release: { hooks: { serving: 'tell ${PW}' },\n  ramp: [{ share: 1%, gate: { command: 'for x in $$ALL; do try ${PIN} in ${CITY}; done' } }, 100%] } }
 ";
-        let variables = Variables::from_iter([("PW", "hunter2!"), ("NODE", "node1")]);
+        let variables =
+            Variables::from_iter([("PW", "hunter2!"), ("NODE", "node1"), ("PIN", "4711"), ("CITY", "Kiel")]);
         let options = ResolveOptions { variables, ..ResolveOptions::default() };
         let spec = ComposeFile::parse("compose.yaml", text).expect("YAML").resolve(&options).expect("good").spec;
         for (said, told) in [
@@ -123,6 +132,7 @@ x-haddock: { entry: web:80, release: { hooks: { serving: 'tell ${PW}' } } }
             ("unable to find user hunter2!: none", "unable to find user $PW: none"),
             ("no device \"/dev/hunter2!\"", "no device \"/dev/${PW}:/dev/a\""),
             ("nothing of that", "nothing of that"),
+            ("tried 4711 for nothing", "tried ${PIN} for nothing"),
             ("container `shop-node1` and node12", "container `shop-${NODE}` and node12"),
         ] {
             let error = spec.masked(Error::new(ErrorKind::RuntimeRefused, said).with_log_tail(vec![said.to_owned()]));

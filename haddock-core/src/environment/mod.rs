@@ -14,6 +14,7 @@ mod difference;
 pub mod environments;
 mod follow;
 mod freeze;
+mod gates;
 mod hooks;
 pub mod idle;
 #[cfg(feature = "controller")]
@@ -35,6 +36,7 @@ mod target;
 pub use crate::runtime::probe;
 pub use crate::settings::{
     AutoRamp, Before, Drain, Entry, GuardSettings, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage,
+    StageGate,
 };
 pub use crate::value;
 pub use declared::{
@@ -45,6 +47,7 @@ pub use difference::{Difference, differences};
 pub use follow::{FollowSettings, TagPattern};
 pub use freeze::Freeze;
 pub(crate) use freeze::frozen_until;
+pub use gates::{Asks, GateSpec};
 pub use hooks::{HookCommand, Receiver};
 pub use origin::Origin;
 pub use plan::{Cause, Change, Plan, Planned, Wanted, with_needs};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::declared::Production;
 use super::declared::{Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileUse, PullPolicy};
 use super::follow::FollowSettings;
+use super::gates::GateSpec;
 use super::hooks::{HookCommand, Receiver};
 use super::idle::IdlePolicy;
 use super::target::Target;
@@ -47,6 +48,9 @@ pub struct EnvironmentSpec {
     pub production: Option<Production>,
     /// The commands that run within an instance when it begins to get new sessions, and when it no longer gets any.
     pub hooks: BTreeMap<Hook, HookCommand>,
+    /// What is asked at the end of a stage of the ramp whose gate is
+    /// [asked](crate::environment::StageGate::Asked). The key is the stage, from 0.
+    pub gates: BTreeMap<usize, GateSpec>,
     /// Who is told about releases.
     pub notify: Vec<Receiver>,
     /// Which tags of its registry are released by themselves. `None`: none. It is not kept with a version.
@@ -89,6 +93,7 @@ impl EnvironmentSpec {
             plain: false,
             production: None,
             hooks: BTreeMap::new(),
+            gates: BTreeMap::new(),
             notify: Vec::new(),
             follow: None,
             ..self.clone()
@@ -99,7 +104,11 @@ impl EnvironmentSpec {
 
     /// What instances are made from: the environment without the rules that a release goes by.
     pub(crate) fn without_rules(&self) -> Self {
+        let mut written = self.written.clone();
+        written.retain(|path, _| !path.starts_with(super::compose::RAMP_PATH));
         Self {
+            gates: BTreeMap::new(),
+            written,
             settings: self.settings.as_ref().map(ServiceSettings::without_rules),
             idle: None,
             follow: None,

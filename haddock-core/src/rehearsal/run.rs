@@ -14,11 +14,11 @@ use super::plan::{PlannedRelease, Rehearsal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, InstanceId, JournalId, LocatorName, RequestId, VersionId};
 use crate::release::{
-    Action, LocatorView, NewVersion, Observation, Reading, Request, ServiceLoop, ServiceState, TaskReport, TaskResult,
-    Verb,
+    Action, GateAnswer, LocatorView, NewVersion, Observation, Reading, Request, ServiceLoop, ServiceState, TaskReport,
+    TaskResult, Verb,
 };
 use crate::routing::Share;
-use crate::settings::Stage;
+use crate::settings::{Stage, StageGate};
 use crate::time::Timestamp;
 
 /// The time between two looks if nothing goes on but sessions.
@@ -108,7 +108,7 @@ impl<'a> Runner<'a> {
         }
         new.settings.notify = 0;
         for stage in &mut new.settings.release.ramp {
-            stage.gate = false;
+            stage.gate = StageGate::Open;
         }
         if number == 0 {
             // It has proved itself before the rehearsal begins.
@@ -244,6 +244,7 @@ impl<'a> Runner<'a> {
             Action::Apply { .. } | Action::Close { .. } | Action::Evict { .. } => (times.locator, Ok(TaskResult::Done)),
             Action::Stop { .. } | Action::RemoveStray { .. } => (times.stop, Ok(TaskResult::Done)),
             Action::Hook { .. } => (Duration::ZERO, said()),
+            Action::Gate { .. } => (Duration::ZERO, Ok(TaskResult::Answered(GateAnswer::Go, Vec::new()))),
             Action::Notify { .. } => (Duration::ZERO, Ok(TaskResult::Done)),
         };
         let due = (self.now + takes, run.number);

@@ -79,6 +79,16 @@ pub enum Action {
         /// The number of the commit that wanted it. Together with the instance it identifies this run of the hook.
         number: FencingToken,
     },
+    /// Ask the gate of a stage whether the ramp may go on. Its result is
+    /// [`TaskResult::Answered`](super::TaskResult).
+    Gate {
+        /// The candidate.
+        version: VersionId,
+        /// The stage, from 0.
+        stage: usize,
+        /// The number of the commit that wanted it. It identifies this question.
+        number: FencingToken,
+    },
     /// Tell a receiver what has happened.
     Notify {
         /// Who, and what.
@@ -98,6 +108,7 @@ impl Action {
             Self::Evict { locator, instance, .. } => Task::Evict(locator.clone(), instance.clone()),
             Self::Stop { instance } | Self::RemoveStray { instance } => Task::Stop(instance.clone()),
             Self::Hook { instance, number, .. } => Task::Hook(instance.clone(), *number),
+            Self::Gate { number, .. } => Task::Gate(*number),
             Self::Notify { notification } => Task::Notify(notification.id()),
         }
     }
@@ -115,6 +126,7 @@ impl Action {
             Self::Stop { .. } => "stop",
             Self::RemoveStray { .. } => "remove_stray",
             Self::Hook { .. } => "hook",
+            Self::Gate { .. } => "gate",
             Self::Notify { .. } => "notify",
         }
     }
@@ -138,6 +150,8 @@ pub enum Task {
     Stop(InstanceId),
     /// A [`Action::Hook`].
     Hook(InstanceId, FencingToken),
+    /// A [`Action::Gate`].
+    Gate(FencingToken),
     /// A [`Action::Notify`], of the [notification](Notification::id) of that id.
     Notify((FencingToken, usize, usize)),
 }

@@ -134,6 +134,15 @@ pub enum Event {
         /// The share that is asked for.
         share: Share,
     },
+    /// The gate of a stage says go.
+    GateOpened {
+        /// The version.
+        version: VersionId,
+        /// The stage that ends, from 0.
+        stage: usize,
+        /// The last lines of its output.
+        output: Vec<String>,
+    },
     /// What the guard finds has changed, or the version has settled.
     Judged {
         /// The version.
@@ -398,6 +407,7 @@ impl Event {
             | Self::ReleaseWaits { version, .. }
             | Self::ReleaseLaunching { version }
             | Self::StageReached { version, .. }
+            | Self::GateOpened { version, .. }
             | Self::Judged { version, .. }
             | Self::WentBack { version, .. }
             | Self::SharesMismatch { version, .. }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::action::Action;
-use super::observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+use super::observation::{GateAnswer, LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
 use super::request::{NewVersion, Request, Verb};
 use super::service_loop::ServiceLoop;
 use super::state::ServiceState;
@@ -14,7 +14,7 @@ use crate::container::{Container, ContainerId, ContainerSpec, ContainerState, Id
 use crate::name::{ComponentName, InstanceId, LocatorName};
 use crate::routing::LocatorCapabilities;
 use crate::routing::{FencingToken, InstanceFigures, LocatorReport, Route};
-use crate::settings::ReleaseSettings;
+use crate::settings::{ReleaseSettings, StageGate};
 use crate::time::Timestamp;
 
 /// The time between two steps if none asks to be woken earlier.
@@ -164,6 +164,7 @@ impl Forecast {
                 self.containers.remove(instance);
             }
             Action::Before { .. } | Action::Hook { .. } => result = TaskResult::Said(Vec::new()),
+            Action::Gate { .. } => result = TaskResult::Answered(GateAnswer::Go, Vec::new()),
             Action::Notify { .. } => {}
         }
         let ended = TaskReport::Ended { began: self.now, at: self.now, result: Ok(result) };
@@ -175,7 +176,7 @@ impl Forecast {
 fn wait_for_nobody(release: &mut ReleaseSettings) {
     release.auto = None;
     for stage in &mut release.ramp {
-        (stage.after, stage.gate) = (0, false);
+        (stage.after, stage.gate) = (0, StageGate::Open);
     }
 }
 

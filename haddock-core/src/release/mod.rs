@@ -19,6 +19,7 @@
 //! | `external` | the server that was adopted: neither started nor stopped |
 //! | `sightings` | what became of each instance: ready, failed, serving, draining (and until when), closed, gone; what the locators say |
 //! | `progress` | how far the release is: preparing, launching, ramping, settling, aborting. Failed instances of the known good version are replaced here |
+//! | `gates` | whether the gate at the end of a stage is open |
 //! | `before` | what runs once before a version is launched |
 //! | `judge` | what the sessions of the candidate say about it, and what follows: abort, go back, a larger share |
 //! | `unchanged` | the release that would change nothing: it is over at once |
@@ -61,7 +62,7 @@ mod story;
 
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
-pub use observation::{LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+pub use observation::{GateAnswer, LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
 pub use outline::{outline, outline_retirement, outline_verb};
 pub use outlook::{FollowWait, Followed, Outlook, SkipReason, SkippedTag};
 pub use recover::{Remains, recover};
@@ -70,8 +71,8 @@ pub use rules::Rules;
 pub use service_loop::{Run, ServiceLoop};
 pub use state::{
     AskedTable, Attempt, Counts, DrainState, Draining, External, Failed, FollowMemory, GivenUp, Instance, Launched,
-    Life, Notification, PendingHook, Period, Phase, PhaseName, Preparation, Release, ReleasePhase, Retirement,
-    Retiring, Routing, Server, ServiceState, Starting, Verdict, Version, Watch,
+    Life, Notification, PendingGate, PendingHook, Period, Phase, PhaseName, Preparation, Release, ReleasePhase,
+    Retirement, Retiring, Routing, Server, ServiceState, Starting, Verdict, Version, Watch,
 };
 #[cfg(feature = "controller")]
 pub(crate) use step::waits_for_gateway;

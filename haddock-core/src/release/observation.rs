@@ -101,6 +101,19 @@ pub enum TaskResult {
     Pulled(BTreeMap<ComponentName, String>),
     /// The last lines of its output.
     Said(Vec<String>),
+    /// What a gate has answered, and the last lines of its output.
+    Answered(GateAnswer, Vec<String>),
+}
+
+/// The answer of a gate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateAnswer {
+    /// The ramp goes on.
+    Go,
+    /// The stage lasts on, and the gate is asked again.
+    Wait,
+    /// The release is aborted, for this reason.
+    Stop(String),
 }
 
 impl TaskResult {
@@ -108,7 +121,7 @@ impl TaskResult {
     #[must_use]
     pub fn said(&self) -> &[String] {
         match self {
-            Self::Said(lines) => lines,
+            Self::Said(lines) | Self::Answered(_, lines) => lines,
             Self::Done | Self::Pulled(_) => &[],
         }
     }

@@ -15,7 +15,7 @@ use crate::error::ErrorKind;
 use crate::name::{LocatorName, RequestId, VersionId};
 use crate::routing::LocatorCapabilities;
 use crate::routing::Share;
-use crate::settings::{AutoRamp, Hook, ReleaseSettings, ServiceSettings, Stage};
+use crate::settings::{AutoRamp, Hook, ReleaseSettings, ServiceSettings, Stage, StageGate};
 
 /// The steps of a release of this version, one sentence each, in order, if all goes well. `state` is that of the
 /// service, and `locators` are those that it goes through.
@@ -206,7 +206,11 @@ fn stage_of(release: &ReleaseSettings, stage: usize, share: Share) -> String {
         1 => Some("until one session has begun on it".to_owned()),
         after => Some(format!("until {after} sessions have begun on it")),
     };
-    let gate = gate.then(|| "until somebody says `advance`".to_owned());
+    let gate = match gate {
+        StageGate::Open => None,
+        StageGate::Hold => Some("until somebody says `advance`".to_owned()),
+        StageGate::Asked { every } => Some(format!("until its gate says go, which is asked every {}", told(every))),
+    };
     let ends: Vec<String> = [time, sessions, gate].into_iter().flatten().collect();
     let ends = if ends.is_empty() { String::new() } else { format!(", {}", ends.join(", and ")) };
     format!("give it {share} of the new sessions{ends}")

@@ -103,10 +103,16 @@ impl ServiceLoop {
     }
 
     /// Goes on from a step that was committed. Returns the actions that are to begin, in order.
+    ///
+    /// A question to a gate that nobody wants to know any more [does not run](Self::is_running) after that. Whoever carries
+    /// it out may give it up.
     pub fn committed(&mut self, step: Step) -> Vec<Action> {
         self.state = Arc::new(step.state);
         let state = &self.state;
-        self.tasks.retain(|task, latest| latest.report == TaskReport::Running || is_of_interest(state, task));
+        self.tasks.retain(|task, latest| {
+            let goes_on = latest.report == TaskReport::Running && !matches!(task, Task::Gate(_));
+            goes_on || is_of_interest(state, task)
+        });
         step.actions
     }
 
@@ -163,6 +169,10 @@ fn is_of_interest(state: &ServiceState, task: &Task) -> bool {
         Task::Close(_, id) | Task::Evict(_, id) => state.instances.contains_key(id),
         Task::Hook(id, number) => {
             let pending = state.instances.get(id).and_then(Instance::hook);
+            pending.is_some_and(|pending| pending.number == *number)
+        }
+        Task::Gate(number) => {
+            let pending = state.release.as_ref().and_then(|release| release.gate);
             pending.is_some_and(|pending| pending.number == *number)
         }
         Task::Notify(id) => state.notifications.iter().any(|pending| pending.id() == *id),

@@ -401,6 +401,9 @@ impl Story {
             Event::StageReached { version, share, .. } => {
                 format!("version {} is to get {} of the new sessions", version.0, Percent(*share))
             }
+            Event::GateOpened { version, stage, .. } => {
+                format!("the gate after stage {} of version {} says go", stage + 1, version.0)
+            }
             Event::Judged { version, judgement, differences } => {
                 let most = differences.first().map(|most| format!("; most of it is {most}")).unwrap_or_default();
                 format!("version {}: {judgement}{most}", version.0)

@@ -19,6 +19,7 @@ pub(crate) fn label(
         Event::BeforeStarted { .. } | Event::BeforeEnded { .. } if ours => (Tone::Neutral, "before"),
         Event::ReleaseWaits { .. } if ours => (Tone::Neutral, "waits"),
         Event::StageReached { share, .. } if ours => return Some((Tone::Neutral, format!("stage {share}"))),
+        Event::GateOpened { .. } if ours => (Tone::Neutral, "gate open"),
         Event::ReleaseSettling { .. } if ours => (Tone::Neutral, "full share"),
         Event::ReleaseSettled { .. } | Event::ReleaseUnchanged { .. } if ours => (Tone::Good, "settled"),
         Event::ReleaseAborting { .. } if ours => (Tone::Bad, "aborting"),

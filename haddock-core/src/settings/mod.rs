@@ -1,5 +1,6 @@
 //! What the compose file's `x-haddock` says about the service.
 
+mod gate;
 mod guard;
 
 use std::collections::BTreeSet;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{ComponentName, ServiceName};
 use crate::routing::{SessionPolicy, Share, millis};
 
+pub use gate::StageGate;
 pub use guard::GuardSettings;
 
 /// The settings of a service.
@@ -177,9 +179,9 @@ pub struct Stage {
     /// It also lasts until this many sessions have begun on the candidate since its release. 0: it does not wait for any.
     #[serde(default, skip_serializing_if = "is_none_of_them")]
     pub after: u64,
-    /// It also lasts until somebody says `advance`.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub gate: bool,
+    /// It also lasts until this gate is open.
+    #[serde(default, skip_serializing_if = "StageGate::is_open")]
+    pub gate: StageGate,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -191,7 +193,7 @@ impl Stage {
     /// A stage that lasts this long, and waits for nothing else.
     #[must_use]
     pub const fn new(share: Share, every: Duration) -> Self {
-        Self { share, every, after: 0, gate: false }
+        Self { share, every, after: 0, gate: StageGate::Open }
     }
 }
 

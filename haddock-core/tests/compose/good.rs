@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Values, Variables, canonical};
-use haddock_core::environment::{EnvironmentSpec, GuardSettings, Hook, HookCommand, Queue, ServiceSettings};
+use haddock_core::environment::{
+    Asks, EnvironmentSpec, GateSpec, GuardSettings, Hook, HookCommand, Queue, ServiceSettings, StageGate,
+};
 use haddock_core::image::ImageReference;
 use haddock_core::routing::CookieMode;
 use haddock_core::{ComponentName, ErrorKind, ServiceName, Share};
@@ -148,7 +150,11 @@ fn ramps() {
         let text = settings(&format!("release: {{ {release} }}"));
         let release = resolve(&text, &environment()).spec.settings.expect("a service").release;
         let stages = release.ramp.iter().map(|stage| {
-            let gate = if stage.gate { " gate" } else { "" };
+            let gate = match stage.gate {
+                StageGate::Open => String::new(),
+                StageGate::Hold => " gate".to_owned(),
+                StageGate::Asked { every } => format!(" asked {every:?}"),
+            };
             format!("{} {:?} {}{gate}", stage.share, stage.every, stage.after)
         });
         (stages.collect::<Vec<_>>().join(", "), release.auto.map(|auto| auto.harm_budget))
@@ -163,11 +169,40 @@ fn ramps() {
             "1% 300s 3, 10% 3600s 3 gate, 20% 300s 9, 100% 300s 0",
             None,
         ),
+        (
+            "ramp: [{ share: 1%, gate: { call: smoke } }, { share: 2%, gate: { command: [./smoke], every: 5s } }, 100%]",
+            "1% 600s 0 asked 60s, 2% 600s 0 asked 5s, 100% 600s 0",
+            None,
+        ),
         ("ramp: auto", "1% 0ns 0, 100% 0ns 0", Some(10)),
         ("harm_budget: 3, ramp: auto", "1% 0ns 0, 100% 0ns 0", Some(3)),
     ] {
         assert_eq!(ramp(release), (stages.to_owned(), budget), "{release}");
     }
+}
+
+#[test]
+fn gates() {
+    let text = settings(
+        "release: { ramp: [1%, { share: 5%, gate: { command: 'smoke --to=${TOKEN}', within: 7s } }, \
+         { share: 10%, gate: hold }, { share: 50%, gate: { call: office.hours, every: 1h } }, 100%] }",
+    );
+    let variables = Variables::from_iter([("TOKEN", "s3cret")]);
+    let spec = resolve(&text, &ResolveOptions { variables, ..environment() }).spec;
+    let [(1, asked), (3, called)] =
+        &spec.gates.iter().map(|(stage, gate)| (*stage, gate.clone())).collect::<Vec<_>>()[..]
+    else {
+        panic!("{:?}", spec.gates)
+    };
+    let Asks::Command(words) = &asked.asks else { panic!("{asked:?}") };
+    let words: Vec<&str> = words.iter().map(|word| word.expose()).collect();
+    assert_eq!((words[0], words[1], asked.within.as_secs()), ("/bin/sh", "-c", 7));
+    assert!(words[2].starts_with("smoke --to=") && !words[2].contains('$'), "{words:?}");
+    assert!(!format!("{asked:?}").contains("smoke"), "it may hold a secret: {asked:?}");
+    assert_eq!(*called, GateSpec { asks: Asks::Call("office.hours".into()), within: GateSpec::DEFAULT_WITHIN });
+    let written = &spec.written["x-haddock.release.ramp[1].gate.command"];
+    assert_eq!(written, "smoke --to=${TOKEN}");
+    assert_eq!(spec.shared().gates.len(), 0, "they are the service's");
 }
 
 #[test]

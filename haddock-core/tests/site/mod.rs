@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use haddock_core::controller::{Controller, Service};
+use haddock_core::controller::{Builder, Controller, Service};
 use haddock_core::environment::probe::{NetworkProbing, Probing};
 use haddock_core::environment::store::SpecStore;
 use haddock_core::journal::memory::MemoryJournal;
@@ -16,43 +16,53 @@ pub(crate) struct Site {
     pub(crate) runtime: SimRuntime,
     pub(crate) locator: SimLocator,
     pub(crate) name: ServiceName,
-    controller: Box<dyn Fn() -> Controller>,
+    builder: Box<dyn Fn() -> Builder>,
 }
 
 impl Site {
     /// A site for servers that are real.
     pub(crate) fn new() -> Self {
-        Self::build(SimRuntime::new(Arc::new(SystemClock::new())), Arc::new(NetworkProbing))
+        Self::build(SimRuntime::new(Arc::new(SystemClock::new())), Arc::new(NetworkProbing), |builder| builder)
     }
 
     /// A site whose images are all like this one.
     pub(crate) fn of(image: SimImage) -> Self {
-        let runtime = SimRuntime::new(Arc::new(SystemClock::new()));
-        runtime.set_other_images(Some(image));
-        Self::build(runtime.clone(), Arc::new(runtime))
+        Self::with(image, |builder| builder)
     }
 
-    fn build(runtime: SimRuntime, probing: Arc<dyn Probing>) -> Self {
+    /// As [`of`](Self::of), with controllers that are put together in this way.
+    pub(crate) fn with(image: SimImage, how: impl Fn(Builder) -> Builder + 'static) -> Self {
+        let runtime = SimRuntime::new(Arc::new(SystemClock::new()));
+        runtime.set_other_images(Some(image));
+        Self::build(runtime.clone(), Arc::new(runtime), how)
+    }
+
+    fn build(runtime: SimRuntime, probing: Arc<dyn Probing>, how: impl Fn(Builder) -> Builder + 'static) -> Self {
         let clock = Arc::new(SystemClock::new());
         let locator = SimLocator::new(LocatorName::new("gateway").expect("valid"), clock);
         let journal = MemoryJournal::new(JournalId::new("j1").expect("valid"));
         let ports = (Arc::new(runtime.clone()), Arc::new(locator.clone()), Arc::new(journal));
         let specs = SpecStore::memory();
-        let controller = Box::new(move || {
+        let builder = Box::new(move || {
             let (runtime, locator, journal) = (Arc::clone(&ports.0), Arc::clone(&ports.1), Arc::clone(&ports.2));
-            Controller::builder(runtime, locator, journal, specs.clone()).probing(Arc::clone(&probing)).build()
+            how(Controller::builder(runtime, locator, journal, specs.clone()).probing(Arc::clone(&probing)))
         });
         let name = ServiceName::new("shop").expect("valid");
-        Self { service: controller().service(name.clone()), runtime, locator, name, controller }
+        Self { service: builder().build().service(name.clone()), runtime, locator, name, builder }
     }
 
     /// Another service of the same journal.
     pub(crate) fn restarted_as(&self, name: ServiceName) -> Service {
-        (self.controller)().service(name)
+        (self.builder)().build().service(name)
     }
 
     /// The service as another controller has it, which knows what is in the journal and the store.
     pub(crate) fn restarted(&self) -> Service {
-        (self.controller)().service(self.name.clone())
+        self.restarted_by(|builder| builder)
+    }
+
+    /// As [`restarted`](Self::restarted), by a controller that is put together in this way.
+    pub(crate) fn restarted_by(&self, how: impl Fn(Builder) -> Builder) -> Service {
+        how((self.builder)()).build().service(self.name.clone())
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haddock_core::container::{ContainerSpec, label};
-use haddock_core::environment::{Before, Hook};
+use haddock_core::environment::{Before, Hook, StageGate};
 use haddock_core::release::{Action, Event};
 use haddock_core::runtime::sim::SimImage;
 use haddock_core::{Error, ErrorKind, InstanceId};
@@ -70,6 +70,12 @@ fn wanted(name: &'static str, error: &Error) -> Scene {
             new.settings.release.hooks = [Hook::Serving, Hook::Draining].into();
             scene.release(new);
         }
+        "gate" => {
+            fail(&mut scene);
+            let mut new = version(2);
+            new.settings.release.ramp[0].gate = StageGate::Asked { every: Duration::from_secs(60) };
+            scene.release(new);
+        }
         "notify" => {
             fail(&mut scene);
             let mut new = version(2);
@@ -98,8 +104,8 @@ fn wanted(name: &'static str, error: &Error) -> Scene {
 }
 
 /// All actions. A new one has to be added here.
-const NAMES: [&str; 10] =
-    ["pull", "before", "launch", "apply", "close", "evict", "stop", "remove_stray", "hook", "notify"];
+const NAMES: [&str; 11] =
+    ["pull", "before", "launch", "apply", "close", "evict", "stop", "remove_stray", "hook", "gate", "notify"];
 
 fn is_listed(action: &Action) -> bool {
     match action {
@@ -112,6 +118,7 @@ fn is_listed(action: &Action) -> bool {
         | Action::Stop { .. }
         | Action::RemoveStray { .. }
         | Action::Hook { .. }
+        | Action::Gate { .. }
         | Action::Notify { .. } => NAMES.contains(&action.name()),
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use haddock_core::environment::{AutoRamp, Stage};
+use haddock_core::environment::{AutoRamp, Stage, StageGate};
 use haddock_core::release::guard::Finding;
-use haddock_core::release::{Event, NewVersion, PhaseName, Verb, Verdict};
+use haddock_core::release::{Event, GateAnswer, NewVersion, PhaseName, TaskResult, Verb, Verdict};
 use haddock_core::routing::Sessions;
 use haddock_core::{ErrorKind, Share, VersionId};
 
@@ -197,7 +197,7 @@ fn a_stage_waits_for_sessions_and_at_its_gate() {
     let mut scene = serving(1);
     scene.release(with(version(2), |new| {
         new.settings.release.ramp[0].after = 100;
-        new.settings.release.ramp[0].gate = true;
+        new.settings.release.ramp[0].gate = StageGate::Hold;
     }));
     scene.pass(Duration::from_secs(60));
     let waits =
@@ -207,6 +207,24 @@ fn a_stage_waits_for_sessions_and_at_its_gate() {
     assert_eq!(waits(&scene).message(), "at the gate after 50%");
     scene.ask(Verb::Advance);
     assert!(traffic(&mut scene, &Faults(0, 0), Duration::from_secs(30), is_settled));
+}
+
+#[test]
+fn the_guard_does_not_wait_for_a_gate() {
+    for answer in [None, Some(Ok(TaskResult::Answered(GateAnswer::Wait, Vec::new())))] {
+        let mut scene = serving(1);
+        scene.gate = answer;
+        scene.release(with(version(2), |new| {
+            new.settings.release.ramp[0].gate = StageGate::Asked { every: Duration::from_secs(60) };
+        }));
+        // Its stage is over, and nothing is wrong yet.
+        assert!(!traffic(&mut scene, &Faults(0, 0), Duration::from_secs(20), |event| {
+            matches!(event, Event::ReleaseAborting { .. } | Event::ReleaseSettling { .. })
+        }));
+        assert!(scene.state.release.as_ref().is_some_and(|release| release.gate.is_some()), "it is asked");
+        let aborted = |event: &Event| matches!(event, Event::ReleaseAborted { reason, .. } if reason.error().is_some_and(|error| error.kind() == ErrorKind::Harmful));
+        assert!(traffic(&mut scene, &Faults(0, 3), Duration::from_secs(120), aborted), "{:?}", scene.state.release);
+    }
 }
 
 #[test]

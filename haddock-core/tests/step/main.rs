@@ -5,6 +5,7 @@ mod adopt;
 mod blind;
 mod clock;
 mod cold;
+mod gates;
 mod hiccups;
 mod judged;
 mod layouts;

@@ -46,6 +46,8 @@ pub(crate) struct Scene {
     pub(crate) before: Option<Result<TaskResult, Error>>,
     /// How hooks end.
     pub(crate) hook: Result<TaskResult, Error>,
+    /// What the gate of a stage answers; `None`: nothing yet.
+    pub(crate) gate: Option<Result<TaskResult, Error>>,
     /// How notifications end.
     pub(crate) telling: Result<TaskResult, Error>,
     /// The results of actions that end at once and do nothing, by the actions' names.
@@ -88,6 +90,7 @@ impl Scene {
             misread: None,
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
+            gate: None,
             telling: Ok(TaskResult::Done),
             failing: BTreeMap::new(),
             commits: 0,
@@ -162,6 +165,15 @@ impl Scene {
         }
     }
 
+    /// The gate that is being asked answers.
+    pub(crate) fn answer(&mut self, answer: Result<TaskResult, Error>) {
+        let at = self.clock();
+        let asked = self.tasks.iter_mut().filter(|(task, _)| matches!(task, Task::Gate(_)));
+        for (_, report) in asked.filter(|(_, report)| **report == TaskReport::Running) {
+            *report = TaskReport::Ended { began: at, at, result: answer.clone() };
+        }
+    }
+
     /// Another controller goes on from that state: it knows of no task.
     pub(crate) fn take_over(&mut self, state: ServiceState) {
         self.state = state;
@@ -231,6 +243,13 @@ impl Scene {
                 }
             }
             Action::Hook { .. } => result = self.hook.clone(),
+            Action::Gate { .. } => match self.gate.clone() {
+                Some(answered) => result = answered,
+                None => {
+                    self.tasks.insert(task, TaskReport::Running);
+                    return;
+                }
+            },
             Action::Notify { .. } => result = self.telling.clone(),
             Action::Launch { .. } if self.away => {
                 result = Err(Error::new(ErrorKind::RuntimeUnavailable, "the engine does not answer"));

@@ -85,6 +85,9 @@ fn l1_each_release_ends() {
             "superseded",
             "release skipped",
             "bad version",
+            "gate says go",
+            "gate says wait",
+            "gate says stop",
         ],
     );
 }

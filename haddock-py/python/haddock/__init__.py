@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         TimedOutError,
     )
     from ._exec import RunningCommand
+    from ._gates import GateAnswer, GateQuestion
     from ._images import (
         BuildEvent,
         BuiltImage,
@@ -173,6 +174,8 @@ __all__ = [
     "FencedError",
     "FencingToken",
     "Finding",
+    "GateAnswer",
+    "GateQuestion",
     "Gateway",
     "GuardStatus",
     "HaddockError",
@@ -282,6 +285,7 @@ _HOMES = {
         "RuntimeRefusedError", "RuntimeUnavailableError", "StaleNumberError", "TimedOutError",
     ),
     "_exec": ("RunningCommand",),
+    "_gates": ("GateAnswer", "GateQuestion"),
     "_images": (
         "BuildEvent", "BuiltImage", "Images", "PlannedImage", "PrunedFromRegistry", "PrunedImage", "TransferredImage", "TreeImage",
         "prune_images", "prune_images_async",

@@ -11,6 +11,7 @@ from ._bridge import Asked, wait, wait_async
 from ._environment_verbs import EnvironmentVerbs
 from ._errors import InvalidValueError, IoError, NotFoundError, NothingToDoError
 from ._follow_verbs import FollowVerbs
+from ._gates import checked
 from ._given import (
     flag,
     names,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from ._arguments import RecoverArguments, ReleaseArguments
+    from ._gates import Gate
     from ._given import Files, Path, Texts
     from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
     from ._runtimes import ContainerRuntime, Docker, Process, Sim
@@ -76,6 +78,7 @@ class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, In
         tick: Duration | None = None,
         lease: Duration | None = None,
         journal_keep: str | None = None,
+        gates: Mapping[str, Gate] | None = None,
     ) -> None:
         """Makes a controller from its parts.
 
@@ -84,7 +87,8 @@ class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, In
         asks. `time` is a virtual time. The default is that of a `Sim` or `SimLocator`, or otherwise real time. `tick`
         is the longest time between two observations. `lease` is how long others wait for a controller that has
         vanished, at least 15 s. `journal_keep` says how much of each service's history is kept: all events up to an
-        age, and at least a number of the newest ones. The default is `400d,100000`.
+        age, and at least a number of the newest ones. The default is `400d,100000`. `gates` are the functions that the
+        compose file's `gate: { call: NAME }` asks, by name.
         """
         for given, what, parameter in (
             (runtime, "runtime", "_native_runtime"),
@@ -110,6 +114,7 @@ class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, In
             optional_seconds(tick, "tick"),
             optional_seconds(lease, "lease"),
             optional_text(journal_keep, "journal_keep"),
+            checked(gates),
         )
 
     def __repr__(self) -> str:
@@ -529,6 +534,7 @@ def connect(
     gateway_token_file: Path | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
     by: str | None = None,
+    gates: Mapping[str, Gate] | None = None,
 ) -> Controller:
     """Makes a controller. A missing argument is taken from a `HADDOCK_*` variable, or else from a default.
 
@@ -544,6 +550,8 @@ def connect(
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
     | `by` | `HADDOCK_BY` | user and host |
 
+    `gates` are the functions that the compose file's `gate: { call: NAME }` asks, by name.
+
     With the runtime `sim` everything is in memory, on a virtual clock, and every image exists. So you can try out a
     script that releases.
     """
@@ -553,7 +561,7 @@ def connect(
     kind = runtime or os.environ.get("HADDOCK_RUNTIME") or "docker"
     if kind == "sim":
         sim = Sim()
-        return Controller(runtime=sim, locator=SimLocator(time=sim.time), by=by)
+        return Controller(runtime=sim, locator=SimLocator(time=sim.time), by=by, gates=gates)
     if kind not in ("docker", "process"):
         raise InvalidValueError(f"`{kind}` is no runtime", hint="it is `docker`, `process` or `sim`")
     directory = state_directory(state)
@@ -579,4 +587,5 @@ def connect(
         specs=os.path.join(directory, "specs"),
         by=by,
         journal_keep=journal_keep or os.environ.get("HADDOCK_JOURNAL_KEEP") or None,
+        gates=gates,
     )

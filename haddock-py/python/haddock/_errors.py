@@ -197,7 +197,7 @@ class HarmfulError(HaddockError):
 
 
 class HookFailedError(HaddockError):
-    """A hook or a notification failed."""
+    """A hook or a notification failed, or a gate said stop."""
 
     kind = "hook_failed"
 

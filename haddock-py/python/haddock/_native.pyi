@@ -161,6 +161,7 @@ def controller(
     tick: float | None,
     lease: float | None,
     journal_keep: str | None,
+    gates: dict[str, Any],
 ) -> Controller: ...
 @final
 class Release:

@@ -11,7 +11,7 @@ use super::service;
 use super::settings_values::more_than_zero;
 use super::tree::Value;
 use crate::container::Sensitive;
-use crate::environment::{Before, Entry, Hook, HookCommand, Receiver};
+use crate::environment::{Before, Entry, GateSpec, Hook, HookCommand, Receiver};
 use crate::error::{Error, ErrorKind};
 use crate::name::ComponentName;
 
@@ -20,6 +20,7 @@ use crate::name::ComponentName;
 pub(super) struct Draft<'t> {
     pub(super) before: Option<DraftBefore<'t>>,
     hooks: BTreeMap<Hook, DraftHook<'t>>,
+    pub(super) gates: BTreeMap<usize, GateSpec>,
     notify: Vec<Receiver>,
 }
 
@@ -40,6 +41,7 @@ struct DraftHook<'t> {
 pub(super) struct CheckedHooks {
     pub(super) before: Option<Before>,
     pub(super) hooks: BTreeMap<Hook, HookCommand>,
+    pub(super) gates: BTreeMap<usize, GateSpec>,
     pub(super) notify: Vec<Receiver>,
 }
 
@@ -116,7 +118,7 @@ impl<'t> Draft<'t> {
             };
             hooks.insert(hook, HookCommand { component, command, within });
         }
-        CheckedHooks { before, hooks, notify: self.notify }
+        CheckedHooks { before, hooks, gates: self.gates, notify: self.notify }
     }
 }
 
@@ -179,8 +181,8 @@ fn read_hook<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<DraftHo
     Some(hook)
 }
 
-/// A text for the shell in the container, or a list of words.
-fn read_command<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Sensitive> {
+/// A text for the shell, or a list of words.
+pub(super) fn read_command<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Vec<Sensitive> {
     let words = match cursor.node.value {
         Value::Scalar(_) => match reader.text(cursor) {
             Some(text) if !text.trim().is_empty() => vec!["/bin/sh".to_owned(), "-c".to_owned(), text],

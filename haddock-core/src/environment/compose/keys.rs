@@ -462,6 +462,9 @@ pub(super) static STAGE: Keys = Keys {
     extensible: false,
 };
 
+pub(super) static GATE: Keys =
+    Keys { what: "a gate", supported: &["command", "call", "every", "within"], planned: &[], extensible: false };
+
 pub(super) static GUARD: Keys = Keys {
     what: "`guard`",
     supported: &["acts", "false_alarm", "tolerate", "at_most", "failed", "slow"],

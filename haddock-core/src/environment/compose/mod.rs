@@ -53,6 +53,7 @@ mod file;
 mod fill;
 mod fit;
 mod follow;
+mod gate;
 mod gpus;
 mod guard;
 mod health;
@@ -95,4 +96,7 @@ pub use reader::Note;
 pub use resolve::Resolved;
 pub use resolve_options::{Purpose, ResolveOptions};
 pub use schema::schema;
+#[cfg(feature = "controller")]
+pub(crate) use template::values_in;
 pub use variables::Variables;
+pub(crate) use written::RAMP_PATH;

@@ -1,11 +1,14 @@
 //! `ramp`, and the keys beside it that say how long its stages last.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::gate;
 use super::keys;
 use super::reader::{Cursor, Entry, Reader};
-use super::settings_values::{gate, sessions, whole_millis};
+use super::settings_values::{sessions, whole_millis};
 use super::tree::Value;
+use crate::environment::GateSpec;
 use crate::routing::Share;
 use crate::settings::{AutoRamp, ReleaseSettings, Stage};
 use crate::value;
@@ -36,9 +39,12 @@ impl<'t> Draft<'t> {
         true
     }
 
-    pub(super) fn put_into(self, reader: &mut Reader<'t>, release: &mut ReleaseSettings) {
+    /// Returns what is asked at the end of each stage that has such a gate.
+    pub(super) fn put_into(self, reader: &mut Reader<'t>, release: &mut ReleaseSettings) -> BTreeMap<usize, GateSpec> {
+        let mut gates = BTreeMap::new();
         if let Some(cursor) = self.ramp.as_ref().filter(|cursor| is_auto(cursor)).cloned() {
-            return self.put_auto_into(reader, &cursor, release);
+            self.put_auto_into(reader, &cursor, release);
+            return gates;
         }
         if let Some(budget) = &self.harm_budget {
             let hint = "write `ramp: auto` next to it, or remove `harm_budget`";
@@ -48,7 +54,7 @@ impl<'t> Draft<'t> {
         let after = self.after.and_then(|at| reader.value(&at, sessions));
         let default =
             Stage { every: every.unwrap_or(release.ramp[0].every), after: after.unwrap_or(0), ..release.ramp[0] };
-        match self.ramp.and_then(|cursor| read_stages(reader, &cursor, default)) {
+        match self.ramp.and_then(|cursor| read_stages(reader, &cursor, default, &mut gates)) {
             Some(stages) => release.ramp = stages,
             None => {
                 release.ramp.iter_mut().for_each(|stage| *stage = Stage { share: stage.share, ..default });
@@ -57,6 +63,7 @@ impl<'t> Draft<'t> {
                 }
             }
         }
+        gates
     }
 
     /// `ramp: auto`.
@@ -82,7 +89,12 @@ fn is_auto(cursor: &Cursor<'_>) -> bool {
 }
 
 /// `[10%, 50%, 100%]`, growing, the last 100 %. An item may be `{ share, every, after, gate }`.
-fn read_stages<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, default: Stage) -> Option<Vec<Stage>> {
+fn read_stages<'t>(
+    reader: &mut Reader<'t>,
+    cursor: &Cursor<'t>,
+    default: Stage,
+    gates: &mut BTreeMap<usize, GateSpec>,
+) -> Option<Vec<Stage>> {
     if let Value::Scalar(_) = cursor.node.value {
         let hint = "write the stages out, such as `ramp: [10%, 50%, 100%]`, or `ramp: auto`";
         reader.wrong(cursor, "`ramp` is a text, where a list or `auto` is expected", hint);
@@ -91,7 +103,8 @@ fn read_stages<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, default: Stage)
     let items = reader.items(cursor)?;
     let mut stages: Vec<Stage> = Vec::new();
     for item in &items {
-        let stage = read_stage(reader, item, default)?;
+        let (stage, asked) = read_stage(reader, item, default)?;
+        gates.extend(asked.map(|asked| (stages.len(), asked)));
         let share = stage.share;
         if share.is_zero() {
             let hint = "begin with a larger share, such as `1%`";
@@ -112,10 +125,10 @@ fn read_stages<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, default: Stage)
     Some(stages)
 }
 
-fn read_stage<'t>(reader: &mut Reader<'t>, item: &Cursor<'t>, default: Stage) -> Option<Stage> {
+fn read_stage<'t>(reader: &mut Reader<'t>, item: &Cursor<'t>, default: Stage) -> Option<(Stage, Option<GateSpec>)> {
     if !matches!(item.node.value, Value::Map(_)) {
         let share = reader.value(item, value::percentage)?;
-        return Some(of_share(share, default));
+        return Some((of_share(share, default), None));
     }
     let share = item.child("share");
     let share = match &share {
@@ -126,7 +139,7 @@ fn read_stage<'t>(reader: &mut Reader<'t>, item: &Cursor<'t>, default: Stage) ->
             return None;
         }
     };
-    let mut stage = of_share(share, default);
+    let (mut stage, mut asked) = (of_share(share, default), None);
     for entry in reader.known_entries(item, &keys::STAGE)? {
         let (key, at) = (entry.key.text.as_str(), &entry.value);
         if share == Share::FULL && key != "share" {
@@ -141,11 +154,11 @@ fn read_stage<'t>(reader: &mut Reader<'t>, item: &Cursor<'t>, default: Stage) ->
             "share" => {}
             "every" => stage.every = reader.value(at, whole_millis).unwrap_or(stage.every),
             "after" => stage.after = reader.value(at, sessions).unwrap_or(stage.after),
-            "gate" => stage.gate = reader.value(at, gate).is_some(),
+            "gate" => (stage.gate, asked) = gate::read(reader, at).unwrap_or_default(),
             other => keys::unread(other),
         }
     }
-    Some(stage)
+    Some((stage, asked))
 }
 
 /// A stage with nothing of its own. The last one waits for no sessions: `settle` ends it.

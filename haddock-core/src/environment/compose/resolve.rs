@@ -269,13 +269,14 @@ impl ComposeFile {
             },
             notify: told.notify.len(),
         });
-        let (hooks, notify) = (told.hooks, told.notify);
+        let (hooks, gates, notify) = (told.hooks, told.gates, told.notify);
         let spec = EnvironmentSpec {
             settings,
             idle,
             plain,
             production,
             hooks,
+            gates,
             notify,
             follow,
             components,

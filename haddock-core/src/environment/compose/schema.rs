@@ -245,11 +245,38 @@ fn stage() -> Value {
         "share" => share(),
         "every" => duration("How long it is held. Default: as `every` next to `ramp`."),
         "after" => sessions(),
-        "gate" => json!({ "description": "It lasts until somebody says `haddock advance`.", "const": "hold" }),
+        "gate" => gate(),
         other => unreachable!("`{other}` is in the list of keys"),
     });
     stage["required"] = json!(["share"]);
     stage
+}
+
+fn gate() -> Value {
+    let mut asked = object(&keys::GATE, |key| match key {
+        "command" => json!({
+            "description": "What runs on the controller's machine: exit code 0 is go, 75 is wait, any other is stop.",
+            "oneOf": command(),
+        }),
+        "call" => json!({
+            "description": "The name of a function that the program around the controller has given to it.",
+            "type": "string",
+        }),
+        "every" => duration("How long after it has said wait it is asked again. Default: 1m."),
+        _ => duration("How long an answer may take. Default: 5m."),
+    });
+    asked["oneOf"] = json!([{ "required": ["command"] }, { "required": ["call"] }]);
+    json!({
+        "description": "It lasts until somebody says `haddock advance`, or until what is asked says go.",
+        "oneOf": [{ "const": "hold" }, asked],
+    })
+}
+
+fn command() -> Value {
+    json!([
+        { "description": "For the shell.", "type": "string" },
+        { "description": "The program and its arguments.", "type": "array", "items": { "type": "string" } },
+    ])
 }
 
 fn sessions() -> Value {

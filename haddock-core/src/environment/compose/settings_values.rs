@@ -164,17 +164,6 @@ pub(super) fn sessions(text: &str) -> Result<u64, Error> {
     }
 }
 
-/// What ends a stage besides time and sessions.
-pub(super) fn gate(text: &str) -> Result<(), Error> {
-    match text {
-        "hold" => Ok(()),
-        _ => Err(invalid(
-            format!("`{text}` is not a value of `gate`"),
-            "write `hold`: the stage lasts until somebody says `haddock advance`",
-        )),
-    }
-}
-
 pub(super) fn queue(text: &str) -> Result<Queue, Error> {
     match text {
         "newest" => Ok(Queue::Newest),

@@ -74,6 +74,27 @@ impl Template {
         names
     }
 
+    /// The parts of a filled text that come from variables, each with its variables. Empty if the text was not filled from
+    /// this template.
+    #[cfg(feature = "controller")]
+    pub(super) fn values_in(&self, filled: &str) -> Vec<(String, String)> {
+        let (mut found, mut names, mut rest) = (Vec::new(), String::new(), filled);
+        for part in &self.0 {
+            match part {
+                Part::Variable { name, .. } => names += &format!("${{{name}}}"),
+                Part::Literal(text) => {
+                    let at = if names.is_empty() { rest.starts_with(text).then_some(0) } else { rest.find(text) };
+                    let Some(at) = at else { return Vec::new() };
+                    found.push((rest[..at].to_owned(), std::mem::take(&mut names)));
+                    rest = &rest[at + text.len()..];
+                }
+            }
+        }
+        found.push((rest.to_owned(), names));
+        found.retain(|(_, names)| !names.is_empty());
+        found
+    }
+
     pub(super) fn fill<'v>(&self, lookup: &dyn Fn(&str) -> Option<&'v str>) -> Result<Filled, Flaw> {
         let mut filled = Filled::default();
         self.fill_into(&mut filled, lookup)?;
@@ -116,6 +137,12 @@ impl Template {
         }
         Ok(())
     }
+}
+
+/// The parts of a filled text that come from variables, each with its variables.
+#[cfg(feature = "controller")]
+pub(crate) fn values_in(written: &str, filled: &str) -> Vec<(String, String)> {
+    Template::parse(written).map(|template| template.values_in(filled)).unwrap_or_default()
 }
 
 struct Parser<'t> {
@@ -333,6 +360,24 @@ mod tests {
         #[test]
         fn doubled_dollars_keep_any_text(text in "\\PC{0,24}") {
             prop_assert_eq!(fill(&text.replace('$', "$$")).expect("escaped").text, text);
+        }
+    }
+
+    #[cfg(feature = "controller")]
+    #[test]
+    fn values_are_found_again() {
+        let found = |written: &str, filled: &str| {
+            let found = values_in(written, filled);
+            found.into_iter().map(|(value, names)| format!("{value}={names}")).collect::<Vec<_>>().join(" ")
+        };
+        for (written, filled, values) in [
+            ("a $$X ${A} b ${B:-c}", "a $X one b two", "one=${A} two=${B}"),
+            ("${A}${B}/x", "onetwo/x", "onetwo=${A}${B}"),
+            ("$A", "one", "one=${A}"),
+            ("no variable", "no variable", ""),
+            ("/bin/sh of $A", "/bin/sh", ""),
+        ] {
+            assert_eq!(found(written, filled), values, "{written}");
         }
     }
 }

@@ -62,6 +62,9 @@ const LISTS: &[&str] = &[
     "tmpfs",
 ];
 
+/// The path of the ramp, whose gates may hold such texts.
+pub(crate) const RAMP_PATH: &str = "x-haddock.release.ramp";
+
 /// The free texts that hold the value of a variable, as they stand in the file. The key is their path in the canonical
 /// form: the keys with `.` between them, and `[0]` for an item. If a text becomes a list, such as a command, it has the
 /// path of the list.
@@ -83,6 +86,13 @@ pub(super) fn written(tree: &Node) -> BTreeMap<String, String> {
     let release = tree.get("x-haddock").and_then(|settings| settings.get("release"));
     if let Some(hooks) = release.and_then(|release| release.get("hooks")) {
         collect(hooks, "x-haddock.release.hooks", &mut found);
+    }
+    if let Some(Value::List(stages)) = release.and_then(|release| release.get("ramp")).map(|node| &node.value) {
+        for (stage, node) in stages.iter().enumerate() {
+            if let Some(gate) = node.get("gate") {
+                collect(gate, &format!("{RAMP_PATH}[{stage}].gate"), &mut found);
+            }
+        }
     }
     for section in DECLARED {
         for (name, declared) in entries(tree.get(section)) {

@@ -214,7 +214,7 @@ fn read_release<'t>(
             other => keys::unread(other),
         }
     }
-    ramp.put_into(reader, &mut release);
+    told.gates = ramp.put_into(reader, &mut release);
     Some(release)
 }
 

@@ -104,6 +104,8 @@ impl SpecStore {
     /// let store = SpecStore::memory();
     /// let digest = store.instance_digest(&spec("shop:1", "guard: { tolerate: 1% }")?);
     /// assert_eq!(store.instance_digest(&spec("shop:1", "guard: { tolerate: 2% }")?), digest);
+    /// let asked = "release: { ramp: [{ share: 10%, gate: { command: ./smoke-test } }, 100%] }";
+    /// assert_eq!(store.instance_digest(&spec("shop:1", asked)?), digest);
     /// assert_ne!(store.instance_digest(&spec("shop:1", "release: { replicas: 2 }")?), digest);
     /// assert_ne!(store.instance_digest(&spec("shop:2", "guard: { tolerate: 1% }")?), digest);
     /// # Ok(())
@@ -331,8 +333,8 @@ mod tests {
     use super::*;
     use crate::container::{HealthCheck, PublishedPort, Sensitive};
     use crate::environment::{
-        Component, DependencyCondition, Entry, Hook, HookCommand, Link, Readiness, Receiver, ReleaseSettings,
-        ServiceSettings,
+        Asks, Component, DependencyCondition, Entry, GateSpec, Hook, HookCommand, Link, Readiness, Receiver,
+        ReleaseSettings, ServiceSettings,
     };
     use crate::image::ImageReference;
     use crate::name::{LinkAlias, ServiceName};
@@ -389,6 +391,10 @@ mod tests {
                     within: Duration::from_secs(3),
                 },
             )]),
+            gates: BTreeMap::from([
+                (0, GateSpec { asks: Asks::Command(vec![Sensitive::new(SECRET)]), within: Duration::from_secs(3) }),
+                (1, GateSpec { asks: Asks::Call("smoke".into()), within: GateSpec::DEFAULT_WITHIN }),
+            ]),
             notify: vec![Receiver::new(&format!("http://chat/{SECRET}"))],
             components: BTreeMap::from([(name("web"), component)]),
             ..EnvironmentSpec::default()

@@ -11,9 +11,9 @@ use crate::container::{
 };
 use crate::environment::idle::IdlePolicy;
 use crate::environment::{
-    Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition, EnvironmentSpec,
-    FileSource, FileUse, Hook, HookCommand, Link, Production, PullPolicy, Receiver, ServiceSettings, Target,
-    VolumesFrom,
+    Asks, Build, Component, DeclaredFile, DeclaredNetwork, DeclaredVolume, Dependency, DependencyCondition,
+    EnvironmentSpec, FileSource, FileUse, GateSpec, Hook, HookCommand, Link, Production, PullPolicy, Receiver,
+    ServiceSettings, Target, VolumesFrom,
 };
 use crate::error::{Error, Result};
 use crate::image::ImageReference;
@@ -40,6 +40,8 @@ pub(super) struct Stored {
     production: Option<StoredProduction>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     hooks: BTreeMap<Hook, StoredHook>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    gates: BTreeMap<usize, StoredGate>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     notify: Vec<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -54,6 +56,20 @@ struct StoredHook {
     component: Option<ComponentName>,
     command: Vec<String>,
     within: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredGate {
+    asks: StoredAsks,
+    within: Duration,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredAsks {
+    Command(Vec<String>),
+    Call(String),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +168,7 @@ impl From<&EnvironmentSpec> for Stored {
             configs,
             production,
             hooks,
+            gates,
             notify,
             // Who asks for releases is no part of a version.
             follow: _,
@@ -173,6 +190,7 @@ impl From<&EnvironmentSpec> for Stored {
             configs: files(configs),
             production: production.map(Into::into),
             hooks: hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
+            gates: gates.into_iter().map(|(stage, gate)| (stage, gate.into())).collect(),
             notify: notify.iter().map(|receiver| receiver.text().expose().to_owned()).collect(),
             targets,
             written,
@@ -197,6 +215,7 @@ impl Stored {
             configs: files(self.configs),
             production: self.production.map(Into::into),
             hooks: self.hooks.into_iter().map(|(hook, command)| (hook, command.into())).collect(),
+            gates: self.gates.into_iter().map(|(stage, gate)| (stage, gate.into())).collect(),
             notify: self.notify.iter().map(|text| Receiver::new(text)).collect(),
             follow: None,
             targets: self.targets,
@@ -233,6 +252,26 @@ impl From<HookCommand> for StoredHook {
 impl From<StoredHook> for HookCommand {
     fn from(StoredHook { component, command, within }: StoredHook) -> Self {
         Self { component, command: command.into_iter().map(Sensitive::new).collect(), within }
+    }
+}
+
+impl From<GateSpec> for StoredGate {
+    fn from(GateSpec { asks, within }: GateSpec) -> Self {
+        let asks = match asks {
+            Asks::Command(words) => StoredAsks::Command(words.iter().map(|word| word.expose().to_owned()).collect()),
+            Asks::Call(name) => StoredAsks::Call(name),
+        };
+        Self { asks, within }
+    }
+}
+
+impl From<StoredGate> for GateSpec {
+    fn from(StoredGate { asks, within }: StoredGate) -> Self {
+        let asks = match asks {
+            StoredAsks::Command(words) => Asks::Command(words.into_iter().map(Sensitive::new).collect()),
+            StoredAsks::Call(name) => Asks::Call(name),
+        };
+        Self { asks, within }
     }
 }
 

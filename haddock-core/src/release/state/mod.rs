@@ -34,7 +34,7 @@ pub use notification::Notification;
 pub use phase::{
     DrainState, Draining, External, Failed, Launched, Life, PendingHook, Phase, PhaseName, Retiring, Server, Starting,
 };
-pub use release::{AskedTable, Preparation, Release, ReleasePhase};
+pub use release::{AskedTable, PendingGate, Preparation, Release, ReleasePhase};
 pub use version::{Verdict, Version};
 pub(super) use watch::guard;
 pub use watch::{Counts, Period, Watch};

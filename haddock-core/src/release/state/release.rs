@@ -39,6 +39,9 @@ pub struct Release {
     /// The run of the component before its version, once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Preparation>,
+    /// The question to the gate of the present stage, once it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<PendingGate>,
     /// Why it waits, if it does.
     pub waits: Option<Error>,
     /// Since when a locator could not be read, while the share is being given.
@@ -55,6 +58,17 @@ pub struct Preparation {
     pub end_by: Timestamp,
     /// Tries of starting it.
     pub attempt: Attempt,
+}
+
+/// A question to the gate of a stage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingGate {
+    /// The number of the commit that asked it.
+    pub number: FencingToken,
+    /// When it is asked again, if nobody knows of this question any more.
+    pub retry_at: Timestamp,
+    /// Whether an earlier question of this stage had another answer than go, or none.
+    pub again: bool,
 }
 
 /// How far a release is.

@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::release::event::Event;
 use crate::release::request::Request;
 use crate::release::state::{
-    AskedTable, Attempt, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification, PendingHook,
-    Phase, Preparation, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version, Watch,
+    AskedTable, Attempt, DrainState, Draining, External, Failed, Instance, Launched, Life, Notification, PendingGate,
+    PendingHook, Phase, Preparation, Release, Retirement, Retiring, Routing, Server, ServiceState, Starting, Version,
+    Watch,
 };
 use crate::time::Timestamp;
 
@@ -97,12 +98,16 @@ fn move_back(state: &mut ServiceState, by: Duration) {
             allowed: _,
             pull,
             before,
+            gate,
             waits: _,
             locator_silent_since,
         } = release;
         at(started_at);
         [held_since, paused_at, locator_silent_since].into_iter().for_each(maybe);
         attempt(pull);
+        if let Some(PendingGate { number: _, retry_at, again: _ }) = gate {
+            at(retry_at);
+        }
         if let Some(Preparation { instance: _, end_by, attempt: tries }) = before {
             at(end_by);
             attempt(tries);

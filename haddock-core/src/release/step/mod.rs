@@ -5,6 +5,7 @@ mod clock;
 mod drain;
 mod external;
 mod follow;
+mod gates;
 mod judge;
 mod progress;
 mod requests;
@@ -24,7 +25,7 @@ use super::action::Action;
 use super::event::Event;
 use super::observation::{Observation, Reading, TaskReport};
 use super::rules::Rules;
-use super::state::{Instance, Life, Phase, PhaseName, ServiceState, Verdict, Version, Watch};
+use super::state::{Instance, Life, Phase, PhaseName, Release, ServiceState, Verdict, Version, Watch};
 use crate::container::Container;
 use crate::error::Error;
 use crate::name::{InstanceId, RequestId, VersionId};
@@ -175,6 +176,10 @@ impl<'a> Work<'a> {
 
     fn version_mut(&mut self, id: VersionId) -> &mut Version {
         self.state.versions.get_mut(&id).expect("a version with instances or a release is kept")
+    }
+
+    fn release_mut(&mut self) -> &mut Release {
+        self.state.release.as_mut().expect("only called with a release in progress")
     }
 
     fn instance_mut(&mut self, id: &InstanceId) -> &mut Instance {

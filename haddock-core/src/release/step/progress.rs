@@ -66,6 +66,7 @@ impl Work<'_> {
         release.phase = phase;
         release.held_since = None;
         release.advance = false;
+        release.gate = None;
         release.waits = None;
         release.locator_silent_since = None;
     }
@@ -136,7 +137,11 @@ impl Work<'_> {
             Some(TaskReport::Ended { result: Err(error), .. }) => {
                 self.wait_for(version, error.clone());
             }
-            Some(TaskReport::Ended { result: Ok(TaskResult::Done | TaskResult::Said(_)), .. }) | None => {}
+            Some(TaskReport::Ended {
+                result: Ok(TaskResult::Done | TaskResult::Said(_) | TaskResult::Answered(..)),
+                ..
+            })
+            | None => {}
         }
         let release = self.state.release.as_mut().expect("only called with a release in progress");
         if release.pull.is_due(now) {
@@ -211,6 +216,9 @@ impl Work<'_> {
             return true;
         }
         let ramp = self.version(version).new.settings.release.ramp.clone();
+        if self.is_stopped_at_gate(&ramp, stage) {
+            return true;
+        }
         let last = stage + 1 >= ramp.len();
         let share = self.stage_share(version, stage);
         let Some(held_since) = self.in_force_since(version, share) else { return false };
@@ -223,27 +231,25 @@ impl Work<'_> {
         if let Some(auto) = self.version(version).new.settings.release.auto {
             return self.follow_evidence(version, stage, auto.harm_budget);
         }
-        if !self.is_over(end) || !self.has_seen_enough(version, ramp[stage]) {
+        if !self.is_over(end) || !self.has_seen_enough(ramp[stage]) || !self.is_gate_open(version, stage, ramp[stage]) {
             return false;
         }
         self.reach(version, stage + 1);
         true
     }
 
-    /// Whether what the stage waits for, besides time, is there.
-    fn has_seen_enough(&mut self, version: VersionId, stage: Stage) -> bool {
-        if self.state.release.as_ref().is_some_and(|release| release.advance) {
+    /// Whether the sessions that the stage waits for have begun.
+    fn has_seen_enough(&mut self, stage: Stage) -> bool {
+        let missing = || stage.after > 0 && self.begun_on_candidate().is_none_or(|begun| begun < stage.after);
+        if self.is_advancing() || !missing() {
             return true;
         }
-        let missing = stage.after > 0 && self.begun_on_candidate().is_none_or(|begun| begun < stage.after);
-        match (missing, stage.gate) {
-            (false, false) => true,
-            (true, _) => self.wait_quietly(format!("until {} sessions have begun on it", stage.after)),
-            (false, true) => {
-                let error = Error::new(ErrorKind::Busy, format!("at the gate after {}", stage.share));
-                self.wait_for(version, error.with_hint("to go on, advance the release; to give it up, abort it"))
-            }
-        }
+        self.wait_quietly(format!("until {} sessions have begun on it", stage.after))
+    }
+
+    /// Whether somebody has asked to go on at once.
+    pub(super) fn is_advancing(&self) -> bool {
+        self.state.release.as_ref().is_some_and(|release| release.advance)
     }
 
     /// With `ramp: auto`: raises the share of the first stage as far as the evidence allows, and goes on to the full share when

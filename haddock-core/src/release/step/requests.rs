@@ -166,6 +166,7 @@ impl Work<'_> {
             allowed: None,
             pull: Attempt::default(),
             before: None,
+            gate: None,
             waits: None,
             locator_silent_since: None,
         });

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use haddock_core::environment::{
-    AutoRamp, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage,
+    AutoRamp, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage, StageGate,
 };
 use haddock_core::release::{Adoption, NewVersion};
 use haddock_core::routing::{Rate, SessionPolicy};
@@ -220,6 +220,9 @@ impl Plan {
         let settle = Duration::from_millis(dice.within(1_000..3_001));
         // Random enough for one in five.
         let hooks = settle.as_millis().is_multiple_of(5);
+        if settle.as_millis().is_multiple_of(7) && ramp.len() > 1 {
+            ramp[0].gate = StageGate::Asked { every: Duration::from_millis(700) };
+        }
         ReleaseSettings {
             replicas,
             ramp,

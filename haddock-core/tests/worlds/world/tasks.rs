@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use haddock_core::container::{Container, ContainerId, ContainerSpec, ContainerState, Identity, label};
-use haddock_core::release::{Action, NewVersion, Run, Task, TaskResult};
+use haddock_core::release::{Action, GateAnswer, NewVersion, Run, Task, TaskResult};
 use haddock_core::routing::{CloseAnswer, RoutingTable};
 use haddock_core::{ComponentName, Error, ErrorKind, InstanceId, Timestamp};
 
@@ -285,6 +285,7 @@ impl World {
                 Ok(TaskResult::Done)
             }
             Action::Hook { instance, .. } if self.engine_down == 0 => self.land_hook(instance),
+            Action::Gate { .. } => self.land_gate(),
             _ => Err(Error::new(ErrorKind::RuntimeUnavailable, "the runtime does not answer")),
         };
         if reports {
@@ -376,6 +377,24 @@ impl World {
             return Err(Error::new(ErrorKind::HookFailed, "the hook failed"));
         }
         Ok(TaskResult::Said(Vec::new()))
+    }
+
+    /// A gate says go. In the unfair time it may say something else, or nothing.
+    fn land_gate(&mut self) -> Result<TaskResult, Error> {
+        let answer = match self.dice.weighted(&[(5, 0), (3, 1), (1, 2), (1, 3)]) {
+            1 if self.is_unfair() => GateAnswer::Wait,
+            2 if self.is_unfair() => GateAnswer::Stop("it ended with exit code 1".to_owned()),
+            3 if self.is_unfair() => {
+                return Err(Error::new(ErrorKind::NotFound, "this controller has no gate `smoke`"));
+            }
+            _ => GateAnswer::Go,
+        };
+        self.meet(match answer {
+            GateAnswer::Go => "gate says go",
+            GateAnswer::Wait => "gate says wait",
+            GateAnswer::Stop(_) => "gate says stop",
+        });
+        Ok(TaskResult::Answered(answer, Vec::new()))
     }
 
     /// Everything labelled as the instance's is stopped and removed.

@@ -12,7 +12,7 @@ from .._runtimes import ContainerRuntime, Sim
 from .._time import VirtualTime
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from datetime import datetime
     from os import PathLike
     from types import TracebackType
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from .. import _native
+    from .._gates import Gate
     from .._values import Duration
 
     Path = Union[str, PathLike[str]]
@@ -74,6 +75,7 @@ class World:
         journal: Path | None = None,
         specs: Path | None = None,
         by: str = "test",
+        gates: Mapping[str, Gate] | None = None,
     ) -> Controller:
         """Another controller of this world, on its engine or on a runtime written in Python."""
         return Controller(
@@ -83,6 +85,7 @@ class World:
             specs=specs,
             by=by,
             time=self.time,
+            gates=gates,
         )
 
     def __repr__(self) -> str:
