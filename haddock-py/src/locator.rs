@@ -97,6 +97,9 @@ pub(crate) fn gateway(
     tcp_keepalive: Option<f64>,
     tunnel_idle: Option<f64>,
     allow_trace: bool,
+    tls: Vec<(PathBuf, PathBuf)>,
+    redirect: Option<&str>,
+    strict_transport: Option<f64>,
 ) -> PyResult<Call> {
     let mut builder = Gateway::builder().listen(address(listen).raised()?).state_dir(state);
     if let Some(listener) = handed_over.then(socket).transpose().raised()?.flatten() {
@@ -118,6 +121,15 @@ pub(crate) fn gateway(
         let error = Error::new(ErrorKind::InvalidValue, format!("`{peers}` is not a network"))
             .with_hint("it looks like `10.0.0.0/8`");
         builder = builder.trust_proxy(peers.parse().map_err(|_| raise(&error))?);
+    }
+    for (certificate, key) in tls {
+        builder = builder.tls(certificate, key);
+    }
+    if let Some(plain) = redirect {
+        builder = builder.redirect(address(plain).raised()?);
+    }
+    if let Some(age) = strict_transport {
+        builder = builder.strict_transport(seconds(age)?);
     }
     if let Some(workers) = worker_threads {
         builder = builder.worker_threads(workers);

@@ -4,6 +4,7 @@ mod adopted;
 mod application;
 mod bodies;
 mod disk;
+mod door;
 mod failures;
 mod hygiene;
 mod recorded;

@@ -15,7 +15,7 @@ use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::gateway::{Gateway, GatewayBuilder};
 use haddock_core::locator::remote::RemoteGateway;
 use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
-use haddock_core::routing::{ApplicationCookie, CookieMode, Route, RoutingTable, SessionPolicy};
+use haddock_core::routing::{ApplicationCookie, CookieMode, InstanceFigures, Route, RoutingTable, SessionPolicy};
 use haddock_core::{Clock, FencingToken, InstanceId, ServiceName, Share, Timestamp};
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
@@ -268,6 +268,16 @@ impl World {
 
     pub(crate) fn take(&self) -> Gateway {
         self.gateway.lock().expect("not poisoned").take().expect("running")
+    }
+
+    pub(crate) fn with_gateway<T>(&self, look: impl FnOnce(&Gateway) -> T) -> T {
+        look(self.gateway.lock().expect("not poisoned").as_ref().expect("running"))
+    }
+
+    /// The figures of an instance.
+    pub(crate) async fn figures(&self, instance: &str) -> InstanceFigures {
+        let report = self.locator().observe(&service()).await.expect("a report");
+        report.instances[&InstanceId::new(instance).expect("valid")].clone()
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Union
 from . import _native
 from ._bridge import wait, wait_async
 from ._errors import IoError
-from ._given import mapping, names, optional_path, path
+from ._given import mapping, names, optional_path, optional_text, path
 from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, FencingToken, RoutingTable, plain_answer
 from ._time import VirtualTime
 from ._values import optional_seconds, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Iterable, Mapping
     from types import TracebackType
     from typing import TypeVar
 
@@ -52,6 +52,9 @@ class Gateway:
         tcp_keepalive: Duration | None = 60,
         tunnel_idle: Duration | None = None,
         allow_trace: bool = False,
+        tls: Iterable[tuple[Path, Path]] = (),
+        redirect: str | None = None,
+        strict_transport: Duration | None = None,
         handed_over: bool = False,
     ) -> None:
         """Starts to listen.
@@ -62,7 +65,14 @@ class Gateway:
         headers are trusted. `sessions` is the largest number of sessions that can be counted for each service. After
         `tcp_keepalive` of silence, the gateway tests whether the other end of a connection is still there, and ends the
         connection if not; with `None` it never tests. It ends a WebSocket over which nothing was sent for
-        `tunnel_idle`; with `None` it never does. TRACE is refused without `allow_trace`. With `handed_over` it uses the
+        `tunnel_idle`; with `None` it never does. TRACE is refused without `allow_trace`.
+
+        `tls` are pairs of files, a certificate chain and its key as PEM. With at least one, clients connect by https, with
+        HTTP/2 or HTTP/1.1. With several, the name that a client asks for decides. Changed files are used within some
+        seconds. Clients that come to the address `redirect` by http are sent to https. `strict_transport` tells clients to
+        use nothing but https for this long.
+
+        With `handed_over` it uses the
         listening socket that this process was started with, if there is one, instead of `listen`, for instance that of
         a systemd socket unit. Clients that connect while no gateway runs then wait for the next one.
 
@@ -86,6 +96,12 @@ class Gateway:
                 optional_seconds(tcp_keepalive, "tcp_keepalive"),
                 optional_seconds(tunnel_idle, "tunnel_idle"),
                 allow_trace,
+                [
+                    (path(certificate, "a certificate of tls"), path(key, "a key of tls"))
+                    for certificate, key in tls
+                ],
+                optional_text(redirect, "redirect"),
+                optional_seconds(strict_transport, "strict_transport"),
             )
         )
         self.listen_address = self._native.listen_address() or ""

@@ -232,6 +232,9 @@ def gateway(
     tcp_keepalive: float | None,
     tunnel_idle: float | None,
     allow_trace: bool,
+    tls: list[tuple[str, str]],
+    redirect: str | None,
+    strict_transport: float | None,
 ) -> Call: ...
 def remote_gateway(url: str, token: str | None) -> Locator: ...
 def python_locator(

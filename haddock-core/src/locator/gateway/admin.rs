@@ -11,6 +11,7 @@
 //!   POST /v1/services/SERVICE/evict       { instance, number }       → null
 //!   POST /v1/services/SERVICE/hold        { instance, within }       → null     within: milliseconds
 //!   POST /v1/services/SERVICE/resume      { instance }               → null
+//!   GET  /v1/certificates                 [{ file, names, ends }]    ends: milliseconds since the epoch
 //!   POST /v1/probe                        null                       → a word for `?haddock-probe=WORD`, good for a minute
 //! ```
 //!
@@ -200,9 +201,14 @@ impl Admin {
                 let figures = reports.iter().flat_map(|(_, report)| report.instances.values());
                 let upgraded: u64 = figures.map(|figures| figures.upgraded).sum();
                 let connections = self.shared.connections.load(Ordering::Relaxed) as u64 + upgraded;
-                Ok(text(StatusCode::OK, "text/plain; version=0.0.4", metrics::render(&reports, connections)))
+                Ok(text(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4",
+                    metrics::render(&reports, connections, &self.shared.certificates()),
+                ))
             }
             ["v1", "probe"] if post => Ok(json(StatusCode::OK, &self.shared.probe_words.arm(self.shared.clock.now())?)),
+            ["v1", "certificates"] if get => Ok(json(StatusCode::OK, &self.shared.certificates())),
             ["v1", "services"] if get => {
                 Ok(json(StatusCode::OK, &self.reports().await.into_iter().collect::<BTreeMap<_, _>>()))
             }

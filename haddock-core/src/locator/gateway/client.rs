@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::time::{Clock, Timestamp};
 
+use super::door::Socket;
 use super::limits::Limits;
 
 /// What is known of a client's connection. Times are in milliseconds; 0 means that nothing is waited for.
@@ -38,6 +39,10 @@ pub(super) struct Watch {
     upgraded: AtomicBool,
     /// The connection is being cut, so nothing is waited for.
     cut: AtomicBool,
+    /// The connection carries streams of HTTP/2: when it is idle depends on them, and each has a watch of its own.
+    multiplexed: AtomicBool,
+    /// The streams that are being served.
+    streams: AtomicUsize,
 }
 
 impl Watch {
@@ -54,6 +59,54 @@ impl Watch {
             both_lengths: AtomicBool::new(false),
             upgraded: AtomicBool::new(false),
             cut: AtomicBool::new(false),
+            multiplexed: AtomicBool::new(false),
+            streams: AtomicUsize::new(0),
+        }
+    }
+
+    /// What is known of a stream of this connection. It is never idle, because it ends with its answer.
+    pub(super) fn of_stream(connection: &Self) -> Self {
+        let watch = Self::new(Arc::clone(&connection.clock));
+        watch.idle_since.store(0, Ordering::Relaxed);
+        watch.multiplexed.store(true, Ordering::Relaxed);
+        watch
+    }
+
+    /// From now on, the connection carries streams.
+    pub(super) fn multiplex(&self) {
+        self.multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn begin_stream(&self) {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        self.idle_since.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn end_stream(&self) {
+        if self.streams.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is a stream, or the connection of streams.
+    #[inline]
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.multiplexed.load(Ordering::Relaxed)
+    }
+
+    /// The client got a piece of a stream's response. Until it asks for the next, it may be too slow.
+    #[inline]
+    pub(super) fn gave_piece(&self) {
+        if self.is_multiplexed() {
+            self.write_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The client takes the next piece.
+    #[inline]
+    pub(super) fn takes_piece(&self) {
+        if self.is_multiplexed() {
+            self.write_since.store(0, Ordering::Relaxed);
         }
     }
 
@@ -117,14 +170,16 @@ impl Watch {
     /// Whether the client still sends. If we closed now, it could lose the answer that we have written.
     fn is_sending(&self) -> bool {
         let head = self.head_since.load(Ordering::Relaxed) != 0;
-        let over = self.upgraded.load(Ordering::Relaxed) || self.cut.load(Ordering::Relaxed);
+        let over = self.upgraded.load(Ordering::Relaxed) || self.cut.load(Ordering::Relaxed) || self.is_multiplexed();
         !over && (head || self.has_unread())
     }
 
     /// The request has been answered. From now on the connection is idle.
     #[inline]
     pub(super) fn rest(&self, now: Timestamp) {
-        self.idle_since.store(now.as_millis(), Ordering::Relaxed);
+        if !self.is_multiplexed() {
+            self.idle_since.store(now.as_millis(), Ordering::Relaxed);
+        }
     }
 
     pub(super) fn upgrade(&self) {
@@ -161,7 +216,7 @@ impl Watch {
 /// The client's stream, with its place among those that are served at once.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    open: Option<(TcpStream, OwnedSemaphorePermit)>,
+    open: Option<(Socket, OwnedSemaphorePermit)>,
     watch: Arc<Watch>,
     scan: LengthScan,
     /// The client has closed its side.
@@ -169,12 +224,12 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: TcpStream, place: OwnedSemaphorePermit, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(stream: Socket, place: OwnedSemaphorePermit, watch: Arc<Watch>) -> Self {
         Self { open: Some((stream, place)), watch, scan: LengthScan::default(), ended: false }
     }
 
     #[inline]
-    fn stream(&mut self) -> &mut TcpStream {
+    fn stream(&mut self) -> &mut Socket {
         &mut self.open.as_mut().expect("taken when it is dropped").0
     }
 
@@ -214,7 +269,7 @@ const LINGER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Closes a connection whose client still sends. If it were closed at once, the kernel would answer these bytes with a
 /// reset, and the client would lose what it has not read of our answer (RFC 9112, 9.6).
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: Socket) {
     let _ = stream.shutdown().await;
     let discard = async {
         let mut bytes = vec![0; 16 * 1024];
@@ -232,7 +287,7 @@ impl AsyncRead for ClientStream {
         let new = &buf.filled()[before..];
         if new.is_empty() {
             this.ended = buf.remaining() > 0;
-        } else {
+        } else if !this.watch.is_multiplexed() {
             let watch = &this.watch;
             if watch.idle_since.load(Ordering::Relaxed) != 0 && watch.head_since.load(Ordering::Relaxed) == 0 {
                 watch.head_since.store(watch.now(), Ordering::Relaxed);
@@ -258,7 +313,7 @@ impl AsyncWrite for ClientStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let result = write_together(self.stream(), cx, bufs);
+        let result = Pin::new(self.stream()).poll_write_vectored(cx, bufs);
         self.wrote(result)
     }
 

@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -11,6 +12,7 @@ use crate::time::{Clock, SystemClock};
 
 use super::key::Keys;
 use super::limits::Limits;
+use super::tls::TlsFiles;
 
 /// Sets a [`Gateway`](super::Gateway) up.
 #[derive(Debug, Clone)]
@@ -26,6 +28,9 @@ pub struct GatewayBuilder {
     pub(super) services: Vec<(ServiceName, Vec<String>)>,
     pub(super) trusted: Vec<IpNet>,
     pub(super) allow_trace: bool,
+    pub(super) tls: Vec<TlsFiles>,
+    pub(super) redirect: Option<SocketAddr>,
+    pub(super) strict_transport: Option<Duration>,
     pub(super) workers: usize,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
@@ -55,6 +60,9 @@ impl Default for GatewayBuilder {
             services: Vec::new(),
             trusted: Vec::new(),
             allow_trace: false,
+            tls: Vec::new(),
+            redirect: None,
+            strict_transport: None,
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
             limits: Limits::default(),
             clock: Arc::new(SystemClock::new()),
@@ -151,6 +159,30 @@ impl GatewayBuilder {
     #[must_use]
     pub fn allow_trace(mut self, allow: bool) -> Self {
         self.allow_trace = allow;
+        self
+    }
+
+    /// A certificate and its key. With at least one, clients connect by https: TLS 1.2 or 1.3, HTTP/2 or HTTP/1.1. With
+    /// several, the first that is for the name that a client asks for counts, else the first of all. Changed files are used for
+    /// new connections within some seconds.
+    #[must_use]
+    pub fn tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.push(TlsFiles { certificate: certificate.into(), key: key.into() });
+        self
+    }
+
+    /// Where clients may come by http, to be sent to https at the same host. It needs a certificate.
+    #[must_use]
+    pub fn redirect(mut self, address: SocketAddr) -> Self {
+        self.redirect = Some(address);
+        self
+    }
+
+    /// Tells clients that came by https to use nothing else for this long, as `Strict-Transport-Security` (RFC 6797). Default:
+    /// they are told nothing. An instance that says it itself counts.
+    #[must_use]
+    pub fn strict_transport(mut self, max_age: Duration) -> Self {
+        self.strict_transport = Some(max_age);
         self
     }
 

@@ -1,6 +1,6 @@
 //! A client's connection, the thread that serves it, and what all threads share.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,6 +20,7 @@ use super::headers::HeaderSummary;
 use super::limits::Limits;
 use super::probe_word::ProbeWords;
 use super::service::{Directory, Service, Services};
+use super::tls::{Certificates, TlsCertificate};
 use super::upstream::{Pool, Upstream};
 
 /// How long a connection to an instance may take, after the end of a response, to be ready for another request.
@@ -33,6 +34,9 @@ pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) trusted: Vec<IpNet>,
     pub(super) allow_trace: bool,
+    /// What clients that came by https are told to do next time (RFC 6797).
+    pub(super) strict_transport: Option<HeaderValue>,
+    pub(super) certificates: Option<Arc<Certificates>>,
     pub(super) probe_words: ProbeWords,
     pub(super) places: Arc<Semaphore>,
     /// Ends the gateway in peace: no new connections, and no further request on the present ones.
@@ -40,6 +44,19 @@ pub(super) struct Shared {
     /// Cuts all connections that are left.
     pub(super) cut: CancellationToken,
     pub(super) connections: AtomicUsize,
+}
+
+impl Shared {
+    /// The certificates that new connections get.
+    pub(super) fn certificates(&self) -> Vec<TlsCertificate> {
+        self.certificates.as_ref().map(|certificates| certificates.shown()).unwrap_or_default()
+    }
+
+    /// Whether whoever has this address may say for whom it asks.
+    pub(super) fn is_trusted(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted.iter().any(|net| net.contains(&address))
+    }
 }
 
 /// What one thread has.
@@ -92,10 +109,8 @@ struct Lookups {
 }
 
 impl Connection {
-    pub(super) fn new(worker: &Arc<Worker>, watch: &Arc<Watch>, peer: SocketAddr) -> Arc<Self> {
+    pub(super) fn new(worker: &Arc<Worker>, watch: &Arc<Watch>, peer: Peer) -> Arc<Self> {
         let shared = &worker.shared;
-        let address = peer.ip().to_canonical();
-        let peer = Peer::new(peer, shared.trusted.iter().any(|net| net.contains(&address)));
         let generation = shared.services.generation();
         let kept = Lookups { peer, generation, directory: shared.services.directory() };
         Arc::new(Self { worker: Arc::clone(worker), watch: Arc::clone(watch), kept: Mutex::new(kept) })
@@ -126,6 +141,12 @@ impl Connection {
     /// The address at the other end, and whether it is trusted.
     pub(super) fn peer(&self) -> (String, bool) {
         self.kept().peer.address()
+    }
+
+    /// What a client that came to us by https is told to do next time.
+    pub(super) fn strict_transport(&self) -> Option<&HeaderValue> {
+        let told = self.worker.shared.strict_transport.as_ref()?;
+        self.kept().peer.is_https().then_some(told)
     }
 
     pub(super) fn came_by_https(&self, headers: &HeaderMap, seen: &HeaderSummary) -> bool {

@@ -15,6 +15,7 @@ use super::body::{ClientBody, wait_for_continue};
 use super::connection::Connection;
 use super::entry::{self, NO_INSTANCE};
 use super::headers::{self, Refusal};
+use super::http2;
 use super::passage::{Answer, Passage, ResponseBody, Terms};
 use super::probe;
 use super::tunnel;
@@ -42,8 +43,14 @@ pub(super) async fn serve(connection: Arc<Connection>, request: Request<Incoming
         }
     };
     // What the client still sends is not read as a request, so it has to know that this connection takes no more.
-    if connection.watch.has_unread() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+    if connection.watch.has_unread()
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+        && !connection.watch.is_multiplexed()
+    {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if let Some(told) = connection.strict_transport() {
+        response.headers_mut().entry(header::STRICT_TRANSPORT_SECURITY).or_insert_with(|| told.clone());
     }
     Ok(response)
 }
@@ -66,6 +73,9 @@ const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the instance cann
 
 async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Refusal> {
     let (mut parts, incoming) = request.into_parts();
+    if connection.watch.is_multiplexed() {
+        http2::to_http1(&mut parts)?;
+    }
     let allow_trace = connection.worker.shared.allow_trace;
     let seen = headers::check(&parts, connection.watch.both_lengths(), allow_trace)?;
     headers::to_origin_form(&mut parts)?;

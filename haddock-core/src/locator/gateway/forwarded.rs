@@ -56,15 +56,27 @@ pub(super) fn speaks_of_client(name: &str) -> bool {
 pub(super) struct Peer {
     address: HeaderValue,
     trusted: bool,
+    /// The protocol by which it came to us.
+    proto: &'static str,
     /// `Forwarded` for the host that was asked for last.
     forwarded: Option<(HeaderValue, HeaderValue)>,
 }
 
 impl Peer {
-    pub(super) fn new(peer: SocketAddr, trusted: bool) -> Self {
+    pub(super) fn new(peer: SocketAddr, trusted: bool, https: bool) -> Self {
         let address = peer.ip().to_canonical().to_string();
         let address = HeaderValue::try_from(address).unwrap_or(HeaderValue::from_static("unknown"));
-        Self { address, trusted, forwarded: None }
+        Self { address, trusted, proto: if https { "https" } else { "http" }, forwarded: None }
+    }
+
+    /// Whether it came to us by https.
+    pub(super) fn is_https(&self) -> bool {
+        self.proto == "https"
+    }
+
+    /// The same for another stream of its connection.
+    pub(super) fn again(&self) -> Self {
+        Self { address: self.address.clone(), trusted: self.trusted, proto: self.proto, forwarded: None }
     }
 
     /// Its address, and whether it is trusted.
@@ -72,17 +84,19 @@ impl Peer {
         (self.address.to_str().unwrap_or("unknown").to_owned(), self.trusted)
     }
 
-    /// Whether the client came by https, as a peer that is trusted says. `told`: the request has headers that speak of
-    /// the client.
+    /// Whether the client came by https: as a peer that is trusted says, else as it came to us. `told`: the request has
+    /// headers that speak of the client.
     pub(super) fn came_by_https(&self, headers: &HeaderMap, told: bool) -> bool {
-        self.trusted && told && proto(headers) == Some("https")
+        let said = if self.trusted && told { proto(headers) } else { None };
+        said.unwrap_or(self.proto) == "https"
     }
 
     /// Tells the instance of the client. `told`: the request has headers that speak of the client.
     pub(super) fn introduce(&mut self, headers: &mut HeaderMap, told: bool) {
         if told {
             if self.trusted {
-                return Description::of(headers, self.address.to_str().unwrap_or("unknown")).write(headers);
+                let address = self.address.to_str().unwrap_or("unknown");
+                return Description::of(headers, address, self.proto).write(headers);
             }
             let lies: Vec<HeaderName> =
                 headers.keys().filter(|name| speaks_of_client(name.as_str())).cloned().collect();
@@ -91,7 +105,7 @@ impl Peer {
             }
         }
         headers.insert(X_FORWARDED_FOR, self.address.clone());
-        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(self.proto));
         let host = headers.get(header::HOST).cloned();
         if let Some(host) = &host {
             headers.insert(X_FORWARDED_HOST, host.clone());
@@ -109,7 +123,7 @@ impl Peer {
         }
         let description = Description {
             chain: vec![self.address.to_str().unwrap_or("unknown").to_owned()],
-            proto: "http".to_owned(),
+            proto: self.proto.to_owned(),
             host: host.to_str().ok().filter(|host| !host.is_empty()).map(str::to_owned),
             port: None,
         };
@@ -133,8 +147,8 @@ struct Description {
 }
 
 impl Description {
-    /// As a trusted peer with this address says.
-    fn of(headers: &HeaderMap, peer: &str) -> Self {
+    /// As a trusted peer with this address says, which came to us by this protocol.
+    fn of(headers: &HeaderMap, peer: &str, came_by: &str) -> Self {
         let mut chain: Vec<String> = list(headers, &X_FORWARDED_FOR).map(str::to_owned).collect();
         let told = Elements::of(headers);
         if chain.is_empty() {
@@ -145,7 +159,7 @@ impl Description {
         let host = first(headers, &X_FORWARDED_HOST).or_else(|| told.all("host").next()).or_else(own_host);
         Self {
             chain,
-            proto: proto(headers).unwrap_or("http").to_owned(),
+            proto: proto(headers).unwrap_or(came_by).to_owned(),
             host: host.filter(|host| !host.is_empty() && is_host(host.as_bytes())).map(str::to_owned),
             port: first(headers, &X_FORWARDED_PORT).and_then(|port| port.parse().ok()),
         }
@@ -297,7 +311,7 @@ mod tests {
     /// What an instance reads behind a trusted terminator at 10.0.0.1: for, proto, host, and `Forwarded`.
     fn told(lines: &[(&'static str, &str)]) -> [String; 4] {
         let mut headers = headers(lines);
-        Peer::new(SocketAddr::from(([10, 0, 0, 1], 4711)), true).introduce(&mut headers, true);
+        Peer::new(SocketAddr::from(([10, 0, 0, 1], 4711)), true, false).introduce(&mut headers, true);
         ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"]
             .map(|name| headers.get(name).map_or("", |value| value.to_str().expect("text")).to_owned())
     }

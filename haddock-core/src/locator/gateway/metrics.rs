@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use crate::name::ServiceName;
 use crate::routing::{Count, InstanceFigures, LocatorReport};
 
+use super::tls::TlsCertificate;
+
 type Value = fn(&InstanceFigures) -> Option<u64>;
 
 const FAMILIES: [(&str, &str, &str, Value); 11] = [
@@ -29,7 +31,11 @@ const FAMILIES: [(&str, &str, &str, Value); 11] = [
 ];
 
 /// Writes the figures of all services.
-pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64) -> String {
+pub(super) fn render(
+    reports: &[(ServiceName, LocatorReport)],
+    connections: u64,
+    certificates: &[TlsCertificate],
+) -> String {
     let mut text = String::new();
     let mut family = |name: &str, kind: &str, help: &str, lines: &mut dyn Iterator<Item = (String, u64)>| {
         let _ = writeln!(text, "# HELP haddock_{name} {help}\n# TYPE haddock_{name} {kind}");
@@ -42,6 +48,12 @@ pub(super) fn render(reports: &[(ServiceName, LocatorReport)], connections: u64)
         "gauge",
         "Connections of clients, upgraded ones among them.",
         &mut [(String::new(), connections)].into_iter(),
+    );
+    family(
+        "certificate_ends_seconds",
+        "gauge",
+        "When a certificate ends, since the Unix epoch.",
+        &mut certificates.iter().map(|it| (format!("{{file={:?}}}", it.file), it.ends.as_millis() / 1000)),
     );
     let unsaved = reports.iter().filter(|(_, report)| report.unsaved.is_some()).count();
     family(
@@ -91,7 +103,10 @@ mod tests {
             hosts: Vec::new(),
             unsaved: Some("cannot write `state`: no space".to_owned()),
         };
-        let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5);
+        let ends = Timestamp::from_millis(1_795_000_000_000);
+        let certificate = TlsCertificate { file: "/etc/shop.pem".into(), names: Vec::new(), ends };
+        let text = render(&[(ServiceName::new("shop").expect("valid"), report)], 5, &[certificate]);
+        assert!(text.contains("\nhaddock_certificate_ends_seconds{file=\"/etc/shop.pem\"} 1795000000\n"), "{text}");
         for line in [
             "haddock_client_connections 5",
             "haddock_state_unsaved 1",

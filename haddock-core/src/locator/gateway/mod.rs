@@ -15,11 +15,12 @@
 //!   answer sets, and `route` makes the prefix that names an instance.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
 //!   restart, and `traffic` the record of sessions by minute.
-//! - `worker` has the connection of a client, and `client` says who that is. `exchange` is one request and its response,
-//!   and the place to change either: `entry` places it by what it is `recognised` by, `answer` sees to its session,
-//!   `headers` checks them and takes headers away, `forwarded` tells the instance of the client, `body` and `passage`
-//!   carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished` finds
-//!   clients that are gone.
+//! - `worker` has the connection of a client, which comes in by the `door`: perhaps with TLS (`tls`), as HTTP/1.1 or HTTP/2
+//!   (`http2`), or is sent to https (`redirect`). `client` says how long it keeps us waiting. `exchange` is one request and
+//!   its response, and the place to change either: `entry` places it by what it is `recognised` by, `answer` sees to its
+//!   session, `headers` checks them and takes headers away, `forwarded` tells the instance of the client, `body` and
+//!   `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished`
+//!   finds clients that are gone.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
 //!   latter reads is written by `metrics`.
@@ -35,11 +36,13 @@ mod client;
 mod config;
 mod connection;
 mod cookie;
+mod door;
 mod entry;
 mod exchange;
 mod forwarded;
 mod headers;
 mod host;
+mod http2;
 mod key;
 mod limits;
 mod locator;
@@ -48,6 +51,7 @@ mod passage;
 mod probe;
 mod probe_word;
 mod recognised;
+mod redirect;
 mod request_rules;
 mod route;
 mod service;
@@ -56,6 +60,7 @@ mod sessions;
 mod set_cookie;
 mod shares;
 mod store;
+mod tls;
 mod traffic;
 mod tunnel;
 mod upstream;
@@ -70,6 +75,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use socket2::SockRef;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +86,7 @@ use crate::locator::ServiceLocator;
 pub(super) use admin::{Hold, Resume, Target};
 pub use config::GatewayBuilder;
 pub use limits::Limits;
+pub use tls::{TlsCertificate, TlsFiles};
 
 use connection::Shared;
 use key::Keys;
@@ -87,6 +94,8 @@ use probe_word::ProbeWords;
 use service::{ServiceFactory, Services};
 use service_routing::Before;
 use store::Store;
+use tls::Certificates;
+use worker::Entrance;
 
 /// A running gateway. It runs on threads of its own, in no runtime of the caller, until it is shut down or dropped.
 ///
@@ -103,6 +112,7 @@ use store::Store;
 /// ```
 pub struct Gateway {
     local: SocketAddr,
+    redirecting: Option<SocketAddr>,
     admin: Option<SocketAddr>,
     locator: locator::GatewayLocator,
     shared: Arc<Shared>,
@@ -118,6 +128,7 @@ impl Gateway {
 
     async fn launch(builder: GatewayBuilder) -> Result<Self> {
         let token = admin::token(&builder)?;
+        let certificates = if builder.tls.is_empty() { None } else { Some(Certificates::load(builder.tls.clone())?) };
         let services = Arc::new(services(&builder)?);
         let shared = Arc::new(Shared {
             clock: Arc::clone(&builder.clock),
@@ -126,6 +137,10 @@ impl Gateway {
             limits: builder.limits,
             trusted: builder.trusted,
             allow_trace: builder.allow_trace,
+            strict_transport: builder.strict_transport.map(|age| {
+                HeaderValue::try_from(format!("max-age={}", age.as_secs())).expect("a number is a header's value")
+            }),
+            certificates: certificates.clone(),
             probe_words: ProbeWords::default(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -137,14 +152,24 @@ impl Gateway {
         };
         vanished::watch(&SockRef::from(&listener), shared.limits.tcp_keepalive, shared.limits.stalled)
             .map_err(|error| listen_failed(builder.listen, &error))?;
+        let entrance = match certificates {
+            Some(certificates) => Entrance::Tls(certificates.acceptor()?),
+            None => Entrance::Plain,
+        };
         let local = listener.local_addr().map_err(|error| listen_failed(builder.listen, &error))?;
+        let mut redirect = match builder.redirect {
+            Some(address) => Some((listen(address)?, Entrance::Redirect(local.port()))),
+            None => None,
+        };
+        let redirecting = redirect.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
         let mut threads = Vec::new();
         for n in 0..builder.workers {
             let listener = listener.try_clone().map_err(|error| listen_failed(builder.listen, &error))?;
+            let listeners = [(listener, entrance.clone())].into_iter().chain(redirect.take()).collect();
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
                 .name(format!("gateway-{n}"))
-                .spawn(move || worker::run(shared, listener, n == 0))
+                .spawn(move || worker::run(shared, listeners, n == 0))
                 .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start a gateway thread: {error}")))?;
             threads.push(thread);
         }
@@ -155,13 +180,25 @@ impl Gateway {
             admin = Some(listener.local_addr().map_err(|error| listen_failed(address, &error))?);
             threads.push(admin::spawn(listener, locator.clone(), token, Arc::clone(&shared))?);
         }
-        Ok(Self { local, admin, locator, shared, threads: Mutex::new(threads) })
+        Ok(Self { local, redirecting, admin, locator, shared, threads: Mutex::new(threads) })
     }
 
     /// Where clients connect.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Where clients are sent to https.
+    #[must_use]
+    pub fn redirect_addr(&self) -> Option<SocketAddr> {
+        self.redirecting
+    }
+
+    /// The certificates that new connections get.
+    #[must_use]
+    pub fn certificates(&self) -> Vec<TlsCertificate> {
+        self.shared.certificates()
     }
 
     /// Where the admin API listens.
@@ -199,12 +236,19 @@ impl GatewayBuilder {
     ///
     /// # Errors
     /// [`InvalidValue`](ErrorKind::InvalidValue) without a state directory, or with an admin address beyond the loopback
-    /// and no token; [`PortTaken`](ErrorKind::PortTaken); [`Busy`](ErrorKind::Busy) if another gateway has the state
+    /// and no token, or files that hold no certificate and its key; [`PortTaken`](ErrorKind::PortTaken); [`Busy`](ErrorKind::Busy) if another gateway has the state
     /// directory; [`Io`](ErrorKind::Io) for the files.
     pub async fn start(self) -> Result<Gateway> {
         if self.state_dir.is_none() {
             return Err(Error::new(ErrorKind::InvalidValue, "the gateway has no state directory")
                 .with_hint("tables and closed marks have to outlive a restart: name a directory"));
+        }
+        if self.tls.is_empty() && (self.redirect.is_some() || self.strict_transport.is_some()) {
+            return Err(Error::new(
+                ErrorKind::InvalidValue,
+                "the gateway cannot send clients to https without a certificate",
+            )
+            .with_hint("name the files of a certificate and its key"));
         }
         Gateway::launch(self).await
     }

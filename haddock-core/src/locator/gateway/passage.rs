@@ -205,10 +205,12 @@ impl Body for ResponseBody {
         match &mut *self {
             Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Self::Stream(incoming, passage) => {
+                passage.connection.watch.takes_piece();
                 let polled = Pin::new(&mut *incoming).poll_frame(cx);
                 match &polled {
                     Poll::Pending => {}
                     Poll::Ready(Some(Ok(_))) => {
+                        passage.connection.watch.gave_piece();
                         // A reader that knows the length does not ask again after the last piece.
                         if incoming.is_end_stream() {
                             passage.complete();

@@ -2,28 +2,48 @@
 //! instances stay on one core and wake no other thread.
 
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::TlsAcceptor;
 
 use super::client::{ClientStream, Watch};
 use super::connection::{Connection, Shared, Worker};
+use super::door::{self, Socket};
 use super::exchange;
+use super::forwarded::Peer;
+use super::http2::Streams;
 use super::limits::DEFAULT_HEADER_LINES;
+use super::redirect;
 
 /// How often slow clients are cut, old connections dropped and expired sessions removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How often it is looked whether certificates have changed.
+const CERTIFICATES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What clients meet that connect to a listener.
+#[derive(Clone)]
+pub(super) enum Entrance {
+    /// The services, by http.
+    Plain,
+    /// The services, by https.
+    Tls(TlsAcceptor),
+    /// The way to https, at this port.
+    Redirect(u16),
+}
+
 /// Runs a worker on this thread until the gateway is cut.
-pub(super) fn run(shared: Arc<Shared>, listener: StdTcpListener, first: bool) {
+pub(super) fn run(shared: Arc<Shared>, listeners: Vec<(StdTcpListener, Entrance)>, first: bool) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -34,15 +54,21 @@ pub(super) fn run(shared: Arc<Shared>, listener: StdTcpListener, first: bool) {
     runtime.block_on(async move {
         let worker = Arc::new(Worker::new(shared));
         tokio::spawn(keep_tidy(Arc::clone(&worker), first));
-        match TcpListener::from_std(listener) {
-            Ok(listener) => accept(&worker, listener).await,
-            Err(error) => tracing::error!(%error, "a gateway thread cannot listen"),
-        }
+        let accepting = listeners.into_iter().map(|(listener, entrance)| {
+            let worker = Arc::clone(&worker);
+            async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => accept(&worker, listener, entrance).await,
+                    Err(error) => tracing::error!(%error, "a gateway thread cannot listen"),
+                }
+            }
+        });
+        join_all(accepting).await;
         worker.shared.cut.cancelled().await;
     });
 }
 
-async fn accept(worker: &Arc<Worker>, listener: TcpListener) {
+async fn accept(worker: &Arc<Worker>, listener: TcpListener, entrance: Entrance) {
     let shared = &worker.shared;
     loop {
         let taken = tokio::select! {
@@ -52,30 +78,51 @@ async fn accept(worker: &Arc<Worker>, listener: TcpListener) {
         };
         let Some((stream, peer, place)) = taken else { continue };
         let watch = Arc::new(Watch::new(Arc::clone(&shared.clock)));
-        let connection = Connection::new(worker, &watch, peer);
-        let key = worker.clients().reserve();
-        shared.connections.fetch_add(1, Ordering::Relaxed);
-        let task = tokio::spawn({
-            let registered = Registered { worker: Arc::clone(worker), key };
-            async move {
-                serve(connection, stream, place).await;
-                drop(registered);
-            }
+        let registered = Registered::reserve(worker);
+        let counted = Counted::new(shared);
+        let key = registered.key;
+        let client = Client { worker: Arc::clone(worker), watch: Arc::clone(&watch), place };
+        let entrance = entrance.clone();
+        let task = tokio::spawn(async move {
+            client.serve(stream, peer, entrance).await;
+            drop((registered, counted));
         });
         worker.clients().enter(key, watch, task.abort_handle());
     }
 }
 
-/// Leaves the list of clients when the connection ends, however it ends.
-struct Registered {
+/// A place in the list of clients that may be too slow. It is given back when the connection or the stream ends, however it
+/// ends.
+pub(super) struct Registered {
     worker: Arc<Worker>,
-    key: usize,
+    pub(super) key: usize,
+}
+
+impl Registered {
+    pub(super) fn reserve(worker: &Arc<Worker>) -> Self {
+        Self { worker: Arc::clone(worker), key: worker.clients().reserve() }
+    }
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
         self.worker.clients().leave(self.key);
-        self.worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection, as counted among those that are left.
+struct Counted(Arc<Shared>);
+
+impl Counted {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -92,10 +139,74 @@ async fn next_client(shared: &Shared, listener: &TcpListener) -> Option<(TcpStre
     }
 }
 
-async fn serve(connection: Arc<Connection>, stream: TcpStream, place: OwnedSemaphorePermit) {
-    let shared = Arc::clone(&connection.worker.shared);
-    let stream = ClientStream::new(stream, place, Arc::clone(&connection.watch));
-    let service = service_fn(move |request| exchange::serve(Arc::clone(&connection), request));
+/// A client that has connected.
+struct Client {
+    worker: Arc<Worker>,
+    watch: Arc<Watch>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Client {
+    async fn serve(self, stream: TcpStream, peer: SocketAddr, entrance: Entrance) {
+        let shared = &self.worker.shared;
+        let (tls, within) = match &entrance {
+            Entrance::Tls(tls) => (Some(tls), shared.limits.head_within),
+            // Nothing is owed to us before the first request.
+            Entrance::Plain | Entrance::Redirect(_) => (None, shared.limits.keep_alive),
+        };
+        let opened = door::open(stream, peer, |address| shared.is_trusted(address.ip()), tls);
+        let (socket, peer) = match tokio::time::timeout(within, opened).await {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return tracing::debug!(%error, "a client was not let in"),
+            Err(_) => return tracing::debug!("a client took too long to be let in"),
+        };
+        let result = match entrance {
+            Entrance::Redirect(port) => self.redirect(socket, port).await,
+            _ if socket.speaks_http2() => self.serve_http2(socket, peer).await,
+            _ => self.serve_http1(socket, peer).await,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, "a client's connection broke");
+        }
+    }
+
+    async fn serve_http1(self, socket: Socket, peer: Peer) -> hyper::Result<()> {
+        let shared = Arc::clone(&self.worker.shared);
+        let connection = Connection::new(&self.worker, &self.watch, peer);
+        let stream = ClientStream::new(socket, self.place, self.watch);
+        let service = service_fn(move |request| exchange::serve(Arc::clone(&connection), request));
+        let served = http1_builder(&shared).serve_connection(TokioIo::new(stream), service).with_upgrades();
+        until_stopped(&shared, served, |served| served.graceful_shutdown()).await
+    }
+
+    async fn serve_http2(self, socket: Socket, peer: Peer) -> hyper::Result<()> {
+        let shared = Arc::clone(&self.worker.shared);
+        let streams = Streams::new(&self.worker, &self.watch);
+        let stream = ClientStream::new(socket, self.place, self.watch);
+        let builder = streams.clone().builder(&shared.limits);
+        let worker = self.worker;
+        let service = service_fn(move |request| {
+            let connection = Connection::new(&worker, &streams.begin(), peer.again());
+            exchange::serve(connection, request)
+        });
+        let served = builder.serve_connection(TokioIo::new(stream), service);
+        until_stopped(&shared, served, |served| served.graceful_shutdown()).await
+    }
+
+    async fn redirect(self, socket: Socket, port: u16) -> hyper::Result<()> {
+        let shared = Arc::clone(&self.worker.shared);
+        let stream = ClientStream::new(socket, self.place, Arc::clone(&self.watch));
+        let service = service_fn(move |request| {
+            self.watch.serve(false);
+            self.watch.rest(self.worker.shared.clock.now());
+            std::future::ready(redirect::answer(&request, port))
+        });
+        let served = http1_builder(&shared).keep_alive(false).serve_connection(TokioIo::new(stream), service);
+        until_stopped(&shared, served, |served| served.graceful_shutdown()).await
+    }
+}
+
+fn http1_builder(shared: &Shared) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .max_header_size(shared.limits.header_bytes)
@@ -106,25 +217,32 @@ async fn serve(connection: Arc<Connection>, stream: TcpStream, place: OwnedSemap
         // Another number than the library's default costs an allocation per request.
         builder.max_headers(shared.limits.headers);
     }
-    let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    builder
+}
+
+/// Serves a connection to its end. When the gateway stops, it is told so once.
+async fn until_stopped<C: Future<Output = hyper::Result<()>>>(
+    shared: &Shared,
+    served: C,
+    shut_down: impl Fn(Pin<&mut C>),
+) -> hyper::Result<()> {
     let mut served = pin!(served);
     let mut stop = pin!(shared.stop.cancelled());
     let mut stopping = false;
-    let result = std::future::poll_fn(|cx: &mut Context<'_>| {
+    std::future::poll_fn(|cx: &mut Context<'_>| {
         if !stopping && stop.as_mut().poll(cx).is_ready() {
             stopping = true;
-            served.as_mut().graceful_shutdown();
+            shut_down(served.as_mut());
         }
         served.as_mut().poll(cx)
-    });
-    if let Err(error) = result.await {
-        tracing::debug!(%error, "a client's connection broke");
-    }
+    })
+    .await
 }
 
 /// The regular work that belongs to no connection.
 async fn keep_tidy(worker: Arc<Worker>, first: bool) {
     let shared = &worker.shared;
+    let mut certificates_at = shared.clock.now() + CERTIFICATES_INTERVAL;
     let mut round = tokio::time::interval(UPKEEP_INTERVAL);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -137,6 +255,11 @@ async fn keep_tidy(worker: Arc<Worker>, first: bool) {
             }
         }
         worker.pool.purge(shared.limits.pool_idle, now);
+        if let Some(certificates) = shared.certificates.as_ref().filter(|_| first && certificates_at <= now) {
+            certificates_at = now + CERTIFICATES_INTERVAL;
+            let certificates = Arc::clone(certificates);
+            tokio::task::spawn_blocking(move || certificates.refresh());
+        }
         if first {
             for service in shared.services.directory().services() {
                 service.sweep();

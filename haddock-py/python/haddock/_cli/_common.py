@@ -411,6 +411,11 @@ def address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str
     return value
 
 
+def optional_address(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A host and a port, if they are given."""
+    return None if value is None else address(ctx, parameter, value)
+
+
 def _services(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     from haddock._cli import _complete
 

@@ -48,6 +48,15 @@ def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:
     return cast("dict[str, Any]", answer)
 
 
+def gateway_certificates(url: str, token_file: str | None) -> list[dict[str, Any]]:
+    """The gateway's certificates: `file`, `names`, and `ends` in milliseconds since the Unix epoch.
+
+    Raises:
+        Unreachable: it does not answer, or not as a gateway does.
+    """
+    return cast("list[dict[str, Any]]", _ask_gateway("GET", url, "/v1/certificates", token_file))
+
+
 def gateway_probe(url: str, token_file: str | None) -> str:
     """A token for probe requests that the gateway answers itself.
 

@@ -50,6 +50,9 @@ def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> i
         tcp_keepalive=wanted.tcp_keepalive or None,
         tunnel_idle=wanted.tunnel_idle or None,
         allow_trace=wanted.allow_trace,
+        tls=list(wanted.tls),
+        redirect=wanted.redirect,
+        strict_transport=wanted.strict_transport or None,
         handed_over=True,
     )
     ready = {"kind": "ready", "process": "gateway", "listen": str(gateway.listen_address),

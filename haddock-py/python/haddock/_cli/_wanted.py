@@ -20,6 +20,9 @@ class Wanted:
     tunnel_idle: float
     allow_trace: bool
     grace: float
+    tls: Sequence[tuple[str, str]] = ()
+    redirect: str | None = None
+    strict_transport: float = 0
 
     def words(self) -> list[str]:
         """The options again, for a process that is to be such a gateway."""
@@ -27,6 +30,12 @@ class Wanted:
         words += ["--tcp-keepalive", _words.exactly(self.tcp_keepalive), "--tunnel-idle", _words.exactly(self.tunnel_idle)]
         for name, hosts in self.services.items():
             words += ["--service", f"{name}={','.join(hosts)}"]
+        for certificate, key in self.tls:
+            words += ["--tls-cert", certificate, "--tls-key", key]
+        if self.redirect is not None:
+            words += ["--http-redirect", self.redirect]
+        if self.strict_transport:
+            words += ["--hsts", _words.exactly(self.strict_transport)]
         for peers in self.trust_proxy:
             words += ["--trust-proxy", peers]
         return [*words, "--allow-trace"] if self.allow_trace else words

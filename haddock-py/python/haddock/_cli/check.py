@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 LOW_DISK, NO_DISK = 1 << 30, 100 << 20
 """In bytes. After years, a journal has about 10 MB. Images take far more, but belong to the engine."""
+RENEW_DAYS = 14
+"""Who renews certificates by a program does so a month before they end, so a fortnight before, it has failed for long."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,27 @@ def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:
     yield Finding("gateway", "ok", f"at `{url}`, with {_words.many(len(services), 'service')}")
     for name, report in sorted(services.items()):
         yield _table_found(name, report)
+    yield from _certificates_found(settings, url)
+
+
+def _certificates_found(settings: Settings, url: str) -> Iterator[Finding]:
+    """When certificates end."""
+    try:
+        certificates = _engine.gateway_certificates(url, settings.token_file)
+    except _engine.Unreachable:
+        # An older gateway, which has none.
+        return
+    for certificate in certificates:
+        ends = datetime.fromtimestamp(certificate["ends"] / 1000, tz=timezone.utc)
+        days = (ends - datetime.now(timezone.utc)) / timedelta(days=1)
+        name = ", ".join(certificate["names"]) or certificate["file"]
+        fix = f"replace `{certificate['file']}` and its key: the gateway uses changed files within some seconds"
+        if days < 0:
+            yield Finding("gateway", "problem", f"the certificate of `{name}` ended on {ends:%Y-%m-%d}", fix)
+        elif days < RENEW_DAYS:
+            yield Finding("gateway", "warning", f"the certificate of `{name}` ends on {ends:%Y-%m-%d}, in {days:.0f} days", fix)
+        else:
+            yield Finding("gateway", "ok", f"the certificate of `{name}` ends on {ends:%Y-%m-%d}")
 
 
 def _port_found(listen: str) -> Finding:

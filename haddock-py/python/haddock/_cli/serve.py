@@ -24,18 +24,39 @@ def _service(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
     return services
 
 
+def _tls(
+    certificates: tuple[str, ...], keys: tuple[str, ...], redirect: str | None, strict_transport: float
+) -> list[tuple[str, str]]:
+    """Each certificate with its key."""
+    if len(certificates) != len(keys):
+        numbers = f"--tls-cert is given {len(certificates)} times and --tls-key {len(keys)} times"
+        raise click.UsageError(f"{numbers}: give one key for each certificate, in the same order")
+    if not certificates and (redirect is not None or strict_transport):
+        option = "--http-redirect" if redirect is not None else "--hsts"
+        raise click.UsageError(f"{option} needs https: give --tls-cert and --tls-key, too")
+    return list(zip(certificates, keys))
+
+
 def gateway_options(function: Any) -> Any:
     """The options of both `haddock serve` and `haddock serve gateway`."""
     for option in (
         click.option("--grace", default="10s", metavar="DURATION", show_default=True, callback=_common.seconds,
                      help="How long requests in flight may take when it ends."),
+        click.option("--hsts", "strict_transport", default="0s", metavar="DURATION", show_default=True, callback=_common.seconds,
+                     help="Tell clients to use nothing but https for this long (`Strict-Transport-Security`). `0s`: do not."),
+        click.option("--http-redirect", "redirect", metavar="HOST:PORT", callback=_common.optional_address,
+                     help="Send clients that come to this address by http to https."),
+        click.option("--tls-key", "keys", metavar="FILE", multiple=True, type=click.Path(exists=True, dir_okay=False),
+                     help="The key of the certificate, as PEM. Once for each --tls-cert, in the same order."),
+        click.option("--tls-cert", "certificates", metavar="FILE", multiple=True, type=click.Path(exists=True, dir_okay=False),
+                     help="A certificate chain as PEM: clients connect by https. May be repeated; the name that a client asks for decides. Changed files are used within some seconds."),
         click.option("--allow-trace", is_flag=True, help="Pass TRACE on. By default it is refused."),
         click.option("--tunnel-idle", default="0s", metavar="DURATION", show_default=True, callback=_common.seconds,
                      help="End a WebSocket over which nothing was sent for this time. `0s`: never."),
         click.option("--tcp-keepalive", default="60s", metavar="DURATION", show_default=True, callback=_common.seconds,
                      help="After this time of silence, test whether the other end of a connection is still there. `0s`: never."),
         click.option("--trust-proxy", metavar="CIDR", multiple=True,
-                     help="Trust the `Forwarded` and `X-Forwarded-*` headers of these peers. May be repeated."),
+                     help="Trust what these peers say of clients: `Forwarded` and `X-Forwarded-*` headers, and the PROXY protocol. May be repeated."),
         click.option("--service", "services", metavar="NAME[=HOST,…]", multiple=True, callback=_service,
                      help="A service and the hosts of its requests. Default: the first service that is released gets all hosts."),
         click.option("--admin", default=ADMIN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_ADMIN",
@@ -87,6 +108,10 @@ def serve(
     tcp_keepalive: float,
     tunnel_idle: float,
     allow_trace: bool,
+    certificates: tuple[str, ...],
+    keys: tuple[str, ...],
+    redirect: str | None,
+    strict_transport: float,
     grace: float,
     monitor: float,
     follow: bool,
@@ -102,7 +127,10 @@ def serve(
         return None
     from haddock._cli._supervise import supervise
 
-    wanted = Wanted(listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace)
+    tls = _tls(certificates, keys, redirect, strict_transport)
+    wanted = Wanted(
+        listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace, tls, redirect, strict_transport
+    )
     return supervise(settings, wanted, monitor, _followed(settings, follow, follow_files))
 
 
@@ -120,6 +148,10 @@ def gateway(
     tcp_keepalive: float,
     tunnel_idle: float,
     allow_trace: bool,
+    certificates: tuple[str, ...],
+    keys: tuple[str, ...],
+    redirect: str | None,
+    strict_transport: float,
     grace: float,
     until_stdin_ends: bool,
 ) -> int:
@@ -131,7 +163,10 @@ def gateway(
     """
     from haddock._cli._processes import run_gateway
 
-    wanted = Wanted(listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace)
+    tls = _tls(certificates, keys, redirect, strict_transport)
+    wanted = Wanted(
+        listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace, tls, redirect, strict_transport
+    )
     return run_gateway(settings, wanted, until_stdin_ends)
 
 
