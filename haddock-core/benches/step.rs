@@ -103,6 +103,8 @@ impl Service {
                 hold: false,
                 counts_by_table: true,
                 adoption: true,
+                follows_unseen: true,
+                counts_by_policy: true,
             };
             let view = LocatorView { capabilities, report: Reading::Known { began: now, value: report } };
             self.seen.locators = BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]);

@@ -209,6 +209,8 @@ impl ServiceLocator for Router {
             session_count: SessionCount::Exact,
             atomic_close: true, // one lock is held for the look and its effect
             counts_by_table: true,
+            follows_unseen: true,
+            counts_by_policy: true,
             ..LocatorCapabilities::default()
         }
     }

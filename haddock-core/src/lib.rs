@@ -12,7 +12,7 @@
 //!                                 controller
 //!                                  │      │
 //!                     ContainerRuntime   ServiceLocator             what performs
-//!                  docker process sim    gateway remote sim
+//!                  docker process sim    gateway remote haproxy sim
 //! ```
 //!
 //! # Where things are
@@ -89,6 +89,7 @@
 //! | `controller` | the loop, the verbs, the journal in memory |
 //! | `probes`, `webhooks` | readiness by HTTP; URLs that are notified: what is performed has both |
 //! | `docker`, `gateway`, `sqlite` (default) | the runtime, the locator and the journal of production |
+//! | `haproxy` | an HAProxy that you have, as the locator |
 //! | `process` | instances as child processes |
 //! | `build` | the images of a tree: built, pushed, pulled, pruned |
 //! | `git` | what is checked out, for tags of images |

@@ -273,6 +273,7 @@ impl ContainerRuntime for PythonRuntime {
 
 /// A locator written in Python, with its caller and its capabilities.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "one for each capability")]
 pub(crate) fn python_locator(
     name: String,
     call: Py<PyAny>,
@@ -281,6 +282,8 @@ pub(crate) fn python_locator(
     atomic_close: bool,
     adoption: bool,
     counts_by_table: bool,
+    follows_unseen: bool,
+    counts_by_policy: bool,
 ) -> PyResult<Locator> {
     let session_count = match session_count {
         "exact" => SessionCount::Exact,
@@ -298,6 +301,8 @@ pub(crate) fn python_locator(
         atomic_close,
         adoption,
         counts_by_table,
+        follows_unseen,
+        counts_by_policy,
         ..LocatorCapabilities::default()
     };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))

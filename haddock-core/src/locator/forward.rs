@@ -46,6 +46,13 @@ macro_rules! forward_locator {
             ) -> $crate::Result<$crate::routing::TrafficRecord> {
                 $each!(self, traffic, service, from, until)
             }
+            async fn check(
+                &self,
+                service: &$crate::ServiceName,
+                session: &$crate::routing::SessionPolicy,
+            ) -> $crate::Result<Vec<$crate::routing::Advice>> {
+                $each!(self, check, service, session)
+            }
         }
     };
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   controller ──▶ ServiceLocator ◀── gateway   the embedded sticky HTTP proxy
 //!                                 ◀── remote    a gateway in another process, over its admin API
+//!                                 ◀── haproxy   an HAProxy of yours, over its runtime API
 //!                                 ◀── sim       sessions as data, on a virtual clock
 //! ```
 //!
@@ -16,20 +17,26 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, SessionPolicy, TrafficRecord};
 use crate::time::Timestamp;
 
-pub use crate::routing::{LocatorCapabilities, SessionCount};
+pub use crate::routing::{Advice, LocatorCapabilities, SessionCount};
 
 mod forward;
 #[cfg(feature = "gateway")]
 pub mod gateway;
+#[cfg(feature = "haproxy")]
+pub mod haproxy;
 #[cfg(feature = "gateway")]
 pub mod remote;
+#[cfg(any(feature = "gateway", feature = "haproxy"))]
+mod saved;
 #[cfg(feature = "testing")]
 pub mod sim;
 #[cfg(feature = "testing")]
 pub mod suite;
+#[cfg(any(feature = "gateway", feature = "haproxy"))]
+mod watermarks;
 
 /// A service locator.
 ///
@@ -40,8 +47,8 @@ pub mod suite;
 ///   nothing. An equal number is the same call again. The newest number, the table and the closed marks are on disk
 ///   before the answer, and outlive a restart; [`observe`](Self::observe) tells of none that is not.
 /// - A new session goes to a listed instance with a share, in proportion to the shares. A request of a session goes
-///   to its instance for as long as that is listed and not closed, whatever its share, even if this locator has never
-///   seen the session. Else it opens a new session.
+///   to its instance for as long as that is listed and not closed, whatever its share; with the capability
+///   `follows_unseen`, even if this locator has never seen the session. Else it opens a new session.
 /// - A request that has a cookie of the application and none of the locator goes to the instance that was
 ///   [adopted](crate::routing::Adopted), until the sessions from before the adoption have come or expired. Until then,
 ///   the number of live sessions on that instance is [`Count::Unknown`](crate::routing::Count). On an ignored path, such
@@ -118,5 +125,14 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`NotSupported`](crate::ErrorKind::NotSupported) from a locator that records nothing.
     async fn traffic(&self, _service: &ServiceName, _from: Timestamp, _until: Timestamp) -> Result<TrafficRecord> {
         Err(Error::new(ErrorKind::NotSupported, format!("{self} keeps no record of traffic")))
+    }
+
+    /// What the locator's own configuration lacks for a service with these sessions. Nothing is changed. A locator that
+    /// needs no configuration has no advice.
+    ///
+    /// # Errors
+    /// [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) if it does not answer.
+    async fn check(&self, _service: &ServiceName, _session: &SessionPolicy) -> Result<Vec<Advice>> {
+        Ok(Vec::new())
     }
 }

@@ -169,6 +169,8 @@ impl ServiceLocator for RemoteGateway {
             hold: true,
             counts_by_table: true,
             adoption: true,
+            follows_unseen: true,
+            counts_by_policy: true,
         }
     }
 

@@ -61,6 +61,8 @@ impl Locator {
             atomic_close: true,
             hold: true,
             counts_by_table: true,
+            follows_unseen: true,
+            counts_by_policy: true,
             ..LocatorCapabilities::default()
         }
     }

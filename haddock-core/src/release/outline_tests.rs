@@ -10,6 +10,8 @@ const EXACT: LocatorCapabilities = LocatorCapabilities {
     hold: true,
     counts_by_table: true,
     adoption: true,
+    follows_unseen: true,
+    counts_by_policy: true,
 };
 
 fn version(release: &str, tag: &str) -> NewVersion {

@@ -483,6 +483,23 @@ pub struct LocatorCapabilities {
     /// It finds the sessions of an [adopted](Adopted) server by the application's cookie. Without this, no server can
     /// be adopted, because its sessions would be lost.
     pub adoption: bool,
+    /// A request of a session goes to its instance even if this locator has never seen the session, such as after a
+    /// restart. Without this, a restart of the locator may lose every session.
+    pub follows_unseen: bool,
+    /// It counts by the [`SessionPolicy`]: nothing begins on an ignored path, and what fails is counted. Without this,
+    /// [`InstanceFigures::sessions_begun`] may count more, and the figures of what failed may count less.
+    pub counts_by_policy: bool,
+}
+
+/// Something that the configuration of a locator lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    /// Whether releases do not work without it. If not, it is a warning.
+    pub is_problem: bool,
+    /// What is wrong.
+    pub says: String,
+    /// What to do. It may have several lines, for a file.
+    pub fix: String,
 }
 
 /// The result of a close.

@@ -45,6 +45,11 @@ fn only_the_gateway_serves_http() {
 }
 
 #[test]
+fn only_one_room_speaks_to_haproxy() {
+    assert_named_only_in(&["locator/haproxy/"], &["add server", "show table"]);
+}
+
+#[test]
 fn what_decides_performs_nothing() {
     let io = ["async ", "tokio", "std::fs", "std::net::Tcp", "std::process", "SystemClock", "rand::"];
     let mut files = SOURCE.files.iter().filter(|file| file.name.starts_with("release/")).peekable();

@@ -84,6 +84,8 @@ impl Scene {
                 atomic_close: true,
                 counts_by_table: true,
                 adoption: true,
+                follows_unseen: true,
+                counts_by_policy: true,
                 ..LocatorCapabilities::default()
             },
             cut_off: false,

@@ -245,6 +245,8 @@ def python_locator(
     atomic_close: bool,
     adoption: bool,
     counts_by_table: bool,
+    follows_unseen: bool,
+    counts_by_policy: bool,
 ) -> Locator: ...
 @final
 class SimRuntime:

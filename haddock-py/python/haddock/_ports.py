@@ -47,6 +47,11 @@ class LocatorCapabilities(Result):
     counts_by_table: bool = False
     """It counts sessions by the table under which they began: `InstanceFigures.cohorts` and `LocatorReport.counted`.
     Without this, no guard watches a release."""
+    follows_unseen: bool = True
+    """A request of a session goes to its instance even if this locator has never seen the session, such as after a
+    restart."""
+    counts_by_policy: bool = True
+    """It counts by the session policy: nothing begins on an ignored path, and what fails is counted."""
 
 
 @dataclass(frozen=True)

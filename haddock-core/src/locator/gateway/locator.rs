@@ -69,6 +69,8 @@ impl ServiceLocator for GatewayLocator {
             hold: true,
             counts_by_table: true,
             adoption: true,
+            follows_unseen: true,
+            counts_by_policy: true,
         }
     }
 

@@ -65,7 +65,6 @@ mod traffic;
 mod tunnel;
 mod upstream;
 mod vanished;
-mod watermarks;
 mod worker;
 
 use std::fmt;

@@ -30,7 +30,7 @@ use super::cookie::{Attributes, Claim, STAMP_AHEAD};
 use super::request_rules::RequestRules;
 use super::sessions::{Begun, Found, News, SessionTable, Slot, TICK, Tick};
 use super::shares::Shares;
-use super::watermarks::Watermarks;
+use crate::locator::watermarks::Watermarks;
 use cohorts::Counted;
 use instance::Instance;
 use successors::Successors;

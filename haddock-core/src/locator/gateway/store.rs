@@ -1,55 +1,25 @@
-//! What outlives a restart: for each service its newest number, its table and its closed marks, in a file of its own.
-//!
-//! A file is written beside its place, synced and renamed; then the directory is synced. So there is the old or the new
-//! file, whenever the power fails.
+//! The state directory of a gateway: what is [kept](crate::locator::saved) of each service, the key, the record of traffic.
 
-use std::collections::BTreeSet;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind as IoErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::name::{InstanceId, ServiceName};
-use crate::routing::{FencingToken, RoutingTable};
+use crate::locator::saved::{self, failed, private};
+use crate::name::ServiceName;
 
-use super::watermarks::Watermarks;
+/// What a gateway keeps of a service.
+pub(super) type Saved = saved::Saved<Own>;
 
-/// The format of the files. A newer one cannot be read.
-const FILE_FORMAT: u32 = 1;
-
-/// What is kept of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Saved {
-    format: u32,
-    pub(super) service: ServiceName,
-    pub(super) newest: FencingToken,
-    pub(super) table: Option<RoutingTable>,
-    pub(super) closed: BTreeSet<InstanceId>,
-    #[serde(default, skip_serializing_if = "Watermarks::is_empty")]
-    pub(super) watermarks: Watermarks,
+/// What only a gateway keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Own {
     /// The names of the application's cookies by which sessions were known before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) former: Vec<String>,
-}
-
-impl Saved {
-    pub(super) fn new(
-        service: ServiceName,
-        newest: FencingToken,
-        table: Option<RoutingTable>,
-        closed: BTreeSet<InstanceId>,
-        watermarks: Watermarks,
-    ) -> Self {
-        Self { format: FILE_FORMAT, service, newest, table, closed, watermarks, former: Vec::new() }
-    }
-
-    pub(super) fn with_former(self, former: Vec<String>) -> Self {
-        Self { former, ..self }
-    }
 }
 
 /// The state directory. One gateway has it at a time.
@@ -64,8 +34,7 @@ impl Store {
     /// Takes the directory. If it is missing, it is made for its owner alone. Answers whether a gateway has kept its
     /// state there before.
     pub(super) fn open(dir: &Path) -> Result<(Self, bool)> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(|error| failed("create state directory", dir, &error))?;
+        saved::make_dir(dir)?;
         let store = Self { dir: dir.to_owned(), lock: Arc::new(RwLock::new(Some(take(dir)?))) };
         let known = store.marker().exists();
         Ok((store, known))
@@ -100,67 +69,27 @@ impl Store {
         self.dir.join("gateway.json")
     }
 
-    fn file(&self, service: &ServiceName) -> PathBuf {
-        self.dir.join(format!("service-{service}.json"))
-    }
-
     /// Every service that has a file.
     pub(super) fn services(&self) -> Result<Vec<ServiceName>> {
-        let entries = fs::read_dir(&self.dir).map_err(|error| failed("read state directory", &self.dir, &error))?;
-        let mut services = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|error| failed("read state directory", &self.dir, &error))?;
-            let name = entry.file_name();
-            let service = name.to_str().and_then(|name| name.strip_prefix("service-")?.strip_suffix(".json"));
-            services.extend(service.and_then(|service| ServiceName::new(service).ok()));
-        }
-        services.sort();
-        Ok(services)
+        saved::services(&self.dir)
     }
 
     /// What is kept of a service, if anything.
     pub(super) fn load(&self, service: &ServiceName) -> Result<Option<Saved>> {
-        let path = self.file(service);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed("read", &path, &error)),
-        };
-        let saved: Saved = serde_json::from_slice(&text).map_err(|error| {
-            Error::new(ErrorKind::Io, format!("`{}` cannot be understood: {error}", path.display()))
-                .with_hint("restore it: without it, what the locator promised to be closed could be opened again")
-        })?;
-        if saved.format > FILE_FORMAT || saved.service != *service {
-            let message = format!("`{}` is of format {} for `{}`", path.display(), saved.format, saved.service);
-            return Err(Error::new(ErrorKind::Io, message).with_hint("it was written by a newer Haddock, or moved"));
-        }
-        Ok(Some(saved))
+        saved::load(&self.dir, service)
     }
 
     /// Keeps it. When this has returned, it is on disk.
     pub(super) fn save(&self, saved: &Saved) -> Result<()> {
-        let text = serde_json::to_vec(saved)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("cannot write down the state: {error}")))?;
-        self.write(&self.file(&saved.service), &text)
+        self.if_ours(|| saved::save(&self.dir, saved))
     }
 
     fn write(&self, path: &Path, text: &[u8]) -> Result<()> {
-        let ours = self.lock.read().unwrap_or_else(PoisonError::into_inner);
-        if ours.is_none() {
-            return Err(Error::new(ErrorKind::LocatorUnavailable, "this gateway has ended"));
-        }
-        let beside = path.with_extension("new");
-        let written = private(&beside, true)
-            .and_then(|mut file| file.write_all(text).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&beside, path))
-            .and_then(|()| File::open(&self.dir)?.sync_all());
-        written.map_err(|error| {
-            // A half-written file would take up room, and room is what is missing.
-            let _ = fs::remove_file(&beside);
-            failed("write", path, &error).with_hint(
-                "until it can be, no table is taken up and no instance is reported as closed; what is in force stays so",
-            )
-        })
+        self.if_ours(|| saved::write(&self.dir, path, text))
+    }
+
+    fn if_ours(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.beside(write).unwrap_or_else(|| Err(Error::new(ErrorKind::LocatorUnavailable, "this gateway has ended")))
     }
 }
 
@@ -184,18 +113,12 @@ fn take(dir: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// Opens a file to write it. If it is missing, it is made for its owner alone.
-fn private(path: &Path, empty: bool) -> std::io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(empty).mode(0o600).open(path)
-}
-
-fn failed(what: &str, path: &Path, error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("cannot {what} `{}`: {error}", path.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::locator::watermarks::Watermarks;
+    use crate::name::InstanceId;
+    use crate::routing::FencingToken;
 
     fn saved(revision: u64) -> Saved {
         let closed = [InstanceId::new("shop-1").expect("valid")].into();
@@ -246,7 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (store, _) = Store::open(dir.path()).expect("made");
         store.save(&saved(1)).expect("written");
-        let path = store.file(&saved(1).service);
+        let path = saved::file(dir.path(), &saved(1).service);
         let text = fs::read_to_string(&path).expect("there");
         fs::write(&path, &text[..text.len() / 2]).expect("written");
         assert_eq!(store.load(&saved(1).service).expect_err("torn").kind(), ErrorKind::Io);
@@ -259,7 +182,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (store, _) = Store::open(dir.path()).expect("made");
         store.save(&saved(1)).expect("written");
-        fs::write(store.file(&saved(1).service).with_extension("new"), b"half of").expect("written");
+        fs::write(saved::file(dir.path(), &saved(1).service).with_extension("new"), b"half of").expect("written");
         assert_eq!(store.load(&saved(1).service).expect("read"), Some(saved(1)));
     }
 }

@@ -43,6 +43,8 @@ impl SimLocator {
             hold: false,
             counts_by_table: true,
             adoption: true,
+            follows_unseen: true,
+            counts_by_policy: true,
         };
         let inner = Arc::new(Mutex::new(Inner { core, down: false, failing: 0, losing: 0 }));
         Self { name, clock, capabilities, inner }

@@ -106,8 +106,16 @@ pub trait Harness: Send + Sync + 'static {
 /// Why a case is left out for the locator of this harness. `None`: the case is run.
 #[must_use]
 pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
-    let LocatorCapabilities { session_count, atomic_close, hold, adoption, counts_by_table, keeps_sticky_at_zero: _ } =
-        harness.locator().capabilities();
+    let LocatorCapabilities {
+        session_count,
+        atomic_close,
+        hold,
+        adoption,
+        counts_by_table,
+        follows_unseen,
+        counts_by_policy,
+        keeps_sticky_at_zero: _,
+    } = harness.locator().capabilities();
     let counts = session_count != SessionCount::None;
     // The application's cookie does not say when the session was last used, and without a prefix not where it is either.
     let mode = harness.application().map(|cookie| cookie.mode);
@@ -116,7 +124,7 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
     let needs: &[(bool, &str)] = match case {
         "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count"), says_when],
         "an_expired_session_begins_anew" => &[says_when],
-        "an_unseen_session_follows_its_cookie" => &[says_when, says_where],
+        "an_unseen_session_follows_its_cookie" => &[(follows_unseen, "follows_unseen"), says_when, says_where],
         "held_requests_wait_and_go_on_where_they_were"
         | "a_hold_ends_by_itself"
         | "new_sessions_go_to_what_is_not_held" => &[(hold, "hold")],
@@ -131,10 +139,13 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         | "after_a_restart_nothing_counts_as_drained_for_one_idle_time" => &[(counts, "session_count")],
         "a_session_counts_under_the_table_under_which_it_began"
         | "a_table_that_is_applied_again_is_the_same_cohort" => &[(counts_by_table, "counts_by_table")],
-        "after_a_restart_no_older_table_is_counted" => &[(counts_by_table, "counts_by_table"), says_where],
+        "after_a_restart_no_older_table_is_counted" => {
+            &[(counts_by_table, "counts_by_table"), (follows_unseen, "follows_unseen"), says_where]
+        }
         "sessions_from_before_an_adoption_count_under_no_table" => {
             &[(counts_by_table, "counts_by_table"), (adoption, "adoption")]
         }
+        "an_ignored_path_opens_no_session" | "a_session_fails_once" => &[(counts_by_policy, "counts_by_policy")],
         _ => &[],
     };
     needs.iter().find(|(has, _)| !has).map(|(_, capability)| *capability)

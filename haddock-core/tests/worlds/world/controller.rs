@@ -133,6 +133,8 @@ impl World {
             hold: false,
             counts_by_table: true,
             adoption: true,
+            follows_unseen: true,
+            counts_by_policy: true,
         };
         for post in &self.posts {
             seen.locators.insert(post.name.clone(), LocatorView { capabilities, report: Reading::Unknown });

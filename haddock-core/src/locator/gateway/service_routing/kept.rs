@@ -9,7 +9,7 @@ impl ServiceRouting {
     /// Takes up what was on disk.
     pub(in crate::locator::gateway) fn restore(&mut self, saved: &Saved) {
         self.watermarks = saved.watermarks.clone();
-        self.former.clone_from(&saved.former);
+        self.former.clone_from(&saved.own.former);
         for id in &saved.closed {
             let instance = self.instance(id, None);
             self.instances[instance as usize].closed = true;
@@ -46,7 +46,9 @@ impl ServiceRouting {
         let closed = self.instances.iter().filter(|it| it.closed && !watermarks.cover(&it.id));
         let closed = closed.map(|instance| instance.id.clone()).collect();
         let former = self.former_after(table.map_or(&self.policy, |table| &table.session));
-        Saved::new(service, newest, table.cloned(), closed, watermarks).with_former(former)
+        let mut saved = Saved::new(service, newest, table.cloned(), closed, watermarks);
+        saved.own.former = former;
+        saved
     }
 
     /// Notes what is on disk. Only that is reported.

@@ -11,21 +11,21 @@ use crate::routing::Watermark;
 /// grows: a recovered journal may know less than its earlier tables said.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Watermarks(BTreeMap<JournalId, u64>);
+pub(in crate::locator) struct Watermarks(BTreeMap<JournalId, u64>);
 
 impl Watermarks {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::locator) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn raise(&mut self, watermark: Option<&Watermark>) {
+    pub(in crate::locator) fn raise(&mut self, watermark: Option<&Watermark>) {
         if let Some(Watermark { journal, oldest }) = watermark {
             let known = self.0.entry(journal.clone()).or_default();
             *known = (*known).max(*oldest);
         }
     }
 
-    pub(super) fn cover(&self, id: &InstanceId) -> bool {
+    pub(in crate::locator) fn cover(&self, id: &InstanceId) -> bool {
         self.0.iter().any(|(journal, oldest)| id.number(journal).is_some_and(|number| number < *oldest))
     }
 }

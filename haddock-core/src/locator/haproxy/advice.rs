@@ -1,0 +1,109 @@
+//! What a backend lacks, and the lines that it needs.
+
+use std::time::Duration;
+
+use super::sight::{Keeping, Sight};
+use crate::locator::Advice;
+use crate::routing::SessionPolicy;
+
+/// Those with which `add server` works.
+const DYNAMIC: [&str; 4] = ["roundrobin", "leastconn", "random", "first"];
+/// Of a table's size, in percent: from here on it may soon be full.
+const NEARLY_FULL: u64 = 80;
+
+/// The name of the cookie in the lines that are shown, unless another is known.
+pub(super) const USUAL_COOKIE: &str = "JSESSIONID";
+
+pub(super) fn lines(backend: &str, cookie: &str, idle: Duration) -> String {
+    let seconds = idle.as_secs() + u64::from(idle.subsec_nanos() > 0);
+    format!(
+        "backend {backend}\n    \
+         balance roundrobin\n    \
+         stick-table type string len 64 size 1m expire {seconds}s srvkey name\n    \
+         http-request set-var(txn.session) req.cook({cookie})\n    \
+         http-request track-sc0 req.cook({cookie}) if {{ req.cook({cookie}),in_table({backend}) }}\n    \
+         stick match req.cook({cookie})\n    \
+         stick store-response res.cook({cookie})\n    \
+         stick store-response var(txn.session)\n"
+    )
+}
+
+/// What the backend lacks. `sight`: `None` if there is no such backend.
+pub(super) fn of(
+    backend: &str,
+    sight: Option<&Sight>,
+    keeping: Keeping,
+    policy: &SessionPolicy,
+    foreign: &[String],
+) -> Vec<Advice> {
+    let cookie = policy.application.as_ref().map_or(USUAL_COOKIE, |cookie| &cookie.name);
+    let lines = lines(backend, cookie, policy.idle);
+    let mut found = Vec::new();
+    let mut advise = |is_problem: bool, says: String, fix: String| found.push(Advice { is_problem, says, fix });
+    let Some(sight) = sight else {
+        advise(true, format!("there is no backend `{backend}`"), format!("add these lines to `haproxy.cfg`:\n{lines}"));
+        return found;
+    };
+    let algorithm = sight.stats.algorithm.as_str();
+    if !DYNAMIC.contains(&algorithm) && !algorithm.is_empty() {
+        advise(
+            true,
+            format!("backend `{backend}` has `balance {algorithm}`, so no server can be added to it"),
+            "write `balance roundrobin`".to_owned(),
+        );
+    } else if matches!(algorithm, "leastconn" | "first") {
+        advise(
+            false,
+            format!("with `balance {algorithm}`, shares are not parts of new sessions"),
+            "write `balance roundrobin`, unless you want it so".to_owned(),
+        );
+    }
+    match keeping {
+        Keeping::NoTable => advise(
+            true,
+            format!("backend `{backend}` has no stick table, so no session is kept or counted"),
+            format!("it needs these lines, with the name of your application's cookie:\n{lines}"),
+        ),
+        Keeping::NotSessions => advise(
+            true,
+            format!("the stick table of `{backend}` does not store the server of a session"),
+            format!("it needs these lines, with the name of your application's cookie:\n{lines}"),
+        ),
+        Keeping::Sessions(None) => advise(
+            true,
+            format!("the stick table of `{backend}` keeps sessions for ever, so no instance ever becomes empty"),
+            format!("write `expire {}s` into its line, which is `session.idle`", policy.idle.as_secs()),
+        ),
+        Keeping::Sessions(Some(expire)) if expire < policy.idle => advise(
+            true,
+            format!(
+                "the stick table of `{backend}` keeps a session for {} s, and `session.idle` is {} s, so sessions get lost",
+                expire.as_secs(),
+                policy.idle.as_secs()
+            ),
+            format!("write `expire {}s` into its line", policy.idle.as_secs()),
+        ),
+        Keeping::Sessions(Some(_)) => {}
+    }
+    if let Some(table) = sight.table.as_ref().filter(|table| table.used * 100 >= table.size * NEARLY_FULL) {
+        advise(
+            false,
+            format!(
+                "the stick table of `{backend}` has {} of {} entries; a full one drops sessions",
+                table.used, table.size
+            ),
+            "write a larger `size` into its line".to_owned(),
+        );
+    }
+    if !foreign.is_empty() {
+        advise(
+            false,
+            format!(
+                "backend `{backend}` has servers that are not Haddock's, which get new sessions, too: {}",
+                foreign.join(", ")
+            ),
+            "remove their lines once their sessions have ended, or give them weight 0".to_owned(),
+        );
+    }
+    found
+}

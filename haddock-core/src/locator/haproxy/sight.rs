@@ -1,0 +1,84 @@
+//! Everything that one look at HAProxy shows of a service.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::answers::{self, BackendStats, Process, ServerState, ServerStats, TableHead};
+use super::client::Client;
+use crate::error::{Error, ErrorKind, Result};
+
+/// The oldest version with `add server` that this was tested with.
+const OLDEST: (u32, u32) = (2, 6);
+/// The key of an entry that shows how long the table keeps entries. It is there for a moment.
+const PROBE_KEY: &str = "haddock-asks-for-expire";
+
+/// What the backend's stick table is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    /// There is none.
+    NoTable,
+    /// Its keys are no text, or it stores no servers.
+    NotSessions,
+    /// An entry is kept for this long after its last use. `None`: for ever.
+    Sessions(Option<Duration>),
+}
+
+/// One look.
+#[derive(Debug, Clone)]
+pub(super) struct Sight {
+    pub(super) process: Process,
+    pub(super) servers: Vec<ServerState>,
+    pub(super) stats: BackendStats,
+    pub(super) table: Option<TableHead>,
+}
+
+impl Sight {
+    pub(super) fn server(&self, name: &str) -> Option<&ServerState> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
+    pub(super) fn stats(&self, name: &str) -> ServerStats {
+        self.stats.servers.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// The process. An HAProxy that is too old is refused.
+pub(super) async fn process(client: &Client) -> Result<Process> {
+    let refused = || Error::new(ErrorKind::LocatorRefused, format!("{client} does not answer like an HAProxy"));
+    let process = answers::process(&client.ask("show info").await?).ok_or_else(refused)?;
+    if process.version < OLDEST {
+        let (major, minor) = process.version;
+        let message = format!("{client} is HAProxy {major}.{minor}, which cannot add servers without a reload");
+        return Err(Error::new(ErrorKind::NotSupported, message).with_hint("use HAProxy 2.6 or newer"));
+    }
+    Ok(process)
+}
+
+/// `None`: HAProxy has no such backend.
+pub(super) async fn look(client: &Client, backend: &str) -> Result<Option<Sight>> {
+    let process = process(client).await?;
+    // The counters first: what is no longer busy has its session in the table that is listed later.
+    let stats = answers::stats(&client.ask(&format!("show stat {backend} 6 -1")).await?);
+    let servers = answers::servers(&client.ask(&format!("show servers state {backend}")).await?);
+    let (Some(servers), Some(stats)) = (servers, stats) else { return Ok(None) };
+    let table = answers::table(&client.ask("show table").await?, backend);
+    Ok(Some(Sight { process, servers, stats, table }))
+}
+
+/// What the table is good for. HAProxy does not tell, so an entry is made, looked at and removed.
+pub(super) async fn keeping(client: &Client, backend: &str, table: Option<&TableHead>) -> Result<Keeping> {
+    let Some(table) = table else { return Ok(Keeping::NoTable) };
+    if table.kind != "string" {
+        return Ok(Keeping::NotSessions);
+    }
+    if !client.ask(&format!("set table {backend} key {PROBE_KEY} data.server_id 0")).await?.is_empty() {
+        return Ok(Keeping::NotSessions);
+    }
+    let entry = client.ask(&format!("show table {backend} key {PROBE_KEY}")).await?;
+    client.ask(&format!("clear table {backend} key {PROBE_KEY}")).await?;
+    let expire = entry.lines().find_map(|line| answers::entry_expiry(line.as_bytes()));
+    Ok(Keeping::Sessions(expire.filter(|expire| !expire.is_zero())))
+}
+
+/// What is known of the tables, by backend, and of which process.
+pub(super) type Known = BTreeMap<String, (u64, Keeping)>;

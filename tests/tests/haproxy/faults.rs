@@ -1,0 +1,304 @@
+//! What happens to an HAProxy, and what is wrong with its file.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haddock_core::locator::haproxy::HaproxyLocator;
+use haddock_core::locator::suite::{Cookies, Harness};
+use haddock_core::locator::{ServiceLocator, SessionCount};
+use haddock_core::routing::{CloseAnswer, Count, LocatorReport, Route, RoutingTable, SessionPolicy};
+use haddock_core::{Clock, ErrorKind, FencingToken, InstanceId, Share, SystemClock};
+use nix::sys::signal::Signal;
+
+use crate::world::{IDLE, Lines, World, get, service};
+
+fn id(n: u32) -> InstanceId {
+    InstanceId::new(format!("shop-{n}")).expect("valid")
+}
+
+fn number(revision: u64) -> FencingToken {
+    FencingToken { epoch: 1, revision }
+}
+
+impl World {
+    async fn table(&self, revision: u64, shares: &[(u32, u32)]) -> RoutingTable {
+        let mut routes = std::collections::BTreeMap::new();
+        for (n, share) in shares {
+            routes.insert(id(*n), Route::new(self.start(&id(*n)).await, Share::percent(*share)));
+        }
+        let session = SessionPolicy { idle: IDLE, ..SessionPolicy::default() };
+        RoutingTable { service: service(), number: number(revision), session, routes, watermark: None }
+    }
+
+    async fn apply(&self, revision: u64, shares: &[(u32, u32)]) {
+        let table = self.table(revision, shares).await;
+        self.locator().apply(&table).await.expect("taken");
+    }
+
+    async fn report(&self) -> LocatorReport {
+        self.locator().observe(&service()).await.expect("an answer")
+    }
+
+    /// The line with the worker's pid.
+    async fn worker(&self) -> Option<String> {
+        self.ask("show info").await?.lines().find(|line| line.starts_with("Pid: ")).map(str::to_owned)
+    }
+
+    async fn weights(&self) -> Vec<(String, u32)> {
+        let state = self.ask("show servers state shop").await.expect("an answer");
+        let lines = state.lines().skip(2).filter(|line| !line.is_empty());
+        let words = lines.map(|line| line.split(' ').collect::<Vec<_>>());
+        words.map(|words| (words[3].to_owned(), words[7].parse().expect("a weight"))).collect()
+    }
+}
+
+fn lines(change: impl FnOnce(String) -> String) -> Lines {
+    let lines = Lines::default();
+    Lines { backend: change(lines.backend), ..lines }
+}
+
+#[tokio::test]
+async fn after_a_reload_the_servers_come_back_by_themselves() {
+    let Some(world) = World::new(Lines { master: true, ..Lines::default() }).await else { return };
+    world.apply(1, &[(1, 100), (2, 0)]).await;
+    let before = world.report().await;
+    assert_eq!(get(world.address, "/", &mut Cookies::new()).await, Some(id(1)));
+    for _ in 0..2 {
+        let old = world.worker().await.expect("an answer");
+        world.signal(Signal::SIGUSR2);
+        world.eventually("another worker", async || world.worker().await.is_some_and(|new| new != old)).await;
+        world
+            .eventually("it serves again", async || get(world.address, "/", &mut Cookies::new()).await == Some(id(1)))
+            .await;
+    }
+    let after = world.report().await;
+    assert_ne!(after.incarnation, before.incarnation);
+    assert!(after.counting_since > before.counting_since);
+    assert_eq!((after.newest, after.table), (number(1), Some(number(1))));
+    assert_eq!(after.instances[&id(2)].live, Count::Unknown, "what the old worker had counted is not known");
+}
+
+#[tokio::test]
+async fn with_peers_a_reload_loses_no_session() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
+    let lines = lines(|text| text.replace("srvkey name", "srvkey name peers ours"));
+    let more = format!("peers ours\n    peer here 127.0.0.1:{port}\n");
+    let Some(world) = World::new(Lines { master: true, more, ..lines }).await else { return };
+    // A process has the table of the one before, or has waited for it in vain for 5 s, before it can pass its own on.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    world.apply(1, &[(1, 50), (2, 50)]).await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        let mut cookies = Cookies::new();
+        let home = get(world.address, "/", &mut cookies).await.expect("served");
+        clients.push((cookies, home));
+    }
+    let count = async |n: u32| {
+        let table = world.ask("show table shop").await.expect("an answer");
+        table.lines().filter(|line| line.contains(&format!("server_key=shop-{n}"))).count()
+    };
+    assert_eq!(count(1).await + count(2).await, 10);
+    world.signal(Signal::SIGUSR2);
+    world
+        .eventually("the next worker serves", async || get(world.address, "/", &mut Cookies::new()).await.is_some())
+        .await;
+    for (cookies, home) in &mut clients {
+        assert_eq!(get(world.address, "/", cookies).await.as_ref(), Some(&*home));
+    }
+}
+
+#[tokio::test]
+async fn one_that_is_gone_or_silent_is_unavailable() {
+    let Some(world) = World::new(Lines::default()).await else { return };
+    world.apply(1, &[(1, 100), (2, 0)]).await;
+    let locator = world.locator();
+    let fails = async || {
+        let errors = [
+            locator.observe(&service()).await.expect_err("no answer"),
+            locator.close(&service(), &id(2), number(2)).await.expect_err("no answer"),
+            locator.evict(&service(), &id(2), number(2)).await.expect_err("no answer"),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::LocatorUnavailable, "{error}");
+        }
+    };
+    world.signal(Signal::SIGSTOP);
+    fails().await;
+    world.signal(Signal::SIGCONT);
+    let report = world.report().await;
+    assert_eq!((report.newest, report.instances[&id(2)].closed), (number(1), false), "nothing was promised");
+    world.kill_haproxy();
+    fails().await;
+    world.start_haproxy().await;
+    assert_eq!(world.report().await.table, Some(number(1)));
+}
+
+#[tokio::test]
+async fn what_somebody_else_changes_is_put_back_and_the_servers_of_others_stay() {
+    let with_static = lines(|text| text + "    server old 127.0.0.1:9 weight 0\n");
+    let Some(world) = World::new(with_static).await else { return };
+    world.apply(1, &[(1, 90), (2, 10)]).await;
+    let expected = [("old", 0), ("shop-1", 9), ("shop-2", 1)].map(|(name, weight)| (name.to_owned(), weight));
+    assert_eq!(world.weights().await, expected);
+    for command in [
+        "set server shop/shop-1 weight 1",
+        "set server shop/shop-2 state drain",
+        "set server shop/shop-1 state maint;del server shop/shop-1",
+        "set server shop/shop-2 addr 127.0.0.1 port 1",
+    ] {
+        world.ask(command).await.expect("an answer");
+        let report = world.report().await;
+        assert_eq!(report.table, Some(number(1)), "{command}");
+        let shares = [1, 2].map(|n| report.instances[&id(n)].share.map(|share| share.to_string()).unwrap_or_default());
+        assert_eq!(shares, ["90%", "10%"], "{command}");
+        assert_eq!(world.weights().await.iter().find(|(name, _)| name == "old"), Some(&expected[0]), "{command}");
+    }
+    assert!(get(world.address, "/", &mut Cookies::new()).await.is_some());
+    world.locator().evict(&service(), &id(2), number(2)).await.expect("an answer");
+    assert_eq!(world.weights().await.len(), 2, "that of others, and the one that serves");
+}
+
+#[tokio::test]
+async fn two_processes_share_numbers_and_closed_marks() {
+    let Some(world) = World::new(Lines::default()).await else { return };
+    let other = world.another();
+    world.apply(5, &[(1, 100), (2, 0)]).await;
+    let table = world.table(4, &[(1, 0), (2, 100)]).await;
+    assert_eq!(other.apply(&table).await.expect_err("old").kind(), ErrorKind::StaleNumber);
+    other.evict(&service(), &id(2), number(6)).await.expect("new");
+    let report = world.report().await;
+    assert_eq!((report.newest, report.instances[&id(2)].closed), (number(6), true));
+    let both = futures_util::future::join_all((0..20).map(|n| {
+        let (world, other) = (world.locator(), Arc::new(other.clone()) as Arc<dyn ServiceLocator>);
+        async move { if n % 2 == 0 { world } else { other }.observe(&service()).await }
+    }));
+    for report in both.await {
+        assert_eq!(report.expect("an answer").table, Some(number(5)));
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_leaves_the_old_table_or_the_new_one() {
+    let Some(world) = World::new(Lines::default()).await else { return };
+    let (mut given_up, mut done) = (0, 0);
+    let clock = SystemClock::new();
+    let began = clock.now();
+    world.apply(1, &[(1, 100), (2, 0)]).await;
+    let usual = clock.now().since(began);
+    for round in 2..60 {
+        let shares = if round % 2 == 0 { [(1, 0), (2, 100), (3, 0)] } else { [(1, 100), (2, 0), (4, 0)] };
+        let table = world.table(round, &shares).await;
+        // From before the first command to after the last one.
+        let limit = usual * u32::try_from(round % 20).expect("small") / 8;
+        match tokio::time::timeout(limit, world.locator().apply(&table)).await {
+            Ok(applied) => {
+                applied.expect("taken");
+                done += 1;
+            }
+            Err(_) => given_up += 1,
+        }
+        let report = world.report().await;
+        assert_eq!(report.table, Some(report.newest), "round {round}: it is completed at the next look");
+        assert!(report.newest == number(round) || report.newest < number(round));
+        assert!(get(world.address, "/", &mut Cookies::new()).await.is_some(), "somebody always serves");
+    }
+    assert!(given_up > 0 && done > 0, "{given_up} were given up, {done} done");
+}
+
+#[tokio::test]
+async fn a_full_table_counts_nothing() {
+    let small = lines(|text| text.replace("size 1m", "size 64"));
+    let Some(world) = World::new(small).await else { return };
+    world.apply(1, &[(1, 100), (2, 0)]).await;
+    world.until_it_counts().await;
+    assert_eq!(world.report().await.instances[&id(1)].live, Count::Exact(0));
+    for _ in 0..100 {
+        get(world.address, "/", &mut Cookies::new()).await.expect("served");
+    }
+    assert_eq!(world.report().await.instances[&id(1)].live, Count::Unknown);
+    world.apply(2, &[(1, 0), (2, 100)]).await;
+    assert!(matches!(world.locator().close(&service(), &id(1), number(3)).await, Ok(CloseAnswer::Busy(_))));
+}
+
+#[tokio::test]
+async fn a_session_of_a_lost_entry_stays_where_it_was_taken_up() {
+    let Some(world) = World::new(Lines::default()).await else { return };
+    world.apply(1, &[(1, 50), (2, 50)]).await;
+    let mut cookies = Cookies::new();
+    get(world.address, "/", &mut cookies).await.expect("served");
+    world.ask("clear table shop").await.expect("an answer");
+    let home = get(world.address, "/", &mut cookies).await.expect("served");
+    for _ in 0..6 {
+        assert_eq!(get(world.address, "/", &mut cookies).await.as_ref(), Some(&home));
+    }
+}
+
+/// What is said of a backend with these lines, whether each is a problem, and how well the locator counts then.
+async fn advice(lines: Lines) -> Option<(Vec<(bool, String)>, SessionCount)> {
+    let world = World::new(lines).await?;
+    let policy = SessionPolicy { idle: IDLE, ..SessionPolicy::default() };
+    let found = world.locator().check(&service(), &policy).await.expect("an answer");
+    assert!(found.iter().all(|advice| !advice.fix.is_empty()));
+    let _ = world.locator().apply(&world.table(1, &[(1, 100)]).await).await;
+    let _ = world.locator().observe(&service()).await;
+    let counts = world.locator().capabilities().session_count;
+    Some((found.into_iter().map(|advice| (advice.is_problem, advice.says)).collect(), counts))
+}
+
+#[tokio::test]
+async fn what_the_file_lacks_is_said() {
+    let without_table = lines(|text| {
+        let needs_it = |line: &&str| !line.contains("stick") && !line.contains("track");
+        text.lines().filter(needs_it).map(|line| format!("{line}\n")).collect()
+    });
+    let cases: [(Lines, &[(bool, &str)], SessionCount); 8] = [
+        (Lines::default(), &[], SessionCount::Exact),
+        (
+            lines(|text| text.replace("backend shop", "backend other\n    server a 127.0.0.1:9\nbackend shop")),
+            &[],
+            SessionCount::Exact,
+        ),
+        (without_table, &[(true, "has no stick table")], SessionCount::None),
+        (lines(|text| text.replace("roundrobin", "source")), &[(true, "no server can be added")], SessionCount::Exact),
+        (
+            lines(|text| text.replace("roundrobin", "leastconn")),
+            &[(false, "not parts of new sessions")],
+            SessionCount::Exact,
+        ),
+        (
+            lines(|text| text.replace("expire 1800ms", "expire 900ms")),
+            &[(true, "sessions get lost")],
+            SessionCount::Exact,
+        ),
+        (lines(|text| text.replace("expire 1800ms", "")), &[(true, "for ever")], SessionCount::Exact),
+        (
+            lines(|text| text + "    server old 127.0.0.1:9\n"),
+            &[(false, "servers that are not Haddock's, which get new sessions, too: old")],
+            SessionCount::Exact,
+        ),
+    ];
+    for (lines, expected, counts) in cases {
+        let text = lines.backend.clone();
+        let Some((found, counted)) = advice(lines).await else { return };
+        assert_eq!(found.len(), expected.len(), "{text}\n{found:?}");
+        for ((is_problem, says), (expected, words)) in found.iter().zip(expected) {
+            assert!(is_problem == expected && says.contains(words), "{text}\n{says}");
+        }
+        assert_eq!(counted, counts, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_without_a_backend_is_refused_with_its_lines() {
+    let Some(world) = World::new(Lines::default()).await else { return };
+    let socket = world.socket().display().to_string().parse().expect("a path");
+    let dir = tempfile::tempdir().expect("a directory");
+    let locator =
+        HaproxyLocator::builder(socket, dir.path()).backend(service(), "nowhere").open().expect("a directory");
+    let error = locator.apply(&world.table(1, &[(1, 100)]).await).await.expect_err("nowhere to go");
+    assert_eq!(error.kind(), ErrorKind::LocatorRefused);
+    let found = locator.check(&service(), &SessionPolicy::default()).await.expect("an answer");
+    assert!(found[0].is_problem && found[0].fix.contains("stick store-response res.cook(JSESSIONID)"), "{found:?}");
+    let report = locator.observe(&service()).await.expect("an answer");
+    assert_eq!((report.newest, report.table), (FencingToken::default(), None));
+}

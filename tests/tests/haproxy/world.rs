@@ -1,0 +1,419 @@
+//! An HAProxy of its own, instances that know their sessions, as a servlet container does, and clients.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use haddock_core::locator::ServiceLocator;
+use haddock_core::locator::haproxy::HaproxyLocator;
+use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
+use haddock_core::routing::{ApplicationCookie, CookieMode};
+use haddock_core::{InstanceId, ServiceName};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// The idle time of sessions in tables, and how much longer HAProxy keeps them. It counts whole seconds since its start.
+pub(crate) const IDLE: Duration = Duration::from_secs(1);
+pub(crate) const KEPT_LONGER: Duration = Duration::from_millis(800);
+
+/// The application's cookie.
+const COOKIE: &str = "JSESSIONID";
+
+/// An instance: answers with its name; on `/hold` only when it is let go.
+pub(crate) struct Instance {
+    pub(crate) address: SocketAddr,
+    holding: tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>,
+    let_go: Arc<Semaphore>,
+    server: JoinHandle<()>,
+}
+
+impl Instance {
+    async fn start(name: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let (held, holding) = mpsc::unbounded_channel();
+        let let_go = Arc::new(Semaphore::new(0));
+        let site = Arc::new(Site { name, sessions: Mutex::default(), held, let_go: Arc::clone(&let_go) });
+        let server = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                let site = Arc::clone(&site);
+                connections.spawn(async move { site.serve(stream).await });
+            }
+        });
+        Self { address, holding: tokio::sync::Mutex::new(holding), let_go, server }
+    }
+
+    async fn held(&self) {
+        let held = async { self.holding.lock().await.recv().await };
+        tokio::time::timeout(Duration::from_secs(20), held).await.expect("in time").expect("running");
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+struct Site {
+    name: String,
+    sessions: Mutex<BTreeSet<String>>,
+    held: mpsc::UnboundedSender<()>,
+    let_go: Arc<Semaphore>,
+}
+
+/// The next session's id: one for all instances, so that none has the id of another's session.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Site {
+    async fn serve(&self, mut stream: TcpStream) {
+        let mut read = Vec::new();
+        loop {
+            while !read.windows(4).any(|part| part == b"\r\n\r\n") {
+                if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                    return;
+                }
+            }
+            let head = String::from_utf8(std::mem::take(&mut read)).expect("text");
+            let path = head.split(' ').nth(1).expect("a path");
+            if path == "/hold" {
+                self.held.send(()).expect("somebody waits");
+                self.let_go.acquire().await.expect("open").forget();
+            }
+            let status = if path == "/fail" { "500 Failed" } else { "200 Fine" };
+            let cookie = if path == IGNORED { String::new() } else { self.cookie_for(&head) };
+            let answer =
+                format!("HTTP/1.1 {status}\r\nx-instance: {}\r\n{cookie}content-length: 2\r\n\r\nhi", self.name);
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A session that is not known here begins anew.
+    fn cookie_for(&self, head: &str) -> String {
+        let mut sessions = self.sessions.lock().expect("not poisoned");
+        let lines = head.lines().filter_map(|line| line.split_once(": "));
+        let cookies =
+            lines.filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).flat_map(|(_, all)| all.split("; "));
+        let mut sent = cookies.filter_map(|cookie| cookie.strip_prefix(COOKIE)?.strip_prefix('='));
+        if sent.any(|id| sessions.contains(id)) {
+            return String::new();
+        }
+        let id = format!("{:08X}", NEXT.fetch_add(1, Ordering::Relaxed));
+        sessions.insert(id.clone());
+        format!("set-cookie: {COOKIE}={id}; Path=/; HttpOnly\r\n")
+    }
+}
+
+/// One request on a connection of its own, with these cookies, which it updates. Answers with the instance.
+pub(crate) async fn get(to: SocketAddr, path: &str, cookies: &mut Cookies) -> Option<InstanceId> {
+    let mut stream = TcpStream::connect(to).await.ok()?;
+    let sent: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let cookie = if sent.is_empty() { String::new() } else { format!("cookie: {}\r\n", sent.join("; ")) };
+    let request = format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n{cookie}\r\n");
+    stream.write_all(request.as_bytes()).await.ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.ok()?;
+    let answer = String::from_utf8(answer).expect("text");
+    let field = |wanted: &'static str| {
+        let lines = answer.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.to_owned())
+    };
+    for set in field("set-cookie") {
+        let (name, value) = set.split(';').next().expect("a pair").split_once('=').expect("a pair");
+        cookies.insert(name.to_owned(), value.to_owned());
+    }
+    InstanceId::new(field("x-instance").next()?).ok()
+}
+
+/// What is different in a test's `haproxy.cfg`.
+pub(crate) struct Lines {
+    /// Of the backend `shop`.
+    pub(crate) backend: String,
+    /// At the end.
+    pub(crate) more: String,
+    /// Whether a master process reloads workers.
+    pub(crate) master: bool,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        let lines = HaproxyLocator::lines("shop", COOKIE, IDLE);
+        let kept = format!("expire {}ms", (IDLE + KEPT_LONGER).as_millis());
+        Self { backend: lines.replace("expire 1s", &kept), more: String::new(), master: false }
+    }
+}
+
+/// HAProxy with a backend `shop`, and a directory of its own.
+pub(crate) struct World {
+    dir: TempDir,
+    pub(crate) address: SocketAddr,
+    master: bool,
+    process: Mutex<Option<Child>>,
+    locator: Mutex<Option<HaproxyLocator>>,
+    instances: Mutex<HashMap<InstanceId, Arc<Instance>>>,
+}
+
+pub(crate) fn service() -> ServiceName {
+    ServiceName::new("shop").expect("valid")
+}
+
+impl World {
+    /// `None`: there is no HAProxy on this machine, and this is said.
+    pub(crate) async fn new(lines: Lines) -> Option<Self> {
+        let there = Command::new("haproxy").arg("-v").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if there.is_err() {
+            haddock_tests::skip("haproxy");
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        // Free until another takes it.
+        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+        let Lines { backend, more, master } = lines;
+        let socket = dir.path().join("sock");
+        let expose = if master { " expose-fd listeners" } else { "" };
+        let text = format!(
+            "global\n    localpeer here\n    stats socket {} mode 600 level admin{expose}\n    nbthread 2\n    maxconn 500\n\
+             defaults\n    mode http\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n\
+             frontend web\n    bind {address}\n    default_backend shop\n{backend}{more}",
+            socket.display()
+        );
+        std::fs::write(dir.path().join("haproxy.cfg"), text).expect("written");
+        let world = Self {
+            dir,
+            address,
+            master,
+            process: Mutex::default(),
+            locator: Mutex::default(),
+            instances: Mutex::default(),
+        };
+        world.start_haproxy().await;
+        world.open();
+        Some(world)
+    }
+
+    /// One that counts, as it does an idle time after HAProxy's start.
+    pub(crate) async fn counting() -> Option<Self> {
+        let world = Self::new(Lines::default()).await?;
+        world.until_it_counts().await;
+        Some(world)
+    }
+
+    /// HAProxy tells its age in whole seconds.
+    pub(crate) async fn until_it_counts(&self) {
+        sleep(IDLE + KEPT_LONGER + Duration::from_millis(1_100)).await;
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("sock")
+    }
+
+    fn open(&self) {
+        let locator = self.another();
+        *self.locator.lock().expect("not poisoned") = Some(locator);
+    }
+
+    /// Another locator, as another process has one.
+    pub(crate) fn another(&self) -> HaproxyLocator {
+        let socket = self.socket().display().to_string().parse().expect("a path");
+        HaproxyLocator::builder(socket, self.dir.path().join("state")).open().expect("a directory")
+    }
+
+    pub(crate) async fn start_haproxy(&self) {
+        let mode = if self.master { "-W" } else { "-db" };
+        let config = self.dir.path().join("haproxy.cfg");
+        let log = std::fs::File::create(self.dir.path().join("log")).expect("a file");
+        let process = Command::new("haproxy")
+            .arg(mode)
+            .arg("-f")
+            .arg(config)
+            .stdout(log.try_clone().expect("a file"))
+            .stderr(log)
+            .spawn()
+            .expect("it runs");
+        *self.process.lock().expect("not poisoned") = Some(process);
+        let ended = || {
+            let mut process = self.process.lock().expect("not poisoned");
+            process.as_mut().is_none_or(|process| process.try_wait().expect("a child").is_some())
+        };
+        let answers = async {
+            while self.ask("show info").await.is_none() {
+                assert!(!ended(), "HAProxy does not run\n{}", self.log());
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(30), answers).await.is_err() {
+            panic!("HAProxy does not answer\n{}", self.log());
+        }
+    }
+
+    pub(crate) fn kill_haproxy(&self) {
+        if let Some(mut process) = self.process.lock().expect("not poisoned").take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Sends a signal to the process, or to the master.
+    pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
+        let process = self.process.lock().expect("not poisoned").as_ref().expect("running").id();
+        let process = nix::unistd::Pid::from_raw(i32::try_from(process).expect("a pid"));
+        nix::sys::signal::kill(process, signal).expect("it runs");
+        if signal == nix::sys::signal::Signal::SIGSTOP {
+            let stopped = nix::sys::wait::WaitPidFlag::WUNTRACED;
+            nix::sys::wait::waitpid(process, Some(stopped)).expect("it stops");
+        }
+    }
+
+    /// What HAProxy itself says.
+    pub(crate) async fn ask(&self, command: &str) -> Option<String> {
+        let mut stream = tokio::net::UnixStream::connect(self.socket()).await.ok()?;
+        stream.write_all(format!("{command}\n").as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        Some(answer)
+    }
+
+    async fn instance(&self, id: &InstanceId) -> Arc<Instance> {
+        let known = self.instances.lock().expect("not poisoned").get(id).cloned();
+        match known {
+            Some(instance) => instance,
+            None => {
+                let instance = Arc::new(Instance::start(id.to_string()).await);
+                self.instances.lock().expect("not poisoned").insert(id.clone(), Arc::clone(&instance));
+                instance
+            }
+        }
+    }
+
+    /// Waits for something, with a deadline.
+    pub(crate) async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let look = async {
+            while !holds().await {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(30), look).await;
+        assert!(ended.is_ok(), "not in time: {what}\n{}", self.log());
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.master {
+            // Its workers end with it.
+            self.signal(nix::sys::signal::Signal::SIGTERM);
+            let process = self.process.lock().expect("not poisoned").as_ref().map(Child::id);
+            for _ in 0..200 {
+                let ended = process.is_none_or(|it| !std::path::Path::new(&format!("/proc/{it}/exe")).exists());
+                if ended {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        self.kill_haproxy();
+    }
+}
+
+struct HeldRequest {
+    instance: InstanceId,
+    let_go: Arc<Semaphore>,
+    answer: JoinHandle<Option<InstanceId>>,
+}
+
+#[async_trait]
+impl InFlight for HeldRequest {
+    fn instance(&self) -> InstanceId {
+        self.instance.clone()
+    }
+
+    async fn finish(self: Box<Self>) {
+        self.let_go.add_permits(1);
+        assert_eq!(self.answer.await.expect("no panic"), Some(self.instance));
+    }
+}
+
+#[async_trait]
+impl Harness for World {
+    fn locator(&self) -> Arc<dyn ServiceLocator> {
+        Arc::new(self.locator.lock().expect("not poisoned").clone().expect("open"))
+    }
+
+    fn service(&self) -> ServiceName {
+        service()
+    }
+
+    fn idle(&self) -> Duration {
+        IDLE
+    }
+
+    fn application(&self) -> Option<ApplicationCookie> {
+        Some(ApplicationCookie { mode: CookieMode::Learn, ..ApplicationCookie::new(COOKIE) })
+    }
+
+    fn late(&self) -> Duration {
+        KEPT_LONGER + Duration::from_millis(700)
+    }
+
+    async fn start(&self, instance: &InstanceId) -> SocketAddr {
+        self.instance(instance).await.address
+    }
+
+    async fn ask(&self, cookies: &mut Cookies, ask: Ask) -> Option<InstanceId> {
+        let path = match ask {
+            Ask::Page => "/",
+            Ask::Failure => "/fail",
+            Ask::Probe => IGNORED,
+        };
+        get(self.address, path, cookies).await
+    }
+
+    async fn begin(&self, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
+        let address = self.address;
+        // A session begins with the answer that sets the application's cookie.
+        if cookies.is_empty() {
+            get(address, "/", cookies).await;
+        }
+        let mut sent = cookies.clone();
+        let answer = tokio::spawn(async move { get(address, "/hold", &mut sent).await });
+        let instances: Vec<_> =
+            self.instances.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
+        let waits = instances.iter().map(|(id, instance)| {
+            Box::pin(async move {
+                instance.held().await;
+                (id.clone(), Arc::clone(&instance.let_go))
+            })
+        });
+        let ((instance, let_go), ..) = futures_util::future::select_all(waits).await;
+        Some(Box::new(HeldRequest { instance, let_go, answer }))
+    }
+
+    async fn pass(&self, time: Duration) {
+        sleep(time).await;
+    }
+
+    async fn restart(&self) -> bool {
+        self.kill_haproxy();
+        self.locator.lock().expect("not poisoned").take();
+        self.start_haproxy().await;
+        self.open();
+        true
+    }
+}
