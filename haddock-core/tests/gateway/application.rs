@@ -401,6 +401,73 @@ async fn sessions_go_on_when_the_cookie_is_named_later_and_when_that_is_taken_ba
 }
 
 #[tokio::test]
+async fn a_prefix_that_leads_nowhere_is_no_session_from_before_an_adoption() {
+    let shop = Shop::new(CookieMode::Prefix).await;
+    let third = Instance::start("shop-3").await;
+    let mut cookies = Cookies::new();
+    shop.get("/begin", &mut cookies).await;
+    let mut adopts = shop.table(2, 0, 100);
+    let until = shop.world.now() + IDLE;
+    let mut route = haddock_core::routing::Route::new(third.address, haddock_core::Share::ZERO);
+    route.adopted = Some(haddock_core::routing::Adopted { until, cookie: Some(NAME.to_owned()) });
+    adopts.routes.insert(id(3), route);
+    shop.world.locator().apply(&adopts).await.expect("new");
+    shop.world.locator().evict(&service(), &id(1), number(3)).await.expect("the newest");
+    assert_eq!(shop.ask(&mut cookies).await, Some(id(2)), "a new client");
+    let mut before = Cookies::from([(NAME.to_owned(), "5A3C".to_owned())]);
+    for _ in 0..2 {
+        assert_eq!(shop.ask(&mut before).await, Some(id(3)));
+        assert_eq!(seen(&third), "JSESSIONID=5A3C");
+    }
+    assert_eq!(shop.figures(3).await.sessions_begun, 1);
+    shop.world.clock.pass(IDLE - Duration::from_millis(1));
+    shop.ask(&mut before).await;
+    shop.world.clock.pass(Duration::from_millis(1));
+    assert_eq!(shop.figures(3).await.live, Count::Exact(1));
+    assert_eq!(shop.ask(&mut before).await, Some(id(3)), "it is known by its cookie");
+}
+
+#[tokio::test]
+async fn a_request_that_could_not_be_sent_goes_where_its_session_begins() {
+    for mode in MODES {
+        let shop = Shop::new(mode).await;
+        let mut cookies = Cookies::new();
+        shop.get("/begin", &mut cookies).await;
+        shop.shares(2, 50, 50).await;
+        shop.first.stop();
+        eventually("it is gone", async || TcpStream::connect(shop.first.address).await.is_err()).await;
+        for _ in 0..20 {
+            assert_eq!(shop.ask(&mut Cookies::new()).await, Some(id(2)), "chance may choose the first");
+        }
+        // A session waits for its own instance until that is given up.
+        let evict = async {
+            eventually("it waits", async || shop.figures(1).await.in_flight == 1).await;
+            shop.world.locator().evict(&service(), &id(1), number(3)).await.expect("the newest");
+        };
+        let (reply, ()) = tokio::join!(shop.get("/begin", &mut cookies), evict);
+        assert_eq!(reply.instance(), Some(id(2)));
+        assert_eq!(seen(&shop.second), "JSESSIONID=first", "without the prefix");
+        assert_eq!(shop.ask(&mut cookies).await, Some(id(2)));
+        assert_eq!(seen(&shop.second), "JSESSIONID=second");
+    }
+}
+
+#[tokio::test]
+async fn an_ignored_path_opens_nothing_even_if_it_sets_the_cookie() {
+    let shop = Shop::new(CookieMode::Prefix).await;
+    let set = vec![format!("{NAME}=probe; Path=/")];
+    shop.first.sets.lock().expect("not poisoned").insert("/probe".to_owned(), set);
+    let mut cookies = Cookies::new();
+    shop.get("/probe", &mut cookies).await;
+    let figures = shop.figures(1).await;
+    assert_eq!((figures.live, figures.sessions_begun), (Count::Exact(0), 0));
+    // Whoever uses it is where it was set.
+    shop.shares(2, 0, 100).await;
+    assert_eq!(shop.ask(&mut cookies).await, Some(id(1)));
+    assert_eq!(shop.figures(1).await.live, Count::Exact(1));
+}
+
+#[tokio::test]
 async fn the_figures_reach_the_admin_api_and_its_table_keeps_the_cookie() {
     let shop = Shop::new(CookieMode::Learn).await;
     shop.get("/begin", &mut Cookies::new()).await;

@@ -41,6 +41,10 @@ pub(super) fn follow_the_application(passage: &mut Passage, cookies: &SessionCoo
     let now = passage.connection.now();
     let routes = &passage.service.routes;
     let given = cookies.given(routes, headers, now);
+    if let Some(cookie) = cookies.suspects(&given) {
+        let service = &passage.service.name;
+        tracing::warn!(%service, cookie, "answers set cookies, but none this one: no session begins. Is `session.cookie` its name?");
+    }
     let instance = {
         let mut routing = passage.service.routing();
         if given.ends {

@@ -8,6 +8,7 @@
 //! and requests are read for them, too.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use http::header::{self, Entry, HeaderMap, HeaderValue};
@@ -24,13 +25,18 @@ const MAX_COOKIES: usize = 8;
 /// Browsers keep no cookie whose name and value are longer together (RFC 6265bis, 5.6).
 const MAX_COOKIE_BYTES: usize = 4096;
 
+/// Answers with other cookies after which it is said that none had the one that was named: probably its name is wrong.
+const SUSPICIOUS_ANSWERS: u32 = 200;
+
 /// By which cookies of the application the sessions of a service are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct SessionCookies {
     /// The names: that of the policy in force first, then the former ones.
     names: Vec<Box<[u8]>>,
     /// How sessions are known now. `None`: by the gateway's own cookie.
     pub(super) mode: Option<CookieMode>,
+    /// Answers that set other cookies, as long as none has set the one that is named.
+    others: AtomicU32,
 }
 
 /// What a request has brought.
@@ -64,7 +70,24 @@ impl SessionCookies {
     pub(super) fn of(policy: Option<&ApplicationCookie>, former: &[String]) -> Option<Self> {
         let names: Vec<Box<[u8]>> =
             policy.map(|cookie| &cookie.name).into_iter().chain(former).map(|name| name.as_bytes().into()).collect();
-        (!names.is_empty()).then(|| Self { names, mode: policy.map(|cookie| cookie.mode) })
+        (!names.is_empty()).then(|| Self { names, mode: policy.map(|cookie| cookie.mode), others: AtomicU32::new(0) })
+    }
+
+    /// Whether they say the same.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        self.names == other.names && self.mode == other.mode
+    }
+
+    /// Notes an answer that sets cookies. Answers the name once, when it is time to say that no answer has set it.
+    pub(super) fn suspects(&self, given: &Given) -> Option<&str> {
+        if *given != Given::default() {
+            self.others.store(u32::MAX, Ordering::Relaxed);
+            return None;
+        }
+        let counted = self.others.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |others| {
+            (others < SUSPICIOUS_ANSWERS).then(|| others + 1)
+        });
+        (counted == Ok(SUSPICIOUS_ANSWERS - 1)).then(|| std::str::from_utf8(self.names.first()?).ok()).flatten()
     }
 
     /// Finds out which sessions a request may belong to.

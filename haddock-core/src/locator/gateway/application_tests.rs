@@ -136,13 +136,27 @@ fn a_path_names_a_session_only_without_a_cookie() {
 }
 
 #[test]
+fn a_name_that_no_answer_sets_is_told_once() {
+    let given = |cookies: &SessionCookies, line: &str| {
+        let given = cookies.given(&routes(), &headers(header::SET_COOKIE, &[line]), NOW);
+        cookies.suspects(&given).map(str::to_owned)
+    };
+    let wrong = cookies(CookieMode::Prefix);
+    let told: Vec<_> = (0..1000).filter_map(|_| given(&wrong, "JSESSION=a")).collect();
+    assert_eq!(told, ["JSESSIONID"]);
+    let right = cookies(CookieMode::Prefix);
+    assert_eq!(given(&right, "JSESSIONID=a"), None);
+    assert!((0..1000).all(|_| given(&right, "lang=de").is_none()));
+}
+
+#[test]
 fn former_cookies_are_read_and_no_longer_written() {
     let former = SessionCookies::of(None, &["JSESSIONID".to_owned()]).expect("one");
     let sent = headers(header::COOKIE, &[&sealed(&["JSESSIONID=5A3C"])[0]]);
     let arrived = former.arrived(&routes(), &sent, "/");
     assert_eq!(arrived.sought, [Sought { id: routes().id(b"5A3C"), instance: Some(INSTANCE) }]);
     assert_eq!(former.given(&routes(), &headers(header::SET_COOKIE, &["JSESSIONID=b"]), NOW), Given::default());
-    assert_eq!(SessionCookies::of(None, &[]), None);
+    assert!(SessionCookies::of(None, &[]).is_none());
 }
 
 proptest! {

@@ -55,13 +55,16 @@ pub(super) async fn enter(
         }
     }
     let cookies = service.cookies();
+    let mut foreign = seen.cookie && !hidden.own;
     if let Some(cookies) = &cookies {
         let arrived = cookies.arrived(&service.routes, &parts.headers, parts.uri.path());
         (by.sought, by.by_application) = (arrived.sought, cookies.mode.is_some());
+        // A prefix is ours, too: where it leads nowhere any more, the client is new.
+        foreign &= arrived.prefixes.is_empty();
         hidden.prefixes = arrived.prefixes;
     }
     loop {
-        if let Some(placed) = place(connection, service, parts, &by, cookies.as_ref(), seen.cookie && !hidden.own) {
+        if let Some(placed) = place(connection, service, parts, &by, cookies.as_ref(), foreign) {
             let (placement, terms) = placed.ok_or(NO_INSTANCE)?;
             let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
             return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement, terms, path), hidden));

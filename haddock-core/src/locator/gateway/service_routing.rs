@@ -236,7 +236,10 @@ impl ServiceRouting {
             }
         }
         self.former = self.former_after(&table.session);
-        self.cookies = SessionCookies::of(table.session.application.as_ref(), &self.former).map(Arc::new);
+        let cookies = SessionCookies::of(table.session.application.as_ref(), &self.former);
+        if !matches!((&self.cookies, &cookies), (Some(old), Some(new)) if old.is_as(new)) {
+            self.cookies = cookies.map(Arc::new);
+        }
         if self.policy != table.session {
             self.policy = table.session.clone();
             self.attributes = Arc::new(Attributes::of(&self.policy.cookie));
