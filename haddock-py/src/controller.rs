@@ -259,7 +259,7 @@ impl Controller {
         let calls = house.calls();
         let work = async move {
             let service = house.service(&name);
-            let (status, acting) = (service.status().await?, service.acting().await?);
+            let (status, acting) = (service.status_in_full().await?, service.acting().await?);
             Ok(status.map(|status| json!({ "summary": status.summary(), "acting": acting })))
         };
         calls.call(work, |py, status| to_python(py, &status))

@@ -20,7 +20,7 @@ from haddock._cli._engine import Unreachable, gateway_services, is_free
 from haddock._cli._follow import Drains, Plain, draining
 from haddock._cli._live import Live, version_rows
 from haddock._cli._rate import Rate
-from haddock._cli.look import _guard  # pyright: ignore[reportPrivateUsage]
+from haddock._cli.look import _guard, _remaining  # pyright: ignore[reportPrivateUsage]
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 
@@ -29,7 +29,7 @@ def instance(version: int, phase: str, sessions: int | None, **others: Any) -> h
     values: dict[str, Any] = {
         "instance": f"demo-{version}-abc", "version": version, "phase": phase, "since": NOW, "address": "10.0.0.2:8080",
         "share": 0.0, "share_in_force": 0.0, "sessions": sessions, "in_flight": 0, "upgraded": 0, "external": False,
-        "failure": None, "drain_deadline": None,
+        "failure": None, "drain_deadline": None, "remaining": None,
     }  # fmt: skip
     return haddock.InstanceStatus(**{**values, **others})
 
@@ -381,3 +381,17 @@ def test_what_the_guard_sees_is_told_in_a_few_lines() -> None:
         "            more fail with 500 at /shop (3, before 1)",
         "            5.3% more would be seen by now; 420 more sessions to tell, some 42 min",
     ]
+
+
+def test_who_is_left_on_an_instance_is_told() -> None:
+    left = haddock.RemainingSessions(
+        live=6, busy=1, least_recent=NOW - timedelta(minutes=25), most_recent=NOW - timedelta(minutes=5),
+        ends_within={"10m": 2, "1h": 5, "8h": 5}, ends_at=NOW + timedelta(minutes=25), ended=4, watched=600.0,
+    )  # fmt: skip
+    draining = instance(1, "draining", 6, remaining=left)
+    first, used, busy, ended = _remaining(draining)
+    assert first == f"{draining.instance}: of 6 sessions, 2 within 10m, 5 within 1h, 5 within 8h end if nobody comes back"
+    assert used.startswith("last used ") and used.endswith(f"the last ends at {_words.stamp(NOW + timedelta(minutes=25))}")
+    assert busy == "1 session with a request in flight or a WebSocket: they last as long as it does"
+    assert ended == "4 sessions ended in the last 10 min"
+    assert _remaining(instance(1, "draining", 6)) == [], "nobody can say"

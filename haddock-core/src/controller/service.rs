@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::actor::Acting;
@@ -13,7 +14,8 @@ use crate::environment::environments::Environments;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::Checkpoint;
 use crate::name::{RequestId, ServiceName};
-use crate::release::{Event, RecordedEvent, Request, ServiceState, Story, Verb};
+use crate::release::{Event, PhaseName, RecordedEvent, Request, ServiceState, Story, Verb};
+use crate::routing::RemainingSessions;
 use crate::time::Clock;
 
 /// How many events are read at a time.
@@ -162,7 +164,24 @@ impl Service {
             locators.insert(name.clone(), locator.observe(&self.name).await);
         }
         let ended = self.ports.journal.last_end(&self.name).await?;
-        Ok(Some(Status { state, locators, ended }))
+        Ok(Some(Status { state, locators, remaining: BTreeMap::new(), ended }))
+    }
+
+    /// As [`status`](Self::status), with what is left on each instance that drains. It costs the locators more, so it is for
+    /// people who ask.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn status_in_full(&self) -> Result<Option<Status>> {
+        let Some(mut status) = self.status().await? else { return Ok(None) };
+        let draining = status.state.instances.iter().filter(|(_, instance)| instance.is(PhaseName::Draining));
+        for id in draining.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            let asked = self.ports.locators.values().map(|locator| locator.remaining(&self.name, &id));
+            let Ok(all) = join_all(asked).await.into_iter().collect::<Result<Vec<_>>>() else { continue };
+            let remaining = all.iter().fold(RemainingSessions::none(), RemainingSessions::and);
+            status.remaining.insert(id, remaining);
+        }
+        Ok(Some(status))
     }
 
     /// The history after the event with this sequence, and what follows.

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::journal::LoopEnd;
 use crate::name::{InstanceId, LocatorName};
 use crate::release::ServiceState;
-use crate::routing::{Count, LocatorReport};
+use crate::routing::{Count, LocatorReport, RemainingSessions};
 
 /// A service as it is: its state, and the figures of each locator that answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Status {
     pub state: ServiceState,
     /// What each locator says; an error if it does not answer.
     pub locators: BTreeMap<LocatorName, Result<LocatorReport>>,
+    /// What is left on each instance that gets no new sessions, where every locator can say.
+    pub remaining: BTreeMap<InstanceId, RemainingSessions>,
     /// How the last loop that acted ended, if nobody had asked it to, and none acts again.
     pub ended: Option<LoopEnd>,
 }

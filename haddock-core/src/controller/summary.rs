@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::journal::LoopEnd;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
 use crate::release::{Outlook, PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
-use crate::routing::{InstanceFigures, LocatorReport, Share};
+use crate::routing::{InstanceFigures, LocatorReport, RemainingSessions, Share};
 use crate::time::Timestamp;
 
 /// How far a release is.
@@ -138,6 +138,9 @@ pub struct InstanceSummary {
     pub failure: Option<Error>,
     /// When what is left on it is evicted, if ever.
     pub drain_deadline: Option<Timestamp>,
+    /// What is left on it while it drains, and when that ends by itself. `None`: it does not drain, or nobody can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<RemainingSessions>,
 }
 
 impl Status {
@@ -169,6 +172,7 @@ impl Status {
             external: instance.is_external(),
             failure: instance.failure().cloned(),
             drain_deadline: instance.drain().and_then(|drain| drain.deadline),
+            remaining: self.remaining.get(id).cloned(),
         });
         let reports: Vec<&LocatorReport> = self.locators.values().filter_map(|report| report.as_ref().ok()).collect();
         ServiceSummary {

@@ -38,6 +38,13 @@ macro_rules! forward_locator {
             async fn observe(&self, service: &$crate::ServiceName) -> $crate::Result<$crate::routing::LocatorReport> {
                 $each!(self, observe, service)
             }
+            async fn remaining(
+                &self,
+                service: &$crate::ServiceName,
+                instance: &$crate::InstanceId,
+            ) -> $crate::Result<$crate::routing::RemainingSessions> {
+                $each!(self, remaining, service, instance)
+            }
             async fn traffic(
                 &self,
                 service: &$crate::ServiceName,

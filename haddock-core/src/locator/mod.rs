@@ -17,7 +17,9 @@ use async_trait::async_trait;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, SessionPolicy, TrafficRecord};
+use crate::routing::{
+    CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, SessionPolicy, TrafficRecord,
+};
 use crate::time::Timestamp;
 
 pub use crate::routing::{Advice, LocatorCapabilities, SessionCount};
@@ -117,6 +119,16 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// # Errors
     /// [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) if it does not answer.
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
+
+    /// What is left on an instance, and when it ends by itself. It may cost a look at every session, so it is for people who
+    /// ask, and decides nothing.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) from a locator that cannot say;
+    /// [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) if it does not answer.
+    async fn remaining(&self, _service: &ServiceName, _instance: &InstanceId) -> Result<RemainingSessions> {
+        Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot say what is left on an instance")))
+    }
 
     /// What was recorded of a service's sessions, minute by minute, from a time until another or until now. A record may
     /// be bounded; what was forgotten is a gap.

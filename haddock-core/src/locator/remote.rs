@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::gateway::{Hold, Resume, Target};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
 use crate::time::Timestamp;
 
 /// How long a call may take, from the contract of locators.
@@ -196,6 +196,15 @@ impl ServiceLocator for RemoteGateway {
 
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
         self.call(Method::GET, format!("/v1/services/{service}"), &()).await
+    }
+
+    async fn remaining(&self, service: &ServiceName, instance: &InstanceId) -> Result<RemainingSessions> {
+        let path = format!("/v1/services/{service}/instances/{instance}/remaining");
+        self.call(Method::GET, path, &()).await.map_err(|error: Error| match error.kind() {
+            ErrorKind::NotFound => Error::new(ErrorKind::NotSupported, format!("{self} cannot say what is left"))
+                .with_hint("it runs an older Haddock: update it"),
+            _ => error,
+        })
     }
 
     async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {

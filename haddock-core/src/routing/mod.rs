@@ -5,6 +5,7 @@ mod failed;
 mod failures;
 mod fencing;
 mod rate;
+mod remaining;
 mod sessions;
 mod traffic;
 
@@ -24,6 +25,7 @@ pub use failed::{FailedPolicy, StatusRange};
 pub use failures::{FailureKind, first_segment};
 pub use fencing::FencingToken;
 pub use rate::Rate;
+pub use remaining::{EndsWithin, RemainingSessions};
 pub use sessions::{Cohort, Sessions};
 pub use traffic::{TrafficGap, TrafficMinute, TrafficRecord};
 
@@ -223,6 +225,10 @@ pub struct SessionPolicy {
     /// A request is slow if its answer begins later than this. `None`: none is.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::routing::maybe_millis")]
     pub slow: Option<Duration>,
+    /// The name of a header, in lower case, that answers of instances without a share get: their application may invite
+    /// people to sign in again. `None`: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draining_header: Option<String>,
 }
 
 impl Default for SessionPolicy {
@@ -236,6 +242,7 @@ impl Default for SessionPolicy {
             application: None,
             failed: FailedPolicy::default(),
             slow: None,
+            draining_header: None,
         }
     }
 }

@@ -56,8 +56,8 @@ impl ServiceSettings {
         }
     }
 
-    /// What instances are made from: these settings without the rules that a release goes by and without what counts as
-    /// failed and as slow. Two versions that differ in nothing else are the same to their instances.
+    /// What instances are made from: these settings without the rules that a release goes by, and without what counts
+    /// as failed and as slow. Two versions that differ in nothing else are the same to their instances.
     pub(crate) fn without_rules(&self) -> Self {
         let ReleaseSettings {
             replicas,
@@ -72,9 +72,9 @@ impl ServiceSettings {
             max_versions: _,
             unresponsive_for: _,
         } = self.release.clone();
-        let SessionPolicy { failed, slow, .. } = SessionPolicy::default();
+        let SessionPolicy { failed, slow, draining_header, .. } = SessionPolicy::default();
         Self {
-            session: SessionPolicy { failed, slow, ..self.session.clone() },
+            session: SessionPolicy { failed, slow, draining_header, ..self.session.clone() },
             release: ReleaseSettings { replicas, before, hooks, ..ReleaseSettings::default() },
             ..self.clone()
         }

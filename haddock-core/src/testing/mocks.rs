@@ -37,7 +37,7 @@ use crate::journal::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
 use crate::locator::{LocatorCapabilities, ServiceLocator};
 use crate::name::{InstanceId, JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
 use crate::runtime::{
     Attached, BuildContext, BuildRequest, BuilderCapabilities, ContainerRuntime, HostImage, ImageBuilder, ImageRemoval,
     OnOutput, RuntimeCapabilities,
@@ -99,6 +99,7 @@ mock! {
         async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()>;
         async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()>;
         async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
+        async fn remaining(&self, service: &ServiceName, instance: &InstanceId) -> Result<RemainingSessions>;
         async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord>;
     }
 }

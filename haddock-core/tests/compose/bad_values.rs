@@ -252,6 +252,7 @@ fn values_of_settings() {
             ("settle", settings("release: { settle: 10 }")),
             ("drain", settings("release: { drain: 1h }")),
             ("evict_after", settings("release: { drain: { evict_after: never } }")),
+            ("notify_clients", settings("release: { drain: { notify_clients: { header: 'X-Draining: yes' } } }")),
             ("evict_after, zero", settings("release: { drain: { evict_after: 0s } }")),
             ("queue", settings("release: { queue: oldest }")),
             ("max_versions", settings("release: { max_versions: 1 }")),

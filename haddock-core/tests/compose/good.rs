@@ -120,7 +120,7 @@ fn every_setting() {
     let text = settings(
         "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession:\n  idle: 45m\n  \
          ignore: [/health, /metrics]\n  same_site: lax\n  domain: .Example.com\n  path: /app\n  partitioned: true\n\
-         shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h }\n  \
+         shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h, notify_clients: { header: X-Draining } }\n  \
          queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s\n\
          guard:\n  acts: false\n  false_alarm: 0.1%\n  tolerate: 0.005\n  at_most: 2%\n  slow: { after: 1500ms, tolerate: 3% }\n  \
          failed: { status: [5xx, 429, 420-425], except: [503], paths: [/shop], except_paths: [/shop/ads], header: X-Failed }",

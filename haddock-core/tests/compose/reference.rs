@@ -84,6 +84,7 @@ fn every_key_is_on_the_page() {
         "freeze",
         "health_interval",
         "evict_after",
+        "notify_clients",
         "idle",
         "ignore",
         "same_site",

@@ -8,6 +8,7 @@ mod door;
 mod failures;
 mod hygiene;
 mod recorded;
+mod remaining;
 mod traffic;
 mod world;
 

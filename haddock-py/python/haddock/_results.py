@@ -336,6 +336,47 @@ class VersionStatus(Result):
         return VersionStatus(**changed(data, share=_share(data["share"]), harm=harm))
 
 
+def _short(millis: int) -> str:
+    """Whole minutes or hours, as in the compose file."""
+    minutes = millis // 60_000
+    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
+
+
+@dataclass(frozen=True)
+class RemainingSessions(Result):
+    """The sessions that are left on an instance that drains, and when they end by themselves."""
+
+    live: int
+    """The sessions that are counted."""
+    busy: int
+    """Those with a request in flight or an open WebSocket. They do not end before that has ended."""
+    least_recent: datetime | None
+    """The last use of the session that was used least recently, of those that are not busy."""
+    most_recent: datetime | None
+    """The last use of the session that was used most recently, of those that are not busy."""
+    ends_within: dict[str, int]
+    """How many end by themselves within `10m`, `1h` and `8h`, if nobody comes back."""
+    ends_at: datetime | None
+    """When the last one ends that is not busy, if nobody comes back."""
+    ended: int
+    """How many have ended in the last `watched`."""
+    watched: float
+    """For how many seconds endings were watched: some ten minutes, less on an instance that is new to the gateway."""
+
+    @staticmethod
+    def _of(data: dict[str, Any]) -> RemainingSessions:
+        return RemainingSessions(
+            live=data["live"],
+            busy=data["busy"],
+            least_recent=optional_moment(data["least_recent"]),
+            most_recent=optional_moment(data["most_recent"]),
+            ends_within={_short(each["within"]): each["sessions"] for each in data["ends_within"]},
+            ends_at=optional_moment(data["ends_at"]),
+            ended=data["ended"],
+            watched=data["watched"] / 1000,
+        )
+
+
 @dataclass(frozen=True)
 class InstanceStatus(Result):
     """An instance of a service that is not gone."""
@@ -366,9 +407,12 @@ class InstanceStatus(Result):
     """Why it failed, if it did."""
     drain_deadline: datetime | None
     """When its remaining sessions are evicted, if ever."""
+    remaining: RemainingSessions | None
+    """What is left on it while it drains; `None` if it does not drain, or nobody can say."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> InstanceStatus:
+        remaining = data.get("remaining")
         return InstanceStatus(
             instance=data["instance"],
             version=data["version"],
@@ -383,6 +427,7 @@ class InstanceStatus(Result):
             external=data["external"],
             failure=_error(data["failure"]),
             drain_deadline=optional_moment(data["drain_deadline"]),
+            remaining=None if remaining is None else RemainingSessions._of(remaining),
         )
 
 

@@ -491,7 +491,10 @@ pub(super) static RELEASE_HOOKS: Keys =
 pub(super) static HOOK: Keys =
     Keys { what: "a hook", supported: &["component", "command", "within"], planned: &[], extensible: false };
 
-pub(super) static DRAIN: Keys = Keys { what: "`drain`", supported: &["evict_after"], planned: &[], extensible: false };
+pub(super) static DRAIN: Keys =
+    Keys { what: "`drain`", supported: &["evict_after", "notify_clients"], planned: &[], extensible: false };
+pub(super) static NOTIFY_CLIENTS: Keys =
+    Keys { what: "`notify_clients`", supported: &["header"], planned: &[], extensible: false };
 
 impl Keys {
     pub(super) fn judge(&self, key: &str) -> Verdict {

@@ -209,8 +209,16 @@ fn release() -> Value {
             1,
         ),
         "settle" => duration("How long the full share is held before the release has settled. Default: 10m."),
-        "drain" => object(&keys::DRAIN, |_| {
-            duration("How long sessions on an old version may last before they are evicted. Default: never.")
+        "drain" => object(&keys::DRAIN, |key| match key {
+            "evict_after" => {
+                duration("How long sessions on an old version may last before they are evicted. Default: never.")
+            }
+            _ => object(&keys::NOTIFY_CLIENTS, |_| {
+                json!({
+                    "type": "string",
+                    "description": "The header that answers of draining instances get, with the value `true`, such as `X-Haddock-Draining`.",
+                })
+            }),
         }),
         "queue" => json!({
             "description": "What a newer release does while one goes on. Default: newest.",

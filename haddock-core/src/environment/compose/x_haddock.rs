@@ -11,7 +11,7 @@ use super::keys;
 use super::ramp;
 use super::reader::{Cursor, Reader};
 use super::session;
-use super::settings_values::{entry_of, host, more_than_zero, path, queue, whole_millis};
+use super::settings_values::{entry_of, header, host, more_than_zero, path, queue, whole_millis};
 use super::tree::Value;
 use crate::container::Sensitive;
 use crate::environment::idle::IdlePolicy;
@@ -55,6 +55,7 @@ pub(super) struct DraftEntry<'t> {
 pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t> {
     let mut draft = Draft::default();
     let mut guard = guard::Draft::default();
+    let mut draining_header = None;
     for entry in reader.known_entries(cursor, &keys::HADDOCK).unwrap_or_default() {
         let at = &entry.value;
         match entry.key.text.as_str() {
@@ -76,11 +77,14 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
             "production" => draft.production = read_production(reader, at),
             "follow" => draft.follow = follow::read(reader, at),
             "notify" => draft.told.read_notify(reader, at),
-            "release" => draft.release = read_release(reader, at, &mut draft.told).unwrap_or_default(),
+            "release" => {
+                draft.release = read_release(reader, at, &mut draft.told, &mut draining_header).unwrap_or_default()
+            }
             other => keys::unread(other),
         }
     }
     draft.release.guard = guard.put_into(&mut draft.session);
+    draft.session.draining_header = draining_header;
     draft
 }
 
@@ -192,6 +196,7 @@ fn read_release<'t>(
     reader: &mut Reader<'t>,
     cursor: &Cursor<'t>,
     told: &mut hooks::Draft<'t>,
+    draining_header: &mut Option<String>,
 ) -> Option<ReleaseSettings> {
     let mut release = ReleaseSettings::default();
     let mut ramp = ramp::Draft::default();
@@ -203,7 +208,7 @@ fn read_release<'t>(
         match entry.key.text.as_str() {
             "replicas" => release.replicas = reader.number(at, 1).unwrap_or(release.replicas),
             "settle" => release.settle = reader.value(at, whole_millis).unwrap_or(release.settle),
-            "drain" => release.drain = read_drain(reader, at).unwrap_or_default(),
+            "drain" => release.drain = read_drain(reader, at, draining_header).unwrap_or_default(),
             "queue" => release.queue = reader.value(at, queue).unwrap_or_default(),
             "before" => told.read_before(reader, at),
             "hooks" => told.read_hooks(reader, at),
@@ -218,10 +223,19 @@ fn read_release<'t>(
     Some(release)
 }
 
-fn read_drain<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<Drain> {
+/// `{ evict_after, notify_clients: { header } }`.
+fn read_drain<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>, draining_header: &mut Option<String>) -> Option<Drain> {
     let mut drain = Drain::default();
     for entry in reader.known_entries(cursor, &keys::DRAIN)? {
-        drain.evict_after = reader.value(&entry.value, more_than_zero);
+        match entry.key.text.as_str() {
+            "evict_after" => drain.evict_after = reader.value(&entry.value, more_than_zero),
+            "notify_clients" => {
+                for entry in reader.known_entries(&entry.value, &keys::NOTIFY_CLIENTS)? {
+                    *draining_header = reader.value(&entry.value, header);
+                }
+            }
+            other => keys::unread(other),
+        }
     }
     Some(drain)
 }

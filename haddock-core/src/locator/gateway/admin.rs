@@ -6,6 +6,7 @@
 //!   GET  /v1/services                     { service: report, … }
 //!   GET  /v1/services/SERVICE             LocatorReport
 //!   GET  /v1/services/SERVICE/traffic?from=&until=    TrafficRecord, or its first days     milliseconds since the epoch
+//!   GET  /v1/services/SERVICE/instances/INSTANCE/remaining            RemainingSessions
 //!   POST /v1/services/SERVICE/apply       RoutingTable               → null
 //!   POST /v1/services/SERVICE/close       { instance, number }       → CloseAnswer
 //!   POST /v1/services/SERVICE/evict       { instance, number }       → null
@@ -214,6 +215,10 @@ impl Admin {
             }
             ["v1", "services", service] if get => {
                 Ok(json(StatusCode::OK, &self.locator.observe(&ServiceName::new(service)?).await?))
+            }
+            ["v1", "services", service, "instances", instance, "remaining"] if get => {
+                let (service, instance) = (ServiceName::new(service)?, InstanceId::new(instance)?);
+                Ok(json(StatusCode::OK, &self.locator.remaining(&service, &instance).await?))
             }
             ["v1", "services", service, "traffic"] if get => {
                 let (from, until) = (asked(&parts, "from")?, asked(&parts, "until")?);

@@ -32,6 +32,16 @@ pub(super) fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: 
     }
 }
 
+/// Tells the client that its instance drains, if the settings ask for it. Nobody else can say so: an instance's own header of
+/// that name is taken away.
+pub(super) fn tell_of_drain(passage: &Passage, headers: &mut HeaderMap) {
+    let Some(name) = passage.terms.rules.draining() else { return };
+    headers.remove(name);
+    if passage.service.routing().is_draining(&passage.placement) {
+        headers.insert(name, HeaderValue::from_static("true"));
+    }
+}
+
 /// Lets the client's session begin, go on under another value, or end, as the application's cookie says. Adds the prefix
 /// to its value.
 pub(super) fn follow_the_application(passage: &mut Passage, cookies: &SessionCookies, headers: &mut HeaderMap) {

@@ -9,13 +9,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::time::{Clock, Timestamp};
 
-use super::door::Socket;
 use super::limits::Limits;
+use super::socket::Socket;
 
 /// What is known of a client's connection. Times are in milliseconds; 0 means that nothing is waited for.
 #[derive(Debug)]
@@ -329,31 +328,6 @@ impl AsyncWrite for ClientStream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(self.stream()).poll_shutdown(cx)
     }
-}
-
-/// Writes several pieces. Up to a page it is cheaper to copy them together than to let the kernel gather them.
-#[inline]
-pub(super) fn write_together(
-    stream: &mut TcpStream,
-    cx: &mut Context<'_>,
-    bufs: &[io::IoSlice<'_>],
-) -> Poll<io::Result<usize>> {
-    const MAX_COPIED_BYTES: usize = 4096;
-    let stream = Pin::new(stream);
-    if let [one] = bufs {
-        return stream.poll_write(cx, one);
-    }
-    let total: usize = bufs.iter().map(|piece| piece.len()).sum();
-    if total > MAX_COPIED_BYTES {
-        return stream.poll_write_vectored(cx, bufs);
-    }
-    let mut together = [0; MAX_COPIED_BYTES];
-    let mut filled = 0;
-    for piece in bufs {
-        together[filled..filled + piece.len()].copy_from_slice(piece);
-        filled += piece.len();
-    }
-    stream.poll_write(cx, &together[..filled])
 }
 
 /// Looks for heads with both lengths in all that the client sends.

@@ -115,6 +115,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
         return Err(Refusal(StatusCode::BAD_GATEWAY, "the instance changed the protocol unasked"));
     }
     headers::pass_response(&mut parts);
+    answer::tell_of_drain(&passage, &mut parts.headers);
     if cookies.is_none() && passage.placement.session.is_some() {
         answer::set_cookie(&mut passage, &mut parts.headers, https);
     }

@@ -9,7 +9,9 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficGap, TrafficRecord};
+use crate::routing::{
+    CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficGap, TrafficRecord,
+};
 use crate::time::Timestamp;
 
 use super::service::Services;
@@ -105,6 +107,15 @@ impl ServiceLocator for GatewayLocator {
         let maker = &self.services.maker;
         let report = self.services.get(service).map(|service| service.report());
         Ok(report.unwrap_or_else(|| LocatorReport::new(maker.incarnation, maker.started)))
+    }
+
+    async fn remaining(&self, service: &ServiceName, instance: &InstanceId) -> Result<RemainingSessions> {
+        let (service, instance) = (service.clone(), instance.clone());
+        let none = RemainingSessions::none;
+        self.carry_out(move |services| {
+            Ok(services.get(&service).map_or_else(none, |service| service.remaining(&instance)))
+        })
+        .await
     }
 
     async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {

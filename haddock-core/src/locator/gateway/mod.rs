@@ -59,6 +59,7 @@ mod service_routing;
 mod sessions;
 mod set_cookie;
 mod shares;
+mod socket;
 mod store;
 mod tls;
 mod traffic;

@@ -13,6 +13,8 @@ pub(super) struct RequestRules {
     /// The policy's header, ready to be looked up.
     header: Option<HeaderName>,
     slow: Option<Duration>,
+    /// What answers of instances that drain get.
+    draining: Option<HeaderName>,
 }
 
 impl RequestRules {
@@ -20,7 +22,15 @@ impl RequestRules {
         let header = policy.failed.header.as_ref();
         // No response has a header whose name is not valid.
         let header = header.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        Self { failed: policy.failed.clone(), header, slow: policy.slow }
+        let draining = policy.draining_header.as_ref();
+        let draining = draining.and_then(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        Self { failed: policy.failed.clone(), header, slow: policy.slow, draining }
+    }
+
+    /// The header that answers of instances that drain get.
+    #[inline]
+    pub(super) fn draining(&self) -> Option<&HeaderName> {
+        self.draining.as_ref()
     }
 
     /// Whether an answer means that the request has failed.

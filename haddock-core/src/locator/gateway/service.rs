@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RoutingTable, TrafficRecord};
+use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
 use crate::time::{Clock, Timestamp};
 
 use super::application::SessionCookies;
@@ -23,6 +23,8 @@ use super::traffic::Traffic;
 
 /// Sessions that are looked at before the lock is let go, so that requests wait for about 100 µs at most.
 const SWEEP_BATCH: u32 = 1024;
+/// Entries that are looked at under one lock: some 100 µs.
+const SURVEY_BATCH: u32 = 64 * 1024;
 
 /// The longest hold, however long it is asked for: clients do not wait for ever.
 const MAX_HOLD: Duration = Duration::from_secs(300);
@@ -135,10 +137,24 @@ impl Service {
         LocatorReport { hosts: self.hosts.clone(), unsaved: self.unsaved().clone(), ..report }
     }
 
+    /// What is left on an instance. The table is looked at in parts, between which requests go on, so a session that moves
+    /// within it meanwhile may be missed or count twice.
+    pub(super) fn remaining(&self, instance: &InstanceId) -> RemainingSessions {
+        self.sweep();
+        let now = self.clock.now();
+        let mut seen = RemainingSessions::none();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.routing().survey(instance, from, SURVEY_BATCH, now, &mut seen);
+        }
+        seen
+    }
+
     /// Removes the sessions that have expired.
     pub(super) fn sweep(&self) {
         let now = self.clock.now();
         while !self.routing().sweep(now, SWEEP_BATCH) {}
+        self.routing().note_endings(now);
     }
 
     /// Whether a minute is over of which nothing is recorded yet. Says so once.

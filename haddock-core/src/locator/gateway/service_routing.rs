@@ -12,6 +12,7 @@ mod hold;
 mod instance;
 mod kept;
 mod recorded;
+mod remaining;
 mod successors;
 mod totals;
 

@@ -19,8 +19,8 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::time::Timestamp;
 
 use super::body::ClientBody;
-use super::client::write_together;
 use super::limits::Limits;
+use super::socket::write_together;
 use super::vanished;
 
 /// A connection that takes one request at a time.

@@ -18,12 +18,13 @@ use tokio_rustls::TlsAcceptor;
 
 use super::client::{ClientStream, Watch};
 use super::connection::{Connection, Shared, Worker};
-use super::door::{self, Socket};
+use super::door;
 use super::exchange;
 use super::forwarded::Peer;
 use super::http2::Streams;
 use super::limits::DEFAULT_HEADER_LINES;
 use super::redirect;
+use super::socket::Socket;
 
 /// How often slow clients are cut, old connections dropped and expired sessions removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(250);

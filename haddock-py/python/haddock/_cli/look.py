@@ -129,10 +129,28 @@ def _summary(status: ServiceStatus) -> list[str]:
     if status.retiring is not None:
         lines.append(f"retired     by {status.retiring}, until nothing is left of it")
     lines += [f"drain       {text}" for text in _follow.Drains().lines(status)]
+    lines += [f"            {text}" for instance in status.instances for text in _remaining(instance)]
     lines.append(f"acting      {status.acting or 'nobody'}")
     if status.ended is not None:
         ended = status.ended
         lines.append(f"ended       {ended.holder} acted until {_words.stamp(ended.at)}: {ended.error}")
+    return lines
+
+
+def _remaining(instance: InstanceStatus) -> list[str]:
+    """What holds an instance that drains, and when that is over."""
+    left = instance.remaining
+    if left is None or not left.live:
+        return []
+    ends = ", ".join(f"{count} within {time}" for time, count in left.ends_within.items())
+    lines = [f"{instance.instance}: of {_words.many(left.live, 'session')}, {ends} end if nobody comes back"]
+    if left.ends_at is not None and left.least_recent is not None and left.most_recent is not None:
+        used = f"{_words.ago(left.least_recent)} to {_words.ago(left.most_recent)}"
+        lines.append(f"last used {used} ago; the last ends at {_words.stamp(left.ends_at)}")
+    if left.busy:
+        lines.append(f"{_words.many(left.busy, 'session')} with a request in flight or a WebSocket: they last as long as it does")
+    if left.watched:
+        lines.append(f"{_words.many(left.ended, 'session')} ended in the last {_words.length(left.watched)}")
     return lines
 
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::cohorts::{Cohorts, Counted};
 use super::failures::Kinds;
+use super::remaining::Endings;
 use crate::name::InstanceId;
 use crate::routing::{Count, InstanceFigures, Share};
 use crate::time::Timestamp;
@@ -42,6 +43,7 @@ pub(super) struct Instance {
     pub(super) last_seen: Option<Timestamp>,
     pub(super) cohorts: Cohorts,
     pub(super) kinds: Kinds,
+    pub(super) endings: Endings,
 }
 
 impl Instance {
@@ -70,6 +72,7 @@ impl Instance {
             last_seen: None,
             cohorts: Cohorts::default(),
             kinds: Kinds::default(),
+            endings: Endings::default(),
         }
     }
 

@@ -1,0 +1,87 @@
+//! What is left on an instance, and how fast it leaves.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::ServiceRouting;
+use crate::locator::gateway::sessions::{TICK, Tick};
+use crate::name::InstanceId;
+use crate::routing::{RemainingSessions, Share};
+use crate::time::Timestamp;
+
+/// How often it is noted how many sessions have ended, and how many notes are kept: those of ten minutes.
+const NOTED_EVERY: Duration = Duration::from_secs(60);
+const MAX_NOTES: usize = 11;
+
+/// How many sessions of an instance had ended at some times, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Endings(VecDeque<(Timestamp, u64)>);
+
+impl Endings {
+    /// Notes how many have ended up to now, if it is time to.
+    pub(super) fn note(&mut self, ended: u64, now: Timestamp) {
+        if self.0.back().is_some_and(|(at, _)| now < *at + NOTED_EVERY) {
+            return;
+        }
+        if self.0.len() == MAX_NOTES {
+            self.0.pop_front();
+        }
+        self.0.push_back((now, ended));
+    }
+
+    /// How many have ended since the oldest note, and how long ago that is.
+    fn lately(&self, ended: u64, now: Timestamp) -> (u64, Duration) {
+        self.0.front().map_or((0, Duration::ZERO), |(at, before)| (ended.saturating_sub(*before), now.since(*at)))
+    }
+}
+
+impl ServiceRouting {
+    /// Adds what is known of an instance's sessions in this part of the table, and answers where the next part begins. `None`:
+    /// that was the last.
+    pub(in crate::locator::gateway) fn survey(
+        &self,
+        id: &InstanceId,
+        from: u32,
+        most: u32,
+        now: Timestamp,
+        seen: &mut RemainingSessions,
+    ) -> Option<u32> {
+        let at = *self.by_id.get(id)?;
+        let instance = &self.instances[at as usize];
+        if instance.evicted {
+            return None;
+        }
+        if from == 0 {
+            (seen.ended, seen.watched) = instance.endings.lately(instance.sessions_ended, now);
+        }
+        let present = self.tick(now);
+        self.sessions.survey(at, from, most, |until, busy| {
+            if busy {
+                return seen.count_busy();
+            }
+            let used = self.time(until, present, now);
+            if now.since(used) < self.policy.idle {
+                seen.count(used, self.policy.idle, now);
+            }
+        })
+    }
+
+    /// Whether the instance of a request gets no new sessions.
+    pub(in crate::locator::gateway) fn is_draining(&self, placement: &super::Placement) -> bool {
+        self.instances[placement.instance as usize].share.is_none_or(Share::is_zero)
+    }
+
+    /// Notes how many sessions have ended on each instance.
+    pub(in crate::locator::gateway) fn note_endings(&mut self, now: Timestamp) {
+        for instance in &mut self.instances {
+            instance.endings.note(instance.sessions_ended, now);
+        }
+    }
+
+    /// When a tick was, or is to be.
+    fn time(&self, tick: Tick, present: Tick, now: Timestamp) -> Timestamp {
+        let ticks = i64::from(tick.0.wrapping_sub(present.0).cast_signed());
+        let millis = now.as_millis().cast_signed() + ticks * i64::try_from(TICK.as_millis()).expect("it is 50");
+        Timestamp::from_millis(millis.max(0).cast_unsigned()).min(now)
+    }
+}
