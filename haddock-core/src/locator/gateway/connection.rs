@@ -190,3 +190,22 @@ impl Clients {
         self.places.iter().flatten()
     }
 }
+
+/// A place in the list of clients that may be too slow. It is given back when the connection or the stream ends, however it
+/// ends.
+pub(super) struct Registered {
+    worker: Arc<Worker>,
+    pub(super) key: usize,
+}
+
+impl Registered {
+    pub(super) fn reserve(worker: &Arc<Worker>) -> Self {
+        Self { worker: Arc::clone(worker), key: worker.clients().reserve() }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.worker.clients().leave(self.key);
+    }
+}

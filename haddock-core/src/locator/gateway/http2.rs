@@ -10,10 +10,9 @@ use hyper::server::conn::http2::Builder;
 use hyper_util::rt::TokioTimer;
 
 use super::client::Watch;
-use super::connection::Worker;
+use super::connection::{Registered, Worker};
 use super::headers::Refusal;
 use super::limits::Limits;
-use super::worker::Registered;
 
 /// Requests that one connection may have at once: as nginx and others allow.
 const MAX_STREAMS: u32 = 128;

@@ -6,6 +6,7 @@
 
 mod application;
 mod cohorts;
+mod endings;
 mod failures;
 mod gone;
 mod hold;

@@ -17,7 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{ClientStream, Watch};
-use super::connection::{Connection, Shared, Worker};
+use super::connection::{Connection, Registered, Shared, Worker};
 use super::door;
 use super::exchange;
 use super::forwarded::Peer;
@@ -89,25 +89,6 @@ async fn accept(worker: &Arc<Worker>, listener: TcpListener, entrance: Entrance)
             drop((registered, counted));
         });
         worker.clients().enter(key, watch, task.abort_handle());
-    }
-}
-
-/// A place in the list of clients that may be too slow. It is given back when the connection or the stream ends, however it
-/// ends.
-pub(super) struct Registered {
-    worker: Arc<Worker>,
-    pub(super) key: usize,
-}
-
-impl Registered {
-    pub(super) fn reserve(worker: &Arc<Worker>) -> Self {
-        Self { worker: Arc::clone(worker), key: worker.clients().reserve() }
-    }
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        self.worker.clients().leave(self.key);
     }
 }
 

@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 
 use super::cohorts::{Cohorts, Counted};
+use super::endings::Endings;
 use super::failures::Kinds;
-use super::remaining::Endings;
 use crate::name::InstanceId;
 use crate::routing::{Count, InstanceFigures, Share};
 use crate::time::Timestamp;
