@@ -37,6 +37,10 @@ impl HandClock {
     pub(crate) fn pass(&self, time: Duration) {
         self.0.fetch_add(u64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
     }
+
+    pub(crate) fn set_back(&self, time: Duration) {
+        self.0.fetch_sub(u64::try_from(time.as_millis()).expect("short"), Ordering::SeqCst);
+    }
 }
 
 impl Clock for HandClock {

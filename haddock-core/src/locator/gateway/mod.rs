@@ -214,7 +214,9 @@ impl Gateway {
     }
 
     /// Takes no more connections, and lets present requests end for at most `grace`. Then it cuts what is left,
-    /// upgraded connections too.
+    /// upgraded connections too. The next gateway with this state directory knows the sessions and goes on counting. After a
+    /// gateway that was dropped or killed, the number of sessions is unknown for [an idle
+    /// time](crate::routing::SessionPolicy::idle).
     pub async fn shutdown(self, grace: Duration) {
         self.shared.stop.cancel();
         let ended = async {
@@ -228,6 +230,11 @@ impl Gateway {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ = joined.await;
+        let services = Arc::clone(&self.locator.services);
+        let handed = tokio::task::spawn_blocking(move || {
+            services.directory().services().iter().for_each(|service| service.hand_on());
+        });
+        let _ = handed.await;
     }
 }
 

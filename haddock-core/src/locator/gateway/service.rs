@@ -17,7 +17,7 @@ use super::cookie::{self, Sealer};
 use super::key::Keys;
 use super::recognised::Recognised;
 use super::route::RouteSealer;
-use super::service_routing::{Before, ServiceRouting};
+use super::service_routing::{Before, HandedOn, ServiceRouting};
 use super::store::{Saved, Store};
 use super::traffic::Traffic;
 
@@ -148,6 +148,15 @@ impl Service {
             next = self.routing().survey(instance, from, SURVEY_BATCH, now, &mut seen);
         }
         seen
+    }
+
+    /// Hands the sessions on to the gateway that comes next. This one serves no more.
+    pub(super) fn hand_on(&self) {
+        self.sweep();
+        let handed = self.routing().hand_on(self.clock.now());
+        if let Err(error) = self.store.hand_on(&self.name, &handed) {
+            tracing::warn!(service = %self.name, %error, "sessions are not handed on, so the next gateway does not know them");
+        }
     }
 
     /// Removes the sessions that have expired.
@@ -306,6 +315,9 @@ impl ServiceFactory {
         let saved = self.store.load(name)?;
         if let Some(saved) = &saved {
             routing.restore(saved);
+        }
+        if let Some(handed) = self.store.take_handed::<HandedOn>(name) {
+            routing.take_over(&handed, self.clock.now());
         }
         let traffic = Traffic::new(&self.store, name, self.clock.now());
         Ok(Arc::new(Service {

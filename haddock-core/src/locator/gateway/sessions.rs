@@ -305,13 +305,19 @@ impl SessionTable {
         self.unlink(id, slot.0);
     }
 
-    /// Tells of each session on this instance in a part of the table: its last use, and whether a request of it is in flight.
-    /// Answers where the next part begins; `None`: that was the last.
-    pub(super) fn survey(&self, instance: u32, from: u32, most: u32, mut tell: impl FnMut(Tick, bool)) -> Option<u32> {
+    /// Tells of each session on this instance in a part of the table: its id, its last use, and whether a request of it is in
+    /// flight. Answers where the next part begins; `None`: that was the last.
+    pub(super) fn survey(
+        &self,
+        instance: u32,
+        from: u32,
+        most: u32,
+        mut tell: impl FnMut(u64, Tick, bool),
+    ) -> Option<u32> {
         let next = from.saturating_add(most);
         let entries = self.entries.iter().skip(from as usize).take(most as usize);
         for entry in entries.filter(|entry| entry.instance == instance) {
-            tell(entry.until, entry.flights & FLIGHTS_MASK > 0);
+            tell(entry.id, entry.until, entry.flights & FLIGHTS_MASK > 0);
         }
         (self.entries.len() > next as usize).then_some(next)
     }

@@ -26,7 +26,7 @@ impl ServiceRouting {
             (seen.ended, seen.watched) = instance.endings.lately(instance.sessions_ended, now);
         }
         let present = self.tick(now);
-        self.sessions.survey(at, from, most, |until, busy| {
+        self.sessions.survey(at, from, most, |_, until, busy| {
             if busy {
                 return seen.count_busy();
             }
@@ -50,7 +50,7 @@ impl ServiceRouting {
     }
 
     /// When a tick was, or is to be.
-    fn time(&self, tick: Tick, present: Tick, now: Timestamp) -> Timestamp {
+    pub(super) fn time(&self, tick: Tick, present: Tick, now: Timestamp) -> Timestamp {
         let ticks = i64::from(tick.0.wrapping_sub(present.0).cast_signed());
         let millis = now.as_millis().cast_signed() + ticks * i64::try_from(TICK.as_millis()).expect("it is 50");
         Timestamp::from_millis(millis.max(0).cast_unsigned()).min(now)
