@@ -251,6 +251,28 @@ async fn what_is_no_request_of_http_2_is_refused() {
     assert_eq!(client.send_request(same).await.expect("a response").status(), StatusCode::OK);
 }
 
+#[tokio::test]
+async fn streams_that_are_reset_at_once_leave_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let own = certificate(folder.path(), "shop", &["shop.example"]);
+    let (world, _instance) = one(|builder| with_tls(builder, folder.path(), "shop")).await;
+    for _ in 0..3 {
+        let mut client = http2::<Full<Bytes>>(world.address(), &own).await;
+        for _ in 0..2_000 {
+            let asked = client.send_request(asks("/reset").body(Full::new(Bytes::new())).expect("valid"));
+            // Dropped before it is answered: the stream is reset.
+            if futures_util::FutureExt::now_or_never(asked).is_some_and(|answer| answer.is_err()) {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut client = http2::<Full<Bytes>>(world.address(), &own).await;
+    let answer = client.send_request(asks("/still").body(Full::new(Bytes::new())).expect("valid")).await;
+    assert_eq!(answer.expect("others are served").status(), StatusCode::OK);
+    eventually("nothing is in flight", async || world.figures("shop-1").await.in_flight == 0).await;
+}
+
 /// Sends these bytes to a gateway, and answers with what the instance was told of the client, if it was asked.
 async fn told(world: &World, instance: &Instance, pieces: &[&[u8]]) -> Option<(String, String)> {
     let mut stream = TcpStream::connect(world.address()).await.expect("a connection");

@@ -6,6 +6,7 @@ mod bodies;
 mod disk;
 mod door;
 mod failures;
+mod framing;
 mod handed_on;
 mod hygiene;
 mod recorded;
