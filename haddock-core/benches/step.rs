@@ -105,6 +105,7 @@ impl Service {
                 adoption: true,
                 follows_unseen: true,
                 counts_by_policy: true,
+                by_client: true,
             };
             let view = LocatorView { capabilities, report: Reading::Known { began: now, value: report } };
             self.seen.locators = BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]);

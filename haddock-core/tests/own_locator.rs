@@ -112,6 +112,9 @@ async fn each_promise_is_looked_at() {
     assert!(hold.contains(&"held_requests_wait_and_go_on_where_they_were"), "{hold:?}");
     let adoption = failed_of(|liar| liar.says.adoption = true).await;
     assert!(adoption.contains(&"sessions_from_before_its_adoption_stay_on_an_instance"), "{adoption:?}");
+    let by_client = failed_of(|liar| liar.says.by_client = true).await;
+    assert!(by_client.contains(&"a_client_keeps_to_its_version_over_its_sessions"), "{by_client:?}");
+    assert!(by_client.contains(&"a_client_goes_over_to_newer_versions_only"), "{by_client:?}");
     let count = failed_of(|liar| liar.blind = true).await;
     assert!(count.contains(&"sessions_and_requests_are_counted"), "{count:?}");
     let close = failed_of(|liar| liar.closes = true).await;

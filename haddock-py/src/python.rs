@@ -284,6 +284,7 @@ pub(crate) fn python_locator(
     counts_by_table: bool,
     follows_unseen: bool,
     counts_by_policy: bool,
+    by_client: bool,
 ) -> PyResult<Locator> {
     let session_count = match session_count {
         "exact" => SessionCount::Exact,
@@ -303,6 +304,7 @@ pub(crate) fn python_locator(
         counts_by_table,
         follows_unseen,
         counts_by_policy,
+        by_client,
         ..LocatorCapabilities::default()
     };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))

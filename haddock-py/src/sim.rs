@@ -104,12 +104,12 @@ pub(crate) struct SimLocator {
     pub(crate) locator: Home<CoreLocator>,
 }
 
-/// A session of the simulated locator: session, instance, last use in milliseconds since the Unix epoch.
-type PlainCookie = (u64, String, u64);
+/// A session of the simulated locator: session, instance, last use in milliseconds since the Unix epoch, client.
+type PlainCookie = (u64, String, u64, u64);
 
-fn cookie((session, instance, last_use): PlainCookie) -> PyResult<Cookie> {
+fn cookie((session, instance, last_use, client): PlainCookie) -> PyResult<Cookie> {
     let instance = InstanceId::new(instance).raised()?;
-    Ok(Cookie { session: SessionId(session), instance, last_use: Timestamp::from_millis(last_use) })
+    Ok(Cookie { session: SessionId(session), instance, last_use: Timestamp::from_millis(last_use), client })
 }
 
 #[pymethods]
@@ -182,7 +182,7 @@ impl SimRequest {
     /// Ends it. Returns the cookie that the client keeps; `None` if its session was ended.
     fn finish(&self, failed: bool) -> PyResult<Option<PlainCookie>> {
         let kept = self.locator.get()?.finish(&self.service, &self.ticket, failed);
-        Ok(kept.map(|kept| (kept.session.0, kept.instance.to_string(), kept.last_use.as_millis())))
+        Ok(kept.map(|kept| (kept.session.0, kept.instance.to_string(), kept.last_use.as_millis(), kept.client)))
     }
 }
 

@@ -103,3 +103,22 @@ def test_an_abort_while_preparing(do: Any, compose: Path) -> None:
         with pytest.raises(haddock.ReleaseAbortedError):
             do(second, "wait")
         assert [it.version for it in do(world.controller, "status", "shop").instances] == [1]
+
+
+def test_people_who_come_back_go_over_to_the_new_version_only(do: Any, compose: Path) -> None:
+    text = compose.read_text().replace("session: {", "session: { by: client,")
+    compose.write_text(text.replace("every: 10m", "every: 3h"))
+    with World() as world:
+        do(release(do, world, compose, "v1"), "wait")
+        people = [world.open_session("shop") for _ in range(40)]
+        second = release(do, world, compose, "v2")
+        met = {person: [person.version] for person in people}
+        for _ in range(9):
+            # Each of them comes back after the session has expired: at ten percent, at fifty, and when it has all.
+            do(world, "advance", "61m")
+            for person in people:
+                person.request()
+                met[person].append(person.version)
+        do(second, "wait", "settled")
+        assert {versions[2] for versions in met.values()} == {1, 2}, "at ten percent, some of them"
+        assert all(versions == sorted(versions) and versions[-1] == 2 for versions in met.values()), met

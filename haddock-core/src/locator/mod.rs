@@ -60,6 +60,10 @@ mod watermarks;
 ///   the cookie. Until then, requests of its client go to listed instances in proportion to the shares and open no session. One
 ///   of them that fails counts as a session that began and failed. The session ends at once when an answer deletes the cookie. How far a
 ///   session is known to other locators, and after a restart, is said in [`CookieMode`](crate::routing::CookieMode).
+/// - With [`SessionBy::Client`](crate::routing::SessionBy::Client), it is the client of a new session that decides to which
+///   version it goes, as [`version_of_client`](crate::routing::version_of_client) says, with the shares of the versions'
+///   instances that take new sessions; among these instances, the shares decide. The locator knows a client for a year, by a
+///   cookie that nobody else can make. It does not if it lacks the capability `by_client`.
 /// - A closed instance gets nothing, for ever: a later table that names it has no effect on it. For instances that a
 ///   table's [`Watermark`](crate::routing::Watermark) covers, the locator may keep this one number in place of a mark for
 ///   each.

@@ -171,6 +171,7 @@ impl ServiceLocator for RemoteGateway {
             adoption: true,
             follows_unseen: true,
             counts_by_policy: true,
+            by_client: true,
         }
     }
 

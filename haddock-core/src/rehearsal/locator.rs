@@ -63,6 +63,8 @@ impl Locator {
             counts_by_table: true,
             follows_unseen: true,
             counts_by_policy: true,
+            // Each of its sessions is of another client.
+            by_client: true,
             ..LocatorCapabilities::default()
         }
     }

@@ -12,6 +12,7 @@ const EXACT: LocatorCapabilities = LocatorCapabilities {
     adoption: true,
     follows_unseen: true,
     counts_by_policy: true,
+    by_client: true,
 };
 
 fn version(release: &str, tag: &str) -> NewVersion {

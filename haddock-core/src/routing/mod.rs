@@ -1,6 +1,7 @@
 //! The data that the controller and a locator exchange: fencing tokens, shares, routing tables and figures.
 
 mod application;
+mod by_client;
 mod failed;
 mod failures;
 mod fencing;
@@ -21,6 +22,7 @@ use crate::name::{InstanceId, JournalId, ServiceName};
 use crate::time::Timestamp;
 
 pub use application::{ApplicationCookie, CookieMode};
+pub use by_client::{SessionBy, client_number, version_of_client};
 pub use failed::{FailedPolicy, StatusRange};
 pub use failures::{FailureKind, first_segment};
 pub use fencing::FencingToken;
@@ -132,13 +134,17 @@ pub struct Route {
     /// Set on an instance that was adopted with sessions that no locator has seen yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adopted: Option<Adopted>,
+    /// The number of its version: a newer version has a higher one. `None`: unknown, and older than all others. A table has it
+    /// for [`SessionBy::Client`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
 }
 
 impl Route {
-    /// A line for an instance that was not adopted.
+    /// A line for an instance that was not adopted, of an unknown version.
     #[must_use]
     pub fn new(address: SocketAddr, share: Share) -> Self {
-        Self { address, share, adopted: None }
+        Self { address, share, adopted: None, version: None }
     }
 }
 
@@ -219,6 +225,9 @@ pub struct SessionPolicy {
     /// The cookie of the application by which sessions are known. `None`: the locator sets a cookie of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationCookie>,
+    /// How it is decided where a new session goes.
+    #[serde(default, skip_serializing_if = "SessionBy::is_default")]
+    pub by: SessionBy,
     /// Which requests count as failed.
     #[serde(default, skip_serializing_if = "FailedPolicy::is_default")]
     pub failed: FailedPolicy,
@@ -240,6 +249,7 @@ impl Default for SessionPolicy {
             ignore: Vec::new(),
             cookie: CookiePolicy::default(),
             application: None,
+            by: SessionBy::Session,
             failed: FailedPolicy::default(),
             slow: None,
             draining_header: None,
@@ -487,6 +497,8 @@ pub struct LocatorCapabilities {
     /// It counts sessions by the table under which they began: [`InstanceFigures::cohorts`] and [`LocatorReport::counted`].
     /// Without this, no guard watches a release.
     pub counts_by_table: bool,
+    /// It can place clients by [`SessionBy::Client`]. Without this, a release whose settings ask for it is refused.
+    pub by_client: bool,
     /// It finds the sessions of an [adopted](Adopted) server by the application's cookie. Without this, no server can
     /// be adopted, because its sessions would be lost.
     pub adoption: bool,

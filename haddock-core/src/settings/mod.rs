@@ -56,8 +56,9 @@ impl ServiceSettings {
         }
     }
 
-    /// What instances are made from: these settings without the rules that a release goes by, and without what counts
-    /// as failed and as slow. Two versions that differ in nothing else are the same to their instances.
+    /// What instances are made from: these settings without the rules that a release goes by, without what counts as
+    /// failed and as slow, and without what decides where a session goes. Two versions that differ in nothing else are
+    /// the same to their instances.
     pub(crate) fn without_rules(&self) -> Self {
         let ReleaseSettings {
             replicas,
@@ -72,9 +73,9 @@ impl ServiceSettings {
             max_versions: _,
             unresponsive_for: _,
         } = self.release.clone();
-        let SessionPolicy { failed, slow, draining_header, .. } = SessionPolicy::default();
+        let SessionPolicy { failed, slow, draining_header, by, .. } = SessionPolicy::default();
         Self {
-            session: SessionPolicy { failed, slow, draining_header, ..self.session.clone() },
+            session: SessionPolicy { failed, slow, draining_header, by, ..self.session.clone() },
             release: ReleaseSettings { replicas, before, hooks, ..ReleaseSettings::default() },
             ..self.clone()
         }

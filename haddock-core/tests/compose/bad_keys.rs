@@ -36,7 +36,6 @@ fn other_keys_that_are_known_are_not_supported_yet() {
         ("pull policy", component("pull_policy: refresh")),
         ("host", settings("host: shop.example.com")),
         ("production", settings("production: { hosts: [ssh://deploy@app1] }")),
-        ("session, by client", settings("session: { by: client }")),
         ("by client", settings("release: { by: client }")),
     ];
     for (name, text) in &cases {

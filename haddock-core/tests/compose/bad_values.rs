@@ -180,6 +180,7 @@ fn values_of_settings() {
             ("session, domain empty", settings("session: { domain: . }")),
             ("session, path", settings("session: { path: app }")),
             ("session, path with a semicolon", settings("session: { path: /app;x }")),
+            ("session, by", settings("session: { by: cookie }")),
             ("session, partitioned", settings("session: { partitioned: sometimes }")),
             ("follow, not a tag", settings("follow: main/*")),
             ("follow, no tags", settings("follow: { every: 1m }")),

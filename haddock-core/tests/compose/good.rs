@@ -118,7 +118,7 @@ x-haddock: { entry: "web:80" }
 #[test]
 fn every_setting() {
     let text = settings(
-        "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession:\n  idle: 45m\n  \
+        "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession:\n  idle: 45m\n  by: client\n  \
          ignore: [/health, /metrics]\n  same_site: lax\n  domain: .Example.com\n  path: /app\n  partitioned: true\n\
          shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h, notify_clients: { header: X-Draining } }\n  \
          queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s\n\
@@ -142,6 +142,9 @@ fn the_cookie_of_an_application() {
         (cookie("connect.sid", CookieMode::Learn), 1800)
     );
     assert_eq!(session("session: { idle: 30m }"), (None, 1800));
+    // The gateway's other cookie has attributes, too.
+    let both = session("session: { cookie: JSESSIONID, by: client, same_site: lax }");
+    assert_eq!(both, (cookie("JSESSIONID", CookieMode::Prefix), 1800));
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn every_key_is_on_the_page() {
         "domain",
         "path",
         "partitioned",
+        "by",
         "http",
         "within",
         "test",

@@ -3,6 +3,7 @@
 mod adopted;
 mod application;
 mod bodies;
+mod by_client;
 mod disk;
 mod door;
 mod failures;

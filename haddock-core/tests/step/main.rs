@@ -3,6 +3,7 @@
 
 mod adopt;
 mod blind;
+mod by_client;
 mod clock;
 mod cold;
 mod gates;

@@ -86,6 +86,7 @@ impl Scene {
                 adoption: true,
                 follows_unseen: true,
                 counts_by_policy: true,
+                by_client: true,
                 ..LocatorCapabilities::default()
             },
             cut_off: false,

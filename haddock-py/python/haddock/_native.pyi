@@ -48,7 +48,7 @@ __all__ = [
     "tag",
 ]
 
-_PlainCookie = tuple[int, str, int]
+_PlainCookie = tuple[int, str, int, int]
 
 @final
 class Attached:
@@ -247,6 +247,7 @@ def python_locator(
     counts_by_table: bool,
     follows_unseen: bool,
     counts_by_policy: bool,
+    by_client: bool,
 ) -> Locator: ...
 @final
 class SimRuntime:

@@ -52,6 +52,9 @@ class LocatorCapabilities(Result):
     restart."""
     counts_by_policy: bool = True
     """It counts by the session policy: nothing begins on an ignored path, and what fails is counted."""
+    by_client: bool = False
+    """It knows clients over their sessions, and places them as `RoutingTable.by` says. Without this, a release whose settings ask
+    for it is refused."""
 
 
 @dataclass(frozen=True)
@@ -261,13 +264,15 @@ class Route(Result):
     """Its part of the new sessions, 0 to 1. At 0 its sessions stay, and new ones go elsewhere."""
     adopted: Adopted | None = None
     """Set on an instance that was adopted with sessions that no locator has seen yet."""
+    version: int | None = None
+    """The number of its version: a newer version has a higher one. A table has it if `RoutingTable.by` is `client`."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Route:
         adopted = data.get("adopted")
         if adopted is not None:
             adopted = Adopted(moment(adopted["until"]), adopted.get("cookie"))
-        return Route(data["address"], data["share"] / 10_000, adopted)
+        return Route(data["address"], data["share"] / 10_000, adopted, data.get("version"))
 
 
 @dataclass(frozen=True)
@@ -357,6 +362,9 @@ class RoutingTable(Result):
     """A request is slow if its answer begins later than this, in seconds. `None`: none is."""
     application: ApplicationCookie | None = None
     """The cookie of the application by which sessions are known. `None`: the locator sets a cookie of its own."""
+    by: Literal["session", "client"] = "session"
+    """What decides where a new session goes. `client`: a client keeps to the version that it has met, over its sessions, and goes
+    over only to newer ones."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> RoutingTable:
@@ -370,7 +378,7 @@ class RoutingTable(Result):
             CookiePolicy(**cookie),
             None if watermark is None else Watermark(**watermark),
             FailedPolicy._of(session.get("failed") or {}), None if slow is None else slow / 1_000,
-            None if application is None else ApplicationCookie(**application),
+            None if application is None else ApplicationCookie(**application), session.get("by", "session"),
         )  # fmt: skip
 
 

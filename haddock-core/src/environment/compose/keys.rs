@@ -430,8 +430,8 @@ pub(super) static READY: Keys =
 
 pub(super) static SESSION: Keys = Keys {
     what: "`session`",
-    supported: &["idle", "ignore", "cookie", "cookie_mode", "same_site", "domain", "path", "partitioned"],
-    planned: &[("by", LATER)],
+    supported: &["idle", "ignore", "by", "cookie", "cookie_mode", "same_site", "domain", "path", "partitioned"],
+    planned: &[],
     extensible: false,
 };
 
@@ -451,7 +451,7 @@ pub(super) static RELEASE: Keys = Keys {
         "before",
         "hooks",
     ],
-    planned: &[("by", LATER)],
+    planned: &[("by", "write it under `session`: `session: { by: client }`")],
     extensible: false,
 };
 

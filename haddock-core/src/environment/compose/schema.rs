@@ -113,6 +113,10 @@ fn session() -> Value {
             "type": "array",
             "items": path("A path, without query."),
         }),
+        "by" => json!({
+            "description": "What decides where a new session goes: `session`, each by itself; `client`, a client keeps to the version that it has met, over its sessions. Default: session.",
+            "enum": ["session", "client"],
+        }),
         "cookie" => cookie_name(
             "The name of the cookie by which the application knows its sessions, such as JSESSIONID. Default: sessions are known by the gateway's own cookie.",
         ),

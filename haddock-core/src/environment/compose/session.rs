@@ -2,11 +2,13 @@
 
 use super::keys;
 use super::reader::{Cursor, Reader};
-use super::settings_values::{cookie_domain, cookie_mode, cookie_name, cookie_path, more_than_zero, path, same_site};
+use super::settings_values::{
+    cookie_domain, cookie_mode, cookie_name, cookie_path, more_than_zero, path, same_site, session_by,
+};
 use super::tree::Value;
-use crate::routing::{ApplicationCookie, SessionPolicy};
+use crate::routing::{ApplicationCookie, SessionBy, SessionPolicy};
 
-/// `JSESSIONID`, or `{ idle, ignore, cookie, cookie_mode, same_site, domain, path, partitioned }`.
+/// `JSESSIONID`, or `{ idle, ignore, by, cookie, cookie_mode, same_site, domain, path, partitioned }`.
 pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
     let mut session = SessionPolicy::default();
     if let Value::Scalar(_) = cursor.node.value {
@@ -22,6 +24,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<S
                 let items = reader.items(at).unwrap_or_default();
                 session.ignore = items.iter().filter_map(|item| reader.value(item, path)).collect();
             }
+            "by" => session.by = reader.value(at, session_by).unwrap_or_default(),
             "cookie" => cookie = Some(reader.value(at, cookie_name)),
             "cookie_mode" => mode = Some((reader.value(at, cookie_mode), at.clone())),
             ours => {
@@ -47,7 +50,9 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<S
             session.application = cookie.clone().flatten().map(|name| ApplicationCookie { name, mode });
         }
     }
-    for (key, at) in of_ours.iter().filter(|_| cookie.is_some()) {
+    // With `by: client` there is another cookie of the gateway, which has these attributes.
+    let sends_none = cookie.is_some() && session.by == SessionBy::Session;
+    for (key, at) in of_ours.iter().filter(|_| sends_none) {
         let message = format!("`{key}` is an attribute of the gateway's cookie, which is not sent with `cookie`");
         reader.wrong(at, message, format!("remove `{key}`: the application sets the attributes of its cookie itself"));
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::routing::{CookieMode, Rate, SameSite};
+use crate::routing::{CookieMode, Rate, SameSite, SessionBy};
 use crate::settings::Queue;
 use crate::value;
 
@@ -63,6 +63,15 @@ pub(super) fn host(text: &str) -> Result<String, Error> {
         }
         None if text.is_empty() => Err(invalid("the host is empty".to_owned(), "write a host, such as `shop.example`")),
         None => Ok(text.to_owned()),
+    }
+}
+
+/// What decides where a new session goes.
+pub(super) fn session_by(text: &str) -> Result<SessionBy, Error> {
+    match text {
+        "session" => Ok(SessionBy::Session),
+        "client" => Ok(SessionBy::Client),
+        _ => Err(invalid(format!("`{text}` is not a value of `by`"), "write `session` or `client`")),
     }
 }
 

@@ -22,7 +22,22 @@ pub(super) fn set_cookie(passage: &mut Passage, headers: &mut HeaderMap, https: 
     text.extend_from_slice(attributes.for_client(https));
     let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(text)) else { return };
     headers.append(header::SET_COOKIE, value);
-    // No cache may give this response to another client: they would share the session.
+    // Else they would share the session.
+    make_private(headers);
+}
+
+/// Gives the client for whom a session was placed a cookie by which it is known again, if it has none or an old one.
+pub(super) fn set_client_cookie(passage: &Passage, headers: &mut HeaderMap, https: bool) {
+    let Some(client) = passage.placement.client else { return };
+    let attributes = passage.service.routing().attributes();
+    let given = passage.service.clients.given(&client, attributes.for_client(https), passage.connection.now());
+    let Some(Ok(value)) = given.map(|text| HeaderValue::from_maybe_shared(Bytes::from(text))) else { return };
+    headers.append(header::SET_COOKIE, value);
+    make_private(headers);
+}
+
+/// No cache may give this response, with its cookies, to another client.
+fn make_private(headers: &mut HeaderMap) {
     let is_private = headers.get_all(header::CACHE_CONTROL).iter().any(|value| {
         let value = value.as_bytes().to_ascii_lowercase();
         [b"private".as_slice(), b"no-store"].iter().any(|word| value.windows(word.len()).any(|part| part == *word))

@@ -8,6 +8,7 @@ use http::uri::PathAndQuery;
 use http::{StatusCode, request};
 
 use super::application::{self, Prefix, SessionCookies};
+use super::client_cookie::{self, Who};
 use super::connection::Connection;
 use super::cookie;
 use super::headers::{HeaderSummary, Refusal};
@@ -24,6 +25,8 @@ const TOO_MANY_WAITING: Refusal = Refusal(StatusCode::SERVICE_UNAVAILABLE, "too 
 pub(super) struct Hidden {
     /// Whether there is a cookie of our name.
     own: bool,
+    /// Whether there may be one for clients.
+    client: bool,
     prefixes: Vec<Prefix>,
 }
 
@@ -33,6 +36,9 @@ impl Hidden {
         application::take_away(headers, &self.prefixes);
         if self.own {
             strip_cookie(headers, &service.cookie);
+        }
+        if self.client {
+            strip_cookie(headers, &service.clients.name);
         }
     }
 }
@@ -47,12 +53,16 @@ pub(super) async fn enter(
     let (mut by, mut hidden) = (Recognised::default(), Hidden::default());
     if seen.cookie {
         for header in parts.headers.get_all(header::COOKIE) {
+            hidden.client |= client_cookie::may_be_in(header.as_bytes());
             for value in cookie::values(header.as_bytes(), &service.cookie) {
                 hidden.own = true;
                 // A client has two cookies after the cookie's path or domain was changed. The newer stamp counts.
                 by.own = service.sealer.open(value).into_iter().chain(by.own).max_by_key(|claim| claim.stamp);
             }
         }
+    }
+    if service.is_by_client() {
+        by.who = Some(Who::Comes { headers: &parts.headers, sealer: &service.clients });
     }
     let cookies = service.cookies();
     let mut foreign = seen.cookie && !hidden.own;
@@ -95,7 +105,7 @@ fn place(
         routing.place_recognised(by, carries, path, now)
     } else {
         let adopted = carries.and_then(|carries| routing.place_foreign(carries, path, now));
-        adopted.or_else(|| routing.place(by.own, path, &[], now))
+        adopted.or_else(|| routing.follow_or_place(by, path, now))
     };
     let terms = |rules| Terms { rules, began: now, cookies: cookies.map(Arc::clone) };
     Some(placement.map(|placement| (placement, terms(routing.rules()))))

@@ -12,6 +12,7 @@ use hyper::upgrade::OnUpgrade;
 
 use super::answer;
 use super::body::{ClientBody, wait_for_continue};
+use super::client_cookie::Who;
 use super::connection::Connection;
 use super::entry::{self, NO_INSTANCE};
 use super::headers::{self, Refusal};
@@ -119,6 +120,7 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     if cookies.is_none() && passage.placement.session.is_some() {
         answer::set_cookie(&mut passage, &mut parts.headers, https);
     }
+    answer::set_client_cookie(&passage, &mut parts.headers, https);
     if let Some(client_side) = client_side.filter(|_| upgraded) {
         let instance_side = parts.extensions.remove::<OnUpgrade>();
         passage.upgrade();
@@ -197,13 +199,14 @@ async fn send(
         }
         tried.push(passage.placement.instance);
         let (service, cookies) = (Arc::clone(&passage.service), passage.terms.cookies.clone());
+        let who = passage.placement.client.map(Who::Known);
         let path = passage.move_on();
         let (placement, terms) = {
             let (now, mut routing) = (connection.now(), service.routing());
             let by_application = cookies.as_ref().is_some_and(|cookies| cookies.mode.is_some());
             let placement = match by_application {
-                true => routing.place_unopened(path.path(), &tried, now),
-                false => routing.place(None, path.path(), &tried, now),
+                true => routing.place_unopened(who, path.path(), &tried, now),
+                false => routing.place_for(who, path.path(), &tried, now),
             };
             (placement.ok_or(NOT_REACHED)?, Terms { rules: routing.rules(), began: now, cookies })
         };

@@ -73,6 +73,7 @@ impl ServiceLocator for GatewayLocator {
             adoption: true,
             follows_unseen: true,
             counts_by_policy: true,
+            by_client: true,
         }
     }
 

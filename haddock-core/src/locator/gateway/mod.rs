@@ -11,6 +11,7 @@
 //!
 //! - `service_routing` decides and counts, and is pure; `sessions` is its table of live sessions, `shares` its round
 //!   robin, `cookie` what a client is given.
+//! - `client_cookie` knows a client over its sessions, if that decides where a new one goes.
 //! - `application` reads and changes the application's own cookie, if sessions are known by it; `set_cookie` reads what an
 //!   answer sets, and `route` makes the prefix that names an instance.
 //! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
@@ -33,6 +34,7 @@ mod application;
 pub mod bench;
 mod body;
 mod client;
+mod client_cookie;
 mod config;
 mod connection;
 mod cookie;

@@ -13,6 +13,7 @@ use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions
 use crate::time::{Clock, Timestamp};
 
 use super::application::SessionCookies;
+use super::client_cookie::ClientSealer;
 use super::cookie::{self, Sealer};
 use super::key::Keys;
 use super::recognised::Recognised;
@@ -39,8 +40,11 @@ pub(super) struct Service {
     pub(super) cookie: Box<[u8]>,
     pub(super) sealer: Sealer,
     pub(super) routes: RouteSealer,
+    pub(super) clients: ClientSealer,
     /// Whether requests are read for cookies of the application: most services have none, and pay one look at a flag.
     has_cookies: AtomicBool,
+    /// Whether clients are known over their sessions.
+    is_by_client: AtomicBool,
     routing: Mutex<ServiceRouting>,
     /// What is on disk. It is locked during a verb, so verbs run one at a time.
     saved: Mutex<Option<Saved>>,
@@ -69,6 +73,12 @@ impl Service {
         if self.has_cookies.load(Ordering::Acquire) { self.routing().cookies() } else { None }
     }
 
+    /// Whether a new session's client decides where it goes.
+    #[inline]
+    pub(super) fn is_by_client(&self) -> bool {
+        self.is_by_client.load(Ordering::Acquire)
+    }
+
     pub(super) fn apply(&self, table: &RoutingTable) -> Result<()> {
         let mut saved = self.turn();
         self.check(table.number)?;
@@ -78,6 +88,7 @@ impl Service {
         let mut routing = self.routing();
         routing.apply(table, self.clock.now());
         self.has_cookies.store(routing.cookies().is_some(), Ordering::Release);
+        self.is_by_client.store(routing.is_by_client(), Ordering::Release);
         Ok(())
     }
 
@@ -328,7 +339,9 @@ impl ServiceFactory {
             cookie: cookie::name(name).into_bytes().into(),
             sealer: Sealer::new(&self.keys, name),
             routes: RouteSealer::new(&self.keys, name),
+            clients: ClientSealer::new(&self.keys, name),
             has_cookies: AtomicBool::new(routing.cookies().is_some()),
+            is_by_client: AtomicBool::new(routing.is_by_client()),
             routing: Mutex::new(routing),
             saved: Mutex::new(saved),
             store: self.store.clone(),

@@ -5,6 +5,7 @@
 //! slips in between.
 
 mod application;
+mod by_client;
 mod cohorts;
 mod endings;
 mod failures;
@@ -29,10 +30,12 @@ use crate::routing::{
 use crate::time::Timestamp;
 
 use super::application::SessionCookies;
+use super::client_cookie::{Client, Who};
 use super::cookie::{Attributes, Claim, STAMP_AHEAD};
+use super::recognised::Recognised;
 use super::request_rules::RequestRules;
 use super::sessions::{Begun, Found, News, SessionTable, Slot, TICK, Tick};
-use super::shares::Shares;
+use super::shares::{Choice, Shares};
 use crate::locator::watermarks::Watermarks;
 use cohorts::Counted;
 pub(super) use handed_on::HandedOn;
@@ -81,6 +84,8 @@ pub(super) struct Placement {
     pub(super) address: SocketAddr,
     /// `None`: a request without a session.
     pub(super) session: Option<Session>,
+    /// Who has decided that it goes there. `None`: the shares alone have.
+    pub(super) client: Option<Client>,
     /// Where a session counts as begun that the answer opens. `None`: it opens none.
     unopened: Option<Begun>,
 }
@@ -236,6 +241,7 @@ impl ServiceRouting {
             if !instance.closed {
                 instance.address = route.address;
                 instance.share = Some(route.share);
+                instance.version = route.version;
                 self.adopted = self.adopted.take().or_else(|| Some((at, route.adopted.clone()?)));
             }
         }
@@ -332,12 +338,30 @@ impl ServiceRouting {
         {
             return Some(placement);
         }
-        let ignored = self.is_ignored(path);
-        let Self { ignored: idle, new, instances, .. } = self;
-        let shares = if ignored { idle } else { new };
-        let free = |at: u32| instances[at as usize].held_at(now).is_none();
-        let at = shares.pick(|instance| !tried.contains(&instance) && free(instance))?;
-        Some(if ignored { self.take_place(at, None) } else { self.open(at, false, now) })
+        self.place_for(None, path, tried, now)
+    }
+
+    /// Decides where a request without a session of ours goes. `who` may decide of which version its instance is.
+    pub(super) fn place_for(
+        &mut self,
+        who: Option<Who<'_>>,
+        path: &str,
+        tried: &[u32],
+        now: Timestamp,
+    ) -> Option<Placement> {
+        if self.is_ignored(path) {
+            let Self { ignored, instances, .. } = self;
+            let is_free = |at: u32| !tried.contains(&at) && instances[at as usize].held_at(now).is_none();
+            let at = ignored.pick(is_free)?;
+            return Some(self.take_place(at, None));
+        }
+        let (at, client) = self.pick(Choice::InTurn, who, tried, now)?;
+        Some(Placement { client, ..self.open(at, false, now) })
+    }
+
+    /// Follows the cookie of ours, or else [places](Self::place_for) the request.
+    pub(super) fn follow_or_place(&mut self, by: &Recognised<'_>, path: &str, now: Timestamp) -> Option<Placement> {
+        by.own.and_then(|claim| self.follow(claim, now)).or_else(|| self.place_for(by.who, path, &[], now))
     }
 
     /// Decides where a request goes that has cookies, but none of ours. It goes to the adopted instance if it may
@@ -518,7 +542,7 @@ impl ServiceRouting {
         if session.is_some_and(|session| session.slot.is_none()) {
             instance.uncounted += 1;
         }
-        Placement { instance: at, address: instance.address, session, unopened: None }
+        Placement { instance: at, address: instance.address, session, client: None, unopened: None }
     }
 
     fn give_back(&mut self, placement: &Placement, outcome: Outcome, now: Timestamp) {

@@ -9,6 +9,15 @@ pub(super) struct Shares {
     lines: Vec<Line>,
 }
 
+/// How one of the instances is chosen.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Choice {
+    /// By turns.
+    InTurn,
+    /// By this random number.
+    Random(u64),
+}
+
 #[derive(Debug)]
 struct Line {
     instance: u32,
@@ -27,6 +36,19 @@ impl Shares {
             && lines.iter().zip(&self.lines).all(|(new, old)| (new.instance, new.weight) == (old.instance, old.weight));
         if !same {
             self.lines = lines;
+        }
+    }
+
+    /// The weight of each instance that has one.
+    pub(super) fn weights(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.lines.iter().map(|line| (line.instance, u32::try_from(line.weight).unwrap_or(u32::MAX)))
+    }
+
+    /// One of the instances that `allowed` takes.
+    pub(super) fn choose(&mut self, choice: Choice, allowed: impl Fn(u32) -> bool) -> Option<u32> {
+        match choice {
+            Choice::InTurn => self.pick(allowed),
+            Choice::Random(number) => self.draw(number, allowed),
         }
     }
 

@@ -74,7 +74,8 @@ impl SimLocatorCore {
     }
 
     /// Begins a request. One with a cookie goes to the instance in the cookie, if that is listed and not closed and the
-    /// session has not expired. Any other opens a session at an instance with a share. `None`: no instance has one, so
+    /// session has not expired. Any other opens a session at an instance with a share; the client of the cookie may decide at
+    /// which, as [`SessionBy::Client`](crate::routing::SessionBy) says. `None`: no instance has one, so
     /// the answer is 503.
     pub fn begin(
         &mut self,
@@ -89,10 +90,13 @@ impl SimLocatorCore {
         if let Some(cookie) = sticky {
             let (session, instance) = (cookie.session, cookie.instance.clone());
             let address = site.begin(session, &instance, Opened::Before, upgraded, now)?;
-            return Some(Ticket { session, instance, address, opened: false, upgraded, incarnation: self.incarnation });
+            let (client, incarnation) = (cookie.client, self.incarnation);
+            return Some(Ticket { session, instance, address, client, opened: false, upgraded, incarnation });
         }
-        let instance = site.next()?;
-        self.open(service, instance, Opened::ByChance, upgraded, now)
+        let session = self.next_session();
+        let client = cookie.map_or(session.0, |cookie| cookie.client);
+        let instance = self.services.get_mut(service)?.next(client)?;
+        self.open(service, session, client, instance, Opened::ByChance, upgraded, now)
     }
 
     /// Begins a request that has a cookie of the application with this name, and none of ours. Perhaps its client has a
@@ -108,23 +112,32 @@ impl SimLocatorCore {
         let site = self.services.get_mut(service)?;
         site.expire(now);
         match site.adopted(cookie, now).filter(|_| self.rules.follow_foreign) {
-            Some(instance) => self.open(service, instance, Opened::ByCookie, upgraded, now),
+            Some(instance) => {
+                let session = self.next_session();
+                self.open(service, session, session.0, instance, Opened::ByCookie, upgraded, now)
+            }
             None => self.begin(service, None, upgraded, now),
         }
     }
 
+    fn next_session(&mut self) -> SessionId {
+        self.opened += 1;
+        SessionId((u64::from(self.id) << 48) | (self.incarnation << 32) | self.opened)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a session is all of this")]
     fn open(
         &mut self,
         service: &ServiceName,
+        session: SessionId,
+        client: u64,
         instance: InstanceId,
         opened: Opened,
         upgraded: bool,
         now: Timestamp,
     ) -> Option<Ticket> {
-        self.opened += 1;
-        let session = SessionId((u64::from(self.id) << 48) | (self.incarnation << 32) | self.opened);
         let address = self.services.get_mut(service)?.begin(session, &instance, opened, upgraded, now)?;
-        Some(Ticket { session, instance, address, opened: true, upgraded, incarnation: self.incarnation })
+        Some(Ticket { session, instance, address, client, opened: true, upgraded, incarnation: self.incarnation })
     }
 
     /// Ends a request. The session's idle time counts from here. Returns the cookie that the client keeps, or `None` if
@@ -138,6 +151,7 @@ impl SimLocatorCore {
             session: ticket.session,
             instance: ticket.instance.clone(),
             last_use: now,
+            client: ticket.client,
         })
     }
 

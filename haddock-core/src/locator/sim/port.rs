@@ -45,6 +45,7 @@ impl SimLocator {
             adoption: true,
             follows_unseen: true,
             counts_by_policy: true,
+            by_client: true,
         };
         let inner = Arc::new(Mutex::new(Inner { core, down: false, failing: 0, losing: 0 }));
         Self { name, clock, capabilities, inner }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use super::session::{Cookie, LocatorRules, SessionId, Ticket};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::InstanceId;
-use crate::routing::{Cohort, Count, FencingToken, InstanceFigures, Route, RoutingTable, Sessions, Share};
+use crate::routing::{
+    Cohort, Count, FencingToken, InstanceFigures, Route, RoutingTable, SessionBy, Sessions, Share, client_number,
+    version_of_client,
+};
 use crate::time::Timestamp;
 
 /// Tables by which sessions are counted: the newest.
@@ -127,10 +130,22 @@ impl SimService {
         routes.into_iter().find(|(id, route)| adopts(route) && !self.closed.contains(*id)).map(|(id, _)| id.clone())
     }
 
-    /// The instance that the next new session goes to: smooth weighted round robin over the shares in force.
-    pub(super) fn next(&mut self) -> Option<InstanceId> {
+    /// The instance that the next new session goes to: smooth weighted round robin over the shares in force. The client may
+    /// decide of which version it is.
+    pub(super) fn next(&mut self, client: u64) -> Option<InstanceId> {
         let table = self.table.as_ref()?;
-        let open = table.routes.iter().filter(|(id, route)| !route.share.is_zero() && !self.closed.contains(*id));
+        let open = || table.routes.iter().filter(|(id, route)| !route.share.is_zero() && !self.closed.contains(*id));
+        let version = match table.session.by {
+            SessionBy::Session => None,
+            SessionBy::Client => {
+                let mut shares: BTreeMap<Option<u64>, u32> = BTreeMap::new();
+                for (_, route) in open() {
+                    *shares.entry(route.version).or_default() += route.share.as_basis_points();
+                }
+                Some(version_of_client(&shares, |version| client_number(client, version))?)
+            }
+        };
+        let open = open().filter(|(_, route)| version.is_none_or(|version| version == route.version));
         let mut total = 0;
         let mut best: Option<(i64, InstanceId)> = None;
         for (id, route) in open {

@@ -18,6 +18,8 @@ pub struct Cookie {
     pub instance: InstanceId,
     /// When its last response ended.
     pub last_use: Timestamp,
+    /// Who the client is: the number of its first session. It outlives its sessions.
+    pub client: u64,
 }
 
 /// A request on its way. Give it back with [`SimLocatorCore::finish`](super::SimLocatorCore::finish).
@@ -29,6 +31,8 @@ pub struct Ticket {
     pub instance: InstanceId,
     /// The address that the table gave.
     pub address: SocketAddr,
+    /// Who sent it: the number of its client's first session.
+    pub client: u64,
     /// Whether it opened the session.
     pub opened: bool,
     /// Whether it is an upgraded connection.

@@ -12,6 +12,7 @@
 //! the test `cases_left_out` prints all of these names. A capability that is declared has to exist: each has cases that
 //! fail without it.
 
+mod by_client;
 mod cases;
 mod cohorts;
 mod kit;
@@ -28,6 +29,7 @@ use crate::name::{InstanceId, ServiceName};
 use crate::routing::{ApplicationCookie, CookieMode};
 use crate::time::{Clock as _, SystemClock, Timestamp};
 
+pub use by_client::*;
 pub use cases::*;
 pub use cohorts::*;
 
@@ -114,6 +116,7 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         counts_by_table,
         follows_unseen,
         counts_by_policy,
+        by_client,
         keeps_sticky_at_zero: _,
     } = harness.locator().capabilities();
     let counts = session_count != SessionCount::None;
@@ -146,6 +149,9 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
             &[(counts_by_table, "counts_by_table"), (adoption, "adoption")]
         }
         "an_ignored_path_opens_no_session" | "a_session_fails_once" => &[(counts_by_policy, "counts_by_policy")],
+        "a_client_keeps_to_its_version_over_its_sessions" | "a_client_goes_over_to_newer_versions_only" => {
+            &[(by_client, "by_client"), says_when]
+        }
         _ => &[],
     };
     needs.iter().find(|(has, _)| !has).map(|(_, capability)| *capability)
@@ -240,6 +246,8 @@ macro_rules! locator_cases {
             a_table_that_is_applied_again_is_the_same_cohort
             sessions_from_before_an_adoption_count_under_no_table
             after_a_restart_no_older_table_is_counted
+            a_client_keeps_to_its_version_over_its_sessions
+            a_client_goes_over_to_newer_versions_only
         }
     };
 }

@@ -17,7 +17,7 @@ use crate::name::{InstanceId, VersionId};
 use crate::release::event::{AbortReason, Event};
 use crate::release::guard::{Comparison, Evidence, Finding, Guard, Judgement, Symptom};
 use crate::release::state::{Instance, PhaseName, ReleasePhase, Verdict, Watch, guard};
-use crate::routing::{FencingToken, LocatorReport, Rate, Route, Sessions, Share};
+use crate::routing::{FencingToken, LocatorReport, Rate, Route, SessionBy, Sessions, Share};
 
 /// Counts are noted in the state this often. If a locator is restarted, what it counted since then is lost, on both sides.
 const NOTED_EVERY: Duration = Duration::from_secs(10);
@@ -103,7 +103,9 @@ impl Work<'_> {
     fn look_for_mismatch(&mut self, watch: &mut Watch) -> bool {
         let (candidate, all) = watch.newest();
         let asked = self.state.asked_share_of(watch.candidate);
-        if watch.mismatch || asked.is_zero() || asked == Share::FULL || all.begun() == 0 {
+        // By client, the share is one of clients: those that come often have more sessions than others.
+        let by_client = self.session_policy().by == SessionBy::Client;
+        if by_client || watch.mismatch || asked.is_zero() || asked == Share::FULL || all.begun() == 0 {
             return false;
         }
         let Ok(given) = Sessions::new(all.begun(), candidate.begun()) else { return false };

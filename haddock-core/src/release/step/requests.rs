@@ -8,7 +8,7 @@ use crate::release::event::{AbortReason, Event};
 use crate::release::reading::unreadable;
 use crate::release::request::{NewVersion, Request, Verb};
 use crate::release::state::{Attempt, Release, ReleasePhase, Verdict, Version};
-use crate::routing::SessionCount;
+use crate::routing::{SessionBy, SessionCount};
 use crate::settings::{Queue, ServiceSettings};
 
 impl Work<'_> {
@@ -97,6 +97,11 @@ impl Work<'_> {
                 let message = format!("locator `{name}` cannot count sessions, so a drain would never end");
                 return Err(Error::new(ErrorKind::NotSupported, message)
                     .with_hint("set `release.drain.evict_after`, or use a locator that counts"));
+            }
+            if settings.session.by == SessionBy::Client && !view.capabilities.by_client {
+                let message = format!("locator `{name}` does not know clients beyond their sessions");
+                return Err(Error::new(ErrorKind::NotSupported, message)
+                    .with_hint("remove `session.by`, or use a locator that does, such as the gateway"));
             }
         }
         Ok(())

@@ -7,7 +7,7 @@ use crate::name::{InstanceId, VersionId};
 use crate::release::action::Action;
 use crate::release::event::Event;
 use crate::release::state::{AskedTable, Attempt, Draining, Instance, Phase, PhaseName, ReleasePhase};
-use crate::routing::{Route, RoutingTable, SessionPolicy, Share, Watermark};
+use crate::routing::{Route, RoutingTable, SessionBy, SessionPolicy, Share, Watermark};
 
 type Routes = BTreeMap<InstanceId, Route>;
 
@@ -53,11 +53,13 @@ impl Work<'_> {
     /// Every instance that may get requests, with its share.
     fn routes(&self, shares: &BTreeMap<InstanceId, Share>) -> Routes {
         let mut routes = Routes::new();
+        let by_client = self.session_policy().by == SessionBy::Client;
         for (id, instance) in self.state.instances.iter().filter(|(_, instance)| self.is_named(instance)) {
             let Some(address) = instance.address() else { continue };
             let share = shares.get(id).copied().unwrap_or(Share::ZERO);
             if !share.is_zero() || instance.routing.named.is_some() || !instance.is(PhaseName::Failed) {
-                routes.insert(id.clone(), Route { address, share, adopted: self.adopted(instance) });
+                let version = by_client.then_some(instance.version.0);
+                routes.insert(id.clone(), Route { address, share, adopted: self.adopted(instance), version });
             }
         }
         routes

@@ -135,6 +135,7 @@ impl World {
             adoption: true,
             follows_unseen: true,
             counts_by_policy: true,
+            by_client: true,
         };
         for post in &self.posts {
             seen.locators.insert(post.name.clone(), LocatorView { capabilities, report: Reading::Unknown });

@@ -154,7 +154,7 @@ class Session:
         self.version = None
         self.opened = 0
         self._world = world
-        self._cookie: tuple[int, str, int] | None = None
+        self._cookie: tuple[int, str, int, int] | None = None
         self.request()
 
     def __repr__(self) -> str:

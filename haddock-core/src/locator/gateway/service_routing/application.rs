@@ -2,9 +2,11 @@
 
 use super::successors::Fate;
 use super::{Placement, ServiceRouting, Session};
+use crate::locator::gateway::client_cookie::Who;
 use crate::locator::gateway::cookie::Claim;
 use crate::locator::gateway::recognised::{Recognised, Sought};
 use crate::locator::gateway::sessions::{Begun, Found, Slot};
+use crate::locator::gateway::shares::Choice;
 use crate::name::InstanceId;
 use crate::time::Timestamp;
 
@@ -19,36 +21,36 @@ impl ServiceRouting {
         path: &str,
         now: Timestamp,
     ) -> Option<Placement> {
-        let Recognised { own, sought, by_application } = recognised;
+        let Recognised { own, sought, who, by_application } = recognised;
         if !by_application {
             // The settings were changed back: our own cookie counts first.
             let followed = own.and_then(|claim| self.follow(claim, now)).or_else(|| self.follow_sought(sought, now));
             return followed
                 .or_else(|| self.place_foreign(carries?, path, now))
-                .or_else(|| self.place(None, path, &[], now));
+                .or_else(|| self.place_for(*who, path, &[], now));
         }
         self.follow_sought(sought, now)
             .or_else(|| self.follow_and_rename((*own)?, sought, now))
             .or_else(|| self.place_adopted(sought, carries?, path, now))
-            .or_else(|| self.place_unopened(path, &[], now))
+            .or_else(|| self.place_unopened(*who, path, &[], now))
     }
 
     /// Decides where a request without a session goes. It opens none: only its answer may. Chance decides, and not a round
     /// robin: with one, clients that always send a request without a session first would all open theirs on one instance.
     pub(in crate::locator::gateway) fn place_unopened(
         &mut self,
+        who: Option<Who<'_>>,
         path: &str,
         tried: &[u32],
         now: Timestamp,
     ) -> Option<Placement> {
         if self.is_ignored(path) {
-            return self.place(None, path, tried, now);
+            return self.place_for(None, path, tried, now);
         }
-        let chance = self.next_id();
-        let Self { new, instances, .. } = self;
-        let at = new.draw(chance, |at| !tried.contains(&at) && instances[at as usize].held_at(now).is_none())?;
+        let choice = Choice::Random(self.next_id());
+        let (at, client) = self.pick(choice, who, tried, now)?;
         let begun = self.counted.now();
-        Some(self.take_place_unopened(at, begun))
+        Some(Placement { client, ..self.take_place_unopened(at, begun) })
     }
 
     fn take_place_unopened(&mut self, at: u32, begun: Begun) -> Placement {

@@ -50,7 +50,7 @@ const NO_COOKIES: Option<fn(Option<&str>) -> bool> = None;
 fn place(routing: &mut ServiceRouting, cookies: &[(u64, Option<usize>)], now: Timestamp) -> Option<Placement> {
     let names: Vec<_> = cookies.iter().map(|(session, n)| (*session, n.map(id))).collect();
     let sought = names.iter().map(|(id, n)| Sought { id: *id, instance: n.as_ref().map(InstanceId::as_str) }).collect();
-    let by = Recognised { own: None, sought, by_application: true };
+    let by = Recognised { sought, by_application: true, ..Recognised::default() };
     routing.place_recognised(&by, NO_COOKIES, "/", now)
 }
 
@@ -244,7 +244,12 @@ fn sessions_of_our_own_cookie_go_on_when_the_settings_change_and_back() {
     routing.apply(&table(2, &[(0, 0), (1, 100)]), START);
     let ask = |routing: &mut ServiceRouting, own, cookies: &[u64], by_application| {
         let sought = cookies.iter().map(|id| Sought { id: *id, instance: None }).collect();
-        let placement = routing.place_recognised(&Recognised { own, sought, by_application }, NO_COOKIES, "/", START);
+        let placement = routing.place_recognised(
+            &Recognised { own, sought, by_application, ..Recognised::default() },
+            NO_COOKIES,
+            "/",
+            START,
+        );
         let placement = placement.expect("a share");
         routing.finish(&placement, Outcome::Sent, START);
         (placement.instance, placement.session.map(|session| session.id))
@@ -274,7 +279,7 @@ fn sessions_from_before_an_adoption_are_found_by_the_cookie() {
     let ask = |routing: &mut ServiceRouting, sought: &[u64], now| {
         let sought: Vec<_> = sought.iter().map(|id| Sought { id: *id, instance: None }).collect();
         let carries = !sought.is_empty();
-        let by = Recognised { own: None, sought, by_application: true };
+        let by = Recognised { sought, by_application: true, ..Recognised::default() };
         let placement = routing.place_recognised(&by, Some(|_: Option<&str>| carries), "/", now).expect("a share");
         routing.finish(&placement, Outcome::Sent, now);
         placement.instance

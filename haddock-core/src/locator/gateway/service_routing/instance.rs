@@ -15,6 +15,8 @@ pub(super) struct Instance {
     pub(super) address: SocketAddr,
     /// `None`: not listed.
     pub(super) share: Option<Share>,
+    /// The number of its version, as the table says.
+    pub(super) version: Option<u64>,
     /// It gets nothing more, ever.
     pub(super) closed: bool,
     /// Whether the close is on disk. Only then it is reported.
@@ -53,6 +55,7 @@ impl Instance {
             id,
             address,
             share: None,
+            version: None,
             closed,
             closed_on_disk: closed,
             held: None,
