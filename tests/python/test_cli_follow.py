@@ -1,4 +1,4 @@
-"""`haddock serve --follow` against a real registry: tags that come faster than releases, two of them bad, under load."""
+"""`haddock serve --follow` against a real registry, under load: tags that come faster than releases, and bad ones among them."""
 
 from __future__ import annotations
 
@@ -126,6 +126,71 @@ def test_twenty_tags_and_two_are_bad(site: Site, shop: Shop) -> None:
     serve.says("`main-again` is not released by itself: version")
     assert served() == f"main-{NEWEST - 2}"
     assert f"follows     {shop.image}:main-*" in site.ok("status")
+
+
+def tag_of(image: str) -> str:
+    return image.rpartition(":")[2]
+
+
+def test_one_that_answers_with_errors_is_stopped_by_the_guard(site: Site, shop: Shop) -> None:
+    """It starts well and fails under load: it is marked bad, nobody on a good version notices, and it does not come back."""
+    file = site.directory / "compose.yaml"
+    # The stages are long enough for the guard to be the one who ends it.
+    file.write_text(file.read_text().replace("ramp: [50%, 100%], every: 1s", "ramp: [50%, 100%], every: 15s"))
+    shop.build("main-0")
+    shop.build("main-1", "ENV ERROR_RATE=0.5")
+    shop.build("main-2")
+    shop.push("main-0")
+    serve = site.start("serve", "--follow")
+    serve.says(f"controller: follows {shop.image}:main-*; `main-0` is next")
+    until("the first release", lambda: site.run("status").returncode == 0 and site.json("status")["known_good"] == 1)
+    load = Load(site, rate=200, stay=1.0, idle=4)
+    person, cookie = site.get()
+    with site.kept(cookie):
+        shop.push("main-1")
+        until("it is given up", lambda: events(site, "release_aborted"))
+        until("it is gone", lambda: {one["version"] for one in site.json("status")["instances"]} == {1})
+        again, _ = site.get(cookie=cookie)
+    assert (again["instance"], again["version"]) == (person["instance"], "main-0"), "the good version kept its session"
+    summary = load.stop()
+
+    # It was ready, it had a share, and nobody has asked for its end.
+    kinds = [event["kind"] for event in site.lines("history", "demo")]
+    instances = {one["instance"]: one["version"] for one in events(site, "instance_starting")}
+    assert [instances[one["instance"]] for one in events(site, "instance_serving")].count(2) == 1
+    assert kinds.index("judged") < kinds.index("release_aborting") < kinds.index("release_aborted")
+    [aborted] = events(site, "release_aborted")
+    assert aborted["version"] == 2 and aborted["reason"]["failed"]["kind"] == "harmful", aborted
+    assert {one["verb"] for one in events(site, "request_taken")} == {"release"}
+    [first, second] = site.json("status")["versions"]
+    assert (first["verdict"], second["verdict"]) == ("settled", "bad")
+    harm = second["harm"]
+    assert harm["finding"] == "harmful" and harm["failed"] > 0 and harm["baseline_failed"] == 0, harm
+
+    # Only its own sessions ended.
+    lost = {instances[one["instance"]]: one["sessions_lost"] for one in events(site, "instance_retiring")}
+    assert set(lost) == {2}, lost
+    # Some of these had left the shop before, and did not notice.
+    assert summary["lost"] + summary["moved"] <= lost[2], (summary, lost)
+    assert summary["lapsed"] == 0 and summary["failed_sessions"] > 0 and summary["begun_by_version"]["main-0"] > 0, summary
+
+    # Whoever follows next knows it, under any name. The next good one is released past it.
+    serve.close()
+    serve = site.start("serve", "--follow")
+    serve.says(f"controller: follows {shop.image}:main-*")
+    docker("tag", f"{shop.image}:main-1", f"{shop.image}:main-1-again")
+    shop.tags.append("main-1-again")
+    shop.push("main-1-again")
+    serve.says("`main-1-again` is not released by itself: version")
+    follow = site.json("status")["follow"]
+    assert follow["tag"] is None and {"main-1", "main-1-again"} <= set(follow["skipped"]), follow
+    load = Load(site, rate=200, stay=1.0, idle=4)
+    shop.push("main-2")
+    until("main-2 serves", lambda: site.json("status")["known_good"] == 3)
+    assert_clean(load.stop())
+    released = [tag_of(one["images"]["web"]) for one in events(site, "release_started")]
+    assert released == ["main-0", "main-1", "main-2"], released
+    assert site.json("status")["follow"]["tag"] is None
 
 
 def test_a_file_that_says_nothing(site: Site) -> None:
