@@ -4,9 +4,11 @@
 //! - [`compose`]: Docker Compose, to compare with.
 //! - [`image`]: the demo application as an image on a Docker engine.
 //! - [`show`]: what the main example is made of.
+//! - [`tomcat`]: the same with Tomcat, whose sessions are known by its own cookie.
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod compose;
 pub mod image;
 pub mod show;
+pub mod tomcat;

@@ -7,11 +7,11 @@ use http::{HeaderMap, HeaderValue, header};
 /// A cookie jar for one origin: name and value, and removal by `Max-Age=0`. The client speaks to one service only, so
 /// domain and path say nothing.
 #[derive(Debug, Default)]
-pub(super) struct Jar(BTreeMap<String, String>);
+pub(crate) struct Jar(BTreeMap<String, String>);
 
 impl Jar {
     /// Takes over what the answer sets.
-    pub(super) fn take(&mut self, headers: &HeaderMap) {
+    pub(crate) fn take(&mut self, headers: &HeaderMap) {
         for line in headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok()) {
             let mut parts = line.split(';').map(str::trim);
             let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else { continue };
@@ -27,8 +27,13 @@ impl Jar {
         }
     }
 
+    /// The value of a cookie.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     /// The `Cookie` header, if there is a cookie.
-    pub(super) fn header(&self) -> Option<HeaderValue> {
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
         let pairs: Vec<String> = self.0.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if pairs.is_empty() { None } else { HeaderValue::try_from(pairs.join("; ")).ok() }
     }
@@ -49,6 +54,7 @@ mod tests {
         jar.take(&set(&["a=1; Path=/; HttpOnly", "b=x=y; Max-Age=60"]));
         assert_eq!(jar.header().unwrap(), "a=1; b=x=y");
         jar.take(&set(&["a=2", "b=; max-age=0"]));
+        assert_eq!((jar.get("a"), jar.get("b")), (Some("2"), None));
         assert_eq!(jar.header().unwrap(), "a=2");
     }
 }

@@ -26,6 +26,8 @@ mod session;
 mod socket;
 
 pub use books::{Failure, Kind, Report, Summary};
+pub(crate) use connection::{Connection, Reason};
+pub(crate) use jar::Jar;
 pub use options::Options;
 pub(crate) use options::seconds;
 pub use population::run;
@@ -35,11 +37,11 @@ use std::time::{Duration, Instant};
 
 /// The client's clock: it shares no code with what it watches.
 #[allow(clippy::disallowed_methods, reason = "the one place of the client that reads the clock")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
 /// A pause that is the load's own pace; nothing is waited for.
-async fn pause(duration: Duration) {
+pub(crate) async fn pause(duration: Duration) {
     let _ = tokio::time::timeout(duration, std::future::pending::<()>()).await;
 }

@@ -11,7 +11,7 @@ use haddock_core::{InstanceId, Timestamp, VersionId};
 pub struct Story {
     last: u64,
     versions: BTreeMap<InstanceId, VersionId>,
-    gone: BTreeSet<InstanceId>,
+    gone: BTreeMap<InstanceId, Timestamp>,
     serving: BTreeSet<VersionId>,
     draining: BTreeMap<VersionId, Timestamp>,
     drained: BTreeMap<VersionId, Duration>,
@@ -61,7 +61,7 @@ impl Story {
             }
             Event::InstanceGone { instance, .. } => {
                 let version = self.version(instance)?;
-                self.gone.insert(instance.clone());
+                self.gone.insert(instance.clone(), recorded.at);
                 if let Some(since) = self.draining.remove(&version) {
                     self.drained.insert(version, recorded.at.since(since));
                 }
@@ -91,8 +91,14 @@ impl Story {
     /// Whether this version's instances are the only ones that are not gone.
     #[must_use]
     pub fn is_alone(&self, version: VersionId) -> bool {
-        let mut left = self.versions.iter().filter(|(instance, _)| !self.gone.contains(*instance)).peekable();
+        let mut left = self.versions.iter().filter(|(instance, _)| !self.gone.contains_key(*instance)).peekable();
         left.peek().is_some() && left.all(|(_, of)| *of == version)
+    }
+
+    /// When the last instance of a version was removed, if all are.
+    #[must_use]
+    pub fn gone_at(&self, version: VersionId) -> Option<Timestamp> {
+        self.instances(version).map(|instance| self.gone.get(instance).copied()).max_by_key(|at| (at.is_none(), *at))?
     }
 
     /// Whether a version was ever given new sessions.
@@ -166,6 +172,8 @@ mod tests {
         assert_eq!(story.drain_seconds(), [8.5], "counted from the drain that ended");
         assert!(story.has_served(VersionId(1)) && !story.has_served(VersionId(2)));
         assert_eq!((story.releases(), story.last()), (1, 8));
+        assert_eq!(story.gone_at(VersionId(1)), Some(Timestamp::from_millis(9_500)));
+        assert_eq!((story.gone_at(VersionId(2)), story.gone_at(VersionId(3))), (None, None));
         assert!(story.is_alone(VersionId(2)) && !story.is_alone(VersionId(1)));
         assert_eq!(lines, ["v1 drains with 3 sessions", "v1 drains with 7 sessions", "v1 is gone", "v2 settled"]);
     }
