@@ -13,7 +13,7 @@ use haddock_core::journal::Keep;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::rehearsal::Minute;
 use haddock_core::release::{Adoption, Verb};
-use haddock_core::{Error, ErrorKind, Result, ServiceName, Timestamp, VersionId};
+use haddock_core::{Error, ErrorKind, LocatorName, Result, ServiceName, Timestamp, VersionId};
 use pyo3::prelude::*;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -44,7 +44,7 @@ pub(crate) struct Controller {
 #[expect(clippy::too_many_arguments, reason = "one for each part")]
 pub(crate) fn controller(
     runtime: &Bound<'_, PyAny>,
-    locator: &Bound<'_, PyAny>,
+    locators: BTreeMap<String, Bound<'_, PyAny>>,
     journal: Option<PathBuf>,
     specs: Option<PathBuf>,
     holder: String,
@@ -61,13 +61,20 @@ pub(crate) fn controller(
     } else {
         return Err(unknown("container runtime"));
     };
-    let locator: Arc<dyn ServiceLocator> = if let Ok(sim) = locator.cast::<SimLocator>() {
-        Arc::new(sim.get().locator.get()?.clone())
-    } else if let Ok(locator) = locator.cast::<Locator>() {
-        Arc::clone(&locator.get().inner.get()?.locator)
-    } else {
+    let locators = locators.into_iter().map(|(name, locator)| {
+        let locator: Arc<dyn ServiceLocator> = if let Ok(sim) = locator.cast::<SimLocator>() {
+            Arc::new(sim.get().locator.get()?.clone())
+        } else if let Ok(locator) = locator.cast::<Locator>() {
+            Arc::clone(&locator.get().inner.get()?.locator)
+        } else {
+            return Err(unknown("service locator"));
+        };
+        Ok((LocatorName::new(name).raised()?, locator))
+    });
+    let locators = locators.collect::<PyResult<BTreeMap<_, _>>>()?;
+    if locators.is_empty() {
         return Err(unknown("service locator"));
-    };
+    }
     let specs = match specs {
         Some(folder) => SpecStore::directory(folder).raised()?,
         None => SpecStore::memory(),
@@ -76,7 +83,7 @@ pub(crate) fn controller(
     let keep = journal_keep.map_or_else(|| Ok(Keep::default()), str::parse).raised()?;
     let driver = Driver::of(time)?;
     let gates = gates.into_iter().map(|(name, call)| PythonGate::new(name, call)).collect();
-    let parts = Parts { runtime, locator, journal, specs, holder, driver, tick, lease, keep, gates };
+    let parts = Parts { runtime, locators, journal, specs, holder, driver, tick, lease, keep, gates };
     Ok(Controller { house: Home::new(Arc::new(House::new(parts).raised()?)) })
 }
 
@@ -121,7 +128,7 @@ impl Controller {
                     ..UpOptions::default()
                 };
                 let found = found.resolved;
-                house.require_locator(&found.name).await?;
+                house.require_locators(&found.name).await?;
                 // Missing shared components are brought up. Only `up` changes existing ones.
                 house.controller().environments().up_shared(&found.spec, &asked, true).await?;
                 let release = house.release(&found.spec, &by, ReleaseOptions { commit, force }).await?;

@@ -286,7 +286,7 @@ impl Environments {
             async move {
                 let name = which.name_in(&house).await?;
                 let (tested, service) = find(&house, &name, service).await?;
-                house.require_locator(&service).await?;
+                house.require_locators(&service).await?;
                 let asked = UpOptions {
                     by: by.clone(),
                     commit: tested.commit.clone(),

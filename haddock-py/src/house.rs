@@ -17,7 +17,7 @@ use haddock_core::journal::{Checkpoint, Journal, Keep};
 use haddock_core::locator::ServiceLocator;
 use haddock_core::release::{Adoption, Telling, Verb};
 use haddock_core::runtime::ImageRegistry;
-use haddock_core::{Error, ErrorKind, JournalId, Result, ServiceName};
+use haddock_core::{Error, ErrorKind, JournalId, LocatorName, Result, ServiceName};
 use pyo3::prelude::*;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -27,6 +27,7 @@ use crate::call::Call;
 use crate::convert::none;
 use crate::driver::{Driver, pause};
 use crate::error::Failure;
+use crate::locator::findings;
 use crate::python::PythonGate;
 use crate::runtime::Inner as Runtime;
 
@@ -35,13 +36,19 @@ const GATEWAY_TRIES: u32 = 20;
 const GATEWAY_RETRY: Duration = Duration::from_millis(100);
 const GATEWAY_HINT: &str =
     "start one with `haddock serve`, or name another with `gateway`, `--gateway` or HADDOCK_GATEWAY";
+const HAPROXY_HINT: &str = "start it, or name its socket with `haproxy`, `--haproxy` or HADDOCK_HAPROXY";
 /// Events that are read at a time.
 const PAGE: usize = 256;
+
+fn hint_for(locator: &LocatorName) -> &'static str {
+    if locator.as_str() == "haproxy" { HAPROXY_HINT } else { GATEWAY_HINT }
+}
 
 /// The parts of a controller.
 pub(crate) struct Parts {
     pub(crate) runtime: Runtime,
-    pub(crate) locator: Arc<dyn ServiceLocator>,
+    /// At least one.
+    pub(crate) locators: BTreeMap<LocatorName, Arc<dyn ServiceLocator>>,
     /// The journal's file; without one it is in memory.
     pub(crate) journal: Option<PathBuf>,
     pub(crate) specs: SpecStore,
@@ -71,8 +78,14 @@ impl Parts {
     }
 
     fn put_together(&self, journal: Arc<dyn Journal>) -> Result<Now> {
-        let (runtime, locator) = (Arc::clone(&self.runtime.runtime), Arc::clone(&self.locator));
-        let mut builder = CoreController::builder(runtime, locator, Arc::clone(&journal), self.specs.clone())
+        let runtime = Arc::clone(&self.runtime.runtime);
+        let first = self
+            .locators
+            .values()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::InvalidValue, "a controller needs a locator"))?;
+        let mut builder = CoreController::builder(runtime, Arc::clone(first), Arc::clone(&journal), self.specs.clone())
+            .locators(self.locators.clone())
             .keep(self.keep)?
             .holder(self.holder.clone());
         for gate in &self.gates {
@@ -230,17 +243,24 @@ impl House {
     ///
     /// # Errors
     /// `LocatorUnavailable` if it does not.
-    pub(crate) async fn require_locator(&self, name: &ServiceName) -> Result<()> {
+    pub(crate) async fn require_locators(&self, name: &ServiceName) -> Result<()> {
+        for (which, locator) in &self.parts.locators {
+            Self::require_locator(name, which, &**locator).await?;
+        }
+        Ok(())
+    }
+
+    async fn require_locator(name: &ServiceName, which: &LocatorName, locator: &dyn ServiceLocator) -> Result<()> {
         let mut tries = 1;
         loop {
-            match self.parts.locator.observe(name).await {
+            match locator.observe(name).await {
                 Err(error) if error.kind() == ErrorKind::LocatorUnavailable && tries < GATEWAY_TRIES => {
                     tries += 1;
                     pause(GATEWAY_RETRY).await;
                 }
                 Err(error) if error.kind() == ErrorKind::LocatorUnavailable => {
-                    let message = format!("`{name}` cannot be released without its gateway: {}", error.message());
-                    return Err(Error::new(ErrorKind::LocatorUnavailable, message).with_hint(GATEWAY_HINT));
+                    let message = format!("`{name}` cannot be released without its {which}: {}", error.message());
+                    return Err(Error::new(ErrorKind::LocatorUnavailable, message).with_hint(hint_for(which)));
                 }
                 // The release reports every other problem of the locator.
                 _ => return Ok(()),
@@ -251,7 +271,7 @@ impl House {
     /// The findings of the check, each problem with its fix.
     pub(crate) async fn check(&self) -> Vec<Value> {
         let Now { journal, .. } = self.now();
-        let (runtime, locator) = (&self.parts.runtime.runtime, &self.parts.locator);
+        let runtime = &self.parts.runtime.runtime;
         let finding = |name: &str, what: String, found: Result<String>, fix: &str| match found {
             Ok(says) => json!({ "name": name, "state": "ok", "says": format!("{what}: {says}"), "fix": null }),
             Err(error) => {
@@ -263,25 +283,39 @@ impl House {
         let asked = services.as_ref().ok().and_then(|names| names.first().cloned());
         let asked = asked.or_else(|| ServiceName::new("check").ok());
         let containers = runtime.list(&Selector::journal(journal.id())).await;
-        let report = match asked {
-            Some(asked) => locator.observe(&asked).await.map(|_| "it answers".to_owned()),
-            None => Ok("it was not asked".to_owned()),
-        };
-        vec![
-            finding(
-                "engine",
-                runtime.to_string(),
-                containers.map(|all| format!("it answers, with {} containers of this journal", all.len())),
-                "start it, or name another",
-            ),
-            finding("gateway", locator.to_string(), report, GATEWAY_HINT),
-            finding(
-                "journal",
-                self.parts.journal.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
-                services.map(|names| format!("it can be read, with {} services", names.len())),
-                "look at its disk and its permissions",
-            ),
-        ]
+        let mut found = vec![finding(
+            "engine",
+            runtime.to_string(),
+            containers.map(|all| format!("it answers, with {} containers of this journal", all.len())),
+            "start it, or name another",
+        )];
+        for (which, locator) in &self.parts.locators {
+            let report = match &asked {
+                Some(asked) => locator.observe(asked).await.map(|_| "it answers".to_owned()),
+                None => Ok("it was not asked".to_owned()),
+            };
+            let answers = report.is_ok();
+            found.push(finding(which.as_str(), locator.to_string(), report, hint_for(which)));
+            let names = services.as_deref().unwrap_or_default();
+            for name in names.iter().filter(|_| answers) {
+                found.extend(self.advice(which, &**locator, name).await);
+            }
+        }
+        found.push(finding(
+            "journal",
+            self.parts.journal.as_ref().map_or_else(|| "in memory".to_owned(), |path| path.display().to_string()),
+            services.map(|names| format!("it can be read, with {} services", names.len())),
+            "look at its disk and its permissions",
+        ));
+        found
+    }
+
+    /// What the configuration of a locator lacks for a service, with the sessions of the file that was released last.
+    async fn advice(&self, which: &LocatorName, locator: &dyn ServiceLocator, name: &ServiceName) -> Vec<Value> {
+        let state = self.now().journal.load(name).await.ok().flatten();
+        let newest = state.as_ref().and_then(|state| state.versions.values().next_back());
+        let session = newest.map(|version| version.new.settings.session.clone()).unwrap_or_default();
+        findings(which.as_str(), locator.check(name, &session).await.unwrap_or_default())
     }
 
     /// Asks for a release, or finds the one that is already requested.

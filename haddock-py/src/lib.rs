@@ -68,7 +68,7 @@ mod native {
     #[pymodule_export]
     use crate::images::{Images, component_images, images, prune_images};
     #[pymodule_export]
-    use crate::locator::{Locator, gateway, remote_gateway};
+    use crate::locator::{Locator, gateway, haproxy, remote_gateway};
     #[pymodule_export]
     use crate::logs::Logs;
     #[pymodule_export]

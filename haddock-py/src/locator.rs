@@ -5,15 +5,18 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::gateway::{Gateway, Limits};
+use haddock_core::locator::haproxy::HaproxyLocator;
 use haddock_core::locator::remote::RemoteGateway;
+use haddock_core::locator::{Advice, ServiceLocator};
+use haddock_core::routing::{ApplicationCookie, SessionPolicy};
 use haddock_core::{Error, ErrorKind, Result, ServiceName};
 use listenfd::ListenFd;
 use pyo3::prelude::*;
+use serde_json::{Value, json};
 
 use crate::call::Call;
-use crate::convert::{none, seconds};
+use crate::convert::{none, seconds, to_python};
 use crate::driver::Driver;
 use crate::error::{Raised, raise};
 use crate::home::Home;
@@ -48,6 +51,17 @@ impl Locator {
         Ok(self.inner.get()?.addresses.and_then(|(_, admin)| admin).map(|admin| admin.to_string()))
     }
 
+    /// What its configuration lacks for a service with these sessions, as findings of that name.
+    fn advice(&self, name: String, service: &str, idle: f64, cookie: Option<String>) -> PyResult<Call> {
+        let (locator, service) = (Arc::clone(&self.inner.get()?.locator), ServiceName::new(service).raised()?);
+        let application = cookie.map(ApplicationCookie::new);
+        let session = SessionPolicy { idle: seconds(idle)?, application, ..SessionPolicy::default() };
+        Ok(Driver::Real
+            .call(async move { Ok(findings(&name, locator.check(&service, &session).await?)) }, |py, findings| {
+                to_python(py, &findings)
+            }))
+    }
+
     /// Ends the gateway: it takes no more connections, and gives requests in flight that many seconds.
     fn shutdown(&self, grace: f64) -> PyResult<Call> {
         let grace = seconds(grace)?;
@@ -62,6 +76,15 @@ impl Locator {
             |py, ()| Ok(none(py)),
         ))
     }
+}
+
+/// Advice as findings of that name.
+pub(crate) fn findings(name: &str, advice: Vec<Advice>) -> Vec<Value> {
+    let state = |advice: &Advice| if advice.is_problem { "problem" } else { "warning" };
+    let each = advice
+        .into_iter()
+        .map(|advice| json!({ "name": name, "state": state(&advice), "says": advice.says, "fix": advice.fix }));
+    each.collect()
 }
 
 /// An address, such as `127.0.0.1:8080`.
@@ -153,4 +176,14 @@ pub(crate) fn gateway(
 #[pyfunction]
 pub(crate) fn remote_gateway(url: &str, token: Option<&str>) -> PyResult<Locator> {
     Ok(Locator::new(Arc::new(RemoteGateway::new(url, token).raised()?)))
+}
+
+/// An HAProxy, by its socket, with the names of backends that differ from their services.
+#[pyfunction]
+pub(crate) fn haproxy(socket: &str, state: PathBuf, backends: BTreeMap<String, String>) -> PyResult<Locator> {
+    let mut builder = HaproxyLocator::builder(socket.parse().raised()?, state);
+    for (service, backend) in backends {
+        builder = builder.backend(ServiceName::new(service).raised()?, backend);
+    }
+    Ok(Locator::new(Arc::new(builder.open().raised()?)))
 }

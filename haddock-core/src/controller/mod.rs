@@ -108,7 +108,7 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Begins to put a controller together. The locator is named `gateway`; more can be added.
+    /// Begins to put a controller together. The locator is named `gateway`; [`locators`](Builder::locators) takes several.
     #[must_use]
     pub fn builder(
         runtime: Arc<dyn ContainerRuntime>,
@@ -276,6 +276,30 @@ impl Builder {
     #[must_use]
     pub fn probing(mut self, probing: Arc<dyn Probing>) -> Self {
         self.ports.probing = probing;
+        self
+    }
+
+    /// All locators, by name, instead of the one that the builder began with. Each gets each table. The names are in the
+    /// journal: a locator keeps its name.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use haddock_core::controller::Builder;
+    /// # use haddock_core::locator::ServiceLocator;
+    /// # fn example(builder: Builder, east: Arc<dyn ServiceLocator>, west: Arc<dyn ServiceLocator>) -> haddock_core::Result<Builder> {
+    /// use haddock_core::LocatorName;
+    ///
+    /// let builder = builder.locators([(LocatorName::new("east")?, east), (LocatorName::new("west")?, west)]);
+    /// # Ok(builder)
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn locators(mut self, locators: impl IntoIterator<Item = (LocatorName, Arc<dyn ServiceLocator>)>) -> Self {
+        self.ports.locators = locators.into_iter().collect();
+        assert!(!self.ports.locators.is_empty(), "a controller needs a locator");
         self
     }
 

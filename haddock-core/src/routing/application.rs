@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 /// the cookie, or when it has been idle for too long.
 ///
 /// ```
-/// use haddock_core::SessionPolicy;
-/// use haddock_core::routing::{ApplicationCookie, CookieMode};
+/// use haddock_core::routing::{ApplicationCookie, CookieMode, SessionPolicy};
 ///
 /// let cookie = ApplicationCookie::new("JSESSIONID");
 /// assert_eq!(cookie.mode, CookieMode::Prefix);

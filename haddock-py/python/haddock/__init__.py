@@ -91,7 +91,7 @@ if TYPE_CHECKING:
     )
     from ._log_lines import LogLine, Logs
     from ._logs import LogLines
-    from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
+    from ._locators import Gateway, Haproxy, RemoteGateway, ServiceLocator, SimLocator
     from ._ports import (
         Adopted,
         ApplicationCookie,
@@ -180,6 +180,7 @@ __all__ = [
     "Gateway",
     "GuardStatus",
     "HaddockError",
+    "Haproxy",
     "HealthCheck",
     "HarmfulError",
     "HookFailedError",
@@ -294,7 +295,7 @@ _HOMES = {
     ),
     "_log_lines": ("LogLine", "Logs"),
     "_logs": ("LogLines",),
-    "_locators": ("Gateway", "RemoteGateway", "ServiceLocator", "SimLocator"),
+    "_locators": ("Gateway", "Haproxy", "RemoteGateway", "ServiceLocator", "SimLocator"),
     "_ports": (
         "Adopted", "ApplicationCookie", "Attachment", "Cohort", "Container", "ContainerSpec", "CookiePolicy", "FailedPolicy",
         "FailureKind", "FencingToken", "HealthCheck",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -32,7 +33,8 @@ from ._steering import SteeringVerbs
 from ._values import Address, optional_seconds, who
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from typing import Union
+
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
@@ -40,10 +42,12 @@ if TYPE_CHECKING:
     from ._arguments import RecoverArguments, ReleaseArguments
     from ._gates import Gate
     from ._given import Files, Path, Texts
-    from ._locators import Gateway, RemoteGateway, ServiceLocator, SimLocator
+    from ._locators import Gateway, Haproxy, RemoteGateway, ServiceLocator, SimLocator
     from ._runtimes import ContainerRuntime, Docker, Process, Sim
     from ._time import VirtualTime
     from ._values import Duration
+
+    AnyLocator = Union[Gateway, Haproxy, RemoteGateway, SimLocator, ServiceLocator]
 
 # An adopted server uses no image of the file, but the file's variables have to be filled in.
 _ANY_TAG = "adopted"
@@ -70,7 +74,7 @@ class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, In
         self,
         *,
         runtime: Docker | Process | Sim | ContainerRuntime,
-        locator: Gateway | RemoteGateway | SimLocator | ServiceLocator,
+        locator: AnyLocator | Mapping[str, AnyLocator],
         journal: Path | None = None,
         specs: Path | None = None,
         by: str | None = None,
@@ -82,7 +86,8 @@ class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, In
     ) -> None:
         """Makes a controller from its parts.
 
-        `journal` is a SQLite file; without one the journal is in memory. `specs` is the directory of the resolved
+        `locator` may be several, by name: each gets each table, and a version serves once all of them have it. The names
+        are in the journal, so keep them. `journal` is a SQLite file; without one the journal is in memory. `specs` is the directory of the resolved
         specifications, which hold values of environment variables. By default it is next to the journal. `by` says who
         asks. `time` is a virtual time. The default is that of a `Sim` or `SimLocator`, or otherwise real time. `tick`
         is the longest time between two observations. `lease` is how long others wait for a controller that has
@@ -90,23 +95,27 @@ class Controller(SteeringVerbs, FollowVerbs, LookBackVerbs, EnvironmentVerbs, In
         age, and at least a number of the newest ones. The default is `400d,100000`. `gates` are the functions that the
         compose file's `gate: { call: NAME }` asks, by name.
         """
+        locators: dict[str, Any] = dict(locator) if isinstance(locator, Mapping) else {"gateway": locator}
+        if not locators:
+            raise InvalidValueError("a controller needs a locator", hint="name at least one")
         for given, what, parameter in (
             (runtime, "runtime", "_native_runtime"),
-            (locator, "locator", "_native_locator"),
+            *((each, "locator", "_native_locator") for each in locators.values()),
         ):
             if isinstance(given, type) or not hasattr(given, parameter):
                 kind = "the class itself: call it" if isinstance(given, type) else f"`{type(given).__name__}`"
                 raise TypeError(f"`{what}` takes a {what} such as `haddock.Sim{'Locator' * (what == 'locator')}()`, not {kind}")
         self._by = text(by, "by") if by else who()
         if time is None:
-            time = getattr(runtime, "time", None) or getattr(locator, "time", None)
+            times = (getattr(each, "time", None) for each in (runtime, *locators.values()))
+            time = next((each for each in times if each), None)
         if specs is None and journal is not None:
             specs = os.path.join(os.path.dirname(os.path.abspath(journal)), "specs")
         # The parts must not be garbage collected while they are used.
         self._parts = (runtime, locator, time)
         self._native = _native.controller(
             runtime._native_runtime(),
-            locator._native_locator(),
+            {name: each._native_locator() for name, each in locators.items()},
             optional_path(journal, "journal"),
             optional_path(specs, "specs"),
             f"{self._by}, pid {os.getpid()}",
@@ -532,6 +541,7 @@ def connect(
     journal_keep: str | None = None,
     gateway: str | None = None,
     gateway_token_file: Path | None = None,
+    haproxy: str | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
     by: str | None = None,
     gates: Mapping[str, Gate] | None = None,
@@ -547,15 +557,17 @@ def connect(
     | `journal_keep` | `HADDOCK_JOURNAL_KEEP` | `400d,100000`: all events of this time, and at least this number |
     | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
     | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
+    | `haproxy` | `HADDOCK_HAPROXY` | no HAProxy: `SOCKET[,SERVICE=BACKEND…]` of one that you have |
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
     | `by` | `HADDOCK_BY` | user and host |
 
+    With `haproxy`, that HAProxy takes the place of the gateway; if `gateway` is given, too, both serve side by side.
     `gates` are the functions that the compose file's `gate: { call: NAME }` asks, by name.
 
     With the runtime `sim` everything is in memory, on a virtual clock, and every image exists. So you can try out a
     script that releases.
     """
-    from ._locators import RemoteGateway, SimLocator
+    from ._locators import Haproxy, RemoteGateway, SimLocator
     from ._runtimes import Docker, Process, Sim
 
     kind = runtime or os.environ.get("HADDOCK_RUNTIME") or "docker"
@@ -579,10 +591,15 @@ def connect(
     else:
         ours = Process(os.path.join(directory, "process"))
     token_file = gateway_token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None
-    url = gateway or os.environ.get("HADDOCK_GATEWAY") or "http://127.0.0.1:8081"
+    url = gateway or os.environ.get("HADDOCK_GATEWAY")
+    locators: dict[str, AnyLocator] = {}
+    if front := haproxy or os.environ.get("HADDOCK_HAPROXY"):
+        locators["haproxy"] = Haproxy._of(front, os.path.join(directory, "haproxy"))
+    if url or not locators:
+        locators["gateway"] = RemoteGateway(url or "http://127.0.0.1:8081", token_file)
     return Controller(
         runtime=ours,
-        locator=RemoteGateway(url, token_file),
+        locator=locators if "haproxy" in locators else locators["gateway"],
         journal=os.path.join(directory, "journal.db"),
         specs=os.path.join(directory, "specs"),
         by=by,

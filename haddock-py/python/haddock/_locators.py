@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
 from ._bridge import wait, wait_async
-from ._errors import IoError
-from ._given import mapping, names, optional_path, optional_text, path
+from ._errors import InvalidValueError, IoError
+from ._given import mapping, names, optional_path, optional_text, path, text, texts_by_name
 from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, FencingToken, RoutingTable, plain_answer
+from ._results import Finding
 from ._time import VirtualTime
 from ._values import optional_seconds, seconds
 
@@ -153,6 +154,51 @@ class RemoteGateway:
 
     def __repr__(self) -> str:
         return f"<haddock.RemoteGateway at {self.url}>"
+
+    def _native_locator(self) -> _native.Locator:
+        return self._native
+
+
+class Haproxy:
+    """An HAProxy of yours (2.6 or newer), over its runtime API. `docs/in-front.md` has the lines of its file."""
+
+    __slots__ = ("_native", "socket")
+
+    socket: str
+    """Its socket."""
+
+    def __init__(self, socket: str, *, state: Path, backends: Mapping[str, str] | None = None) -> None:
+        """The HAProxy whose `stats socket` is `socket`: a path, or `tcp://HOST:PORT`.
+
+        What HAProxy does not keep is in the directory `state`. All processes that use this HAProxy have to use the same
+        one. `backends` names the backends of services, where they differ from the services' names.
+        """
+        self.socket = text(socket, "socket")
+        self._native = _native.haproxy(self.socket, path(state, "state"), texts_by_name(backends, "backends"))
+
+    def __repr__(self) -> str:
+        return f"<haddock.Haproxy at {self.socket}>"
+
+    @staticmethod
+    def _of(front: str, state: Path) -> Haproxy:
+        """That of `SOCKET[,SERVICE=BACKEND…]`."""
+        socket, *pairs = front.split(",")
+        backends: dict[str, str] = {}
+        for pair in pairs:
+            service, equals, backend = pair.partition("=")
+            if not (service and equals and backend):
+                raise InvalidValueError(f"`{pair}` is no backend of a service", hint="it looks like `shop=shop_servers`")
+            backends[service] = backend
+        return Haproxy(socket, state=state, backends=backends)
+
+    def check(self, service: str, *, idle: Duration = 1800, cookie: str | None = None) -> list[Finding]:
+        """What HAProxy's file lacks for a service whose application forgets a session after `idle`, with the fixes.
+
+        `cookie` is the cookie by which the application knows a session. It is in the lines that are shown, and
+        `JSESSIONID` by default. Nothing is changed.
+        """
+        asked = self._native.advice("haproxy", text(service, "service"), seconds(idle, "idle"), optional_text(cookie, "cookie"))
+        return Finding._all(wait(asked))
 
     def _native_locator(self) -> _native.Locator:
         return self._native

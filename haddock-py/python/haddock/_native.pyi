@@ -1,6 +1,6 @@
 # The native half, written by hand and compared with the binary by stubtest.
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, final
@@ -32,6 +32,7 @@ __all__ = [
     "error_kinds",
     "files_at",
     "gateway",
+    "haproxy",
     "images",
     "locator_case",
     "locator_cases",
@@ -153,7 +154,7 @@ class Progress:
 
 def controller(
     runtime: Runtime | SimRuntime,
-    locator: Locator | SimLocator,
+    locators: Mapping[str, Locator | SimLocator],
     journal: str | None,
     specs: str | None,
     holder: str,
@@ -216,6 +217,7 @@ class Images:
 class Locator:
     def listen_address(self) -> str | None: ...
     def admin_address(self) -> str | None: ...
+    def advice(self, name: str, service: str, idle: float, cookie: str | None) -> Call: ...
     def shutdown(self, grace: float) -> Call: ...
 
 def gateway(
@@ -237,6 +239,7 @@ def gateway(
     strict_transport: float | None,
 ) -> Call: ...
 def remote_gateway(url: str, token: str | None) -> Locator: ...
+def haproxy(socket: str, state: str, backends: Mapping[str, str]) -> Locator: ...
 def python_locator(
     name: str,
     call: Callable[[str, list[Any]], Any],

@@ -107,3 +107,16 @@ pub(super) fn of(
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_the_lines() {
+        let guide = include_str!("../../../../docs/in-front.md");
+        for line in lines("shop", USUAL_COOKIE, Duration::from_secs(1_800)).lines() {
+            assert!(guide.contains(line), "{line}");
+        }
+    }
+}

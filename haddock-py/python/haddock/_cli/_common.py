@@ -15,7 +15,7 @@ from haddock._cli import _output
 from haddock._cli._errors import Usage
 
 if TYPE_CHECKING:
-    from haddock import Controller, ResolvedFile, Revision
+    from haddock import Controller, Haproxy, ResolvedFile, Revision
 
 AUTO = "auto"
 """The tag that stands for that of git."""
@@ -46,6 +46,7 @@ class Settings:
     address_pool: str | None = None
     journal_keep: str | None = None
     gateway: str | None = None
+    haproxy: str | None = None
     token_file: str | None = None
     by: str | None = None
     json: bool = False
@@ -86,6 +87,7 @@ class Settings:
             journal_keep=self.journal_keep,
             gateway=self.gateway,
             gateway_token_file=self.token_file,
+            haproxy=self.haproxy,
             runtime=runtime,
             by=self.by,
         )
@@ -115,6 +117,16 @@ class Settings:
     def gateway_url(self) -> str:
         """The URL of the gateway's admin API."""
         return self.gateway or os.environ.get("HADDOCK_GATEWAY") or "http://127.0.0.1:8081"
+
+    def front(self) -> Haproxy:
+        """The HAProxy of `--haproxy`."""
+        import haddock
+
+        return haddock.Haproxy._of(self.haproxy or "", self.state_directory() / "haproxy")
+
+    def has_gateway(self) -> bool:
+        """Whether a gateway takes requests. If not, an HAProxy does that alone."""
+        return self.haproxy is None or self.gateway is not None
 
     def file_options(self, tag: str | None = None) -> FileOptions:
         """The options for the file, as arguments of verbs; `tag` if there is no `--tag`."""
@@ -267,7 +279,7 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
             before = getattr(settings, parameter.name)
             if told is ParameterSource.COMMANDLINE or (value and not before):
                 setattr(settings, parameter.name, value)
-                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "journal_keep", "gateway", "token_file"):
+                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "journal_keep", "gateway", "haproxy", "token_file"):
                     settings.places += [parameter.opts[-1], value]
 
     return callback
@@ -307,6 +319,9 @@ PLACES: list[Callable[[Any], Any]] = [
             help="The gateway's admin API. Default: http://127.0.0.1:8081."),
     _option("--gateway-token-file", "token_file", metavar="FILE", envvar="HADDOCK_GATEWAY_TOKEN_FILE",
             show_envvar=True, help="The file with the token of the gateway's admin API."),
+    _option("--haproxy", "haproxy", metavar="SOCKET", envvar="HADDOCK_HAPROXY", show_envvar=True,
+            help="The runtime API of an HAProxy, which takes the place of the gateway: a path or tcp://HOST:PORT. "
+            "`SOCKET,SERVICE=BACKEND` names a backend. With --gateway, both serve."),
     _option("--by", "by", metavar="NAME", envvar="HADDOCK_BY", show_envvar=True,
             help="Who asks, for the history. Default: user@host."),
 ]  # fmt: skip
@@ -366,7 +381,7 @@ class Group(click.Group):
 
 RARE = ("reach", "address_pool", "journal_keep")
 """Options that all commands have. Only the help of `haddock` itself explains them."""
-COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "token_file", "by", "json", "quiet", "verbose")
+COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "haproxy", "token_file", "by", "json", "quiet", "verbose")
 
 
 def _format_options(

@@ -206,6 +206,9 @@ def supervise(
         check_followed(settings, file)
     teller = Teller()
     try:
+        if not settings.has_gateway():
+            _follow.run(_controller_alone(settings, monitor, followed, teller))
+            return DONE
         with _listen(wanted.listen) as listener:
             _follow.run(_both(settings, wanted, monitor, followed, listener, teller))
     except Stopped:
@@ -234,6 +237,36 @@ def _listen(address: str) -> socket.socket:
         raise kind(f"cannot listen on `{address}`: {reason}", hint="name another with `--listen`") from None
 
 
+def _controller_words(
+    settings: Settings, monitor: float, followed: Sequence[list[str] | None], gateway: Sequence[str]
+) -> list[str]:
+    words = ["serve", "controller", "--until-stdin-ends", *gateway, *_common_words(settings)]
+    words += ["--monitor", _words.exactly(monitor), *follow_words(settings, followed)]
+    for option, value in (
+        ("--docker-host", settings.docker_host),
+        ("--haproxy", settings.haproxy),
+        ("--reach", settings.reach),
+        ("--address-pool", settings.address_pool),
+        ("--journal-keep", settings.journal_keep),
+    ):
+        words += [option, value] if value else []
+    return words
+
+
+def _common_words(settings: Settings) -> list[str]:
+    common = ["--json"] if settings.json else []
+    for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
+        common += [option, value] if value else []
+    return common
+
+
+async def _controller_alone(
+    settings: Settings, monitor: float, followed: Sequence[list[str] | None], teller: Teller
+) -> None:
+    """The controller without a gateway: an HAProxy takes the requests."""
+    await Child("controller", lambda: _controller_words(settings, monitor, followed, ()), 15).keep(settings, teller)
+
+
 async def _both(
     settings: Settings,
     wanted: Wanted,
@@ -242,24 +275,11 @@ async def _both(
     listener: socket.socket,
     teller: Teller,
 ) -> None:
-    common = ["--json"] if settings.json else []
-    for option, value in (("--state", settings.state), ("--gateway-token-file", settings.token_file)):
-        common += [option, value] if value else []
-
     def gateway_words() -> list[str]:
-        return ["serve", "gateway", *wanted.words(), "--until-stdin-ends", *common]
+        return ["serve", "gateway", *wanted.words(), "--until-stdin-ends", *_common_words(settings)]
 
     def controller_words() -> list[str]:
-        words = ["serve", "controller", "--until-stdin-ends", "--gateway", f"http://{_reachable(wanted.admin)}", *common]
-        words += ["--monitor", _words.exactly(monitor), *follow_words(settings, followed)]
-        for option, value in (
-            ("--docker-host", settings.docker_host),
-            ("--reach", settings.reach),
-            ("--address-pool", settings.address_pool),
-            ("--journal-keep", settings.journal_keep),
-        ):
-            words += [option, value] if value else []
-        return words
+        return _controller_words(settings, monitor, followed, ("--gateway", f"http://{_reachable(wanted.admin)}"))
 
     gateway = Child("gateway", gateway_words, wanted.grace + 5, listener)
     controller = Child("controller", controller_words, 15)

@@ -77,13 +77,16 @@ def _show(finding: Finding) -> None:
 def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     """Makes one check after the other."""
     yield from _engine_found(settings)
-    yield from _gateway_found(settings, listen)
+    if settings.has_gateway():
+        yield from _gateway_found(settings, listen)
     if url is not None:
         for found in _intermediary.look(url, settings.gateway_url(), settings.token_file):
             yield Finding("proxy", found.state, found.says, found.fix)
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
     yield finding
+    if settings.haproxy is not None:
+        yield from _haproxy_found(settings, environment)
     if environment is not None:
         yield from _settings_found(environment.settings)
 
@@ -117,6 +120,28 @@ def _pool_found(report: dict[str, Any]) -> Finding:
         return Finding("pool", "ok", text)
     fix = "choose addresses that nothing else uses, such as `--address-pool 172.28.0.0/14`, or remove environments"
     return Finding("pool", "warning" if report["free"] else "problem", text, fix)
+
+
+def _haproxy_found(settings: Settings, environment: ResolvedFile | None) -> Iterator[Finding]:
+    """Checks whether HAProxy answers, and what its file lacks for the service of the compose file."""
+    import haddock
+
+    if environment is None:
+        yield Finding("haproxy", "warning", "without a compose file it is not known which backend to look at", "name the file with `-f`")
+        return
+    session = environment.settings["session"]
+    cookie = (session.get("application") or {}).get("name")
+    try:
+        proxy = settings.front()
+        found = proxy.check(environment.service, idle=_settings.seconds(session["idle"]) or 0, cookie=cookie)
+    except haddock.HaddockError as error:
+        fix = error.hint or "start it, and write `stats socket PATH level admin` under `global` in `haproxy.cfg`"
+        yield Finding("haproxy", "problem", error.message, fix)
+        return
+    for each in found:
+        yield Finding("haproxy", each.state, each.says, each.fix)
+    if not found:
+        yield Finding("haproxy", "ok", f"at `{proxy.socket}`, with all that `{environment.service}` needs, as far as HAProxy tells")
 
 
 def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:

@@ -121,7 +121,8 @@ def serve(
 
     If one of them dies, it is started again, and the other goes on. Clients that connect while there is no gateway wait
     for the next one. Both keep their state in the state directory, so they go on where they were. `gateway` or
-    `controller` runs one of them alone, for instance on another machine.
+    `controller` runs one of them alone, for instance on another machine. With --haproxy, an HAProxy of yours takes the
+    requests, and no gateway is started, unless with --gateway.
     """
     if ctx.invoked_subcommand is not None:
         return None
