@@ -251,7 +251,9 @@ async fn what_the_file_lacks_is_said() {
         let needs_it = |line: &&str| !line.contains("stick") && !line.contains("track");
         text.lines().filter(needs_it).map(|line| format!("{line}\n")).collect()
     });
-    let cases: [(Lines, &[(bool, &str)], SessionCount); 8] = [
+    /// The lines, what is said of them, and how well the locator counts.
+    type Case<'c> = (Lines, &'c [(bool, &'c str)], SessionCount);
+    let cases: [Case<'_>; 8] = [
         (Lines::default(), &[], SessionCount::Exact),
         (
             lines(|text| text.replace("backend shop", "backend other\n    server a 127.0.0.1:9\nbackend shop")),
