@@ -146,6 +146,52 @@ def test_several_locators_have_names() -> None:
         haddock.Controller(runtime=haddock.Sim(), locator={})
 
 
+def test_a_group_of_locators_is_named_in_one_option(proxy: Haproxy, tmp_path: Path) -> None:
+    """Two gateways and an HAProxy, each with every table; with one of them gone, nobody is judged by the others alone."""
+    proxy.start()
+    key = tmp_path / "key"
+    gateways = [
+        haddock.Gateway(state=tmp_path / f"gateway-{n}", listen="127.0.0.1:0", key_file=key, services={"shop_servers": ()})
+        for n in (1, 2)
+    ]
+    places = ",".join([*(f"gateway=http://{gateway.admin_address}" for gateway in gateways), f"haproxy={proxy.socket}"])
+    state = tmp_path / "state"
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "compose.yaml").write_text(COMPOSE.replace("name: shop", "name: shop_servers"))
+    (state / "process").mkdir(parents=True, mode=0o700)
+    (state / "process" / "images.json").write_text(json.dumps({"demo:v1": [sys.executable, str(tmp_path / "app.py"), "v1"]}))
+    env = clean_environment(HADDOCK_STATE=str(state), HADDOCK_RUNTIME="process", HADDOCK_LOCATOR=places)
+    checked = json.loads(run("check", "--json", cwd=tmp_path, env=env).stdout)["findings"]
+    (finding,) = lines(checked)
+    proxy.start(finding["fix"].split("balance roundrobin\n")[1])
+    released = run("release", "--tag", "v1", cwd=tmp_path, env=env)
+    assert released.returncode == 0, released.stdout + released.stderr
+    try:
+        assert proxy.get() == "v1"
+        for gateway in gateways:
+            with urllib.request.urlopen(f"http://{gateway.listen_address}/", timeout=10) as answer:
+                assert answer.read() == b"v1"
+        status = json.loads(run("status", "--json", cwd=tmp_path, env=env).stdout)
+        assert [each["share_in_force"] for each in status["instances"]] == [1.0]
+        gateways[1].shutdown(0)
+        status = json.loads(run("status", "--json", cwd=tmp_path, env=env).stdout)
+        assert [each["sessions"] for each in status["instances"]] == [None], "one that cannot be reached is unknown"
+    finally:
+        gateways[1] = haddock.Gateway(
+            state=tmp_path / "gateway-2", listen="127.0.0.1:0", admin=str(gateways[1].admin_address), key_file=key, services={"shop_servers": ()}
+        )
+        with haddock.connect(state=state, runtime="process", locators=places) as h:
+            h.retire("shop_servers", timeout=60)
+        for gateway in gateways:
+            gateway.shutdown(0)
+
+
+@pytest.mark.parametrize("group", ["gateway", "gateway=", "nginx=/run/x", "gateway=http://a:1,,", "gateway=http://a:1,gateway=http://a:1"])
+def test_a_group_that_is_none_is_refused(tmp_path: Path, group: str) -> None:
+    with pytest.raises(haddock.InvalidValueError, match="is no locator|is named twice"):
+        haddock.connect(state=tmp_path, runtime="process", locators=group)
+
+
 def test_a_socket_or_a_backend_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(haddock.InvalidValueError, match="is not the socket of an HAProxy"):
         haddock.Haproxy("http://127.0.0.1:9999", state=tmp_path)

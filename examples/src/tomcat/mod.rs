@@ -8,9 +8,9 @@
 //!   receipts ──▶ course ──▶ outcome
 //! ```
 //!
-//! A [`buyer`] logs in, fills a basket that is in the `HttpSession`, and looks whether it holds what was put in. It never
-//! retries. [`receipts`] counts what happened, and when the last session of each version ended. [`front`] is the way to the
-//! instances, [`house`] all that it takes to release, and [`course`] the releases one after the other.
+//! A `buyer` logs in, fills a basket that is in the `HttpSession`, and looks whether it holds what was put in. It never
+//! retries. `receipts` counts what happened, and when the last session of each version ended. `front` is the way to the
+//! instances, `house` all that it takes to release, and `course` the releases one after the other.
 
 mod arguments;
 mod buyer;

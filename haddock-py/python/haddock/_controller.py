@@ -542,6 +542,7 @@ def connect(
     gateway: str | None = None,
     gateway_token_file: Path | None = None,
     haproxy: str | None = None,
+    locators: str | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
     by: str | None = None,
     gates: Mapping[str, Gate] | None = None,
@@ -558,16 +559,19 @@ def connect(
     | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
     | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
     | `haproxy` | `HADDOCK_HAPROXY` | no HAProxy: `SOCKET[,SERVICE=BACKEND…]` of one that you have |
+    | `locators` | `HADDOCK_LOCATOR` | the gateway, or the HAProxy: else a group, such as `gateway=URL,gateway=URL,haproxy=SOCKET` |
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
     | `by` | `HADDOCK_BY` | user and host |
 
-    With `haproxy`, that HAProxy takes the place of the gateway; if `gateway` is given, too, both serve side by side.
+    With `haproxy`, that HAProxy takes the place of the gateway; if `gateway` is given, too, both serve side by side. With
+    `locators`, all that it names serve side by side: each gets each table, and an instance is removed only when nothing is
+    left on it at any of them.
     `gates` are the functions that the compose file's `gate: { call: NAME }` asks, by name.
 
     With the runtime `sim` everything is in memory, on a virtual clock, and every image exists. So you can try out a
     script that releases.
     """
-    from ._locators import Haproxy, RemoteGateway, SimLocator
+    from ._locators import Haproxy, RemoteGateway, SimLocator, group_of
     from ._runtimes import Docker, Process, Sim
 
     kind = runtime or os.environ.get("HADDOCK_RUNTIME") or "docker"
@@ -592,14 +596,24 @@ def connect(
         ours = Process(os.path.join(directory, "process"))
     token_file = gateway_token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None
     url = gateway or os.environ.get("HADDOCK_GATEWAY")
-    locators: dict[str, AnyLocator] = {}
-    if front := haproxy or os.environ.get("HADDOCK_HAPROXY"):
-        locators["haproxy"] = Haproxy._of(front, os.path.join(directory, "haproxy"))
-    if url or not locators:
-        locators["gateway"] = RemoteGateway(url or "http://127.0.0.1:8081", token_file)
+    front = haproxy or os.environ.get("HADDOCK_HAPROXY")
+    steered: dict[str, AnyLocator] = {}
+    if group := locators or os.environ.get("HADDOCK_LOCATOR"):
+        if gateway or haproxy:
+            raise InvalidValueError("`locators` names all gateways and HAProxys", hint="leave `gateway` and `haproxy` out")
+        for name, kind_of, place in group_of(group):
+            if kind_of == "haproxy":
+                steered[name] = Haproxy(place, state=os.path.join(directory, name))
+            else:
+                steered[name] = RemoteGateway(place, token_file)
+    else:
+        if front:
+            steered["haproxy"] = Haproxy._of(front, os.path.join(directory, "haproxy"))
+        if url or not steered:
+            steered["gateway"] = RemoteGateway(url or "http://127.0.0.1:8081", token_file)
     return Controller(
         runtime=ours,
-        locator=locators if "haproxy" in locators else locators["gateway"],
+        locator=steered["gateway"] if list(steered) == ["gateway"] else steered,
         journal=os.path.join(directory, "journal.db"),
         specs=os.path.join(directory, "specs"),
         by=by,

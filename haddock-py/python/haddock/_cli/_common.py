@@ -47,6 +47,7 @@ class Settings:
     journal_keep: str | None = None
     gateway: str | None = None
     haproxy: str | None = None
+    locators: str | None = None
     token_file: str | None = None
     by: str | None = None
     json: bool = False
@@ -88,6 +89,7 @@ class Settings:
             gateway=self.gateway,
             gateway_token_file=self.token_file,
             haproxy=self.haproxy,
+            locators=self.locators,
             runtime=runtime,
             by=self.by,
         )
@@ -116,17 +118,37 @@ class Settings:
 
     def gateway_url(self) -> str:
         """The URL of the gateway's admin API."""
+        if self.locators is not None:
+            return next((place for _, kind, place in self._group() if kind == "gateway"), "http://127.0.0.1:8081")
         return self.gateway or os.environ.get("HADDOCK_GATEWAY") or "http://127.0.0.1:8081"
 
     def front(self) -> Haproxy:
         """The HAProxy of `--haproxy`."""
         import haddock
 
+        if self.locators is not None:
+            name, _, place = next(it for it in self._group() if it[1] == "haproxy")
+            return haddock.Haproxy(place, state=self.state_directory() / name)
         return haddock.Haproxy._of(self.haproxy or "", self.state_directory() / "haproxy")
 
     def has_gateway(self) -> bool:
         """Whether a gateway takes requests. If not, an HAProxy does that alone."""
+        if self.locators is not None:
+            return any(kind == "gateway" for _, kind, _ in self._group())
         return self.haproxy is None or self.gateway is not None
+
+    def has_haproxy(self) -> bool:
+        """Whether an HAProxy takes requests, alone or beside others."""
+        return self.haproxy is not None or any(kind == "haproxy" for _, kind, _ in self._group())
+
+    def has_others(self) -> bool:
+        """Whether what takes the requests runs by itself, so that `haddock serve` starts no gateway."""
+        return self.locators is not None or not self.has_gateway()
+
+    def _group(self) -> list[tuple[str, str, str]]:
+        from haddock._locators import group_of
+
+        return [] if self.locators is None else group_of(self.locators)
 
     def file_options(self, tag: str | None = None) -> FileOptions:
         """The options for the file, as arguments of verbs; `tag` if there is no `--tag`."""
@@ -279,7 +301,7 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
             before = getattr(settings, parameter.name)
             if told is ParameterSource.COMMANDLINE or (value and not before):
                 setattr(settings, parameter.name, value)
-                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "journal_keep", "gateway", "haproxy", "token_file"):
+                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "journal_keep", "gateway", "haproxy", "locators", "token_file"):
                     settings.places += [parameter.opts[-1], value]
 
     return callback
@@ -322,6 +344,9 @@ PLACES: list[Callable[[Any], Any]] = [
     _option("--haproxy", "haproxy", metavar="SOCKET", envvar="HADDOCK_HAPROXY", show_envvar=True,
             help="The runtime API of an HAProxy, which takes the place of the gateway: a path or tcp://HOST:PORT. "
             "`SOCKET,SERVICE=BACKEND` names a backend. With --gateway, both serve."),
+    _option("--locator", "locators", metavar="KIND=PLACE,…", envvar="HADDOCK_LOCATOR", show_envvar=True,
+            help="Several locators side by side, which all have to run: `gateway=URL` and `haproxy=SOCKET`, with commas "
+            "between them."),
     _option("--by", "by", metavar="NAME", envvar="HADDOCK_BY", show_envvar=True,
             help="Who asks, for the history. Default: user@host."),
 ]  # fmt: skip
@@ -381,7 +406,7 @@ class Group(click.Group):
 
 RARE = ("reach", "address_pool", "journal_keep")
 """Options that all commands have. Only the help of `haddock` itself explains them."""
-COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "haproxy", "token_file", "by", "json", "quiet", "verbose")
+COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "haproxy", "locators", "token_file", "by", "json", "quiet", "verbose")
 
 
 def _format_options(

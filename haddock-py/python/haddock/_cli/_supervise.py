@@ -206,7 +206,7 @@ def supervise(
         check_followed(settings, file)
     teller = Teller()
     try:
-        if not settings.has_gateway():
+        if settings.has_others():
             _follow.run(_controller_alone(settings, monitor, followed, teller))
             return DONE
         with _listen(wanted.listen) as listener:
@@ -245,6 +245,7 @@ def _controller_words(
     for option, value in (
         ("--docker-host", settings.docker_host),
         ("--haproxy", settings.haproxy),
+        ("--locator", settings.locators),
         ("--reach", settings.reach),
         ("--address-pool", settings.address_pool),
         ("--journal-keep", settings.journal_keep),

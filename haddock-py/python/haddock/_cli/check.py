@@ -85,7 +85,7 @@ def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
     yield finding
-    if settings.haproxy is not None:
+    if settings.has_haproxy():
         yield from _haproxy_found(settings, environment)
     if environment is not None:
         yield from _settings_found(environment.settings)
