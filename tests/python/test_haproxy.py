@@ -63,12 +63,13 @@ class Haproxy:
         self.directory = directory
         self.port = free_port()
         self.socket = directory / "sock"
+        self.backend = "shop_servers"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, more: str = "") -> None:
         self.stop()
         config = self.directory / "haproxy.cfg"
-        config.write_text(CONFIG.format(socket=self.socket, port=self.port) + more)
+        config.write_text(CONFIG.format(socket=self.socket, port=self.port).replace("shop_servers", self.backend) + more)
         self.process = subprocess.Popen(["haproxy", "-db", "-f", config], stderr=subprocess.DEVNULL)
         until("HAProxy serves", lambda: self.get() is not None)
 
@@ -148,16 +149,17 @@ def test_several_locators_have_names() -> None:
 
 def test_a_group_of_locators_is_named_in_one_option(proxy: Haproxy, tmp_path: Path) -> None:
     """Two gateways and an HAProxy, each with every table; with one of them gone, nobody is judged by the others alone."""
+    proxy.backend = "shop"
     proxy.start()
     key = tmp_path / "key"
     gateways = [
-        haddock.Gateway(state=tmp_path / f"gateway-{n}", listen="127.0.0.1:0", key_file=key, services={"shop_servers": ()})
+        haddock.Gateway(state=tmp_path / f"gateway-{n}", listen="127.0.0.1:0", key_file=key, services={"shop": ()})
         for n in (1, 2)
     ]
     places = ",".join([*(f"gateway=http://{gateway.admin_address}" for gateway in gateways), f"haproxy={proxy.socket}"])
     state = tmp_path / "state"
     (tmp_path / "app.py").write_text(APP)
-    (tmp_path / "compose.yaml").write_text(COMPOSE.replace("name: shop", "name: shop_servers"))
+    (tmp_path / "compose.yaml").write_text(COMPOSE)
     (state / "process").mkdir(parents=True, mode=0o700)
     (state / "process" / "images.json").write_text(json.dumps({"demo:v1": [sys.executable, str(tmp_path / "app.py"), "v1"]}))
     env = clean_environment(HADDOCK_STATE=str(state), HADDOCK_RUNTIME="process", HADDOCK_LOCATOR=places)
@@ -178,10 +180,10 @@ def test_a_group_of_locators_is_named_in_one_option(proxy: Haproxy, tmp_path: Pa
         assert [each["sessions"] for each in status["instances"]] == [None], "one that cannot be reached is unknown"
     finally:
         gateways[1] = haddock.Gateway(
-            state=tmp_path / "gateway-2", listen="127.0.0.1:0", admin=str(gateways[1].admin_address), key_file=key, services={"shop_servers": ()}
+            state=tmp_path / "gateway-2", listen="127.0.0.1:0", admin=str(gateways[1].admin_address), key_file=key, services={"shop": ()}
         )
         with haddock.connect(state=state, runtime="process", locators=places) as h:
-            h.retire("shop_servers", timeout=60)
+            h.retire("shop", timeout=60)
         for gateway in gateways:
             gateway.shutdown(0)
 
