@@ -211,7 +211,7 @@ def test_a_close_ends_what_others_wait_for(compose: Path) -> None:
 
 def test_a_failed_call_ends_without_the_interpreter(tmp_path: Path) -> None:
     """An error is made into an exception by who asks for it: a thread of the runtime never waits for the interpreter."""
-    controller = _native.controller(haddock.Sim()._native, haddock.SimLocator()._native, None, None, "test", None, None, None, None)
+    controller = _native.controller(haddock.Sim()._native, {"sim": haddock.SimLocator()._native}, None, None, "test", None, None, None, None, {})
     call = controller.resolve([str(tmp_path / "nothing.yaml")], options_of(), True)
     before = sys.getswitchinterval()
     sys.setswitchinterval(1000)  # from now on nobody else gets the interpreter, unless it is given up
