@@ -45,9 +45,12 @@ impl Work<'_> {
         })
     }
 
-    /// Whether sessions are to be counted by other rules than those of the table that was asked for last.
+    /// Whether sessions are to be counted by other rules than those of the table that was asked for last. Another idle time alone
+    /// waits for the next table: as long as one locator has it and another has not, a session has expired here and lives there.
     fn has_other_policy(&self, asked: &AskedTable) -> bool {
-        !asked.routes.is_empty() && asked.session.as_ref().is_some_and(|session| *session != self.session_policy())
+        let policy = self.session_policy();
+        let differs = |before: &SessionPolicy| SessionPolicy { idle: policy.idle, ..before.clone() } != policy;
+        !asked.routes.is_empty() && asked.session.as_ref().is_some_and(differs)
     }
 
     /// Every instance that may get requests, with its share.
