@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from . import testing as testing
-    from ._controller import Controller, connect
+    from ._connect import connect
+    from ._controller import Controller
     from ._environment_results import (
         Difference,
         EnvironmentComponent,
@@ -272,7 +273,8 @@ __all__ = [
 
 # The module of each public name. It is loaded when first needed, so that `import haddock` is fast.
 _HOMES = {
-    "_controller": ("Controller", "connect"),
+    "_connect": ("connect",),
+    "_controller": ("Controller",),
     "_environment_results": (
         "Difference", "EnvironmentComponent", "EnvironmentEvent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned",
         "Switched",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from . import _native
 from ._bridge import Asked, wait, wait_async
 from ._environment_verbs import EnvironmentVerbs
-from ._errors import InvalidValueError, IoError, NotFoundError, NothingToDoError
+from ._errors import InvalidValueError, NotFoundError, NothingToDoError
 from ._follow_verbs import FollowVerbs
 from ._gates import checked
 from ._given import (
@@ -20,7 +20,6 @@ from ._given import (
     optional_text,
     optional_whole,
     options_of,
-    path,
     path_of,
     text,
     whole,
@@ -519,104 +518,3 @@ def _known(service: str, status: ServiceStatus | None) -> ServiceStatus:
 
 def _status(data: dict[str, Any] | None) -> ServiceStatus | None:
     return None if data is None else ServiceStatus._of(data)
-
-
-def state_directory(state: Path | None) -> str:
-    """The directory of the journal, the specifications and the gateway's files."""
-    given = path(state, "state") if state is not None else os.environ.get("HADDOCK_STATE")
-    if given:
-        return given
-    if os.geteuid() == 0:
-        return "/var/lib/haddock"
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(home, "haddock")
-
-
-def connect(
-    *,
-    state: Path | None = None,
-    docker_host: str | None = None,
-    reach: str | None = None,
-    address_pool: str | None = None,
-    journal_keep: str | None = None,
-    gateway: str | None = None,
-    gateway_token_file: Path | None = None,
-    haproxy: str | None = None,
-    locators: str | None = None,
-    runtime: Literal["docker", "process", "sim"] | None = None,
-    by: str | None = None,
-    gates: Mapping[str, Gate] | None = None,
-) -> Controller:
-    """Makes a controller. A missing argument is taken from a `HADDOCK_*` variable, or else from a default.
-
-    | argument | variable | default |
-    |---|---|---|
-    | `state` | `HADDOCK_STATE` | `/var/lib/haddock` as root, else `~/.local/state/haddock` |
-    | `docker_host` | `HADDOCK_DOCKER_HOST` | the engine of the `docker` command: `DOCKER_HOST`, else the context |
-    | `reach` | `HADDOCK_REACH` | `auto`: ask the engine how ports of containers are reached |
-    | `address_pool` | `HADDOCK_ADDRESS_POOL` | `10.213.0.0/16,size=26` |
-    | `journal_keep` | `HADDOCK_JOURNAL_KEEP` | `400d,100000`: all events of this time, and at least this number |
-    | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
-    | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
-    | `haproxy` | `HADDOCK_HAPROXY` | no HAProxy: `SOCKET[,SERVICE=BACKEND…]` of one that you have |
-    | `locators` | `HADDOCK_LOCATOR` | the gateway, or the HAProxy: else a group, such as `gateway=URL,gateway=URL,haproxy=SOCKET` |
-    | `runtime` | `HADDOCK_RUNTIME` | `docker` |
-    | `by` | `HADDOCK_BY` | user and host |
-
-    With `haproxy`, that HAProxy takes the place of the gateway; if `gateway` is given, too, both serve side by side. With
-    `locators`, all that it names serve side by side: each gets each table, and an instance is removed only when nothing is
-    left on it at any of them.
-    `gates` are the functions that the compose file's `gate: { call: NAME }` asks, by name.
-
-    With the runtime `sim` everything is in memory, on a virtual clock, and every image exists. So you can try out a
-    script that releases.
-    """
-    from ._locators import Haproxy, RemoteGateway, SimLocator, group_of
-    from ._runtimes import Docker, Process, Sim
-
-    kind = runtime or os.environ.get("HADDOCK_RUNTIME") or "docker"
-    if kind == "sim":
-        sim = Sim()
-        return Controller(runtime=sim, locator=SimLocator(time=sim.time), by=by, gates=gates)
-    if kind not in ("docker", "process"):
-        raise InvalidValueError(f"`{kind}` is no runtime", hint="it is `docker`, `process` or `sim`")
-    directory = state_directory(state)
-    try:
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-    except OSError as error:
-        what = f"the state directory `{directory}` cannot be made: {error.strerror}"
-        raise IoError(what, hint="name another: `state`, or `HADDOCK_STATE`") from None
-    if kind == "docker":
-        ours: Docker | Process = Docker(
-            docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None,
-            reach=reach or os.environ.get("HADDOCK_REACH") or None,
-            address_pool=address_pool or os.environ.get("HADDOCK_ADDRESS_POOL") or None,
-        )
-    else:
-        ours = Process(os.path.join(directory, "process"))
-    token_file = gateway_token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None
-    url = gateway or os.environ.get("HADDOCK_GATEWAY")
-    front = haproxy or os.environ.get("HADDOCK_HAPROXY")
-    steered: dict[str, AnyLocator] = {}
-    if group := locators or os.environ.get("HADDOCK_LOCATOR"):
-        if gateway or haproxy:
-            raise InvalidValueError("`locators` names all gateways and HAProxys", hint="leave `gateway` and `haproxy` out")
-        for name, kind_of, place in group_of(group):
-            if kind_of == "haproxy":
-                steered[name] = Haproxy(place, state=os.path.join(directory, name))
-            else:
-                steered[name] = RemoteGateway(place, token_file)
-    else:
-        if front:
-            steered["haproxy"] = Haproxy._of(front, os.path.join(directory, "haproxy"))
-        if url or not steered:
-            steered["gateway"] = RemoteGateway(url or "http://127.0.0.1:8081", token_file)
-    return Controller(
-        runtime=ours,
-        locator=steered["gateway"] if list(steered) == ["gateway"] else steered,
-        journal=os.path.join(directory, "journal.db"),
-        specs=os.path.join(directory, "specs"),
-        by=by,
-        journal_keep=journal_keep or os.environ.get("HADDOCK_JOURNAL_KEEP") or None,
-        gates=gates,
-    )
