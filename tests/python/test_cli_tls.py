@@ -40,7 +40,7 @@ class Tls:
             "--http-redirect", f"127.0.0.1:{self.plain}", "--hsts", "365d",
             "--listen", f"127.0.0.1:{self.port}", "--admin", f"127.0.0.1:{self.admin}", "--state", str(folder / "state"),
         ]  # fmt: skip
-        self.process = Running([str(HADDOCK), *words, *options], folder, clean_environment())
+        self.process = Running([str(HADDOCK), *words, *options], folder, clean_environment(HADDOCK_RUNTIME="process"))
 
     def get(self, name: str, trusted: str) -> http.client.HTTPResponse:
         """Asks by https for this host."""
