@@ -24,7 +24,7 @@ pub struct Arguments {
     #[arg(long, default_value_t = 400.0)]
     pub rate: f64,
     /// Versions in all, the first among them.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(2..=100))]
     pub versions: u32,
     /// How long a session may be idle, in seconds; a drain takes at least that long.
     #[arg(long, default_value = "5s", value_parser = seconds)]

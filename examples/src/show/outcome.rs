@@ -56,6 +56,9 @@ pub struct Outcome {
     pub at_switch: Vec<AtSwitch>,
     /// How long it all took, in seconds.
     pub seconds: f64,
+    /// Memory of this process after each release: gateway, controller and journal; MiB.
+    #[serde(default)]
+    pub memory_mib: Vec<f64>,
     /// Median time to the end of an answer, of requests that were not slow on purpose, in milliseconds.
     pub p50_ms: f64,
     /// The same, 99th percentile.
@@ -70,6 +73,11 @@ pub struct Outcome {
     /// What of all that is not as it has to be; nothing, if all is well.
     pub problems: Vec<String>,
 }
+
+/// After how many releases caches and pools have got what they need.
+const STEADY_AFTER: usize = 10;
+/// How much more memory a run may have at its end than then.
+const MEMORY_GROWTH: f64 = 1.1;
 
 /// What a run has to come to.
 #[derive(Debug, Clone, Copy)]
@@ -159,6 +167,14 @@ impl Outcome {
                 );
             }
         }
+        if let [_, .., last] = self.memory_mib[..]
+            && let Some(tenth) = self.memory_mib.get(STEADY_AFTER - 1)
+        {
+            check(
+                last <= tenth * MEMORY_GROWTH,
+                format!("memory grew from {tenth:.1} MiB after {STEADY_AFTER} releases to {last:.1} MiB"),
+            );
+        }
         let harm = self.failed + self.sessions_lost + self.sessions_moved;
         if self.sabotage.is_some() && harm == 0 {
             problems.push("the sabotage went unnoticed: these checks are worth nothing".into());
@@ -191,6 +207,7 @@ impl Outcome {
             ("  with sessions at once", self.max_versions_at_once.to_string()),
             ("  drained in", list(&self.drain_seconds)),
             ("instances left", self.instances_left.to_string()),
+            ("memory", of_memory(&self.memory_mib)),
             ("answers", format!("median {:.1} ms, 99 % within {:.1} ms", self.p50_ms, self.p99_ms)),
         ];
         if self.sessions_lapsed > 0 {
@@ -210,6 +227,17 @@ impl Outcome {
     }
 }
 
+fn of_memory(mib: &[f64]) -> String {
+    match mib {
+        [] => String::new(),
+        [first, .., last] if mib.len() > STEADY_AFTER => {
+            let tenth = mib[STEADY_AFTER - 1];
+            format!("{first:.1} MiB, after {STEADY_AFTER} releases {tenth:.1} MiB, at the end {last:.1} MiB")
+        }
+        [.., last] => format!("{last:.1} MiB"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +253,7 @@ mod tests {
             max_versions_at_once: 3,
             drain_seconds: vec![9.0, 8.5],
             at_switch: vec![AtSwitch { sessions: 200, in_flight: 30, websockets: 20 }; 2],
+            memory_mib: [vec![20.0; 9], vec![30.0, 33.0]].concat(),
             ..Outcome::default()
         }
     }
@@ -237,7 +266,7 @@ mod tests {
     #[test]
     fn each_flaw_is_a_problem_of_its_own() {
         type Flaw = fn(&mut Outcome);
-        let flaws: [(&str, Flaw); 14] = [
+        let flaws: [(&str, Flaw); 15] = [
             ("no request", |outcome| outcome.requests = 0),
             ("failed", |outcome| outcome.failed = 1),
             ("lost", |outcome| outcome.sessions_lost = 1),
@@ -251,6 +280,7 @@ mod tests {
             ("switches", |outcome| outcome.at_switch.truncate(1)),
             ("199 sessions", |outcome| outcome.at_switch[1].sessions = 199),
             ("19 requests", |outcome| outcome.at_switch[0].in_flight = 19),
+            ("memory grew", |outcome| outcome.memory_mib = [vec![30.0; 10], vec![33.1]].concat()),
             ("9 open", |outcome| outcome.at_switch[0].websockets = 9),
         ];
         for (words, flaw) in flaws {

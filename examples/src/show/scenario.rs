@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use haddock_core::VersionId;
+use procfs::process::Process;
 
 use super::arguments::{Arguments, Sabotage};
 use super::breaker::Breaker;
@@ -43,7 +44,7 @@ pub async fn perform(house: &House, arguments: &Arguments, program: &Path) -> io
     director.attach(Load::start(program, &load(arguments, target))?);
     director.until(house, "the load is complete", LIMIT, |_, report| is_complete(report, arguments.sessions)).await?;
 
-    let mut at_switch = Vec::new();
+    let (mut at_switch, mut memory_mib) = (Vec::new(), Vec::new());
     for number in 2..=arguments.versions {
         let version = u64::from(number);
         house.release(number).await?;
@@ -56,6 +57,7 @@ pub async fn perform(house: &House, arguments: &Arguments, program: &Path) -> io
         }
         let what = format!("version {number} settles");
         director.until(house, &what, LIMIT, |story, _| has_ended(story, version)).await?;
+        memory_mib.push(resident_mib()?);
         if number == 2 {
             do_wrong(house, arguments.sabotage, breaker.as_ref(), &mut director).await?;
         }
@@ -76,12 +78,20 @@ pub async fn perform(house: &House, arguments: &Arguments, program: &Path) -> io
         max_versions_at_once: director.timeline().most_at_once(),
         drain_seconds: director.story().drain_seconds(),
         at_switch,
+        memory_mib,
         sabotage: arguments.sabotage.map(|sabotage| format!("{sabotage:?}")),
         ..Outcome::default()
     };
     let summary = director.stop().await?;
     let seconds = director.seconds();
     Ok((Outcome { seconds, ..outcome.with_summary(summary) }.judged(&wanted), director))
+}
+
+/// Memory of this process, in MiB.
+fn resident_mib() -> io::Result<f64> {
+    let status = Process::myself().and_then(|process| process.status()).map_err(io::Error::other)?;
+    // It is given in KiB.
+    Ok(status.vmrss.unwrap_or(0) as f64 / 1024.0)
 }
 
 /// What is done wrong on purpose, while the first version drains with its sessions.
