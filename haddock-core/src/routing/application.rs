@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 /// # let _ = policy;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct ApplicationCookie {
     /// Its name. Upper and lower case differ.
     pub name: String,
@@ -35,6 +36,7 @@ impl ApplicationCookie {
 
 /// Where a locator keeps which instance has a session that is known by the application's cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum CookieMode {

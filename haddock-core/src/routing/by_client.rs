@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a locator decides where a new session goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SessionBy {

@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert!(!policy.is_failed("/shopping", Some(502), no_header), "a path of another name");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct FailedPolicy {
     /// Answers with these status codes have failed. By default `5xx`.

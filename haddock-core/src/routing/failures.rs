@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Sessions of one instance whose first failed (or first slow) request was of this kind. It says where a difference between
 /// two versions comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct FailureKind {
     /// The first segment of the path, as [`first_segment`] has it; or [`OTHER`](Self::OTHER).
     pub path: String,

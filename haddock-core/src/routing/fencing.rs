@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Tokens only grow. A locator refuses a call whose token is older than the newest it has seen. So a call that arrives late
 /// does no harm, and one whose answer was lost can be repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct FencingToken {
     /// The epoch: one more for each holder of the lease.
     pub epoch: u64,

@@ -126,6 +126,7 @@ impl fmt::Debug for Share {
 
 /// One line of a [`RoutingTable`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct Route {
     /// Where the instance's entry listens.
     pub address: SocketAddr,
@@ -155,6 +156,7 @@ impl Route {
 /// none of the locator's, goes to that instance, whatever its share. It opens a session there, which is counted from
 /// then on. Until then, the number of live sessions on that instance is [`Count::Unknown`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct Adopted {
     /// The time by which each session from before has been seen or has expired.
     pub until: Timestamp,
@@ -165,6 +167,7 @@ pub struct Adopted {
 
 /// Where sessions of a service go. It is applied as a whole. Shares are weights: they need not add up to 100 %.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct RoutingTable {
     /// The service.
     pub service: ServiceName,
@@ -195,6 +198,7 @@ pub struct RoutingTable {
 /// # Ok::<(), haddock_core::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct Watermark {
     /// The journal of the instances.
     pub journal: JournalId,
@@ -212,9 +216,11 @@ impl Watermark {
 
 /// How a locator recognises a session, and when the session expires.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct SessionPolicy {
     /// A session expires when it has been idle for this long, counted from the end of its last response.
     #[serde(with = "crate::routing::millis")]
+    #[cfg_attr(feature = "gateway", schemars(with = "u64"))]
     pub idle: Duration,
     /// Requests for these paths (exact, without query), such as a probe's, open no session.
     #[serde(default)]
@@ -233,6 +239,7 @@ pub struct SessionPolicy {
     pub failed: FailedPolicy,
     /// A request is slow if its answer begins later than this. `None`: none is.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::routing::maybe_millis")]
+    #[cfg_attr(feature = "gateway", schemars(with = "Option<u64>"))]
     pub slow: Option<Duration>,
     /// The name of a header, in lower case, that answers of instances without a share get: their application may invite
     /// people to sign in again. `None`: none.
@@ -271,6 +278,7 @@ impl Default for SessionPolicy {
 /// assert_eq!(shared_by_two_hosts.same_site, SameSite::None);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct CookiePolicy {
     /// Whether browsers send it when another site leads here.
@@ -295,6 +303,7 @@ impl CookiePolicy {
 
 /// Whether browsers send a cookie when another site leads here (RFC 6265bis, 5.6.7).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SameSite {
@@ -343,6 +352,7 @@ pub(crate) mod maybe_millis {
 
 /// A locator's count of sessions. An unknown number is `Unknown`, never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Count {
     /// The exact number.
@@ -363,6 +373,7 @@ impl Count {
 
 /// A locator's figures of one instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct InstanceFigures {
     /// The share in force; `None` if the table in force does not name the instance.
     pub share: Option<Share>,
@@ -424,6 +435,7 @@ impl Default for InstanceFigures {
 
 /// A locator's figures of a service at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct LocatorReport {
     /// Another value means that the locator was restarted.
     pub incarnation: u64,
@@ -523,6 +535,7 @@ pub struct Advice {
 
 /// The result of a close.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CloseAnswer {
     /// Closed: this locator never sends the instance a request again.

@@ -25,6 +25,7 @@ use crate::time::Timestamp;
 /// assert_eq!(two.ends_within[0].within, Duration::from_secs(600));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct RemainingSessions {
     /// The sessions that are counted. Others may live as long as the instance's count is unknown.
     pub live: u64,
@@ -42,14 +43,17 @@ pub struct RemainingSessions {
     pub ended: u64,
     /// Over how long endings were watched: some 10 min, less on an instance that is new here.
     #[serde(with = "millis")]
+    #[cfg_attr(feature = "gateway", schemars(with = "u64"))]
     pub watched: Duration,
 }
 
 /// How many sessions end within some time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct EndsWithin {
     /// The time from now on.
     #[serde(with = "millis")]
+    #[cfg_attr(feature = "gateway", schemars(with = "u64"))]
     pub within: Duration,
     /// The sessions.
     pub sessions: u64,

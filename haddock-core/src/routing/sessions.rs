@@ -114,6 +114,7 @@ impl TryFrom<Counts> for Sessions {
 /// A guard compares instances by the sessions that began in the same period. Each table begins a period: within it, chance
 /// alone decides on which instance a session begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct Cohort {
     /// The number of the table.
     pub table: FencingToken,

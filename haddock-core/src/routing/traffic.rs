@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// A minute in which something changed on an instance.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct TrafficMinute {
     /// When the minute begins.
     pub minute: Timestamp,
@@ -28,6 +29,7 @@ pub struct TrafficMinute {
 /// A time of which nothing was recorded, such as while the locator did not run. What happened then is unknown, and not
 /// nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct TrafficGap {
     /// Its first moment.
     pub from: Timestamp,
@@ -41,6 +43,7 @@ pub struct TrafficGap {
 /// began, ended or failed in it, and share and live sessions are those of the row before. So that nobody has to ask for
 /// more, the first minute has a row for each instance that has a share or sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema))]
 pub struct TrafficRecord {
     /// Its first moment.
     pub from: Timestamp,

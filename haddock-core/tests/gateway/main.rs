@@ -1,6 +1,7 @@
 //! The gateway, with real sockets.
 
 mod adopted;
+mod api;
 mod application;
 mod bodies;
 mod by_client;

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{StatusCode, request};
 
 use super::application::{self, Prefix, SessionCookies};
 use super::client_cookie::{self, Who};
-use super::connection::Connection;
 use super::cookie;
-use super::headers::{HeaderSummary, Refusal};
-use super::passage::{Passage, Terms};
+use super::headers::Refusal;
+use super::placed::{Placed, Terms};
 use super::recognised::Recognised;
 use super::service::Service;
 use super::service_routing::Placement;
@@ -43,16 +42,26 @@ impl Hidden {
     }
 }
 
-/// Places the request. Without a cookie of ours, the client may have a session from before its instance was adopted.
+/// A request that is to be placed.
+#[derive(Debug)]
+pub(super) struct Arrival<'a> {
+    pub(super) headers: &'a HeaderMap,
+    /// Whether it has cookies.
+    pub(super) has_cookies: bool,
+    pub(super) path: PathAndQuery,
+}
+
+/// Places the request. Without a cookie of ours, the client may have a session from before its instance was adopted. It waits
+/// as long as its instance is held, if not `most` requests wait already.
 pub(super) async fn enter(
-    connection: &Arc<Connection>,
     service: &Arc<Service>,
-    parts: &request::Parts,
-    seen: &HeaderSummary,
-) -> Result<(Passage, Hidden), Refusal> {
+    request: Arrival<'_>,
+    most: usize,
+) -> Result<(Placed, Hidden), Refusal> {
+    let headers = request.headers;
     let (mut by, mut hidden) = (Recognised::default(), Hidden::default());
-    if seen.cookie {
-        for header in parts.headers.get_all(header::COOKIE) {
+    if request.has_cookies {
+        for header in headers.get_all(header::COOKIE) {
             hidden.client |= client_cookie::may_be_in(header.as_bytes());
             for value in cookie::values(header.as_bytes(), &service.cookie) {
                 hidden.own = true;
@@ -62,24 +71,23 @@ pub(super) async fn enter(
         }
     }
     if service.is_by_client() {
-        by.who = Some(Who::Comes { headers: &parts.headers, sealer: &service.clients });
+        by.who = Some(Who::Comes { headers, sealer: &service.clients });
     }
     let cookies = service.cookies();
-    let mut foreign = seen.cookie && !hidden.own;
+    let mut foreign = request.has_cookies && !hidden.own;
     if let Some(cookies) = &cookies {
-        let arrived = cookies.arrived(&service.routes, &parts.headers, parts.uri.path());
+        let arrived = cookies.arrived(&service.routes, headers, request.path.path());
         (by.sought, by.by_application) = (arrived.sought, cookies.mode.is_some());
         // A prefix is ours, too: where it leads nowhere any more, the client is new.
         foreign &= arrived.prefixes.is_empty();
         hidden.prefixes = arrived.prefixes;
     }
     loop {
-        if let Some(placed) = place(connection, service, parts, &by, cookies.as_ref(), foreign) {
+        if let Some(placed) = place(service, &request, &by, cookies.as_ref(), foreign) {
             let (placement, terms) = placed.ok_or(NO_INSTANCE)?;
-            let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-            return Ok((Passage::new(Arc::clone(connection), Arc::clone(service), placement, terms, path), hidden));
+            return Ok((Placed::new(Arc::clone(service), placement, terms, request.path), hidden));
         }
-        if !service.wait(&by, connection.limits().held).await {
+        if !service.wait(&by, most).await {
             return Err(TOO_MANY_WAITING);
         }
     }
@@ -87,20 +95,19 @@ pub(super) async fn enter(
 
 /// Decides where the request goes. The outer `None`: it has to wait. The inner one: there is no instance for it.
 fn place(
-    connection: &Connection,
     service: &Service,
-    parts: &request::Parts,
+    request: &Arrival<'_>,
     by: &Recognised<'_>,
     cookies: Option<&Arc<SessionCookies>>,
     foreign: bool,
 ) -> Option<Option<(Placement, Terms)>> {
-    let now = connection.now();
-    let path = parts.uri.path();
+    let now = service.now();
+    let path = request.path.path();
     let mut routing = service.routing();
     if routing.held(by, now).is_some() {
         return None;
     }
-    let carries = foreign.then_some(|name: Option<&str>| carries(&parts.headers, name));
+    let carries = foreign.then_some(|name: Option<&str>| carries(request.headers, name));
     let placement = if cookies.is_some() {
         routing.place_recognised(by, carries, path, now)
     } else {

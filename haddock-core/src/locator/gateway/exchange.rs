@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
+use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -12,12 +13,11 @@ use hyper::upgrade::OnUpgrade;
 
 use super::answer;
 use super::body::{ClientBody, wait_for_continue};
-use super::client_cookie::Who;
 use super::connection::Connection;
-use super::entry::{self, NO_INSTANCE};
+use super::entry::{self, Arrival, NO_INSTANCE};
 use super::headers::{self, Refusal};
 use super::http2;
-use super::passage::{Answer, Passage, ResponseBody, Terms};
+use super::passage::{Answer, Passage, ResponseBody};
 use super::probe;
 use super::tunnel;
 use super::upstream::{self, TrafficCounter, Upstream};
@@ -90,7 +90,10 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     }
     let service = service.ok_or(NO_INSTANCE)?;
 
-    let (passage, hidden) = entry::enter(connection, &service, &parts, &seen).await?;
+    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let arrival = Arrival { headers: &parts.headers, has_cookies: seen.cookie, path };
+    let (placed, hidden) = entry::enter(&service, arrival, connection.limits().held).await?;
+    let passage = Passage::new(Arc::clone(connection), placed);
     hidden.take_away(&mut parts.headers, &service);
     let upgrade = headers::wanted_upgrade(&parts, &seen);
     let asks_first = headers::asks_first(&parts, &seen) && !incoming.is_end_stream();
@@ -106,9 +109,9 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let (mut parts, incoming) = response.into_parts();
     let upgraded = parts.status == StatusCode::SWITCHING_PROTOCOLS;
     // First the session, so that it is the session that has failed if the answer is a failure.
-    let cookies = passage.terms.cookies.clone().filter(|cookies| cookies.mode.is_some());
+    let cookies = passage.placed.terms.cookies.clone().filter(|cookies| cookies.mode.is_some());
     if let Some(cookies) = &cookies {
-        answer::follow_the_application(&mut passage, cookies, &mut parts.headers);
+        answer::follow_the_application(&mut passage.placed, cookies, &mut parts.headers);
     }
     passage.answered(parts.status, &parts.headers);
     if upgraded && client_side.is_none() {
@@ -116,14 +119,14 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
         return Err(Refusal(StatusCode::BAD_GATEWAY, "the instance changed the protocol unasked"));
     }
     headers::pass_response(&mut parts);
-    answer::tell_of_drain(&passage, &mut parts.headers);
-    if cookies.is_none() && passage.placement.session.is_some() {
-        answer::set_cookie(&mut passage, &mut parts.headers, https);
+    answer::tell_of_drain(&passage.placed, &mut parts.headers);
+    if cookies.is_none() && passage.placed.placement.session.is_some() {
+        answer::set_cookie(&mut passage.placed, &mut parts.headers, https);
     }
-    answer::set_client_cookie(&passage, &mut parts.headers, https);
+    answer::set_client_cookie(&passage.placed, &mut parts.headers, https);
     if let Some(client_side) = client_side.filter(|_| upgraded) {
         let instance_side = parts.extensions.remove::<OnUpgrade>();
-        passage.upgrade();
+        passage.placed.upgrade();
         connection.watch.upgrade();
         tokio::spawn(tunnel::carry_both(client_side, instance_side, passage));
         return Ok(Response::from_parts(parts, ResponseBody::Text(None)));
@@ -144,7 +147,7 @@ async fn send(
     let mut pause = FIRST_RETRY_PAUSE;
     let mut waited = Duration::ZERO;
     loop {
-        let address = passage.placement.address;
+        let address = passage.placed.placement.address;
         if no_host {
             // It goes out as HTTP/1.1, which needs a host (RFC 9112, 3.2): the instance's address.
             let host = HeaderValue::try_from(address.to_string()).unwrap_or(HeaderValue::from_static(""));
@@ -178,39 +181,29 @@ async fn send(
         }
         // It could not be sent, and is still complete.
         fresh = false;
-        if passage.placement.is_sticky() {
+        if passage.placed.placement.is_sticky() {
             // Only its own instance has the session.
-            let still_there = passage.service.routing().address(&passage.placement);
+            let still_there = passage.placed.service.routing().address(&passage.placed.placement);
             match still_there {
                 Some(_) if waited >= limits.retry_within => {
-                    passage.not_sent();
+                    passage.placed.not_sent();
                     return Err(NOT_REACHED);
                 }
                 Some(address) => {
                     crate::time::sleep(pause).await;
                     waited += pause;
                     pause = (pause * 2).min(MAX_RETRY_PAUSE);
-                    passage.placement.address = address;
+                    passage.placed.placement.address = address;
                     continue;
                 }
                 // An eviction ended the session meanwhile, so this request opens a new one.
                 None => {}
             }
         }
-        tried.push(passage.placement.instance);
-        let (service, cookies) = (Arc::clone(&passage.service), passage.terms.cookies.clone());
-        let who = passage.placement.client.map(Who::Known);
-        let path = passage.move_on();
-        let (placement, terms) = {
-            let (now, mut routing) = (connection.now(), service.routing());
-            let by_application = cookies.as_ref().is_some_and(|cookies| cookies.mode.is_some());
-            let placement = match by_application {
-                true => routing.place_unopened(who, path.path(), &tried, now),
-                false => routing.place_for(who, path.path(), &tried, now),
-            };
-            (placement.ok_or(NOT_REACHED)?, Terms { rules: routing.rules(), began: now, cookies })
-        };
-        passage = Passage::new(Arc::clone(connection), service, placement, terms, path);
+        tried.push(passage.placed.placement.instance);
+        if !passage.elsewhere(&tried) {
+            return Err(NOT_REACHED);
+        }
     }
 }
 

@@ -19,8 +19,8 @@
 //! - `worker` has the connection of a client, which comes in by the `door`: perhaps with TLS (`tls`), as HTTP/1.1 or HTTP/2
 //!   (`http2`), or is sent to https (`redirect`). `client` says how long it keeps us waiting. `exchange` is one request and
 //!   its response, and the place to change either: `entry` places it by what it is `recognised` by, `answer` sees to its
-//!   session, `headers` checks them and takes headers away, `forwarded` tells the instance of the client, `body` and
-//!   `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished`
+//!   session, `headers` checks them and takes headers away, `forwarded` tells the instance of the client, a `placed` request is
+//!   counted until it ends, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished`
 //!   finds clients that are gone.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
@@ -50,6 +50,7 @@ mod limits;
 mod locator;
 mod metrics;
 mod passage;
+mod placed;
 mod probe;
 mod probe_word;
 mod recognised;
@@ -85,6 +86,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::ServiceLocator;
 
+pub use admin::openapi;
 pub(super) use admin::{Hold, Resume, Target};
 pub use config::GatewayBuilder;
 pub use limits::Limits;

@@ -11,120 +11,36 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::HeaderMap;
-use http::uri::PathAndQuery;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::time::Timestamp;
-
-use super::application::SessionCookies;
 use super::connection::Connection;
-use super::request_rules::RequestRules;
-use super::service::Service;
-use super::service_routing::{Blame, Outcome, Placement};
+use super::placed::{Placed, State};
 use super::upstream::Upstream;
 
-/// A request that has been placed.
+/// A request that the gateway carries.
 #[derive(Debug)]
 pub(super) struct Passage {
     pub(super) connection: Arc<Connection>,
-    pub(super) service: Arc<Service>,
-    pub(super) placement: Placement,
-    /// What counts as failed and as slow, since when it is on its way, and what its session is known by.
-    pub(super) terms: Terms,
-    path: PathAndQuery,
+    pub(super) placed: Placed,
     /// The connection from which the response comes. It goes back to the pool after the end.
     pub(super) upstream: Option<Upstream>,
-    outcome: Outcome,
-    /// Whether its answer has begun.
-    is_answered: bool,
-    /// Whether it was counted as failed.
-    is_failed: bool,
-    state: State,
-}
-
-/// Under which rules a request began, and when.
-#[derive(Debug)]
-pub(super) struct Terms {
-    pub(super) rules: Arc<RequestRules>,
-    pub(super) began: Timestamp,
-    /// The cookies of the application by which sessions are known, if they are.
-    pub(super) cookies: Option<Arc<SessionCookies>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    InFlight,
-    Upgraded,
-    Over,
 }
 
 impl Passage {
-    pub(super) fn new(
-        connection: Arc<Connection>,
-        service: Arc<Service>,
-        placement: Placement,
-        terms: Terms,
-        path: PathAndQuery,
-    ) -> Self {
-        Self {
-            connection,
-            service,
-            placement,
-            terms,
-            path,
-            upstream: None,
-            outcome: Outcome::Sent,
-            is_answered: false,
-            is_failed: false,
-            state: State::InFlight,
-        }
+    pub(super) fn new(connection: Arc<Connection>, placed: Placed) -> Self {
+        Self { connection, placed, upstream: None }
     }
 
     /// Its answer has begun.
     #[inline]
     pub(super) fn answered(&mut self, status: StatusCode, headers: &HeaderMap) {
-        self.is_answered = true;
-        if self.terms.rules.is_failed(self.path.path(), status.as_u16(), headers) {
-            self.fail(Some(status.as_u16()));
-        }
-        self.check_time(Some(status.as_u16()));
+        self.placed.answered(status.as_u16(), headers, || self.connection.watch.waited_for_body());
     }
 
     /// It gets no answer, or not all of it.
     pub(super) fn lose(&mut self) {
-        if self.terms.rules.is_lost(self.path.path()) {
-            self.fail(None);
-        }
-    }
-
-    /// It could not be sent.
-    pub(super) fn not_sent(&mut self) {
-        self.outcome = Outcome::Unreachable;
-        self.lose();
-    }
-
-    fn fail(&mut self, status: Option<u16>) {
-        if !std::mem::replace(&mut self.is_failed, true) {
-            self.blame(false, status);
-        }
-    }
-
-    /// Counts it as slow if its answer begins too late, or has not begun for too long. Time spent waiting for the client's
-    /// body does not count.
-    #[inline]
-    fn check_time(&mut self, status: Option<u16>) {
-        if self.terms.rules.times() {
-            let took = self.connection.now().since(self.terms.began);
-            if self.terms.rules.is_slow(self.path.path(), took.saturating_sub(self.connection.watch.waited_for_body()))
-            {
-                self.blame(true, status);
-            }
-        }
-    }
-
-    fn blame(&mut self, slow: bool, status: Option<u16>) {
-        self.service.routing().blame(&mut self.placement, Blame { slow, path: self.path.path(), status });
+        self.placed.lose();
     }
 
     /// The response has been read to its end.
@@ -132,34 +48,14 @@ impl Passage {
         self.end(true);
     }
 
-    /// Ends the placement of a request that could not be sent and goes to another instance.
-    pub(super) fn move_on(mut self) -> PathAndQuery {
-        self.not_sent();
-        self.check_time(None);
-        self.state = State::Over;
-        let now = self.connection.now();
-        self.service.routing().move_on(&self.placement, now);
-        self.path.clone()
-    }
-
-    /// The connection is upgraded.
-    pub(super) fn upgrade(&mut self) {
-        self.state = State::Upgraded;
-        self.service.routing().upgrade(&self.placement);
+    /// It could not be sent, and goes to another instance. Answers `false` if there is none for it.
+    pub(super) fn elsewhere(&mut self, tried: &[u32]) -> bool {
+        self.placed.elsewhere(tried, || self.connection.watch.waited_for_body())
     }
 
     fn end(&mut self, reusable: bool) {
-        let state = std::mem::replace(&mut self.state, State::Over);
-        if state == State::InFlight && !self.is_answered {
-            self.check_time(None);
-        }
         let now = self.connection.now();
-        match state {
-            State::InFlight => self.service.routing().finish(&self.placement, self.outcome, now),
-            State::Upgraded => self.service.routing().finish_upgraded(&self.placement, now),
-            State::Over => return,
-        }
-        if state == State::InFlight {
+        if self.placed.end(now, || self.connection.watch.waited_for_body()) == State::InFlight {
             self.connection.watch.rest(now);
             // If the instance answered early, the request may still be on its way.
             if let Some(upstream) = self.upstream.take()

@@ -67,6 +67,11 @@ impl Service {
         self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    #[inline]
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// The cookies of the application by which sessions are known, if they are.
     #[inline]
     pub(super) fn cookies(&self) -> Option<Arc<SessionCookies>> {
