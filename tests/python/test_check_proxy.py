@@ -17,6 +17,7 @@ import pytest
 import haddock
 from haddock._cli import _intermediary
 from haddock._cli._intermediary import Found
+from test_cli_tls import certificate
 
 # An intermediary as it should be.
 GOOD = ("option forwardfor", "http-request set-header X-Forwarded-Proto https")
@@ -146,6 +147,17 @@ def test_what_is_as_good_as_it_should_be(tmp_path: Path, monkeypatch: pytest.Mon
 def test_one_that_is_not_trusted_and_says_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [only] = found(tmp_path, monkeypatch, trusted=False)
     assert only.state == "problem" and "come by https" in only.says
+
+
+def test_where_the_gateway_has_the_certificates_nobody_has_to_be_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, key = certificate(tmp_path, "localhost", 9)
+    monkeypatch.setenv("SSL_CERT_FILE", chain)
+    with haddock.Gateway(
+        state=tmp_path / "state", listen="127.0.0.1:0", services={"shop": "localhost"}, tls=[(chain, key)]
+    ) as gateway:  # fmt: skip
+        port = gateway.listen_address.rpartition(":")[2]
+        [only] = _intermediary.look(f"https://localhost:{port}/", f"http://{gateway.admin_address}", None)
+    assert only.state == "ok", only
 
 
 def test_http_1_0_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

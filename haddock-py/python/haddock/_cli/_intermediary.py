@@ -158,8 +158,10 @@ def _client_found(parts: SplitResult, arrived: dict[str, Any]) -> Iterator[Found
     peer = str(arrived["peer"])
     speaks = any(arrived[key] is not None for key in ("forwarded_for", "forwarded_proto", "forwarded_host", "forwarded"))
     if not arrived["trusted"]:
-        if parts.scheme == "https" or speaks:
-            believed = "that clients come by https" if parts.scheme == "https" else "who its clients are"
+        # Where the gateway has the certificates, nobody has to tell it.
+        untold = parts.scheme == "https" and not arrived["https"]
+        if untold or speaks:
+            believed = "that clients come by https" if untold else "who its clients are"
             yield Found(
                 "problem", f"connections come from `{peer}`, which is not trusted: the application does not learn {believed}",
                 f"say that it is a proxy of yours: `haddock serve --trust-proxy {peer}/{128 if ':' in peer else 32}`",
@@ -175,7 +177,7 @@ def _client_found(parts: SplitResult, arrived: dict[str, Any]) -> Iterator[Found
     if arrived["forwarded_for"] is None and arrived["forwarded"] is None:
         yield Found(
             "warning", "it does not say who its clients are: to the application all have its address",
-            "let it set `X-Forwarded-For`; in nginx: `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;`",
+            "let it set `X-Forwarded-For`; in nginx that clients reach: `proxy_set_header X-Forwarded-For $remote_addr;`",
         )  # fmt: skip
 
 
