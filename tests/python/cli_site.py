@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,11 @@ def until(what: str, condition: Callable[[], Any], patience: float = PATIENCE) -
 class Running:
     """A process that runs beside the test; its lines are kept."""
 
-    def __init__(self, words: list[str], cwd: Path, env: dict[str, str]) -> None:
+    def __init__(self, words: list[str], cwd: Path, env: dict[str, str], pass_fds: Collection[int] = ()) -> None:
         self.words = words
         self.process = subprocess.Popen(
             words, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
+            start_new_session=True, pass_fds=pass_fds,
         )  # fmt: skip
         self.lines: list[str] = []
         self.reader = threading.Thread(target=self._read, daemon=True)

@@ -160,7 +160,7 @@ class RemoteGateway:
 
 
 class Haproxy:
-    """An HAProxy of yours (2.6 or newer), over its runtime API. `docs/in-front.md` has the lines of its file."""
+    """An HAProxy of yours (2.6 or newer), over its runtime API. `docs/haproxy.md` has the lines of its file."""
 
     __slots__ = ("_native", "socket")
 

@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn the_guide_has_the_lines() {
-        let guide = include_str!("../../../../docs/in-front.md");
+        let guide = include_str!("../../../../docs/haproxy.md");
         for line in lines("shop", USUAL_COOKIE, Duration::from_secs(1_800)).lines() {
             assert!(guide.contains(line), "{line}");
         }
