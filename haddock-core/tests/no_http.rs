@@ -48,6 +48,7 @@ fn a_readiness_by_http_is_refused_at_submission() {
         ComposeFile::parse("compose.yaml", &file).expect("YAML").resolve(&options).expect("good").spec
     };
     let (by_http, by_tcp) = (of("/health"), of("{ within: 1m }"));
+    let counted = of("{ within: 1m }, session: { count: /sessions }");
     let settings = by_http.service().expect("a service").clone();
     let service = controller.service(settings.service.clone());
     let server: SocketAddr = ([10, 0, 0, 7], 8080).into();
@@ -56,6 +57,9 @@ fn a_readiness_by_http_is_refused_at_submission() {
         let error = service.release(&by_http, "the test", None).await.map(|_| ()).expect_err("nobody could ask");
         assert_eq!(error.kind(), ErrorKind::NotSupported);
         assert_eq!(error.hint(), Some("build it with the feature `probes`"));
+        let error = service.release(&counted, "the test", None).await.map(|_| ()).expect_err("nobody could ask");
+        assert_eq!(error.kind(), ErrorKind::NotSupported);
+        assert!(error.message().contains("`x-haddock.session.count`"), "{error}");
         let error = service.adopt(server, settings, "the test").await.expect_err("nobody could ask");
         assert_eq!(error.kind(), ErrorKind::NotSupported);
         let name = EnvironmentName::new("shop-1").expect("valid");

@@ -29,7 +29,7 @@ def instance(version: int, phase: str, sessions: int | None, **others: Any) -> h
     values: dict[str, Any] = {
         "instance": f"demo-{version}-abc", "version": version, "phase": phase, "since": NOW, "address": "10.0.0.2:8080",
         "share": 0.0, "share_in_force": 0.0, "sessions": sessions, "in_flight": 0, "upgraded": 0, "external": False,
-        "failure": None, "drain_deadline": None, "remaining": None,
+        "failure": None, "drain_deadline": None, "remaining": None, "application_sessions": None,
     }  # fmt: skip
     return haddock.InstanceStatus(**{**values, **others})
 
@@ -395,3 +395,13 @@ def test_who_is_left_on_an_instance_is_told() -> None:
     assert busy == "1 session with a request in flight or a WebSocket: they last as long as it does"
     assert ended == "4 sessions ended in the last 10 min"
     assert _remaining(instance(1, "draining", 6)) == [], "nobody can say"
+
+
+def test_what_the_application_says_is_told() -> None:
+    def told(sessions: int | None, unknown: str | None = None) -> list[str]:
+        says = haddock.ApplicationSessions(sessions=sessions, unknown=unknown, at=NOW)
+        return _remaining(instance(1, "draining", 0, application_sessions=says))
+
+    name, at = instance(1, "draining", 0).instance, _words.stamp(NOW)
+    assert told(2) == [f"{name}: its application has 2 sessions ({at})"]
+    assert told(None, "status 500") == [f"{name}: its application does not say how many sessions it has: status 500 ({at})"]

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::count::{Counters, questions};
 use super::ends::caught;
 use super::forget::{forget_when_told, prune_now_and_then};
 use super::observe::{Probers, observe};
@@ -62,6 +63,7 @@ impl Acting {
             forget: Arc::new(Notify::new()),
             tasks: Tasks::new(until.subscribe()),
             probers: Probers::default(),
+            counters: Counters::default(),
             turns: ServiceLoop::new(state, lease.epoch),
             lease: lease.clone(),
             until,
@@ -128,6 +130,7 @@ struct Actor {
     turns: ServiceLoop,
     tasks: Tasks,
     probers: Probers,
+    counters: Counters,
     waker: Arc<Notify>,
     /// Told when there may be specifications that nothing needs any more.
     forget: Arc<Notify>,
@@ -177,7 +180,8 @@ impl Actor {
     async fn turn(&mut self) -> Result<Turn> {
         self.keep_lease().await?;
         self.probers.follow(self.turns.state(), &self.ports);
-        let observation = observe(&self.ports, &self.service, &self.probers).await?;
+        self.counters.follow(questions(self.turns.state(), self.probers.host()), &self.ports.asking());
+        let observation = observe(&self.ports, &self.service, &self.probers, self.counters.latest()).await?;
         self.probers.learn(&observation);
         let step = self.turns.step(observation, self.ports.clock.now());
         let turn = Turn { wake_at: step.wake_at, committed: step.must_commit() };

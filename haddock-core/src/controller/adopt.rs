@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 
 use super::service::Service;
 use crate::environment::ServiceSettings;
+use crate::environment::check_http;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::InstanceId;
 use crate::release::{Adoption, Event, Verb};
-use crate::runtime::probe::check_http;
 
 impl Service {
     /// Takes over a server that runs already, with its sessions, and waits until it has answered its probe. From then
@@ -35,7 +35,7 @@ impl Service {
     /// As [`adopt`](Self::adopt).
     pub async fn adopt_with(&self, adoption: Adoption, by: &str) -> Result<InstanceId> {
         self.check_name(&adoption.settings)?;
-        check_http(&*self.ports.probing, adoption.settings.ready.http.as_deref())?;
+        check_http(&*self.ports.probing, &adoption.settings)?;
         let address = adoption.address;
         if address.port() == 0 || address.ip().is_unspecified() {
             return Err(Error::new(ErrorKind::InvalidValue, format!("`{address}` is no address to connect to"))

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::observe::{asked_as, probe_of};
+use super::observe::asked_as;
 use super::ports::{OUTPUT_LINES, Ports};
+use super::probe::probe_of;
 use crate::container::{ContainerState, Sensitive};
 use crate::environment::launch::{LaunchPlan, exited, launch};
 use crate::environment::{EnvironmentSpec, ServiceSettings};

@@ -41,6 +41,7 @@ mod actor;
 mod adopt;
 mod ask;
 mod continuous;
+mod count;
 mod ends;
 mod follow;
 mod forget;
@@ -52,6 +53,7 @@ mod judged;
 mod launch;
 mod observe;
 mod ports;
+mod probe;
 mod promote;
 mod recover;
 mod report;
@@ -83,7 +85,9 @@ pub use promote::PromoteOptions;
 pub use recover::{FoundJournal, RecoverOptions, find_journals};
 pub use service::{Events, Service};
 pub use status::Status;
-pub use summary::{FollowSummary, InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary};
+pub use summary::{
+    ApplicationSessions, FollowSummary, InstanceSummary, ReleaseSummary, ServiceSummary, VersionSummary,
+};
 pub use watcher::Watcher;
 
 use crate::environment::environments::Environments;
@@ -136,6 +140,7 @@ impl Controller {
                 forgetting: tokio::sync::Mutex::default(),
                 to_forget: AtomicBool::new(false),
                 commits: watch::Sender::default(),
+                recent_counts: Arc::default(),
                 wakers: Mutex::default(),
             },
         }

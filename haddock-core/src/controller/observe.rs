@@ -1,18 +1,17 @@
 //! Observes a service: containers, locators, probes and requests, all at once.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::ports::Ports;
+use super::probe::probe_of;
 use crate::container::{Incarnation, Selector};
-use crate::environment::Readiness;
 use crate::error::Result;
 use crate::name::{InstanceId, ServiceName};
-use crate::release::{LocatorView, Observation, PhaseName, Probed, Reading, ServiceState};
+use crate::release::{Counted, LocatorView, Observation, PhaseName, Probed, Reading, ServiceState};
 use crate::runtime::probe::{Probe, Prober};
 
 /// How long a look may take. What does not answer within that time is unknown for this step.
@@ -73,6 +72,11 @@ impl Probers {
         }
     }
 
+    /// A host name that clients use for the service, if one is known.
+    pub(crate) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
+    }
+
     fn verdicts(&self) -> BTreeMap<InstanceId, Probed> {
         let verdicts = self.running.iter().filter_map(|(id, it)| {
             let failure = it.prober.verdict()?.outcome.err().map(|failure| failure.to_string());
@@ -80,12 +84,6 @@ impl Probers {
         });
         verdicts.collect()
     }
-}
-
-/// The readiness probe of an instance. `host` is the host name that clients use for the service.
-pub(crate) fn probe_of(ready: &Readiness, address: SocketAddr, host: Option<&str>) -> Probe {
-    let host = ready.host.as_deref().or(host).map(str::to_owned);
-    Probe { address, http: ready.http.clone(), host }
 }
 
 /// A host name that clients use for the service, from the first locator that knows one.
@@ -102,7 +100,12 @@ pub(crate) async fn asked_as(ports: &Ports, service: &ServiceName) -> Option<Str
 
 /// Observes everything at once. What does not answer is unknown, but without the journal nothing can be done: its error
 /// is returned.
-pub(crate) async fn observe(ports: &Ports, service: &ServiceName, probers: &Probers) -> Result<Observation> {
+pub(crate) async fn observe(
+    ports: &Ports,
+    service: &ServiceName,
+    probers: &Probers,
+    counts: BTreeMap<InstanceId, Counted>,
+) -> Result<Observation> {
     let selector = Selector::journal(ports.journal.id());
     let containers = async {
         let began = ports.clock.now();
@@ -124,6 +127,7 @@ pub(crate) async fn observe(ports: &Ports, service: &ServiceName, probers: &Prob
         requests: requests?,
         containers,
         probes: probers.verdicts(),
+        counts,
         locators: locators.into_iter().collect(),
         // The loop adds its own.
         tasks: BTreeMap::new(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
+use super::count::{Asking, Recent};
 use super::gate::Gate;
 use super::watcher::Watcher;
 use crate::environment::EnvironmentSpec;
@@ -53,6 +54,8 @@ pub(crate) struct Ports {
     pub(crate) to_forget: AtomicBool,
     /// Counts the commits of this process, so that what follows the history need not wait for its next look.
     pub(crate) commits: watch::Sender<u64>,
+    /// What applications have just said of their sessions.
+    pub(crate) recent_counts: Arc<Recent>,
     pub(super) wakers: Mutex<BTreeMap<ServiceName, Arc<Notify>>>,
 }
 
@@ -90,6 +93,11 @@ impl Ports {
     pub(crate) fn prober(&self, probe: Probe) -> Prober {
         let steady = STEADY_INTERVAL.max(self.tick * 2);
         Prober::start_by(Arc::clone(&self.probing), probe, steady, Arc::clone(&self.clock))
+    }
+
+    /// How applications are asked for their sessions.
+    pub(crate) fn asking(&self) -> Asking {
+        Asking::new(&self.probing, &self.clock, &self.recent_counts)
     }
 
     /// The specification of a version.

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::actor::Acting;
+use super::count::questions;
 use super::ports::Ports;
 use super::status::Status;
 use crate::environment::environments::Environments;
@@ -164,11 +165,11 @@ impl Service {
             locators.insert(name.clone(), locator.observe(&self.name).await);
         }
         let ended = self.ports.journal.last_end(&self.name).await?;
-        Ok(Some(Status { state, locators, remaining: BTreeMap::new(), ended }))
+        Ok(Some(Status { state, locators, remaining: BTreeMap::new(), counts: BTreeMap::new(), ended }))
     }
 
-    /// As [`status`](Self::status), with what is left on each instance that drains. It costs the locators more, so it is for
-    /// people who ask.
+    /// As [`status`](Self::status), with what is left on each instance that drains: on the locators, and by what the
+    /// application says now, if its settings ask for that. It costs them more, so it is for people who ask.
     ///
     /// # Errors
     /// The journal's.
@@ -181,6 +182,14 @@ impl Service {
             let remaining = all.iter().fold(RemainingSessions::none(), RemainingSessions::and);
             status.remaining.insert(id, remaining);
         }
+        let reports = status.locators.values().filter_map(|report| report.as_ref().ok());
+        let host = reports.flat_map(|report| &report.hosts).next().cloned();
+        let (asking, questions) = (&self.ports.asking(), questions(&status.state, host.as_deref()));
+        let asked = questions.into_iter().map(|(id, question)| async move {
+            let counted = question.ask_or_recall(asking, &id).await;
+            (id, counted)
+        });
+        status.counts = join_all(asked).await.into_iter().collect();
         Ok(Some(status))
     }
 

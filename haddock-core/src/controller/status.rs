@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::error::Result;
 use crate::journal::LoopEnd;
 use crate::name::{InstanceId, LocatorName};
-use crate::release::ServiceState;
+use crate::release::{Counted, ServiceState};
 use crate::routing::{Count, LocatorReport, RemainingSessions};
 
 /// A service as it is: its state, and the figures of each locator that answers.
@@ -17,6 +17,8 @@ pub struct Status {
     pub locators: BTreeMap<LocatorName, Result<LocatorReport>>,
     /// What is left on each instance that gets no new sessions, where every locator can say.
     pub remaining: BTreeMap<InstanceId, RemainingSessions>,
+    /// What the application of each draining instance says of its sessions, if its settings ask for that.
+    pub counts: BTreeMap<InstanceId, Counted>,
     /// How the last loop that acted ended, if nobody had asked it to, and none acts again.
     pub ended: Option<LoopEnd>,
 }

@@ -9,7 +9,7 @@ use super::status::{Status, sessions};
 use crate::error::Error;
 use crate::journal::LoopEnd;
 use crate::name::{ComponentName, InstanceId, ServiceName, VersionId};
-use crate::release::{Outlook, PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
+use crate::release::{Counted, Outlook, PhaseName, Progress, Release, ReleasePhase, Verdict, waits_for_gateway};
 use crate::routing::{InstanceFigures, LocatorReport, RemainingSessions, Share};
 use crate::time::Timestamp;
 
@@ -141,6 +141,28 @@ pub struct InstanceSummary {
     /// What is left on it while it drains, and when that ends by itself. `None`: it does not drain, or nobody can say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remaining: Option<RemainingSessions>,
+    /// What its application says of its sessions while it drains, if its settings ask for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application_sessions: Option<ApplicationSessions>,
+}
+
+/// What the application of an instance says of its sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationSessions {
+    /// How many it has; `None` if nobody can say.
+    pub sessions: Option<u64>,
+    /// Why nobody can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<String>,
+    /// When it was asked.
+    pub at: Timestamp,
+}
+
+impl From<&Counted> for ApplicationSessions {
+    fn from(counted: &Counted) -> Self {
+        let (sessions, unknown) = (counted.sessions.as_ref().ok().copied(), counted.sessions.as_ref().err().cloned());
+        Self { sessions, unknown, at: counted.began }
+    }
 }
 
 impl Status {
@@ -173,6 +195,7 @@ impl Status {
             failure: instance.failure().cloned(),
             drain_deadline: instance.drain().and_then(|drain| drain.deadline),
             remaining: self.remaining.get(id).cloned(),
+            application_sessions: self.counts.get(id).map(ApplicationSessions::from),
         });
         let reports: Vec<&LocatorReport> = self.locators.values().filter_map(|report| report.as_ref().ok()).collect();
         ServiceSummary {

@@ -3,12 +3,12 @@
 use super::handle::{Release, ReleaseOptions};
 use super::service::Service;
 use crate::container::Selector;
+use crate::environment::check_http;
 use crate::environment::environments::TestedEnvironment;
 use crate::environment::{EnvironmentSpec, Receiver, ServiceSettings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{EnvironmentName, InstanceId, RequestId, VersionId};
 use crate::release::{NewVersion, ReleasePhase, Request, Verb, outline, outline_verb};
-use crate::runtime::probe::check_http;
 
 impl Service {
     /// Asks for a release of what the compose file describes. `by` says who asks, `commit` from which VCS commit. What
@@ -156,7 +156,7 @@ impl Service {
             return Err(Error::new(ErrorKind::NotSupported, message)
                 .with_hint("use Docker; or name the image by `${TAG}`, if each version may bring its own"));
         }
-        check_http(&*self.ports.probing, settings.ready.http.as_deref())?;
+        check_http(&*self.ports.probing, settings)?;
         check_receivers(&spec.notify, cfg!(feature = "webhooks"))?;
         if !settings.release.hooks.is_empty() && !self.ports.runtime.capabilities().exec {
             let message = format!("{} cannot run `x-haddock.release.hooks` within instances", self.ports.runtime);

@@ -7,6 +7,8 @@
 )]
 //! A [`Plan`] says what has to change, and [`idle`] when nobody uses an environment any more.
 
+#[cfg(feature = "controller")]
+mod by_http;
 pub mod compose;
 mod declared;
 mod difference;
@@ -35,10 +37,12 @@ mod target;
 #[cfg(feature = "controller")]
 pub use crate::runtime::probe;
 pub use crate::settings::{
-    AutoRamp, Before, Drain, Entry, GuardSettings, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage,
-    StageGate,
+    AutoRamp, Before, CountSettings, Drain, Entry, GuardSettings, Hook, Queue, Readiness, ReleaseSettings,
+    ServiceSettings, Stage, StageGate,
 };
 pub use crate::value;
+#[cfg(feature = "controller")]
+pub(crate) use by_http::check_http;
 pub use declared::{
     Build, DeclaredFile, DeclaredNetwork, DeclaredVolume, FileSource, FileUse, Ipam, IpamConfig, Production,
     PullPolicy, PullWindow,

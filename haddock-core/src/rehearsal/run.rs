@@ -107,6 +107,8 @@ impl<'a> Runner<'a> {
             *image = format!("{component}:{number}");
         }
         new.settings.notify = 0;
+        // There is no application that could be asked. Its sessions are those of the locator.
+        new.settings.release.count = None;
         for stage in &mut new.settings.release.ramp {
             stage.gate = StageGate::Open;
         }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::action::Action;
-use super::observation::{GateAnswer, LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+use super::observation::{Counted, GateAnswer, LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
 use super::request::{NewVersion, Request, Verb};
 use super::service_loop::ServiceLoop;
 use super::state::ServiceState;
@@ -110,9 +110,15 @@ impl Forecast {
                 value: self.containers.values().flatten().cloned().collect(),
             },
             probes: launched.chain(external).collect(),
+            counts: state.instances.keys().map(|id| (id.clone(), self.count())).collect(),
             locators: self.capabilities.iter().map(|(name, it)| (name.clone(), view(it))).collect(),
             ..Observation::default()
         }
+    }
+
+    /// What each application says: it has no session.
+    fn count(&self) -> Counted {
+        Counted { began: self.now, sessions: Ok(0) }
     }
 
     /// What each locator says: the table is in force, and nobody has a session.

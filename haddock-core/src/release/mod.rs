@@ -62,7 +62,7 @@ mod story;
 
 pub use action::{Action, Task};
 pub use event::{AbortReason, Event, RecordedEvent};
-pub use observation::{GateAnswer, LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
+pub use observation::{Counted, GateAnswer, LocatorView, Observation, Probed, Reading, TaskReport, TaskResult};
 pub use outline::{outline, outline_retirement, outline_verb};
 pub use outlook::{FollowWait, Followed, Outlook, SkipReason, SkippedTag};
 pub use recover::{Remains, recover};

@@ -52,6 +52,9 @@ pub struct Observation {
     /// The last verdict of the readiness probe of each instance. If there is none, it is not known. What a probe said
     /// between two looks is not seen, so a step cannot count failures.
     pub probes: BTreeMap<InstanceId, Probed>,
+    /// What the application of each draining instance last said of its sessions, if its settings
+    /// [ask](crate::environment::CountSettings) for that. If there is nothing, it has not been asked yet.
+    pub counts: BTreeMap<InstanceId, Counted>,
     /// The service's locators; at least one.
     pub locators: BTreeMap<LocatorName, LocatorView>,
     /// The tasks of this controller: those that are being carried out, and how the last one of each ended.
@@ -65,6 +68,15 @@ pub struct Probed {
     pub incarnation: Option<Incarnation>,
     /// Why it failed; `None`: it passed.
     pub failure: Option<String>,
+}
+
+/// What the application of an instance said of its sessions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// When it was asked. It cannot know what happened after that.
+    pub began: Timestamp,
+    /// How many it has, or why nobody can say. Unknown is never none.
+    pub sessions: Result<u64, String>,
 }
 
 /// A locator as seen.

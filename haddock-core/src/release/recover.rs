@@ -287,7 +287,7 @@ impl<'a> Recovery<'a> {
             server if has_share => Phase::Serving(Life::new(server)),
             // If a draining adopted server is closed, the next step lets go of it.
             server if somewhere || version.external => {
-                Phase::Draining(Draining { life: Life::new(server), drain: None, empty_look: None })
+                Phase::Draining(Draining { life: Life::new(server), drain: None, empty_look: None, empty_since: None })
             }
             // An instance that is launched anew is seen ready first. Its incarnations are noted then.
             _ => Phase::Starting(Starting::Launch {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 #[cfg(feature = "probes")]
 use bytes::Bytes;
 #[cfg(feature = "probes")]
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 #[cfg(feature = "probes")]
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::error::{Error, ErrorKind};
 use crate::time::{Clock, Timestamp, sleep};
 
 /// How long one probe may take by default.
@@ -30,6 +29,8 @@ pub const PROBE_LIMIT: Duration = Duration::from_secs(2);
 /// How long a connection has to last. A port that Docker publishes takes connections although nobody listens behind it,
 /// and closes them at once.
 const MIN_CONNECTION: Duration = Duration::from_millis(20);
+/// How long a body may be that is read. A number, or some JSON with it, is far shorter.
+const MAX_BODY: usize = 64 << 10;
 /// The time between two probes that fail: short at first, and then half as long again each time.
 const FIRST_INTERVAL: Duration = Duration::from_millis(5);
 const MAX_FAILING_INTERVAL: Duration = Duration::from_millis(250);
@@ -60,6 +61,8 @@ pub enum ProbeFailure {
     TimedOut,
     /// An answer other than 2xx and 3xx.
     Status(u16),
+    /// A body of more than 64 KiB, where it is read.
+    TooLong,
     /// An answer that is no HTTP.
     Broken(String),
 }
@@ -70,6 +73,7 @@ impl fmt::Display for ProbeFailure {
             Self::Refused => f.write_str("connection refused"),
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Status(status) => write!(f, "status {status}"),
+            Self::TooLong => write!(f, "an answer of more than {} KiB", MAX_BODY >> 10),
             Self::Broken(why) => write!(f, "no HTTP: {why}"),
         }
     }
@@ -90,13 +94,37 @@ impl Probe {
     /// Why it failed.
     pub async fn once(&self, limit: Duration) -> Result<(), ProbeFailure> {
         let probed = async {
-            let stream = TcpStream::connect(self.address).await.map_err(|_| ProbeFailure::Refused)?;
-            match &self.http {
-                Some(path) => get(stream, self.host.as_deref().unwrap_or(&self.address.to_string()), path).await,
-                None => lasts(stream).await,
+            let stream = self.connect().await?;
+            let Some(path) = &self.http else { return lasts(stream).await };
+            match get(stream, &self.asked_as(), path, 0).await?.0 {
+                200..=399 => Ok(()),
+                status => Err(ProbeFailure::Status(status)),
             }
         };
         timeout(limit, probed).await.unwrap_or(Err(ProbeFailure::TimedOut))
+    }
+
+    /// What the path answers, if it answers 2xx within `limit`, and with at most 64 KiB.
+    ///
+    /// # Errors
+    /// Why there is no such answer.
+    pub async fn body(&self, limit: Duration) -> Result<Vec<u8>, ProbeFailure> {
+        let asked = async {
+            let path = self.http.as_deref().unwrap_or("/");
+            match get(self.connect().await?, &self.asked_as(), path, MAX_BODY).await? {
+                (200..=299, body) => Ok(body),
+                (status, _) => Err(ProbeFailure::Status(status)),
+            }
+        };
+        timeout(limit, asked).await.unwrap_or(Err(ProbeFailure::TimedOut))
+    }
+
+    async fn connect(&self) -> Result<TcpStream, ProbeFailure> {
+        TcpStream::connect(self.address).await.map_err(|_| ProbeFailure::Refused)
+    }
+
+    fn asked_as(&self) -> String {
+        self.host.clone().unwrap_or_else(|| self.address.to_string())
     }
 }
 
@@ -108,12 +136,13 @@ async fn lasts(mut stream: TcpStream) -> Result<(), ProbeFailure> {
 }
 
 #[cfg(not(feature = "probes"))]
-async fn get(_stream: TcpStream, _host: &str, _path: &str) -> Result<(), ProbeFailure> {
+async fn get(_stream: TcpStream, _host: &str, _path: &str, _most: usize) -> Result<(u16, Vec<u8>), ProbeFailure> {
     Err(ProbeFailure::Broken("this program was built without the feature `probes`".to_owned()))
 }
 
+/// The status of the answer. With `most`, also its body, if that has no more bytes.
 #[cfg(feature = "probes")]
-async fn get(stream: TcpStream, host: &str, path: &str) -> Result<(), ProbeFailure> {
+async fn get(stream: TcpStream, host: &str, path: &str, most: usize) -> Result<(u16, Vec<u8>), ProbeFailure> {
     let broken = |error: hyper::Error| {
         // It was closed or reset before there was an answer. This counts as if nobody listened.
         if error.is_parse() { ProbeFailure::Broken(error.to_string()) } else { ProbeFailure::Refused }
@@ -125,18 +154,28 @@ async fn get(stream: TcpStream, host: &str, path: &str) -> Result<(), ProbeFailu
         .body(Empty::<Bytes>::new())
         .map_err(|error| ProbeFailure::Broken(error.to_string()))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let answer = async { sender.send_request(request).await.map_err(broken) };
-    // The connection is driven here and dropped with the answer: only the status is asked for.
+    let answer = async {
+        let answer = sender.send_request(request).await.map_err(broken)?;
+        let status = answer.status().as_u16();
+        if most == 0 {
+            return Ok((status, Vec::new()));
+        }
+        let body = Limited::new(answer.into_body(), most).collect().await;
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => ProbeFailure::TooLong,
+            false => ProbeFailure::Broken("the answer broke off".to_owned()),
+        })?;
+        Ok((status, body.to_bytes().to_vec()))
+    };
+    // The connection is driven here, and dropped once what is asked for is there.
     let driven = async {
         let _ = connection.await;
         std::future::pending::<std::convert::Infallible>().await
     };
-    let answer = tokio::select! {
-        answer = answer => answer?,
+    tokio::select! {
+        answer = answer => answer,
         never = driven => match never {},
-    };
-    let status = answer.status();
-    if status.is_success() || status.is_redirection() { Ok(()) } else { Err(ProbeFailure::Status(status.as_u16())) }
+    }
 }
 
 /// Something that can tell whether an address answers.
@@ -148,20 +187,17 @@ pub trait Probing: Send + Sync + fmt::Debug + 'static {
     /// Why it failed.
     async fn probe(&self, probe: &Probe, limit: Duration) -> Result<(), ProbeFailure>;
 
+    /// What the path of a probe answers, if that is 2xx. By default it is asked for over the network.
+    ///
+    /// # Errors
+    /// Why there is no such answer.
+    async fn body(&self, probe: &Probe, limit: Duration) -> Result<Vec<u8>, ProbeFailure> {
+        probe.body(limit).await
+    }
+
     /// Whether it can probe by HTTP. If not, a service that needs this is refused.
     fn asks_by_http(&self) -> bool {
         true
-    }
-}
-
-/// Refuses a readiness check that cannot be carried out.
-pub(crate) fn check_http(probing: &dyn Probing, path: Option<&str>) -> crate::Result<()> {
-    match path.filter(|_| !probing.asks_by_http()) {
-        None => Ok(()),
-        Some(path) => {
-            let message = format!("this program cannot probe `{path}` by HTTP, as `x-haddock.ready` says");
-            Err(Error::new(ErrorKind::NotSupported, message).with_hint("build it with the feature `probes`"))
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the compose file's `x-haddock` says about the service.
 
+mod count;
 mod gate;
 mod guard;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::{ComponentName, ServiceName};
 use crate::routing::{SessionPolicy, Share, millis};
 
+pub use count::CountSettings;
 pub use gate::StageGate;
 pub use guard::GuardSettings;
 
@@ -69,6 +71,7 @@ impl ServiceSettings {
             guard: _,
             settle: _,
             drain: _,
+            count: _,
             queue: _,
             max_versions: _,
             unresponsive_for: _,
@@ -131,6 +134,10 @@ pub struct ReleaseSettings {
     pub settle: Duration,
     /// How old instances end.
     pub drain: Drain,
+    /// What the application says of its sessions before a drained instance is removed. `None`: it is not asked, and the
+    /// locators' figures decide alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<CountSettings>,
     /// What a newer request does while a release goes on.
     pub queue: Queue,
     /// Versions that may run at once, at least 2. If there are that many, a release waits.
@@ -159,6 +166,7 @@ impl Default for ReleaseSettings {
             guard: GuardSettings::default(),
             settle: every,
             drain: Drain::default(),
+            count: None,
             queue: Queue::Newest,
             max_versions: 4,
             unresponsive_for: Duration::from_secs(300),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haddock_core::environment::compose::{ComposeFile, Purpose, Reason, ResolveOptions, Values, Variables, canonical};
 use haddock_core::environment::{
-    Asks, EnvironmentSpec, GateSpec, GuardSettings, Hook, HookCommand, Queue, ServiceSettings, StageGate,
+    Asks, CountSettings, EnvironmentSpec, GateSpec, GuardSettings, Hook, HookCommand, Queue, ServiceSettings, StageGate,
 };
 use haddock_core::image::ImageReference;
 use haddock_core::routing::CookieMode;
@@ -119,7 +119,7 @@ x-haddock: { entry: "web:80" }
 fn every_setting() {
     let text = settings(
         "service: store\nentry: web:8080\nready: { http: /health, within: 1m }\nsession:\n  idle: 45m\n  by: client\n  \
-         ignore: [/health, /metrics]\n  same_site: lax\n  domain: .Example.com\n  path: /app\n  partitioned: true\n\
+         ignore: [/health, /metrics]\n  same_site: lax\n  domain: .Example.com\n  path: /app\n  partitioned: true\n  count: { http: /sessions, pointer: /active~1now, every: 5s }\n\
          shared: [web]\nrelease:\n  replicas: 3\n  ramp: [1%, 12.5%, 100%]\n  every: 5m\n  settle: 30s\n  drain: { evict_after: 8h, notify_clients: { header: X-Draining } }\n  \
          queue: supersede\n  max_versions: 6\n  unresponsive_for: 90s\n\
          guard:\n  acts: false\n  false_alarm: 0.1%\n  tolerate: 0.005\n  at_most: 2%\n  slow: { after: 1500ms, tolerate: 3% }\n  \
@@ -142,6 +142,8 @@ fn the_cookie_of_an_application() {
         (cookie("connect.sid", CookieMode::Learn), 1800)
     );
     assert_eq!(session("session: { idle: 30m }"), (None, 1800));
+    let short = resolve(&settings("session: { count: /sessions }"), &environment()).spec.settings.expect("a service");
+    assert_eq!(short.release.count, Some(CountSettings::new("/sessions")));
     // The gateway's other cookie has attributes, too.
     let both = session("session: { cookie: JSESSIONID, by: client, same_site: lax }");
     assert_eq!(both, (cookie("JSESSIONID", CookieMode::Prefix), 1800));

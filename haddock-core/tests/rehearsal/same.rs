@@ -71,3 +71,10 @@ fn several_releases_of_a_day_are_told_apart() {
     assert!(outcome.releases[1].to_abort.is_some(), "it crashes: {:?}", outcome.releases[1]);
     assert!(!outcome.releases[1].false_abort, "{:?}", outcome.releases[1]);
 }
+
+#[test]
+fn no_application_is_asked_for_its_sessions() {
+    let mut asked = plan(10.0);
+    asked.version.settings.release.count = Some(haddock_core::environment::CountSettings::new("/sessions"));
+    assert_eq!(asked.run(1).expect("runs"), plan(10.0).run(1).expect("runs"));
+}

@@ -6,6 +6,7 @@ mod blind;
 mod by_client;
 mod clock;
 mod cold;
+mod counts;
 mod gates;
 mod hiccups;
 mod judged;

@@ -9,8 +9,8 @@ use haddock_core::environment::{Entry, Readiness, ReleaseSettings, ServiceSettin
 use haddock_core::locator::sim::SimLocatorCore;
 use haddock_core::locator::{LocatorCapabilities, SessionCount};
 use haddock_core::release::{
-    Action, Adoption, Event, LocatorView, NewVersion, Observation, Probed, Reading, Request, ServiceState, Task,
-    TaskReport, TaskResult, Verb, step,
+    Action, Adoption, Counted, Event, LocatorView, NewVersion, Observation, Probed, Reading, Request, ServiceState,
+    Task, TaskReport, TaskResult, Verb, step,
 };
 use haddock_core::routing::{InstanceFigures, LocatorReport, SessionPolicy};
 use haddock_core::runtime::sim::{SimEngine, SimImage};
@@ -48,6 +48,9 @@ pub(crate) struct Scene {
     pub(crate) hook: Result<TaskResult, Error>,
     /// What the gate of a stage answers; `None`: nothing yet.
     pub(crate) gate: Option<Result<TaskResult, Error>>,
+    /// What the applications of all instances say of their sessions, and when they were asked; `None` in its place: just
+    /// now. If there is nothing, nobody has asked.
+    pub(crate) says: Option<(Result<u64, &'static str>, Option<Timestamp>)>,
     /// How notifications end.
     pub(crate) telling: Result<TaskResult, Error>,
     /// The results of actions that end at once and do nothing, by the actions' names.
@@ -94,6 +97,7 @@ impl Scene {
             before: None,
             hook: Ok(TaskResult::Said(vec!["as told".to_owned()])),
             gate: None,
+            says: None,
             telling: Ok(TaskResult::Done),
             failing: BTreeMap::new(),
             commits: 0,
@@ -214,9 +218,17 @@ impl Scene {
             requests: std::mem::take(&mut self.requests),
             containers: Reading::Known { began: clock, value },
             probes,
+            counts: self.counts(),
             locators: BTreeMap::from([(LocatorName::new("g1").expect("valid"), view)]),
             tasks: self.tasks.clone(),
         }
+    }
+
+    fn counts(&self) -> BTreeMap<InstanceId, Counted> {
+        let Some((sessions, asked_at)) = self.says else { return BTreeMap::new() };
+        let began = asked_at.unwrap_or(self.clock());
+        let counted = Counted { began, sessions: sessions.map_err(str::to_owned) };
+        self.state.instances.keys().map(|id| (id.clone(), counted.clone())).collect()
     }
 
     fn carry_out(&mut self, action: Action) {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from . import testing as testing
     from ._connect import connect
     from ._controller import Controller
+    from ._drains import ApplicationSessions, RemainingSessions
     from ._environment_results import (
         Difference,
         EnvironmentComponent,
@@ -130,7 +131,6 @@ if TYPE_CHECKING:
         Plan,
         ReleaseResult,
         ReleaseStatus,
-        RemainingSessions,
         ResolvedFile,
         ServiceStatus,
         TrafficMinute,
@@ -146,6 +146,7 @@ __all__ = [
     "AddressPoolExhaustedError",
     "Adopted",
     "ApplicationCookie",
+    "ApplicationSessions",
     "Attachment",
     "BuildEvent",
     "BuildFailedError",
@@ -275,6 +276,7 @@ __all__ = [
 _HOMES = {
     "_connect": ("connect",),
     "_controller": ("Controller",),
+    "_drains": ("ApplicationSessions", "RemainingSessions"),
     "_environment_results": (
         "Difference", "EnvironmentComponent", "EnvironmentEvent", "EnvironmentPlan", "Executed", "PlannedChange", "Pruned",
         "Switched",
@@ -308,7 +310,7 @@ _HOMES = {
     "_rehearsal": ("Quantiles", "RehearsedEvent", "Rehearsal", "rehearse", "rehearse_async"),
     "_release": ("Events", "Release"),
     "_results": (
-        "ComponentInfo", "Event", "Finding", "GuardStatus", "InstanceStatus", "Judgement", "LoopEnd", "Outlook", "Plan", "ReleaseResult", "ReleaseStatus", "RemainingSessions", "ResolvedFile",
+        "ComponentInfo", "Event", "Finding", "GuardStatus", "InstanceStatus", "Judgement", "LoopEnd", "Outlook", "Plan", "ReleaseResult", "ReleaseStatus", "ResolvedFile",
         "ServiceStatus", "TrafficMinute", "VersionStatus",
     ),
     "_revision": ("Revision", "revision"),

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ._errors import HaddockError
-from ._results import ContainerState, Result, changed, state_of
+from ._result import Result, changed
+from ._results import ContainerState, state_of
 from ._values import Address, moment
 
 Change = Literal["create", "start", "restart", "unpause", "replace", "keep", "remove"]

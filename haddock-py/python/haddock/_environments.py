@@ -26,7 +26,8 @@ from ._log_lines import Logs, query
 from ._logs import LogLines, Search
 from ._progress import OnEvent, telling
 from ._release import Release
-from ._results import Plan, Result, changed
+from ._result import Result, changed
+from ._results import Plan
 from ._values import Address, Duration, port_number, who
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union, cast
 
-from ._results import Result
+from ._result import Result
 from ._values import Address
 
 GateAnswer = Literal["go", "wait", "stop"]

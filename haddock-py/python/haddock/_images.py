@@ -10,7 +10,7 @@ from . import _native
 from ._bridge import Asked, wait
 from ._given import flag, names, optional_path, optional_text, options_of, path, path_of, texts_by_name, whole
 from ._progress import Told
-from ._results import Result
+from ._result import Result
 from ._values import moment
 
 if TYPE_CHECKING:

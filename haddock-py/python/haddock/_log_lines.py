@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from ._bridge import wait, wait_async
 from ._given import date_time
-from ._results import Result
+from ._result import Result
 from ._values import Duration, optional_moment, seconds
 
 if TYPE_CHECKING:

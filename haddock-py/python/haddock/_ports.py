@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, cast
 
-from ._results import ContainerState, Result, changed, plain, state_of
+from ._result import Result, changed, plain
+from ._results import ContainerState, state_of
 from ._values import millis, moment, optional_moment
 
 Health = Literal["none", "starting", "healthy", "unhealthy"]

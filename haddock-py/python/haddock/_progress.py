@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, Unio
 
 from . import _native
 from ._bridge import wait, wait_async
-from ._results import Result
+from ._result import Result
 from ._values import optional_seconds
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Union
 from . import _native
 from ._bridge import Asked
 from ._given import Files, Texts, date_time, optional_path, options_of, path_of, whole
-from ._results import Result
+from ._result import Result
 from ._values import optional_seconds, seconds
 
 if TYPE_CHECKING:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+from ._drains import ApplicationSessions, RemainingSessions
 from ._errors import HaddockError
-from ._values import Address, millis, moment, optional_moment
+from ._result import Result, changed
+from ._values import millis, moment, optional_moment
 
 ReleasePhase = Literal[
     "waiting",
@@ -38,53 +39,6 @@ def state_of(data: Any) -> tuple[Any, dict[str, Any]]:
         return data, {}
     ((state, ended),) = data.items()
     return state, ended
-
-
-def plain(value: Any) -> Any:
-    """The values of results as plain data."""
-    if isinstance(value, Address):
-        return str(value)
-    if isinstance(value, HaddockError):
-        return value.to_dict()
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if is_dataclass(value):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in cast("Sequence[Any]", value)]
-    return value
-
-
-def changed(data: Mapping[str, Any], **values: Any) -> dict[str, Any]:
-    """The data with other values."""
-    return {**data, **values}
-
-
-class Documented(type):
-    """Lets `help()` show the text below each attribute of a class. The text is read only when needed."""
-
-    @property
-    def __doc__(cls) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        own = cls.__dict__.get("__doc__")
-        # The dataclass decorator asks for it before there are arguments to match.
-        if own is None or "__match_args__" not in cls.__dict__:
-            return own
-        from ._attributes import attributes
-
-        told = attributes(cls)
-        return f"{own.rstrip()}\n\n    Attributes:\n{told}" if told else own
-
-
-class Result(metaclass=Documented):
-    """The base class of all results."""
-
-    __slots__ = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """The result as plain data, ready for JSON. Points in time are ISO 8601 texts."""
-        return plain(self)
 
 
 def _share(points: int) -> float:
@@ -336,47 +290,6 @@ class VersionStatus(Result):
         return VersionStatus(**changed(data, share=_share(data["share"]), harm=harm))
 
 
-def _short(millis: int) -> str:
-    """Whole minutes or hours, as in the compose file."""
-    minutes = millis // 60_000
-    return f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
-
-
-@dataclass(frozen=True)
-class RemainingSessions(Result):
-    """The sessions that are left on an instance that drains, and when they end by themselves."""
-
-    live: int
-    """The sessions that are counted."""
-    busy: int
-    """Those with a request in flight or an open WebSocket. They do not end before that has ended."""
-    least_recent: datetime | None
-    """The last use of the session that was used least recently, of those that are not busy."""
-    most_recent: datetime | None
-    """The last use of the session that was used most recently, of those that are not busy."""
-    ends_within: dict[str, int]
-    """How many end by themselves within `10m`, `1h` and `8h`, if nobody comes back."""
-    ends_at: datetime | None
-    """When the last one ends that is not busy, if nobody comes back."""
-    ended: int
-    """How many have ended in the last `watched`."""
-    watched: float
-    """For how many seconds endings were watched: some ten minutes, less on an instance that is new to the gateway."""
-
-    @staticmethod
-    def _of(data: dict[str, Any]) -> RemainingSessions:
-        return RemainingSessions(
-            live=data["live"],
-            busy=data["busy"],
-            least_recent=optional_moment(data["least_recent"]),
-            most_recent=optional_moment(data["most_recent"]),
-            ends_within={_short(each["within"]): each["sessions"] for each in data["ends_within"]},
-            ends_at=optional_moment(data["ends_at"]),
-            ended=data["ended"],
-            watched=data["watched"] / 1000,
-        )
-
-
 @dataclass(frozen=True)
 class InstanceStatus(Result):
     """An instance of a service that is not gone."""
@@ -409,10 +322,12 @@ class InstanceStatus(Result):
     """When its remaining sessions are evicted, if ever."""
     remaining: RemainingSessions | None
     """What is left on it while it drains; `None` if it does not drain, or nobody can say."""
+    application_sessions: ApplicationSessions | None
+    """What its application says of its sessions while it drains; `None` if it does not drain, or its file does not ask."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> InstanceStatus:
-        remaining = data.get("remaining")
+        remaining, application = data.get("remaining"), data.get("application_sessions")
         return InstanceStatus(
             instance=data["instance"],
             version=data["version"],
@@ -428,6 +343,7 @@ class InstanceStatus(Result):
             failure=_error(data["failure"]),
             drain_deadline=optional_moment(data["drain_deadline"]),
             remaining=None if remaining is None else RemainingSessions._of(remaining),
+            application_sessions=None if application is None else ApplicationSessions._of(application),
         )
 
 

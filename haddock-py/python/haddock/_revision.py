@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from . import _native
 from ._given import text
-from ._results import Result
+from ._result import Result
 from ._values import optional_moment
 
 if TYPE_CHECKING:

@@ -430,10 +430,24 @@ pub(super) static READY: Keys =
 
 pub(super) static SESSION: Keys = Keys {
     what: "`session`",
-    supported: &["idle", "ignore", "by", "cookie", "cookie_mode", "same_site", "domain", "path", "partitioned"],
+    supported: &[
+        "idle",
+        "ignore",
+        "by",
+        "cookie",
+        "cookie_mode",
+        "same_site",
+        "domain",
+        "path",
+        "partitioned",
+        "count",
+    ],
     planned: &[],
     extensible: false,
 };
+
+pub(super) static COUNT: Keys =
+    Keys { what: "`count`", supported: &["http", "pointer", "every"], planned: &[], extensible: false };
 
 pub(super) static RELEASE: Keys = Keys {
     what: "`release`",

@@ -138,8 +138,27 @@ fn session() -> Value {
             "description": "Whether each site that shows the application in a frame has a cookie of its own. Default: false.",
             "type": ["boolean", "string"],
         }),
+        "count" => json!({
+            "description": "What the application is asked for its own number of sessions while an instance drains. It is removed only if both numbers are zero. Default: it is not asked.",
+            "oneOf": [path("The path that answers with the number."), count()],
+        }),
         other => unreachable!("`{other}` is in the list of keys"),
     })
+}
+
+fn count() -> Value {
+    let mut count = object(&keys::COUNT, |key| match key {
+        "http" => path("The path that answers with the number, or with JSON that has it."),
+        "pointer" => json!({
+            "description": "Where the number is within the JSON, such as `/active` (RFC 6901). Default: the whole answer is the number.",
+            "type": "string",
+            "pattern": r"^(/([^~/]|~[01])*)+$|\$",
+        }),
+        "every" => duration("How often it is asked. Default: 10s."),
+        other => unreachable!("`{other}` is in the list of keys"),
+    });
+    count["required"] = json!(["http"]);
+    count
 }
 
 fn cookie_name(description: &str) -> Value {

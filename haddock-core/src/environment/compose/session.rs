@@ -1,19 +1,20 @@
-//! `session`: by what sessions are known, and how long they last.
+//! `session`: by what sessions are known, how long they last, and what the application is asked about them.
 
 use super::keys;
 use super::reader::{Cursor, Reader};
 use super::settings_values::{
-    cookie_domain, cookie_mode, cookie_name, cookie_path, more_than_zero, path, same_site, session_by,
+    cookie_domain, cookie_mode, cookie_name, cookie_path, json_pointer, more_than_zero, path, same_site, session_by,
 };
 use super::tree::Value;
 use crate::routing::{ApplicationCookie, SessionBy, SessionPolicy};
+use crate::settings::CountSettings;
 
-/// `JSESSIONID`, or `{ idle, ignore, by, cookie, cookie_mode, same_site, domain, path, partitioned }`.
-pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<SessionPolicy> {
-    let mut session = SessionPolicy::default();
+/// `JSESSIONID`, or `{ idle, ignore, by, cookie, cookie_mode, same_site, domain, path, partitioned, count }`.
+pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<(SessionPolicy, Option<CountSettings>)> {
+    let (mut session, mut count) = (SessionPolicy::default(), None);
     if let Value::Scalar(_) = cursor.node.value {
         session.application = reader.value(cursor, cookie_name).map(ApplicationCookie::new);
-        return Some(session);
+        return Some((session, None));
     }
     let (mut cookie, mut mode, mut of_ours) = (None, None, Vec::new());
     for entry in reader.known_entries(cursor, &keys::SESSION)? {
@@ -26,6 +27,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<S
             }
             "by" => session.by = reader.value(at, session_by).unwrap_or_default(),
             "cookie" => cookie = Some(reader.value(at, cookie_name)),
+            "count" => count = read_count(reader, at),
             "cookie_mode" => mode = Some((reader.value(at, cookie_mode), at.clone())),
             ours => {
                 match ours {
@@ -56,5 +58,27 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<S
         let message = format!("`{key}` is an attribute of the gateway's cookie, which is not sent with `cookie`");
         reader.wrong(at, message, format!("remove `{key}`: the application sets the attributes of its cookie itself"));
     }
-    Some(session)
+    Some((session, count))
+}
+
+/// `/sessions`, or `{ http, pointer, every }`.
+fn read_count<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Option<CountSettings> {
+    if let Value::Scalar(_) = cursor.node.value {
+        return reader.value(cursor, path).map(CountSettings::new);
+    }
+    let (mut http, mut pointer, mut every) = (None, None, CountSettings::DEFAULT_EVERY);
+    for entry in reader.known_entries(cursor, &keys::COUNT)? {
+        let at = &entry.value;
+        match entry.key.text.as_str() {
+            "http" => http = Some(reader.value(at, path)),
+            "pointer" => pointer = reader.value(at, json_pointer),
+            "every" => every = reader.value(at, more_than_zero).unwrap_or(every),
+            other => keys::unread(other),
+        }
+    }
+    if http.is_none() {
+        let hint = "write the path that answers with the number of sessions, such as `http: /sessions`";
+        reader.wrong(cursor, "`count` does not say what is asked", hint);
+    }
+    Some(CountSettings { http: http.flatten()?, pointer, every })
 }

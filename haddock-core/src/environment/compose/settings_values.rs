@@ -54,6 +54,19 @@ pub(super) fn path(text: &str) -> Result<String, Error> {
     Ok(text.to_owned())
 }
 
+/// A place within JSON (RFC 6901): `/` and a name, as often as it takes. A `~` is written `~0`, a `/` within a name `~1`.
+pub(super) fn json_pointer(text: &str) -> Result<String, Error> {
+    if !text.starts_with('/') {
+        let message = format!("pointer `{text}` does not begin with `/`");
+        return Err(invalid(message, format!("write `/{text}`, or remove it if the whole answer is the number")));
+    }
+    if text.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1'])) {
+        let message = format!("pointer `{text}` has a `~` that stands for nothing");
+        return Err(invalid(message, "write `~0` for a `~`, and `~1` for a `/` within a name"));
+    }
+    Ok(text.to_owned())
+}
+
 /// What may stand in a `Host` header.
 pub(super) fn host(text: &str) -> Result<String, Error> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');

@@ -55,7 +55,7 @@ pub(super) struct DraftEntry<'t> {
 pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t> {
     let mut draft = Draft::default();
     let mut guard = guard::Draft::default();
-    let mut draining_header = None;
+    let (mut draining_header, mut count) = (None, None);
     for entry in reader.known_entries(cursor, &keys::HADDOCK).unwrap_or_default() {
         let at = &entry.value;
         match entry.key.text.as_str() {
@@ -68,7 +68,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
                 });
             }
             "ready" => draft.ready = read_ready(reader, at).unwrap_or_default(),
-            "session" => draft.session = session::read(reader, at).unwrap_or_default(),
+            "session" => (draft.session, count) = session::read(reader, at).unwrap_or_default(),
             "shared" => draft.shared = read_names(reader, at),
             "link_variables" => draft.link_variables = read_names(reader, at),
             "guard" => guard = guard::read(reader, at).unwrap_or_default(),
@@ -85,6 +85,7 @@ pub(super) fn read<'t>(reader: &mut Reader<'t>, cursor: &Cursor<'t>) -> Draft<'t
     }
     draft.release.guard = guard.put_into(&mut draft.session);
     draft.session.draining_header = draining_header;
+    draft.release.count = count;
     draft
 }
 

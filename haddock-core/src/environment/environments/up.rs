@@ -10,12 +10,12 @@ use super::record::{self, Record};
 use super::role::Role;
 use super::{Environment, Environments, UpOptions, ready};
 use crate::container::{Container, ContainerId, Network, PullWhen, Selector};
+use crate::environment::check_http;
 use crate::environment::launch::{LaunchPlan, launch_unless, remove, remove_anonymous, stop, teardown};
 use crate::environment::plan::{Change, Plan, Wanted, with_needs};
 use crate::environment::{EnvironmentSpec, IpamConfig, PullPolicy, Readiness};
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{ComponentName, EnvironmentName, InstanceId};
-use crate::runtime::probe::check_http;
 
 /// What an [`up`](Environments::up) has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +211,9 @@ impl Environments {
                 .with_hint(format!("the components are `{}`", known.join("`, `"))));
         }
         check_networks(spec)?;
-        check_http(&*self.probing, spec.settings.as_ref().and_then(|settings| settings.ready.http.as_deref()))?;
+        if let Some(settings) = &spec.settings {
+            check_http(&*self.probing, settings)?;
+        }
         self.check_name(name, spec, options).await?;
         let members = with_needs(spec, &options.only);
         let pulls = members.iter().map(|name| async {

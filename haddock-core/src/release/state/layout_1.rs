@@ -150,10 +150,14 @@ impl From<Instance> for Phase {
                 life: Life::new(server),
                 drain: instance.drain,
                 empty_look: instance.empty_look,
+                empty_since: None,
             }),
-            PhaseName::Draining => {
-                Self::Draining(Draining { life: life(server), drain: instance.drain, empty_look: instance.empty_look })
-            }
+            PhaseName::Draining => Self::Draining(Draining {
+                life: life(server),
+                drain: instance.drain,
+                empty_look: instance.empty_look,
+                empty_since: None,
+            }),
             PhaseName::Failed => Self::Failed(Failed {
                 error: instance
                     .failure

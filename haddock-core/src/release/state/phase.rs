@@ -142,6 +142,10 @@ pub struct Draining {
     /// With several locators: when the first and the last reading began of the last look that found it empty
     /// everywhere.
     pub empty_look: Option<(Timestamp, Timestamp)>,
+    /// If the application is asked for its sessions: since when every locator has said that nothing is left. What the
+    /// application said before that does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_since: Option<Timestamp>,
 }
 
 /// A drain.
@@ -252,7 +256,7 @@ impl Phase {
 
     /// No share is in force any more. A drain that goes on begins anew.
     pub(in crate::release) fn into_draining(self, drain: DrainState) -> Self {
-        self.map_life(|life| Self::Draining(Draining { life, drain: Some(drain), empty_look: None }))
+        self.map_life(|life| Self::Draining(Draining { life, drain: Some(drain), empty_look: None, empty_since: None }))
     }
 
     /// It failed. The server is kept: it may have sessions, and tables name it until it is closed.

@@ -81,10 +81,14 @@ impl Work<'_> {
         if !self.has_zero_in_force(id) {
             return;
         }
+        self.note_empty(id);
         let overdue = self.state.instances[id].drain().is_some_and(|drain| drain.overdue);
         if overdue {
             self.close(id, true);
-        } else if self.is_drained_for_certain(id) && self.state.instances[id].hook().is_none() {
+        } else if self.is_drained_for_certain(id)
+            && self.state.instances[id].hook().is_none()
+            && self.has_application_none(id)
+        {
             if self.rules.close_before_stop {
                 self.close(id, false);
             } else {
@@ -145,7 +149,7 @@ impl Work<'_> {
     }
 
     /// Whether every locator says that nothing of the instance is left, or that it is closed.
-    fn is_drained(&self, id: &InstanceId) -> bool {
+    pub(super) fn is_drained(&self, id: &InstanceId) -> bool {
         let empty = |figures: Option<&InstanceFigures>| figures.is_none_or(|f| f.closed || f.is_empty());
         match &self.reports {
             Some(reports) => reports.iter().all(|report| empty(report.instances.get(id))),

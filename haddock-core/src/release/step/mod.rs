@@ -2,6 +2,7 @@
 
 mod before;
 mod clock;
+mod counts;
 mod drain;
 mod external;
 mod follow;

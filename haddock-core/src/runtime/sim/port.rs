@@ -1,5 +1,7 @@
 //! The simulated engine behind the port, with faults by script.
 
+#[cfg(feature = "controller")]
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +43,8 @@ struct Inner {
     commands: Option<Commands>,
     attached: Option<AttachedCommands>,
     usages: Option<Usages>,
+    #[cfg(feature = "controller")]
+    pages: BTreeMap<String, String>,
 }
 
 /// The output of commands within containers.
@@ -63,6 +67,8 @@ impl SimRuntime {
             commands: None,
             attached: None,
             usages: None,
+            #[cfg(feature = "controller")]
+            pages: BTreeMap::new(),
         };
         Self { clock, inner: Arc::new(Mutex::new(inner)) }
     }
@@ -107,6 +113,12 @@ impl SimRuntime {
     /// [`TimedOut`](crate::ErrorKind::TimedOut).
     pub fn lose_next_answers(&self, calls: u32) {
         self.lock().losing = calls;
+    }
+
+    /// What each container answers from now on when this path is asked for. Others answer 404, but for probes.
+    #[cfg(feature = "controller")]
+    pub fn set_page(&self, path: impl Into<String>, body: impl Into<String>) {
+        self.lock().pages.insert(path.into(), body.into());
     }
 
     /// From now on every creation or start of a container waits this long for a turn: the engine is busy.
@@ -187,6 +199,13 @@ impl fmt::Debug for SimRuntime {
 impl Probing for SimRuntime {
     async fn probe(&self, probe: &Probe, _limit: Duration) -> Result<(), ProbeFailure> {
         if self.answers(probe.address) { Ok(()) } else { Err(ProbeFailure::Refused) }
+    }
+
+    async fn body(&self, probe: &Probe, limit: Duration) -> Result<Vec<u8>, ProbeFailure> {
+        self.probe(probe, limit).await?;
+        let inner = self.lock();
+        let path = probe.http.as_deref().unwrap_or("/");
+        inner.pages.get(path).map_or(Err(ProbeFailure::Status(404)), |page| Ok(page.clone().into_bytes()))
     }
 }
 

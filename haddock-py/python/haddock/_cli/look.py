@@ -140,8 +140,9 @@ def _summary(status: ServiceStatus) -> list[str]:
 def _remaining(instance: InstanceStatus) -> list[str]:
     """What holds an instance that drains, and when that is over."""
     left = instance.remaining
+    said = _application(instance)
     if left is None or not left.live:
-        return []
+        return said
     ends = ", ".join(f"{count} within {time}" for time, count in left.ends_within.items())
     lines = [f"{instance.instance}: of {_words.many(left.live, 'session')}, {ends} end if nobody comes back"]
     if left.ends_at is not None and left.least_recent is not None and left.most_recent is not None:
@@ -151,7 +152,19 @@ def _remaining(instance: InstanceStatus) -> list[str]:
         lines.append(f"{_words.many(left.busy, 'session')} with a request in flight or a WebSocket: they last as long as it does")
     if left.watched:
         lines.append(f"{_words.many(left.ended, 'session')} ended in the last {_words.length(left.watched)}")
-    return lines
+    return lines + said
+
+
+def _application(instance: InstanceStatus) -> list[str]:
+    """What the application itself says of its sessions."""
+    says = instance.application_sessions
+    if says is None:
+        return []
+    if says.sessions is None:
+        told = f"its application does not say how many sessions it has: {says.unknown}"
+    else:
+        told = f"its application has {_words.many(says.sessions, 'session')}"
+    return [f"{instance.instance}: {told} ({_words.stamp(says.at)})"]
 
 
 def _outlook(follow: Outlook) -> list[str]:
