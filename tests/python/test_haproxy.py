@@ -121,7 +121,8 @@ def test_check_shows_the_lines_and_a_service_is_released_behind_it(proxy: Haprox
     assert "req.cook(SID)" in advised and "gateway" not in checked.stdout
     proxy.start(advised)
     checked = run("check", "--json", cwd=tmp_path, env=env)
-    assert [each["state"] for each in lines(json.loads(checked.stdout)["findings"])] == ["ok"]
+    (finding,) = lines(json.loads(checked.stdout)["findings"])
+    assert finding["state"] == "warning" and "503 for a moment" in finding["says"]
     serve = Running([str(HADDOCK), "serve"], tmp_path, env)
     try:
         serve.says("controller: acts")

@@ -9,8 +9,10 @@ use haddock_core::locator::{ServiceLocator, SessionCount};
 use haddock_core::routing::{CloseAnswer, Count, LocatorReport, Route, RoutingTable, SessionPolicy};
 use haddock_core::{Clock, ErrorKind, FencingToken, InstanceId, Share, SystemClock};
 use nix::sys::signal::Signal;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::world::{IDLE, Lines, World, get, service};
+use crate::world::{IDLE, Lines, World, free_address, get, service};
 
 fn id(n: u32) -> InstanceId {
     InstanceId::new(format!("shop-{n}")).expect("valid")
@@ -44,17 +46,40 @@ impl World {
         self.ask("show info").await?.lines().find(|line| line.starts_with("Pid: ")).map(str::to_owned)
     }
 
-    async fn weights(&self) -> Vec<(String, u32)> {
-        let state = self.ask("show servers state shop").await.expect("an answer");
+    /// Name, weight, and whether it is in maintenance.
+    async fn servers(&self) -> Vec<(String, u32, bool)> {
+        let Some(state) = self.ask("show servers state shop").await else { return Vec::new() };
         let lines = state.lines().skip(2).filter(|line| !line.is_empty());
         let words = lines.map(|line| line.split(' ').collect::<Vec<_>>());
-        words.map(|words| (words[3].to_owned(), words[7].parse().expect("a weight"))).collect()
+        let number = |word: &str| word.parse::<u32>().expect("a number");
+        words.map(|words| (words[3].to_owned(), number(words[7]), number(words[6]) & 1 == 1)).collect()
+    }
+
+    async fn weights(&self) -> Vec<(String, u32)> {
+        self.servers().await.into_iter().map(|(name, weight, _)| (name, weight)).collect()
     }
 }
 
 fn lines(change: impl FnOnce(String) -> String) -> Lines {
     let lines = Lines::default();
     Lines { backend: change(lines.backend), ..lines }
+}
+
+impl World {
+    /// Has the master start another worker in place of the present one.
+    async fn reload(&self) {
+        let old = self.worker().await.expect("an answer");
+        // A master that has not quite started, or still reloads, takes no notice of the signal.
+        let mut looks = 0;
+        let other = async || {
+            if looks % LOOKS_BEFORE_ANOTHER_SIGNAL == 0 {
+                self.signal(Signal::SIGUSR2);
+            }
+            looks += 1;
+            self.worker().await.is_some_and(|new| new != old)
+        };
+        self.eventually("another worker", other).await;
+    }
 }
 
 /// Some seconds.
@@ -67,17 +92,7 @@ async fn after_a_reload_the_servers_come_back_by_themselves() {
     let before = world.report().await;
     assert_eq!(get(world.address, "/", &mut Cookies::new()).await, Some(id(1)));
     for _ in 0..2 {
-        let old = world.worker().await.expect("an answer");
-        // A master that has not quite started, or still reloads, takes no notice of the signal.
-        let mut looks = 0;
-        let other = async || {
-            if looks % LOOKS_BEFORE_ANOTHER_SIGNAL == 0 {
-                world.signal(Signal::SIGUSR2);
-            }
-            looks += 1;
-            world.worker().await.is_some_and(|new| new != old)
-        };
-        world.eventually("another worker", other).await;
+        world.reload().await;
         world
             .eventually("it serves again", async || get(world.address, "/", &mut Cookies::new()).await == Some(id(1)))
             .await;
@@ -115,6 +130,83 @@ async fn with_peers_a_reload_loses_no_session() {
         .await;
     for (cookies, home) in &mut clients {
         assert_eq!(get(world.address, "/", cookies).await.as_ref(), Some(&*home));
+    }
+}
+
+/// Clients that never retry. Each stays where it is, and answers with how many requests it has sent.
+fn clients(world: &World, homes: &[Cookies]) -> (watch::Sender<bool>, JoinSet<u32>) {
+    let (stop, stopping) = watch::channel(false);
+    let mut clients = JoinSet::new();
+    for cookies in homes {
+        let (address, mut cookies, stopping) = (world.address, cookies.clone(), stopping.clone());
+        clients.spawn(async move {
+            let home = get(address, "/", &mut cookies).await.expect("served");
+            let mut sent = 1;
+            while !*stopping.borrow() {
+                assert_eq!(get(address, "/", &mut cookies).await, Some(home.clone()), "request {sent}");
+                assert_eq!(get(address, "/", &mut Cookies::new()).await, Some(id(1)), "a new client");
+                sent += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            sent
+        });
+    }
+    (stop, clients)
+}
+
+async fn begun(world: &World) -> Vec<Cookies> {
+    let mut begun = Vec::new();
+    for _ in 0..6 {
+        let mut cookies = Cookies::new();
+        get(world.address, "/", &mut cookies).await.expect("served");
+        begun.push(cookies);
+    }
+    begun
+}
+
+#[tokio::test]
+async fn with_the_lines_to_wait_every_request_is_answered_through_two_reloads() {
+    let script = tempfile::NamedTempFile::new().expect("a file");
+    let lines = Lines { master: true, ..Lines::default() }.that_wait(script.path());
+    let lines = lines.with_peers("here", free_address(), free_address());
+    let Some(world) = World::new(lines).await else { return };
+    // A process waits 5 s for the table of the one before, and for that of others.
+    let settled = async || world.ask("show peers").await.is_some_and(|text| text.contains("flags=0x33"));
+    world.eventually("peers are waited for in vain", settled).await;
+    world.apply(1, &[(1, 0), (2, 100)]).await;
+    let homes = begun(&world).await;
+    world.apply(2, &[(1, 100), (2, 0)]).await;
+    let (stop, mut clients) = clients(&world, &homes);
+    for _ in 0..2 {
+        world.reload().await;
+        let open = async || world.servers().await.iter().any(|it| *it == ("haddock-ready".to_owned(), 0, false));
+        world.eventually("requests are let in", open).await;
+        assert_eq!(world.servers().await.len(), 3, "the others are there, too");
+    }
+    stop.send_replace(true);
+    while let Some(sent) = clients.join_next().await {
+        assert!(sent.expect("each was answered where its session is") > 1);
+    }
+}
+
+#[tokio::test]
+async fn one_that_was_killed_gets_its_sessions_from_a_peer_before_it_lets_anybody_in() {
+    let script = tempfile::NamedTempFile::new().expect("a file");
+    let (here, there) = (free_address(), free_address());
+    let Some(_other) = World::new(Lines::default().with_peers("there", here, there)).await else { return };
+    let lines = Lines::default().that_wait(script.path()).with_peers("here", here, there);
+    let Some(world) = World::new(lines).await else { return };
+    world.apply(1, &[(1, 0), (2, 100)]).await;
+    let homes = begun(&world).await;
+    world.apply(2, &[(1, 100), (2, 0)]).await;
+    world.kill_haproxy();
+    let (stop, mut clients) = clients(&world, &homes);
+    world.start_haproxy().await;
+    let open = async || world.servers().await.iter().any(|it| *it == ("haddock-ready".to_owned(), 0, false));
+    world.eventually("requests are let in", open).await;
+    stop.send_replace(true);
+    while let Some(sent) = clients.join_next().await {
+        sent.expect("each was answered where its session is");
     }
 }
 
@@ -290,7 +382,9 @@ async fn what_the_file_lacks_is_said() {
             SessionCount::Exact,
         ),
     ];
+    let script = tempfile::NamedTempFile::new().expect("a file");
     for (lines, expected, counts) in cases {
+        let lines = lines.that_wait(script.path());
         let text = lines.backend.clone();
         let Some((found, counted)) = advice(lines).await else { return };
         assert_eq!(found.len(), expected.len(), "{text}\n{found:?}");
@@ -299,6 +393,8 @@ async fn what_the_file_lacks_is_said() {
         }
         assert_eq!(counted, counts, "{text}");
     }
+    let (found, _) = advice(Lines::default()).await.expect("it was there before");
+    assert!(matches!(&found[..], [(false, says)] if says.contains("clients of `shop` get 503")), "{found:?}");
 }
 
 #[tokio::test]

@@ -140,6 +140,10 @@ pub(crate) async fn get(to: SocketAddr, path: &str, cookies: &mut Cookies) -> Op
 
 /// What is different in a test's `haproxy.cfg`.
 pub(crate) struct Lines {
+    /// The name of its own peer.
+    pub(crate) peer: &'static str,
+    /// Of the section `global`.
+    pub(crate) global: String,
     /// Of the backend `shop`.
     pub(crate) backend: String,
     /// At the end.
@@ -152,14 +156,41 @@ impl Default for Lines {
     fn default() -> Self {
         let lines = HaproxyLocator::lines("shop", COOKIE, IDLE);
         let kept = format!("expire {}ms", (IDLE + KEPT_LONGER).as_millis());
-        Self { backend: lines.replace("expire 1s", &kept), more: String::new(), master: false }
+        Self { backend: lines.replace("expire 1s", &kept), ..Self::nothing() }
     }
+}
+
+impl Lines {
+    fn nothing() -> Self {
+        Self { peer: "here", global: String::new(), backend: String::new(), more: String::new(), master: false }
+    }
+
+    /// Requests wait until the servers are there.
+    pub(crate) fn that_wait(self, script: &std::path::Path) -> Self {
+        std::fs::write(script, HaproxyLocator::waiting_script()).expect("written");
+        let global = format!("{}    lua-load {}\n", self.global, script.display());
+        Self { global, backend: self.backend + &HaproxyLocator::waiting_lines("shop"), ..self }
+    }
+
+    /// The table is passed on between these two, of which `peer` is one.
+    pub(crate) fn with_peers(self, peer: &'static str, here: SocketAddr, there: SocketAddr) -> Self {
+        let backend = self.backend.replace("srvkey name", "srvkey name peers ours");
+        let more = format!("{}peers ours\n    peer here {here}\n    peer there {there}\n", self.more);
+        Self { peer, backend, more, ..self }
+    }
+}
+
+/// A port that is free until another takes it.
+pub(crate) fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port")
 }
 
 /// HAProxy with a backend `shop`, and a directory of its own.
 pub(crate) struct World {
     dir: TempDir,
     pub(crate) address: SocketAddr,
+    /// HAProxy has it as its standard input. So who connects while none runs has to wait for the next one.
+    door: std::net::TcpListener,
     master: bool,
     process: Mutex<Option<Child>>,
     locator: Mutex<Option<HaproxyLocator>>,
@@ -179,21 +210,22 @@ impl World {
             return None;
         }
         let dir = tempfile::tempdir().expect("a directory");
-        // Free until another takes it.
-        let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
-        let Lines { backend, more, master } = lines;
+        let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = door.local_addr().expect("bound");
+        let Lines { peer, global, backend, more, master } = lines;
         let socket = dir.path().join("sock");
         let expose = if master { " expose-fd listeners" } else { "" };
         let text = format!(
-            "global\n    localpeer here\n    stats socket {} mode 600 level admin{expose}\n    nbthread 2\n    maxconn 500\n\
-             defaults\n    mode http\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n\
-             frontend web\n    bind {address}\n    default_backend shop\n{backend}{more}",
+            "global\n    localpeer {peer}\n    stats socket {} mode 600 level admin{expose}\n    nbthread 2\n    maxconn 500\n\
+             {global}defaults\n    mode http\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n\
+             frontend web\n    bind fd@0\n    default_backend shop\n{backend}{more}",
             socket.display()
         );
         std::fs::write(dir.path().join("haproxy.cfg"), text).expect("written");
         let world = Self {
             dir,
             address,
+            door,
             master,
             process: Mutex::default(),
             locator: Mutex::default(),
@@ -239,6 +271,7 @@ impl World {
             .arg(mode)
             .arg("-f")
             .arg(config)
+            .stdin(std::os::fd::OwnedFd::from(self.door.try_clone().expect("a listener")))
             .stdout(log.try_clone().expect("a file"))
             .stderr(log)
             .spawn()

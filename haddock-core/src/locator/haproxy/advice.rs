@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::plan::GATE;
 use super::sight::{Keeping, Sight};
 use crate::locator::Advice;
 use crate::routing::SessionPolicy;
@@ -25,6 +26,13 @@ pub(super) fn lines(backend: &str, cookie: &str, idle: Duration) -> String {
          stick match req.cook({cookie})\n    \
          stick store-response res.cook({cookie})\n    \
          stick store-response var(txn.session)\n"
+    )
+}
+
+pub(super) fn waiting_lines(backend: &str) -> String {
+    format!(
+        "    http-request lua.haddock_wait {backend} if !{{ srv_is_up({backend}/{GATE}) }}\n    \
+         server {GATE} 127.0.0.1:9 weight 0 disabled\n"
     )
 }
 
@@ -95,6 +103,16 @@ pub(super) fn of(
             "write a larger `size` into its line".to_owned(),
         );
     }
+    if matches!(keeping, Keeping::Sessions(_)) && sight.server(GATE).is_none() {
+        advise(
+            false,
+            format!("while HAProxy is reloaded, clients of `{backend}` get 503 for a moment"),
+            format!(
+                "with these lines of the backend they wait; the guide says which file `lua-load` needs:\n{}",
+                waiting_lines(backend)
+            ),
+        );
+    }
     if !foreign.is_empty() {
         advise(
             false,
@@ -115,7 +133,8 @@ mod tests {
     #[test]
     fn the_guide_has_the_lines() {
         let guide = include_str!("../../../../docs/haproxy.md");
-        for line in lines("shop", USUAL_COOKIE, Duration::from_secs(1_800)).lines() {
+        let lines = lines("shop", USUAL_COOKIE, Duration::from_secs(1_800)) + &waiting_lines("shop");
+        for line in lines.lines().chain(include_str!("wait.lua").lines()) {
             assert!(guide.contains(line), "{line}");
         }
     }

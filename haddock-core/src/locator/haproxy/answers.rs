@@ -102,6 +102,16 @@ pub(super) fn servers(text: &str) -> Option<Vec<ServerState>> {
     Some(servers)
 }
 
+/// Whether each group of peers in `show peers` has done what it does at the start: got the tables that others have, or
+/// waited for them in vain. HAProxy shows it by two bits, one for the process before and one for other machines.
+pub(super) fn peers_are_settled(text: &str) -> bool {
+    const SETTLED: u64 = 3;
+    // A group's own line has no indent; those of its members do.
+    let groups = text.lines().filter(|line| line.starts_with("0x"));
+    let flags = groups.filter_map(|line| line.split(" flags=0x").nth(1)?.split(' ').next());
+    flags.map(|digits| u64::from_str_radix(digits, 16)).all(|flags| flags.is_ok_and(|it| it & SETTLED == SETTLED))
+}
+
 /// The figures of a backend, from `show stat BACKEND 6 -1`. `None`: there is no such backend.
 pub(super) fn stats(text: &str) -> Option<BackendStats> {
     let mut lines = text.lines();

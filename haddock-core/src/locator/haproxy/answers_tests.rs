@@ -70,3 +70,18 @@ fn an_entry_tells_its_server_whatever_its_key_is() {
     assert_eq!((entry_server(line), entry_expiry(line)), (Some(8), Some(Duration::from_millis(2_999_999))));
     assert_eq!(entry_server(b"# table: shop, type: string, size:1048576, used:17"), None);
 }
+
+#[test]
+fn peers_are_settled_once_each_group_has_both_bits() {
+    let group = |flags: &str| {
+        format!(
+            "0x55d: [30/Nov/2026:08:12:44] id=ours disabled=0 flags=0x{flags} resync_timeout=2s task_calls=1\n  \
+             0x55e: id=other(remote,active) addr=127.0.0.1:9662 last_status=CONN last_hdshk=2s\n        flags=0x0\n"
+        )
+    };
+    assert!(peers_are_settled(""), "there are none");
+    for (flags, settled) in [("11", false), ("12", false), ("33", true), ("103", true), ("0", false), ("?", false)] {
+        assert_eq!(peers_are_settled(&group(flags)), settled, "{flags}");
+    }
+    assert!(!peers_are_settled(&(group("33") + &group("11"))), "one of them is not");
+}

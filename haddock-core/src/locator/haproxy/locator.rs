@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::advice;
-use super::answers::ServerState;
+use super::answers::{self, ServerState};
 use super::client::Client;
 use super::count::{self, Listing};
 use super::figures::View;
@@ -121,6 +121,7 @@ impl Desk {
         let backend = self.backend(&turn.state.service).to_owned();
         let orders = plan::orders(&turn.state, &backend, &sight.servers);
         if orders.is_empty() {
+            self.let_in(&backend, &sight).await?;
             return Ok((sight, true));
         }
         let mut refused = None;
@@ -138,7 +139,20 @@ impl Desk {
         if let Some(error) = refused.filter(|_| !in_force) {
             tracing::warn!(%error, %service, "the table is not in force at HAProxy");
         }
+        if in_force {
+            self.let_in(&backend, &sight).await?;
+        }
         Ok((sight, in_force))
+    }
+
+    /// Lets requests in that have waited since HAProxy's start. All servers are there; the sessions have to be, too, if
+    /// peers have them. Answers whether nobody has to wait.
+    async fn let_in(&self, backend: &str, sight: &Sight) -> Result<bool> {
+        let Some(order) = plan::let_in(backend, &sight.servers) else { return Ok(true) };
+        if !answers::peers_are_settled(&self.client.ask("show peers").await?) {
+            return Ok(false);
+        }
+        self.order(&order).await.map(|()| true)
     }
 
     /// Removes the servers that no table lists any more, once they have no connection.
@@ -317,22 +331,25 @@ impl Desk {
         };
         let ours = |server: &&ServerState| turn.state.own.servers.keys().any(|id| id.as_str() == server.name);
         let servers = sight.iter().flat_map(|sight| &sight.servers);
-        let foreign: Vec<String> =
-            servers.filter(|server| !ours(server) && server.weight > 0).map(|server| server.name.clone()).collect();
+        let foreign: Vec<String> = servers
+            .filter(|server| !ours(server) && server.weight > 0 && server.name != plan::GATE)
+            .map(|server| server.name.clone())
+            .collect();
         Ok(advice::of(backend, sight.as_ref(), keeping, policy, &foreign))
     }
 
-    /// Registers all servers again, if this is not the process that has them.
-    async fn restore(&self, incarnation: u64) -> Result<()> {
+    /// Registers all servers again at a new process. Answers whether nothing is left to be done.
+    async fn restore(&self) -> Result<bool> {
+        let mut done = true;
         for service in self.kept.services()? {
             let mut turn = self.kept.turn(&service).await?;
-            if turn.state.own.life.as_ref().is_some_and(|life| life.incarnation != incarnation)
-                && let Some(sight) = sight::look(&self.client, self.backend(&service)).await?
-            {
-                self.settle(&mut turn, sight).await?;
+            let backend = self.backend(&service);
+            if let Some(sight) = sight::look(&self.client, backend).await? {
+                let (sight, in_force) = self.settle(&mut turn, sight).await?;
+                done &= !in_force || self.let_in(backend, &sight).await?;
             }
         }
-        Ok(())
+        Ok(done)
     }
 }
 
@@ -343,7 +360,7 @@ async fn watch(desk: Weak<Desk>) {
         sleep(WATCH_EVERY).await;
         let Some(desk) = desk.upgrade() else { return };
         let Ok(process) = sight::process(&desk.client).await else { continue };
-        if known != Some(process.incarnation) && desk.restore(process.incarnation).await.is_ok() {
+        if known != Some(process.incarnation) && matches!(desk.restore().await, Ok(true)) {
             known = Some(process.incarnation);
         }
     }

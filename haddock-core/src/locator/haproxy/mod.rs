@@ -15,7 +15,8 @@
 //! lack.
 //!
 //! Each call compares HAProxy with the table and does what is missing. So a reload or a restart, after which HAProxy has
-//! none of the servers, needs nothing else: they come back within a fraction of a second.
+//! none of the servers, needs nothing else: they come back within a fraction of a second. Requests wait for them if the
+//! backend has a server `haddock-ready` and the lines beside it: it is ready only once the others are.
 //!
 //! # What differs from the gateway
 //!
@@ -103,6 +104,27 @@ impl HaproxyLocator {
     #[must_use]
     pub fn lines(backend: &str, cookie: &str, idle: std::time::Duration) -> String {
         advice::lines(backend, cookie, idle)
+    }
+}
+
+impl HaproxyLocator {
+    /// More lines for a backend, with which requests wait while HAProxy has no servers after a reload or a restart. They
+    /// need [`waiting_script`](Self::waiting_script), and an HAProxy with Lua, as distributions build it.
+    ///
+    /// ```
+    /// use haddock_core::locator::haproxy::HaproxyLocator;
+    ///
+    /// assert!(HaproxyLocator::waiting_lines("shop").contains("server haddock-ready 127.0.0.1:9 weight 0 disabled"));
+    /// ```
+    #[must_use]
+    pub fn waiting_lines(backend: &str) -> String {
+        advice::waiting_lines(backend)
+    }
+
+    /// The Lua file that `lua-load` in the section `global` names, for [`waiting_lines`](Self::waiting_lines).
+    #[must_use]
+    pub fn waiting_script() -> &'static str {
+        include_str!("wait.lua")
     }
 }
 

@@ -84,6 +84,17 @@ pub(super) fn orders(known: &State, backend: &str, servers: &[ServerState]) -> V
     add.into_iter().chain(give).chain(take).chain(end).collect()
 }
 
+/// The server of `haproxy.cfg` that shows whether the table is in force. It never gets a request. As long as it is in
+/// maintenance, as it is when HAProxy has started, requests wait.
+pub(super) const GATE: &str = "haddock-ready";
+
+/// Lets requests in, if they are kept waiting.
+pub(super) fn let_in(backend: &str, servers: &[ServerState]) -> Option<Order> {
+    let is_shut = |server: &&ServerState| server.name == GATE && server.is_in_maintenance();
+    let ready = || Order::new(format!("set server {backend}/{GATE} state ready"));
+    servers.iter().find(is_shut).map(|_| ready())
+}
+
 /// `ready` or `maint`.
 pub(super) fn state(backend: &str, id: &InstanceId, state: &str) -> Order {
     Order::new(format!("set server {backend}/{id} state {state}"))
