@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::sync::Mutex;
 
 use divan::Bencher;
-use haddock_core::locator::gateway::bench::{Crowd, Input};
+use haddock_core::locator::gateway::bench::{Crowd, Input, Opening};
 
 fn main() {
     divan::main();
@@ -50,4 +50,12 @@ fn decide_by_cookie(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 2_000, sample_size = 500)]
 fn seal(bencher: Bencher<'_, '_>) {
     with(bencher, Crowd::seal);
+}
+
+/// A session that begins, with the log of sessions and without.
+#[divan::bench(args = [false, true], sample_count = 2_000, sample_size = 100)]
+fn open_a_session(bencher: Bencher<'_, '_>, is_logged: bool) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let opening = Opening::new(dir.path(), SESSIONS, is_logged);
+    bencher.bench_local(|| opening.open());
 }

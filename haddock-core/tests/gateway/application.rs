@@ -220,13 +220,19 @@ async fn a_session_in_the_path_is_followed_without_a_cookie() {
 }
 
 #[tokio::test]
-async fn with_a_prefix_a_restarted_gateway_knows_its_sessions_and_without_it_does_not() {
+async fn without_its_log_a_restarted_gateway_knows_sessions_by_a_prefix_alone() {
     for mode in MODES {
         let shop = Shop::new(mode).await;
         let mut cookies = Cookies::new();
         shop.get("/begin", &mut cookies).await;
         shop.shares(2, 0, 100).await;
         shop.restart().await;
+        assert_eq!(shop.figures(1).await.live, Count::Exact(1), "it has its log");
+        assert_eq!(shop.ask(&mut cookies).await, Some(id(1)), "{mode:?}");
+        // As if the machine had been started anew.
+        shop.world.kill();
+        std::fs::remove_file(shop.world.dir.path().join("state/sessions-shop")).expect("there");
+        shop.world.begin(|builder| builder).await;
         assert_eq!(shop.figures(1).await.live, Count::Unknown);
         let to = if mode == CookieMode::Prefix { 1 } else { 2 };
         assert_eq!(shop.ask(&mut cookies).await, Some(id(to)), "{mode:?}");

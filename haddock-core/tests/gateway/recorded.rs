@@ -62,8 +62,7 @@ async fn over_a_restart(remote: bool) {
     let after = record(&world, start).await;
     assert_eq!(after.gaps, [TrafficGap { from: start + MINUTE, to: start + MINUTE * 21 }]);
     let mut expected = before.to_vec();
-    // For one idle time, nobody knows which sessions live.
-    expected.push((21 * 60, full, [1, 0, 1], None));
+    expected.push((21 * 60, full, [1, 0, 1], Some(1)));
     assert_eq!(rows(&after, minute), expected);
     // In steps of less than a minute, as the gateway looks more often than that.
     for _ in 0..5 {

@@ -1,15 +1,20 @@
 //! The inside of the gateway, for its benchmarks. No part of the API.
 
+use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{FencingToken, Route, RoutingTable, SessionPolicy, Share};
-use crate::time::Timestamp;
+use crate::time::{Clock as _, SystemClock, Timestamp};
 
 use super::cookie::{Claim, Sealer};
 use super::key::Keys;
+use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::service_routing::{Before, Outcome, Restamp, ServiceRouting};
+use super::session_log::{Boot, SessionLog};
 use super::sessions::{Begun, Found, SessionTable, TICK, Tick};
+use super::store::Store;
 
 /// A service with many live sessions.
 #[derive(Debug)]
@@ -76,7 +81,7 @@ impl Crowd {
     /// Finds a session and marks it as used, as a request does at its begin and at its end.
     pub fn touch(&mut self, input: &Input) -> u32 {
         let Found::Live(slot, instance) = self.table.find(input.session, Tick(0), Tick(1)) else { return u32::MAX };
-        self.table.begin_request(slot);
+        self.table.begin_request(slot, Tick(1));
         self.table.end_request(slot, Tick(1));
         instance
     }
@@ -103,6 +108,48 @@ impl Crowd {
         self.sealer
             .seal(Claim { session: input.session, stamp: self.now, instance: input.instance.as_str() }, &mut cookie);
         u32::from(cookie[0])
+    }
+}
+
+/// A service whose sessions begin, with or without a log of them.
+#[derive(Debug)]
+pub struct Opening {
+    routing: Mutex<LoggedRouting>,
+    clock: SystemClock,
+}
+
+impl Opening {
+    /// With this state directory. `logs`: whether sessions are logged.
+    #[must_use]
+    #[allow(clippy::missing_panics_doc, reason = "it does not")]
+    pub fn new(dir: &Path, sessions: u32, logs: bool) -> Self {
+        let clock = SystemClock::new();
+        let now = clock.now();
+        let service = ServiceName::new("shop").expect("valid");
+        let mut routing = ServiceRouting::new(1, now, Before::Listed, sessions, 42);
+        let id = InstanceId::new("shop-1-ab12cd34").expect("valid");
+        let route = Route::new(([127, 0, 0, 1], 8080).into(), Share::percent(100));
+        let table = RoutingTable {
+            service: service.clone(),
+            number: FencingToken { epoch: 1, revision: 1 },
+            session: SessionPolicy::default(),
+            routes: [(id, route)].into(),
+            watermark: None,
+        };
+        routing.apply(&table, now);
+        let (store, _) = Store::open(dir).expect("a directory of its own");
+        let boot = if logs { Boot::present() } else { None };
+        let log = SessionLog::new(store.sessions_file(&service), service.as_str(), boot);
+        Self { routing: Mutex::new(LoggedRouting::begin(routing, log, store, now)), clock }
+    }
+
+    /// A request that opens a session, from its begin to its end.
+    #[allow(clippy::missing_panics_doc, reason = "it does not")]
+    pub fn open(&self) {
+        let lock = || RoutingGuard::new(self.routing.lock().expect("not poisoned"), &self.clock);
+        let now = self.clock.now();
+        let placement = lock().place(None, "/", &[], now).expect("a share");
+        lock().finish(&placement, Outcome::Sent, now);
     }
 }
 

@@ -14,8 +14,8 @@
 //! - `client_cookie` knows a client over its sessions, if that decides where a new one goes.
 //! - `application` reads and changes the application's own cookie, if sessions are known by it; `set_cookie` reads what an
 //!   answer sets, and `route` makes the prefix that names an instance.
-//! - `service` puts one routing behind a lock and carries out the locator's verbs; `store` keeps what outlives a
-//!   restart, and `traffic` the record of sessions by minute.
+//! - `logged_routing` puts one routing and the log of its sessions behind one lock; `service` carries out the locator's verbs; `store` keeps what outlives a
+//!   restart, `session_log` the sessions that live, and `traffic` the record of sessions by minute.
 //! - `worker` has the connection of a client, which comes in by the `door`: perhaps with TLS (`tls`), as HTTP/1.1 or HTTP/2
 //!   (`http2`), or is sent to https (`redirect`). `client` says how long it keeps us waiting. `exchange` is one request and
 //!   its response, and the place to change either: `entry` places it by what it is `recognised` by, `answer` sees to its
@@ -48,6 +48,7 @@ mod http2;
 mod key;
 mod limits;
 mod locator;
+mod logged_routing;
 mod metrics;
 mod passage;
 mod placed;
@@ -59,6 +60,7 @@ mod request_rules;
 mod route;
 mod service;
 mod service_routing;
+mod session_log;
 mod sessions;
 mod set_cookie;
 mod shares;
@@ -218,9 +220,10 @@ impl Gateway {
     }
 
     /// Takes no more connections, and lets present requests end for at most `grace`. Then it cuts what is left,
-    /// upgraded connections too. The next gateway with this state directory knows the sessions and goes on counting. After a
-    /// gateway that was dropped or killed, the number of sessions is unknown for [an idle
-    /// time](crate::routing::SessionPolicy::idle).
+    /// upgraded connections too. The next gateway with this state directory knows the sessions, each with the time of its last
+    /// use, and goes on counting. After a gateway that was dropped or killed it knows them, too, but a session may live longer by
+    /// a sixteenth of [an idle time](crate::routing::SessionPolicy::idle). After a restart of the machine, the number of
+    /// sessions is unknown for an idle time, unless the gateway had been shut down.
     pub async fn shutdown(self, grace: Duration) {
         self.shared.stop.cancel();
         let ended = async {
@@ -236,7 +239,7 @@ impl Gateway {
         let _ = joined.await;
         let services = Arc::clone(&self.locator.services);
         let handed = tokio::task::spawn_blocking(move || {
-            services.directory().services().iter().for_each(|service| service.hand_on());
+            services.directory().services().iter().for_each(|service| service.end_log());
         });
         let _ = handed.await;
     }

@@ -16,9 +16,11 @@ use super::application::SessionCookies;
 use super::client_cookie::ClientSealer;
 use super::cookie::{self, Sealer};
 use super::key::Keys;
+use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::recognised::Recognised;
 use super::route::RouteSealer;
-use super::service_routing::{Before, HandedOn, ServiceRouting};
+use super::service_routing::{Before, ServiceRouting};
+use super::session_log::{self, Boot, SessionLog};
 use super::store::{Saved, Store};
 use super::traffic::Traffic;
 
@@ -26,6 +28,8 @@ use super::traffic::Traffic;
 const SWEEP_BATCH: u32 = 1024;
 /// Entries that are looked at under one lock: some 100 µs.
 const SURVEY_BATCH: u32 = 64 * 1024;
+/// The same, of which each may be written down.
+const LOG_BATCH: u32 = 4 * 1024;
 
 /// The longest hold, however long it is asked for: clients do not wait for ever.
 const MAX_HOLD: Duration = Duration::from_secs(300);
@@ -45,7 +49,7 @@ pub(super) struct Service {
     has_cookies: AtomicBool,
     /// Whether clients are known over their sessions.
     is_by_client: AtomicBool,
-    routing: Mutex<ServiceRouting>,
+    routing: Mutex<LoggedRouting>,
     /// What is on disk. It is locked during a verb, so verbs run one at a time.
     saved: Mutex<Option<Saved>>,
     store: Store,
@@ -59,10 +63,17 @@ pub(super) struct Service {
     traffic: Mutex<Traffic>,
     /// When to record traffic again, in milliseconds since the Unix epoch.
     traffic_due: AtomicU64,
+    /// When to look after the log of sessions again.
+    log_due: AtomicU64,
 }
 
 impl Service {
-    pub(super) fn routing(&self) -> MutexGuard<'_, ServiceRouting> {
+    /// The routing, locked. What has to be in the log of sessions is there before the lock is let go.
+    pub(super) fn routing(&self) -> RoutingGuard<'_> {
+        RoutingGuard::new(self.logged(), &*self.clock)
+    }
+
+    fn logged(&self) -> MutexGuard<'_, LoggedRouting> {
         // After a panic the state is still good enough for later callers.
         self.routing.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,13 +177,46 @@ impl Service {
         seen
     }
 
-    /// Hands the sessions on to the gateway that comes next. This one serves no more.
-    pub(super) fn hand_on(&self) {
+    /// Ends the log of sessions: they are as the next gateway has to know them. This one serves no more.
+    pub(super) fn end_log(&self) {
         self.sweep();
-        let handed = self.routing().hand_on(self.clock.now());
-        if let Err(error) = self.store.hand_on(&self.name, &handed) {
+        if let Err(error) = self.logged().end_log(self.clock.now()) {
             tracing::warn!(service = %self.name, %error, "sessions are not handed on, so the next gateway does not know them");
         }
+    }
+
+    /// Whether the log of sessions has to be [kept](Self::keep_log). Says so once.
+    pub(super) fn is_log_due(&self, now: Timestamp) -> bool {
+        let due = self.log_due.load(Ordering::Relaxed);
+        now.as_millis() >= due && self.log_due.swap(u64::MAX, Ordering::Relaxed) == due
+    }
+
+    /// Logs which sessions are busy, and writes the log anew if it has grown. It waits for the disk.
+    pub(super) fn keep_log(&self) {
+        let now = self.clock.now();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.routing().log_busy(from, LOG_BATCH, now);
+        }
+        let due = now + self.routing().busy_due();
+        if self.logged().wants_new_log() {
+            self.write_new_log();
+        }
+        self.log_due.store(due.as_millis(), Ordering::Relaxed);
+    }
+
+    fn write_new_log(&self) {
+        let which = match self.logged().begin_new_log(self.clock.now()) {
+            Ok(which) => which,
+            Err(error) => return tracing::debug!(service = %self.name, %error, "sessions are still not logged"),
+        };
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let part = self.logged().write_part(which, from, LOG_BATCH, self.clock.now());
+            let Some(part) = part else { return };
+            next = part;
+        }
+        self.logged().finish_new_log(which);
     }
 
     /// Removes the sessions that have expired.
@@ -234,6 +278,8 @@ impl Service {
 
     fn keep(&self, saved: &mut Option<Saved>, new: Saved) -> Result<()> {
         if saved.as_ref() != Some(&new) {
+            // First to the log: it may be one number ahead of the state, but not behind it.
+            self.routing().expect_number(new.newest);
             let kept = self.store.save(&new);
             let why = kept.as_ref().err().map(|error| error.message().to_owned());
             *self.unsaved() = why;
@@ -332,21 +378,26 @@ impl ServiceFactory {
         if let Some(saved) = &saved {
             routing.restore(saved);
         }
-        if let Some(handed) = self.store.take_handed::<HandedOn>(name) {
-            routing.take_over(&handed, self.clock.now());
+        let (path, boot) = (self.store.sessions_file(name), Boot::present());
+        if let Some(logged) = session_log::read(&path, name.as_str(), boot.as_ref()) {
+            routing.take_over(&logged, self.clock.now());
         }
+        let (has_cookies, is_by_client) = (routing.cookies().is_some(), routing.is_by_client());
+        let log = SessionLog::new(path, name.as_str(), boot);
+        let routing = LoggedRouting::begin(routing, log, self.store.clone(), self.clock.now());
         let traffic = Traffic::new(&self.store, name, self.clock.now());
         Ok(Arc::new(Service {
             traffic_due: AtomicU64::new(traffic.due().as_millis()),
             traffic: Mutex::new(traffic),
+            log_due: AtomicU64::new(0),
             name: name.clone(),
             hosts: hosts.iter().map(|host| host_name(host).to_ascii_lowercase()).collect(),
             cookie: cookie::name(name).into_bytes().into(),
             sealer: Sealer::new(&self.keys, name),
             routes: RouteSealer::new(&self.keys, name),
             clients: ClientSealer::new(&self.keys, name),
-            has_cookies: AtomicBool::new(routing.cookies().is_some()),
-            is_by_client: AtomicBool::new(routing.is_by_client()),
+            has_cookies: AtomicBool::new(has_cookies),
+            is_by_client: AtomicBool::new(is_by_client),
             routing: Mutex::new(routing),
             saved: Mutex::new(saved),
             store: self.store.clone(),

@@ -10,11 +10,12 @@ mod cohorts;
 mod endings;
 mod failures;
 mod gone;
-mod handed_on;
 mod hold;
 mod in_flight;
 mod instance;
 mod kept;
+mod logged;
+mod news;
 mod recorded;
 mod remaining;
 mod successors;
@@ -39,8 +40,8 @@ use super::sessions::{Begun, Found, SessionTable, Slot, TICK, Tick};
 use super::shares::{Choice, Shares};
 use crate::locator::watermarks::Watermarks;
 use cohorts::Counted;
-pub(super) use handed_on::HandedOn;
 use instance::Instance;
+use news::News;
 use successors::Successors;
 pub(super) use totals::Totals;
 
@@ -159,11 +160,14 @@ pub(super) struct ServiceRouting {
     /// Whether an instance may be held now.
     holds: bool,
     last_id: u64,
+    /// For the log of sessions.
+    news: News,
 }
 
 impl ServiceRouting {
     pub(super) fn new(incarnation: u64, started: Timestamp, before: Before, capacity: u32, seed: u64) -> Self {
         let policy = SessionPolicy::default();
+        let news = News::new(policy.idle);
         Self {
             incarnation,
             started,
@@ -189,6 +193,7 @@ impl ServiceRouting {
             adopted: None,
             holds: false,
             last_id: seed,
+            news,
         }
     }
 
@@ -257,6 +262,7 @@ impl ServiceRouting {
             self.rules = Arc::new(RequestRules::of(&self.policy));
             let now = self.tick(now);
             self.sessions.set_idle(self.policy.idle, now);
+            self.refine();
         }
         self.table = Some(table.clone());
         self.counted.begin(table.number);
@@ -424,7 +430,7 @@ impl ServiceRouting {
                     self.instances[at as usize].session_left();
                     return None;
                 }
-                self.sessions.begin_request(slot);
+                self.sessions.begin_request(slot, self.tick_after(now));
                 (at, Some(slot))
             }
             Found::Expired(at) => {
@@ -489,8 +495,9 @@ impl ServiceRouting {
                 self.sessions.insert(id, at, used, begun, tick)
             }
         };
-        if slot.is_some() {
-            self.instances[at as usize].live += 1;
+        match slot {
+            Some(_) => self.instances[at as usize].live += 1,
+            None => self.log_uncounted(at, now),
         }
         slot
     }
@@ -499,6 +506,7 @@ impl ServiceRouting {
         let instance = &mut self.instances[at as usize];
         if !instance.evicted {
             instance.uncounted_until = instance.uncounted_until.max(Some(now));
+            self.log_uncounted(at, now);
         }
     }
 
@@ -523,6 +531,9 @@ impl ServiceRouting {
         let uncounted_until = (self.before == Before::Any).then_some(self.started);
         let at = self.settle(Instance::new(id.clone(), address, gone, uncounted_until));
         self.by_id.insert(id.clone(), at);
+        if let Some(until) = uncounted_until {
+            self.log_uncounted(at, until);
+        }
         at
     }
 

@@ -31,9 +31,12 @@ const NO_INSTANCE: u32 = u32::MAX;
 const FAILED: u32 = 1 << 31;
 /// Set in `flights`: a request of the session was slow.
 const SLOW: u32 = 1 << 30;
-/// Then come the bits of the cohort, and those of the number of requests in flight.
+/// Then come the bits of the cohort.
 const COHORT_SHIFT: u32 = 20;
-const FLIGHTS_MASK: u32 = (1 << COHORT_SHIFT) - 1;
+/// Set in `flights`: the next use is a change, whenever it comes.
+const UNCHANGED: u32 = 1 << 19;
+/// The rest is the number of requests in flight.
+const FLIGHTS_MASK: u32 = UNCHANGED - 1;
 const COHORT_MASK: u32 = 1023;
 /// The cohorts that a session can tell apart: below this number.
 pub(super) const COHORTS: u32 = 1022;
@@ -105,6 +108,28 @@ struct Entry {
     next: u32,
 }
 
+/// What has changed so much that whoever keeps the sessions over a kill has to know of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// A session is new, has another instance, or was used in another [grain](SessionTable::grain) than before.
+    Used { id: u64, instance: u32, until: Tick },
+    /// A session has ended before it expired.
+    Ended { id: u64 },
+}
+
+/// What the table knows of a session as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) id: u64,
+    pub(super) instance: u32,
+    /// Its last use, or the last stamp given to the client if that is later.
+    pub(super) until: Tick,
+    /// Whether a request of it is in flight.
+    pub(super) busy: bool,
+    /// Whether its next use is a change, whenever it comes.
+    pub(super) unchanged: bool,
+}
+
 /// A session's place in the table. It is valid as long as a request of the session is in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(u32);
@@ -153,6 +178,9 @@ pub(super) struct SessionTable {
     /// The rest of a bucket that a bounded sweep left.
     rest: u32,
     idle: u32,
+    /// See [`grain`](Self::grain).
+    grain: u32,
+    changes: Vec<Change>,
 }
 
 impl SessionTable {
@@ -169,7 +197,67 @@ impl SessionTable {
             swept: now,
             rest: NO_ENTRY,
             idle: ticks(idle).max(1),
+            grain: Self::grain_for(idle),
+            changes: Vec::new(),
         }
+    }
+
+    /// The grain that fits an idle time: between a 64th and a 32nd of it.
+    pub(super) fn grain_for(idle: Duration) -> u32 {
+        (ticks(idle) / 32).max(1).ilog2()
+    }
+
+    /// The power of two of ticks within which a second use of a session is no change. It is small beside the idle time, and
+    /// spares most requests a note.
+    pub(super) fn grain(&self) -> u32 {
+        self.grain
+    }
+
+    pub(super) fn set_grain(&mut self, grain: u32) {
+        self.grain = grain;
+    }
+
+    /// What has changed since [`take_changes`](Self::take_changes) was asked.
+    #[inline]
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty()
+    }
+
+    pub(super) fn take_changes(&mut self) -> impl Iterator<Item = Change> + '_ {
+        self.changes.drain(..)
+    }
+
+    /// The session is used until then.
+    #[inline]
+    fn touch(&mut self, slot: u32, until: Tick) {
+        let grain = self.grain;
+        let entry = self.entry_mut(slot);
+        let before = entry.until;
+        entry.until = before.later(until);
+        let is_change = (before.0 ^ entry.until.0) >> grain != 0 || entry.flights & UNCHANGED != 0;
+        if is_change && entry.instance != NO_INSTANCE {
+            entry.flights &= !UNCHANGED;
+            let change = Change::Used { id: entry.id, instance: entry.instance, until: entry.until };
+            self.changes.push(change);
+        }
+    }
+
+    /// Marks the sessions as used that have a request in flight, in a part of the table. Answers where the next part begins;
+    /// `None`: that was the last.
+    pub(super) fn touch_busy(&mut self, from: u32, most: u32, now: Tick) -> Option<u32> {
+        let next = from.saturating_add(most);
+        for slot in from..next.min(self.filled()) {
+            if self.entry(slot).flights & FLIGHTS_MASK > 0 {
+                self.touch(slot, now);
+            }
+        }
+        (self.filled() > next).then_some(next)
+    }
+
+    /// Entries that were ever used. It fits: the capacity does.
+    #[allow(clippy::cast_possible_truncation, reason = "the capacity is a u32")]
+    fn filled(&self) -> u32 {
+        self.entries.len() as u32
     }
 
     /// Bytes in use, expiry index included.
@@ -194,8 +282,7 @@ impl SessionTable {
     #[inline]
     pub(super) fn find(&mut self, id: u64, stamp: Tick, now: Tick) -> Found {
         let Some(slot) = self.look_up(id) else { return Found::Missing };
-        let entry = self.entry_mut(slot);
-        entry.until = entry.until.later(stamp);
+        self.touch(slot, stamp);
         self.judge(slot, now)
     }
 
@@ -210,7 +297,7 @@ impl SessionTable {
         let entry = self.entry(slot);
         if entry.flights & FLIGHTS_MASK == 0 && now.since(entry.until) >= idle.cast_signed() {
             let instance = entry.instance;
-            self.remove(Slot(slot));
+            self.take_out(slot);
             return Found::Expired(instance);
         }
         Found::Live(Slot(slot), entry.instance)
@@ -227,20 +314,21 @@ impl SessionTable {
             slot
         } else if self.entries.len() < self.capacity as usize {
             self.entries.push(entry);
-            // Fits: the capacity does.
-            self.entries.len() as u32 - 1
+            self.filled() - 1
         } else {
             return None;
         };
         self.link(id, slot);
         self.schedule(slot, now);
+        self.changes.push(Change::Used { id, instance, until });
         Some(Slot(slot))
     }
 
     /// One more request of the session is in flight.
     #[inline]
-    pub(super) fn begin_request(&mut self, slot: Slot) {
+    pub(super) fn begin_request(&mut self, slot: Slot, now: Tick) {
         self.entry_mut(slot.0).flights += 1;
+        self.touch(slot.0, now);
     }
 
     /// One request of the session has ended.
@@ -249,7 +337,12 @@ impl SessionTable {
         let entry = self.entry_mut(slot.0);
         debug_assert_ne!(entry.flights & FLIGHTS_MASK, 0, "each request ends once");
         entry.flights -= u32::from(entry.flights & FLIGHTS_MASK > 0);
-        entry.until = entry.until.later(now);
+        self.touch(slot.0, now);
+    }
+
+    /// What is known of the session comes from elsewhere, so its next use is a change in any case.
+    pub(super) fn keep_unchanged(&mut self, slot: Slot) {
+        self.entry_mut(slot.0).flights |= UNCHANGED;
     }
 
     /// Whether the session of a request in flight is still there.
@@ -270,9 +363,12 @@ impl SessionTable {
     /// Gives a session another id, which no session has.
     pub(super) fn rename(&mut self, slot: Slot, id: u64) {
         debug_assert!(self.look_up(id).is_none(), "no session has the new id");
-        self.unlink(self.entry(slot.0).id, slot.0);
+        let former = self.entry(slot.0).id;
+        self.unlink(former, slot.0);
         self.entry_mut(slot.0).id = id;
         self.link(id, slot.0);
+        let Entry { instance, until, .. } = *self.entry(slot.0);
+        self.changes.extend([Change::Ended { id: former }, Change::Used { id, instance, until }]);
     }
 
     /// One request of the session has failed, or was slow. Answers what is new about the session, if it is still here.
@@ -292,34 +388,35 @@ impl SessionTable {
 
     /// The client was told that the session is used until `stamp`. Nothing happens if the session is gone.
     pub(super) fn stamp(&mut self, slot: Slot, stamp: Tick) {
-        let entry = self.entry_mut(slot.0);
-        entry.until = entry.until.later(stamp);
+        self.touch(slot.0, stamp);
     }
 
     /// Removes a session. Its entry stays until its requests have ended.
     pub(super) fn remove(&mut self, slot: Slot) {
-        let entry = self.entry_mut(slot.0);
+        let id = self.take_out(slot.0);
+        self.changes.push(Change::Ended { id });
+    }
+
+    /// Removes a session of whose end everybody knows that knows its last use.
+    fn take_out(&mut self, slot: u32) -> u64 {
+        let entry = self.entry_mut(slot);
         debug_assert_ne!(entry.instance, NO_INSTANCE, "a dead session is not in the index");
         let id = entry.id;
         entry.instance = NO_INSTANCE;
-        self.unlink(id, slot.0);
+        self.unlink(id, slot);
+        id
     }
 
-    /// Tells of each session on this instance in a part of the table: its id, its last use, and whether a request of it is in
-    /// flight. Answers where the next part begins; `None`: that was the last.
-    pub(super) fn survey(
-        &self,
-        instance: u32,
-        from: u32,
-        most: u32,
-        mut tell: impl FnMut(u64, Tick, bool),
-    ) -> Option<u32> {
+    /// Tells of each session in a part of the table. Answers where the next part begins; `None`: that was the last.
+    pub(super) fn survey(&self, from: u32, most: u32, mut tell: impl FnMut(Seen)) -> Option<u32> {
         let next = from.saturating_add(most);
         let entries = self.entries.iter().skip(from as usize).take(most as usize);
-        for entry in entries.filter(|entry| entry.instance == instance) {
-            tell(entry.id, entry.until, entry.flights & FLIGHTS_MASK > 0);
+        for entry in entries.filter(|entry| entry.instance != NO_INSTANCE) {
+            let Entry { id, instance, until, flights, .. } = *entry;
+            let (busy, unchanged) = (flights & FLIGHTS_MASK > 0, flights & UNCHANGED > 0);
+            tell(Seen { id, instance, until, busy, unchanged });
         }
-        (self.entries.len() > next as usize).then_some(next)
+        (self.filled() > next).then_some(next)
     }
 
     /// Changes the idle time.
@@ -366,7 +463,7 @@ impl SessionTable {
                     continue;
                 }
                 if !dead {
-                    self.remove(Slot(slot));
+                    self.take_out(slot);
                     expired(instance);
                 }
                 let free = self.free;

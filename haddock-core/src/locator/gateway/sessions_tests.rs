@@ -148,7 +148,7 @@ proptest! {
                     match model.get_mut(&n) {
                         Some(known) if known.flights > 0 || now < known.until + IDLE_TICKS => {
                             prop_assert_eq!(found, Found::Live(known.slot, 3));
-                            table.begin_request(known.slot);
+                            table.begin_request(known.slot, Tick(now));
                             known.flights += 1;
                         }
                         Some(_) => {

@@ -5,15 +5,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::saved::{self, failed, private};
 use crate::name::ServiceName;
-
-/// The format of the file of sessions. One of another format is not read, and the sessions are not known.
-const HANDED_HEADER: &[u8] = b"haddock sessions 1\n";
 
 /// What a gateway keeps of a service.
 pub(super) type Saved = saved::Saved<Own>;
@@ -58,31 +54,8 @@ impl Store {
         self.dir.join("key")
     }
 
-    /// Keeps the sessions of a service for the gateway that comes next.
-    pub(super) fn hand_on(&self, service: &ServiceName, handed: &impl Serialize) -> Result<()> {
-        let payload = postcard::to_allocvec(handed)
-            .map_err(|error| Error::new(ErrorKind::Io, format!("cannot write the sessions down: {error}")))?;
-        let bytes = [HANDED_HEADER, blake3::hash(&payload).as_bytes(), &payload].concat();
-        self.write(&self.handed_file(service), &bytes)
-    }
-
-    /// The sessions that the gateway before has handed on. They are taken once: what is left behind by a gateway that was
-    /// killed later would be of another time.
-    pub(super) fn take_handed<T: DeserializeOwned>(&self, service: &ServiceName) -> Option<T> {
-        let path = self.handed_file(service);
-        let bytes = fs::read(&path).ok()?;
-        if let Err(error) = fs::remove_file(&path) {
-            tracing::warn!(%service, %error, "sessions that were handed on cannot be taken");
-            return None;
-        }
-        let read = read_handed(&bytes);
-        if read.is_none() {
-            tracing::warn!(%service, "sessions that were handed on cannot be read, so they are not known");
-        }
-        read
-    }
-
-    fn handed_file(&self, service: &ServiceName) -> PathBuf {
+    /// Where the log of a service's sessions is.
+    pub(super) fn sessions_file(&self, service: &ServiceName) -> PathBuf {
         self.dir.join(format!("sessions-{service}"))
     }
 
@@ -120,17 +93,10 @@ impl Store {
         self.if_ours(|| saved::write(&self.dir, path, text))
     }
 
-    fn if_ours(&self, write: impl FnOnce() -> Result<()>) -> Result<()> {
+    /// The same, where it is an error that it no longer is.
+    pub(super) fn if_ours<T>(&self, write: impl FnOnce() -> Result<T>) -> Result<T> {
         self.beside(write).unwrap_or_else(|| Err(Error::new(ErrorKind::LocatorUnavailable, "this gateway has ended")))
     }
-}
-
-fn read_handed<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
-    let (sum, payload) = bytes.strip_prefix(HANDED_HEADER)?.split_at_checked(blake3::OUT_LEN)?;
-    if blake3::hash(payload).as_bytes() != sum {
-        return None;
-    }
-    postcard::from_bytes(payload).ok()
 }
 
 /// Takes the directory's lock. It ends with the process, however that ends.

@@ -245,6 +245,10 @@ async fn keep_tidy(worker: Arc<Worker>, first: bool) {
         if first {
             for service in shared.services.directory().services() {
                 service.sweep();
+                if service.is_log_due(now) {
+                    let service = Arc::clone(service);
+                    tokio::task::spawn_blocking(move || service.keep_log());
+                }
                 if service.is_traffic_due(now) {
                     let service = Arc::clone(service);
                     tokio::task::spawn_blocking(move || service.note_traffic(false));

@@ -139,7 +139,7 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         "a_session_expires_idle_time_after_the_end_of_its_last_response"
         | "close_wants_no_live_session"
         | "close_wants_nothing_in_flight"
-        | "after_a_restart_nothing_counts_as_drained_for_one_idle_time" => &[(counts, "session_count")],
+        | "after_a_restart_nothing_counts_as_drained_before_its_sessions_have_expired" => &[(counts, "session_count")],
         "a_session_counts_under_the_table_under_which_it_began"
         | "a_table_that_is_applied_again_is_the_same_cohort" => &[(counts_by_table, "counts_by_table")],
         "after_a_restart_no_older_table_is_counted" => {
@@ -238,7 +238,7 @@ macro_rules! locator_cases {
             new_sessions_go_to_what_is_not_held
             numbers_tables_and_closed_marks_outlive_a_restart
             an_unseen_session_follows_its_cookie
-            after_a_restart_nothing_counts_as_drained_for_one_idle_time
+            after_a_restart_nothing_counts_as_drained_before_its_sessions_have_expired
             sessions_from_before_its_adoption_stay_on_an_instance
             a_named_cookie_tells_sessions_from_before_from_other_clients
             an_adopted_instance_is_not_empty_before_its_sessions_have_come_or_expired

@@ -65,7 +65,7 @@ impl ServiceRouting {
                 Fate::Ended(at) => ended = ended.or(Some(at)),
                 Fate::Renamed(id) => {
                     if let Some((slot, at)) = self.find_live(id, now) {
-                        self.sessions.begin_request(slot);
+                        self.sessions.begin_request(slot, self.tick_after(now));
                         return Some(self.take_place(at, Some(Session::followed(id, Some(slot)))));
                     }
                 }
@@ -185,7 +185,7 @@ impl ServiceRouting {
             self.sessions.remove(slot);
             self.instances[placement.instance as usize].session_left();
             self.sessions.end_request(slot, self.tick(now));
-            self.sessions.begin_request(other);
+            self.sessions.begin_request(other, self.tick_after(now));
             placement.session = Some(Session::followed(id, Some(other)));
         } else {
             self.sessions.rename(slot, id);
@@ -203,7 +203,7 @@ impl ServiceRouting {
         self.successors.forget(id);
         let at = placement.instance;
         if let Some(slot) = self.make_room(id, at, now) {
-            self.sessions.begin_request(slot);
+            self.sessions.begin_request(slot, self.tick_after(now));
             placement.session = Some(Session::followed(id, Some(slot)));
             return;
         }

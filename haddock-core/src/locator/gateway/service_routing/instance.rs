@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::cohorts::{Cohorts, Counted};
 use super::endings::Endings;
 use super::failures::Kinds;
+use crate::locator::gateway::session_log::instance_mark;
 use crate::name::InstanceId;
 use crate::routing::{Count, InstanceFigures, Share};
 use crate::time::Timestamp;
@@ -12,6 +13,8 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Instance {
     pub(super) id: InstanceId,
+    /// What it is called in the log of sessions.
+    pub(super) mark: u64,
     pub(super) address: SocketAddr,
     /// `None`: not listed.
     pub(super) share: Option<Share>,
@@ -35,6 +38,8 @@ pub(super) struct Instance {
     /// The last use, at the latest, of a session that is not in the table. Until it has surely expired, the number of
     /// live sessions is unknown.
     pub(super) uncounted_until: Option<Timestamp>,
+    /// What the log of sessions says of that.
+    pub(super) uncounted_logged: Option<Timestamp>,
     pub(super) sessions_begun: u64,
     /// Sessions that left the session table, or that an eviction ended.
     pub(super) sessions_ended: u64,
@@ -52,6 +57,7 @@ impl Instance {
     /// One that is not listed, and has counted nothing.
     pub(super) fn new(id: InstanceId, address: SocketAddr, closed: bool, uncounted_until: Option<Timestamp>) -> Self {
         Self {
+            mark: instance_mark(&id),
             id,
             address,
             share: None,
@@ -66,6 +72,7 @@ impl Instance {
             upgraded: 0,
             uncounted: 0,
             uncounted_until,
+            uncounted_logged: None,
             sessions_begun: 0,
             sessions_ended: 0,
             requests_begun: 0,

@@ -22,6 +22,7 @@ impl ServiceRouting {
             }
         }
         self.newest = saved.newest;
+        self.expect_number(saved.newest);
         self.now_on_disk(saved);
     }
 

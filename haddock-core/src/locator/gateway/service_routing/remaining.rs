@@ -1,7 +1,7 @@
 //! What is left on an instance.
 
 use super::ServiceRouting;
-use crate::locator::gateway::sessions::{TICK, Tick};
+use crate::locator::gateway::sessions::Tick;
 use crate::name::InstanceId;
 use crate::routing::{RemainingSessions, Share};
 use crate::time::Timestamp;
@@ -26,11 +26,14 @@ impl ServiceRouting {
             (seen.ended, seen.watched) = instance.endings.lately(instance.sessions_ended, now);
         }
         let present = self.tick(now);
-        self.sessions.survey(at, from, most, |_, until, busy| {
-            if busy {
+        self.sessions.survey(from, most, |session| {
+            if session.instance != at {
+                return;
+            }
+            if session.busy {
                 return seen.count_busy();
             }
-            let used = self.time(until, present, now);
+            let used = self.time(session.until, present, now);
             if now.since(used) < self.policy.idle {
                 seen.count(used, self.policy.idle, now);
             }
@@ -49,10 +52,8 @@ impl ServiceRouting {
         }
     }
 
-    /// When a tick was, or is to be.
+    /// When a tick was; now if it is to be.
     pub(super) fn time(&self, tick: Tick, present: Tick, now: Timestamp) -> Timestamp {
-        let ticks = i64::from(tick.0.wrapping_sub(present.0).cast_signed());
-        let millis = now.as_millis().cast_signed() + ticks * i64::try_from(TICK.as_millis()).expect("it is 50");
-        Timestamp::from_millis(millis.max(0).cast_unsigned()).min(now)
+        self.time_to_be(tick, present, now).min(now)
     }
 }
