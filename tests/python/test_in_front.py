@@ -317,6 +317,32 @@ def test_traefik_in_front_by_tcp(place: Place, monkeypatch: pytest.MonkeyPatch) 
     place.is_found_sound(monkeypatch)
 
 
+def lies(place: Place) -> str:
+    """What an instance reads first of the client's addresses, if the client makes one up."""
+    return str(place.get({}, X_Forwarded_For="192.0.2.6")["headers"]["x-forwarded-for"].split(", ")[0])
+
+
+def test_nginx_that_adds_to_the_header_lets_clients_lie(place: Place) -> None:
+    place.of_the_page("http")
+    good = place.here(block("http", "nginx"))
+    place.nginx(good.replace("X-Forwarded-For $remote_addr", "X-Forwarded-For $proxy_add_x_forwarded_for"))
+    assert lies(place) == "192.0.2.6"
+
+
+def test_haproxy_that_adds_to_the_header_lets_clients_lie(place: Place) -> None:
+    place.of_the_page("http")
+    place.haproxy(place.here(block("http", "haproxy")).replace("http-request set-header X-Forwarded-For %[src]", "option forwardfor"))
+    assert lies(place) == "192.0.2.6"
+
+
+def test_the_header_of_a_proxy_that_is_not_trusted_is_no_request(place: Place) -> None:
+    place.gateway()
+    place.route(place.app("v1", free_port()))
+    with socket.create_connection(("127.0.0.1", place.site.listen), 20) as stream:
+        stream.sendall(b"PROXY TCP4 192.0.2.6 127.0.0.1 50000 80\r\nGET / HTTP/1.1\r\nHost: shop.example\r\n\r\n")
+        assert stream.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
 def test_nginx_beside(place: Place) -> None:
     place.of_the_page("http")
     place.app("old", place.old)
@@ -326,6 +352,11 @@ def test_nginx_beside(place: Place) -> None:
     assert first["version"] in ("v1", "v2") and old["version"] == "old"
     assert place.get(cookies, "/shop/cart")["count"] == 2
     assert first["headers"]["x-forwarded-for"].split(", ")[0] == CLIENT
+
+
+def test_the_compose_file_of_a_proxy_behind(place: Place) -> None:
+    (place.folder / "compose.yaml").write_text(block("behind", "compose"))
+    assert "shop-proxy:v1" in place.site.ok("config", "--tag", "v1")
 
 
 def test_nginx_behind(place: Place) -> None:

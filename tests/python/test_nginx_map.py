@@ -30,7 +30,7 @@ from haddock.testing import LocatorHarness, locator_suite
 
 EXAMPLE = ROOT / "examples" / "nginx_map"
 sys.path.insert(0, str(EXAMPLE))
-from nginx_map import NginxMap  # noqa: E402
+from nginx_map import Kept, NginxMap, map_of  # noqa: E402
 
 
 def program() -> str:
@@ -219,8 +219,10 @@ test_the_contract = locator_suite(lambda: new_stage())
 
 def test_the_page_shows_the_configuration() -> None:
     page = ROOT / "docs" / "your-own-locator.md"
-    [shown] = [block.text for block in blocks(page) if block.language == "nginx"]
-    assert shown == (EXAMPLE / "nginx.conf").read_text()
+    config, shown = [block.text for block in blocks(page) if block.language == "nginx"]
+    assert config == (EXAMPLE / "nginx.conf").read_text()
+    routes: dict[str, list[str | float]] = {"shop-1-8d43024f": ["172.17.0.2:8080", 0.9], "shop-2-8d43024f": ["172.17.0.3:8080", 0.1]}
+    assert shown == map_of("shop", Kept(idle=1800, routes=routes))
 
 
 def test_the_page_names_what_is_left_out(capfd: pytest.CaptureFixture[str]) -> None:
