@@ -85,7 +85,7 @@ class NginxMap(ServiceLocator):
         self.lock, self.only_process = threading.RLock(), (directory / "lock").open("w")
         fcntl.flock(self.only_process, fcntl.LOCK_EX | fcntl.LOCK_NB)  # two processes would count apart
         self.kept = {service: self.load(service) for service in services}
-        self.seen = {service: Seen() for service in services}
+        self.seen: dict[str, Seen] = {}
         for service, kept in self.kept.items():
             self.write(f"{service}.conf", map_of(service, kept))
 
@@ -124,19 +124,22 @@ class NginxMap(ServiceLocator):
 
     # ---- counting
 
+    def begin_anew(self, life: str) -> None:
+        """What was in flight at the nginx before is in no log. So nobody knows which sessions live, for one idle time."""
+        self.life, self.incarnation, self.since = life, time.time_ns(), datetime.now(timezone.utc)
+        known_from = {it: time.monotonic() + kept.idle + self.slack for it, kept in self.kept.items() if kept.table}
+        self.seen = {service: Seen(known_from=known_from.get(service, 0.0)) for service in self.kept}
+
     def look(self, service: str) -> Counter[str]:
         """Reads what nginx has logged, and answers with its connections to each address. These are counted before: a
         request that ends in between is in the log."""
         if service not in self.kept:
             raise LookupError(f"`{service}` is not among the services that NginxMap was made for")
-        kept, seen, open_to = self.kept[service], self.seen[service], connections()
+        open_to = connections()
         time.sleep(LOGGED_WITHIN)
         if self.life != (life := self.nginx.life()):
-            # What was in flight at the nginx before is in no log. So all counting begins anew.
-            self.life, self.incarnation, self.since = life, time.time_ns(), datetime.now(timezone.utc)
-            for each, its in self.seen.items():
-                known_from = time.monotonic() + self.kept[each].idle + self.slack if self.kept[each].table else 0.0
-                its.__dict__.update(vars(Seen(known_from=known_from)))
+            self.begin_anew(life)
+        kept, seen = self.kept[service], self.seen[service]
         with (self.directory / f"{service}.log").open("a+b") as file:
             number, end = os.fstat(file.fileno()).st_ino, file.seek(0, os.SEEK_END)
             log, begin = seen.log or (number, end)
