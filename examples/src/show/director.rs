@@ -140,7 +140,7 @@ impl Director {
                 self.report = report;
             }
         }
-        for recorded in house.history(self.story.last()).await? {
+        for recorded in house.site().history(self.story.last()).await? {
             if let Some(line) = self.story.tell(&recorded) {
                 self.say(&line);
             }

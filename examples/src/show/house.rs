@@ -1,6 +1,5 @@
 //! Haddock, put together: runtime, gateway, journal and controller in this process.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,40 +8,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haddock_core::container::Selector;
-use haddock_core::controller::{Acting, Controller, Service};
+use haddock_core::controller::{Controller, Service};
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
-use haddock_core::environment::launch::teardown;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::journal::Journal;
 use haddock_core::journal::sqlite::SqliteJournal;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::gateway::Gateway;
-use haddock_core::release::RecordedEvent;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::DockerRuntime;
 use haddock_core::runtime::process::ProcessRuntime;
 use haddock_core::{ErrorKind, InstanceId, ServiceName, SystemClock};
 
 use super::arguments::Arguments;
+use super::site::{Site, told};
 use crate::image;
 
 /// The word with which a program of ours, as its first argument, becomes the demo application.
 pub const APP: &str = "__app";
 
-/// Events that are read at a time.
-const PAGE: usize = 256;
-
 /// A service and all that it takes to release it.
 pub struct House {
     arguments: Arguments,
     clock: SystemClock,
-    name: ServiceName,
-    runtime: Arc<dyn ContainerRuntime>,
+    site: Site,
     locator: Arc<dyn ServiceLocator>,
-    journal: Arc<dyn Journal>,
     gateway: Gateway,
     service: Service,
-    acting: Acting,
     compose: ComposeFile,
     /// Where journal, specifications, tables, keys and processes are kept; it is removed with the house.
     _folder: tempfile::TempDir,
@@ -79,19 +71,8 @@ impl House {
         let service = controller.service(name.clone());
         let acting = service.act().await.map_err(told)?;
         let (arguments, clock) = (arguments.clone(), SystemClock::new());
-        Ok(Self {
-            arguments,
-            clock,
-            name,
-            runtime,
-            locator,
-            journal,
-            gateway,
-            service,
-            acting,
-            compose,
-            _folder: folder,
-        })
+        let site = Site { name, runtime, journal, acting };
+        Ok(Self { arguments, clock, site, locator, gateway, service, compose, _folder: folder })
     }
 
     /// Makes what the versions run from, where that is images.
@@ -105,6 +86,12 @@ impl House {
             image::make(&docker, &binary, &tag(number)).await?;
         }
         Ok(())
+    }
+
+    /// The service, with its history and its instances.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The clock that all here go by.
@@ -140,32 +127,14 @@ impl House {
         Ok(())
     }
 
-    /// What happened after the event with that sequence; nothing if nothing did.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub async fn history(&self, after: u64) -> io::Result<Vec<RecordedEvent>> {
-        self.journal.history(&self.name, after, PAGE).await.map_err(told)
-    }
-
-    /// How many instances run, as the runtime says.
-    ///
-    /// # Errors
-    /// The runtime's.
-    pub async fn instances(&self) -> io::Result<u64> {
-        let containers = self.runtime.list(&Selector::journal(self.journal.id())).await.map_err(told)?;
-        let running = containers.iter().filter(|container| container.is_running());
-        Ok(running.filter_map(|container| container.instance()).collect::<BTreeSet<_>>().len() as u64)
-    }
-
     /// Stops an instance by the runtime, without telling the controller.
     ///
     /// # Errors
     /// The runtime's.
     pub async fn stop_behind_the_back(&self, instance: &InstanceId) -> io::Result<()> {
-        let selector = Selector::environment(self.journal.id(), instance);
-        for container in self.runtime.list(&selector).await.map_err(told)? {
-            self.runtime.stop(&container.id, Duration::from_secs(1)).await.map_err(told)?;
+        let selector = Selector::environment(self.site.journal.id(), instance);
+        for container in self.site.runtime.list(&selector).await.map_err(told)? {
+            self.site.runtime.stop(&container.id, Duration::from_secs(1)).await.map_err(told)?;
         }
         Ok(())
     }
@@ -176,8 +145,8 @@ impl House {
     /// The gateway's.
     pub async fn evict_behind_the_back(&self, instance: &InstanceId) -> io::Result<()> {
         loop {
-            let newest = self.locator.observe(&self.name).await.map_err(told)?.newest;
-            match self.locator.evict(&self.name, instance, newest).await {
+            let newest = self.locator.observe(&self.site.name).await.map_err(told)?.newest;
+            match self.locator.evict(&self.site.name, instance, newest).await {
                 // The controller was faster: there is a newer number by now.
                 Err(error) if error.kind() == ErrorKind::StaleNumber => {}
                 other => return other.map_err(told),
@@ -190,21 +159,8 @@ impl House {
     /// # Errors
     /// The runtime's, or the engine's.
     pub async fn close(self) -> io::Result<()> {
-        let mut outcome = self.acting.stop().await.map_err(told);
-        let journal = self.journal.id();
-        let mut instances = BTreeSet::new();
-        match self.runtime.list(&Selector::journal(journal)).await {
-            Ok(containers) => instances.extend(containers.iter().filter_map(|container| container.instance())),
-            Err(error) => outcome = outcome.and(Err(told(error))),
-        }
-        for instance in &instances {
-            let torn = teardown(&*self.runtime, journal, instance).await;
-            outcome = outcome.and(torn.map(drop).map_err(told));
-        }
-        if self.arguments.docker {
-            outcome = outcome.and(remove_images(self.arguments.versions).await);
-        }
-        outcome
+        let outcome = self.site.close().await;
+        if self.arguments.docker { outcome.and(remove_images(self.arguments.versions).await) } else { outcome }
     }
 
     fn docker(&self) -> io::Result<Option<bollard::Docker>> {
@@ -228,20 +184,17 @@ fn tag(number: u32) -> String {
     format!("v{number}")
 }
 
-/// Haddock's error with its hint and the last lines of the log.
-#[must_use]
-pub fn told(error: haddock_core::Error) -> io::Error {
-    io::Error::other(format!("{error:#}"))
-}
-
 impl fmt::Display for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} behind {}", self.runtime, self.gateway.local_addr())
+        write!(f, "{} behind {}", self.site.runtime, self.gateway.local_addr())
     }
 }
 
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("House").field("runtime", &self.runtime).field("service", &self.name).finish_non_exhaustive()
+        f.debug_struct("House")
+            .field("runtime", &self.site.runtime)
+            .field("service", &self.site.name)
+            .finish_non_exhaustive()
     }
 }

@@ -74,7 +74,7 @@ pub async fn perform(house: &House, arguments: &Arguments, program: &Path) -> io
 
     let outcome = Outcome {
         versions_released: director.story().releases(),
-        instances_left: house.instances().await?,
+        instances_left: house.site().instances().await?,
         max_versions_at_once: director.timeline().most_at_once(),
         drain_seconds: director.story().drain_seconds(),
         at_switch,

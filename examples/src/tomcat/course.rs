@@ -65,7 +65,7 @@ pub async fn perform(house: &House, arguments: &Arguments) -> io::Result<(Outcom
     // The last one carries the whole load for a moment: a mistake at the very end would show.
     let until = house.clock().now();
     eye.until("time passes", LIMIT, |_, _| house.clock().now().since(until) >= Duration::from_secs(1)).await?;
-    let instances_left = house.instances().await?;
+    let instances_left = house.site().instances().await?;
     let old_versions: Vec<_> = (1..arguments.last()).map(|number| eye.old(number)).collect();
 
     eye.say("all leave");
@@ -122,7 +122,7 @@ impl<'h> Eye<'h> {
         loop {
             let report = self.receipts.report();
             self.timeline.report(report.t, &report);
-            for recorded in self.house.history(self.story.last()).await? {
+            for recorded in self.house.site().history(self.story.last()).await? {
                 if let Some(line) = self.story.tell(&recorded) {
                     self.say(&line);
                 }

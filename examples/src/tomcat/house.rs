@@ -1,6 +1,5 @@
 //! All that it takes to release: Docker, the image, the way to the instances, journal and controller.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,25 +8,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haddock_core::build::{BuildOptions, Images};
-use haddock_core::container::Selector;
-use haddock_core::controller::{Acting, Controller, Service};
+use haddock_core::controller::{Controller, Service};
 use haddock_core::environment::compose::{ComposeFile, Purpose, ResolveOptions};
-use haddock_core::environment::launch::teardown;
 use haddock_core::environment::store::SpecStore;
 use haddock_core::image::tree::ImageTree;
 use haddock_core::journal::Journal;
 use haddock_core::journal::sqlite::SqliteJournal;
-use haddock_core::release::RecordedEvent;
 use haddock_core::runtime::ContainerRuntime;
 use haddock_core::runtime::docker::DockerRuntime;
 use haddock_core::{ServiceName, SystemClock};
 
 use super::arguments::{Arguments, Through};
 use super::front::Front;
-use crate::show::told;
+use crate::show::{Site, told};
 
-/// Events that are read at a time.
-const PAGE: usize = 256;
 /// The image is not different from version to version: what differs is a variable.
 const TAG: &str = "latest";
 
@@ -35,12 +29,9 @@ const TAG: &str = "latest";
 pub struct House {
     arguments: Arguments,
     clock: SystemClock,
-    name: ServiceName,
-    runtime: Arc<DockerRuntime>,
-    journal: Arc<dyn Journal>,
+    site: Site,
     front: Front,
     service: Service,
-    acting: Acting,
     compose: ComposeFile,
     /// Where journal, specifications, tables and keys are kept; it is removed with the house.
     _folder: tempfile::TempDir,
@@ -76,7 +67,14 @@ impl House {
         let service = controller.service(name.clone());
         let acting = service.act().await.map_err(told)?;
         let (arguments, clock) = (arguments.clone(), SystemClock::new());
-        Ok(Self { arguments, clock, name, runtime, journal, front, service, acting, compose, _folder: folder })
+        let site = Site { name, runtime, journal, acting };
+        Ok(Self { arguments, clock, site, front, service, compose, _folder: folder })
+    }
+
+    /// The service, with its history and its instances.
+    #[must_use]
+    pub fn site(&self) -> &Site {
+        &self.site
     }
 
     /// The clock that all here go by.
@@ -118,41 +116,12 @@ impl House {
         Ok(())
     }
 
-    /// What happened after the event with that sequence; nothing if nothing did.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub async fn history(&self, after: u64) -> io::Result<Vec<RecordedEvent>> {
-        self.journal.history(&self.name, after, PAGE).await.map_err(told)
-    }
-
-    /// How many instances run, as the engine says.
-    ///
-    /// # Errors
-    /// The engine's.
-    pub async fn instances(&self) -> io::Result<u64> {
-        let containers = self.runtime.list(&Selector::journal(self.journal.id())).await.map_err(told)?;
-        let running = containers.iter().filter(|container| container.is_running());
-        Ok(running.filter_map(|container| container.instance()).collect::<BTreeSet<_>>().len() as u64)
-    }
-
     /// Stops and removes everything but the image. Goes on after an error, and answers with the first.
     ///
     /// # Errors
     /// The engine's.
     pub async fn close(self) -> io::Result<()> {
-        let mut outcome = self.acting.stop().await.map_err(told);
-        let journal = self.journal.id();
-        let mut instances = BTreeSet::new();
-        match self.runtime.list(&Selector::journal(journal)).await {
-            Ok(containers) => instances.extend(containers.iter().filter_map(|container| container.instance())),
-            Err(error) => outcome = outcome.and(Err(told(error))),
-        }
-        for instance in &instances {
-            let torn = teardown(&*self.runtime, journal, instance).await;
-            outcome = outcome.and(torn.map(drop).map_err(told));
-        }
-        outcome
+        self.site.close().await
     }
 }
 
@@ -196,12 +165,15 @@ async fn make_image(runtime: &Arc<DockerRuntime>) -> io::Result<()> {
 impl fmt::Display for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let addresses: Vec<_> = self.front.addresses.iter().map(ToString::to_string).collect();
-        write!(f, "{} behind {:?} at {}", self.runtime, self.arguments.through, addresses.join(" and "))
+        write!(f, "{} behind {:?} at {}", self.site.runtime, self.arguments.through, addresses.join(" and "))
     }
 }
 
 impl fmt::Debug for House {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("House").field("runtime", &self.runtime).field("service", &self.name).finish_non_exhaustive()
+        f.debug_struct("House")
+            .field("runtime", &self.site.runtime)
+            .field("service", &self.site.name)
+            .finish_non_exhaustive()
     }
 }
