@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use haddock_core::ErrorKind;
 use haddock_core::locator::gateway::{Gateway, GatewayBuilder, Limits};
-use haddock_core::locator::suite::Harness as _;
 use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use hyper::body::Incoming;
@@ -23,9 +22,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, version};
 
-use crate::world::{Instance, World, eventually, table};
+use crate::world::{Instance, World, eventually};
 
-const IDLE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A certificate for these names, as files; answers with the certificate.
@@ -45,16 +43,6 @@ fn with_tls(builder: GatewayBuilder, folder: &Path, file: &str) -> GatewayBuilde
 /// Lets time pass where there is nothing to wait for: that a piece arrives by itself, or that nothing happens.
 async fn pause(time: Duration) {
     let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
-}
-
-/// A gateway with one instance.
-async fn one(with: impl FnOnce(GatewayBuilder) -> GatewayBuilder) -> (World, Instance) {
-    let world = World::new(false).await;
-    world.kill();
-    world.begin(with).await;
-    let instance = Instance::start("shop-1").await;
-    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
-    (world, instance)
 }
 
 async fn connect(
@@ -99,8 +87,10 @@ async fn whole(response: Response<Incoming>) -> Response<Bytes> {
 async fn a_client_by_https_is_served_and_the_instance_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = certificate(folder.path(), "shop", &["shop.example"]);
-    let (world, instance) =
-        one(|builder| with_tls(builder, folder.path(), "shop").strict_transport(Duration::from_secs(31_536_000))).await;
+    let (world, instance) = World::with_one(|builder| {
+        with_tls(builder, folder.path(), "shop").strict_transport(Duration::from_secs(31_536_000))
+    })
+    .await;
     for versions in [&BOTH[..1], &BOTH[1..]] {
         let stream = connect(world.address(), "shop.example", &own, &[b"http/1.1"], versions).await.expect("let in");
         let answer = ask(stream, "/a").await;
@@ -128,7 +118,7 @@ async fn the_certificate_is_chosen_by_name_and_read_again_when_it_changes() {
     let shop = certificate(folder.path(), "shop", &["shop.example"]);
     let wiki = certificate(folder.path(), "wiki", &["*.wiki.example"]);
     let (world, _instance) =
-        one(|builder| with_tls(with_tls(builder, folder.path(), "shop"), folder.path(), "wiki")).await;
+        World::with_one(|builder| with_tls(with_tls(builder, folder.path(), "shop"), folder.path(), "wiki")).await;
     let to = world.address();
     let mut open = connect(to, "shop.example", &shop, &[], &BOTH).await.expect("its own");
     connect(to, "de.wiki.example", &wiki, &[], &BOTH).await.expect("by a wildcard");
@@ -177,7 +167,7 @@ fn asks(path: &str) -> http::request::Builder {
 async fn http_2_is_served_side_by_side_and_sessions_stick() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = certificate(folder.path(), "shop", &["shop.example"]);
-    let (world, instance) = one(|builder| with_tls(builder, folder.path(), "shop")).await;
+    let (world, instance) = World::with_one(|builder| with_tls(builder, folder.path(), "shop")).await;
     let mut client = http2(world.address(), &own).await;
     // One that is held does not hold up the others.
     let held = client.send_request(asks("/hold").body(Full::new(Bytes::new())).expect("valid"));
@@ -214,7 +204,7 @@ async fn a_stream_that_is_too_slow_ends_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = certificate(folder.path(), "shop", &["shop.example"]);
     let limits = Limits { stalled: Duration::from_secs(20), ..Limits::default() };
-    let (world, instance) = one(|builder| with_tls(builder, folder.path(), "shop").limits(limits)).await;
+    let (world, instance) = World::with_one(|builder| with_tls(builder, folder.path(), "shop").limits(limits)).await;
     let mut client = http2(world.address(), &own).await;
     // It announces a body and never sends it.
     let never = StreamBody::new(futures_util::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>());
@@ -235,7 +225,7 @@ async fn a_stream_that_is_too_slow_ends_alone() {
 async fn what_is_no_request_of_http_2_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = certificate(folder.path(), "shop", &["shop.example"]);
-    let (world, instance) = one(|builder| with_tls(builder, folder.path(), "shop")).await;
+    let (world, instance) = World::with_one(|builder| with_tls(builder, folder.path(), "shop")).await;
     let mut client = http2::<Full<Bytes>>(world.address(), &own).await;
     let cases = [
         ("another host", asks("/").header(header::HOST, "other.example"), 400),
@@ -255,7 +245,7 @@ async fn what_is_no_request_of_http_2_is_refused() {
 async fn streams_that_are_reset_at_once_leave_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let own = certificate(folder.path(), "shop", &["shop.example"]);
-    let (world, _instance) = one(|builder| with_tls(builder, folder.path(), "shop")).await;
+    let (world, _instance) = World::with_one(|builder| with_tls(builder, folder.path(), "shop")).await;
     for _ in 0..3 {
         let mut client = http2::<Full<Bytes>>(world.address(), &own).await;
         for _ in 0..2_000 {
@@ -300,7 +290,8 @@ fn version_2(command: u8) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_trusted_peer_says_for_whom_it_speaks() {
-    let (world, instance) = one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a network"))).await;
+    let (world, instance) =
+        World::with_one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a network"))).await;
     let one_of = |client: &str| Some((client.to_owned(), format!("for={client};host=\"shop.example\";proto=http")));
     // The client's own header is a stranger's.
     let v1: &[u8] = b"PROXY TCP4 203.0.113.7 10.0.0.1 49152 443\r\n";
@@ -323,7 +314,7 @@ async fn a_trusted_peer_says_for_whom_it_speaks() {
 
 #[tokio::test]
 async fn a_stranger_speaks_for_itself_alone() {
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     assert_eq!(told(&world, &instance, &[b"PROXY TCP4 203.0.113.7 10.0.0.1 49152 443\r\n", ASK]).await, None);
     assert_eq!(told(&world, &instance, &[&version_2(1), ASK]).await, None);
 }
@@ -333,7 +324,7 @@ async fn who_comes_by_http_is_sent_to_https() {
     let folder = tempfile::tempdir().expect("a folder");
     certificate(folder.path(), "shop", &["shop.example"]);
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (world, instance) = one(|builder| with_tls(builder, folder.path(), "shop").redirect(any)).await;
+    let (world, instance) = World::with_one(|builder| with_tls(builder, folder.path(), "shop").redirect(any)).await;
     let to = world.with_gateway(|gateway| gateway.redirect_addr()).expect("it listens");
     let answer = ask(TcpStream::connect(to).await.expect("a connection"), "/a?b=c").await;
     assert_eq!(answer.status(), StatusCode::PERMANENT_REDIRECT);
@@ -362,6 +353,11 @@ async fn files_that_are_no_certificate_are_named() {
         assert!(!error.to_string().contains("PRIVATE"), "{error}");
     }
     let state = tempfile::tempdir().expect("a folder");
-    let error = Gateway::builder().state_dir(state.path()).strict_transport(IDLE).start().await.expect_err("no files");
+    let error = Gateway::builder()
+        .state_dir(state.path())
+        .strict_transport(Duration::from_secs(60))
+        .start()
+        .await
+        .expect_err("no files");
     assert_eq!(error.kind(), ErrorKind::InvalidValue);
 }

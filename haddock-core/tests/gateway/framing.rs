@@ -3,22 +3,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use haddock_core::locator::suite::Harness as _;
 use http::header;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::world::{Instance, World, eventually, table};
+use crate::world::{World, eventually};
 
-const IDLE: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn one() -> (World, Instance) {
-    let world = World::new(false).await;
-    let instance = Instance::start("shop-1").await;
-    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
-    (world, instance)
-}
 
 /// Sends bytes, and reads to the end. `leaves`: then it sends nothing more, which a gateway takes for a client that has gone. It
 /// still answers what it refuses.
@@ -41,7 +32,7 @@ fn statuses(answer: &str) -> Vec<u16> {
 
 #[tokio::test]
 async fn what_is_no_request_is_refused_and_reaches_no_instance() {
-    let (world, instance) = one().await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let post = |head: &str, body: &str| format!("POST /echo HTTP/1.1\r\nHost: a\r\n{head}\r\n\r\n{body}").into_bytes();
     let get = |head: &[u8]| [b"GET / HTTP/1.1\r\nHost: a\r\n", head, b"\r\n\r\n"].concat();
     let cases: Vec<(&str, Vec<u8>)> = vec![
@@ -90,7 +81,7 @@ async fn what_is_no_request_is_refused_and_reaches_no_instance() {
 
 #[tokio::test]
 async fn chunks_that_are_none_end_the_request() {
-    let (world, _instance) = one().await;
+    let (world, _instance) = World::with_one(|builder| builder).await;
     for (what, body) in [
         ("a size with a sign", "+5\r\nhello\r\n0\r\n\r\n"),
         ("a size with a minus", "-5\r\nhello\r\n0\r\n\r\n"),
@@ -115,7 +106,7 @@ async fn chunks_that_are_none_end_the_request() {
 
 #[tokio::test]
 async fn what_is_odd_but_allowed_arrives_as_one_and_the_same_request() {
-    let (world, instance) = one().await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let chunked = |head: &str, body: &str| {
         format!("POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: {head}\r\n\r\n{body}")
     };
@@ -161,7 +152,7 @@ async fn what_is_odd_but_allowed_arrives_as_one_and_the_same_request() {
 
 #[tokio::test]
 async fn targets_and_headers_arrive_as_they_were_meant() {
-    let (world, instance) = one().await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let told = |request: &str| {
         let (world, instance, request) = (&world, &instance, request.to_owned());
         async move {
@@ -201,7 +192,7 @@ async fn targets_and_headers_arrive_as_they_were_meant() {
 
 #[tokio::test]
 async fn requests_in_a_row_are_answered_in_their_order() {
-    let (world, _instance) = one().await;
+    let (world, _instance) = World::with_one(|builder| builder).await;
     let ask = |n: usize| {
         let last = if n == 19 { "Connection: close\r\n" } else { "" };
         format!("GET /page-{n} HTTP/1.1\r\nHost: a\r\n{last}\r\n")

@@ -4,26 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haddock_core::locator::gateway::{GatewayBuilder, Limits};
+use haddock_core::locator::gateway::Limits;
 use haddock_core::locator::suite::{Cookies, Harness as _};
 use haddock_core::routing::{CookiePolicy, SameSite};
 use http::header;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::world::{Instance, World, eventually, get, table};
-
-const IDLE: Duration = Duration::from_secs(60);
-
-/// A gateway with one instance.
-async fn one(with: impl FnOnce(GatewayBuilder) -> GatewayBuilder) -> (World, Instance) {
-    let world = World::new(false).await;
-    world.kill();
-    world.begin(with).await;
-    let instance = Instance::start("shop-1").await;
-    world.locator().apply(&table(1, IDLE, &[("shop-1", instance.address, 100)])).await.expect("new");
-    (world, instance)
-}
+use crate::world::{IDLE, Instance, World, eventually, get, table};
 
 /// Sends bytes and reads until the gateway closes.
 async fn raw(to: SocketAddr, bytes: &[u8]) -> String {
@@ -43,7 +31,7 @@ fn status(answer: &str) -> u16 {
 
 #[tokio::test]
 async fn what_could_be_read_in_two_ways_is_refused_and_reaches_no_instance() {
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let cases: &[(&str, &[u8])] = &[
         (
             "both lengths",
@@ -108,7 +96,7 @@ async fn what_could_be_read_in_two_ways_is_refused_and_reaches_no_instance() {
 
 #[tokio::test]
 async fn a_body_in_bad_chunks_is_the_clients_fault() {
-    let (world, _instance) = one(|builder| builder).await;
+    let (world, _instance) = World::with_one(|builder| builder).await;
     for chunks in
         ["x\r\n", "-1\r\n", "1\r\nab\r\n", "1 \r\n\r\n", "ffffffffffffffffff\r\n", "1\r\na\r\n0\r\nbad trailer\r\n\r\n"]
     {
@@ -123,7 +111,7 @@ async fn a_body_in_bad_chunks_is_the_clients_fault() {
 
 #[tokio::test]
 async fn a_head_that_is_too_long_is_answered_with_431() {
-    let (world, _instance) = one(|builder| builder).await;
+    let (world, _instance) = World::with_one(|builder| builder).await;
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(17 * 1024));
     assert_eq!(status(&raw(world.address(), long.as_bytes()).await), 431);
     let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "x: y\r\n".repeat(120));
@@ -134,7 +122,7 @@ async fn a_head_that_is_too_long_is_answered_with_431() {
 
 #[tokio::test]
 async fn a_tunnel_is_refused() {
-    let (world, _instance) = one(|builder| builder).await;
+    let (world, _instance) = World::with_one(|builder| builder).await;
     let answer = raw(world.address(), b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n").await;
     assert_eq!(status(&answer), 405);
 }
@@ -142,17 +130,17 @@ async fn a_tunnel_is_refused() {
 #[tokio::test]
 async fn trace_is_refused_unless_it_is_allowed() {
     let trace = b"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     assert_eq!(status(&raw(world.address(), trace).await), 405);
     assert_eq!(instance.asked.load(std::sync::atomic::Ordering::SeqCst), 0);
-    let (world, instance) = one(|builder| builder.allow_trace(true)).await;
+    let (world, instance) = World::with_one(|builder| builder.allow_trace(true)).await;
     assert_eq!(status(&raw(world.address(), trace).await), 200);
     assert_eq!(last(&instance).method, http::Method::TRACE);
 }
 
 #[tokio::test]
 async fn a_request_of_http_1_0_without_a_host_gets_that_of_its_instance() {
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     // As HAProxy asks whether a server is well, by default.
     let check = b"OPTIONS / HTTP/1.0\r\n\r\n";
     assert_eq!(status(&raw(world.address(), check).await), 200);
@@ -182,7 +170,7 @@ fn value<'a>(parts: &'a http::request::Parts, name: &str) -> &'a str {
 
 #[tokio::test]
 async fn what_is_for_one_hop_is_taken_out() {
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-Secret, close\r\nX-Secret: 1\r\nX-Kept: 2\r\n\
                    Keep-Alive: 5\r\nProxy-Connection: close\r\nTE: trailers\r\nTrailer: x\r\nUpgrade: h2c\r\n\
                    HTTP2-Settings: x\r\nExpect: 100-continue\r\n\r\n";
@@ -203,7 +191,7 @@ async fn what_is_for_one_hop_is_taken_out() {
 
 #[tokio::test]
 async fn the_client_is_introduced_and_strangers_are_not_believed() {
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let request = "GET / HTTP/1.1\r\nHost: shop.example:8080\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\n\
                    X-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nForwarded: for=6.6.6.6\r\nConnection: close\r\n\r\n";
     let answer = raw(world.address(), request.as_bytes()).await;
@@ -241,7 +229,7 @@ async fn the_client_is_introduced_and_strangers_are_not_believed() {
 
 #[tokio::test]
 async fn a_trusted_proxy_is_believed_and_added_to() {
-    let (world, instance) = one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
+    let (world, instance) = World::with_one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7.7.7.7\r\n\
                    X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nForwarded: for=6.6.6.6;proto=https\r\n\
                    Connection: close\r\n\r\n";
@@ -263,7 +251,7 @@ async fn a_trusted_proxy_is_believed_and_added_to() {
 
 #[tokio::test]
 async fn the_cookie_is_ours_alone_and_others_are_passed_on() {
-    let (world, instance) = one(|builder| builder).await;
+    let (world, instance) = World::with_one(|builder| builder).await;
     let mut cookies = Cookies::from([("theirs".to_owned(), "1".to_owned())]);
     let reply = get(world.address(), "/", &mut cookies).await;
     let cookie = reply.headers[header::SET_COOKIE].to_str().expect("text");
@@ -282,7 +270,7 @@ async fn the_cookie_is_ours_alone_and_others_are_passed_on() {
 
 #[tokio::test]
 async fn a_forged_or_foreign_cookie_opens_a_new_session() {
-    let (world, _instance) = one(|builder| builder).await;
+    let (world, _instance) = World::with_one(|builder| builder).await;
     let mut genuine = Cookies::new();
     get(world.address(), "/", &mut genuine).await;
     let value = genuine["haddock-shop"].clone();
@@ -307,7 +295,7 @@ async fn a_forged_or_foreign_cookie_opens_a_new_session() {
 
 #[tokio::test]
 async fn the_cookie_is_as_the_table_wants_it_and_of_two_the_newer_counts() {
-    let (world, first) = one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
+    let (world, first) = World::with_one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
     let https = "GET /app HTTP/1.1\r\nHost: a\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n";
     let given = async |cookies: &[&str]| {
         let lines: String = cookies.iter().map(|cookie| format!("Cookie: haddock-shop={cookie}\r\n")).collect();
@@ -350,7 +338,7 @@ async fn the_cookie_is_as_the_table_wants_it_and_of_two_the_newer_counts() {
 async fn a_slow_head_and_an_idle_connection_are_closed() {
     let limits =
         Limits { head_within: Duration::from_secs(3), keep_alive: Duration::from_secs(30), ..Limits::default() };
-    let (world, _instance) = one(|builder| builder.limits(limits)).await;
+    let (world, _instance) = World::with_one(|builder| builder.limits(limits)).await;
     let mut slow = TcpStream::connect(world.address()).await.expect("a connection");
     slow.write_all(b"GET / HTTP/1.1\r\nHost").await.expect("sent");
     let mut idle = TcpStream::connect(world.address()).await.expect("a connection");
@@ -383,7 +371,7 @@ async fn a_slow_head_and_an_idle_connection_are_closed() {
 #[tokio::test]
 async fn no_more_connections_than_allowed_are_served_at_once() {
     let limits = Limits { connections: 4, ..Limits::default() };
-    let (world, instance) = one(|builder| builder.limits(limits).worker_threads(1)).await;
+    let (world, instance) = World::with_one(|builder| builder.limits(limits).worker_threads(1)).await;
     let mut first = Vec::new();
     for _ in 0..3 {
         let mut stream = TcpStream::connect(world.address()).await.expect("a connection");
@@ -408,7 +396,7 @@ async fn no_more_connections_than_allowed_are_served_at_once() {
 /// As `haddock check --url` asks through whatever stands in front.
 #[tokio::test]
 async fn a_probe_is_answered_with_what_has_arrived_and_reaches_no_instance() {
-    let (world, instance) = one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
+    let (world, instance) = World::with_one(|builder| builder.trust_proxy("127.0.0.0/8".parse().expect("a net"))).await;
     let asked = || instance.asked.load(std::sync::atomic::Ordering::SeqCst);
     let word = async || {
         let request =

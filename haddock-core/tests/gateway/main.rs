@@ -10,6 +10,7 @@ mod door;
 mod failures;
 mod framing;
 mod hygiene;
+mod instances;
 mod killed;
 mod outlives;
 mod recorded;

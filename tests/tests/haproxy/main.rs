@@ -3,6 +3,8 @@
 #![allow(clippy::disallowed_methods, reason = "sessions expire by the clock of HAProxy, which is that of the machine")]
 
 mod faults;
+#[path = "../../../haddock-core/tests/gateway/instances.rs"]
+mod instances;
 mod world;
 
 use haddock_core::locator::suite;

@@ -1,25 +1,22 @@
-//! An HAProxy of its own, instances that know their sessions, as a servlet container does, and clients.
+//! An HAProxy of its own.
 
-use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use haddock_core::locator::ServiceLocator;
 use haddock_core::locator::haproxy::HaproxyLocator;
-use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
+use haddock_core::locator::suite::{Ask, Cookies, Harness, InFlight};
 use haddock_core::routing::{ApplicationCookie, CookieMode};
 use haddock_core::{InstanceId, ServiceName};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+use crate::instances::{Instances, path_of, try_get};
 
 /// The idle time of sessions in tables, and how much longer HAProxy keeps them. It counts whole seconds since its start.
 pub(crate) const IDLE: Duration = Duration::from_secs(1);
@@ -28,114 +25,9 @@ pub(crate) const KEPT_LONGER: Duration = Duration::from_millis(800);
 /// The application's cookie.
 const COOKIE: &str = "JSESSIONID";
 
-/// An instance: answers with its name; on `/hold` only when it is let go.
-pub(crate) struct Instance {
-    pub(crate) address: SocketAddr,
-    holding: tokio::sync::Mutex<mpsc::UnboundedReceiver<()>>,
-    let_go: Arc<Semaphore>,
-    server: JoinHandle<()>,
-}
-
-impl Instance {
-    async fn start(name: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
-        let (held, holding) = mpsc::unbounded_channel();
-        let let_go = Arc::new(Semaphore::new(0));
-        let site = Arc::new(Site { name, sessions: Mutex::default(), held, let_go: Arc::clone(&let_go) });
-        let server = tokio::spawn(async move {
-            let mut connections = tokio::task::JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.expect("a connection");
-                let site = Arc::clone(&site);
-                connections.spawn(async move { site.serve(stream).await });
-            }
-        });
-        Self { address, holding: tokio::sync::Mutex::new(holding), let_go, server }
-    }
-
-    async fn held(&self) {
-        let held = async { self.holding.lock().await.recv().await };
-        tokio::time::timeout(Duration::from_secs(20), held).await.expect("in time").expect("running");
-    }
-}
-
-impl Drop for Instance {
-    fn drop(&mut self) {
-        self.server.abort();
-    }
-}
-
-struct Site {
-    name: String,
-    sessions: Mutex<BTreeSet<String>>,
-    held: mpsc::UnboundedSender<()>,
-    let_go: Arc<Semaphore>,
-}
-
-/// The next session's id: one for all instances, so that none has the id of another's session.
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-impl Site {
-    async fn serve(&self, mut stream: TcpStream) {
-        let mut read = Vec::new();
-        loop {
-            while !read.windows(4).any(|part| part == b"\r\n\r\n") {
-                if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
-                    return;
-                }
-            }
-            let head = String::from_utf8(std::mem::take(&mut read)).expect("text");
-            let path = head.split(' ').nth(1).expect("a path");
-            if path == "/hold" {
-                self.held.send(()).expect("somebody waits");
-                self.let_go.acquire().await.expect("open").forget();
-            }
-            let status = if path == "/fail" { "500 Failed" } else { "200 Fine" };
-            let cookie = if path == IGNORED { String::new() } else { self.cookie_for(&head) };
-            let answer =
-                format!("HTTP/1.1 {status}\r\nx-instance: {}\r\n{cookie}content-length: 2\r\n\r\nhi", self.name);
-            if stream.write_all(answer.as_bytes()).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    /// A session that is not known here begins anew.
-    fn cookie_for(&self, head: &str) -> String {
-        let mut sessions = self.sessions.lock().expect("not poisoned");
-        let lines = head.lines().filter_map(|line| line.split_once(": "));
-        let cookies =
-            lines.filter(|(name, _)| name.eq_ignore_ascii_case("cookie")).flat_map(|(_, all)| all.split("; "));
-        let mut sent = cookies.filter_map(|cookie| cookie.strip_prefix(COOKIE)?.strip_prefix('='));
-        if sent.any(|id| sessions.contains(id)) {
-            return String::new();
-        }
-        let id = format!("{:08X}", NEXT.fetch_add(1, Ordering::Relaxed));
-        sessions.insert(id.clone());
-        format!("set-cookie: {COOKIE}={id}; Path=/; HttpOnly\r\n")
-    }
-}
-
-/// One request on a connection of its own, with these cookies, which it updates. Answers with the instance.
+/// One request with these cookies, which it updates. Answers with the instance.
 pub(crate) async fn get(to: SocketAddr, path: &str, cookies: &mut Cookies) -> Option<InstanceId> {
-    let mut stream = TcpStream::connect(to).await.ok()?;
-    let sent: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let cookie = if sent.is_empty() { String::new() } else { format!("cookie: {}\r\n", sent.join("; ")) };
-    let request = format!("GET {path} HTTP/1.1\r\nhost: shop.example\r\nconnection: close\r\n{cookie}\r\n");
-    stream.write_all(request.as_bytes()).await.ok()?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.ok()?;
-    let answer = String::from_utf8(answer).expect("text");
-    let field = |wanted: &'static str| {
-        let lines = answer.lines().filter_map(|line| line.split_once(": "));
-        lines.filter(move |(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.to_owned())
-    };
-    for set in field("set-cookie") {
-        let (name, value) = set.split(';').next().expect("a pair").split_once('=').expect("a pair");
-        cookies.insert(name.to_owned(), value.to_owned());
-    }
-    InstanceId::new(field("x-instance").next()?).ok()
+    try_get(to, path, cookies).await?.instance()
 }
 
 /// What is different in a test's `haproxy.cfg`.
@@ -194,7 +86,7 @@ pub(crate) struct World {
     master: bool,
     process: Mutex<Option<Child>>,
     locator: Mutex<Option<HaproxyLocator>>,
-    instances: Mutex<HashMap<InstanceId, Arc<Instance>>>,
+    instances: Instances,
 }
 
 pub(crate) fn service() -> ServiceName {
@@ -229,7 +121,7 @@ impl World {
             master,
             process: Mutex::default(),
             locator: Mutex::default(),
-            instances: Mutex::default(),
+            instances: Instances::with_cookie(COOKIE),
         };
         world.start_haproxy().await;
         world.open();
@@ -319,18 +211,6 @@ impl World {
         Some(answer)
     }
 
-    async fn instance(&self, id: &InstanceId) -> Arc<Instance> {
-        let known = self.instances.lock().expect("not poisoned").get(id).cloned();
-        match known {
-            Some(instance) => instance,
-            None => {
-                let instance = Arc::new(Instance::start(id.to_string()).await);
-                self.instances.lock().expect("not poisoned").insert(id.clone(), Arc::clone(&instance));
-                instance
-            }
-        }
-    }
-
     /// Waits for something, with a deadline.
     pub(crate) async fn eventually(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
         let look = async {
@@ -365,24 +245,6 @@ impl Drop for World {
     }
 }
 
-struct HeldRequest {
-    instance: InstanceId,
-    let_go: Arc<Semaphore>,
-    answer: JoinHandle<Option<InstanceId>>,
-}
-
-#[async_trait]
-impl InFlight for HeldRequest {
-    fn instance(&self) -> InstanceId {
-        self.instance.clone()
-    }
-
-    async fn finish(self: Box<Self>) {
-        self.let_go.add_permits(1);
-        assert_eq!(self.answer.await.expect("no panic"), Some(self.instance));
-    }
-}
-
 #[async_trait]
 impl Harness for World {
     fn locator(&self) -> Arc<dyn ServiceLocator> {
@@ -406,36 +268,15 @@ impl Harness for World {
     }
 
     async fn start(&self, instance: &InstanceId) -> SocketAddr {
-        self.instance(instance).await.address
+        self.instances.get(instance).await.address
     }
 
     async fn ask(&self, cookies: &mut Cookies, ask: Ask) -> Option<InstanceId> {
-        let path = match ask {
-            Ask::Page => "/",
-            Ask::Failure => "/fail",
-            Ask::Probe => IGNORED,
-        };
-        get(self.address, path, cookies).await
+        get(self.address, path_of(ask), cookies).await
     }
 
     async fn begin(&self, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
-        let address = self.address;
-        // A session begins with the answer that sets the application's cookie.
-        if cookies.is_empty() {
-            get(address, "/", cookies).await;
-        }
-        let mut sent = cookies.clone();
-        let answer = tokio::spawn(async move { get(address, "/hold", &mut sent).await });
-        let instances: Vec<_> =
-            self.instances.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
-        let waits = instances.iter().map(|(id, instance)| {
-            Box::pin(async move {
-                instance.held().await;
-                (id.clone(), Arc::clone(&instance.let_go))
-            })
-        });
-        let ((instance, let_go), ..) = futures_util::future::select_all(waits).await;
-        Some(Box::new(HeldRequest { instance, let_go, answer }))
+        self.instances.begin(self.address, cookies).await
     }
 
     async fn pass(&self, time: Duration) {
