@@ -45,9 +45,11 @@ def test_a_copy_is_put_back_and_sessions_go_on(tmp_path: Path) -> None:
         of_the_page("Backup", site)
         serve.send(signal.SIGTERM)
         assert serve.ends() == 0, serve.text
+        (tmp_path / "backup" / "haddock" / "gateway" / "sessions-shop").touch()
         of_the_page("Restore", site)
         assert (site.state / "gateway").stat().st_mode & 0o777 == 0o700
         assert not (site.state / "journal.db-wal").exists(), "nothing of before is left"
+        assert not list((site.state / "gateway").glob("sessions-*")), "an old log of sessions would be believed"
         site.start("serve").says("controller: ")
         again, _ = site.get(cookie=cookie)
         assert (again["session"], again["count"]) == (answer["session"], answer["count"] + 1)
