@@ -202,25 +202,6 @@ impl Builder {
         self
     }
 
-    /// Another locator, under a name of its own: clients reach the same instances through each of them. Sessions and
-    /// requests in flight are those of all locators together. One under a name that is there already replaces it.
-    ///
-    /// ```
-    /// # use haddock_core::controller::Builder;
-    /// # use haddock_core::locator::ServiceLocator;
-    /// # use std::sync::Arc;
-    /// # fn example(builder: Builder, second: Arc<dyn ServiceLocator>) -> haddock_core::Result<Builder> {
-    /// use haddock_core::LocatorName;
-    ///
-    /// Ok(builder.locator(LocatorName::new("gateway-2")?, second))
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn locator(mut self, name: LocatorName, locator: Arc<dyn ServiceLocator>) -> Self {
-        self.ports.locators.insert(name, locator);
-        self
-    }
-
     /// The longest time between two looks. Default: 500 ms.
     #[must_use]
     pub fn tick(mut self, tick: Duration) -> Self {

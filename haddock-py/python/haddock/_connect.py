@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from ._controller import Controller
 from ._errors import InvalidValueError, IoError
 from ._given import path
+from ._group import members
 
 if TYPE_CHECKING:
     from ._controller import AnyLocator
@@ -106,20 +107,10 @@ def _steered(
     directory: str, gateway: str | None, token_file: Path | None, haproxy: str | None, locators: str | None
 ) -> dict[str, AnyLocator]:
     """What takes the requests, by name: a gateway, an HAProxy, or all of a group."""
-    from ._locators import Haproxy, RemoteGateway, group_of
+    from ._locators import Haproxy, RemoteGateway
 
     token_file = token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None
-    if group := locators or os.environ.get("HADDOCK_LOCATOR"):
-        if gateway or haproxy:
-            raise InvalidValueError("`locators` names all gateways and HAProxys", hint="leave `gateway` and `haproxy` out")
-        return {
-            name: Haproxy(place, state=os.path.join(directory, name)) if kind == "haproxy" else RemoteGateway(place, token_file)
-            for name, kind, place in group_of(group)
-        }
-    steered: dict[str, AnyLocator] = {}
-    if front := haproxy or os.environ.get("HADDOCK_HAPROXY"):
-        steered["haproxy"] = Haproxy._of(front, os.path.join(directory, "haproxy"))
-    url = gateway or os.environ.get("HADDOCK_GATEWAY")
-    if url or not steered:
-        steered["gateway"] = RemoteGateway(url or "http://127.0.0.1:8081", token_file)
-    return steered
+    return {
+        it.name: Haproxy._of(it.place, os.path.join(directory, it.name)) if it.kind == "haproxy" else RemoteGateway(it.place, token_file)
+        for it in members(gateway, haproxy, locators)
+    }

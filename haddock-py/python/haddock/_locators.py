@@ -204,21 +204,6 @@ class Haproxy:
         return self._native
 
 
-def group_of(text_of_group: str) -> list[tuple[str, str, str]]:
-    """The locators of `KIND=PLACE,…`: name, kind and place of each. The second of a kind is called `gateway-2`."""
-    found: list[tuple[str, str, str]] = []
-    for item in text_of_group.split(","):
-        kind, equals, place = item.strip().partition("=")
-        if kind not in ("gateway", "haproxy") or not (equals and place):
-            hint = "it looks like `gateway=http://10.0.0.1:8081,gateway=http://10.0.0.2:8081,haproxy=/run/haproxy/admin.sock`"
-            raise InvalidValueError(f"`{item}` is no locator", hint=hint)
-        if any(place == other for _, _, other in found):
-            raise InvalidValueError(f"`{place}` is named twice", hint="name each locator once")
-        number = 1 + sum(kind == other for _, other, _ in found)
-        found.append((kind if number == 1 else f"{kind}-{number}", kind, place))
-    return found
-
-
 class SimLocator:
     """A simulated locator: sessions as data, on a virtual clock, with faults by script."""
 

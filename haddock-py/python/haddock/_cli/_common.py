@@ -16,6 +16,7 @@ from haddock._cli._errors import Usage
 
 if TYPE_CHECKING:
     from haddock import Controller, Haproxy, ResolvedFile, Revision
+    from haddock._group import Member
 
 AUTO = "auto"
 """The tag that stands for that of git."""
@@ -116,39 +117,26 @@ class Settings:
         """The engine's address, if one is named."""
         return self.docker_host or os.environ.get("HADDOCK_DOCKER_HOST") or None
 
-    def gateway_url(self) -> str:
-        """The URL of the gateway's admin API."""
-        if self.locators is not None:
-            return next((place for _, kind, place in self._group() if kind == "gateway"), "http://127.0.0.1:8081")
-        return self.gateway or os.environ.get("HADDOCK_GATEWAY") or "http://127.0.0.1:8081"
+    def members(self) -> list[Member]:
+        """What takes the requests: gateways and HAProxys."""
+        from haddock._group import members
 
-    def front(self) -> Haproxy:
-        """The HAProxy of `--haproxy`."""
+        return members(self.gateway, self.haproxy, self.locators)
+
+    def gateways(self) -> list[Member]:
+        """The gateways among them. Their places are the URLs of their admin APIs."""
+        return [member for member in self.members() if member.kind == "gateway"]
+
+    def haproxys(self) -> list[tuple[Member, Haproxy]]:
+        """The HAProxys among them."""
         import haddock
 
-        if self.locators is not None:
-            name, _, place = next(it for it in self._group() if it[1] == "haproxy")
-            return haddock.Haproxy(place, state=self.state_directory() / name)
-        return haddock.Haproxy._of(self.haproxy or "", self.state_directory() / "haproxy")
-
-    def has_gateway(self) -> bool:
-        """Whether a gateway takes requests. If not, an HAProxy does that alone."""
-        if self.locators is not None:
-            return any(kind == "gateway" for _, kind, _ in self._group())
-        return self.haproxy is None or self.gateway is not None
-
-    def has_haproxy(self) -> bool:
-        """Whether an HAProxy takes requests, alone or beside others."""
-        return self.haproxy is not None or any(kind == "haproxy" for _, kind, _ in self._group())
+        found = [member for member in self.members() if member.kind == "haproxy"]
+        return [(member, haddock.Haproxy._of(member.place, self.state_directory() / member.name)) for member in found]
 
     def has_others(self) -> bool:
         """Whether what takes the requests runs by itself, so that `haddock serve` starts no gateway."""
-        return self.locators is not None or not self.has_gateway()
-
-    def _group(self) -> list[tuple[str, str, str]]:
-        from haddock._locators import group_of
-
-        return [] if self.locators is None else group_of(self.locators)
+        return self.locators is not None or not self.gateways()
 
     def file_options(self, tag: str | None = None) -> FileOptions:
         """The options for the file, as arguments of verbs; `tag` if there is no `--tag`."""

@@ -81,27 +81,30 @@ def _ask_gateway(method: str, url: str, path: str, token_file: str | None) -> An
 
 
 def require_gateway(settings: Settings) -> None:
-    """Waits a moment for the gateway to answer, because without a gateway a release would wait for ever.
+    """Waits a moment for each gateway to answer, because without one a release would wait for ever.
 
     Raises:
         LocatorUnavailableError: it does not.
     """
     import haddock
 
-    # The release itself asks an HAProxy, and says how to fix what it lacks.
-    if os.environ.get("HADDOCK_RUNTIME") == "sim" or not settings.has_gateway():
+    if os.environ.get("HADDOCK_RUNTIME") == "sim":
         return
-    url = settings.gateway_url()
     deadline = time.monotonic() + RESTART
-    while True:
-        try:
-            gateway_services(url, settings.token_file)
-            return
-        except Unreachable as error:
-            if time.monotonic() > deadline:
-                hint = f"start one: {settings.again('serve')}; or name another with `--gateway`"
-                raise haddock.LocatorUnavailableError(f"no gateway answers at `{url}`: {error}", hint=hint) from None
-        time.sleep(0.1)
+    # The release itself asks an HAProxy, and says how to fix what it lacks.
+    for member in settings.gateways():
+        while True:
+            try:
+                gateway_services(member.place, settings.token_file)
+                break
+            except Unreachable as error:
+                if time.monotonic() > deadline:
+                    hint = f"start one: {settings.again('serve')}; or name another with `--gateway`"
+                    if settings.has_others():
+                        hint = "start it: `haddock serve gateway`; or name another group with `--locator`"
+                    message = f"no gateway answers at `{member.place}`: {error}"
+                    raise haddock.LocatorUnavailableError(message, hint=hint) from None
+            time.sleep(0.1)
 
 
 def ask(connection: http.client.HTTPConnection, path: str, headers: dict[str, str], method: str = "GET") -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ import click
 from haddock._cli import _common, _engine, _intermediary, _output, _settings, _words
 from haddock._cli._common import Settings, settings_of
 from haddock._cli._errors import DONE, FAILED
+from haddock._group import DEFAULT_GATEWAY
 
 if TYPE_CHECKING:
-    from haddock import ResolvedFile
+    from haddock import Haproxy, ResolvedFile
+    from haddock._group import Member
 
 LOW_DISK, NO_DISK = 1 << 30, 100 << 20
 """In bytes. After years, a journal has about 10 MB. Images take far more, but belong to the engine."""
@@ -77,16 +79,18 @@ def _show(finding: Finding) -> None:
 def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     """Makes one check after the other."""
     yield from _engine_found(settings)
-    if settings.has_gateway():
-        yield from _gateway_found(settings, listen)
+    gateways = settings.gateways()
+    for member in gateways:
+        yield from _gateway_found(settings, member, listen)
     if url is not None:
-        for found in _intermediary.look(url, settings.gateway_url(), settings.token_file):
+        # Behind an HAProxy alone there is no gateway to ask.
+        place = next((member.place for member in gateways), DEFAULT_GATEWAY)
+        for found in _intermediary.look(url, place, settings.token_file):
             yield Finding("proxy", found.state, found.says, found.fix)
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
     yield finding
-    if settings.has_haproxy():
-        yield from _haproxy_found(settings, environment)
+    yield from _haproxys_found(settings, environment)
     if environment is not None:
         yield from _settings_found(environment.settings)
 
@@ -122,30 +126,42 @@ def _pool_found(report: dict[str, Any]) -> Finding:
     return Finding("pool", "warning" if report["free"] else "problem", text, fix)
 
 
-def _haproxy_found(settings: Settings, environment: ResolvedFile | None) -> Iterator[Finding]:
-    """Checks whether HAProxy answers, and what its file lacks for the service of the compose file."""
+def _haproxys_found(settings: Settings, environment: ResolvedFile | None) -> Iterator[Finding]:
+    """Checks whether each HAProxy answers, and what its file lacks for the service of the compose file."""
+    import haddock
+
+    try:
+        proxys = settings.haproxys()
+    except haddock.HaddockError as error:
+        yield Finding("haproxy", "problem", error.message, error.hint)
+        return
+    for member, proxy in proxys:
+        yield from _haproxy_found(member.name, proxy, environment)
+
+
+def _haproxy_found(name: str, proxy: Haproxy, environment: ResolvedFile | None) -> Iterator[Finding]:
     import haddock
 
     if environment is None:
-        yield Finding("haproxy", "warning", "without a compose file it is not known which backend to look at", "name the file with `-f`")
+        yield Finding(name, "warning", "without a compose file it is not known which backend to look at", "name the file with `-f`")
         return
     session = environment.settings["session"]
     cookie = (session.get("application") or {}).get("name")
     try:
-        proxy = settings.front()
         found = proxy.check(environment.service, idle=_settings.seconds(session["idle"]) or 0, cookie=cookie)
     except haddock.HaddockError as error:
         fix = error.hint or "start it, and write `stats socket PATH level admin` under `global` in `haproxy.cfg`"
-        yield Finding("haproxy", "problem", error.message, fix)
+        yield Finding(name, "problem", error.message, fix)
         return
     for each in found:
-        yield Finding("haproxy", each.state, each.says, each.fix)
+        yield Finding(name, each.state, each.says, each.fix)
     if not found:
-        yield Finding("haproxy", "ok", f"at `{proxy.socket}`, with all that `{environment.service}` needs, as far as HAProxy tells")
+        yield Finding(name, "ok", f"at `{proxy.socket}`, with all that `{environment.service}` needs, as far as HAProxy tells")
 
 
-def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:
-    url = settings.gateway_url()
+def _gateway_found(settings: Settings, member: Member, listen: str) -> Iterator[Finding]:
+    """Checks whether a gateway answers, and what it says of its services and certificates."""
+    name, url = member.name, member.place
     try:
         services = _engine.gateway_services(url, settings.token_file)
     except _engine.Unreachable as error:
@@ -153,18 +169,21 @@ def _gateway_found(settings: Settings, listen: str) -> Iterator[Finding]:
         local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if "answers 401" in str(error) or "answers 403" in str(error):
             fix = "name the file with its token with `--gateway-token-file`"
+        elif settings.has_others():
+            fix = "start it there: `haddock serve gateway`; or leave it out of `--locator`"
         elif local and parts.port and not _engine.is_free(parts.hostname or "", parts.port):
             fix = f"another program has port {parts.port}: stop it, or give the gateway another port with `--admin` and `--gateway`"
         else:
             fix = f"start one: {settings.again('serve')}" if local else "start one there, or name another with `--gateway`"
-        yield Finding("gateway", "problem", f"none answers at `{url}`: {error}", fix)
-        if local:
+        yield Finding(name, "problem", f"none answers at `{url}`: {error}", fix)
+        if local and not settings.has_others():
             yield _port_found(listen)
         return
-    yield Finding("gateway", "ok", f"at `{url}`, with {_words.many(len(services), 'service')}")
-    for name, report in sorted(services.items()):
-        yield _table_found(name, report)
-    yield from _certificates_found(settings, url)
+    yield Finding(name, "ok", f"at `{url}`, with {_words.many(len(services), 'service')}")
+    for service, report in sorted(services.items()):
+        yield replace(_table_found(service, report), name=name)
+    for found in _certificates_found(settings, url):
+        yield replace(found, name=name)
 
 
 def _certificates_found(settings: Settings, url: str) -> Iterator[Finding]:
