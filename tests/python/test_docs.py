@@ -109,7 +109,7 @@ def perform(block: Block, site: Site) -> None:
         return
     for command in commands(block):
         # Other tests may have the ports that the page names.
-        words = command.words.replace("localhost:8080", f"127.0.0.1:{site.listen}")
+        words = with_ports(command.words.replace("localhost:8080", "127.0.0.1:8080"), site)
         says = [with_ports(line, site) for line in command.says]
         if "background" in block.words:
             running: Running = site.beside(["bash", "-c", f"exec {words}"])

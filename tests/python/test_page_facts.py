@@ -9,7 +9,10 @@ import urllib.request
 from pathlib import Path
 
 import click
+import prometheus_client.openmetrics.parser
+import prometheus_client.parser
 import pytest
+from prometheus_client.metrics_core import Metric
 
 import haddock
 from cli_site import ROOT
@@ -33,37 +36,73 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
-def test_the_page_names_every_series_of_a_gateway(tmp_path: Path) -> None:
-    """A gateway with a table is asked: names, types and labels."""
-    table = {
-        "service": "shop",
-        "number": {"epoch": 1, "revision": 7},
-        "session": {"idle": 60_000, "ignore": []},
-        "routes": {"shop-1": {"address": "127.0.0.1:9", "share": 10_000}},
-    }
-    with haddock.Gateway(listen="127.0.0.1:0", admin="127.0.0.1:0", state=tmp_path / "gateway") as gateway:
+TABLE = {
+    "service": "shop",
+    "number": {"epoch": 1, "revision": 7},
+    "session": {"idle": 60_000, "ignore": []},
+    "routes": {"shop-1": {"address": "127.0.0.1:9", "share": 10_000}},
+}
+
+
+@pytest.fixture(scope="module", params=["text/plain", "application/openmetrics-text; version=1.0.0"])
+def families(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Metric]:
+    """What a gateway with a table says, read as Prometheus reads it."""
+    state = tmp_path_factory.mktemp("gateway")
+    with haddock.Gateway(listen="127.0.0.1:0", admin="127.0.0.1:0", state=state) as gateway:
         url = f"http://{gateway.admin_address}"
         asked = urllib.request.Request(
-            f"{url}/v1/services/shop/apply", json.dumps(table).encode(), {"Content-Type": "application/json"}
+            f"{url}/v1/services/shop/apply", json.dumps(TABLE).encode(), {"Content-Type": "application/json"}
         )
         urllib.request.urlopen(asked, timeout=10).close()
-        with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-            text = answer.read().decode()
-    real = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
-    assert len(real) > 10, text
+        asked = urllib.request.Request(f"{url}/metrics", headers={"Accept": request.param})
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            text, kind = answer.read().decode(), answer.headers["Content-Type"]
+    assert kind.startswith(request.param.split(";")[0])
+    read = prometheus_client.parser if kind.startswith("text/plain") else prometheus_client.openmetrics.parser
+    return list(read.text_string_to_metric_families(text))
+
+
+def series(family: Metric) -> str:
+    """The name by which the page lists it: parsers leave out what ends the name of a counter."""
+    return f"{family.name}_total" if family.type == "counter" else family.name
+
+
+def test_the_page_names_every_series_of_a_gateway(families: list[Metric]) -> None:
+    """Names, types and labels."""
     table_of_page = rows((DOCS / "metrics.md").read_text(), "Every series")
     listed = {code(name)[0]: (kind, code(labels)) for name, kind, labels, *_ in table_of_page}
-    assert {name: kind for name, (kind, _) in listed.items()} == real
-    seen = re.findall(r"^(haddock_\w+)(?:\{(.*)\})? ", text, re.MULTILINE)
-    assert len(seen) > 8, text
-    for name, labels in seen:
-        assert listed[name][1] == re.findall(r"(\w+)=", labels), name
+    assert len(listed) > 10
+    assert {name: kind for name, (kind, _) in listed.items()} == {series(family): family.type for family in families}
+    seen = [(family, sample) for family in families for sample in family.samples]
+    assert len(seen) > 30, seen
+    for family, sample in seen:
+        assert listed[series(family)][1] == [label for label in sample.labels if label != "le"], sample
 
 
-def test_queries_name_series_that_there_are() -> None:
-    page = (DOCS / "metrics.md").read_text()
-    listed = {code(name)[0] for name, *_ in rows(page, "Every series")}
-    assert set(re.findall(r"haddock_\w+", page)) <= listed
+def test_the_page_names_the_ends_of_the_buckets(families: list[Metric]) -> None:
+    [page] = re.findall(r"The buckets end at (.+?)\.\s", (DOCS / "metrics.md").read_text(), re.DOTALL)
+    millis, seconds = (re.findall(r"[\d.]+", part) for part in page.split("ms"))
+    ends = {float(end) / 1000 for end in millis} | {float(end) for end in seconds} | {float("inf")}
+    histograms = [family for family in families if family.type == "histogram"]
+    assert len(histograms) == 2
+    for family in histograms:
+        assert {float(sample.labels["le"]) for sample in family.samples if "le" in sample.labels} == ends
+
+
+def names_of(query: str) -> set[str]:
+    """The series that a query asks for."""
+    return set(re.findall(r"haddock_\w+", query))
+
+
+def test_queries_name_series_that_there_are(families: list[Metric]) -> None:
+    real = {sample.name for family in families for sample in family.samples} | {series(family) for family in families}
+    assert names_of((DOCS / "metrics.md").read_text()) <= real
+    dashboard = json.loads((ROOT / "examples/grafana/haddock.json").read_text())
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    queries += [variable["definition"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
+    assert len(queries) > 10
+    for query in queries:
+        assert names_of(query) and names_of(query) <= real, query
 
 
 def texts(node: ast.expr) -> list[str]:

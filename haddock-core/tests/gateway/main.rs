@@ -3,6 +3,7 @@
 mod adopted;
 mod api;
 mod application;
+mod asked;
 mod bodies;
 mod by_client;
 mod disk;
@@ -42,4 +43,27 @@ mod remote_keeps_the_contract {
     use crate::world::World;
 
     haddock_core::locator_suite!(World::new(true).await);
+}
+
+mod asking_keeps_the_contract {
+    use crate::asked::Asking;
+    use crate::world::World;
+
+    haddock_core::locator_suite!(Asking(World::new(false).await));
+}
+
+mod asking_keeps_the_contract_by_a_prefix {
+    use crate::asked::Asking;
+    use crate::world::World;
+    use haddock_core::routing::CookieMode;
+
+    haddock_core::locator_suite!(Asking(World::with_cookie("APPSESSION", CookieMode::Prefix).await));
+}
+
+mod asking_keeps_the_contract_by_what_it_learns {
+    use crate::asked::Asking;
+    use crate::world::World;
+    use haddock_core::routing::CookieMode;
+
+    haddock_core::locator_suite!(Asking(World::with_cookie("APPSESSION", CookieMode::Learn).await));
 }

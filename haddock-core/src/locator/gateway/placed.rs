@@ -27,8 +27,10 @@ pub(super) struct Placed {
     pub(super) terms: Terms,
     path: PathAndQuery,
     outcome: Outcome,
-    /// Whether its answer has begun.
-    is_answered: bool,
+    /// How long it took until its answer began, if it has.
+    first_byte: Option<Duration>,
+    /// How long it took in all, if whoever carries it has told.
+    duration: Option<Duration>,
     /// Whether it was counted as failed.
     is_failed: bool,
     state: State,
@@ -57,7 +59,7 @@ pub(super) enum State {
 impl Placed {
     pub(super) fn new(service: Arc<Service>, placement: Placement, terms: Terms, path: PathAndQuery) -> Self {
         let (outcome, state) = (Outcome::Sent, State::InFlight);
-        Self { service, placement, terms, path, outcome, is_answered: false, is_failed: false, state }
+        Self { service, placement, terms, path, outcome, first_byte: None, duration: None, is_failed: false, state }
     }
 
     #[inline]
@@ -68,11 +70,30 @@ impl Placed {
     /// Its answer has begun. `waited` is the time that was spent waiting for the client's body: it does not count.
     #[inline]
     pub(super) fn answered(&mut self, status: u16, headers: &HeaderMap, waited: impl FnOnce() -> Duration) {
-        self.is_answered = true;
+        self.first_byte = Some(self.now().since(self.terms.began));
         if self.terms.rules.is_failed(self.path.path(), status, headers) {
             self.fail(Some(status));
         }
         self.check_time(Some(status), waited);
+    }
+
+    /// Its answer has begun, as whoever carries it tells. Without `first_byte`, it has begun now. Without `failed`, the
+    /// status decides.
+    pub(super) fn told(&mut self, status: u16, failed: Option<bool>, first_byte: Option<Duration>) {
+        let is_first = self.first_byte.is_none();
+        let took = *self.first_byte.get_or_insert(first_byte.unwrap_or(self.service.now().since(self.terms.began)));
+        let path = self.path.path();
+        if failed.unwrap_or_else(|| self.terms.rules.is_failed(path, status, &HeaderMap::new())) {
+            self.fail(Some(status));
+        }
+        if is_first && self.terms.rules.is_slow(self.path.path(), took) {
+            self.blame(true, Some(status));
+        }
+    }
+
+    /// It has ended after this time, as whoever carries it tells. Without one, it has ended now.
+    pub(super) fn told_duration(&mut self, duration: Option<Duration>) {
+        self.duration = duration;
     }
 
     /// It gets no answer, or not all of it.
@@ -144,13 +165,20 @@ impl Placed {
     /// Ends the placement, and says what it was until now.
     pub(super) fn end(&mut self, now: Timestamp, waited: impl FnOnce() -> Duration) -> State {
         let state = std::mem::replace(&mut self.state, State::Over);
-        if state == State::InFlight && !self.is_answered {
+        if state == State::InFlight && self.first_byte.is_none() {
             self.check_time(None, waited);
         }
+        if state == State::Over {
+            return state;
+        }
+        let mut routing = self.service.routing();
+        if let Some(first_byte) = self.first_byte {
+            let whole = (state == State::InFlight).then(|| self.duration.unwrap_or(now.since(self.terms.began)));
+            routing.took(&self.placement, first_byte, whole);
+        }
         match state {
-            State::InFlight => self.service.routing().finish(&self.placement, self.outcome, now),
-            State::Upgraded => self.service.routing().finish_upgraded(&self.placement, now),
-            State::Over => {}
+            State::Upgraded => routing.finish_upgraded(&self.placement, now),
+            _ => routing.finish(&self.placement, self.outcome, now),
         }
         state
     }

@@ -19,7 +19,7 @@ use super::key::Keys;
 use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::recognised::Recognised;
 use super::route::RouteSealer;
-use super::service_routing::{Before, ServiceRouting};
+use super::service_routing::{Before, ServiceRouting, Timings};
 use super::session_log::{self, Boot, SessionLog};
 use super::store::{Saved, Store};
 use super::traffic::Traffic;
@@ -162,6 +162,11 @@ impl Service {
         self.sweep();
         let report = self.routing().report(self.clock.now());
         LocatorReport { hosts: self.hosts.clone(), unsaved: self.unsaved().clone(), ..report }
+    }
+
+    /// How long the requests of each instance took.
+    pub(super) fn timings(&self) -> Vec<(InstanceId, Timings)> {
+        self.routing().timings()
     }
 
     /// What is left on an instance. The table is looked at in parts, between which requests go on, so a session that moves

@@ -19,6 +19,7 @@ mod news;
 mod recorded;
 mod remaining;
 mod successors;
+mod timings;
 mod totals;
 
 use std::collections::{BTreeMap, HashMap};
@@ -43,6 +44,7 @@ use cohorts::Counted;
 use instance::Instance;
 use news::News;
 use successors::Successors;
+pub(super) use timings::{BUCKETS, Histogram, Timings};
 pub(super) use totals::Totals;
 
 /// What is known of earlier sessions when the gateway starts.

@@ -32,7 +32,12 @@ pub(super) fn text(status: StatusCode, kind: &'static str, body: impl Into<Bytes
 
 /// An error, with a status for those who read no further.
 pub(super) fn refusal(error: &Error) -> Answer {
-    json(status_of(error.kind()), error)
+    let status = status_of(error.kind());
+    let mut answer = json(status, error);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    answer
 }
 
 /// Which status an error has.
@@ -40,6 +45,7 @@ pub(super) fn status_of(kind: ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::StaleNumber => StatusCode::CONFLICT,
         ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Busy => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::InvalidName | ErrorKind::InvalidValue | ErrorKind::LocatorRefused => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }

@@ -3,12 +3,14 @@
 //! - `routes` is the table of all routes. A `route` has its method, path, types, description and what it does in one place.
 //!   `call` is what a call brings, `answers` how it is answered, `bodies` what callers send, beside the types of
 //!   [`crate::routing`]. The `context` is what they work with.
+//! - `asked` has the requests that other proxies carry.
 //! - `auth` says who may call.
 //! - `openapi` describes the routes for programs, with the `schemas` of types whose JSON is not that of their fields.
 //!
 //! Bodies are JSON. An error is a serialised [`Error`], with a status for those who read no further.
 
 mod answers;
+mod asked;
 mod auth;
 mod bodies;
 mod call;
@@ -42,9 +44,13 @@ pub(in crate::locator) use bodies::{Hold, Resume, Target};
 pub use openapi::openapi;
 
 use answers::{Answer, json, refusal};
+use asked::Asked;
 use call::Call;
 use context::Context;
 use route::Route;
+
+/// How often routes are ended of which nothing was reported.
+const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 struct Admin {
@@ -66,15 +72,27 @@ pub(super) fn spawn(
         let _inside = runtime.enter();
         TcpListener::from_std(listener).map_err(cannot)?
     };
-    let context = Arc::new(Context { locator, shared, description: openapi() });
+    let context = Arc::new(Context { locator, asked: Asked::new(Arc::clone(&shared)), shared, description: openapi() });
     let admin = Arc::new(Admin { context, token, routes: routes::routes() });
     std::thread::Builder::new()
         .name("gateway-admin".to_owned())
         .spawn(move || {
             let cut = admin.context.shared.cut.clone();
-            runtime.block_on(cut.run_until_cancelled(accept(admin, listener)));
+            let keeps_tidy = keep_tidy(Arc::clone(&admin.context));
+            let served = async { tokio::join!(accept(admin, listener), keeps_tidy) };
+            runtime.block_on(cut.run_until_cancelled(served));
         })
         .map_err(cannot)
+}
+
+/// The regular work of the API.
+async fn keep_tidy(context: Arc<Context>) {
+    let mut round = tokio::time::interval(UPKEEP_INTERVAL);
+    round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        round.tick().await;
+        context.asked.end_overdue();
+    }
 }
 
 async fn accept(admin: Arc<Admin>, listener: TcpListener) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 
 use super::answers::text;
-use super::bodies::{Hold, Resume, Target};
+use super::bodies::{Hold, Report, Resume, RouteQuestion, Target};
 use super::route::Route;
 use crate::error::{Error, ErrorKind};
 use crate::locator::ServiceLocator;
@@ -25,11 +25,17 @@ pub(super) fn routes() -> Vec<Route> {
             Ok(text(StatusCode::OK, "text/plain", "ok\n"))
         })
         .public(),
-        Route::other("/metrics", "metrics", "All figures, for Prometheus", &["text/plain"], |gateway, _| async move {
-            let reports = gateway.reports();
-            let figures = metrics::render(&reports, gateway.connections(&reports), &gateway.shared.certificates());
-            Ok(text(StatusCode::OK, "text/plain; version=0.0.4", figures))
-        }),
+        Route::other(
+            "/metrics",
+            "metrics",
+            "All figures, for Prometheus",
+            &metrics::FORMATS,
+            |gateway, call| async move {
+                let (kind, figures) = metrics::render(gateway.figures(), &call.parts.headers);
+                let cannot = |_| Error::new(ErrorKind::Panicked, "the figures cannot be written");
+                Ok(text(StatusCode::OK, kind, figures.map_err(cannot)?))
+            },
+        ),
         Route::get("/v1/openapi.json", "openapi", "This description", |gateway, _| async move {
             Ok(gateway.description.clone())
         }),
@@ -106,6 +112,26 @@ pub(super) fn routes() -> Vec<Route> {
             "Lets waiting requests go on",
             |gateway, call, Resume { instance }| async move { gateway.locator.resume(&call.service()?, &instance).await },
         ),
+        Route::post(
+            "/v1/route",
+            "route",
+            "Decides where a request goes that another proxy carries",
+            |gateway, _, question: RouteQuestion| async move { gateway.asked.route(question).await },
+        )
+        .says(
+            "The request counts as in flight until its end is reported. It waits as long as its instance is held, at most \
+             300 s.",
+        )
+        .refuses(StatusCode::NOT_FOUND, "The service is unknown, or no such route is open.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "No instance takes the request. `Retry-After` says when to ask again."),
+        Route::post(
+            "/v1/report",
+            "report",
+            "Says what became of such a request",
+            |gateway, _, report: Report| async move { gateway.asked.report(report) },
+        )
+        .says("It counts as if the gateway had carried the request itself.")
+        .refuses(StatusCode::NOT_FOUND, "No such route is open."),
         Route::get("/v1/certificates", "certificates", "The certificates in use", |gateway, _| async move {
             Ok(gateway.shared.certificates())
         }),

@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Blame, Outcome, Placement, Restamp, ServiceRouting, Session};
+use super::{Blame, Outcome, Placement, Restamp, ServiceRouting, Session, Timings};
 use crate::locator::gateway::cookie::STAMP_AHEAD;
 use crate::locator::gateway::sessions::{Begun, Found, News};
+use crate::name::InstanceId;
 use crate::time::Timestamp;
 
 impl ServiceRouting {
@@ -34,6 +36,11 @@ impl ServiceRouting {
             self.uncounted_use(placement.instance, stamp);
         }
         Some(Restamp { instance, stamp, attributes: Arc::clone(&self.attributes) })
+    }
+
+    /// The instance of the placement.
+    pub(in crate::locator::gateway) fn name(&self, placement: &Placement) -> InstanceId {
+        self.instances[placement.instance as usize].id.clone()
     }
 
     /// The present address of the placement's instance. `None` if it takes no more requests.
@@ -95,5 +102,26 @@ impl ServiceRouting {
                 self.instances[at as usize].session_left();
             }
         }
+    }
+
+    /// Counts how long a request took that was answered: until its answer began and, unless its connection was upgraded,
+    /// until it had ended.
+    #[inline]
+    pub(in crate::locator::gateway) fn took(
+        &mut self,
+        placement: &Placement,
+        first_byte: Duration,
+        whole: Option<Duration>,
+    ) {
+        let timings = &mut self.instances[placement.instance as usize].timings;
+        timings.first_byte.note(first_byte);
+        if let Some(whole) = whole {
+            timings.whole.note(whole);
+        }
+    }
+
+    /// The times of all instances.
+    pub(in crate::locator::gateway) fn timings(&self) -> Vec<(InstanceId, Timings)> {
+        self.instances.iter().map(|instance| (instance.id.clone(), instance.timings.clone())).collect()
     }
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::cohorts::{Cohorts, Counted};
 use super::endings::Endings;
 use super::failures::Kinds;
+use super::timings::Timings;
 use crate::locator::gateway::session_log::instance_mark;
 use crate::name::InstanceId;
 use crate::routing::{Count, InstanceFigures, Share};
@@ -51,6 +52,7 @@ pub(super) struct Instance {
     pub(super) cohorts: Cohorts,
     pub(super) kinds: Kinds,
     pub(super) endings: Endings,
+    pub(super) timings: Timings,
 }
 
 impl Instance {
@@ -83,6 +85,7 @@ impl Instance {
             cohorts: Cohorts::default(),
             kinds: Kinds::default(),
             endings: Endings::default(),
+            timings: Timings::default(),
         }
     }
 
