@@ -72,7 +72,7 @@ pub(crate) const IDLE: Duration = Duration::from_secs(60);
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) clock: Arc<HandClock>,
-    instances: Instances,
+    pub(crate) instances: Instances,
     gateway: Mutex<Option<Gateway>>,
     remote: bool,
     application: Option<ApplicationCookie>,
