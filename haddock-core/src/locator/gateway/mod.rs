@@ -23,6 +23,7 @@
 //!   counted until it ends, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished`
 //!   finds clients that are gone.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
+//! - `events` keeps what has happened, for those that want to be told at once.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
 //!   latter reads is written by `metrics`.
 
@@ -40,6 +41,7 @@ mod connection;
 mod cookie;
 mod door;
 mod entry;
+mod events;
 mod exchange;
 mod forwarded;
 mod headers;
@@ -95,6 +97,7 @@ pub use limits::Limits;
 pub use tls::{TlsCertificate, TlsFiles};
 
 use connection::Shared;
+use events::Events;
 use key::Keys;
 use probe_word::ProbeWords;
 use service::{ServiceFactory, Services};
@@ -308,6 +311,7 @@ fn services(builder: &GatewayBuilder) -> Result<Services> {
         started: builder.clock.now(),
         before,
         capacity: builder.limits.sessions,
+        events: Events::new(),
     };
     let services = Services::new(maker, &builder.services)?;
     if !known {
