@@ -4,6 +4,7 @@
 //! cargo run --release --example tomcat                           through the gateway: 500 clients, three releases
 //! cargo run --release --example tomcat -- --through group        through two gateways, which clients use in turn
 //! cargo run --release --example tomcat -- --through haproxy      through an HAProxy
+//! cargo run --release --example tomcat -- --through group --disturb      one gateway is killed, then the other
 //! ```
 //!
 //! Sessions are known by the application's own cookie, `JSESSIONID`. A client logs in, which changes the id of its session.
@@ -19,10 +20,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use haddock_examples::show::Timeline;
-use haddock_examples::tomcat::{Arguments, House, Outcome, missing_for_images, perform};
+use haddock_examples::tomcat::{Arguments, GATEWAY, House, Outcome, gateway_main, missing_for_images, perform};
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(GATEWAY) {
+        return gateway_main().await;
+    }
     match run(&Arguments::parse()).await {
         Ok(outcome) if outcome.is_good() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
@@ -37,7 +41,7 @@ async fn run(arguments: &Arguments) -> io::Result<Outcome> {
     if let Some(missing) = missing_for_images() {
         return Err(io::Error::other(format!("this needs {missing}")));
     }
-    let house = House::open(arguments).await?;
+    let house = House::open(arguments, Some(&std::env::current_exe()?)).await?;
     let performed = tokio::select! {
         performed = perform(&house, arguments) => performed,
         _ = tokio::signal::ctrl_c() => Err(io::Error::other("stopped before the end")),

@@ -18,18 +18,22 @@ async fn no_basket_is_lost_and_a_log_out_lets_the_old_version_go() {
     if let Some(missing) = missing_for_images() {
         return skip(missing);
     }
-    let outcome = released(Through::Gateway, 2).await;
+    let outcome = released(Through::Gateway, 2, false).await;
     let [half, all] = &outcome.old_versions[..] else { panic!("{:?}", outcome.old_versions) };
     assert!(half.went_away > 0 && half.logged_out > 0, "{half:?}");
     assert_eq!(all.went_away, 0, "a good outcome has then waited for no idle time");
 
     // Each client uses two gateways in turn, which have the same key.
-    released(Through::Group, 1).await;
+    released(Through::Group, 1, false).await;
+
+    // HAProxy is reloaded, and later killed.
+    let disturbed = released(Through::Haproxy, 2, true).await;
+    assert_eq!(disturbed.disturbed.len(), 2, "{:?}", disturbed.disturbed);
 }
 
-async fn released(through: Through, releases: u32) -> Outcome {
-    let arguments = Arguments { through, json: false, clients: 40, releases, idle: 8, every: 2 };
-    let house = House::open(&arguments).await.expect("a house");
+async fn released(through: Through, releases: u32, disturb: bool) -> Outcome {
+    let arguments = Arguments { through, json: false, clients: 40, releases, idle: 8, every: 2, disturb };
+    let house = House::open(&arguments, None).await.expect("a house");
     let performed = perform(&house, &arguments).await;
     // Whatever happened, no container is left behind.
     house.close().await.expect("all is removed");

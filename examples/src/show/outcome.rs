@@ -207,9 +207,11 @@ impl Outcome {
             ("  with sessions at once", self.max_versions_at_once.to_string()),
             ("  drained in", list(&self.drain_seconds)),
             ("instances left", self.instances_left.to_string()),
-            ("memory", of_memory(&self.memory_mib)),
             ("answers", format!("median {:.1} ms, 99 % within {:.1} ms", self.p50_ms, self.p99_ms)),
         ];
+        if !self.memory_mib.is_empty() {
+            rows.push(("memory", of_memory(&self.memory_mib)));
+        }
         if self.sessions_lapsed > 0 {
             rows.insert(5, ("  lapsed", self.sessions_lapsed.to_string()));
         }

@@ -25,6 +25,11 @@ pub struct Arguments {
     /// After how many seconds without a request a session has expired.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(2..=3600))]
     pub idle: u64,
+    /// After the first release, the second and the third, does something to what is in front: reloads HAProxy, kills it, and
+    /// reloads it again; kills one gateway of two, then the other; starts a newer gateway beside the one that runs, twice,
+    /// and kills it. Requests that were in flight on what was killed are counted apart.
+    #[arg(long)]
+    pub disturb: bool,
     /// How many seconds a stage of the ramp lasts.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub every: u64,

@@ -50,13 +50,19 @@ pub async fn perform(house: &House, arguments: &Arguments) -> io::Result<(Outcom
     eye.until("the load is complete", LIMIT, |_, report| report.sessions >= most).await?;
 
     let pace = LIMIT + 4 * Duration::from_secs(arguments.every);
-    let mut at_switch = Vec::new();
+    let (mut at_switch, mut disturbed) = (Vec::new(), Vec::new());
     for number in 2..=arguments.last() {
         let id = u64::from(number);
         house.release(number).await?;
         let what = format!("version {number} is given new sessions");
         eye.until(&what, pace, |story, _| story.has_served(VersionId(id)) || has_ended(story, id)).await?;
         at_switch.push(AtSwitch::from(&receipts.report()));
+        if arguments.disturb
+            && let Some(done) = house.front().disturb(number - 1, &receipts).await?
+        {
+            eye.say(&done);
+            disturbed.push(done);
+        }
         eye.until(&format!("version {number} settles"), pace, |story, _| has_ended(story, id)).await?;
     }
     let last = VersionId(u64::from(arguments.last()));
@@ -87,6 +93,8 @@ pub async fn perform(house: &House, arguments: &Arguments) -> io::Result<(Outcom
     let outcome = Outcome {
         through: through.map_or_else(String::new, |through| through.get_name().to_owned()),
         seen: seen.with_summary(receipts.summary()),
+        disturbed,
+        cut: receipts.cut(),
         logged_out: of_last.logged_out + old_versions.iter().map(|old| old.logged_out).sum::<u64>(),
         went_away: of_last.went_away + old_versions.iter().map(|old| old.went_away).sum::<u64>(),
         old_versions,

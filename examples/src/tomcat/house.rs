@@ -38,31 +38,24 @@ pub struct House {
 }
 
 impl House {
-    /// Builds the image, unless it is there, and puts the rest together.
+    /// Builds the image, unless it is there, and puts the rest together. `program` becomes a gateway where one is to be killed.
     ///
     /// # Errors
     /// When one of the parts does not come up, such as the engine.
-    pub async fn open(arguments: &Arguments) -> io::Result<Self> {
+    pub async fn open(arguments: &Arguments, program: Option<&Path>) -> io::Result<Self> {
         let runtime = Arc::new(DockerRuntime::connect(None).await.map_err(told)?);
         make_image(&runtime).await?;
         let folder = tempfile::Builder::new().prefix("haddock-tomcat-").tempdir()?;
         let compose = ComposeFile::parse("tomcat.yaml", include_str!("../../compose/tomcat.yaml")).map_err(told)?;
         let name = ServiceName::new("shop").map_err(told)?;
-        let front = Front::open(arguments, folder.path(), name.as_str()).await?;
+        let front = Front::open(arguments, program, folder.path(), name.as_str()).await?;
         let journal: Arc<dyn Journal> =
             Arc::new(SqliteJournal::open(folder.path().join("journal.sqlite")).map_err(told)?);
         let specs = SpecStore::directory(folder.path().join("specs")).map_err(told)?;
-        let mut locators = front.locators.iter();
-        let (_, first) = locators.next().ok_or_else(|| io::Error::other("there is no way to the instances"))?;
-        let mut builder = Controller::builder(
-            Arc::clone(&runtime) as Arc<dyn ContainerRuntime>,
-            Arc::clone(first),
-            Arc::clone(&journal),
-            specs,
-        );
-        for (name, locator) in locators {
-            builder = builder.locator(name.clone(), Arc::clone(locator));
-        }
+        let (_, first) = front.locators.first().ok_or_else(|| io::Error::other("there is no way to the instances"))?;
+        let engine = Arc::clone(&runtime) as Arc<dyn ContainerRuntime>;
+        let builder = Controller::builder(engine, Arc::clone(first), Arc::clone(&journal), specs);
+        let builder = builder.locators(front.locators.iter().cloned());
         let controller = builder.holder("the tomcat example").tick(Duration::from_millis(200)).build();
         let service = controller.service(name.clone());
         let acting = service.act().await.map_err(told)?;
@@ -81,6 +74,11 @@ impl House {
     #[must_use]
     pub fn clock(&self) -> &SystemClock {
         &self.clock
+    }
+
+    /// The way to the instances.
+    pub(super) fn front(&self) -> &Front {
+        &self.front
     }
 
     /// Where clients reach the service.

@@ -16,11 +16,14 @@ mod arguments;
 mod buyer;
 mod course;
 mod front;
+mod gateways;
+mod haproxy;
 mod house;
 mod outcome;
 mod receipts;
 
 pub use arguments::{Arguments, Through};
 pub use course::perform;
+pub use gateways::{GATEWAY, gateway_main};
 pub use house::{House, missing_for_images};
 pub use outcome::{OldVersion, Outcome};

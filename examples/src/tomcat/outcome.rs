@@ -30,6 +30,12 @@ pub struct Outcome {
     /// What the other example tells, too.
     #[serde(flatten)]
     pub seen: show::Outcome,
+    /// What was done to what is in front, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub disturbed: Vec<String>,
+    /// Requests that were in flight on what was killed. They are not among those that failed.
+    #[serde(default)]
+    pub cut: u64,
     /// Sessions that ended by a log-out.
     pub logged_out: u64,
     /// Sessions that ended because the client went away.
@@ -91,6 +97,11 @@ impl Outcome {
                 ),
             );
         }
+        let most = u64::from(arguments.clients);
+        check(self.cut <= most, format!("{} requests were cut, which cannot all have been in flight", self.cut));
+        let disturbed = self.disturbed.len();
+        let wanted = if arguments.disturb { arguments.releases.min(3) as usize } else { 0 };
+        check(disturbed == wanted, format!("what is in front was disturbed {disturbed} times instead of {wanted}"));
         let at_once = self.old_versions.iter().any(|old| old.went_away == 0);
         check(at_once, "no old version had only sessions that logged out".into());
         let old = self.old_versions.len();
@@ -109,6 +120,12 @@ impl Outcome {
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = self.seen.table();
+        for done in &self.disturbed {
+            let _ = write!(text, "\n{done}");
+        }
+        if self.cut > 0 {
+            let _ = write!(text, "\n{} requests were in flight on what was killed", self.cut);
+        }
         let _ = write!(text, "\n{} sessions logged out, {} clients went away", self.logged_out, self.went_away);
         for old in &self.old_versions {
             let OldVersion { version, logged_out, went_away, removed_after_last_session } = old;
@@ -151,7 +168,8 @@ mod tests {
             ..show::Outcome::default()
         };
         let old_versions = vec![old("v1", 100), old("v2", 100), old("v3", 0)];
-        Outcome { through: "gateway".into(), seen, logged_out: 300, went_away: 200, old_versions }
+        let through = "gateway".into();
+        Outcome { through, seen, logged_out: 300, went_away: 200, old_versions, ..Outcome::default() }
     }
 
     fn problems(outcome: Outcome, line: &str) -> Vec<String> {
@@ -166,7 +184,9 @@ mod tests {
     #[test]
     fn each_flaw_is_a_problem_of_its_own() {
         type Flaw = fn(&mut Outcome);
-        let flaws: [(&str, Flaw); 13] = [
+        let flaws: [(&str, Flaw); 15] = [
+            ("cut, which", |outcome| outcome.cut = 501),
+            ("disturbed 1 times instead of 0", |outcome| outcome.disturbed = vec!["it was killed".into()]),
             ("no request", |outcome| outcome.seen.requests = 0),
             ("failed", |outcome| outcome.seen.failed = 1),
             ("baskets were lost", |outcome| outcome.seen.sessions_lost = 1),

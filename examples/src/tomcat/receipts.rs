@@ -46,15 +46,19 @@ struct Pages {
     visits: BTreeMap<String, Visits>,
     latency: Histogram<u64>,
     failures: Vec<Failure>,
+    /// From just before something in front was killed until it was gone.
+    kills: Vec<(Timestamp, Timestamp)>,
+    /// Requests that were in flight on it.
+    cut: u64,
 }
 
 impl Receipts {
     pub(super) fn new(clock: SystemClock, idle: Duration) -> Arc<Self> {
         // Three digits of up to a minute, in microseconds.
         let latency = Histogram::new_with_max(60_000_000, 3).expect("the bounds are constant and valid");
-        let (report, visits, failures) = Default::default();
+        let (report, visits, failures, kills) = Default::default();
         let started = clock.now();
-        let pages = Mutex::new(Pages { report, begun: 0, visits, latency, failures });
+        let pages = Mutex::new(Pages { report, begun: 0, visits, latency, failures, kills, cut: 0 });
         Arc::new(Self { clock, started, idle, pages })
     }
 
@@ -111,9 +115,26 @@ impl Receipts {
         self.pages().report.lapsed += 1;
     }
 
-    pub(super) fn failed(&self, session: u64, kind: Kind, what: String) {
+    /// What was killed was in front of the instances. `begin`: just before.
+    pub(super) fn killed(&self, begin: Timestamp) {
+        let end = self.now();
+        self.pages().kills.push((begin, end));
+    }
+
+    /// How many requests were in flight on what was killed.
+    pub(super) fn cut(&self) -> u64 {
+        self.pages().cut
+    }
+
+    /// A request that was sent at that time came to nothing, or to something wrong.
+    pub(super) fn failed(&self, session: u64, sent: Timestamp, kind: Kind, what: String) {
         let t = self.seconds();
+        let now = self.now();
         let mut pages = self.pages();
+        if kind == Kind::Failed && pages.kills.iter().any(|(begin, end)| sent <= *end && now >= *begin) {
+            pages.cut += 1;
+            return;
+        }
         let count = match kind {
             Kind::Failed => &mut pages.report.failed,
             Kind::Lost => &mut pages.report.lost,

@@ -1,5 +1,6 @@
 //! Requests that another proxy carries, which asks the gateway where they go.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use haddock_core::locator::ServiceLocator;
-use haddock_core::locator::suite::{Ask, Cookies, Harness, InFlight};
+use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
 use haddock_core::routing::{ApplicationCookie, Count, SessionPolicy};
 use haddock_core::{InstanceId, ServiceName, Timestamp};
 use http::{Request, StatusCode, header};
@@ -15,7 +16,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::world::{Reply, World, eventually, path_of, send, service, table};
+use crate::world::{Reply, World, eventually, send, service, table};
 
 /// A proxy that asks the gateway of this world.
 pub(crate) struct Asking(pub(crate) World);
@@ -123,7 +124,12 @@ impl Harness for Asking {
     }
 
     async fn ask(&self, cookies: &mut Cookies, ask: Ask) -> Option<InstanceId> {
-        carry(self.0.admin(), path_of(ask), cookies).await
+        let path = match ask {
+            Ask::Page => "/",
+            Ask::Failure => "/fail",
+            Ask::Probe => IGNORED,
+        };
+        carry(self.0.admin(), path, cookies).await
     }
 
     async fn begin(&self, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
@@ -133,7 +139,14 @@ impl Harness for Asking {
         }
         let mut sent = cookies.clone();
         let done = tokio::spawn(async move { carry(admin, "/hold", &mut sent).await });
-        let (instance, let_go) = self.0.instances.held().await;
+        let instances: HashMap<_, _> = self.0.instances.lock().expect("not poisoned").clone();
+        let waits = instances.into_iter().map(|(id, instance)| {
+            Box::pin(async move {
+                instance.held().await;
+                (id, Arc::clone(&instance.let_go))
+            })
+        });
+        let ((instance, let_go), ..) = futures_util::future::select_all(waits).await;
         Some(Box::new(Carried { instance, let_go, done }))
     }
 

@@ -221,19 +221,6 @@ impl Instances {
         }
     }
 
-    /// Waits until one of them holds a request, and answers what lets it go.
-    pub(crate) async fn held(&self) -> (InstanceId, Arc<Semaphore>) {
-        let instances: Vec<_> =
-            self.known.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
-        let waits = instances.iter().map(|(id, instance)| {
-            Box::pin(async move {
-                instance.held().await;
-                (id.clone(), Arc::clone(&instance.let_go))
-            })
-        });
-        futures_util::future::select_all(waits).await.0
-    }
-
     /// A request over a proxy at `to` that one of them holds.
     pub(crate) async fn begin(&self, to: SocketAddr, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
         // Of a held request the head is not there yet: a session that is to be held needs its cookie before.
@@ -242,7 +229,15 @@ impl Instances {
         }
         let mut sent = cookies.clone();
         let reply = tokio::spawn(async move { get(to, "/hold", &mut sent).await });
-        let (instance, let_go) = self.held().await;
+        let instances: Vec<_> =
+            self.known.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
+        let waits = instances.iter().map(|(id, instance)| {
+            Box::pin(async move {
+                instance.held().await;
+                (id.clone(), Arc::clone(&instance.let_go))
+            })
+        });
+        let ((instance, let_go), ..) = futures_util::future::select_all(waits).await;
         Some(Box::new(HeldRequest { instance, let_go, reply }))
     }
 }

@@ -8,7 +8,6 @@ mod bodies;
 mod by_client;
 mod disk;
 mod door;
-mod events;
 mod failures;
 mod framing;
 mod hygiene;

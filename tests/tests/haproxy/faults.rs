@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::world::{IDLE, Lines, World, free_address, get, service};
+use crate::world::{IDLE, Lines, World, get, service};
 
 fn id(n: u32) -> InstanceId {
     InstanceId::new(format!("shop-{n}")).expect("valid")
@@ -105,9 +105,9 @@ async fn after_a_reload_the_servers_come_back_by_themselves() {
 }
 
 #[tokio::test]
-async fn with_peers_a_reload_loses_no_session() {
+async fn with_peers_and_without_the_cookie_a_reload_loses_no_session() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").port();
-    let lines = lines(|text| text.replace("srvkey name", "srvkey name peers ours"));
+    let lines = lines(|text| without_cookie(&text).replace("srvkey name", "srvkey name peers ours"));
     let more = format!("peers ours\n    peer here 127.0.0.1:{port}\n");
     let Some(world) = World::new(Lines { master: true, more, ..lines }).await else { return };
     // A process has the table of the one before, or has waited for it in vain for 5 s, before it can pass its own on.
@@ -131,6 +131,11 @@ async fn with_peers_a_reload_loses_no_session() {
     for (cookies, home) in &mut clients {
         assert_eq!(get(world.address, "/", cookies).await.as_ref(), Some(&*home));
     }
+}
+
+/// The lines of a backend without those that name the server in the cookie.
+fn without_cookie(lines: &str) -> String {
+    lines.lines().filter(|line| !line.contains("cookie")).map(|line| format!("{line}\n")).collect()
 }
 
 /// Clients that never retry. Each stays where it is, and answers with how many requests it has sent.
@@ -168,11 +173,7 @@ async fn begun(world: &World) -> Vec<Cookies> {
 async fn with_the_lines_to_wait_every_request_is_answered_through_two_reloads() {
     let script = tempfile::NamedTempFile::new().expect("a file");
     let lines = Lines { master: true, ..Lines::default() }.that_wait(script.path());
-    let lines = lines.with_peers("here", free_address(), free_address());
     let Some(world) = World::new(lines).await else { return };
-    // A process waits 5 s for the table of the one before, and for that of others.
-    let settled = async || world.ask("show peers").await.is_some_and(|text| text.contains("flags=0x33"));
-    world.eventually("peers are waited for in vain", settled).await;
     world.apply(1, &[(1, 0), (2, 100)]).await;
     let homes = begun(&world).await;
     world.apply(2, &[(1, 100), (2, 0)]).await;
@@ -190,11 +191,9 @@ async fn with_the_lines_to_wait_every_request_is_answered_through_two_reloads() 
 }
 
 #[tokio::test]
-async fn one_that_was_killed_gets_its_sessions_from_a_peer_before_it_lets_anybody_in() {
+async fn one_that_was_killed_sends_every_session_to_its_server_when_it_is_back() {
     let script = tempfile::NamedTempFile::new().expect("a file");
-    let (here, there) = (free_address(), free_address());
-    let Some(_other) = World::new(Lines::default().with_peers("there", here, there)).await else { return };
-    let lines = Lines::default().that_wait(script.path()).with_peers("here", here, there);
+    let lines = Lines::default().that_wait(script.path());
     let Some(world) = World::new(lines).await else { return };
     world.apply(1, &[(1, 0), (2, 100)]).await;
     let homes = begun(&world).await;
@@ -351,12 +350,13 @@ async fn advice(lines: Lines) -> Option<(Vec<(bool, String)>, SessionCount)> {
 #[tokio::test]
 async fn what_the_file_lacks_is_said() {
     let without_table = lines(|text| {
-        let needs_it = |line: &&str| !line.contains("stick") && !line.contains("track");
+        let needs_it = |line: &&str| ["stick", "track", "in_table"].iter().all(|word| !line.contains(word));
         text.lines().filter(needs_it).map(|line| format!("{line}\n")).collect()
     });
     /// The lines, what is said of them, and how well the locator counts.
     type Case<'c> = (Lines, &'c [(bool, &'c str)], SessionCount);
-    let cases: [Case<'_>; 8] = [
+    let cases: [Case<'_>; 9] = [
+        (lines(|text| without_cookie(&text)), &[(false, "may go to another server")], SessionCount::Exact),
         (Lines::default(), &[], SessionCount::Exact),
         (
             lines(|text| text.replace("backend shop", "backend other\n    server a 127.0.0.1:9\nbackend shop")),

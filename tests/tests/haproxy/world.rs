@@ -32,8 +32,6 @@ pub(crate) async fn get(to: SocketAddr, path: &str, cookies: &mut Cookies) -> Op
 
 /// What is different in a test's `haproxy.cfg`.
 pub(crate) struct Lines {
-    /// The name of its own peer.
-    pub(crate) peer: &'static str,
     /// Of the section `global`.
     pub(crate) global: String,
     /// Of the backend `shop`.
@@ -48,13 +46,16 @@ impl Default for Lines {
     fn default() -> Self {
         let lines = HaproxyLocator::lines("shop", COOKIE, IDLE);
         let kept = format!("expire {}ms", (IDLE + KEPT_LONGER).as_millis());
-        Self { backend: lines.replace("expire 1s", &kept), ..Self::nothing() }
+        // It knows whole seconds only.
+        let lines =
+            lines.replace("expire 1s", &kept).replace("date,sub(proc.start) ge 1 ", "date,sub(proc.start) ge 3 ");
+        Self { backend: lines, ..Self::nothing() }
     }
 }
 
 impl Lines {
     fn nothing() -> Self {
-        Self { peer: "here", global: String::new(), backend: String::new(), more: String::new(), master: false }
+        Self { global: String::new(), backend: String::new(), more: String::new(), master: false }
     }
 
     /// Requests wait until the servers are there.
@@ -63,18 +64,6 @@ impl Lines {
         let global = format!("{}    lua-load {}\n", self.global, script.display());
         Self { global, backend: self.backend + &HaproxyLocator::waiting_lines("shop"), ..self }
     }
-
-    /// The table is passed on between these two, of which `peer` is one.
-    pub(crate) fn with_peers(self, peer: &'static str, here: SocketAddr, there: SocketAddr) -> Self {
-        let backend = self.backend.replace("srvkey name", "srvkey name peers ours");
-        let more = format!("{}peers ours\n    peer here {here}\n    peer there {there}\n", self.more);
-        Self { peer, backend, more, ..self }
-    }
-}
-
-/// A port that is free until another takes it.
-pub(crate) fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port")
 }
 
 /// HAProxy with a backend `shop`, and a directory of its own.
@@ -104,11 +93,11 @@ impl World {
         let dir = tempfile::tempdir().expect("a directory");
         let door = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = door.local_addr().expect("bound");
-        let Lines { peer, global, backend, more, master } = lines;
+        let Lines { global, backend, more, master } = lines;
         let socket = dir.path().join("sock");
         let expose = if master { " expose-fd listeners" } else { "" };
         let text = format!(
-            "global\n    localpeer {peer}\n    stats socket {} mode 600 level admin{expose}\n    nbthread 2\n    maxconn 500\n\
+            "global\n    localpeer here\n    set-var proc.start date\n    stats socket {} mode 600 level admin{expose}\n    nbthread 2\n    maxconn 500\n\
              {global}defaults\n    mode http\n    timeout connect 5s\n    timeout client 60s\n    timeout server 60s\n\
              frontend web\n    bind fd@0\n    default_backend shop\n{backend}{more}",
             socket.display()

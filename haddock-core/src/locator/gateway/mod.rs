@@ -23,7 +23,6 @@
 //!   counted until it ends, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished`
 //!   finds clients that are gone.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
-//! - `events` keeps what has happened, for those that want to be told at once.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
 //!   latter reads is written by `metrics`.
 
@@ -41,7 +40,6 @@ mod connection;
 mod cookie;
 mod door;
 mod entry;
-mod events;
 mod exchange;
 mod forwarded;
 mod headers;
@@ -97,7 +95,6 @@ pub use limits::Limits;
 pub use tls::{TlsCertificate, TlsFiles};
 
 use connection::Shared;
-use events::Events;
 use key::Keys;
 use probe_word::ProbeWords;
 use service::{ServiceFactory, Services};
@@ -311,7 +308,6 @@ fn services(builder: &GatewayBuilder) -> Result<Services> {
         started: builder.clock.now(),
         before,
         capacity: builder.limits.sessions,
-        events: Events::new(),
     };
     let services = Services::new(maker, &builder.services)?;
     if !known {

@@ -72,26 +72,21 @@ impl Certificates {
     }
 
     /// Reads the files again if they have changed. If one cannot be used, all stays as it was: a key and its certificate
-    /// may be replaced one after the other. Answers whether new ones are in use.
-    pub(super) fn refresh(&self) -> bool {
+    /// may be replaced one after the other.
+    pub(super) fn refresh(&self) {
         let now: Vec<FileState> = self.files.iter().flat_map(states).collect();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if *read == now {
-            return false;
+            return;
         }
-        let loaded = self.files.iter().map(load).collect::<Result<Vec<_>>>();
-        *read = now;
-        match loaded {
+        match self.files.iter().map(load).collect::<Result<Vec<_>>>() {
             Ok(loaded) => {
                 *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
                 tracing::info!("certificates were read again");
-                true
             }
-            Err(error) => {
-                tracing::warn!(%error, "changed certificates cannot be used, so the ones before stay");
-                false
-            }
+            Err(error) => tracing::warn!(%error, "changed certificates cannot be used, so the ones before stay"),
         }
+        *read = now;
     }
 
     pub(super) fn shown(&self) -> Vec<TlsCertificate> {

@@ -20,10 +20,13 @@ pub(super) fn lines(backend: &str, cookie: &str, idle: Duration) -> String {
     format!(
         "backend {backend}\n    \
          balance roundrobin\n    \
+         cookie {cookie} prefix nocache dynamic\n    \
+         dynamic-cookie-key a-secret-of-yours\n    \
+         ignore-persist if !{{ req.cook({cookie}),field(-1,~),in_table({backend}) }} !{{ stopping }} {{ date,sub(proc.start) ge {seconds} }}\n    \
          stick-table type string len 64 size 1m expire {seconds}s srvkey name\n    \
-         http-request set-var(txn.session) req.cook({cookie})\n    \
-         http-request track-sc0 req.cook({cookie}) if {{ req.cook({cookie}),in_table({backend}) }}\n    \
-         stick match req.cook({cookie})\n    \
+         http-request set-var(txn.session) req.cook({cookie}),field(-1,~)\n    \
+         http-request track-sc0 var(txn.session) if {{ var(txn.session),in_table({backend}) }}\n    \
+         stick match var(txn.session)\n    \
          stick store-response res.cook({cookie})\n    \
          stick store-response var(txn.session)\n"
     )
@@ -101,6 +104,13 @@ pub(super) fn of(
                 table.used, table.size
             ),
             "write a larger `size` into its line".to_owned(),
+        );
+    }
+    if matches!(keeping, Keeping::Sessions(_)) && !sight.is_named() {
+        advise(
+            false,
+            format!("after a reload or a restart of HAProxy, sessions of `{backend}` may go to another server"),
+            format!("with `cookie {cookie} prefix nocache dynamic` and a `dynamic-cookie-key` they go where they were"),
         );
     }
     if matches!(keeping, Keeping::Sessions(_)) && sight.server(GATE).is_none() {

@@ -56,6 +56,8 @@ pub(super) struct ServerStats {
 pub(super) struct BackendStats {
     /// The balancing algorithm. Empty: not told.
     pub(super) algorithm: String,
+    /// The cookie that names the server of a session. Empty: there is none.
+    pub(super) cookie: String,
     pub(super) servers: BTreeMap<String, ServerStats>,
 }
 
@@ -122,7 +124,10 @@ pub(super) fn stats(text: &str) -> Option<BackendStats> {
         let field = |name: &str| values.get(columns.iter().position(|column| *column == name)?).copied();
         let number = |name: &str| field(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or(0);
         match field("svname")? {
-            "BACKEND" => stats.algorithm = field("algo").unwrap_or_default().to_owned(),
+            "BACKEND" => {
+                stats.algorithm = field("algo").unwrap_or_default().to_owned();
+                stats.cookie = field("cookie").unwrap_or_default().to_owned();
+            }
             "FRONTEND" => {}
             name => {
                 let quiet = field("lastsess").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);

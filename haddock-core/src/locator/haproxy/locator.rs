@@ -36,7 +36,7 @@ pub(super) struct Desk {
     pub(super) kept: Kept,
     pub(super) backends: BTreeMap<ServiceName, String>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) known: Mutex<Known>,
+    pub(super) known: Mutex<BTreeMap<String, Known>>,
     pub(super) listings: Mutex<BTreeMap<String, Listing>>,
     /// Why the last change of a service could not be written to disk.
     pub(super) unsaved: Mutex<BTreeMap<ServiceName, String>>,
@@ -63,11 +63,12 @@ impl Desk {
     pub(super) async fn keeping(&self, backend: &str, sight: &Sight) -> Result<Keeping> {
         let incarnation = sight.process.incarnation;
         let known = lock(&self.known).get(backend).copied();
-        if let Some((_, keeping)) = known.filter(|(seen, _)| *seen == incarnation) {
-            return Ok(keeping);
+        if let Some(known) = known.filter(|known| known.incarnation == incarnation) {
+            return Ok(known.keeping);
         }
         let keeping = sight::keeping(&self.client, backend, sight.table.as_ref()).await?;
-        lock(&self.known).insert(backend.to_owned(), (incarnation, keeping));
+        let known = Known { incarnation, keeping, named: sight.is_named() };
+        lock(&self.known).insert(backend.to_owned(), known);
         Ok(keeping)
     }
 
@@ -119,7 +120,7 @@ impl Desk {
         plan::number(&mut turn.state, &sight.servers);
         self.save(turn).await?;
         let backend = self.backend(&turn.state.service).to_owned();
-        let orders = plan::orders(&turn.state, &backend, &sight.servers);
+        let orders = plan::orders(&turn.state, &backend, &sight.servers, sight.is_named());
         if orders.is_empty() {
             self.let_in(&backend, &sight).await?;
             return Ok((sight, true));
@@ -135,7 +136,7 @@ impl Desk {
         }
         let service = turn.state.service.clone();
         let sight = sight::look(&self.client, &backend).await?.ok_or_else(|| self.no_backend(&service))?;
-        let in_force = plan::orders(&turn.state, &backend, &sight.servers).is_empty();
+        let in_force = plan::orders(&turn.state, &backend, &sight.servers, sight.is_named()).is_empty();
         if let Some(error) = refused.filter(|_| !in_force) {
             tracing::warn!(%error, %service, "the table is not in force at HAProxy");
         }
@@ -305,7 +306,7 @@ impl Desk {
             // What is in force stays so, and is told.
             Err(error) if error.kind() == ErrorKind::Io => {
                 let sight = sight::look(&self.client, backend).await?.ok_or_else(|| self.no_backend(service))?;
-                let in_force = plan::orders(&turn.state, backend, &sight.servers).is_empty();
+                let in_force = plan::orders(&turn.state, backend, &sight.servers, sight.is_named()).is_empty();
                 (sight, in_force)
             }
             settled => settled?,
@@ -398,12 +399,15 @@ impl ServiceLocator for HaproxyLocator {
     /// Whether sessions are counted depends on the stick tables of the backends. Before one was looked at, it is taken
     /// for granted: an instance whose sessions cannot be counted is not closed in any case.
     fn capabilities(&self) -> LocatorCapabilities {
-        let counts = lock(&self.desk.known).values().all(|(_, keeping)| matches!(keeping, Keeping::Sessions(_)));
+        let known = lock(&self.desk.known);
+        let counts = known.values().all(|known| matches!(known.keeping, Keeping::Sessions(_)));
+        let named = known.values().all(|known| known.named);
         LocatorCapabilities {
             // Without a table, no session is kept anywhere.
             keeps_sticky_at_zero: counts,
             session_count: if counts { SessionCount::Exact } else { SessionCount::None },
             atomic_close: true,
+            follows_unseen: named,
             ..LocatorCapabilities::default()
         }
     }

@@ -21,8 +21,8 @@
 //! # What differs from the gateway
 //!
 //! - A session begins with the answer that sets the application's cookie.
-//! - After a restart, and after a reload without `peers`, HAProxy knows no session: each goes anywhere, as the capability
-//!   `follows_unseen` says.
+//! - Without a cookie that names the server, HAProxy knows no session after a restart, and after a reload without `peers`:
+//!   each goes anywhere, as the capability `follows_unseen` says.
 //! - [`sessions_begun`](crate::routing::InstanceFigures::sessions_begun) counts requests without a session, whatever
 //!   their path is. Failed sessions are not counted, and failed requests are 5xx, as the capability `counts_by_policy`
 //!   says.

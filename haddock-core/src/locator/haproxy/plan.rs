@@ -42,11 +42,12 @@ pub(super) fn wanted(state: &State) -> BTreeMap<&InstanceId, Wanted> {
     each.map(|((id, route), weight)| (*id, Wanted { address: route.address, weight })).collect()
 }
 
-/// The commands that put the table into force. Empty: it is in force.
-pub(super) fn orders(known: &State, backend: &str, servers: &[ServerState]) -> Vec<Order> {
+/// The commands that put the table into force. Empty: it is in force. `named`: a cookie names the server of a session.
+pub(super) fn orders(known: &State, backend: &str, servers: &[ServerState], named: bool) -> Vec<Order> {
     let wanted = wanted(known);
     let found: BTreeMap<&str, &ServerState> = servers.iter().map(|server| (server.name.as_str(), server)).collect();
     let (mut add, mut give, mut take, mut end) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut begin = Vec::new();
     for (id, Wanted { address, weight }) in &wanted {
         let ready = state(backend, id, "ready");
         let Some(server) = found.get(id.as_str()) else {
@@ -54,7 +55,7 @@ pub(super) fn orders(known: &State, backend: &str, servers: &[ServerState]) -> V
             // With weight 0 it can be there before it gets anything.
             let command = format!("add server {backend}/{id} {address} id {number} weight {weight}");
             add.push(Order { command, answer: Some("New server registered") });
-            add.push(ready);
+            begin.push(ready);
             continue;
         };
         if server.address != Some(*address) {
@@ -81,7 +82,11 @@ pub(super) fn orders(known: &State, backend: &str, servers: &[ServerState]) -> V
             end.push(clear(backend, server.id));
         }
     }
-    add.into_iter().chain(give).chain(take).chain(end).collect()
+    if named && !add.is_empty() {
+        // A server gets its value only when this is said, which has no other effect.
+        add.push(Order { command: format!("enable dynamic-cookie backend {backend}"), answer: None });
+    }
+    add.into_iter().chain(begin).chain(give).chain(take).chain(end).collect()
 }
 
 /// The server of `haproxy.cfg` that shows whether the table is in force. It never gets a request. As long as it is in

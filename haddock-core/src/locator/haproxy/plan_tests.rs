@@ -33,7 +33,7 @@ fn server(n: u32, weight: u16, admin: u32) -> ServerState {
 }
 
 fn said(state: &State, servers: &[ServerState]) -> Vec<String> {
-    orders(state, "be", servers).into_iter().map(|order| order.command).collect()
+    orders(state, "be", servers, false).into_iter().map(|order| order.command).collect()
 }
 
 #[test]
@@ -46,14 +46,32 @@ fn what_is_missing_is_added_with_an_id_that_no_server_ever_had() {
         said(&state, &[own]),
         [
             "add server be/shop-1 10.0.0.1:8080 id 1301 weight 1",
-            "set server be/shop-1 state ready",
             "add server be/shop-2 10.0.0.2:8080 id 1302 weight 9",
+            "set server be/shop-1 state ready",
             "set server be/shop-2 state ready",
         ]
     );
     state.own.servers.clear();
     number(&mut state, &[]);
     assert_eq!(state.own.servers[&id(1)], 1_303, "a removed server's id is not given again");
+}
+
+#[test]
+fn where_a_cookie_names_servers_new_ones_get_their_value_before_they_are_ready() {
+    let mut state = state(&[(1, 100)], &[]);
+    number(&mut state, &[]);
+    let said = |servers: &[ServerState]| {
+        orders(&state, "be", servers, true).into_iter().map(|order| order.command).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        said(&[]),
+        [
+            "add server be/shop-1 10.0.0.1:8080 id 1001 weight 1",
+            "enable dynamic-cookie backend be",
+            "set server be/shop-1 state ready",
+        ]
+    );
+    assert_eq!(said(&[server(1, 1, 0)]), [""; 0]);
 }
 
 #[test]
@@ -92,6 +110,6 @@ fn after_a_restart_of_haproxy_each_server_has_its_id_again() {
     number(&mut state, &[]);
     let again = said(&state, &[]);
     assert_eq!(again[0], "add server be/shop-1 10.0.0.1:8080 id 1007 weight 0");
-    assert_eq!(again[2], "add server be/shop-2 10.0.0.2:8080 id 1004 weight 1");
+    assert_eq!(again[1], "add server be/shop-2 10.0.0.2:8080 id 1004 weight 1");
     assert_eq!(state.own.servers.get(&id(3)), None, "what was leaving is gone");
 }

@@ -1,6 +1,5 @@
 //! Everything that one look at HAProxy shows of a service.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::answers::{self, BackendStats, Process, ServerState, ServerStats, TableHead};
@@ -35,6 +34,11 @@ pub(super) struct Sight {
 impl Sight {
     pub(super) fn server(&self, name: &str) -> Option<&ServerState> {
         self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// Whether a cookie names the server of a session.
+    pub(super) fn is_named(&self) -> bool {
+        !self.stats.cookie.is_empty()
     }
 
     pub(super) fn stats(&self, name: &str) -> ServerStats {
@@ -80,5 +84,11 @@ pub(super) async fn keeping(client: &Client, backend: &str, table: Option<&Table
     Ok(Keeping::Sessions(expire.filter(|expire| !expire.is_zero())))
 }
 
-/// What is known of the tables, by backend, and of which process.
-pub(super) type Known = BTreeMap<String, (u64, Keeping)>;
+/// What is known of a backend, and of which process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    pub(super) incarnation: u64,
+    pub(super) keeping: Keeping,
+    /// Whether a cookie names the server of a session.
+    pub(super) named: bool,
+}
