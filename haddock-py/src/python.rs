@@ -285,6 +285,7 @@ pub(crate) fn python_locator(
     follows_unseen: bool,
     counts_by_policy: bool,
     by_client: bool,
+    closes_in_rounds: bool,
 ) -> PyResult<Locator> {
     let session_count = match session_count {
         "exact" => SessionCount::Exact,
@@ -305,6 +306,7 @@ pub(crate) fn python_locator(
         follows_unseen,
         counts_by_policy,
         by_client,
+        closes_in_rounds,
         ..LocatorCapabilities::default()
     };
     Ok(Locator::new(Arc::new(PythonLocator { port, capabilities })))

@@ -172,6 +172,7 @@ impl ServiceLocator for RemoteGateway {
             follows_unseen: true,
             counts_by_policy: true,
             by_client: true,
+            closes_in_rounds: true,
         }
     }
 

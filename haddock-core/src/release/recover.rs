@@ -286,9 +286,7 @@ impl<'a> Recovery<'a> {
             }
             server if has_share => Phase::Serving(Life::new(server)),
             // If a draining adopted server is closed, the next step lets go of it.
-            server if somewhere || version.external => {
-                Phase::Draining(Draining { life: Life::new(server), drain: None, empty_look: None, empty_since: None })
-            }
+            server if somewhere || version.external => Phase::Draining(Draining::new(Life::new(server))),
             // An instance that is launched anew is seen ready first. Its incarnations are noted then.
             _ => Phase::Starting(Starting::Launch {
                 ready_by: self.now + version.new.settings.ready.within,

@@ -41,6 +41,8 @@ pub struct Rules {
     pub replace_known_good: bool,
     /// With several locators, an instance is closed only after two looks have found it drained.
     pub look_twice: bool,
+    /// With several locators, an instance is closed only once no session can come back to it on any of them.
+    pub close_in_rounds: bool,
     /// The known good version is not closed before the new one has settled.
     pub known_good_stays: bool,
     /// When the clock is set back, each wait lasts as long as it would have.
@@ -78,6 +80,7 @@ impl Rules {
         distrust_bad: true,
         replace_known_good: true,
         look_twice: true,
+        close_in_rounds: true,
         known_good_stays: true,
         follow_the_clock: true,
         steer_what_is_meant: true,

@@ -139,13 +139,23 @@ pub struct Route {
     /// for [`SessionBy::Client`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
+    /// Every locator of a group has said that nothing is left on it, and it is about to be closed on all of them. From
+    /// then on, no session comes back to it: a request that would bring back one which this locator does not count waits
+    /// until the next table or the close, for a few seconds at most, and is then treated as one without a session.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub closing: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_not(it: &bool) -> bool {
+    !it
 }
 
 impl Route {
     /// A line for an instance that was not adopted, of an unknown version.
     #[must_use]
     pub fn new(address: SocketAddr, share: Share) -> Self {
-        Self { address, share, adopted: None, version: None }
+        Self { address, share, adopted: None, version: None, closing: false }
     }
 }
 
@@ -520,6 +530,9 @@ pub struct LocatorCapabilities {
     /// It counts by the [`SessionPolicy`]: nothing begins on an ignored path, and what fails is counted. Without this,
     /// [`InstanceFigures::sessions_begun`] may count more, and the figures of what failed may count less.
     pub counts_by_policy: bool,
+    /// It heeds [`Route::closing`]. With this, an instance is closed on all locators of a group, or on none of them.
+    /// Without this, a session that comes back between two closes may be lost.
+    pub closes_in_rounds: bool,
 }
 
 /// Something that the configuration of a locator lacks.

@@ -13,6 +13,7 @@ use haddock_core::release::Rules;
 use crate::clocks::CLOCKS;
 use crate::judged::JUDGED;
 use crate::runner;
+use crate::s6::RETURNING;
 use crate::s8::MEANT;
 use crate::world::{Tuning, World};
 
@@ -80,6 +81,10 @@ fn meant(_: u64) -> Tuning {
     MEANT
 }
 
+fn returning(_: u64) -> Tuning {
+    RETURNING
+}
+
 fn sharp(_: u64) -> Tuning {
     SHARP
 }
@@ -142,10 +147,12 @@ mutants! {
     an_adopted_server_has_sessions: Rules { adopt_with_sessions } in adopted;
     nobody_is_judged_by_half_of_the_counts: Rules { judge_only_what_is_known } in judged;
     a_harmful_instance_gives_its_share_back_first: Rules { share_back_before_end } in judged;
+    what_may_come_back_is_closed_in_rounds: Rules { close_in_rounds } in returning;
     a_locator_refuses_older_numbers: LocatorRules { refuse_older } in any;
     a_locator_follows_cookies_it_has_not_seen: LocatorRules { follow_unseen } in any;
     a_locator_lets_old_cookies_open_new_sessions: LocatorRules { expire_cookies } in any;
     a_locator_keeps_its_closed_marks: LocatorRules { persist } in any;
+    a_locator_keeps_out_what_would_come_back: LocatorRules { keep_out_while_closing } in returning;
     a_restarted_locator_does_not_know: LocatorRules { unknown_after_restart } in any;
     a_locator_follows_the_cookies_of_an_adopted_server: LocatorRules { follow_foreign } in adopted;
     a_locator_does_not_know_who_else_may_come: LocatorRules { unknown_while_adopted } in adopted, from 2_200;

@@ -19,6 +19,12 @@ impl World {
         let cookie = &stay.cookie;
         if self.surely_expired(cookie) {
             self.meet("request of an expired session");
+            if self.plan.returns {
+                if ticket.is_some_and(|ticket| !ticket.opened) {
+                    self.meet("a session came back");
+                }
+                return;
+            }
             if ticket.is_some_and(|ticket| !ticket.opened) {
                 self.violate("S6", format!("{:?} has expired and came back to {}", cookie.session, cookie.instance));
             }
@@ -89,4 +95,14 @@ fn s6_a_session_stays_on_its_instance_through_any_locator() {
         tuning,
         &["request of a live session", "request of an evicted session", "stop while other sessions live"],
     );
+}
+
+/// By a cookie of the application, a session comes back after it has expired, through either locator, and often when its
+/// instance is about to be closed.
+pub(crate) const RETURNING: Tuning = Tuning { locators: 2, two_idles: 0, adopts: 0, returns: 100, ..Tuning::DEFAULT };
+
+#[test]
+fn s6_a_session_that_comes_back_while_its_instance_is_closed_stays_on_it() {
+    let cases = ["a session came back", "waits for a close", "closing is taken back", "request of a live session"];
+    runner::run(6_700_000, RETURNING, &cases);
 }

@@ -301,7 +301,7 @@ class ServiceLocator(ABC):
         able = self.capabilities
         return _native.python_locator(
             repr(self), self._call, able.keeps_sticky_at_zero, able.session_count, able.atomic_close, able.adoption,
-            able.counts_by_table, able.follows_unseen, able.counts_by_policy, able.by_client,
+            able.counts_by_table, able.follows_unseen, able.counts_by_policy, able.by_client, able.closes_in_rounds,
         )  # fmt: skip
 
 

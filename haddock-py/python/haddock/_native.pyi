@@ -251,6 +251,7 @@ def python_locator(
     follows_unseen: bool,
     counts_by_policy: bool,
     by_client: bool,
+    closes_in_rounds: bool,
 ) -> Locator: ...
 @final
 class SimRuntime:

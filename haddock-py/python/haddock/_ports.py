@@ -56,6 +56,8 @@ class LocatorCapabilities(Result):
     by_client: bool = False
     """It knows clients over their sessions, and places them as `RoutingTable.by` says. Without this, a release whose settings ask
     for it is refused."""
+    closes_in_rounds: bool = False
+    """It heeds `Route.closing`. With this, an instance is closed on all locators of a group, or on none of them."""
 
 
 @dataclass(frozen=True)
@@ -267,13 +269,17 @@ class Route(Result):
     """Set on an instance that was adopted with sessions that no locator has seen yet."""
     version: int | None = None
     """The number of its version: a newer version has a higher one. A table has it if `RoutingTable.by` is `client`."""
+    closing: bool = False
+    """Every locator of a group has said that nothing is left on it, and it is about to be closed on all of them. From then on, no
+    session comes back to it: a request that would bring back one which the locator does not count waits until the next table
+    or the close, for a few seconds at most, and is then treated as one without a session."""
 
     @staticmethod
     def _of(data: dict[str, Any]) -> Route:
         adopted = data.get("adopted")
         if adopted is not None:
             adopted = Adopted(moment(adopted["until"]), adopted.get("cookie"))
-        return Route(data["address"], data["share"] / 10_000, adopted, data.get("version"))
+        return Route(data["address"], data["share"] / 10_000, adopted, data.get("version"), data.get("closing", False))
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,7 @@ impl ServiceLocator for GatewayLocator {
             follows_unseen: true,
             counts_by_policy: true,
             by_client: true,
+            closes_in_rounds: true,
         }
     }
 

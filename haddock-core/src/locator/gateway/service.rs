@@ -105,7 +105,14 @@ impl Service {
         routing.apply(table, self.clock.now());
         self.has_cookies.store(routing.cookies().is_some(), Ordering::Release);
         self.is_by_client.store(routing.is_by_client(), Ordering::Release);
+        drop(routing);
+        self.wake();
         Ok(())
+    }
+
+    /// Lets the requests that wait find out whether they still have to.
+    fn wake(&self) {
+        self.resumed.send_modify(|resumed| *resumed += 1);
     }
 
     pub(super) fn close(&self, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
@@ -116,6 +123,7 @@ impl Service {
         // force but is not reported, because the instance would be open again after a restart.
         let answer = self.routing().close(instance, number, self.clock.now());
         self.keep_as_it_is(&mut saved)?;
+        self.wake();
         Ok(answer)
     }
 
@@ -124,6 +132,7 @@ impl Service {
         self.check(number)?;
         self.sweep();
         self.routing().evict(instance, number);
+        self.wake();
         self.keep_as_it_is(&mut saved)
     }
 
@@ -140,7 +149,7 @@ impl Service {
     /// Lets them go on.
     pub(super) fn resume(&self, instance: &InstanceId) {
         self.routing().hold(instance, None);
-        self.resumed.send_modify(|resumed| *resumed += 1);
+        self.wake();
     }
 
     /// Waits as long as a request that brings this has to. Answers `false` if `most` requests wait already.

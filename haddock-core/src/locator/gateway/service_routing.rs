@@ -25,6 +25,7 @@ mod totals;
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::name::InstanceId;
 use crate::routing::{
@@ -58,6 +59,9 @@ pub(super) enum Before {
 
 /// Former cookies of the application that are still read: more settings than a service has in a day.
 const MAX_FORMER_COOKIES: usize = 4;
+
+/// How long requests wait at most for an instance that is closing. The controller needs a look and two calls for it.
+const CLOSING_LIMIT: Duration = Duration::from_secs(5);
 
 /// How a request ended for its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -241,6 +245,9 @@ impl ServiceRouting {
         self.watermarks.raise(table.watermark.as_ref());
         for instance in &mut self.instances {
             instance.share = None;
+            if !table.routes.get(&instance.id).is_some_and(|route| route.closing) {
+                instance.closing = None;
+            }
         }
         self.adopted = None;
         for (id, route) in &table.routes {
@@ -250,6 +257,10 @@ impl ServiceRouting {
                 instance.address = route.address;
                 instance.share = Some(route.share);
                 instance.version = route.version;
+                if route.closing {
+                    // A table that is sent again does not let them wait longer.
+                    instance.closing = instance.closing.or(Some(now + CLOSING_LIMIT));
+                }
                 self.adopted = self.adopted.take().or_else(|| Some((at, route.adopted.clone()?)));
             }
         }
@@ -269,6 +280,7 @@ impl ServiceRouting {
         self.table = Some(table.clone());
         self.counted.begin(table.number);
         self.forget_the_gone();
+        self.note_holds();
         self.weigh();
     }
 

@@ -99,6 +99,15 @@ impl SimLocatorCore {
         self.open(service, session, client, instance, Opened::ByChance, upgraded, now)
     }
 
+    /// Whether a request with this cookie waits for a moment before it can [begin](Self::begin), because its instance is
+    /// [closing](crate::routing::Route::closing). The caller decides for how long.
+    #[must_use]
+    pub fn waits(&mut self, service: &ServiceName, cookie: &Cookie, now: Timestamp) -> bool {
+        let Some(site) = self.services.get_mut(service) else { return false };
+        site.expire(now);
+        site.waits(&self.rules, cookie)
+    }
+
     /// Begins a request that has a cookie of the application with this name, and none of ours. Perhaps its client has a
     /// session from before an instance was adopted. If there is such an instance, the request opens a session there.
     /// Otherwise it is served as by [`begin`](Self::begin).

@@ -46,6 +46,7 @@ impl SimLocator {
             follows_unseen: true,
             counts_by_policy: true,
             by_client: true,
+            closes_in_rounds: true,
         };
         let inner = Arc::new(Mutex::new(Inner { core, down: false, failing: 0, losing: 0 }));
         Self { name, clock, capabilities, inner }

@@ -116,7 +116,28 @@ impl SimService {
         if let Some(session) = self.sessions.get(&cookie.session) {
             return session.instance == cookie.instance;
         }
-        rules.follow_unseen && (cookie.last_use + self.idle() > now || !rules.expire_cookies)
+        let lives = cookie.last_use + self.idle() > now || !rules.expire_cookies;
+        if !self.sessions_come_back() {
+            return rules.follow_unseen && lives;
+        }
+        // The application's cookie does not say when it was last used.
+        rules.follow_unseen && !(rules.keep_out_while_closing && self.is_closing(&cookie.instance))
+    }
+
+    /// Whether a session may come back after it has expired: it is known by a cookie of the application.
+    fn sessions_come_back(&self) -> bool {
+        self.table.as_ref().is_some_and(|table| table.session.application.is_some())
+    }
+
+    fn is_closing(&self, instance: &InstanceId) -> bool {
+        let route = self.table.as_ref().and_then(|table| table.routes.get(instance));
+        route.is_some_and(|route| route.closing) && !self.closed.contains(instance)
+    }
+
+    /// Whether a request with this cookie waits, because its instance is about to be closed.
+    pub(super) fn waits(&self, rules: &LocatorRules, cookie: &Cookie) -> bool {
+        let known = self.sessions.get(&cookie.session).is_some_and(|session| session.instance == cookie.instance);
+        rules.keep_out_while_closing && self.sessions_come_back() && self.is_closing(&cookie.instance) && !known
     }
 
     /// The instance for a request that has only a cookie of this name: one that was adopted with sessions that are

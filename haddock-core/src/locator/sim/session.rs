@@ -59,6 +59,8 @@ pub struct LocatorRules {
     pub follow_foreign: bool,
     /// Until the sessions from before its adoption have come or expired, the number of live sessions on it is unknown.
     pub unknown_while_adopted: bool,
+    /// No session comes back to an instance that is [closing](crate::routing::Route::closing).
+    pub keep_out_while_closing: bool,
 }
 
 impl LocatorRules {
@@ -72,5 +74,6 @@ impl LocatorRules {
         unknown_after_restart: true,
         follow_foreign: true,
         unknown_while_adopted: true,
+        keep_out_while_closing: true,
     };
 }

@@ -16,6 +16,7 @@ mod by_client;
 mod cases;
 mod cohorts;
 mod kit;
+mod rounds;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::time::{Clock as _, SystemClock, Timestamp};
 pub use by_client::*;
 pub use cases::*;
 pub use cohorts::*;
+pub use rounds::*;
 
 /// A client's cookies, by name; or whatever else the harness knows a client by.
 pub type Cookies = BTreeMap<String, String>;
@@ -117,6 +119,7 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         follows_unseen,
         counts_by_policy,
         by_client,
+        closes_in_rounds,
         keeps_sticky_at_zero: _,
     } = harness.locator().capabilities();
     let counts = session_count != SessionCount::None;
@@ -128,6 +131,13 @@ pub fn left_out(case: &str, harness: &dyn Harness) -> Option<&'static str> {
         "a_close_is_atomic_with_routing" => &[(atomic_close, "atomic_close"), (counts, "session_count"), says_when],
         "an_expired_session_begins_anew" => &[says_when],
         "an_unseen_session_follows_its_cookie" => &[(follows_unseen, "follows_unseen"), says_when, says_where],
+        "what_would_come_back_waits_until_it_is_known_whether_the_instance_is_closed" => &[
+            (closes_in_rounds, "closes_in_rounds"),
+            (mode == Some(CookieMode::Prefix), "a cookie that does not say when it was last used"),
+        ],
+        "what_lives_on_a_closing_instance_goes_on_there" => {
+            &[(closes_in_rounds, "closes_in_rounds"), (counts, "session_count")]
+        }
         "held_requests_wait_and_go_on_where_they_were"
         | "a_hold_ends_by_itself"
         | "new_sessions_go_to_what_is_not_held" => &[(hold, "hold")],
@@ -246,6 +256,8 @@ macro_rules! locator_cases {
             a_table_that_is_applied_again_is_the_same_cohort
             sessions_from_before_an_adoption_count_under_no_table
             after_a_restart_no_older_table_is_counted
+            what_would_come_back_waits_until_it_is_known_whether_the_instance_is_closed
+            what_lives_on_a_closing_instance_goes_on_there
             a_client_keeps_to_its_version_over_its_sessions
             a_client_goes_over_to_newer_versions_only
         }

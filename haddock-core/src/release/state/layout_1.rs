@@ -147,16 +147,14 @@ impl From<Instance> for Phase {
             // An adopted server was let go of in the step that saw it closed. If one should be here nevertheless, the
             // next step sees it closed again.
             PhaseName::Retiring if is_external => Self::Draining(Draining {
-                life: Life::new(server),
                 drain: instance.drain,
                 empty_look: instance.empty_look,
-                empty_since: None,
+                ..Draining::new(Life::new(server))
             }),
             PhaseName::Draining => Self::Draining(Draining {
-                life: life(server),
                 drain: instance.drain,
                 empty_look: instance.empty_look,
-                empty_since: None,
+                ..Draining::new(life(server))
             }),
             PhaseName::Failed => Self::Failed(Failed {
                 error: instance

@@ -14,6 +14,8 @@ use crate::container::Incarnation;
 use crate::error::Error;
 use crate::name::ComponentName;
 use crate::routing::FencingToken;
+#[cfg(doc)]
+use crate::routing::Route;
 use crate::settings::Hook;
 use crate::time::Timestamp;
 
@@ -146,6 +148,14 @@ pub struct Draining {
     /// application said before that does not count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub empty_since: Option<Timestamp>,
+    /// With several locators: whether it is about to be closed on all of them, as [`Route::closing`] says.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub closing: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_not(it: &bool) -> bool {
+    !it
 }
 
 /// A drain.
@@ -181,6 +191,14 @@ pub struct Retiring {
     pub failure: Option<Error>,
     /// Tries of the stop.
     pub stop: Attempt,
+}
+
+impl Draining {
+    /// One that has no drain, and has not been seen empty.
+    #[must_use]
+    pub fn new(life: Life) -> Self {
+        Self { life, drain: None, empty_look: None, empty_since: None, closing: false }
+    }
 }
 
 impl Life {
@@ -256,7 +274,7 @@ impl Phase {
 
     /// No share is in force any more. A drain that goes on begins anew.
     pub(in crate::release) fn into_draining(self, drain: DrainState) -> Self {
-        self.map_life(|life| Self::Draining(Draining { life, drain: Some(drain), empty_look: None, empty_since: None }))
+        self.map_life(|life| Self::Draining(Draining { drain: Some(drain), ..Draining::new(life) }))
     }
 
     /// It failed. The server is kept: it may have sessions, and tables name it until it is closed.

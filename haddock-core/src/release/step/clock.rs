@@ -173,7 +173,7 @@ fn move_phase_back(phase: &mut Phase, by: Duration) {
             external(server);
         }
         Phase::Ready(it) | Phase::Serving(it) => life(it),
-        Phase::Draining(Draining { life: it, drain, empty_look, empty_since }) => {
+        Phase::Draining(Draining { life: it, drain, empty_look, empty_since, closing: _ }) => {
             life(it);
             *empty_look = empty_look.map(|(first, last)| (first.before(by), last.before(by)));
             maybe(empty_since);

@@ -89,11 +89,13 @@ impl Work<'_> {
             && self.state.instances[id].hook().is_none()
             && self.has_application_none(id)
         {
-            if self.rules.close_before_stop {
-                self.close(id, false);
-            } else {
+            if !self.rules.close_before_stop {
                 self.retire(id, 0);
+            } else if self.is_shut_everywhere(id) {
+                self.close(id, false);
             }
+        } else if self.reports.is_some() && !self.is_drained(id) {
+            self.set_closing(id, false);
         }
     }
 
@@ -168,19 +170,15 @@ impl Work<'_> {
         }
     }
 
-    /// Asks each locator that has not closed the instance to close or evict it.
+    /// Asks the locators that have not closed the instance to close or evict it.
     fn close(&mut self, id: &InstanceId, evict: bool) {
         let (now, number) = (self.now, self.number);
         let attempt = self.state.instances[id].routing.close;
         if !attempt.is_due(now) {
             return self.wake(attempt.retry_at);
         }
-        for (locator, view) in &self.seen.locators {
-            let closed = |report: &crate::LocatorReport| report.instances.get(id).is_some_and(|f| f.closed);
-            if view.report.value().is_some_and(closed) {
-                continue;
-            }
-            let (locator, instance) = (locator.clone(), id.clone());
+        for locator in self.next_to_close(id, evict) {
+            let instance = id.clone();
             self.actions.push(if evict {
                 Action::Evict { locator, instance, number }
             } else {

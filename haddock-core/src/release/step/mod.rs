@@ -11,6 +11,7 @@ mod judge;
 mod progress;
 mod requests;
 mod retire;
+mod rounds;
 mod routing;
 mod sightings;
 mod tell;

@@ -62,7 +62,10 @@ impl Work<'_> {
             let share = shares.get(id).copied().unwrap_or(Share::ZERO);
             if !share.is_zero() || instance.routing.named.is_some() || !instance.is(PhaseName::Failed) {
                 let version = by_client.then_some(instance.version.0);
-                routes.insert(id.clone(), Route { address, share, adopted: self.adopted(instance), version });
+                let is_closing = |phase: &Phase| matches!(phase, Phase::Draining(draining) if draining.closing);
+                let closing = share.is_zero() && is_closing(&instance.phase);
+                let adopted = self.adopted(instance);
+                routes.insert(id.clone(), Route { address, share, adopted, version, closing });
             }
         }
         routes
@@ -228,10 +231,10 @@ impl Work<'_> {
         for (id, route) in &routes {
             let instance = self.instance_mut(id);
             instance.routing.named = Some(number);
-            if let Phase::Draining(Draining { drain, .. }) = &mut instance.phase
+            if let Phase::Draining(Draining { drain, closing, .. }) = &mut instance.phase
                 && !route.share.is_zero()
             {
-                *drain = None;
+                (*drain, *closing) = (None, false);
             }
         }
         sending.begin(self.now, LOCATOR_BACKOFF.0, LOCATOR_BACKOFF.1);

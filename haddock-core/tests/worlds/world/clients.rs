@@ -48,7 +48,8 @@ impl World {
     pub(crate) fn client_acts(&mut self, client: usize) {
         if self.clients[client].leaves_at == 0 {
             // It comes.
-            let stays = self.dice.within(1_000..25_000);
+            let stays = if self.plan.returns { 5_000..60_000 } else { 1_000..25_000 };
+            let stays = self.dice.within(stays);
             self.clients[client].leaves_at = self.now + stays;
             self.come_to_server(client);
         }
@@ -75,12 +76,28 @@ impl World {
         self.client_sends(client, locator);
     }
 
+    /// Its request still waits at this locator, unless that has ended.
+    pub(crate) fn client_waits(&mut self, client: usize, locator: usize) {
+        if self.posts[locator].dark > 0 {
+            return self.schedule(200, Event::Client { client });
+        }
+        self.client_sends(client, locator);
+    }
+
     fn client_sends(&mut self, client: usize, locator: usize) {
         let now = self.time();
         self.refresh_truth();
         let upgraded = self.dice.chance(5);
         let stay = self.clients[client].stay.clone();
         let cookie = stay.as_ref().map(|stay| &stay.cookie);
+        if let Some(cookie) = cookie
+            && self.posts[locator].core.waits(&self.service, cookie, now)
+        {
+            self.meet("waits for a close");
+            let after = self.dice.within(20..100);
+            // It stays on this connection.
+            return self.schedule(after, Event::ClientWaits { client, locator });
+        }
         let core = &mut self.posts[locator].core;
         let ticket = match self.clients[client].former {
             Some(_) if cookie.is_none() => core.begin_foreign(&self.service, "JSESSIONID", upgraded, now),
@@ -152,6 +169,10 @@ impl World {
     fn pause(&mut self) -> u64 {
         let former = self.server.as_ref().map_or(4_000, |server| server.idle);
         let longest = self.truth.idles.last().map_or(former, |(_, idle)| *idle);
+        if self.plan.returns && self.dice.chance(30) {
+            // It comes back when its session has expired, and its instance may be about to be closed.
+            return longest + self.dice.within(0..2_500);
+        }
         match self.dice.weighted(&[(6, 0), (2, 1), (1, 3), (1, 2)]) {
             0 => self.dice.within(100..2_000),
             1 => self.dice.within(longest / 2..longest),

@@ -134,6 +134,7 @@ impl World {
             counts_by_table: true,
             adoption: true,
             follows_unseen: true,
+            closes_in_rounds: true,
             counts_by_policy: true,
             by_client: true,
         };

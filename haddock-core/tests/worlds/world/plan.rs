@@ -8,7 +8,7 @@ use haddock_core::environment::{
     AutoRamp, Drain, Entry, Hook, Queue, Readiness, ReleaseSettings, ServiceSettings, Stage, StageGate,
 };
 use haddock_core::release::{Adoption, NewVersion};
-use haddock_core::routing::{Rate, SessionPolicy};
+use haddock_core::routing::{ApplicationCookie, Rate, SessionPolicy};
 use haddock_core::runtime::sim::SimImage;
 use haddock_core::{ComponentName, ServiceName, Share};
 
@@ -50,6 +50,9 @@ pub(crate) struct Tuning {
     pub(crate) deadlines: u32,
     /// Percent of the releases whose application fails requests. If above 0, some guards are quick to judge, too.
     pub(crate) faulty: u32,
+    /// Percent of the worlds in which sessions are known by a cookie of the application: they may come back after they have
+    /// expired. Clients often do so just then.
+    pub(crate) returns: u32,
     /// How long it is unfair, in milliseconds. After that no fault happens and nobody asks for anything.
     pub(crate) unfair: u64,
     /// How long it is fair then, at most; it ends earlier when nothing is left to do.
@@ -74,6 +77,7 @@ impl Tuning {
         about: 0,
         deadlines: 50,
         faulty: 0,
+        returns: 0,
         unfair: 40_000,
         fair: 120_000,
     };
@@ -89,6 +93,8 @@ pub(crate) struct Plan {
     pub(crate) unknown: u32,
     idles: Vec<u64>,
     pub(crate) layout: Layout,
+    /// Sessions may come back.
+    pub(crate) returns: bool,
 }
 
 /// Which components an instance has.
@@ -117,6 +123,7 @@ impl Plan {
             unknown: if dice.chance(50) { 0 } else { 5 },
             idles,
             layout,
+            returns: tuning.returns > 0 && dice.chance(tuning.returns),
         }
     }
 
@@ -165,7 +172,11 @@ impl Plan {
             service: ServiceName::new("shop").expect("valid"),
             entry: Entry { component: app, port: 8080 },
             ready: Readiness { within: Duration::from_millis(within), ..Readiness::default() },
-            session: SessionPolicy { idle: Duration::from_millis(self.idle(dice)), ..SessionPolicy::default() },
+            session: SessionPolicy {
+                idle: Duration::from_millis(self.idle(dice)),
+                application: self.returns.then(|| ApplicationCookie::new("JSESSIONID")),
+                ..SessionPolicy::default()
+            },
             release: self.release(tuning, dice),
             notify: 0,
         };

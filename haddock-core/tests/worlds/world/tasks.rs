@@ -319,6 +319,13 @@ impl World {
                     self.check_s3_apply(at, table_before.as_ref(), table);
                     self.check_watermark(table_before.as_ref(), table);
                     self.truth_of_table(at, table);
+                    let was_closing = |id| {
+                        let before = table_before.as_ref().and_then(|before| before.routes.get(id));
+                        before.is_some_and(|route| route.closing)
+                    };
+                    if table.routes.iter().any(|(id, route)| !route.closing && was_closing(id)) {
+                        self.meet("closing is taken back");
+                    }
                 }
                 (table.number, result)
             }

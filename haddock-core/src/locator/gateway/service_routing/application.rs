@@ -71,13 +71,13 @@ impl ServiceRouting {
                 }
             }
         }
-        if let Some(at) = ended.filter(|at| self.instances[*at as usize].takes_requests()) {
+        if let Some(at) = ended.filter(|at| self.instances[*at as usize].takes_back()) {
             // The client sent it before it knew of the end. It belongs nowhere else, and keeps no session alive.
             return Some(self.take_place_unopened(at, Begun::Apart));
         }
         sought.iter().find_map(|Sought { id, instance }| {
             let at = *self.by_id.get((*instance)?)?;
-            if !self.instances[at as usize].takes_requests() {
+            if !self.instances[at as usize].takes_back() {
                 return None;
             }
             let slot = self.enter(*id, at, now, Begun::Elsewhere);

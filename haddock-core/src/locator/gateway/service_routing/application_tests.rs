@@ -399,3 +399,40 @@ proptest! {
         prop_assert_eq!(used, free, "no entry is left behind");
     }
 }
+
+#[test]
+fn nothing_comes_back_to_an_instance_that_is_closing() {
+    let mut routing = routing(&[(0, 100), (1, 0)]);
+    for session in [1, 2] {
+        begin(&mut routing, session, START);
+    }
+    routing.apply(&table(2, &[(0, 0), (1, 100)]), START);
+    // One has expired, and one lives.
+    let later = START + IDLE + TICK;
+    let lives = place(&mut routing, &[(2, Some(0))], START + IDLE / 2).expect("it lives");
+    routing.finish(&lives, Outcome::Sent, START + IDLE / 2);
+    let mut closing = table(3, &[(0, 0), (1, 100)]);
+    closing.routes.get_mut(&id(0)).expect("listed").closing = true;
+    routing.apply(&closing, later);
+    let at = |session: u64| {
+        let sought = vec![Sought { id: session, instance: Some("shop-0") }];
+        Recognised { sought, by_application: true, ..Recognised::default() }
+    };
+    assert!(routing.held(&at(1), later).is_some_and(|until| until <= later + Duration::from_secs(5)));
+    assert_eq!(place(&mut routing, &[(2, Some(0))], later).expect("it lives").instance, 0);
+    // The same table again does not let it wait longer, and after that it goes elsewhere.
+    routing.apply(&RoutingTable { number: number(4), ..closing.clone() }, later + Duration::from_secs(4));
+    let much_later = later + Duration::from_secs(6);
+    assert_eq!(routing.held(&at(1), much_later), None);
+    assert_eq!(place(&mut routing, &[(1, Some(0))], much_later).expect("a share").instance, 1);
+    // After a restart it is closing, too.
+    let saved = routing.to_save(ServiceName::new("shop").expect("valid"), number(4), routing.table());
+    let mut restarted = ServiceRouting::new(2, much_later, Before::Listed, 1000, 43);
+    restarted.restore(&saved);
+    let after = much_later + Duration::from_secs(6);
+    assert_eq!(place(&mut restarted, &[(1, Some(0))], after).expect("a share").instance, 1);
+    // It was taken back.
+    routing.apply(&table(5, &[(0, 0), (1, 100)]), much_later);
+    assert_eq!(routing.held(&at(1), much_later), None);
+    assert_eq!(place(&mut routing, &[(1, Some(0))], much_later).expect("it comes back").instance, 0);
+}

@@ -32,6 +32,7 @@ impl ServiceRouting {
                 // Neither the session table nor a request uses this place any more.
                 instance.closed = false;
                 instance.held = None;
+                instance.closing = None;
                 self.vacant.push(at);
             }
         }

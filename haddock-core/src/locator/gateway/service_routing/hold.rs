@@ -12,8 +12,12 @@ impl ServiceRouting {
         let instance = &mut self.instances[*at as usize];
         instance.held = until;
         let listed = instance.takes_requests();
-        self.holds = self.instances.iter().any(|instance| instance.held.is_some());
+        self.note_holds();
         listed
+    }
+
+    pub(super) fn note_holds(&mut self) {
+        self.holds = self.instances.iter().any(|it| it.held.is_some() || it.closing.is_some());
     }
 
     /// Until when a request that brings this has to wait. `None`: it does not wait.
@@ -28,7 +32,7 @@ impl ServiceRouting {
         let own = if by.by_application { sought().or_else(claimed) } else { claimed().or_else(sought) };
         let own = own.map(|at| &self.instances[at as usize]);
         if let Some(own) = own.filter(|own| own.takes_requests()) {
-            return own.held_at(now);
+            return own.held_at(now).max(own.closing.filter(|until| now < *until));
         }
         // It may belong to a session from before the adoption.
         if let Some(until) = self.adopted.as_ref().and_then(|(at, _)| self.instances[*at as usize].held_at(now)) {

@@ -27,6 +27,8 @@ pub(super) struct Instance {
     pub(super) closed_on_disk: bool,
     /// Until when requests for it wait.
     pub(super) held: Option<Timestamp>,
+    /// No session comes back to it: it is about to be closed. Until this time, requests that would bring one back wait.
+    pub(super) closing: Option<Timestamp>,
     /// It was closed by an eviction. Its sessions that are still in the table no longer count.
     pub(super) evicted: bool,
     pub(super) live: u64,
@@ -67,6 +69,7 @@ impl Instance {
             closed,
             closed_on_disk: closed,
             held: None,
+            closing: None,
             evicted: false,
             live: 0,
             left_over: 0,
@@ -91,6 +94,11 @@ impl Instance {
 
     pub(super) fn takes_requests(&self) -> bool {
         self.share.is_some() && !self.closed
+    }
+
+    /// Whether a session that is not counted here may come back to it.
+    pub(super) fn takes_back(&self) -> bool {
+        self.takes_requests() && self.closing.is_none()
     }
 
     /// Until when requests for it wait, if they do.
