@@ -1,6 +1,5 @@
 //! Requests that another proxy carries, which asks the gateway where they go.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -139,8 +138,7 @@ impl Harness for Asking {
         }
         let mut sent = cookies.clone();
         let done = tokio::spawn(async move { carry(admin, "/hold", &mut sent).await });
-        let instances: HashMap<_, _> = self.0.instances.lock().expect("not poisoned").clone();
-        let waits = instances.into_iter().map(|(id, instance)| {
+        let waits = self.0.instances.all().into_iter().map(|(id, instance)| {
             Box::pin(async move {
                 instance.held().await;
                 (id, Arc::clone(&instance.let_go))

@@ -221,6 +221,11 @@ impl Instances {
         }
     }
 
+    /// Those that it has started.
+    pub(crate) fn all(&self) -> Vec<(InstanceId, Arc<Instance>)> {
+        self.known.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect()
+    }
+
     /// A request over a proxy at `to` that one of them holds.
     pub(crate) async fn begin(&self, to: SocketAddr, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
         // Of a held request the head is not there yet: a session that is to be held needs its cookie before.
@@ -229,8 +234,7 @@ impl Instances {
         }
         let mut sent = cookies.clone();
         let reply = tokio::spawn(async move { get(to, "/hold", &mut sent).await });
-        let instances: Vec<_> =
-            self.known.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
+        let instances = self.all();
         let waits = instances.iter().map(|(id, instance)| {
             Box::pin(async move {
                 instance.held().await;
