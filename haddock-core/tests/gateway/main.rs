@@ -10,6 +10,7 @@ mod disk;
 mod door;
 mod failures;
 mod framing;
+mod group;
 mod hygiene;
 mod instances;
 mod killed;
@@ -66,4 +67,17 @@ mod asking_keeps_the_contract_by_what_it_learns {
     use haddock_core::routing::CookieMode;
 
     haddock_core::locator_suite!(Asking(World::with_cookie("APPSESSION", CookieMode::Learn).await));
+}
+
+mod two_gateways_keep_the_contract {
+    use crate::group::Group;
+
+    haddock_core::locator_suite!(Group::new(None).await);
+}
+
+mod two_gateways_keep_the_contract_by_a_prefix {
+    use crate::group::Group;
+    use haddock_core::routing::CookieMode;
+
+    haddock_core::locator_suite!(Group::new(Some(("APPSESSION", CookieMode::Prefix))).await);
 }

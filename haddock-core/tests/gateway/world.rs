@@ -91,6 +91,15 @@ impl World {
         world
     }
 
+    /// Two that have the same clock, before their gateways begin. The instances are those of the first.
+    pub(crate) fn pair(application: Option<(&str, CookieMode)>) -> [Self; 2] {
+        let cookie = application.map(|(name, mode)| ApplicationCookie { name: name.to_owned(), mode });
+        let instances = application.map_or_else(Instances::default, |(name, _)| Instances::with_cookie(name));
+        let first = Self { instances, application: cookie, ..Self::before_it_begins(false) };
+        let second = Self { clock: Arc::clone(&first.clock), ..Self::before_it_begins(false) };
+        [first, second]
+    }
+
     /// With one instance, `shop-1`, that gets every new session.
     pub(crate) async fn with_one(with: impl FnOnce(GatewayBuilder) -> GatewayBuilder) -> (Self, Instance) {
         let world = Self::before_it_begins(false);
