@@ -51,6 +51,13 @@ impl Locator {
         Ok(self.inner.get()?.addresses.and_then(|(_, admin)| admin).map(|admin| admin.to_string()))
     }
 
+    /// Whether another gateway has taken the place of this one.
+    fn is_replaced(&self) -> PyResult<bool> {
+        let inner = self.inner.get()?;
+        let gateway = inner.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(gateway.as_ref().is_some_and(Gateway::is_replaced))
+    }
+
     /// What its configuration lacks for a service with these sessions, as findings of that name.
     fn advice(&self, name: String, service: &str, idle: f64, cookie: Option<String>) -> PyResult<Call> {
         let (locator, service) = (Arc::clone(&self.inner.get()?.locator), ServiceName::new(service).raised()?);
@@ -123,6 +130,7 @@ pub(crate) fn gateway(
     tls: Vec<(PathBuf, PathBuf)>,
     redirect: Option<&str>,
     strict_transport: Option<f64>,
+    hand_over: bool,
 ) -> PyResult<Call> {
     let mut builder = Gateway::builder().listen(address(listen).raised()?).state_dir(state);
     if let Some(listener) = handed_over.then(socket).transpose().raised()?.flatten() {
@@ -161,7 +169,7 @@ pub(crate) fn gateway(
     limits.sessions = sessions.unwrap_or(limits.sessions);
     limits.tcp_keepalive = tcp_keepalive.map(seconds).transpose()?;
     limits.tunnel_idle = tunnel_idle.map(seconds).transpose()?;
-    builder = builder.limits(limits).allow_trace(allow_trace);
+    builder = builder.limits(limits).allow_trace(allow_trace).hand_over(hand_over);
     Ok(Driver::Real.call(builder.start(), |py, gateway| {
         let inner = Inner {
             locator: gateway.locator(),

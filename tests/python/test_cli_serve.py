@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import re
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +175,37 @@ def test_processes_of_their_own_are_killed_and_started_again(site: Site) -> None
     assert site.json("status")["known_good"] == 2
     controller.send(signal.SIGTERM)
     assert controller.ends() == 0, controller.text
+
+
+def test_a_gateway_takes_the_place_of_another(site: Site) -> None:
+    """With the same state, three in a row: connections that are kept alive go on, sessions stay, and each old one ends by itself."""
+    site.env.update(IDLE="60", EVERY="2s")
+    gateways = [site.start("serve", "gateway", "--grace", "60s")]
+    gateways[0].says(f"gateway: clients at 127.0.0.1:{site.listen}")
+    site.start("serve", "controller", "demo").says("controller: acts for demo")
+    site.ok("release", "--tag", "c1")
+    answer, cookie = site.get()
+    kept = http.client.HTTPConnection("127.0.0.1", site.listen, timeout=30)
+    for n in range(1, 4):
+        # One request in each gateway's time, on a connection that the one before has.
+        kept.request("GET", "/", headers={"Cookie": cookie})
+        first = kept.getresponse()
+        assert json.loads(first.read())["session"] == answer["session"]
+        gateways.append(site.start("serve", "gateway", "--grace", "60s"))
+        gateways[-1].says(f"gateway: clients at 127.0.0.1:{site.listen}")
+        gateways[-2].says("another one has taken over")
+        with urllib.request.urlopen(f"http://127.0.0.1:{site.admin}/metrics", timeout=30) as metrics:
+            counted = [line for line in metrics.read().decode().splitlines() if line.startswith("haddock_instance_sessions_live{")]
+        assert [line.rsplit(" ", 1)[1] for line in counted] == ["1"]
+        assert gateways[-2].process.poll() is None, "it still has a connection"
+        kept.request("GET", "/", headers={"Cookie": cookie})
+        passed_on = kept.getresponse()
+        assert passed_on.headers["Connection"] == "close"
+        last = json.loads(passed_on.read())
+        assert (last["session"], last["count"]) == (answer["session"], answer["count"] + 2 * n)
+        assert gateways[-2].ends() == 0, gateways[-2].text
+    gateways[-1].send(signal.SIGTERM)
+    assert gateways[-1].ends() == 0, gateways[-1].text
 
 
 def test_without_serve_release_acts_itself_and_says_what_is_left(site: Site) -> None:

@@ -27,7 +27,7 @@ use crate::world::{Instance, World, eventually};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A certificate for these names, as files; answers with the certificate.
-fn certificate(folder: &Path, file: &str, names: &[&str]) -> CertificateDer<'static> {
+pub(crate) fn certificate(folder: &Path, file: &str, names: &[&str]) -> CertificateDer<'static> {
     let params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).expect("names");
     let key = KeyPair::generate().expect("a key");
     let signed = params.self_signed(&key).expect("signed");
@@ -36,7 +36,7 @@ fn certificate(folder: &Path, file: &str, names: &[&str]) -> CertificateDer<'sta
     CertificateDer::from_pem_slice(signed.pem().as_bytes()).expect("a certificate")
 }
 
-fn with_tls(builder: GatewayBuilder, folder: &Path, file: &str) -> GatewayBuilder {
+pub(crate) fn with_tls(builder: GatewayBuilder, folder: &Path, file: &str) -> GatewayBuilder {
     builder.tls(folder.join(format!("{file}.pem")), folder.join(format!("{file}.key")))
 }
 
@@ -45,7 +45,7 @@ async fn pause(time: Duration) {
     let _ = tokio::time::timeout(time, std::future::pending::<()>()).await;
 }
 
-async fn connect(
+pub(crate) async fn connect(
     to: SocketAddr,
     name: &str,
     trusted: &CertificateDer<'static>,
@@ -63,7 +63,7 @@ async fn connect(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-const BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
+pub(crate) const BOTH: [&SupportedProtocolVersion; 2] = [&version::TLS13, &version::TLS12];
 
 /// One request by HTTP/1.1 over a stream.
 async fn ask<S>(stream: S, path: &str) -> Response<Bytes>

@@ -17,6 +17,7 @@ mod killed;
 mod outlives;
 mod recorded;
 mod remaining;
+mod replaced;
 mod traffic;
 mod world;
 

@@ -57,6 +57,7 @@ class Gateway:
         redirect: str | None = None,
         strict_transport: Duration | None = None,
         handed_over: bool = False,
+        hand_over: bool = False,
     ) -> None:
         """Starts to listen.
 
@@ -77,7 +78,11 @@ class Gateway:
         listening socket that this process was started with, if there is one, instead of `listen`, for instance that of
         a systemd socket unit. Clients that connect while no gateway runs then wait for the next one.
 
-        Raises `PortTakenError`.
+        With `hand_over` it takes the place of a gateway that runs with the same `state`, and gives its own to the next one
+        that is started so. No request fails, and no session is forgotten. The one that was replaced has `is_replaced`, and
+        `shutdown` waits until its last connection has ended. Without, a second gateway with that `state` is refused.
+
+        Raises `PortTakenError`, and `BusyError` if another gateway has `state` and does not give it.
         """
         self._native: _native.Locator = wait(
             _native.gateway(
@@ -103,6 +108,7 @@ class Gateway:
                 ],
                 optional_text(redirect, "redirect"),
                 optional_seconds(strict_transport, "strict_transport"),
+                hand_over,
             )
         )
         self.listen_address = self._native.listen_address() or ""
@@ -118,6 +124,11 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.shutdown(0)
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another gateway has taken the place of this one."""
+        return self._native.is_replaced()
 
     def shutdown(self, grace: Duration = 10) -> None:
         """Takes no more connections, gives requests in flight `grace` to end, and then cuts the rest."""

@@ -140,7 +140,7 @@ impl Opening {
         let (store, _) = Store::open(dir).expect("a directory of its own");
         let boot = if logs { Boot::present() } else { None };
         let log = SessionLog::new(store.sessions_file(&service), service.as_str(), boot);
-        Self { routing: Mutex::new(LoggedRouting::begin(routing, log, store, now)), clock }
+        Self { routing: Mutex::new(LoggedRouting::begin(routing, log, store, service, now)), clock }
     }
 
     /// A request that opens a session, from its begin to its end.

@@ -215,7 +215,7 @@ impl Watch {
 /// The client's stream, with its place among those that are served at once.
 #[derive(Debug)]
 pub(super) struct ClientStream {
-    open: Option<(Socket, OwnedSemaphorePermit)>,
+    open: Option<(Socket, Option<OwnedSemaphorePermit>)>,
     watch: Arc<Watch>,
     scan: LengthScan,
     /// The client has closed its side.
@@ -223,7 +223,7 @@ pub(super) struct ClientStream {
 }
 
 impl ClientStream {
-    pub(super) fn new(stream: Socket, place: OwnedSemaphorePermit, watch: Arc<Watch>) -> Self {
+    pub(super) fn new(stream: Socket, place: Option<OwnedSemaphorePermit>, watch: Arc<Watch>) -> Self {
         Self { open: Some((stream, place)), watch, scan: LengthScan::default(), ended: false }
     }
 

@@ -34,6 +34,7 @@ pub struct GatewayBuilder {
     pub(super) workers: usize,
     pub(super) limits: Limits,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) hand_over: bool,
 }
 
 /// What a caller of the admin API has to know. Never shown.
@@ -66,6 +67,7 @@ impl Default for GatewayBuilder {
             workers: std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
             limits: Limits::default(),
             clock: Arc::new(SystemClock::new()),
+            hand_over: false,
         }
     }
 }
@@ -190,6 +192,18 @@ impl GatewayBuilder {
     #[must_use]
     pub fn worker_threads(mut self, workers: usize) -> Self {
         self.workers = workers.max(1);
+        self
+    }
+
+    /// Whether it takes the place of a gateway that runs with the same state directory, and gives its own to the next one that is
+    /// started so. Default: neither, and a second gateway with the directory is refused.
+    ///
+    /// It takes the listeners of the same addresses, the tables and the sessions. No request fails, and no session is forgotten.
+    /// The other one goes on with the requests and WebSockets that it has; see [`replaced`](super::Gateway::replaced). Both have
+    /// to run as the same user, on the same machine.
+    #[must_use]
+    pub fn hand_over(mut self, hands_over: bool) -> Self {
+        self.hand_over = hands_over;
         self
     }
 

@@ -1,14 +1,15 @@
 //! A client's connection, the thread that serves it, and what all threads share.
 
-use std::net::IpAddr;
-use std::sync::atomic::AtomicUsize;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue};
 use http::request;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ use super::headers::HeaderSummary;
 use super::limits::Limits;
 use super::probe_word::ProbeWords;
 use super::service::{Directory, Service, Services};
+use super::succession::Stage;
 use super::tls::{Certificates, TlsCertificate};
 use super::upstream::{Pool, Upstream};
 
@@ -44,6 +46,44 @@ pub(super) struct Shared {
     /// Cuts all connections that are left.
     pub(super) cut: CancellationToken,
     pub(super) connections: AtomicUsize,
+    /// Whether this gateway decides where requests go.
+    pub(super) stage: watch::Sender<Stage>,
+}
+
+impl Shared {
+    pub(super) fn is_replaced(&self) -> bool {
+        self.stage.borrow().is_replaced()
+    }
+
+    /// Where another gateway takes requests, as soon as it is certain that it has taken over. `None`: it has not.
+    pub(super) async fn successor(&self) -> Option<Arc<Path>> {
+        let mut stage = self.stage.subscribe();
+        let certain = stage.wait_for(|stage| *stage != Stage::Passes).await.ok()?;
+        if let Stage::Replaced(to) = &*certain { Some(Arc::clone(to)) } else { None }
+    }
+}
+
+/// A connection, as counted among those that are left.
+pub(super) struct Counted(Arc<Shared>);
+
+impl Counted {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits until another gateway is about to take over. Then it answers, as soon as it is certain, whether that one has.
+pub(super) async fn is_over(stage: &mut watch::Receiver<Stage>) -> bool {
+    // An error means that the gateway has ended.
+    let passes = stage.wait_for(|stage| *stage != Stage::Serves).await.is_err();
+    passes || stage.wait_for(|stage| *stage != Stage::Passes).await.is_ok_and(|stage| stage.is_replaced())
 }
 
 impl Shared {
@@ -141,6 +181,13 @@ impl Connection {
     /// The address at the other end, and whether it is trusted.
     pub(super) fn peer(&self) -> (String, bool) {
         self.kept().peer.address()
+    }
+
+    /// The client's address, and whether it came by https.
+    pub(super) fn client(&self) -> (IpAddr, bool) {
+        let kept = self.kept();
+        let address = kept.peer.address().0.parse().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+        (address, kept.peer.is_https())
     }
 
     /// What a client that came to us by https is told to do next time.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use ppp::{HeaderResult, PartialResult as _, v1, v2};
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use super::forwarded::Peer;
@@ -16,6 +16,8 @@ const MAX_LINE_BYTES: usize = 107;
 /// The longest header that is read. One of version 2 that is longer has only extensions that nobody here reads, and no sender of
 /// it is known.
 const MAX_PROXY_HEADER_BYTES: usize = 4096;
+/// A header of version 2 without addresses.
+const MIN_VERSION_2_BYTES: usize = 16;
 /// With these bytes a header begins (PROXY protocol, 2.1 and 2.2).
 const VERSION_1: &[u8] = b"PROXY ";
 const VERSION_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
@@ -41,6 +43,27 @@ pub(super) async fn open(
         Some(tls) => Socket::Tls(Box::new(tls.accept(stream).await?)),
     };
     Ok((socket, peer))
+}
+
+/// Lets a request in that the gateway before passes on.
+pub(super) async fn open_relayed(
+    mut stream: UnixStream,
+    is_trusted: impl Fn(SocketAddr) -> bool,
+) -> io::Result<(Socket, Peer)> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "a header of the PROXY protocol that is none");
+    // The last of these says how long the rest is (PROXY protocol, 2.2).
+    let mut header = vec![0; MIN_VERSION_2_BYTES];
+    stream.read_exact(&mut header).await?;
+    let rest = u16::from_be_bytes([header[MIN_VERSION_2_BYTES - 2], header[MIN_VERSION_2_BYTES - 1]]);
+    header.resize(MIN_VERSION_2_BYTES + usize::from(rest), 0);
+    stream.read_exact(&mut header[MIN_VERSION_2_BYTES..]).await?;
+    let HeaderResult::V2(Ok(header)) = HeaderResult::parse(&header) else { return Err(invalid()) };
+    let client = of_version_2(&header).ok_or_else(invalid)?;
+    let is_tls = |extension: &v2::TypeLengthValue<'_>| {
+        extension.kind == v2::Type::SSL as u8 && extension.value.first().is_some_and(|client| client & 1 == 1)
+    };
+    let https = header.tlvs().flatten().any(|extension| is_tls(&extension));
+    Ok((Socket::Relayed(stream), Peer::new(client, is_trusted(client), https)))
 }
 
 /// The client that the peer speaks for. `None`: it sends no header, or speaks for itself.

@@ -53,11 +53,7 @@ pub(super) struct Arrival<'a> {
 
 /// Places the request. Without a cookie of ours, the client may have a session from before its instance was adopted. It waits
 /// as long as its instance is held, if not `most` requests wait already.
-pub(super) async fn enter(
-    service: &Arc<Service>,
-    request: Arrival<'_>,
-    most: usize,
-) -> Result<(Placed, Hidden), Refusal> {
+pub(super) async fn enter(service: &Arc<Service>, request: Arrival<'_>, most: usize) -> Result<Entered, Refusal> {
     let headers = request.headers;
     let (mut by, mut hidden) = (Recognised::default(), Hidden::default());
     if request.has_cookies {
@@ -83,9 +79,13 @@ pub(super) async fn enter(
         hidden.prefixes = arrived.prefixes;
     }
     loop {
-        if let Some(placed) = place(service, &request, &by, cookies.as_ref(), foreign) {
-            let (placement, terms) = placed.ok_or(NO_INSTANCE)?;
-            return Ok((Placed::new(Arc::clone(service), placement, terms, request.path), hidden));
+        match place(service, &request, &by, cookies.as_ref(), foreign) {
+            Place::Found(placed) => {
+                let (placement, terms) = placed.ok_or(NO_INSTANCE)?;
+                return Ok(Entered::Here(Placed::new(Arc::clone(service), placement, terms, request.path), hidden));
+            }
+            Place::Given => return Ok(Entered::Given),
+            Place::Held => {}
         }
         if !service.wait(&by, most).await {
             return Err(TOO_MANY_WAITING);
@@ -93,19 +93,41 @@ pub(super) async fn enter(
     }
 }
 
-/// Decides where the request goes. The outer `None`: it has to wait. The inner one: there is no instance for it.
+/// What becomes of a request that has come in.
+#[allow(clippy::large_enum_variant, reason = "passed once, from one frame to the next")]
+pub(super) enum Entered {
+    /// It is placed.
+    Here(Placed, Hidden),
+    /// Another gateway decides, or is about to.
+    Given,
+}
+
+/// Where a request goes.
+enum Place {
+    /// `None`: there is no instance for it.
+    Found(Option<(Placement, Terms)>),
+    /// Its instance is held.
+    Held,
+    /// Another gateway decides, or is about to.
+    Given,
+}
+
+/// Decides where the request goes.
 fn place(
     service: &Service,
     request: &Arrival<'_>,
     by: &Recognised<'_>,
     cookies: Option<&Arc<SessionCookies>>,
     foreign: bool,
-) -> Option<Option<(Placement, Terms)>> {
+) -> Place {
     let now = service.now();
     let path = request.path.path();
     let mut routing = service.routing();
+    if routing.is_given() {
+        return Place::Given;
+    }
     if routing.held(by, now).is_some() {
-        return None;
+        return Place::Held;
     }
     let carries = foreign.then_some(|name: Option<&str>| carries(request.headers, name));
     let placement = if cookies.is_some() {
@@ -115,7 +137,7 @@ fn place(
         adopted.or_else(|| routing.follow_or_place(by, path, now))
     };
     let terms = |rules| Terms { rules, began: now, cookies: cookies.map(Arc::clone) };
-    Some(placement.map(|placement| (placement, terms(routing.rules()))))
+    Place::Found(placement.map(|placement| (placement, terms(routing.rules()))))
 }
 
 /// Whether the client has a cookie of the application with that name; for `None`, with any name.

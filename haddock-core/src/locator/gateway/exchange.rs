@@ -14,11 +14,12 @@ use hyper::upgrade::OnUpgrade;
 use super::answer;
 use super::body::{ClientBody, wait_for_continue};
 use super::connection::Connection;
-use super::entry::{self, Arrival, NO_INSTANCE};
+use super::entry::{self, Arrival, Entered, NO_INSTANCE};
 use super::headers::{self, Refusal};
 use super::http2;
 use super::passage::{Answer, Passage, ResponseBody};
 use super::probe;
+use super::succession;
 use super::tunnel;
 use super::upstream::{self, TrafficCounter, Upstream};
 
@@ -44,7 +45,8 @@ pub(super) async fn serve(connection: Arc<Connection>, request: Request<Incoming
         }
     };
     // What the client still sends is not read as a request, so it has to know that this connection takes no more.
-    if connection.watch.has_unread()
+    // The same if another gateway has taken over: the next one goes there.
+    if (connection.watch.has_unread() || connection.worker.shared.is_replaced())
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
         && !connection.watch.is_multiplexed()
     {
@@ -91,8 +93,17 @@ async fn exchange(connection: &Arc<Connection>, request: Request<Incoming>) -> R
     let service = service.ok_or(NO_INSTANCE)?;
 
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let arrival = Arrival { headers: &parts.headers, has_cookies: seen.cookie, path };
-    let (placed, hidden) = entry::enter(&service, arrival, connection.limits().held).await?;
+    let (placed, hidden) = loop {
+        let arrival = Arrival { headers: &parts.headers, has_cookies: seen.cookie, path: path.clone() };
+        match entry::enter(&service, arrival, connection.limits().held).await? {
+            Entered::Here(placed, hidden) => break (placed, hidden),
+            Entered::Given => {}
+        }
+        if let Some(to) = connection.worker.shared.successor().await {
+            let asks_first = headers::asks_first(&parts, &seen) && !incoming.is_end_stream();
+            return succession::pass_on(connection, parts, incoming, asks_first, &to).await;
+        }
+    };
     let passage = Passage::new(Arc::clone(connection), placed);
     hidden.take_away(&mut parts.headers, &service);
     let upgrade = headers::wanted_upgrade(&parts, &seen);

@@ -35,7 +35,14 @@ impl GatewayLocator {
         work: impl FnOnce(&Services) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let services = Arc::clone(&self.services);
-        match tokio::task::spawn_blocking(move || work(&services)).await {
+        let carried_out = tokio::task::spawn_blocking(move || {
+            services.check()?;
+            let result = work(&services);
+            // Another gateway may have taken over meanwhile. Then what was seen here is not true any more.
+            services.check()?;
+            result
+        });
+        match carried_out.await {
             Ok(result) => result,
             Err(error) => Err(Error::new(ErrorKind::LocatorUnavailable, format!("the gateway gave up: {error}"))),
         }
@@ -94,11 +101,13 @@ impl ServiceLocator for GatewayLocator {
     }
 
     async fn hold(&self, service: &ServiceName, instance: &InstanceId, within: Duration) -> Result<()> {
+        self.services.check()?;
         let unknown = || Error::new(ErrorKind::NotFound, format!("the gateway knows no service `{service}`"));
         self.services.get(service).ok_or_else(unknown)?.hold(instance, within)
     }
 
     async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()> {
+        self.services.check()?;
         if let Some(service) = self.services.get(service) {
             service.resume(instance);
         }
@@ -108,6 +117,7 @@ impl ServiceLocator for GatewayLocator {
     async fn observe(&self, service: &ServiceName) -> Result<LocatorReport> {
         let maker = &self.services.maker;
         let report = self.services.get(service).map(|service| service.report());
+        self.services.check()?;
         Ok(report.unwrap_or_else(|| LocatorReport::new(maker.incarnation, maker.started)))
     }
 

@@ -54,7 +54,7 @@ impl House {
             routing.take_over(&logged, now);
         }
         let log = SessionLog::new(path, "shop", boot);
-        let logged = LoggedRouting::begin(routing, log, store.clone(), now);
+        let logged = LoggedRouting::begin(routing, log, store.clone(), service(), now);
         Self { store, logged, table: table.clone() }
     }
 

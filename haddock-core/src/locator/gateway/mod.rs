@@ -22,6 +22,7 @@
 //!   session, `headers` checks them and takes headers away, `forwarded` tells the instance of the client, a `placed` request is
 //!   counted until it ends, `body` and `passage` carry bodies, `upstream` has the connections to instances, `tunnel` is an upgraded connection, `vanished`
 //!   finds clients that are gone.
+//! - `listeners` are its sockets; `succession` lets a newer gateway take its place while both run.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
 //!   latter reads is written by `metrics`.
@@ -47,6 +48,7 @@ mod host;
 mod http2;
 mod key;
 mod limits;
+mod listeners;
 mod locator;
 mod logged_routing;
 mod metrics;
@@ -66,6 +68,7 @@ mod set_cookie;
 mod shares;
 mod socket;
 mod store;
+mod succession;
 mod tls;
 mod traffic;
 mod tunnel;
@@ -74,15 +77,15 @@ mod vanished;
 mod worker;
 
 use std::fmt;
-use std::io::ErrorKind as IoErrorKind;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::HeaderValue;
 use socket2::SockRef;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -96,10 +99,12 @@ pub use tls::{TlsCertificate, TlsFiles};
 
 use connection::Shared;
 use key::Keys;
+use listeners::{Listeners, Relay};
 use probe_word::ProbeWords;
 use service::{ServiceFactory, Services};
 use service_routing::Before;
 use store::Store;
+use succession::{Heritage, Predecessor, Stage};
 use tls::Certificates;
 use worker::Entrance;
 
@@ -123,6 +128,8 @@ pub struct Gateway {
     locator: locator::GatewayLocator,
     shared: Arc<Shared>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    /// The gateway whose place this one has taken, and where that passes requests on.
+    predecessor: Option<(Predecessor, PathBuf)>,
 }
 
 impl Gateway {
@@ -132,10 +139,28 @@ impl Gateway {
         GatewayBuilder::default()
     }
 
-    async fn launch(builder: GatewayBuilder) -> Result<Self> {
+    fn launch(builder: GatewayBuilder) -> Result<Self> {
         let token = admin::token(&builder)?;
         let certificates = if builder.tls.is_empty() { None } else { Some(Certificates::load(builder.tls.clone())?) };
-        let services = Arc::new(services(&builder)?);
+        let dir = builder.state_dir.as_deref().expect("asked for by the builder");
+        let incarnation = incarnation()?;
+        let (listeners, (store, known), heritage) = if builder.hand_over && !Store::is_free(dir)? {
+            let mut heritage = Heritage::ask(&store::succession_file(dir))?;
+            let listeners = Listeners::open(&builder, Some(&mut heritage))?;
+            let path = dir.join(format!("relay-{incarnation:x}.sock"));
+            let relay = Relay::open(&path)?;
+            let switched = heritage.switch(&path)?;
+            (listeners, Store::adopt(dir, switched.lock), Some((heritage, switched.left, path, relay)))
+        } else {
+            let store = Store::open(dir)?;
+            (Listeners::open(&builder, None)?, store, None)
+        };
+        let services = Arc::new(services(&builder, incarnation, store, known)?);
+        for (name, left) in heritage.iter().flat_map(|(_, left, ..)| left) {
+            if let Some(service) = services.get(name) {
+                service.hear(&[], left);
+            }
+        }
         let shared = Arc::new(Shared {
             clock: Arc::clone(&builder.clock),
             services: Arc::clone(&services),
@@ -151,42 +176,47 @@ impl Gateway {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             connections: std::sync::atomic::AtomicUsize::new(0),
+            stage: watch::Sender::new(Stage::Serves),
         });
-        let listener = match &builder.listener {
-            Some(handed) => take_over(handed).map_err(|error| listen_failed(builder.listen, &error))?,
-            None => listen(builder.listen)?,
-        };
+        let estate = listeners.again()?;
+        let Listeners { clients: listener, redirect, admin: admin_listener } = listeners;
         vanished::watch(&SockRef::from(&listener), shared.limits.tcp_keepalive, shared.limits.stalled)
-            .map_err(|error| listen_failed(builder.listen, &error))?;
+            .map_err(|error| listeners::failed(builder.listen, &error))?;
         let entrance = match certificates {
             Some(certificates) => Entrance::Tls(certificates.acceptor()?),
             None => Entrance::Plain,
         };
-        let local = listener.local_addr().map_err(|error| listen_failed(builder.listen, &error))?;
-        let mut redirect = match builder.redirect {
-            Some(address) => Some((listen(address)?, Entrance::Redirect(local.port()))),
-            None => None,
-        };
+        let local = listener.local_addr().map_err(|error| listeners::failed(builder.listen, &error))?;
+        let mut redirect = redirect.map(|listener| (listener, Entrance::Redirect(local.port())));
         let redirecting = redirect.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
         let mut threads = Vec::new();
         for n in 0..builder.workers {
-            let listener = listener.try_clone().map_err(|error| listen_failed(builder.listen, &error))?;
+            let listener = listener.try_clone().map_err(|error| listeners::failed(builder.listen, &error))?;
             let listeners = [(listener, entrance.clone())].into_iter().chain(redirect.take()).collect();
+            let relay = heritage.as_ref().map(|(.., relay)| relay.again()).transpose()?;
             let shared = Arc::clone(&shared);
             let thread = std::thread::Builder::new()
                 .name(format!("gateway-{n}"))
-                .spawn(move || worker::run(shared, listeners, n == 0))
+                .spawn(move || worker::run(shared, listeners, relay, n == 0))
                 .map_err(|error| Error::new(ErrorKind::Io, format!("cannot start a gateway thread: {error}")))?;
             threads.push(thread);
         }
         let locator = locator::GatewayLocator { services };
         let mut admin = None;
-        if let Some(address) = builder.admin {
-            let listener = listen(address)?;
-            admin = Some(listener.local_addr().map_err(|error| listen_failed(address, &error))?);
+        if let Some(listener) = admin_listener {
+            admin = listener.local_addr().ok();
             threads.push(admin::spawn(listener, locator.clone(), token, Arc::clone(&shared))?);
         }
-        Ok(Self { local, redirecting, admin, locator, shared, threads: Mutex::new(threads) })
+        if builder.hand_over {
+            threads.push(succession::spawn(estate, Arc::clone(&shared))?);
+        }
+        let mut predecessor = None;
+        if let Some((heritage, _, path, _)) = heritage {
+            let (before, thread) = heritage.serve(Arc::clone(&shared.services))?;
+            predecessor = Some((before, path));
+            threads.push(thread);
+        }
+        Ok(Self { local, redirecting, admin, locator, shared, threads: Mutex::new(threads), predecessor })
     }
 
     /// Where clients connect.
@@ -224,16 +254,23 @@ impl Gateway {
     /// use, and goes on counting. After a gateway that was dropped or killed it knows them, too, but a session may live longer by
     /// a sixteenth of [an idle time](crate::routing::SessionPolicy::idle). After a restart of the machine, the number of
     /// sessions is unknown for an idle time, unless the gateway had been shut down.
+    ///
+    /// After a gateway that [was replaced](Self::replaced), connections are not told to end. Each ends with the next request on it.
     pub async fn shutdown(self, grace: Duration) {
-        self.shared.stop.cancel();
+        let is_replaced = self.shared.is_replaced();
+        if !is_replaced {
+            self.shared.stop.cancel();
+        }
         let ended = async {
             let mut look = tokio::time::interval(Duration::from_millis(5));
-            while self.shared.connections.load(Ordering::Relaxed) > 0 {
+            while self.shared.connections.load(Ordering::Relaxed) > 0 || (is_replaced && self.has_something_left()) {
                 look.tick().await;
             }
         };
         let _ = tokio::time::timeout(grace, ended).await;
+        self.shared.stop.cancel();
         self.shared.cut.cancel();
+        self.leave_predecessor();
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
         let _ = joined.await;
@@ -242,6 +279,38 @@ impl Gateway {
             services.directory().services().iter().for_each(|service| service.end_log());
         });
         let _ = handed.await;
+    }
+}
+
+impl Gateway {
+    /// Waits until another gateway has taken the place of this one; see [`hand_over`](GatewayBuilder::hand_over). From then on, this
+    /// one has only the connections that it had, and [`shutdown`](Self::shutdown) waits for the last of them. WebSockets go on until
+    /// they end by themselves or the grace is over. A request that comes on one of these connections is passed on to the other
+    /// gateway, and the connection ends with the answer.
+    pub async fn replaced(&self) {
+        let mut stage = self.shared.stage.subscribe();
+        let replaced = stage.wait_for(Stage::is_replaced).await.is_ok();
+        debug_assert!(replaced, "the sender is ours");
+    }
+
+    /// Whether another gateway has taken the place of this one.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        self.shared.is_replaced()
+    }
+
+    /// Whether it, or a gateway before it, still has requests or upgraded connections.
+    fn has_something_left(&self) -> bool {
+        let directory = self.shared.services.directory();
+        let is_busy = directory.services().iter().any(|service| !service.routing().left().is_empty());
+        is_busy || self.predecessor.as_ref().is_some_and(|(before, _)| before.is_there())
+    }
+
+    fn leave_predecessor(&self) {
+        if let Some((before, relay)) = &self.predecessor {
+            before.leave();
+            let _ = std::fs::remove_file(relay);
+        }
     }
 }
 
@@ -264,7 +333,9 @@ impl GatewayBuilder {
             )
             .with_hint("name the files of a certificate and its key"));
         }
-        Gateway::launch(self).await
+        // It waits for the disk, and perhaps for another gateway.
+        let launched = tokio::task::spawn_blocking(|| Gateway::launch(self)).await;
+        launched.unwrap_or_else(|error| Err(Error::new(ErrorKind::Io, format!("the gateway gave up: {error}"))))
     }
 }
 
@@ -272,6 +343,7 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.shared.stop.cancel();
         self.shared.cut.cancel();
+        self.leave_predecessor();
         for service in self.locator.services.directory().services() {
             service.note_traffic(true);
         }
@@ -286,9 +358,17 @@ impl fmt::Debug for Gateway {
     }
 }
 
-fn services(builder: &GatewayBuilder) -> Result<Services> {
-    let dir = builder.state_dir.as_deref().expect("asked for by the builder");
-    let (store, known) = Store::open(dir)?;
+/// A number that no gateway had before.
+fn incarnation() -> Result<u64> {
+    let mut incarnation = [0; 8];
+    getrandom::fill(&mut incarnation)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("no random incarnation: {error}")))?;
+    // Many readers of JSON have only 53 bits for a number.
+    Ok(u64::from_ne_bytes(incarnation) >> 11)
+}
+
+/// The state of all services. `known`: whether a gateway has kept its state there before.
+fn services(builder: &GatewayBuilder, incarnation: u64, store: Store, known: bool) -> Result<Services> {
     let (keys, fresh) = match (&builder.keys, &builder.key_file) {
         (Some(keys), _) => (keys.clone(), false),
         (None, Some(path)) => Keys::from_file(path)?,
@@ -296,15 +376,11 @@ fn services(builder: &GatewayBuilder) -> Result<Services> {
     };
     // With a new key, there are no older cookies to follow.
     let before = if known || fresh { Before::Listed } else { Before::Any };
-    let mut incarnation = [0; 8];
-    getrandom::fill(&mut incarnation)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("no random incarnation: {error}")))?;
     let maker = ServiceFactory {
         keys,
         store: store.clone(),
         clock: Arc::clone(&builder.clock),
-        // Many readers of JSON have only 53 bits for a number.
-        incarnation: u64::from_ne_bytes(incarnation) >> 11,
+        incarnation,
         started: builder.clock.now(),
         before,
         capacity: builder.limits.sessions,
@@ -314,29 +390,4 @@ fn services(builder: &GatewayBuilder) -> Result<Services> {
         store.mark()?;
     }
     Ok(services)
-}
-
-fn listen(address: SocketAddr) -> Result<std::net::TcpListener> {
-    let bind = || {
-        let socket = if address.is_ipv4() { tokio::net::TcpSocket::new_v4() } else { tokio::net::TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        // Accepted connections inherit it.
-        socket.set_nodelay(true)?;
-        socket.bind(address)?;
-        // As many as Linux allows by default.
-        socket.listen(4096)?.into_std()
-    };
-    bind().map_err(|error| listen_failed(address, &error))
-}
-
-/// Prepares a socket that somebody else has made, as [`listen`] prepares its own.
-fn take_over(listener: &std::net::TcpListener) -> std::io::Result<std::net::TcpListener> {
-    listener.set_nonblocking(true)?;
-    SockRef::from(listener).set_tcp_nodelay(true)?;
-    listener.try_clone()
-}
-
-fn listen_failed(address: SocketAddr, error: &std::io::Error) -> Error {
-    let kind = if error.kind() == IoErrorKind::AddrInUse { ErrorKind::PortTaken } else { ErrorKind::Io };
-    Error::new(kind, format!("cannot listen on `{address}`: {error}"))
 }

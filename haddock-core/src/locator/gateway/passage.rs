@@ -81,6 +81,8 @@ pub(super) enum ResponseBody {
     Text(Option<Bytes>),
     /// The instance's body.
     Stream(Incoming, Passage),
+    /// The body of another gateway.
+    Relayed(Incoming, Arc<Connection>),
 }
 
 impl ResponseBody {
@@ -100,6 +102,16 @@ impl Body for ResponseBody {
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut *self {
             Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Relayed(incoming, connection) => {
+                connection.watch.takes_piece();
+                let polled = Pin::new(&mut *incoming).poll_frame(cx);
+                match &polled {
+                    Poll::Pending => {}
+                    Poll::Ready(Some(Ok(_))) => connection.watch.gave_piece(),
+                    Poll::Ready(_) => connection.watch.rest(connection.now()),
+                }
+                polled
+            }
             Self::Stream(incoming, passage) => {
                 passage.connection.watch.takes_piece();
                 let polled = Pin::new(&mut *incoming).poll_frame(cx);
@@ -126,14 +138,14 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Text(text) => text.is_none(),
-            Self::Stream(incoming, _) => incoming.is_end_stream(),
+            Self::Stream(incoming, _) | Self::Relayed(incoming, _) => incoming.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
-            Self::Stream(incoming, _) => incoming.size_hint(),
+            Self::Stream(incoming, _) | Self::Relayed(incoming, _) => incoming.size_hint(),
         }
     }
 }

@@ -20,8 +20,9 @@ use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::recognised::Recognised;
 use super::route::RouteSealer;
 use super::service_routing::{Before, ServiceRouting, Timings};
-use super::session_log::{self, Boot, SessionLog};
+use super::session_log::{self, Boot, Record, SessionLog};
 use super::store::{Saved, Store};
+use super::succession::{Heir, Left};
 use super::traffic::Traffic;
 
 /// Sessions that are looked at before the lock is let go, so that requests wait for about 100 µs at most.
@@ -69,6 +70,7 @@ pub(super) struct Service {
 
 impl Service {
     /// The routing, locked. What has to be in the log of sessions is there before the lock is let go.
+    #[inline]
     pub(super) fn routing(&self) -> RoutingGuard<'_> {
         RoutingGuard::new(self.logged(), &*self.clock)
     }
@@ -96,7 +98,7 @@ impl Service {
     }
 
     pub(super) fn apply(&self, table: &RoutingTable) -> Result<()> {
-        let mut saved = self.turn();
+        let mut saved = self.turn()?;
         self.check(table.number)?;
         // First to disk: a table that cannot be written is not put into force.
         let new = self.routing().to_save(self.name.clone(), table.number, Some(table));
@@ -116,7 +118,7 @@ impl Service {
     }
 
     pub(super) fn close(&self, instance: &InstanceId, number: FencingToken) -> Result<CloseAnswer> {
-        let mut saved = self.turn();
+        let mut saved = self.turn()?;
         self.check(number)?;
         self.sweep();
         // First into force, so that no request slips in after the look. If it cannot be written to disk, it stays in
@@ -128,7 +130,7 @@ impl Service {
     }
 
     pub(super) fn evict(&self, instance: &InstanceId, number: FencingToken) -> Result<()> {
-        let mut saved = self.turn();
+        let mut saved = self.turn()?;
         self.check(number)?;
         self.sweep();
         self.routing().evict(instance, number);
@@ -162,7 +164,11 @@ impl Service {
         let _leave = Leave(&self.waiting);
         loop {
             let now = self.clock.now();
-            let Some(until) = self.routing().held(by, now) else { return true };
+            let until = {
+                let routing = self.routing();
+                if routing.is_given() { None } else { routing.held(by, now) }
+            };
+            let Some(until) = until else { return true };
             let _ = tokio::time::timeout(until - now, resumed.changed()).await;
         }
     }
@@ -219,6 +225,31 @@ impl Service {
         self.log_due.store(due.as_millis(), Ordering::Relaxed);
     }
 
+    /// Gives the service to another gateway, and answers what is in flight. From now on nothing is placed here.
+    pub(super) fn give(&self) -> Result<Vec<Left>> {
+        // What is being changed is changed before.
+        let _saved = self.saved();
+        self.note_traffic(true);
+        self.logged().give(self.clock.now())
+    }
+
+    /// The other gateway did not take it.
+    pub(super) fn take_back(&self) {
+        self.logged().take_back(self.clock.now());
+    }
+
+    /// The other gateway has taken it.
+    pub(super) fn has_heir(&self, heir: &Arc<Heir>) {
+        self.logged().has_heir(Arc::clone(heir), self.clock.now());
+        // Requests that wait go on there.
+        self.resumed.send_modify(|resumed| *resumed += 1);
+    }
+
+    /// Takes up what becomes of the requests that the gateway before still has.
+    pub(super) fn hear(&self, records: &[Record], left: &[Left]) {
+        self.routing().hear(records, left, self.clock.now());
+    }
+
     fn write_new_log(&self) {
         let which = match self.logged().begin_new_log(self.clock.now()) {
             Ok(which) => which,
@@ -269,7 +300,13 @@ impl Service {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn turn(&self) -> MutexGuard<'_, Option<Saved>> {
+    /// Waits for its turn to change something. No more can be changed where another gateway has taken over.
+    fn turn(&self) -> Result<MutexGuard<'_, Option<Saved>>> {
+        let saved = self.saved();
+        if self.routing().is_given() { Err(is_replaced()) } else { Ok(saved) }
+    }
+
+    fn saved(&self) -> MutexGuard<'_, Option<Saved>> {
         self.saved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -366,7 +403,15 @@ pub(super) struct Services {
     generation: AtomicU64,
     /// Whether a service that was not named at the start may be added.
     open: bool,
+    /// Another gateway decides, or is about to.
+    is_given: AtomicBool,
     pub(super) maker: ServiceFactory,
+}
+
+/// The answer to whoever asks a gateway that was replaced.
+pub(super) fn is_replaced() -> Error {
+    Error::new(ErrorKind::LocatorUnavailable, "another gateway has taken over from this one")
+        .with_hint("ask again: the other one answers at the same address")
 }
 
 /// What a new service is made with.
@@ -398,7 +443,7 @@ impl ServiceFactory {
         }
         let (has_cookies, is_by_client) = (routing.cookies().is_some(), routing.is_by_client());
         let log = SessionLog::new(path, name.as_str(), boot);
-        let routing = LoggedRouting::begin(routing, log, self.store.clone(), self.clock.now());
+        let routing = LoggedRouting::begin(routing, log, self.store.clone(), name.clone(), self.clock.now());
         let traffic = Traffic::new(&self.store, name, self.clock.now());
         Ok(Arc::new(Service {
             traffic_due: AtomicU64::new(traffic.due().as_millis()),
@@ -437,11 +482,30 @@ impl Services {
         for (name, hosts) in named {
             add(&mut directory, maker.make(name, hosts)?)?;
         }
-        Ok(Self { directory: RwLock::new(Arc::new(directory)), generation: AtomicU64::new(1), open, maker })
+        Ok(Self {
+            directory: RwLock::new(Arc::new(directory)),
+            generation: AtomicU64::new(1),
+            open,
+            is_given: AtomicBool::new(false),
+            maker,
+        })
     }
 
     pub(super) fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An error where another gateway decides, or is about to: what is here is no longer true.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.is_given.load(Ordering::Acquire) { Err(is_replaced()) } else { Ok(()) }
+    }
+
+    pub(super) fn give(&self) {
+        self.is_given.store(true, Ordering::Release);
+    }
+
+    pub(super) fn take_back(&self) {
+        self.is_given.store(false, Ordering::Release);
     }
 
     /// Changes with the directory.

@@ -10,6 +10,7 @@ mod cohorts;
 mod endings;
 mod failures;
 mod gone;
+mod heard;
 mod hold;
 mod in_flight;
 mod instance;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 /// A client's connection, as bytes of HTTP.
@@ -13,13 +13,15 @@ use tokio_rustls::server::TlsStream;
 pub(super) enum Socket {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// From another gateway.
+    Relayed(UnixStream),
 }
 
 impl Socket {
     /// Whether client and gateway have agreed on HTTP/2.
     pub(super) fn speaks_http2(&self) -> bool {
         match self {
-            Self::Plain(_) => false,
+            Self::Plain(_) | Self::Relayed(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
@@ -31,6 +33,7 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Relayed(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -41,6 +44,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Relayed(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -53,6 +57,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(stream) => write_together(stream, cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Relayed(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -65,6 +70,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Relayed(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -72,6 +78,7 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Relayed(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

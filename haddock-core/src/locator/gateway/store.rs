@@ -1,7 +1,7 @@
 //! The state directory of a gateway: what is [kept](crate::locator::saved) of each service, the key, the record of traffic.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
+use std::io::{Seek as _, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -38,6 +38,38 @@ impl Store {
         let store = Self { dir: dir.to_owned(), lock: Arc::new(RwLock::new(Some(take(dir)?))) };
         let known = store.marker().exists();
         Ok((store, known))
+    }
+
+    /// Whether no gateway has the directory, as it looks now.
+    pub(super) fn is_free(dir: &Path) -> Result<bool> {
+        saved::make_dir(dir)?;
+        match take(dir) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Busy => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the directory over from the gateway that has it, with its lock.
+    pub(super) fn adopt(dir: &Path, mut lock: File) -> (Self, bool) {
+        sign(&mut lock);
+        let store = Self { dir: dir.to_owned(), lock: Arc::new(RwLock::new(Some(lock))) };
+        let known = store.marker().exists();
+        (store, known)
+    }
+
+    /// The lock once more, for the gateway that takes over.
+    pub(super) fn lock_again(&self) -> Result<File> {
+        self.if_ours(|| Ok(()))?;
+        let lock = self.lock.read().unwrap_or_else(PoisonError::into_inner);
+        let again = lock.as_ref().map(File::try_clone).transpose();
+        let again = again.map_err(|error| failed("lock", &self.dir, &error))?;
+        again.ok_or_else(|| Error::new(ErrorKind::LocatorUnavailable, "this gateway has ended"))
+    }
+
+    /// Where a gateway is asked to give its place to another.
+    pub(super) fn succession_file(&self) -> PathBuf {
+        succession_file(&self.dir)
     }
 
     /// Notes that the files here name every instance that has sessions from now on.
@@ -99,6 +131,11 @@ impl Store {
     }
 }
 
+/// Where the gateway with this directory is asked to give its place to another.
+pub(super) fn succession_file(dir: &Path) -> PathBuf {
+    dir.join("gateway.sock")
+}
+
 /// Takes the directory's lock. It ends with the process, however that ends.
 fn take(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
@@ -114,9 +151,16 @@ fn take(dir: &Path) -> Result<File> {
         }
         Err(TryLockError::Error(error)) => return Err(failed("lock", &path, &error)),
     }
-    // The text is for people. The lock works without it, such as on a full disk.
-    let _ = file.set_len(0).and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
+    sign(&mut file);
     Ok(file)
+}
+
+/// Says in the lock who has it. The text is for people: the lock works without it, such as on a full disk.
+fn sign(file: &mut File) {
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| file.write_all(format!("{}\n", std::process::id()).as_bytes()));
 }
 
 #[cfg(test)]

@@ -40,6 +40,20 @@ pub(super) async fn carry_both(client_side: OnUpgrade, instance_side: Option<OnU
     drop(passage);
 }
 
+/// Carries bytes between a client and the gateway that has taken over.
+pub(super) async fn carry_on(client_side: OnUpgrade, other_side: Option<OnUpgrade>) {
+    let Some(other_side) = other_side else { return };
+    let (Ok(client), Ok(other)) = (client_side.await, other_side.await) else { return };
+    let (client_reads, client_writes) = tokio::io::split(TokioIo::new(client));
+    let (other_reads, other_writes) = tokio::io::split(TokioIo::new(other));
+    let mut up = pin!(carry(client_reads, other_writes));
+    let mut down = pin!(carry(other_reads, client_writes));
+    tokio::select! {
+        () = &mut up => drop(tokio::time::timeout(HALF_CLOSED_LIMIT, down).await),
+        () = &mut down => drop(tokio::time::timeout(HALF_CLOSED_LIMIT, up).await),
+    }
+}
+
 async fn carry(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
     if let Err(error) = tokio::io::copy(&mut from, &mut to).await {
         tracing::debug!(%error, "an upgraded connection broke");

@@ -2,9 +2,9 @@
 //! instances stay on one core and wake no other thread.
 
 use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::os::unix::net::UnixListener as StdUnixListener;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use futures_util::future::join_all;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
 
 use super::client::{ClientStream, Watch};
-use super::connection::{Connection, Registered, Shared, Worker};
+use super::connection::{Connection, Counted, Registered, Shared, Worker, is_over};
 use super::door;
 use super::exchange;
 use super::forwarded::Peer;
@@ -25,6 +25,7 @@ use super::http2::Streams;
 use super::limits::DEFAULT_HEADER_LINES;
 use super::redirect;
 use super::socket::Socket;
+use super::succession::Stage;
 
 /// How often slow clients are cut, old connections dropped and expired sessions removed.
 const UPKEEP_INTERVAL: Duration = Duration::from_millis(250);
@@ -44,7 +45,12 @@ pub(super) enum Entrance {
 }
 
 /// Runs a worker on this thread until the gateway is cut.
-pub(super) fn run(shared: Arc<Shared>, listeners: Vec<(StdTcpListener, Entrance)>, first: bool) {
+pub(super) fn run(
+    shared: Arc<Shared>,
+    listeners: Vec<(StdTcpListener, Entrance)>,
+    relay: Option<StdUnixListener>,
+    first: bool,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -64,48 +70,72 @@ pub(super) fn run(shared: Arc<Shared>, listeners: Vec<(StdTcpListener, Entrance)
                 }
             }
         });
-        join_all(accepting).await;
+        futures_util::join!(join_all(accepting), accept_relayed(&worker, relay));
         worker.shared.cut.cancelled().await;
     });
 }
 
 async fn accept(worker: &Arc<Worker>, listener: TcpListener, entrance: Entrance) {
     let shared = &worker.shared;
+    let mut stage = shared.stage.subscribe();
     loop {
         let taken = tokio::select! {
             biased;
             () = shared.stop.cancelled() => return,
+            is_over = is_over(&mut stage) => if is_over { return } else { continue },
             taken = next_client(shared, &listener) => taken,
         };
         let Some((stream, peer, place)) = taken else { continue };
-        let watch = Arc::new(Watch::new(Arc::clone(&shared.clock)));
-        let registered = Registered::reserve(worker);
-        let counted = Counted::new(shared);
-        let key = registered.key;
-        let client = Client { worker: Arc::clone(worker), watch: Arc::clone(&watch), place };
-        let entrance = entrance.clone();
-        let task = tokio::spawn(async move {
-            client.serve(stream, peer, entrance).await;
-            drop((registered, counted));
-        });
-        worker.clients().enter(key, watch, task.abort_handle());
+        take_in(worker, Some(place), Arrival::Client(stream, peer, entrance.clone()));
     }
 }
 
-/// A connection, as counted among those that are left.
-struct Counted(Arc<Shared>);
-
-impl Counted {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.connections.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(shared))
+/// Accepts the requests that the gateway before passes on, each on a connection of its own.
+async fn accept_relayed(worker: &Arc<Worker>, relay: Option<StdUnixListener>) {
+    let Some(relay) = relay else { return };
+    let relay = match UnixListener::from_std(relay) {
+        Ok(relay) => relay,
+        Err(error) => return tracing::error!(%error, "a gateway thread cannot take over requests"),
+    };
+    let shared = &worker.shared;
+    loop {
+        let taken = tokio::select! {
+            biased;
+            () = shared.stop.cancelled() => return,
+            taken = relay.accept() => taken,
+        };
+        // Its client has a place in the other gateway.
+        match taken {
+            Ok((stream, _)) => take_in(worker, None, Arrival::Relayed(stream)),
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept");
+                crate::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
     }
 }
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
+/// What has come in.
+enum Arrival {
+    Client(TcpStream, SocketAddr, Entrance),
+    Relayed(UnixStream),
+}
+
+fn take_in(worker: &Arc<Worker>, place: Option<OwnedSemaphorePermit>, arrival: Arrival) {
+    let shared = &worker.shared;
+    let watch = Arc::new(Watch::new(Arc::clone(&shared.clock)));
+    let registered = Registered::reserve(worker);
+    let counted = Counted::new(shared);
+    let key = registered.key;
+    let client = Client { worker: Arc::clone(worker), watch: Arc::clone(&watch), place };
+    let task = tokio::spawn(async move {
+        match arrival {
+            Arrival::Client(stream, peer, entrance) => client.serve(stream, peer, entrance).await,
+            Arrival::Relayed(stream) => client.serve_relayed(stream).await,
+        }
+        drop((registered, counted));
+    });
+    worker.clients().enter(key, watch, task.abort_handle());
 }
 
 async fn next_client(shared: &Shared, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
@@ -125,7 +155,7 @@ async fn next_client(shared: &Shared, listener: &TcpListener) -> Option<(TcpStre
 struct Client {
     worker: Arc<Worker>,
     watch: Arc<Watch>,
-    place: OwnedSemaphorePermit,
+    place: Option<OwnedSemaphorePermit>,
 }
 
 impl Client {
@@ -152,6 +182,20 @@ impl Client {
         }
     }
 
+    /// Serves a request that the gateway before passes on.
+    async fn serve_relayed(self, stream: UnixStream) {
+        let shared = &self.worker.shared;
+        let opened = door::open_relayed(stream, |address| shared.is_trusted(address.ip()));
+        let served = match tokio::time::timeout(shared.limits.head_within, opened).await {
+            Ok(Ok((socket, peer))) => self.serve_http1(socket, peer).await,
+            Ok(Err(error)) => return tracing::warn!(%error, "a request was not taken over"),
+            Err(_) => return tracing::warn!("a request that was passed on took too long"),
+        };
+        if let Err(error) = served {
+            tracing::debug!(%error, "a request that was passed on broke");
+        }
+    }
+
     async fn serve_http1(self, socket: Socket, peer: Peer) -> hyper::Result<()> {
         let shared = Arc::clone(&self.worker.shared);
         let connection = Connection::new(&self.worker, &self.watch, peer);
@@ -172,7 +216,12 @@ impl Client {
             exchange::serve(connection, request)
         });
         let served = builder.serve_connection(TokioIo::new(stream), service);
-        until_stopped(&shared, served, |served| served.graceful_shutdown()).await
+        let mut stage = shared.stage.subscribe();
+        let replaced = async move { drop(stage.wait_for(Stage::is_replaced).await) };
+        let over = async {
+            futures_util::future::select(pin!(shared.stop.cancelled()), pin!(replaced)).await;
+        };
+        until(over, served, |served| served.graceful_shutdown()).await
     }
 
     async fn redirect(self, socket: Socket, port: u16) -> hyper::Result<()> {
@@ -208,8 +257,16 @@ async fn until_stopped<C: Future<Output = hyper::Result<()>>>(
     served: C,
     shut_down: impl Fn(Pin<&mut C>),
 ) -> hyper::Result<()> {
+    until(shared.stop.cancelled(), served, shut_down).await
+}
+
+async fn until<C: Future<Output = hyper::Result<()>>>(
+    stop: impl Future<Output = ()>,
+    served: C,
+    shut_down: impl Fn(Pin<&mut C>),
+) -> hyper::Result<()> {
     let mut served = pin!(served);
-    let mut stop = pin!(shared.stop.cancelled());
+    let mut stop = pin!(stop);
     let mut stopping = false;
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if !stopping && stop.as_mut().poll(cx).is_ready() {
@@ -249,7 +306,7 @@ async fn keep_tidy(worker: Arc<Worker>, first: bool) {
                     let service = Arc::clone(service);
                     tokio::task::spawn_blocking(move || service.keep_log());
                 }
-                if service.is_traffic_due(now) {
+                if *shared.stage.borrow() == Stage::Serves && service.is_traffic_due(now) {
                     let service = Arc::clone(service);
                     tokio::task::spawn_blocking(move || service.note_traffic(false));
                 }

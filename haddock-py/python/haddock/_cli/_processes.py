@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 FOLLOW_AGAIN = 10.0
 """Seconds before a compose file that could not be read is read again."""
 LOOK = 0.5
-"""Seconds between two looks at the history for new events."""
+"""Seconds between two looks: at the history for new events, or whether a gateway was replaced."""
 
 
 def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> int:
-    """Runs the gateway until a signal comes."""
+    """Runs the gateway until a signal comes, or another gateway has taken its place."""
     import haddock
 
     ended = threading.Event()
@@ -54,6 +54,8 @@ def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> i
         redirect=wanted.redirect,
         strict_transport=wanted.strict_transport or None,
         handed_over=True,
+        # One that `haddock serve` started would be started again.
+        hand_over=not until_stdin_ends,
     )
     ready = {"kind": "ready", "process": "gateway", "listen": str(gateway.listen_address),
              "admin": str(gateway.admin_address), "pid": os.getpid()}  # fmt: skip
@@ -64,8 +66,13 @@ def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> i
     if until_stdin_ends:
         _at_end_of_stdin()
     # Without a limit, a wait on an event cannot be interrupted everywhere.
-    while not ended.wait(3600):
+    while not ended.wait(LOOK) and not gateway.is_replaced:
         pass
+    if gateway.is_replaced:
+        if settings.json:
+            _output.json_line({"kind": "replaced", "process": "gateway", "pid": os.getpid()})
+        else:
+            _output.line("gateway: another one has taken over; this one ends with its last connection")
     gateway.shutdown(wanted.grace)
     return 0
 

@@ -160,7 +160,9 @@ def gateway(
 
     Its tables and its key are in STATE/gateway. If a systemd socket unit hands over a listening socket, the gateway
     uses it instead of `--listen`. Then clients wait while the gateway restarts, and none is refused. It prints one line
-    when it takes connections. At SIGTERM or Ctrl-C it ends after the requests in flight.
+    when it takes connections. At SIGTERM or Ctrl-C it ends after the requests in flight. Started beside one that runs with
+    the same STATE, it takes its place: no request fails and no session is forgotten. The other one then ends by itself, with
+    its last connection or after its --grace.
     """
     from haddock._cli._processes import run_gateway
 

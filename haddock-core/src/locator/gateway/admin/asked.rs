@@ -20,8 +20,9 @@ use super::bodies::{Became, Report, ReportAnswer, RouteAnswer, RouteQuestion, Se
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::gateway::answer;
 use crate::locator::gateway::connection::Shared;
-use crate::locator::gateway::entry::{self, Arrival};
+use crate::locator::gateway::entry::{self, Arrival, Entered};
 use crate::locator::gateway::placed::Placed;
+use crate::locator::gateway::service::is_replaced;
 use crate::time::Timestamp;
 
 /// How long nothing may be reported of a route. A request takes less, and a WebSocket is reported of meanwhile.
@@ -91,10 +92,11 @@ impl Asked {
         }
         let arrival = Arrival { headers: &headers, has_cookies: !headers.is_empty(), path };
         let entered = entry::enter(&service, arrival, self.shared.limits.held).await;
-        let (placed, hidden) = entered.map_err(|refusal| {
+        let entered = entered.map_err(|refusal| {
             Error::new(ErrorKind::Busy, format!("`{}` takes no request: {}", service.name, refusal.1))
                 .with_hint("answer with 503, or ask again in a second")
         })?;
+        let Entered::Here(placed, hidden) = entered else { return Err(is_replaced()) };
         hidden.take_away(&mut headers, &service);
         let cookie = texts(&headers, header::COOKIE).pop();
         Ok(OpenRoute { until: placed.now() + REPORT_WITHIN, placed, tried: Vec::new(), cookie, https: question.https })

@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 
 use crate::error::{Error, ErrorKind, Result};
 
-use super::connection::Shared;
+use super::connection::{Shared, is_over};
 use super::locator::GatewayLocator;
 
 pub(super) use auth::token;
@@ -77,10 +77,10 @@ pub(super) fn spawn(
     std::thread::Builder::new()
         .name("gateway-admin".to_owned())
         .spawn(move || {
-            let cut = admin.context.shared.cut.clone();
+            let shared = Arc::clone(&admin.context.shared);
             let keeps_tidy = keep_tidy(Arc::clone(&admin.context));
             let served = async { tokio::join!(accept(admin, listener), keeps_tidy) };
-            runtime.block_on(cut.run_until_cancelled(served));
+            runtime.block_on(shared.cut.run_until_cancelled(served));
         })
         .map_err(cannot)
 }
@@ -96,8 +96,14 @@ async fn keep_tidy(context: Arc<Context>) {
 }
 
 async fn accept(admin: Arc<Admin>, listener: TcpListener) {
+    let mut stage = admin.context.shared.stage.subscribe();
     loop {
-        let stream = match listener.accept().await {
+        let accepted = tokio::select! {
+            biased;
+            is_over = is_over(&mut stage) => if is_over { break } else { continue },
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a caller of the admin API");
@@ -118,10 +124,16 @@ async fn accept(admin: Arc<Admin>, listener: TcpListener) {
             }
         });
     }
+    // The listener is another gateway's. Whoever is connected still gets an answer.
+    drop(listener);
+    std::future::pending().await
 }
 
 impl Admin {
     async fn serve(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        if let Err(error) = self.context.shared.services.check() {
+            return refusal(&error);
+        }
         let (parts, body) = request.into_parts();
         let found = self.find(&parts.method, parts.uri.path());
         if !found.as_ref().is_some_and(|(route, _)| route.public)

@@ -36,6 +36,8 @@ pub(super) struct Instance {
     pub(super) left_over: u64,
     pub(super) in_flight: u64,
     pub(super) upgraded: u64,
+    /// What the gateway whose place this one has taken still has in flight, and upgraded.
+    pub(super) elsewhere: (u64, u64),
     /// Requests in flight whose sessions are not in the table because it was full.
     pub(super) uncounted: u64,
     /// The last use, at the latest, of a session that is not in the table. Until it has surely expired, the number of
@@ -75,6 +77,7 @@ impl Instance {
             left_over: 0,
             in_flight: 0,
             upgraded: 0,
+            elsewhere: (0, 0),
             uncounted: 0,
             uncounted_until,
             uncounted_logged: None,
@@ -108,7 +111,12 @@ impl Instance {
 
     /// Whether neither a request nor an entry of the session table uses it.
     pub(super) fn is_bare(&self) -> bool {
-        self.live == 0 && self.left_over == 0 && self.in_flight == 0 && self.upgraded == 0 && self.uncounted == 0
+        self.live == 0
+            && self.left_over == 0
+            && self.in_flight == 0
+            && self.upgraded == 0
+            && self.uncounted == 0
+            && self.elsewhere == (0, 0)
     }
 
     /// Counts a session that has left the session table.
@@ -127,8 +135,8 @@ impl Instance {
             share: self.share,
             closed: self.closed && self.closed_on_disk,
             live,
-            in_flight: self.in_flight,
-            upgraded: self.upgraded,
+            in_flight: self.in_flight + self.elsewhere.0,
+            upgraded: self.upgraded + self.elsewhere.1,
             sessions_begun: self.sessions_begun,
             requests_begun: self.requests_begun,
             sessions_failed: self.sessions_failed,

@@ -1,5 +1,7 @@
 //! One record of a log: 24 bytes of what it says and 8 of a checksum.
 
+use serde::{Deserialize, Serialize};
+
 use crate::name::InstanceId;
 use crate::routing::FencingToken;
 use crate::time::Timestamp;
@@ -12,7 +14,7 @@ const KIND_SHIFT: u32 = 56;
 const TIME_MASK: u64 = (1 << 48) - 1;
 
 /// What a record says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::locator::gateway) enum Record {
     /// This number is about to be the newest on disk.
     Number(FencingToken),

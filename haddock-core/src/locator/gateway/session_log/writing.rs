@@ -88,6 +88,11 @@ impl SessionLog {
         self.now.as_ref().map(|now| now.seal.next)
     }
 
+    /// It was ended too early, and goes on.
+    pub(in crate::locator::gateway) fn reopen(&mut self) {
+        self.is_ended = false;
+    }
+
     /// Begins to write it anew. Until [`finish`](Self::finish), each record goes into both. Answers which time this is.
     pub(in crate::locator::gateway) fn begin(&mut self) -> Result<u64> {
         if self.is_ended {
