@@ -11,6 +11,7 @@ mod door;
 mod failures;
 mod framing;
 mod group;
+mod http2_frames;
 mod hygiene;
 mod instances;
 mod killed;
