@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use haddock_core::locator::ServiceLocator;
-use haddock_core::locator::suite::{Ask, Cookies, Harness, IGNORED, InFlight};
+use haddock_core::locator::suite::{Ask, Cookies, Harness, InFlight};
 use haddock_core::routing::{ApplicationCookie, Count, SessionPolicy};
 use haddock_core::{InstanceId, ServiceName, Timestamp};
 use http::{Request, StatusCode, header};
@@ -15,7 +15,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::world::{Reply, World, eventually, send, service, table};
+use crate::world::{Reply, World, eventually, path_of, send, service, table};
 
 /// A proxy that asks the gateway of this world.
 pub(crate) struct Asking(pub(crate) World);
@@ -123,12 +123,7 @@ impl Harness for Asking {
     }
 
     async fn ask(&self, cookies: &mut Cookies, ask: Ask) -> Option<InstanceId> {
-        let path = match ask {
-            Ask::Page => "/",
-            Ask::Failure => "/fail",
-            Ask::Probe => IGNORED,
-        };
-        carry(self.0.admin(), path, cookies).await
+        carry(self.0.admin(), path_of(ask), cookies).await
     }
 
     async fn begin(&self, cookies: &mut Cookies) -> Option<Box<dyn InFlight>> {
@@ -138,13 +133,7 @@ impl Harness for Asking {
         }
         let mut sent = cookies.clone();
         let done = tokio::spawn(async move { carry(admin, "/hold", &mut sent).await });
-        let waits = self.0.instances.all().into_iter().map(|(id, instance)| {
-            Box::pin(async move {
-                instance.held().await;
-                (id, Arc::clone(&instance.let_go))
-            })
-        });
-        let ((instance, let_go), ..) = futures_util::future::select_all(waits).await;
+        let (instance, let_go) = self.0.instances.held().await;
         Some(Box::new(Carried { instance, let_go, done }))
     }
 

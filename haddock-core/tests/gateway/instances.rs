@@ -221,9 +221,17 @@ impl Instances {
         }
     }
 
-    /// Those that it has started.
-    pub(crate) fn all(&self) -> Vec<(InstanceId, Arc<Instance>)> {
-        self.known.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect()
+    /// Waits until one of them holds a request, and answers what lets it go.
+    pub(crate) async fn held(&self) -> (InstanceId, Arc<Semaphore>) {
+        let instances: Vec<_> =
+            self.known.lock().expect("not poisoned").iter().map(|(id, it)| (id.clone(), Arc::clone(it))).collect();
+        let waits = instances.iter().map(|(id, instance)| {
+            Box::pin(async move {
+                instance.held().await;
+                (id.clone(), Arc::clone(&instance.let_go))
+            })
+        });
+        futures_util::future::select_all(waits).await.0
     }
 
     /// A request over a proxy at `to` that one of them holds.
@@ -234,14 +242,7 @@ impl Instances {
         }
         let mut sent = cookies.clone();
         let reply = tokio::spawn(async move { get(to, "/hold", &mut sent).await });
-        let instances = self.all();
-        let waits = instances.iter().map(|(id, instance)| {
-            Box::pin(async move {
-                instance.held().await;
-                (id.clone(), Arc::clone(&instance.let_go))
-            })
-        });
-        let ((instance, let_go), ..) = futures_util::future::select_all(waits).await;
+        let (instance, let_go) = self.held().await;
         Some(Box::new(HeldRequest { instance, let_go, reply }))
     }
 }
