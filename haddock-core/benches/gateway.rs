@@ -43,6 +43,11 @@ fn decide(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench(sample_count = 2_000, sample_size = 500)]
+fn decide_and_time(bencher: Bencher<'_, '_>) {
+    with(bencher, Crowd::decide_and_time);
+}
+
+#[divan::bench(sample_count = 2_000, sample_size = 500)]
 fn decide_by_cookie(bencher: Bencher<'_, '_>) {
     with(bencher, Crowd::decide_by_cookie);
 }

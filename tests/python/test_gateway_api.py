@@ -101,7 +101,7 @@ def test_the_document_is_openapi() -> None:
 
 
 def test_all_answers_are_as_described(admin: str) -> None:
-    called = set()
+    called = {("/v1/events", "get")}  # as below
     for method, path, body, expected in CALLS:
         status, kind, text = call(admin, method, path, body)
         assert status == expected, (method, path, text)
@@ -134,6 +134,33 @@ def test_a_report_is_as_described(admin: str) -> None:
         check(json.loads(text), operation["responses"]["200"]["content"]["application/json"]["schema"])
     status, _, text = call(admin, "POST", "/v1/route", {"service": "shop", "instead_of": json.loads(route)["route"]})
     assert status == 404, text
+
+
+def test_events_are_as_described(admin: str) -> None:
+    """Each event has an id, a name, and data as the schema says."""
+    schema = DOCUMENT["paths"]["/v1/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["schema"]
+    with closing(http.client.HTTPConnection(admin, timeout=20)) as connection:
+        connection.request("GET", "/v1/events?service=shop", headers={"Last-Event-ID": "of another life"})
+        answer = connection.getresponse()
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        table = {**TABLE, "number": {"epoch": 1, "revision": 9}, "routes": {"shop-4": {"address": "127.0.0.1:9", "share": 1}}}
+        assert call(admin, "POST", "/v1/services/{service}/apply", table)[0] == 200
+        assert call(admin, "POST", "/v1/services/{service}/hold", {"instance": "shop-4", "within": 7})[0] == 200
+        seen: list[str] = []
+        while not seen or seen[-1] != "held" or "lost" not in seen:
+            lines = [answer.readline().decode().rstrip("\n")]
+            while lines[-1]:
+                lines.append(answer.readline().decode().rstrip("\n"))
+            fields = dict(line.split(": ", 1) for line in lines if not line.startswith(":") and line)
+            if "data" in fields:
+                event = json.loads(fields["data"])
+                Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(event)
+                assert event["event"] == fields["event"] and "." in fields["id"]
+                seen.append(event["event"])
+    assert {"lost", "table_applied", "instance_added", "held"} <= set(seen)
+    wrong = {"at": 1, "event": "held", "service": "shop", "instance": "shop-4"}
+    with pytest.raises(Exception, match="Failed validating"):
+        Draft202012Validator({**schema, "components": DOCUMENT["components"]}).validate(wrong)
 
 
 def test_another_answer_would_be_found(admin: str) -> None:

@@ -8,6 +8,7 @@ mod bodies;
 mod by_client;
 mod disk;
 mod door;
+mod events;
 mod failures;
 mod framing;
 mod group;

@@ -94,6 +94,16 @@ impl Crowd {
         placement.instance
     }
 
+    /// The same, and counts how long the request took, as the end of each request does.
+    pub fn decide_and_time(&mut self, input: &Input) -> u32 {
+        let claim = Claim { session: input.session, stamp: self.now, instance: input.instance.as_str() };
+        let Some(placement) = self.routing.place(Some(claim), "/", &[], self.now) else { return u32::MAX };
+        let took = Duration::from_millis(input.session % 100);
+        self.routing.took(&placement, took, Some(took));
+        self.routing.finish(&placement, Outcome::Sent, self.now + TICK);
+        placement.instance
+    }
+
     /// The same, with the check of the cookie.
     pub fn decide_by_cookie(&mut self, input: &Input) -> u32 {
         let claim = self.sealer.open(&input.cookie);

@@ -24,6 +24,7 @@
 //!   finds clients that are gone.
 //! - `listeners` are its sockets; `succession` lets a newer gateway take its place while both run.
 //! - `probe` answers `haddock check` through a proxy in front; `probe_word` knows its requests.
+//! - `events` keeps what has happened, for those that want to be told at once.
 //! - `admin` is the API for a [`RemoteGateway`](super::remote::RemoteGateway), for people and for Prometheus; what the
 //!   latter reads is written by `metrics`.
 
@@ -41,6 +42,7 @@ mod connection;
 mod cookie;
 mod door;
 mod entry;
+mod events;
 mod exchange;
 mod forwarded;
 mod headers;
@@ -98,6 +100,7 @@ pub use limits::Limits;
 pub use tls::{TlsCertificate, TlsFiles};
 
 use connection::Shared;
+use events::Events;
 use key::Keys;
 use listeners::{Listeners, Relay};
 use probe_word::ProbeWords;
@@ -384,6 +387,7 @@ fn services(builder: &GatewayBuilder, incarnation: u64, store: Store, known: boo
         started: builder.clock.now(),
         before,
         capacity: builder.limits.sessions,
+        events: Events::new(),
     };
     let services = Services::new(maker, &builder.services)?;
     if !known {

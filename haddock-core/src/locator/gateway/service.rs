@@ -1,6 +1,6 @@
 //! The services of a gateway: which one a host name means, and the locator's verbs on each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::time::{Clock, Timestamp};
 use super::application::SessionCookies;
 use super::client_cookie::ClientSealer;
 use super::cookie::{self, Sealer};
+use super::events::{Events, Happened};
 use super::key::Keys;
 use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::recognised::Recognised;
@@ -62,6 +63,7 @@ pub(super) struct Service {
     /// Why the last change could not be written to disk.
     unsaved: Mutex<Option<String>>,
     traffic: Mutex<Traffic>,
+    events: Arc<Events>,
     /// When to record traffic again, in milliseconds since the Unix epoch.
     traffic_due: AtomicU64,
     /// When to look after the log of sessions again.
@@ -103,12 +105,15 @@ impl Service {
         // First to disk: a table that cannot be written is not put into force.
         let new = self.routing().to_save(self.name.clone(), table.number, Some(table));
         self.keep(&mut saved, new)?;
+        let before: BTreeSet<InstanceId> =
+            self.routing().table().into_iter().flat_map(|it| it.routes.keys().cloned()).collect();
         let mut routing = self.routing();
         routing.apply(table, self.clock.now());
         self.has_cookies.store(routing.cookies().is_some(), Ordering::Release);
         self.is_by_client.store(routing.is_by_client(), Ordering::Release);
         drop(routing);
         self.wake();
+        self.tell_of_table(&before, table);
         Ok(())
     }
 
@@ -123,9 +128,13 @@ impl Service {
         self.sweep();
         // First into force, so that no request slips in after the look. If it cannot be written to disk, it stays in
         // force but is not reported, because the instance would be open again after a restart.
+        let was_closed = self.routing().is_closed(instance);
         let answer = self.routing().close(instance, number, self.clock.now());
         self.keep_as_it_is(&mut saved)?;
         self.wake();
+        if !was_closed && answer == CloseAnswer::Closed {
+            self.tell(|service| Happened::InstanceClosed { service, instance: instance.clone() });
+        }
         Ok(answer)
     }
 
@@ -133,15 +142,21 @@ impl Service {
         let mut saved = self.turn()?;
         self.check(number)?;
         self.sweep();
+        let was_evicted = self.routing().is_evicted(instance);
         self.routing().evict(instance, number);
         self.wake();
-        self.keep_as_it_is(&mut saved)
+        self.keep_as_it_is(&mut saved)?;
+        if !was_evicted {
+            self.tell(|service| Happened::InstanceEvicted { service, instance: instance.clone() });
+        }
+        Ok(())
     }
 
     /// Lets requests for the instance wait for this time.
     pub(super) fn hold(&self, instance: &InstanceId, within: Duration) -> Result<()> {
-        let until = self.clock.now() + within.min(MAX_HOLD);
-        if self.routing().hold(instance, Some(until)) {
+        let within = within.min(MAX_HOLD);
+        if self.routing().hold(instance, Some(self.clock.now() + within)) {
+            self.tell(|service| Happened::Held { service, instance: instance.clone(), within });
             return Ok(());
         }
         self.routing().hold(instance, None);
@@ -150,8 +165,26 @@ impl Service {
 
     /// Lets them go on.
     pub(super) fn resume(&self, instance: &InstanceId) {
-        self.routing().hold(instance, None);
+        if self.routing().hold(instance, None) {
+            self.tell(|service| Happened::Resumed { service, instance: instance.clone() });
+        }
         self.wake();
+    }
+
+    fn tell(&self, happened: impl FnOnce(ServiceName) -> Happened) {
+        self.events.note(self.clock.now(), happened(self.name.clone()));
+    }
+
+    fn tell_of_table(&self, before: &BTreeSet<InstanceId>, table: &RoutingTable) {
+        let shares = table.routes.iter().map(|(instance, route)| (instance.clone(), route.share)).collect();
+        self.tell(|service| Happened::TableApplied { service, number: table.number, shares });
+        for (instance, route) in table.routes.iter().filter(|(instance, _)| !before.contains(*instance)) {
+            let (instance, address) = (instance.clone(), route.address);
+            self.tell(|service| Happened::InstanceAdded { service, instance, address });
+        }
+        for instance in before.iter().filter(|instance| !table.routes.contains_key(*instance)) {
+            self.tell(|service| Happened::InstanceRemoved { service, instance: instance.clone() });
+        }
     }
 
     /// Waits as long as a request that brings this has to. Answers `false` if `most` requests wait already.
@@ -424,6 +457,7 @@ pub(super) struct ServiceFactory {
     pub(super) started: Timestamp,
     pub(super) before: Before,
     pub(super) capacity: u32,
+    pub(super) events: Arc<Events>,
 }
 
 impl ServiceFactory {
@@ -464,6 +498,7 @@ impl ServiceFactory {
             resumed: watch::Sender::default(),
             waiting: AtomicUsize::new(0),
             unsaved: Mutex::new(None),
+            events: Arc::clone(&self.events),
         }))
     }
 }

@@ -72,21 +72,26 @@ impl Certificates {
     }
 
     /// Reads the files again if they have changed. If one cannot be used, all stays as it was: a key and its certificate
-    /// may be replaced one after the other.
-    pub(super) fn refresh(&self) {
+    /// may be replaced one after the other. Answers whether new ones are in use.
+    pub(super) fn refresh(&self) -> bool {
         let now: Vec<FileState> = self.files.iter().flat_map(states).collect();
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if *read == now {
-            return;
+            return false;
         }
-        match self.files.iter().map(load).collect::<Result<Vec<_>>>() {
+        let loaded = self.files.iter().map(load).collect::<Result<Vec<_>>>();
+        *read = now;
+        match loaded {
             Ok(loaded) => {
                 *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded);
                 tracing::info!("certificates were read again");
+                true
             }
-            Err(error) => tracing::warn!(%error, "changed certificates cannot be used, so the ones before stay"),
+            Err(error) => {
+                tracing::warn!(%error, "changed certificates cannot be used, so the ones before stay");
+                false
+            }
         }
-        *read = now;
     }
 
     pub(super) fn shown(&self) -> Vec<TlsCertificate> {

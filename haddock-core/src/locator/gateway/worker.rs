@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::client::{ClientStream, Watch};
 use super::connection::{Connection, Counted, Registered, Shared, Worker, is_over};
 use super::door;
+use super::events::Happened;
 use super::exchange;
 use super::forwarded::Peer;
 use super::http2::Streams;
@@ -297,7 +298,12 @@ async fn keep_tidy(worker: Arc<Worker>, first: bool) {
         if let Some(certificates) = shared.certificates.as_ref().filter(|_| first && certificates_at <= now) {
             certificates_at = now + CERTIFICATES_INTERVAL;
             let certificates = Arc::clone(certificates);
-            tokio::task::spawn_blocking(move || certificates.refresh());
+            let (events, clock) = (Arc::clone(&shared.services.maker.events), Arc::clone(&shared.clock));
+            tokio::task::spawn_blocking(move || {
+                if certificates.refresh() {
+                    events.note(clock.now(), Happened::CertificatesReloaded);
+                }
+            });
         }
         if first {
             for service in shared.services.directory().services() {

@@ -4,6 +4,7 @@
 //!   `call` is what a call brings, `answers` how it is answered, `bodies` what callers send, beside the types of
 //!   [`crate::routing`]. The `context` is what they work with.
 //! - `asked` has the requests that other proxies carry.
+//! - `feed` writes events as a stream.
 //! - `auth` says who may call.
 //! - `openapi` describes the routes for programs, with the `schemas` of types whose JSON is not that of their fields.
 //!
@@ -15,6 +16,7 @@ mod auth;
 mod bodies;
 mod call;
 mod context;
+mod feed;
 mod openapi;
 mod route;
 mod routes;
@@ -33,6 +35,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -46,11 +49,12 @@ pub use openapi::openapi;
 use answers::{Answer, json, refusal};
 use asked::Asked;
 use call::Call;
-use context::Context;
+use context::{Context, SessionCounts};
+use feed::Cut;
 use route::Route;
 
-/// How often routes are ended of which nothing was reported.
-const UPKEEP_INTERVAL: Duration = Duration::from_millis(500);
+/// How often routes are ended of which nothing was reported, and numbers of sessions are told if they have changed.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 struct Admin {
@@ -89,9 +93,11 @@ pub(super) fn spawn(
 async fn keep_tidy(context: Arc<Context>) {
     let mut round = tokio::time::interval(UPKEEP_INTERVAL);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut counts = SessionCounts::default();
     loop {
         round.tick().await;
         context.asked.end_overdue();
+        counts.tell(&context);
     }
 }
 
@@ -114,12 +120,15 @@ async fn accept(admin: Arc<Admin>, listener: TcpListener) {
         let _ = stream.set_nodelay(true);
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
-            let service = service_fn(move |request| {
+            let cut = CancellationToken::new();
+            let whole = cut.clone();
+            let service = service_fn(move |mut request: Request<Incoming>| {
                 let admin = Arc::clone(&admin);
+                request.extensions_mut().insert(Cut(cut.clone()));
                 async move { Ok::<_, Infallible>(Admin::serve(admin, request).await) }
             });
             let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = served.await {
+            if let Some(Err(error)) = whole.run_until_cancelled(served).await {
                 tracing::debug!(%error, "a caller of the admin API went away");
             }
         });

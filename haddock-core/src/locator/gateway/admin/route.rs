@@ -129,6 +129,14 @@ impl Route {
         Self { answers, ..Self::new(Method::GET, path, id, summary, handler) }
     }
 
+    /// What the answer has in it, if that is no text.
+    pub(super) fn answers<T: JsonSchema>(mut self) -> Self {
+        for (_, schema) in &mut self.answers {
+            *schema = schema_of::<T>;
+        }
+        self
+    }
+
     pub(super) fn says(self, says: &'static str) -> Self {
         Self { says, ..self }
     }

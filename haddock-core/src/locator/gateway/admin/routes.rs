@@ -6,9 +6,11 @@ use http::StatusCode;
 
 use super::answers::text;
 use super::bodies::{Hold, Report, Resume, RouteQuestion, Target};
+use super::feed::EVENT_STREAM;
 use super::route::Route;
 use crate::error::{Error, ErrorKind};
 use crate::locator::ServiceLocator;
+use crate::locator::gateway::events::Event;
 use crate::locator::gateway::metrics;
 use crate::name::ServiceName;
 use crate::routing::{LocatorReport, RoutingTable};
@@ -65,6 +67,13 @@ pub(super) fn routes() -> Vec<Route> {
             "What is left on an instance that drains, and until when",
             |gateway, call| async move { gateway.locator.remaining(&call.service()?, &call.instance()?).await },
         ),
+        Route::other("/v1/events", "events", "What happens, as server-sent events", &[EVENT_STREAM], |gateway, call| async move {
+            gateway.feed(&call)
+        })
+        .answers::<Event>()
+        .query::<ServiceName>("service", false, "Only events of this service.")
+        .says("The schema is that of the data of each event. `Last-Event-ID` asks for what was missed.")
+        .refuses(StatusCode::SERVICE_UNAVAILABLE, "Too many read the events."),
         Route::post(
             "/v1/services/{service}/apply",
             "apply",

@@ -2,10 +2,20 @@
 
 use super::ServiceRouting;
 use crate::locator::gateway::store::Saved;
-use crate::name::ServiceName;
+use crate::name::{InstanceId, ServiceName};
 use crate::routing::{FencingToken, RoutingTable};
 
 impl ServiceRouting {
+    /// Whether the instance gets nothing more, ever.
+    pub(in crate::locator::gateway) fn is_closed(&self, id: &InstanceId) -> bool {
+        self.by_id.get(id).is_some_and(|at| self.instances[*at as usize].closed)
+    }
+
+    /// Whether an eviction closed it.
+    pub(in crate::locator::gateway) fn is_evicted(&self, id: &InstanceId) -> bool {
+        self.by_id.get(id).is_some_and(|at| self.instances[*at as usize].evicted)
+    }
+
     /// Takes up what was on disk.
     pub(in crate::locator::gateway) fn restore(&mut self, saved: &Saved) {
         self.watermarks = saved.watermarks.clone();
