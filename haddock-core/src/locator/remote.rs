@@ -1,6 +1,8 @@
 //! A gateway in another process, over its admin API.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,10 +14,15 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, Error as TlsError, version};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::locator::gateway::{Hold, Resume, Target};
+use crate::locator::gateway::{Hold, Resume, Target, TlsFiles, authorities, pair};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
@@ -36,6 +43,24 @@ pub struct RemoteGateway {
     host: String,
     port: u16,
     authorization: Option<HeaderValue>,
+    tls: Option<Tls>,
+}
+
+/// How an admin API is called that speaks https.
+#[derive(Clone)]
+struct Tls {
+    name: ServerName<'static>,
+    files: CallerTls,
+    connector: TlsConnector,
+}
+
+/// What a caller of an admin API by https has: files with PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerTls {
+    /// The authority of the gateway's certificate, or that certificate itself.
+    pub authority: PathBuf,
+    /// The caller's own certificate and key, if the gateway wants one.
+    pub own: Option<TlsFiles>,
 }
 
 impl RemoteGateway {
@@ -45,15 +70,53 @@ impl RemoteGateway {
     /// [`InvalidValue`](ErrorKind::InvalidValue) if the URL is not `http://HOST:PORT`, or the token has characters that
     /// a header cannot hold.
     pub fn new(url: &str, token: Option<&str>) -> Result<Self> {
+        Self::parse(url, token, "http")
+    }
+
+    /// The gateway whose admin API is at `url`, such as `https://gateway.example:8081`, with the token that it wants, if it
+    /// wants one. The files are read now.
+    ///
+    /// # Errors
+    /// [`InvalidValue`](ErrorKind::InvalidValue) if the URL is not `https://HOST:PORT`, or a file does not hold what it should;
+    /// [`Io`](ErrorKind::Io) if it cannot be read.
+    pub fn over_tls(url: &str, token: Option<&str>, tls: &CallerTls) -> Result<Self> {
+        let remote = Self::parse(url, token, "https")?;
+        let host = remote.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(|_| {
+            Error::new(ErrorKind::InvalidValue, format!("`{}` is not a name that a certificate can have", remote.host))
+        })?;
+        let failed = |error| Error::new(ErrorKind::Io, format!("TLS cannot be set up: {error}"));
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])
+            .map_err(failed)?
+            .with_root_certificates(authorities(&tls.authority)?);
+        let config = match &tls.own {
+            None => builder.with_no_client_auth(),
+            Some(files) => {
+                let (chain, key) = pair(files)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    let message =
+                        format!("`{}` is no key of `{}`: {error}", files.key.display(), files.certificate.display());
+                    Error::new(ErrorKind::InvalidValue, message)
+                })?
+            }
+        };
+        Ok(Self {
+            tls: Some(Tls { name, files: tls.clone(), connector: TlsConnector::from(Arc::new(config)) }),
+            ..remote
+        })
+    }
+
+    fn parse(url: &str, token: Option<&str>, scheme: &str) -> Result<Self> {
         let bad = || {
             // What stands before an `@` may be a password.
             let shown = url.rsplit('@').next().unwrap_or_default();
             Error::new(ErrorKind::InvalidValue, format!("`{shown}` is not the URL of an admin API"))
-                .with_hint("it looks like `http://127.0.0.1:8081`")
+                .with_hint(format!("it looks like `{scheme}://127.0.0.1:8081`"))
         };
         let uri: Uri = url.parse().map_err(|_| bad())?;
         let authority = uri.authority().filter(|authority| !authority.as_str().contains('@')).ok_or_else(bad)?;
-        if uri.scheme_str() != Some("http") || !uri.path().trim_matches('/').is_empty() || uri.query().is_some() {
+        if uri.scheme_str() != Some(scheme) || !uri.path().trim_matches('/').is_empty() || uri.query().is_some() {
             return Err(bad());
         }
         let authorization = match token {
@@ -66,8 +129,8 @@ impl RemoteGateway {
                 Some(value)
             }
         };
-        let port = authority.port_u16().unwrap_or(80);
-        Ok(Self { host: authority.host().to_owned(), port, authorization })
+        let port = authority.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
+        Ok(Self { host: authority.host().to_owned(), port, authorization, tls: None })
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: String, body: &impl Serialize) -> Result<T> {
@@ -94,7 +157,7 @@ impl RemoteGateway {
         let answered = tokio::time::timeout(CALL_LIMIT, self.send(request)).await;
         let (status, answer) = match answered {
             Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => return Err(unavailable(&error)),
+            Ok(Err(error)) => return Err(self.refused_by_tls(&*error).unwrap_or_else(|| unavailable(&error))),
             Err(_) => return Err(unavailable(&format_args!("nothing came within {} s", CALL_LIMIT.as_secs()))),
         };
         let refused = |what: &dyn fmt::Display| {
@@ -110,6 +173,34 @@ impl RemoteGateway {
         Err(error)
     }
 
+    /// What is wrong with the certificates, if that is why there is no answer.
+    fn refused_by_tls(&self, error: &(dyn std::error::Error + 'static)) -> Option<Error> {
+        let files = &self.tls.as_ref()?.files;
+        let (message, hint) = match tls_error(error)? {
+            TlsError::InvalidCertificate(why) => {
+                let authority = files.authority.display();
+                let message = format!("{self} has no certificate that `{authority}` vouches for: {why:?}");
+                (message, "name the file of the authority that has signed the gateway's certificate".to_owned())
+            }
+            TlsError::AlertReceived(alert) => match &files.own {
+                None => {
+                    let message = format!("{self} wants a certificate of who calls ({alert:?})");
+                    (message, "name the files of a certificate and its key that its authority has signed".to_owned())
+                }
+                Some(own) => {
+                    let message =
+                        format!("{self} does not take the certificate `{}` ({alert:?})", own.certificate.display());
+                    (
+                        message,
+                        "use one for TLS clients that the authority of the gateway's callers has signed".to_owned(),
+                    )
+                }
+            },
+            _ => return None,
+        };
+        Some(Error::new(ErrorKind::LocatorRefused, message).with_hint(hint))
+    }
+
     async fn send(
         &self,
         request: Request<Full<Bytes>>,
@@ -117,18 +208,9 @@ impl RemoteGateway {
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((host, self.port)).await?;
         stream.set_nodelay(true)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let call = async {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await?.to_bytes();
-            Ok((status, body))
-        };
-        tokio::pin!(call, connection);
-        tokio::select! {
-            answer = &mut call => answer,
-            // The connection may end with the last byte of the answer.
-            _ = &mut connection => call.await,
+        match &self.tls {
+            None => exchange(stream, request).await,
+            Some(tls) => exchange(tls.connector.connect(tls.name.clone(), stream).await?, request).await,
         }
     }
 
@@ -147,9 +229,42 @@ impl RemoteGateway {
     }
 }
 
+/// The error of TLS that led to another one.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e TlsError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let within = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(found) = within.and_then(|within| within.downcast_ref::<TlsError>()) {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: Request<Full<Bytes>>,
+) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let call = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES).collect().await?.to_bytes();
+        Ok((status, body))
+    };
+    tokio::pin!(call, connection);
+    tokio::select! {
+        answer = &mut call => answer,
+        // The connection may end with the last byte of the answer.
+        _ = &mut connection => call.await,
+    }
+}
+
 impl fmt::Display for RemoteGateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "gateway at `http://{}:{}`", self.host, self.port)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        write!(f, "gateway at `{scheme}://{}:{}`", self.host, self.port)
     }
 }
 

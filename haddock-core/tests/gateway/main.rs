@@ -1,5 +1,6 @@
 //! The gateway, with real sockets.
 
+mod admin_tls;
 mod adopted;
 mod api;
 mod application;

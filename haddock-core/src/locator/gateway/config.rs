@@ -22,6 +22,8 @@ pub struct GatewayBuilder {
     pub(super) admin: Option<SocketAddr>,
     pub(super) token: Option<Token>,
     pub(super) token_file: Option<PathBuf>,
+    pub(super) admin_tls: Option<TlsFiles>,
+    pub(super) admin_authority: Option<PathBuf>,
     pub(super) state_dir: Option<PathBuf>,
     pub(super) keys: Option<Keys>,
     pub(super) key_file: Option<PathBuf>,
@@ -55,6 +57,8 @@ impl Default for GatewayBuilder {
             admin: None,
             token: None,
             token_file: None,
+            admin_tls: None,
+            admin_authority: None,
             state_dir: None,
             keys: None,
             key_file: None,
@@ -89,7 +93,8 @@ impl GatewayBuilder {
         self
     }
 
-    /// Where the admin API listens. Default: nowhere. Beyond the loopback it needs a token.
+    /// Where the admin API listens. Default: nowhere. Beyond the loopback it needs a
+    /// [token](Self::admin_token_file), or callers with [certificates](Self::admin_client_ca).
     #[must_use]
     pub fn admin(mut self, address: SocketAddr) -> Self {
         self.admin = Some(address);
@@ -107,6 +112,22 @@ impl GatewayBuilder {
     #[must_use]
     pub fn admin_token_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.token_file = Some(path.into());
+        self
+    }
+
+    /// A certificate and its key, as PEM: the admin API then speaks https and nothing else. Changed files are used for new
+    /// connections within some seconds.
+    #[must_use]
+    pub fn admin_tls(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.admin_tls = Some(TlsFiles { certificate: certificate.into(), key: key.into() });
+        self
+    }
+
+    /// A file with the certificates of authorities, as PEM. Each caller of the admin API then needs a certificate that one of
+    /// them has signed for TLS clients, and the token as well if there is one. It needs [`admin_tls`](Self::admin_tls).
+    #[must_use]
+    pub fn admin_client_ca(mut self, file: impl Into<PathBuf>) -> Self {
+        self.admin_authority = Some(file.into());
         self
     }
 

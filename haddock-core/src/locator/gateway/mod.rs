@@ -98,6 +98,7 @@ pub(super) use admin::{Hold, Resume, Target};
 pub use config::GatewayBuilder;
 pub use limits::Limits;
 pub use tls::{TlsCertificate, TlsFiles};
+pub(super) use tls::{authorities, pair};
 
 use connection::Shared;
 use events::Events;
@@ -143,7 +144,7 @@ impl Gateway {
     }
 
     fn launch(builder: GatewayBuilder) -> Result<Self> {
-        let token = admin::token(&builder)?;
+        let access = admin::access(&builder)?;
         let certificates = if builder.tls.is_empty() { None } else { Some(Certificates::load(builder.tls.clone())?) };
         let dir = builder.state_dir.as_deref().expect("asked for by the builder");
         let incarnation = incarnation()?;
@@ -208,7 +209,7 @@ impl Gateway {
         let mut admin = None;
         if let Some(listener) = admin_listener {
             admin = listener.local_addr().ok();
-            threads.push(admin::spawn(listener, locator.clone(), token, Arc::clone(&shared))?);
+            threads.push(admin::spawn(listener, locator.clone(), access, Arc::clone(&shared))?);
         }
         if builder.hand_over {
             threads.push(succession::spawn(estate, Arc::clone(&shared))?);

@@ -14,9 +14,9 @@ use tokio_rustls::rustls::client::verify_server_name;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use tokio_rustls::rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{ServerConfig, version};
+use tokio_rustls::rustls::{RootCertStore, ServerConfig, version};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -102,14 +102,34 @@ impl Certificates {
         Arc::clone(&self.loaded.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What makes connections with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
+    /// What makes connections of clients with these certificates: TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1.
     pub(super) fn acceptor(self: Arc<Self>) -> Result<TlsAcceptor> {
+        self.accepting(&PROTOCOLS, None)
+    }
+
+    /// What makes connections of callers of the admin API: HTTP/1.1. With the file of an authority, a caller needs a
+    /// certificate of it.
+    pub(super) fn admin_acceptor(self: Arc<Self>, authority: Option<&Path>) -> Result<TlsAcceptor> {
+        self.accepting(&PROTOCOLS[1..], authority)
+    }
+
+    fn accepting(self: Arc<Self>, protocols: &[&[u8]], authority: Option<&Path>) -> Result<TlsAcceptor> {
         let failed = |error| Error::new(ErrorKind::Io, format!("TLS cannot be set up: {error}"));
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])
             .map_err(failed)?;
-        let mut config = builder.with_no_client_auth().with_cert_resolver(self);
-        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        let builder = match authority {
+            None => builder.with_no_client_auth(),
+            Some(file) => {
+                let provider = Arc::new(ring::default_provider());
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(file)?), provider).build();
+                let verifier = verifier.map_err(|error| unusable(file, &format!("cannot be used: {error}")))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder.with_cert_resolver(self);
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         config.ticketer = ring::Ticketer::new().map_err(failed)?;
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -143,20 +163,41 @@ fn states(files: &TlsFiles) -> [FileState; 2] {
     })
 }
 
-fn load(files: &TlsFiles) -> Result<Loaded> {
-    let certificate = &files.certificate;
-    let text = read(certificate)?;
-    let chain = CertificateDer::pem_slice_iter(&text).collect::<std::result::Result<Vec<_>, _>>();
-    let chain = chain.map_err(|error| unusable(certificate, &format!("is no PEM: {error}")))?;
-    let own = chain.first().ok_or_else(|| {
-        unusable(certificate, "has no certificate")
-            .with_hint("it has to hold the chain as PEM, its own certificate first")
-    })?;
-    let shown = show(certificate, own)?;
+/// The authorities of a file.
+pub(in crate::locator) fn authorities(file: &Path) -> Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    for certificate in chain(file)? {
+        store
+            .add(certificate)
+            .map_err(|error| unusable(file, &format!("has a certificate of no authority: {error}")))?;
+    }
+    Ok(store)
+}
+
+/// The certificates of a file. There is at least one.
+fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let chain = CertificateDer::pem_slice_iter(&read(file)?).collect::<std::result::Result<Vec<_>, _>>();
+    let chain = chain.map_err(|error| unusable(file, &format!("is no PEM: {error}")))?;
+    if chain.is_empty() {
+        return Err(unusable(file, "has no certificate")
+            .with_hint("it has to hold the chain as PEM, its own certificate first"));
+    }
+    Ok(chain)
+}
+
+/// A certificate with its chain, and its key, as they are in the files.
+pub(in crate::locator) fn pair(files: &TlsFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)> {
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|_| {
         // The parser's text could quote the key.
         unusable(&files.key, "has no private key").with_hint("it has to hold an unencrypted key as PEM")
     })?;
+    Ok((chain(&files.certificate)?, key))
+}
+
+fn load(files: &TlsFiles) -> Result<Loaded> {
+    let certificate = &files.certificate;
+    let (chain, key) = pair(files)?;
+    let shown = show(certificate, &chain[0])?;
     let key = ring::default_provider()
         .key_provider
         .load_private_key(key)

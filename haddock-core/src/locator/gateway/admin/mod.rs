@@ -34,6 +34,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -42,16 +43,20 @@ use crate::error::{Error, ErrorKind, Result};
 use super::connection::{Shared, is_over};
 use super::locator::GatewayLocator;
 
-pub(super) use auth::token;
+pub(super) use auth::access;
 pub(in crate::locator) use bodies::{Hold, Resume, Target};
 pub use openapi::openapi;
 
 use answers::{Answer, json, refusal};
 use asked::Asked;
+use auth::Access;
 use call::Call;
 use context::{Context, SessionCounts};
 use feed::Cut;
 use route::Route;
+
+/// How long a caller may take to be let in by https.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How often routes are ended of which nothing was reported, and numbers of sessions are told if they have changed.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -59,7 +64,7 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 struct Admin {
     context: Arc<Context>,
-    token: Option<blake3::Hash>,
+    access: Access,
     routes: Vec<Route>,
 }
 
@@ -67,7 +72,7 @@ struct Admin {
 pub(super) fn spawn(
     listener: StdTcpListener,
     locator: GatewayLocator,
-    token: Option<blake3::Hash>,
+    access: Access,
     shared: Arc<Shared>,
 ) -> Result<JoinHandle<()>> {
     let cannot = |error| Error::new(ErrorKind::Io, format!("cannot serve the admin API: {error}"));
@@ -77,12 +82,12 @@ pub(super) fn spawn(
         TcpListener::from_std(listener).map_err(cannot)?
     };
     let context = Arc::new(Context { locator, asked: Asked::new(Arc::clone(&shared)), shared, description: openapi() });
-    let admin = Arc::new(Admin { context, token, routes: routes::routes() });
+    let admin = Arc::new(Admin { context, access, routes: routes::routes() });
     std::thread::Builder::new()
         .name("gateway-admin".to_owned())
         .spawn(move || {
             let shared = Arc::clone(&admin.context.shared);
-            let keeps_tidy = keep_tidy(Arc::clone(&admin.context));
+            let keeps_tidy = keep_tidy(Arc::clone(&admin));
             let served = async { tokio::join!(accept(admin, listener), keeps_tidy) };
             runtime.block_on(shared.cut.run_until_cancelled(served));
         })
@@ -90,14 +95,19 @@ pub(super) fn spawn(
 }
 
 /// The regular work of the API.
-async fn keep_tidy(context: Arc<Context>) {
+async fn keep_tidy(admin: Arc<Admin>) {
+    let context = &admin.context;
     let mut round = tokio::time::interval(UPKEEP_INTERVAL);
     round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut counts = SessionCounts::default();
     loop {
         round.tick().await;
         context.asked.end_overdue();
-        counts.tell(&context);
+        counts.tell(context);
+        if let Some(tls) = &admin.access.tls {
+            let certificates = Arc::clone(&tls.certificates);
+            let _ = tokio::task::spawn_blocking(move || certificates.refresh()).await;
+        }
     }
 }
 
@@ -120,22 +130,32 @@ async fn accept(admin: Arc<Admin>, listener: TcpListener) {
         let _ = stream.set_nodelay(true);
         let admin = Arc::clone(&admin);
         tokio::spawn(async move {
-            let cut = CancellationToken::new();
-            let whole = cut.clone();
-            let service = service_fn(move |mut request: Request<Incoming>| {
-                let admin = Arc::clone(&admin);
-                request.extensions_mut().insert(Cut(cut.clone()));
-                async move { Ok::<_, Infallible>(Admin::serve(admin, request).await) }
-            });
-            let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
-            if let Some(Err(error)) = whole.run_until_cancelled(served).await {
-                tracing::debug!(%error, "a caller of the admin API went away");
+            let Some(tls) = &admin.access.tls else { return serve(admin, stream).await };
+            match tokio::time::timeout(HANDSHAKE_LIMIT, tls.acceptor.accept(stream)).await {
+                Ok(Ok(stream)) => serve(Arc::clone(&admin), stream).await,
+                Ok(Err(error)) => tracing::info!(%error, "a caller of the admin API was not let in"),
+                Err(_) => tracing::debug!("a caller of the admin API took too long to be let in"),
             }
         });
     }
     // The listener is another gateway's. Whoever is connected still gets an answer.
     drop(listener);
     std::future::pending().await
+}
+
+/// Serves a caller until it goes away.
+async fn serve(admin: Arc<Admin>, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let cut = CancellationToken::new();
+    let whole = cut.clone();
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let admin = Arc::clone(&admin);
+        request.extensions_mut().insert(Cut(cut.clone()));
+        async move { Ok::<_, Infallible>(Admin::serve(admin, request).await) }
+    });
+    let served = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    if let Some(Err(error)) = whole.run_until_cancelled(served).await {
+        tracing::debug!(%error, "a caller of the admin API went away");
+    }
 }
 
 impl Admin {
@@ -146,7 +166,7 @@ impl Admin {
         let (parts, body) = request.into_parts();
         let found = self.find(&parts.method, parts.uri.path());
         if !found.as_ref().is_some_and(|(route, _)| route.public)
-            && let Err((status, error)) = auth::check(self.token.as_ref(), &parts)
+            && let Err((status, error)) = auth::check(&self.access, &parts)
         {
             return json(status, &error);
         }
