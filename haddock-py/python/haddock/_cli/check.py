@@ -81,7 +81,7 @@ def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     yield from _engine_found(settings)
     gateways = settings.gateways()
     for member in gateways:
-        yield from _gateway_found(settings, member, listen)
+        yield from _named(member, _gateway_found(settings, member.place, listen))
     if url is not None:
         # Behind an HAProxy alone there is no gateway to ask.
         place = next((member.place for member in gateways), DEFAULT_GATEWAY)
@@ -93,6 +93,12 @@ def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     yield from _haproxys_found(settings, environment)
     if environment is not None:
         yield from _settings_found(environment.settings)
+
+
+def _named(member: Member, findings: Iterator[Finding]) -> Iterator[Finding]:
+    """The findings about one of several, under its name."""
+    for finding in findings:
+        yield finding if finding.name == "ports" else replace(finding, name=member.name)
 
 
 def _engine_found(settings: Settings) -> Iterator[Finding]:
@@ -136,14 +142,14 @@ def _haproxys_found(settings: Settings, environment: ResolvedFile | None) -> Ite
         yield Finding("haproxy", "problem", error.message, error.hint)
         return
     for member, proxy in proxys:
-        yield from _haproxy_found(member.name, proxy, environment)
+        yield from _named(member, _haproxy_found(proxy, environment))
 
 
-def _haproxy_found(name: str, proxy: Haproxy, environment: ResolvedFile | None) -> Iterator[Finding]:
+def _haproxy_found(proxy: Haproxy, environment: ResolvedFile | None) -> Iterator[Finding]:
     import haddock
 
     if environment is None:
-        yield Finding(name, "warning", "without a compose file it is not known which backend to look at", "name the file with `-f`")
+        yield Finding("haproxy", "warning", "without a compose file it is not known which backend to look at", "name the file with `-f`")
         return
     session = environment.settings["session"]
     cookie = (session.get("application") or {}).get("name")
@@ -151,17 +157,16 @@ def _haproxy_found(name: str, proxy: Haproxy, environment: ResolvedFile | None) 
         found = proxy.check(environment.service, idle=_settings.seconds(session["idle"]) or 0, cookie=cookie)
     except haddock.HaddockError as error:
         fix = error.hint or "start it, and write `stats socket PATH level admin` under `global` in `haproxy.cfg`"
-        yield Finding(name, "problem", error.message, fix)
+        yield Finding("haproxy", "problem", error.message, fix)
         return
     for each in found:
-        yield Finding(name, each.state, each.says, each.fix)
+        yield Finding("haproxy", each.state, each.says, each.fix)
     if not found:
-        yield Finding(name, "ok", f"at `{proxy.socket}`, with all that `{environment.service}` needs, as far as HAProxy tells")
+        yield Finding("haproxy", "ok", f"at `{proxy.socket}`, with all that `{environment.service}` needs, as far as HAProxy tells")
 
 
-def _gateway_found(settings: Settings, member: Member, listen: str) -> Iterator[Finding]:
+def _gateway_found(settings: Settings, url: str, listen: str) -> Iterator[Finding]:
     """Checks whether a gateway answers, and what it says of its services and certificates."""
-    name, url = member.name, member.place
     try:
         services = _engine.gateway_services(url, settings.token_file)
     except _engine.Unreachable as error:
@@ -175,15 +180,14 @@ def _gateway_found(settings: Settings, member: Member, listen: str) -> Iterator[
             fix = f"another program has port {parts.port}: stop it, or give the gateway another port with `--admin` and `--gateway`"
         else:
             fix = f"start one: {settings.again('serve')}" if local else "start one there, or name another with `--gateway`"
-        yield Finding(name, "problem", f"none answers at `{url}`: {error}", fix)
+        yield Finding("gateway", "problem", f"none answers at `{url}`: {error}", fix)
         if local and not settings.has_others():
             yield _port_found(listen)
         return
-    yield Finding(name, "ok", f"at `{url}`, with {_words.many(len(services), 'service')}")
-    for service, report in sorted(services.items()):
-        yield replace(_table_found(service, report), name=name)
-    for found in _certificates_found(settings, url):
-        yield replace(found, name=name)
+    yield Finding("gateway", "ok", f"at `{url}`, with {_words.many(len(services), 'service')}")
+    for name, report in sorted(services.items()):
+        yield _table_found(name, report)
+    yield from _certificates_found(settings, url)
 
 
 def _certificates_found(settings: Settings, url: str) -> Iterator[Finding]:
