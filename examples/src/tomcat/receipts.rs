@@ -228,13 +228,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_in_flight_on_something_killed_is_cut_and_has_not_failed() {
+        let receipts = Receipts::new(SystemClock::new(), Duration::from_secs(20));
+        let sent = receipts.now();
+        receipts.killed(sent);
+        receipts.failed(1, sent, Kind::Failed, "no answer".into());
+        receipts.failed(2, sent, Kind::Moved, "from v1 to v2".into());
+        let later = Timestamp::from_millis(receipts.now().as_millis() + 1);
+        receipts.failed(3, later, Kind::Failed, "no answer".into());
+        assert_eq!((receipts.cut(), receipts.summary().failed, receipts.summary().moved), (1, 1, 1));
+    }
+
+    #[test]
     fn requests_in_flight_and_failures_are_counted() {
         let receipts = Receipts::new(SystemClock::new(), Duration::from_secs(20));
         receipts.sent("new");
         receipts.sent("v1");
         receipts.answered("new", Duration::from_millis(5));
         assert_eq!(receipts.report().in_flight, BTreeMap::from([("v1".to_owned(), 1)]));
-        receipts.failed(1, Kind::Moved, "from v1 to v2".into());
+        receipts.failed(1, receipts.now(), Kind::Moved, "from v1 to v2".into());
         let summary = receipts.summary();
         assert_eq!((summary.requests, summary.failed, summary.moved), (2, 0, 1));
         assert_eq!(summary.failures[0].session, 1);
