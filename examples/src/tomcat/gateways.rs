@@ -24,6 +24,9 @@ pub const GATEWAY: &str = "__gateway";
 /// How long a gateway may take until it serves.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
+/// How long one that was replaced serves those that are still connected.
+const LEAVE_LIMIT: Duration = Duration::from_secs(60);
+
 /// One or more gateways with the same key: each follows what another has signed.
 pub(super) struct Gateways(Vec<Place>);
 
@@ -155,10 +158,10 @@ async fn serve() -> io::Result<()> {
     let [state, key, admin] = &words[..] else { return Err(io::Error::other("state, key and address are needed")) };
     let admin = admin.parse().map_err(io::Error::other)?;
     let door = TcpListener::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let gateway = Gateway::builder().state_dir(state).key_file(key).listener(door).admin(admin).start().await;
-    let gateway = gateway.map_err(told)?;
+    let builder = Gateway::builder().state_dir(state).key_file(key).listener(door).admin(admin).hand_over(true);
+    let gateway = builder.start().await.map_err(told)?;
     writeln!(io::stdout(), "{}", gateway.local_addr())?;
-    std::future::pending::<()>().await;
-    drop(gateway);
+    gateway.replaced().await;
+    gateway.shutdown(LEAVE_LIMIT).await;
     Ok(())
 }

@@ -220,9 +220,9 @@ async fn what_is_not_known_is_not_taken_for_known() {
                 std::fs::write(log(&world), kept).expect("put back");
             }
             "full" => {
-                // It cannot write its log from its start on.
+                // It cannot write its log from its start on, however often it tries.
                 end_in_order(&world).await;
-                std::os::unix::fs::symlink("/dev/full", state.join("sessions-shop.new")).expect("ours");
+                std::fs::create_dir(state.join("sessions-shop.new")).expect("ours");
                 world.begin(|builder| builder).await;
                 assert_eq!(world.figures("shop-1").await.live, Count::Exact(2), "it knows them itself");
                 world.kill();
