@@ -22,6 +22,8 @@ fn a_service_that_is_released_for_years_does_not_grow() {
     assert!(old.state <= young.state + 64, "the state grew from {young:?} to {old:?}");
     assert!(old.instances <= young.instances, "the gateway knows those that are gone: {young:?}, {old:?}");
     assert!(old.gateway <= young.gateway + 64, "the gateway keeps those that are gone: {young:?}, {old:?}");
+    // Some 4096 records of 32 bytes more than there are sessions.
+    assert!((1..256 * 1024).contains(&old.log), "the log of sessions is not written anew: {young:?}, {old:?}");
     assert!(old.specs <= young.specs, "what nothing needs is kept: {young:?}, {old:?}");
     assert!(young.events > 300, "otherwise nothing would be shown: {young:?}");
     // It is pruned once an hour.

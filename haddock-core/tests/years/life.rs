@@ -57,8 +57,10 @@ pub struct Figures {
     pub specs: usize,
     /// Instances that the gateway knows.
     pub instances: usize,
-    /// Bytes that the gateway keeps on disk.
+    /// Bytes that the gateway keeps on disk, without its log.
     pub gateway: u64,
+    /// Bytes of the gateway's log of sessions, which is written anew from time to time.
+    pub log: u64,
     /// Resident memory of this process, in bytes.
     pub memory: u64,
     /// How long a step takes, the fastest of many.
@@ -117,6 +119,8 @@ impl Life {
             let state = self.journal.load(name).await.expect("readable").expect("it was released");
             let report = self.locator.observe(name).await.expect("it answers");
             let now = state.now;
+            let kept = self.folder.path().join("gateway");
+            let log = bytes_of(&kept, "sessions-");
             let step = (0..200).map(|_| took(|| drop(step(&state, &Observation::default(), now)))).min();
             Figures {
                 releases: self.releases,
@@ -125,7 +129,8 @@ impl Life {
                 journal: bytes_of(self.folder.path(), "haddock.db"),
                 specs: std::fs::read_dir(self.folder.path().join("specs")).expect("readable").count(),
                 instances: report.instances.len(),
-                gateway: bytes_of(&self.folder.path().join("gateway"), ""),
+                gateway: bytes_of(&kept, "") - log,
+                log,
                 memory: resident(),
                 step: step.expect("it was tried"),
             }
