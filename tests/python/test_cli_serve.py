@@ -177,7 +177,7 @@ def test_processes_of_their_own_are_killed_and_started_again(site: Site) -> None
     assert controller.ends() == 0, controller.text
 
 
-def test_a_gateway_takes_the_place_of_another(site: Site) -> None:
+def test_gateways_in_a_row(site: Site) -> None:
     """With the same state, three in a row: connections that are kept alive go on, sessions stay, and each old one ends by itself."""
     site.env.update(IDLE="60", EVERY="2s")
     gateways = [site.start("serve", "gateway", "--grace", "60s")]

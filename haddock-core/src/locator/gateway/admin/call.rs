@@ -53,11 +53,12 @@ impl Call {
     }
 }
 
-/// Reads a body.
+/// Reads a body. None at all is as good as `null`.
 pub(super) async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T> {
     let refused = |error: &dyn std::fmt::Display| {
         Error::new(ErrorKind::LocatorRefused, format!("the body cannot be understood: {error}"))
     };
     let bytes = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|error| refused(&error))?.to_bytes();
-    serde_json::from_slice(&bytes).map_err(|error| refused(&error))
+    let bytes = if bytes.is_empty() { b"null" } else { &bytes[..] };
+    serde_json::from_slice(bytes).map_err(|error| refused(&error))
 }
