@@ -14,7 +14,7 @@ use crate::routing::{
 };
 use crate::time::Timestamp;
 
-use super::service::Services;
+use super::services::Services;
 
 /// The locator inside a gateway of this process.
 #[derive(Debug, Clone)]

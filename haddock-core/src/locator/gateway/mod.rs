@@ -14,8 +14,9 @@
 //! - `client_cookie` knows a client over its sessions, if that decides where a new one goes.
 //! - `application` reads and changes the application's own cookie, if sessions are known by it; `set_cookie` reads what an
 //!   answer sets, and `route` makes the prefix that names an instance.
-//! - `logged_routing` puts one routing and the log of its sessions behind one lock; `service` carries out the locator's verbs; `store` keeps what outlives a
-//!   restart, `session_log` the sessions that live, and `traffic` the record of sessions by minute.
+//! - `logged_routing` puts one routing and the log of its sessions behind one lock. `service` carries out the locator's
+//!   verbs, and `services` are all of them, by name and by host. `store` keeps what outlives a restart, `session_log` the
+//!   sessions that live, and `traffic` the record of sessions by minute.
 //! - `worker` has the connection of a client, which comes in by the `door`: perhaps with TLS (`tls`), as HTTP/1.1 or HTTP/2
 //!   (`http2`), or is sent to https (`redirect`). `client` says how long it keeps us waiting. `exchange` is one request and
 //!   its response, and the place to change either: `entry` places it by what it is `recognised` by, `answer` sees to its
@@ -64,6 +65,7 @@ mod request_rules;
 mod route;
 mod service;
 mod service_routing;
+mod services;
 mod session_log;
 mod sessions;
 mod set_cookie;
@@ -105,8 +107,9 @@ use events::Events;
 use key::Keys;
 use listeners::{Listeners, Relay};
 use probe_word::ProbeWords;
-use service::{ServiceFactory, Services};
+use service::ServiceFactory;
 use service_routing::Before;
+use services::Services;
 use store::Store;
 use succession::{Heritage, Predecessor, Stage};
 use tls::Certificates;
@@ -159,7 +162,7 @@ impl Gateway {
             let store = Store::open(dir)?;
             (Listeners::open(&builder, None)?, store, None)
         };
-        let services = Arc::new(services(&builder, incarnation, store, known)?);
+        let services = Arc::new(open_services(&builder, incarnation, store, known)?);
         for (name, left) in heritage.iter().flat_map(|(_, left, ..)| left) {
             if let Some(service) = services.get(name) {
                 service.hear(&[], left);
@@ -372,7 +375,7 @@ fn incarnation() -> Result<u64> {
 }
 
 /// The state of all services. `known`: whether a gateway has kept its state there before.
-fn services(builder: &GatewayBuilder, incarnation: u64, store: Store, known: bool) -> Result<Services> {
+fn open_services(builder: &GatewayBuilder, incarnation: u64, store: Store, known: bool) -> Result<Services> {
     let (keys, fresh) = match (&builder.keys, &builder.key_file) {
         (Some(keys), _) => (keys.clone(), false),
         (None, Some(path)) => Keys::from_file(path)?,

@@ -1,8 +1,8 @@
-//! The services of a gateway: which one a host name means, and the locator's verbs on each.
+//! A service of a gateway: the locator's verbs, what is kept of it, and what is due.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use super::application::SessionCookies;
 use super::client_cookie::ClientSealer;
 use super::cookie::{self, Sealer};
 use super::events::{Events, Happened};
+use super::host::host_name;
 use super::key::Keys;
 use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::recognised::Recognised;
@@ -41,7 +42,7 @@ const MAX_HOLD: Duration = Duration::from_secs(300);
 pub(super) struct Service {
     pub(super) name: ServiceName,
     /// The hosts under which clients ask for it, without ports. If empty, it takes all hosts that no other service has.
-    hosts: Vec<String>,
+    pub(super) hosts: Vec<String>,
     /// The name of its cookie.
     pub(super) cookie: Box<[u8]>,
     pub(super) sealer: Sealer,
@@ -275,7 +276,7 @@ impl Service {
     pub(super) fn has_heir(&self, heir: &Arc<Heir>) {
         self.logged().has_heir(Arc::clone(heir), self.clock.now());
         // Requests that wait go on there.
-        self.resumed.send_modify(|resumed| *resumed += 1);
+        self.wake();
     }
 
     /// Takes up what becomes of the requests that the gateway before still has.
@@ -389,58 +390,6 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Which service a host name means.
-#[derive(Debug, Default)]
-pub(super) struct Directory {
-    services: Vec<Arc<Service>>,
-    by_host: HashMap<Box<str>, Arc<Service>>,
-    /// The service that takes all other hosts.
-    default: Option<Arc<Service>>,
-}
-
-impl Directory {
-    pub(super) fn services(&self) -> &[Arc<Service>] {
-        &self.services
-    }
-
-    /// The service of a `Host` header.
-    pub(super) fn of_host(&self, host: &str) -> Option<&Arc<Service>> {
-        if !self.by_host.is_empty() {
-            let name = host_name(host).to_ascii_lowercase();
-            if let Some(service) = self.by_host.get(name.as_str()) {
-                return Some(service);
-            }
-        }
-        self.default.as_ref()
-    }
-
-    fn named(&self, name: &ServiceName) -> Option<&Arc<Service>> {
-        self.services.iter().find(|service| service.name == *name)
-    }
-}
-
-/// A `Host` header without its port, and without the dot at the end of a fully qualified name.
-fn host_name(host: &str) -> &str {
-    let name = match host.rfind(':') {
-        Some(colon) if !host.ends_with(']') => &host[..colon],
-        _ => host,
-    };
-    name.strip_suffix('.').unwrap_or(name)
-}
-
-/// All services, and what is needed to make one.
-#[derive(Debug)]
-pub(super) struct Services {
-    directory: RwLock<Arc<Directory>>,
-    /// Grows with each change of the directory.
-    generation: AtomicU64,
-    /// Whether a service that was not named at the start may be added.
-    open: bool,
-    /// Another gateway decides, or is about to.
-    is_given: AtomicBool,
-    pub(super) maker: ServiceFactory,
-}
-
 /// The answer to whoever asks a gateway that was replaced.
 pub(super) fn is_replaced() -> Error {
     Error::new(ErrorKind::LocatorUnavailable, "another gateway has taken over from this one")
@@ -461,7 +410,7 @@ pub(super) struct ServiceFactory {
 }
 
 impl ServiceFactory {
-    fn make(&self, name: &ServiceName, hosts: &[String]) -> Result<Arc<Service>> {
+    pub(super) fn make(&self, name: &ServiceName, hosts: &[String]) -> Result<Arc<Service>> {
         let mut seed = [0; 8];
         getrandom::fill(&mut seed)
             .map_err(|error| Error::new(ErrorKind::Io, format!("no random session ids: {error}")))?;
@@ -501,103 +450,4 @@ impl ServiceFactory {
             events: Arc::clone(&self.events),
         }))
     }
-}
-
-impl Services {
-    /// The services that were named at the start, each with its hosts. If none was named, it is the one that has its
-    /// state on disk, or else the first one for which a table is applied.
-    pub(super) fn new(maker: ServiceFactory, named: &[(ServiceName, Vec<String>)]) -> Result<Self> {
-        let mut directory = Directory::default();
-        let open = named.is_empty();
-        if open {
-            for name in maker.store.services()? {
-                add(&mut directory, maker.make(&name, &[])?)?;
-            }
-        }
-        for (name, hosts) in named {
-            add(&mut directory, maker.make(name, hosts)?)?;
-        }
-        Ok(Self {
-            directory: RwLock::new(Arc::new(directory)),
-            generation: AtomicU64::new(1),
-            open,
-            is_given: AtomicBool::new(false),
-            maker,
-        })
-    }
-
-    pub(super) fn directory(&self) -> Arc<Directory> {
-        Arc::clone(&self.directory.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// An error where another gateway decides, or is about to: what is here is no longer true.
-    pub(super) fn check(&self) -> Result<()> {
-        if self.is_given.load(Ordering::Acquire) { Err(is_replaced()) } else { Ok(()) }
-    }
-
-    pub(super) fn give(&self) {
-        self.is_given.store(true, Ordering::Release);
-    }
-
-    pub(super) fn take_back(&self) {
-        self.is_given.store(false, Ordering::Release);
-    }
-
-    /// Changes with the directory.
-    #[inline]
-    pub(super) fn generation(&self) -> u64 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    pub(super) fn get(&self, name: &ServiceName) -> Option<Arc<Service>> {
-        self.directory().named(name).cloned()
-    }
-
-    /// The service of that name. It is added if it is new.
-    pub(super) fn get_or_make(&self, name: &ServiceName) -> Result<Arc<Service>> {
-        if let Some(service) = self.get(name) {
-            return Ok(service);
-        }
-        let mut directory = self.directory.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(service) = directory.named(name) {
-            return Ok(Arc::clone(service));
-        }
-        if !self.open {
-            let message = format!("this gateway does not serve `{name}`");
-            return Err(Error::new(ErrorKind::NotFound, message).with_hint("name it when the gateway is started"));
-        }
-        let mut new = Directory {
-            services: directory.services.clone(),
-            by_host: directory.by_host.clone(),
-            default: directory.default.clone(),
-        };
-        let service = self.maker.make(name, &[])?;
-        add(&mut new, Arc::clone(&service))?;
-        *directory = Arc::new(new);
-        self.generation.fetch_add(1, Ordering::Release);
-        Ok(service)
-    }
-}
-
-fn add(directory: &mut Directory, service: Arc<Service>) -> Result<()> {
-    let taken = |what: &str, other: &Service| {
-        Error::new(ErrorKind::InvalidValue, format!("`{}` cannot have {what}: `{}` has", service.name, other.name))
-            .with_hint("give each service its hosts; one may be without and takes the rest")
-    };
-    if let Some(other) = directory.named(&service.name) {
-        return Err(taken("a second entry", other));
-    }
-    if service.hosts.is_empty() {
-        if let Some(other) = &directory.default {
-            return Err(taken("all hosts", other));
-        }
-        directory.default = Some(Arc::clone(&service));
-    }
-    for host in &service.hosts {
-        if let Some(other) = directory.by_host.insert(host.as_str().into(), Arc::clone(&service)) {
-            return Err(taken(&format!("host `{host}`"), &other));
-        }
-    }
-    directory.services.push(service);
-    Ok(())
 }

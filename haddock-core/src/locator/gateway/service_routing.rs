@@ -17,6 +17,7 @@ mod instance;
 mod kept;
 mod logged;
 mod news;
+mod placement;
 mod recorded;
 mod remaining;
 mod successors;
@@ -35,7 +36,7 @@ use crate::routing::{
 use crate::time::Timestamp;
 
 use super::application::SessionCookies;
-use super::client_cookie::{Client, Who};
+use super::client_cookie::Who;
 use super::cookie::{Attributes, Claim, STAMP_AHEAD};
 use super::recognised::Recognised;
 use super::request_rules::RequestRules;
@@ -45,6 +46,7 @@ use crate::locator::watermarks::Watermarks;
 use cohorts::Counted;
 use instance::Instance;
 use news::News;
+pub(super) use placement::{Blame, Outcome, Placement, Restamp, Session};
 use successors::Successors;
 pub(super) use timings::{BUCKETS, Histogram, Timings};
 pub(super) use totals::Totals;
@@ -63,72 +65,6 @@ const MAX_FORMER_COOKIES: usize = 4;
 
 /// How long requests wait at most for an instance that is closing. The controller needs a look and two calls for it.
 const CLOSING_LIMIT: Duration = Duration::from_secs(5);
-
-/// How a request ended for its instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It was sent.
-    Sent,
-    /// It could not be sent.
-    Unreachable,
-}
-
-/// What is wrong with a request. It is told once for each request, as soon as it is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Blame<'p> {
-    /// Whether it was slow. If not, it has failed.
-    pub(super) slow: bool,
-    /// Its path.
-    pub(super) path: &'p str,
-    /// The status code of its answer; `None`: there is no answer, or it broke off.
-    pub(super) status: Option<u16>,
-}
-
-/// A request's placement: the instance on which it counts as in flight, and its session.
-///
-/// Each one has to be given back with [`ServiceRouting::finish`], [`ServiceRouting::move_on`] or [`ServiceRouting::finish_upgraded`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Placement {
-    pub(super) instance: u32,
-    pub(super) address: SocketAddr,
-    /// `None`: a request without a session.
-    pub(super) session: Option<Session>,
-    /// Who has decided that it goes there. `None`: the shares alone have.
-    pub(super) client: Option<Client>,
-    /// Where a session counts as begun that the answer opens. `None`: it opens none.
-    unopened: Option<Begun>,
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Session {
-    pub(super) id: u64,
-    /// Whether the session began with this request. Then the instance does not know it yet.
-    pub(super) opened: bool,
-    /// Whether the session began on an adopted instance before this gateway knew of it.
-    foreign: bool,
-    /// `None`: the table was full.
-    slot: Option<Slot>,
-    /// Where it began, as far as this request knows.
-    begun: Begun,
-    /// The last use according to the client's cookie. `None`: the client has no cookie yet.
-    stamp: Option<Timestamp>,
-}
-
-impl Placement {
-    /// Whether the session existed before this request.
-    pub(super) fn is_sticky(&self) -> bool {
-        // Chance brings a request to its instance unless it may belong to a session there.
-        self.unopened == Some(Begun::Apart) || self.session.is_some_and(|session| !session.opened || session.foreign)
-    }
-}
-
-/// What a client's new cookie says.
-#[derive(Debug)]
-pub(super) struct Restamp {
-    pub(super) instance: InstanceId,
-    pub(super) stamp: Timestamp,
-    pub(super) attributes: Arc<Attributes>,
-}
 
 /// The routing of one service.
 #[derive(Debug)]
@@ -348,6 +284,7 @@ impl ServiceRouting {
 
     /// Decides where a request goes. `tried` are instances that could not be reached. `None`: there is no instance for
     /// it.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn place(
         &mut self,
         claim: Option<Claim<'_>>,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::message::{FromNew, FromOld, Left, PROTOCOL};
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
-use crate::locator::gateway::service::Services;
+use crate::locator::gateway::services::Services;
 use crate::name::ServiceName;
 
 /// How long the old one may take for each step. It may have to write down a million sessions.
