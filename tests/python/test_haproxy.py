@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +14,7 @@ import pytest
 
 import haddock
 from cli_site import HADDOCK, Running, clean_environment, free_port, run, until
+from proxies import program
 
 COMPOSE = """\
 name: shop
@@ -61,6 +60,7 @@ class Haproxy:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.program = program("haproxy")
         self.port = free_port()
         self.socket = directory / "sock"
         self.backend = "shop_servers"
@@ -70,7 +70,7 @@ class Haproxy:
         self.stop()
         config = self.directory / "haproxy.cfg"
         config.write_text(CONFIG.format(socket=self.socket, port=self.port).replace("shop_servers", self.backend) + more)
-        self.process = subprocess.Popen(["haproxy", "-db", "-f", config], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen([self.program, "-db", "-f", config], stderr=subprocess.DEVNULL)
         until("HAProxy serves", lambda: self.get() is not None)
 
     def stop(self) -> None:
@@ -91,10 +91,6 @@ class Haproxy:
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Haproxy]:
-    if shutil.which("haproxy", path=os.environ.get("PATH", "") + ":/usr/sbin") is None:
-        if os.environ.get("HADDOCK_TEST_REQUIRE"):
-            pytest.fail("there is no haproxy, and HADDOCK_TEST_REQUIRE is set")
-        pytest.skip("there is no haproxy")
     proxy = Haproxy(tmp_path)
     yield proxy
     proxy.stop()

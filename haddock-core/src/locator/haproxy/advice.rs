@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::plan::GATE;
+use super::plan::READY_SERVER;
 use super::sight::{Keeping, Sight};
 use crate::locator::Advice;
 use crate::routing::SessionPolicy;
@@ -34,8 +34,8 @@ pub(super) fn lines(backend: &str, cookie: &str, idle: Duration) -> String {
 
 pub(super) fn waiting_lines(backend: &str) -> String {
     format!(
-        "    http-request lua.haddock_wait {backend} if !{{ srv_is_up({backend}/{GATE}) }}\n    \
-         server {GATE} 127.0.0.1:9 weight 0 disabled\n"
+        "    http-request lua.haddock_wait {backend} if !{{ srv_is_up({backend}/{READY_SERVER}) }}\n    \
+         server {READY_SERVER} 127.0.0.1:9 weight 0 disabled\n"
     )
 }
 
@@ -113,7 +113,7 @@ pub(super) fn of(
             format!("with `cookie {cookie} prefix nocache dynamic` and a `dynamic-cookie-key` they go where they were"),
         );
     }
-    if matches!(keeping, Keeping::Sessions(_)) && sight.server(GATE).is_none() {
+    if matches!(keeping, Keeping::Sessions(_)) && sight.server(READY_SERVER).is_none() {
         advise(
             false,
             format!("while HAProxy is reloaded, clients of `{backend}` get 503 for a moment"),

@@ -147,13 +147,14 @@ impl Desk {
     }
 
     /// Lets requests in that have waited since HAProxy's start. All servers are there; the sessions have to be, too, if
-    /// peers have them. Answers whether nobody has to wait.
-    async fn let_in(&self, backend: &str, sight: &Sight) -> Result<bool> {
-        let Some(order) = plan::let_in(backend, &sight.servers) else { return Ok(true) };
-        if !answers::peers_are_settled(&self.client.ask("show peers").await?) {
-            return Ok(false);
+    /// peers have them.
+    async fn let_in(&self, backend: &str, sight: &Sight) -> Result<()> {
+        match plan::let_in(backend, &sight.servers) {
+            Some(order) if answers::peers_are_settled(&self.client.ask("show peers").await?) => {
+                self.order(&order).await
+            }
+            _ => Ok(()),
         }
-        self.order(&order).await.map(|()| true)
     }
 
     /// Removes the servers that no table lists any more, once they have no connection.
@@ -333,7 +334,7 @@ impl Desk {
         let ours = |server: &&ServerState| turn.state.own.servers.keys().any(|id| id.as_str() == server.name);
         let servers = sight.iter().flat_map(|sight| &sight.servers);
         let foreign: Vec<String> = servers
-            .filter(|server| !ours(server) && server.weight > 0 && server.name != plan::GATE)
+            .filter(|server| !ours(server) && server.weight > 0 && server.name != plan::READY_SERVER)
             .map(|server| server.name.clone())
             .collect();
         Ok(advice::of(backend, sight.as_ref(), keeping, policy, &foreign))
@@ -347,7 +348,8 @@ impl Desk {
             let backend = self.backend(&service);
             if let Some(sight) = sight::look(&self.client, backend).await? {
                 let (sight, in_force) = self.settle(&mut turn, sight).await?;
-                done &= !in_force || self.let_in(backend, &sight).await?;
+                // Whether those that waited are in by now, the next look shows.
+                done &= !in_force || plan::let_in(backend, &sight.servers).is_none();
             }
         }
         Ok(done)

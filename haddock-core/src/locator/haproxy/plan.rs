@@ -91,12 +91,12 @@ pub(super) fn orders(known: &State, backend: &str, servers: &[ServerState], name
 
 /// The server of `haproxy.cfg` that shows whether the table is in force. It never gets a request. As long as it is in
 /// maintenance, as it is when HAProxy has started, requests wait.
-pub(super) const GATE: &str = "haddock-ready";
+pub(super) const READY_SERVER: &str = "haddock-ready";
 
 /// Lets requests in, if they are kept waiting.
 pub(super) fn let_in(backend: &str, servers: &[ServerState]) -> Option<Order> {
-    let is_shut = |server: &&ServerState| server.name == GATE && server.is_in_maintenance();
-    let ready = || Order::new(format!("set server {backend}/{GATE} state ready"));
+    let is_shut = |server: &&ServerState| server.name == READY_SERVER && server.is_in_maintenance();
+    let ready = || Order::new(format!("set server {backend}/{READY_SERVER} state ready"));
     servers.iter().find(is_shut).map(|_| ready())
 }
 
