@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -15,27 +13,14 @@ from pathlib import Path
 import pytest
 
 import haddock
+from cli_site import free_port
 from haddock._cli import _intermediary
 from haddock._cli._intermediary import Found
+from proxies import program
 from test_cli_tls import certificate
 
 # An intermediary as it should be.
 GOOD = ("option forwardfor", "http-request set-header X-Forwarded-Proto https")
-
-
-def program() -> str:
-    """HAProxy, or the test is skipped aloud."""
-    found = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        if os.environ.get("HADDOCK_TEST_REQUIRE"):
-            pytest.fail("there is no HAProxy, and HADDOCK_TEST_REQUIRE is set")
-        pytest.skip("there is no HAProxy")
-    return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager
@@ -47,7 +32,7 @@ def haproxy(folder: Path, gateway: str, lines: tuple[str, ...]) -> Iterator[int]
         f"frontend in\n bind 127.0.0.1:{port}\n" + "".join(f" {line}\n" for line in lines)
         + f" default_backend shop\nbackend shop\n server gateway {gateway}\n"
     )  # fmt: skip
-    process = subprocess.Popen([program(), "-db", "-q", "-f", str(config)])
+    process = subprocess.Popen([program("haproxy"), "-db", "-q", "-f", str(config)])
     try:
         deadline = time.monotonic() + 10
         while True:

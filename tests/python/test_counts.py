@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import urllib.request
 from pathlib import Path
-from typing import Any, Callable
 
 import haddock
+from cli_site import until
 
 COMPOSE = """
 name: shop
@@ -33,14 +32,6 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Answer).serve_forever()
 """
-
-
-def until(what: str, happened: Callable[[], Any]) -> Any:
-    for _ in range(600):
-        if found := happened():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{what}: not within 30 s")
 
 
 def test_an_instance_goes_when_gateway_and_application_say_so(tmp_path: Path) -> None:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import platform
 import shlex
-import shutil
 import signal
 import socket
 import ssl
@@ -23,6 +20,7 @@ import pytest
 from cli_site import ROOT, Running, Site, free_port, site_in, until
 from doc_pages import blocks
 from haddock._cli import _intermediary
+from proxies import program
 from test_cli_tls import certificate
 
 PAGE = ROOT / "docs" / "in-front.md"
@@ -33,18 +31,6 @@ CLIENT = "127.0.0.5"
 def block(*words: str) -> str:
     """The text of the page's block with this mark."""
     [found] = [it.text for it in blocks(PAGE) if it.words == words]
-    return found
-
-
-def program(name: str) -> str:
-    """A proxy, or the test is skipped aloud."""
-    beside = Path(sys.executable).parent
-    found = shutil.which(name) or shutil.which(name, path=f"/usr/sbin:/usr/local/sbin:{beside}")
-    if found is None:
-        # Traefik comes with the requirements, on machines of this kind.
-        if os.environ.get("HADDOCK_TEST_REQUIRE") and (name != "traefik" or platform.machine() == "x86_64"):
-            pytest.fail(f"there is no {name}, and HADDOCK_TEST_REQUIRE is set")
-        pytest.skip(f"there is no {name}")
     return found
 
 

@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -27,20 +26,11 @@ from doc_pages import blocks
 from haddock import _native
 from haddock._bridge import wait
 from haddock.testing import LocatorHarness, locator_suite
+from proxies import program
 
 EXAMPLE = ROOT / "examples" / "nginx_map"
 sys.path.insert(0, str(EXAMPLE))
 from nginx_map import Kept, NginxMap, map_of  # noqa: E402
-
-
-def program() -> str:
-    """nginx, or the test is skipped aloud."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        if os.environ.get("HADDOCK_TEST_REQUIRE"):
-            pytest.fail("there is no nginx, and HADDOCK_TEST_REQUIRE is set")
-        pytest.skip("there is no nginx")
-    return found
 
 
 class Nginx:
@@ -58,7 +48,7 @@ class Nginx:
         self.config = folder / "nginx.conf"
         self.config.write_text(f"pid {self.pid};\nerror_log {folder}/error.log;\nworker_processes 2;\n{text}")
         self.process: subprocess.Popen[bytes] | None = None
-        self.command = [program(), "-c", str(self.config), "-e", f"{folder}/error.log"]
+        self.command = [program("nginx"), "-c", str(self.config), "-e", f"{folder}/error.log"]
 
     def start(self) -> None:
         self.process = subprocess.Popen([*self.command, "-g", "daemon off;"], start_new_session=True)
