@@ -56,10 +56,10 @@ pub(crate) struct Work {
 /// Waits until the proxy serves, and puts it under load for a moment: the beginning is of no interest.
 pub(crate) async fn warm_up(running: &Running, work: &Work) -> Result<(), Failure> {
     let began = Instant::now();
-    // Some take connections before they have read what they are to serve.
+    // At first nobody listens, and some take connections before they have read what they are to serve.
     while let Err(error) = client(running.address, work.clone(), began, Duration::ZERO).await {
         if began.elapsed() > FIRST_LIMIT {
-            return Err(error.into());
+            return Err(format!("it does not serve: {error}\n{}", running.log()).into());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -1,16 +1,19 @@
 //! The proxies: how each is started on core 0, looked at, and stopped.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::Failure;
 use crate::certificate::Certificate;
 use crate::setup::Setup;
+
+/// The file of what a peer says.
+const LOG: &str = "log";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Proxy {
@@ -95,13 +98,13 @@ fn find(program: &str) -> Option<PathBuf> {
 pub(crate) struct Running {
     child: Option<Child>,
     pub(crate) address: SocketAddr,
-    _files: Option<tempfile::TempDir>,
+    files: Option<tempfile::TempDir>,
 }
 
 impl Running {
     pub(crate) fn start(proxy: Proxy, instances: &[SocketAddr], certificate: &Certificate) -> Result<Self, Failure> {
         match proxy.program() {
-            None if proxy == Proxy::Direct => Ok(Self { child: None, address: instances[0], _files: None }),
+            None if proxy == Proxy::Direct => Ok(Self { child: None, address: instances[0], files: None }),
             None => Self::ourselves(proxy, instances, certificate),
             Some(name) => Self::peer(proxy, name, instances, certificate),
         }
@@ -120,7 +123,7 @@ impl Running {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Self { child: Some(child), address: line.trim().parse()?, _files: None })
+        Ok(Self { child: Some(child), address: line.trim().parse()?, files: None })
     }
 
     fn peer(proxy: Proxy, name: &str, instances: &[SocketAddr], certificate: &Certificate) -> Result<Self, Failure> {
@@ -166,19 +169,15 @@ impl Running {
                 ]);
             }
         }
-        let logged = files.path().join("log");
-        let log = std::fs::File::create(&logged)?;
+        let log = std::fs::File::create(files.path().join(LOG))?;
         let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
-        let running = Self { child: Some(child), address, _files: Some(files) };
-        let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if began.elapsed() > Duration::from_secs(10) {
-                let log = std::fs::read_to_string(&logged).unwrap_or_default();
-                return Err(format!("{name} does not start\n{log}").into());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(running)
+        Ok(Self { child: Some(child), address, files: Some(files) })
+    }
+
+    /// What a peer has said.
+    pub(crate) fn log(&self) -> String {
+        let path = self.files.as_ref().map(|files| files.path().join(LOG));
+        path.and_then(|path| std::fs::read_to_string(path).ok()).unwrap_or_default()
     }
 
     /// The processes of the proxy: nginx has a worker.
