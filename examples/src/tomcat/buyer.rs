@@ -38,7 +38,7 @@ pub(super) async fn come_and_go(habits: Arc<Habits>, mut stop: watch::Receiver<b
         let mut buyer = Buyer::new(&habits);
         if let Err(trouble) = buyer.visit(&mut stop).await {
             let Trouble(kind, what) = trouble;
-            habits.receipts.failed(buyer.number, buyer.last_sent, kind, what);
+            buyer.farewell = habits.receipts.failed(buyer.number, buyer.last_sent, kind, what);
             // A service that refuses is not to be asked as fast as the machine can.
             pause(Duration::from_millis(200)).await;
         }

@@ -12,7 +12,7 @@ use super::arguments::Arguments;
 use super::buyer::{Habits, come_and_go};
 use super::house::{House, version};
 use super::outcome::{OldVersion, Outcome, seconds_from};
-use super::receipts::Receipts;
+use super::receipts::{Receipts, Visits};
 use crate::client::{Report, pause};
 use crate::show::{self, AtSwitch, Story, Timeline};
 
@@ -154,8 +154,8 @@ impl<'h> Eye<'h> {
             (Some(end), Some(gone)) if left == 0 => Some(seconds_from(end, gone)),
             _ => None,
         };
-        let (logged_out, went_away) = (visits.logged_out, visits.went_away);
-        OldVersion { version: version(number), logged_out, went_away, removed_after_last_session }
+        let Visits { logged_out, went_away, cut, .. } = visits;
+        OldVersion { version: version(number), logged_out, went_away, cut, removed_after_last_session }
     }
 
     /// Writes a line, and notes it in the timeline.

@@ -89,7 +89,7 @@ impl Gateways {
 
     /// Kills one of them, and starts it again.
     pub(super) async fn kill(&self, which: usize, receipts: &Receipts) -> io::Result<()> {
-        let begin = receipts.now();
+        receipts.kill_begins();
         let (place, program, admin, process) = self.apart(which)?;
         {
             let mut process = process.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,7 +98,7 @@ impl Gateways {
                 std::thread::yield_now();
             }
         }
-        receipts.killed(begin);
+        receipts.kill_ended();
         let next = run(program, &place.state, &place.key, admin, &place.door).await?;
         *process.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())

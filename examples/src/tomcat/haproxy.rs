@@ -106,13 +106,13 @@ impl Haproxy {
 
     /// Kills all its processes, and starts it again.
     pub(super) async fn kill(&self, receipts: &Receipts) -> io::Result<()> {
-        let begin = receipts.now();
+        receipts.kill_begins();
         let group = self.master.lock().unwrap_or_else(PoisonError::into_inner).group();
         killpg(group.ok_or_else(|| io::Error::other("HAProxy has ended"))?, Signal::SIGKILL)?;
         while worker(&self.folder.join("haproxy.sock")).await.is_ok() {
             pause(EVERY).await;
         }
-        receipts.killed(begin);
+        receipts.kill_ended();
         let next = run(&self.folder, &self.door).await?;
         *self.master.lock().unwrap_or_else(PoisonError::into_inner) = next;
         Ok(())

@@ -19,6 +19,8 @@ pub(super) enum Farewell {
     LogOut,
     /// The buyer went away. The session expires.
     Away,
+    /// The buyer had a request in flight on what was killed, and went away. The session expires.
+    Cut,
 }
 
 /// What is known of a version's sessions.
@@ -26,6 +28,7 @@ pub(super) enum Farewell {
 pub(super) struct Visits {
     pub(super) logged_out: u64,
     pub(super) went_away: u64,
+    pub(super) cut: u64,
     /// When the last session ended, at the earliest.
     pub(super) last_end: Option<Timestamp>,
 }
@@ -46,8 +49,8 @@ struct Pages {
     visits: BTreeMap<String, Visits>,
     latency: Histogram<u64>,
     failures: Vec<Failure>,
-    /// From just before something in front was killed until it was gone.
-    kills: Vec<(Timestamp, Timestamp)>,
+    /// From just before something in front was killed until it was gone. `None`: it is being killed.
+    kills: Vec<(Timestamp, Option<Timestamp>)>,
     /// Requests that were in flight on it.
     cut: u64,
 }
@@ -104,7 +107,11 @@ impl Receipts {
             }
             Farewell::Away => {
                 visits.went_away += 1;
-                Timestamp::from_millis(last_sent.as_millis() + u64::try_from(self.idle.as_millis()).unwrap_or(u64::MAX))
+                last_sent + self.idle
+            }
+            Farewell::Cut => {
+                visits.cut += 1;
+                last_sent + self.idle
             }
         };
         visits.last_end = visits.last_end.max(Some(end));
@@ -115,10 +122,18 @@ impl Receipts {
         self.pages().report.lapsed += 1;
     }
 
-    /// What was killed was in front of the instances. `begin`: just before.
-    pub(super) fn killed(&self, begin: Timestamp) {
-        let end = self.now();
-        self.pages().kills.push((begin, end));
+    /// What is in front of the instances is about to be killed.
+    pub(super) fn kill_begins(&self) {
+        let now = self.now();
+        self.pages().kills.push((now, None));
+    }
+
+    /// It is gone.
+    pub(super) fn kill_ended(&self) {
+        let now = self.now();
+        if let Some((_, end)) = self.pages().kills.last_mut() {
+            *end = Some(now);
+        }
     }
 
     /// How many requests were in flight on what was killed.
@@ -126,14 +141,15 @@ impl Receipts {
         self.pages().cut
     }
 
-    /// A request that was sent at that time came to nothing, or to something wrong.
-    pub(super) fn failed(&self, session: u64, sent: Timestamp, kind: Kind, what: String) {
+    /// A request that was sent at that time came to nothing, or to something wrong. Answers how its session ends.
+    pub(super) fn failed(&self, session: u64, sent: Timestamp, kind: Kind, what: String) -> Farewell {
         let t = self.seconds();
         let now = self.now();
         let mut pages = self.pages();
-        if kind == Kind::Failed && pages.kills.iter().any(|(begin, end)| sent <= *end && now >= *begin) {
+        let mut kills = pages.kills.iter();
+        if kind == Kind::Failed && kills.any(|(begin, end)| end.is_none_or(|end| sent <= end) && now >= *begin) {
             pages.cut += 1;
-            return;
+            return Farewell::Cut;
         }
         let count = match kind {
             Kind::Failed => &mut pages.report.failed,
@@ -144,6 +160,7 @@ impl Receipts {
         if pages.failures.len() < KEPT {
             pages.failures.push(Failure { t, session, kind, what });
         }
+        Farewell::Away
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -219,10 +236,11 @@ mod tests {
         assert_eq!(receipts.report().sessions_by_version["v1"], 3);
         let at = Timestamp::from_millis;
         receipts.ended("v1", Farewell::LogOut, at(9_000));
-        assert_eq!(receipts.visits("v1"), Visits { logged_out: 1, went_away: 0, last_end: Some(at(9_000)) });
+        assert_eq!(receipts.visits("v1"), Visits { logged_out: 1, last_end: Some(at(9_000)), ..Visits::default() });
         receipts.ended("v1", Farewell::Away, at(1_000));
-        receipts.ended("v1", Farewell::LogOut, at(10_000));
-        assert_eq!(receipts.visits("v1"), Visits { logged_out: 2, went_away: 1, last_end: Some(at(21_000)) });
+        receipts.ended("v1", Farewell::Cut, at(500));
+        let last_end = Some(at(21_000));
+        assert_eq!(receipts.visits("v1"), Visits { logged_out: 1, went_away: 1, cut: 1, last_end });
         assert_eq!(receipts.visits("v2"), Visits::default());
         assert!(receipts.report().sessions_by_version.is_empty());
     }
@@ -231,12 +249,15 @@ mod tests {
     fn what_was_in_flight_on_something_killed_is_cut_and_has_not_failed() {
         let receipts = Receipts::new(SystemClock::new(), Duration::from_secs(20));
         let sent = receipts.now();
-        receipts.killed(sent);
-        receipts.failed(1, sent, Kind::Failed, "no answer".into());
-        receipts.failed(2, sent, Kind::Moved, "from v1 to v2".into());
-        let later = Timestamp::from_millis(receipts.now().as_millis() + 1);
-        receipts.failed(3, later, Kind::Failed, "no answer".into());
-        assert_eq!((receipts.cut(), receipts.summary().failed, receipts.summary().moved), (1, 1, 1));
+        let failed = |session, sent| receipts.failed(session, sent, Kind::Failed, "no answer".into());
+        receipts.kill_begins();
+        // Some clients hear of it before the one who kills.
+        assert_eq!(failed(1, sent), Farewell::Cut);
+        assert_eq!(receipts.failed(2, sent, Kind::Moved, "from v1 to v2".into()), Farewell::Away);
+        receipts.kill_ended();
+        assert_eq!(failed(3, sent), Farewell::Cut);
+        assert_eq!(failed(4, receipts.now() + Duration::from_millis(1)), Farewell::Away);
+        assert_eq!((receipts.cut(), receipts.summary().failed, receipts.summary().moved), (2, 1, 1));
     }
 
     #[test]

@@ -58,7 +58,7 @@ impl Crowd {
             let mut cookie = Vec::new();
             sealer.seal(Claim { session: id, stamp, instance: instance.as_str() }, &mut cookie);
             routing.finish(&placement, Outcome::Sent, now);
-            let slot = table.insert(id, placement.instance, Tick(0), Begun::In(0), Tick(0)).expect("room");
+            let slot = table.insert(id, placement.instance, Tick(0), Begun::In(0)).expect("room");
             table.end_request(slot, Tick(0));
             made.push((id, placement.instance, cookie));
         }

@@ -283,6 +283,36 @@ fn without_room_for_a_session_or_a_record_the_number_is_unknown_and_not_wrong() 
 }
 
 #[test]
+fn the_next_gateway_keeps_no_session_longer_than_this_one_would_have() {
+    const STEP: Duration = Duration::from_secs(180);
+    for ends_in_order in [true, false] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut house = House::open(dir.path(), &table(1, IDLE), 100, START);
+        let mut now = START;
+        // One is used each tenth of the idle time.
+        for _ in 0..9 {
+            let placement = house.with(now, |routing| routing.place(None, "/", &[], now)).expect("a share");
+            house.with(now, |routing| routing.finish(&placement, Outcome::Sent, now));
+            now = now + STEP;
+        }
+        if ends_in_order {
+            house.logged.end_log(now).expect("room");
+        }
+        let table = house.kill();
+        let mut house = House::open(dir.path(), &table, 100, now);
+        now = START + IDLE + if ends_in_order { Duration::from_millis(100) } else { IDLE / 16 };
+        for left in (0..9).rev() {
+            let live = house.with(now, |routing| {
+                while !routing.sweep(now, 100) {}
+                routing.live()
+            });
+            assert_eq!(live, left, "in order: {ends_in_order}, at {now}");
+            now = now + STEP;
+        }
+    }
+}
+
+#[test]
 fn a_log_that_ends_while_it_is_written_anew_is_the_last_one() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut house = House::open(dir.path(), &table(1, IDLE), 10, START);

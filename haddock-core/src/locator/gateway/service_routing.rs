@@ -439,12 +439,12 @@ impl ServiceRouting {
 
     /// Puts a session into the table. `None` if that is full.
     fn enter(&mut self, id: u64, at: u32, now: Timestamp, begun: Begun) -> Option<Slot> {
-        let (used, tick) = (self.tick_after(now), self.tick(now));
-        let slot = match self.sessions.insert(id, at, used, begun, tick) {
+        let used = self.tick_after(now);
+        let slot = match self.sessions.insert(id, at, used, begun) {
             Some(slot) => Some(slot),
             None => {
                 self.sweep(now, 64);
-                self.sessions.insert(id, at, used, begun, tick)
+                self.sessions.insert(id, at, used, begun)
             }
         };
         match slot {

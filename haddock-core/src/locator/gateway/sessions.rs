@@ -303,8 +303,8 @@ impl SessionTable {
         Found::Live(Slot(slot), entry.instance)
     }
 
-    /// Puts a session into the table, with one request in flight. `None`: the table is full.
-    pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: Begun, now: Tick) -> Option<Slot> {
+    /// Puts a session into the table that counts as used until then, with one request in flight. `None`: the table is full.
+    pub(super) fn insert(&mut self, id: u64, instance: u32, until: Tick, begun: Begun) -> Option<Slot> {
         let flights = 1 | (begun.bits() << COHORT_SHIFT);
         let entry = Entry { id, instance, until, flights, next: NO_ENTRY };
         let slot = if self.free != NO_ENTRY {
@@ -319,7 +319,8 @@ impl SessionTable {
             return None;
         };
         self.link(id, slot);
-        self.schedule(slot, now);
+        // The request may end without being a use, as that of a session does that comes from another gateway.
+        self.put(slot, until.plus(self.idle));
         self.changes.push(Change::Used { id, instance, until });
         Some(Slot(slot))
     }
@@ -494,6 +495,11 @@ impl SessionTable {
         } else {
             entry.until.plus(self.idle)
         };
+        self.put(slot, due);
+    }
+
+    /// Puts an entry into the bucket of this tick.
+    fn put(&mut self, slot: u32, due: Tick) {
         // It is at least the next tick to be swept, and at most a whole turn away.
         let ahead = due.since(self.swept).clamp(1, (WHEEL_BUCKETS - 1).cast_signed()).cast_unsigned();
         let bucket = (self.swept.plus(ahead).0 % WHEEL_BUCKETS) as usize;

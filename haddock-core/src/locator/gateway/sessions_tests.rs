@@ -23,9 +23,9 @@ fn crowded(n: u64) -> u64 {
 fn a_million_sessions_take_at_most_32_bytes_each() {
     let mut table = SessionTable::new(1_000_000, IDLE, Tick(0));
     for n in 0..1_000_000 {
-        assert!(table.insert(id(n), 0, Tick(0), Begun::In(0), Tick(0)).is_some());
+        assert!(table.insert(id(n), 0, Tick(0), Begun::In(0)).is_some());
     }
-    assert!(table.insert(id(1_000_000), 0, Tick(0), Begun::In(0), Tick(0)).is_none(), "full");
+    assert!(table.insert(id(1_000_000), 0, Tick(0), Begun::In(0)).is_none(), "full");
     let each = table.bytes() as f64 / 1e6;
     assert!(each <= 32.0, "{each} bytes");
     for n in 0..1_000_000 {
@@ -36,7 +36,7 @@ fn a_million_sessions_take_at_most_32_bytes_each() {
 #[test]
 fn a_session_with_a_request_in_flight_does_not_expire() {
     let mut table = SessionTable::new(10, IDLE, Tick(0));
-    let slot = table.insert(1, 7, Tick(0), Begun::In(0), Tick(0)).expect("room");
+    let slot = table.insert(1, 7, Tick(0), Begun::In(0)).expect("room");
     let mut expired = Vec::new();
     for now in (0..20_000).step_by(37) {
         assert!(table.sweep(Tick(now), 100, |instance| expired.push(instance)));
@@ -53,22 +53,22 @@ fn a_session_with_a_request_in_flight_does_not_expire() {
 fn a_full_table_has_room_again_when_sessions_have_expired() {
     let mut table = SessionTable::new(100, IDLE, Tick(0));
     for n in 0..100 {
-        let slot = table.insert(id(n), 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
+        let slot = table.insert(id(n), 0, Tick(0), Begun::In(0)).expect("room");
         table.end_request(slot, Tick(0));
     }
-    assert!(table.insert(id(100), 0, Tick(0), Begun::In(0), Tick(0)).is_none());
+    assert!(table.insert(id(100), 0, Tick(0), Begun::In(0)).is_none());
     let mut expired = 0;
     while !table.sweep(Tick(IDLE_TICKS), 7, |_| expired += 1) {}
     assert_eq!(expired, 100);
     for n in 100..200 {
-        assert!(table.insert(id(n), 0, Tick(IDLE_TICKS), Begun::In(0), Tick(IDLE_TICKS)).is_some());
+        assert!(table.insert(id(n), 0, Tick(IDLE_TICKS), Begun::In(0)).is_some());
     }
 }
 
 #[test]
 fn a_shorter_idle_time_holds_at_once() {
     let mut table = SessionTable::new(10, Duration::from_secs(3600), Tick(0));
-    let slot = table.insert(1, 0, Tick(0), Begun::In(0), Tick(0)).expect("room");
+    let slot = table.insert(1, 0, Tick(0), Begun::In(0)).expect("room");
     table.end_request(slot, Tick(0));
     table.set_idle(IDLE, Tick(10));
     let mut expired = 0;
@@ -79,10 +79,23 @@ fn a_shorter_idle_time_holds_at_once() {
 }
 
 #[test]
+fn a_session_that_comes_from_elsewhere_expires_when_it_would_have_there() {
+    let mut table = SessionTable::new(10, IDLE, Tick(0));
+    let mut expired = 0;
+    table.sweep(Tick(60), 100, |_| expired += 1);
+    let slot = table.insert(1, 0, Tick(5), Begun::Elsewhere).expect("room");
+    table.end_request(slot, Tick(5));
+    table.sweep(Tick(5 + IDLE_TICKS - 1), 100, |_| expired += 1);
+    assert_eq!(expired, 0);
+    table.sweep(Tick(5 + IDLE_TICKS), 100, |_| expired += 1);
+    assert_eq!(expired, 1);
+}
+
+#[test]
 fn ticks_may_wrap() {
     let start = u32::MAX - 50;
     let mut table = SessionTable::new(10, IDLE, Tick(start));
-    let slot = table.insert(1, 0, Tick(start), Begun::In(0), Tick(start)).expect("room");
+    let slot = table.insert(1, 0, Tick(start), Begun::In(0)).expect("room");
     table.end_request(slot, Tick(start));
     let mut expired = 0;
     table.sweep(Tick(start.wrapping_add(IDLE_TICKS - 1)), 100, |_| expired += 1);
@@ -94,6 +107,8 @@ fn ticks_may_wrap() {
 #[derive(Debug, Clone)]
 enum Op {
     Insert(u64),
+    /// One that was used so many ticks ago, elsewhere.
+    Bring(u64, u32),
     Hold(u64),
     Release(u64),
     Remove(u64),
@@ -105,6 +120,7 @@ enum Op {
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     let op = prop_oneof![
         4 => (0_u64..40).prop_map(Op::Insert),
+        2 => (0_u64..40, 0_u32..IDLE_TICKS).prop_map(|(n, ago)| Op::Bring(n, ago)),
         3 => (0_u64..40).prop_map(Op::Hold),
         5 => (0_u64..40).prop_map(Op::Release),
         1 => (0_u64..40).prop_map(Op::Remove),
@@ -135,9 +151,18 @@ proptest! {
             match op {
                 Op::Insert(n) => {
                     if let std::collections::btree_map::Entry::Vacant(vacant) = model.entry(n)
-                        && let Some(slot) = table.insert(crowded(n), 3, Tick(now), Begun::In(0), Tick(now))
+                        && let Some(slot) = table.insert(crowded(n), 3, Tick(now), Begun::In(0))
                     {
                         vacant.insert(Known { slot, flights: 1, until: now });
+                    }
+                }
+                Op::Bring(n, ago) => {
+                    let until = now.saturating_sub(ago);
+                    if let std::collections::btree_map::Entry::Vacant(vacant) = model.entry(n)
+                        && let Some(slot) = table.insert(crowded(n), 3, Tick(until), Begun::Elsewhere)
+                    {
+                        table.end_request(slot, Tick(until));
+                        vacant.insert(Known { slot, flights: 0, until });
                     }
                 }
                 Op::Hold(n) => {
@@ -207,7 +232,7 @@ proptest! {
             let found = table.find(crowded(*n), Tick(now.saturating_sub(1000)), Tick(now));
             let live = known.flights > 0 || now < known.until + IDLE_TICKS;
             prop_assert_eq!(matches!(found, Found::Live(..)), live, "{}: {:?}", n, known);
-            gone += u32::from(matches!(found, Found::Expired(_)));
+            prop_assert!(!matches!(found, Found::Expired(_)), "{}: {:?} was not swept in time", n, known);
             due += u32::from(!live);
         }
         prop_assert_eq!(gone, due, "each is reported once");

@@ -153,7 +153,6 @@ impl ServiceRouting {
         if !logged.numbers.contains(&Some(self.newest)) {
             return;
         }
-        let present = self.tick(now);
         let mut places = HashMap::new();
         for (at, instance) in (0..).zip(&mut self.instances).filter(|(_, instance)| instance.takes_requests()) {
             // The clock may have been set back meanwhile. That must not make it unknown for ever.
@@ -165,7 +164,7 @@ impl ServiceRouting {
             let used = now.min(*until);
             let Some(at) = places.get(mark).copied().filter(|_| now.since(used) < self.policy.idle) else { continue };
             let until = self.tick_after(used);
-            match self.sessions.insert(*id, at, until, Begun::Elsewhere, present) {
+            match self.sessions.insert(*id, at, until, Begun::Elsewhere) {
                 Some(slot) => {
                     self.sessions.end_request(slot, until);
                     self.sessions.keep_unchanged(slot);
