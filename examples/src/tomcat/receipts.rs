@@ -19,7 +19,7 @@ pub(super) enum Farewell {
     LogOut,
     /// The buyer went away. The session expires.
     Away,
-    /// The buyer had a request in flight on what was killed, and went away. The session expires.
+    /// The buyer had a request in flight on what was killed, and went away. The session expires, unless that was the log-out.
     Cut,
 }
 
@@ -111,7 +111,7 @@ impl Receipts {
             }
             Farewell::Cut => {
                 visits.cut += 1;
-                last_sent + self.idle
+                last_sent
             }
         };
         visits.last_end = visits.last_end.max(Some(end));
@@ -238,8 +238,8 @@ mod tests {
         receipts.ended("v1", Farewell::LogOut, at(9_000));
         assert_eq!(receipts.visits("v1"), Visits { logged_out: 1, last_end: Some(at(9_000)), ..Visits::default() });
         receipts.ended("v1", Farewell::Away, at(1_000));
-        receipts.ended("v1", Farewell::Cut, at(500));
-        let last_end = Some(at(21_000));
+        receipts.ended("v1", Farewell::Cut, at(22_000));
+        let last_end = Some(at(22_000));
         assert_eq!(receipts.visits("v1"), Visits { logged_out: 1, went_away: 1, cut: 1, last_end });
         assert_eq!(receipts.visits("v2"), Visits::default());
         assert!(receipts.report().sessions_by_version.is_empty());
