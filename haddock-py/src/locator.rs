@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use haddock_core::locator::gateway::{Gateway, Limits};
+use haddock_core::locator::gateway::{Gateway, Limits, TlsFiles};
 use haddock_core::locator::haproxy::HaproxyLocator;
-use haddock_core::locator::remote::RemoteGateway;
+use haddock_core::locator::remote::{CallerTls, RemoteGateway};
 use haddock_core::locator::{Advice, ServiceLocator};
 use haddock_core::routing::{ApplicationCookie, SessionPolicy};
 use haddock_core::{Error, ErrorKind, Result, ServiceName};
@@ -120,6 +120,8 @@ pub(crate) fn gateway(
     state: PathBuf,
     services: BTreeMap<String, Vec<String>>,
     token_file: Option<PathBuf>,
+    admin_tls: Option<(PathBuf, PathBuf)>,
+    admin_client_ca: Option<PathBuf>,
     key_file: Option<PathBuf>,
     trust_proxy: Vec<String>,
     worker_threads: Option<usize>,
@@ -144,6 +146,12 @@ pub(crate) fn gateway(
     }
     if let Some(path) = token_file {
         builder = builder.admin_token_file(path);
+    }
+    if let Some((certificate, key)) = admin_tls {
+        builder = builder.admin_tls(certificate, key);
+    }
+    if let Some(path) = admin_client_ca {
+        builder = builder.admin_client_ca(path);
     }
     if let Some(path) = key_file {
         builder = builder.key_file(path);
@@ -180,10 +188,20 @@ pub(crate) fn gateway(
     }))
 }
 
-/// The gateway whose admin API is at this address.
+/// The gateway whose admin API is at this address. With an authority, it is called by https; `own`: with a certificate and its key.
 #[pyfunction]
-pub(crate) fn remote_gateway(url: &str, token: Option<&str>) -> PyResult<Locator> {
-    Ok(Locator::new(Arc::new(RemoteGateway::new(url, token).raised()?)))
+pub(crate) fn remote_gateway(
+    url: &str,
+    token: Option<&str>,
+    authority: Option<PathBuf>,
+    own: Option<(PathBuf, PathBuf)>,
+) -> PyResult<Locator> {
+    let own = own.map(|(certificate, key)| TlsFiles { certificate, key });
+    let remote = match authority {
+        Some(authority) => RemoteGateway::over_tls(url, token, &CallerTls { authority, own }),
+        None => RemoteGateway::new(url, token),
+    };
+    Ok(Locator::new(Arc::new(remote.raised()?)))
 }
 
 /// An HAProxy, by its socket, with the names of backends that differ from their services.

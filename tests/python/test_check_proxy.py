@@ -14,6 +14,7 @@ import pytest
 
 import haddock
 from cli_site import free_port
+from haddock._caller import Caller
 from haddock._cli import _intermediary
 from haddock._cli._intermediary import Found
 from proxies import program
@@ -54,7 +55,7 @@ def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *lines: str, trusted:
     with haddock.Gateway(
         state=tmp_path / "state", listen="127.0.0.1:0", services={"shop": "127.0.0.1"}, trust_proxy="127.0.0.0/8" if trusted else ()
     ) as gateway, haproxy(tmp_path, gateway.listen_address, lines) as port:  # fmt: skip
-        return list(_intermediary.look(f"{scheme}://127.0.0.1:{port}/app", f"http://{gateway.admin_address}", None))
+        return list(_intermediary.look(f"{scheme}://127.0.0.1:{port}/app", f"http://{gateway.admin_address}", Caller()))
 
 
 def test_one_that_is_as_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,8 +113,8 @@ def test_an_address_that_leads_elsewhere(tmp_path: Path, monkeypatch: pytest.Mon
         kept: list[_intermediary.Answer] = []
         ask = _intermediary._ask
         monkeypatch.setattr(_intermediary, "_ask", lambda *given: kept[0] if kept else kept.append(ask(*given)) or kept[0])
-        assert any("out of a cache" in each.says for each in _intermediary.look(url, admin, None))
-    [only] = list(_intermediary.look("shop.example", admin, None))
+        assert any("out of a cache" in each.says for each in _intermediary.look(url, admin, Caller()))
+    [only] = list(_intermediary.look("shop.example", admin, Caller()))
     assert only.state == "problem" and "not an address" in only.says
 
 
@@ -141,26 +142,26 @@ def test_where_the_gateway_has_the_certificates_nobody_has_to_be_trusted(tmp_pat
         state=tmp_path / "state", listen="127.0.0.1:0", services={"shop": "localhost"}, tls=[(chain, key)]
     ) as gateway:  # fmt: skip
         port = gateway.listen_address.rpartition(":")[2]
-        [only] = _intermediary.look(f"https://localhost:{port}/", f"http://{gateway.admin_address}", None)
+        [only] = _intermediary.look(f"https://localhost:{port}/", f"http://{gateway.admin_address}", Caller())
     assert only.state == "ok", only
 
 
 def test_http_1_0_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with haddock.Gateway(state=tmp_path / "state", listen="127.0.0.1:0", services={"shop": "127.0.0.1"}) as gateway:
         monkeypatch.setattr(http.client.HTTPConnection, "_http_vsn_str", "HTTP/1.0")
-        there = list(_intermediary.look(f"http://{gateway.listen_address}/", f"http://{gateway.admin_address}", None))
+        there = list(_intermediary.look(f"http://{gateway.listen_address}/", f"http://{gateway.admin_address}", Caller()))
     assert [each.state for each in there if "HTTP/1.0" in each.says] == ["warning"], there
 
 
 def test_nobody_answers(tmp_path: Path) -> None:
     nobody = f"http://127.0.0.1:{free_port()}"
-    [only] = _intermediary.look(nobody, nobody, None)
+    [only] = _intermediary.look(nobody, nobody, Caller())
     assert only.state == "problem" and "cannot be asked" in only.says
     with haddock.Gateway(state=tmp_path / "state", listen="127.0.0.1:0") as gateway:
-        [only] = _intermediary.look(nobody, f"http://{gateway.admin_address}", None)
+        [only] = _intermediary.look(nobody, f"http://{gateway.admin_address}", Caller())
     assert only.state == "problem" and "does not lead to this gateway" in only.says
     for url in ("ftp://shop.example", "https:///"):
-        [only] = _intermediary.look(url, nobody, None)
+        [only] = _intermediary.look(url, nobody, Caller())
         assert "not an address" in only.says
 
 

@@ -60,15 +60,6 @@ pub enum Through {
     Group,
 }
 
-impl Through {
-    /// Whether a session that logs out has ended for the locator, too. A second gateway does not hear of it, and HAProxy
-    /// does not look at what deletes a cookie: both keep the session until it has expired.
-    #[must_use]
-    pub fn hears_log_outs(self) -> bool {
-        self == Self::Gateway
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

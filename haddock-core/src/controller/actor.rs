@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::count::{Counters, questions};
 use super::ends::caught;
 use super::forget::{forget_when_told, prune_now_and_then};
+use super::log_outs::LogOuts;
 use super::observe::{Probers, observe};
 use super::ports::{LOCATOR_LIMIT, Ports};
 use super::tasks::{Ended, Tasks};
@@ -64,6 +65,7 @@ impl Acting {
             tasks: Tasks::new(until.subscribe()),
             probers: Probers::default(),
             counters: Counters::default(),
+            log_outs: LogOuts::default(),
             turns: ServiceLoop::new(state, lease.epoch),
             lease: lease.clone(),
             until,
@@ -131,6 +133,7 @@ struct Actor {
     tasks: Tasks,
     probers: Probers,
     counters: Counters,
+    log_outs: LogOuts,
     waker: Arc<Notify>,
     /// Told when there may be specifications that nothing needs any more.
     forget: Arc<Notify>,
@@ -181,6 +184,7 @@ impl Actor {
         self.keep_lease().await?;
         self.probers.follow(self.turns.state(), &self.ports);
         self.counters.follow(questions(self.turns.state(), self.probers.host()), &self.ports.asking());
+        self.log_outs.pass_on(&self.ports, self.turns.state()).await;
         let observation = observe(&self.ports, &self.service, &self.probers, self.counters.latest()).await?;
         self.probers.learn(&observation);
         let step = self.turns.step(observation, self.ports.clock.now());

@@ -13,6 +13,7 @@
 //! | `ports` | what a controller works with |
 //! | `actor` | the loop itself, and its lease; what it remembers is [`ServiceLoop`](crate::release::ServiceLoop) |
 //! | `observe` | one look at runtime, locators, probes and journal; what does not answer is unknown |
+//! | `log_outs` | each locator of a group hears which sessions have ended at the others |
 //! | `tasks`, `act` | the tasks that are carried out, and how each action is |
 //! | `launch` | an instance until it is ready, and what runs before one until it has ended |
 //! | `gate`, `ask` | what is asked whether a ramp may go on, and how |
@@ -51,6 +52,7 @@ mod handle;
 mod inside;
 mod judged;
 mod launch;
+mod log_outs;
 mod observe;
 mod ports;
 mod probe;

@@ -15,7 +15,7 @@ use crate::release::{Counted, LocatorView, Observation, PhaseName, Probed, Readi
 use crate::runtime::probe::{Probe, Prober};
 
 /// How long a look may take. What does not answer within that time is unknown for this step.
-const LOOK_LIMIT: Duration = Duration::from_secs(3);
+pub(super) const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
 /// The probes of the instances that are ready, and of a server that is being adopted.
 #[derive(Debug, Default)]

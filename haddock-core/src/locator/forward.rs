@@ -45,6 +45,16 @@ macro_rules! forward_locator {
             ) -> $crate::Result<$crate::routing::RemainingSessions> {
                 $each!(self, remaining, service, instance)
             }
+            async fn ended_sessions(
+                &self,
+                service: &$crate::ServiceName,
+                from: u64,
+            ) -> $crate::Result<$crate::routing::EndedSessions> {
+                $each!(self, ended_sessions, service, from)
+            }
+            async fn end_sessions(&self, service: &$crate::ServiceName, sessions: &[$crate::routing::EndedSession]) -> $crate::Result<()> {
+                $each!(self, end_sessions, service, sessions)
+            }
             async fn traffic(
                 &self,
                 service: &$crate::ServiceName,

@@ -18,7 +18,8 @@ use async_trait::async_trait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{
-    CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, SessionPolicy, TrafficRecord,
+    CloseAnswer, EndedSession, EndedSessions, FencingToken, LocatorReport, RemainingSessions, RoutingTable,
+    SessionPolicy, TrafficRecord,
 };
 use crate::time::Timestamp;
 
@@ -132,6 +133,25 @@ pub trait ServiceLocator: Send + Sync + fmt::Display + fmt::Debug + 'static {
     /// [`LocatorUnavailable`](crate::ErrorKind::LocatorUnavailable) if it does not answer.
     async fn remaining(&self, _service: &ServiceName, _instance: &InstanceId) -> Result<RemainingSessions> {
         Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot say what is left on an instance")))
+    }
+
+    /// The sessions that answers of the application have ended here, from a place in the list on; 0 is before all. The answer
+    /// may have a part, or none. A list may be bounded: what was forgotten expires elsewhere by itself. For locators that know
+    /// sessions by the application's cookie, and share a key with others of the same service.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) from a locator that cannot say.
+    async fn ended_sessions(&self, _service: &ServiceName, _from: u64) -> Result<EndedSessions> {
+        Err(Error::new(ErrorKind::NotSupported, format!("{self} cannot say which sessions have ended")))
+    }
+
+    /// Ends sessions that have ended at another locator. One that was used here since then goes on, as does one with a request
+    /// in flight. An unknown one does not matter.
+    ///
+    /// # Errors
+    /// [`NotSupported`](crate::ErrorKind::NotSupported) from a locator that does not know sessions by such keys.
+    async fn end_sessions(&self, _service: &ServiceName, _sessions: &[EndedSession]) -> Result<()> {
+        Err(Error::new(ErrorKind::NotSupported, format!("{self} does not hear which sessions have ended")))
     }
 
     /// What was recorded of a service's sessions, minute by minute, from a time until another or until now. A record may

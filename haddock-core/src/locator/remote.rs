@@ -25,7 +25,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::gateway::{Hold, Resume, Target, TlsFiles, authorities, pair};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
+use crate::routing::{
+    CloseAnswer, EndedSession, EndedSessions, FencingToken, LocatorReport, RemainingSessions, RoutingTable,
+    TrafficRecord,
+};
 use crate::time::Timestamp;
 
 /// How long a call may take, from the contract of locators.
@@ -131,6 +134,15 @@ impl RemoteGateway {
         };
         let port = authority.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
         Ok(Self { host: authority.host().to_owned(), port, authorization, tls: None })
+    }
+
+    /// A route that is missing is one that an older gateway does not have.
+    fn older(&self, error: Error, what: &str) -> Error {
+        match error.kind() {
+            ErrorKind::NotFound => Error::new(ErrorKind::NotSupported, format!("{self} {what}"))
+                .with_hint("it runs an older Haddock: update it"),
+            _ => error,
+        }
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: String, body: &impl Serialize) -> Result<T> {
@@ -317,11 +329,17 @@ impl ServiceLocator for RemoteGateway {
 
     async fn remaining(&self, service: &ServiceName, instance: &InstanceId) -> Result<RemainingSessions> {
         let path = format!("/v1/services/{service}/instances/{instance}/remaining");
-        self.call(Method::GET, path, &()).await.map_err(|error: Error| match error.kind() {
-            ErrorKind::NotFound => Error::new(ErrorKind::NotSupported, format!("{self} cannot say what is left"))
-                .with_hint("it runs an older Haddock: update it"),
-            _ => error,
-        })
+        self.call(Method::GET, path, &()).await.map_err(|error| self.older(error, "cannot say what is left"))
+    }
+
+    async fn ended_sessions(&self, service: &ServiceName, from: u64) -> Result<EndedSessions> {
+        let answer = self.call(Method::GET, format!("/v1/services/{service}/ended?from={from}"), &()).await;
+        answer.map_err(|error| self.older(error, "cannot say which sessions have ended"))
+    }
+
+    async fn end_sessions(&self, service: &ServiceName, sessions: &[EndedSession]) -> Result<()> {
+        let answer = self.call(Method::POST, format!("/v1/services/{service}/ended"), &sessions).await;
+        answer.map_err(|error| self.older(error, "does not hear which sessions have ended"))
     }
 
     async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {

@@ -2,6 +2,7 @@
 
 mod application;
 mod by_client;
+mod ended;
 mod failed;
 mod failures;
 mod fencing;
@@ -23,6 +24,7 @@ use crate::time::Timestamp;
 
 pub use application::{ApplicationCookie, CookieMode};
 pub use by_client::{SessionBy, client_number, version_of_client};
+pub use ended::{EndedSession, EndedSessions, SessionKey};
 pub use failed::{FailedPolicy, StatusRange};
 pub use failures::{FailureKind, first_segment};
 pub use fencing::FencingToken;

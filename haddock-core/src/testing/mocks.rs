@@ -37,7 +37,10 @@ use crate::journal::{Checkpoint, Commit, Journal, Keep, Lease, LoopEnd};
 use crate::locator::{LocatorCapabilities, ServiceLocator};
 use crate::name::{InstanceId, JournalId, RequestId, ServiceName};
 use crate::release::{RecordedEvent, Request, ServiceState};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
+use crate::routing::{
+    CloseAnswer, EndedSession, EndedSessions, FencingToken, LocatorReport, RemainingSessions, RoutingTable,
+    TrafficRecord,
+};
 use crate::runtime::{
     Attached, BuildContext, BuildRequest, BuilderCapabilities, ContainerRuntime, HostImage, ImageBuilder, ImageRemoval,
     OnOutput, RuntimeCapabilities,
@@ -100,6 +103,8 @@ mock! {
         async fn resume(&self, service: &ServiceName, instance: &InstanceId) -> Result<()>;
         async fn observe(&self, service: &ServiceName) -> Result<LocatorReport>;
         async fn remaining(&self, service: &ServiceName, instance: &InstanceId) -> Result<RemainingSessions>;
+        async fn ended_sessions(&self, service: &ServiceName, from: u64) -> Result<EndedSessions>;
+        async fn end_sessions(&self, service: &ServiceName, sessions: &[EndedSession]) -> Result<()>;
         async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord>;
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use haddock_core::InstanceId;
+use haddock_core::locator::ServiceLocator as _;
 use haddock_core::locator::gateway::Gateway;
+use haddock_core::locator::remote::RemoteGateway;
 use haddock_core::locator::suite::{Cookies, Harness as _};
 use haddock_core::routing::{
     ApplicationCookie, CloseAnswer, CookieMode, Count, InstanceFigures, RoutingTable, SessionPolicy,
 };
+use haddock_core::{ErrorKind, InstanceId};
 use http::{Request, header};
 use http_body_util::Full;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -182,6 +184,43 @@ async fn a_logout_drains_at_once_and_what_is_in_flight_still_counts() {
         eventually("it has ended", async || shop.figures(1).await.in_flight == 0).await;
         assert_eq!(close().await, CloseAnswer::Closed);
         assert_eq!(shop.ask(&mut cookies).await, Some(id(2)));
+    }
+}
+
+#[tokio::test]
+async fn a_log_out_at_one_gateway_is_heard_by_another_one_with_the_same_key() {
+    const KEY: [u8; 32] = [7; 32];
+    for mode in MODES {
+        let (shop, other) = (Shop::new(mode).await, World::new(false).await);
+        for world in [&shop.world, &other] {
+            world.kill();
+            world.begin(|builder| builder.key(KEY)).await;
+            world.locator().apply(&shop.table(3, 100, 0)).await.expect("the newest");
+            // Their key is not new.
+            world.pass(IDLE * 2).await;
+        }
+        let mut cookies = Cookies::new();
+        shop.get("/begin", &mut cookies).await;
+        if mode == CookieMode::Learn {
+            // The other one learns it from an answer of its own.
+            get(other.address(), "/begin", &mut cookies).await;
+        } else {
+            get(other.address(), "/", &mut cookies).await;
+        }
+        assert_eq!(other.figures("shop-1").await.live, Count::Exact(1));
+        shop.get("/logout", &mut cookies).await;
+        assert_eq!(shop.figures(1).await.live, Count::Exact(0));
+        let [from, to] = [&shop.world, &other]
+            .map(|world| RemoteGateway::new(&format!("http://{}", world.admin()), None).expect("valid"));
+        let ended = from.ended_sessions(&service(), 0).await.expect("an answer");
+        assert_eq!(ended.sessions.len(), 1);
+        to.end_sessions(&service(), &ended.sessions).await.expect("heard");
+        assert_eq!(other.figures("shop-1").await.live, Count::Exact(0));
+        let next = from.ended_sessions(&service(), ended.next).await.expect("an answer");
+        assert_eq!((next.next, next.sessions.len()), (ended.next, 0));
+        shop.world.kill();
+        let error = from.ended_sessions(&service(), 0).await.expect_err("it has ended");
+        assert_eq!(error.kind(), ErrorKind::LocatorUnavailable);
     }
 }
 

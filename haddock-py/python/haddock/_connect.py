@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from ._caller import Caller
 from ._controller import Controller
 from ._errors import InvalidValueError, IoError
 from ._given import path
@@ -38,6 +39,9 @@ def connect(
     journal_keep: str | None = None,
     gateway: str | None = None,
     gateway_token_file: Path | None = None,
+    gateway_ca: Path | None = None,
+    gateway_cert: Path | None = None,
+    gateway_key: Path | None = None,
     haproxy: str | None = None,
     locators: str | None = None,
     runtime: Literal["docker", "process", "sim"] | None = None,
@@ -55,6 +59,8 @@ def connect(
     | `journal_keep` | `HADDOCK_JOURNAL_KEEP` | `400d,100000`: all events of this time, and at least this number |
     | `gateway` | `HADDOCK_GATEWAY` | `http://127.0.0.1:8081`, the admin API of `haddock serve` |
     | `gateway_token_file` | `HADDOCK_GATEWAY_TOKEN_FILE` | no token |
+    | `gateway_ca` | `HADDOCK_GATEWAY_CA` | none: needed for an admin API that speaks https |
+    | `gateway_cert`, `gateway_key` | `HADDOCK_GATEWAY_CERT`, `HADDOCK_GATEWAY_KEY` | no certificate of yours |
     | `haproxy` | `HADDOCK_HAPROXY` | no HAProxy: `SOCKET[,SERVICE=BACKEND…]` of one that you have |
     | `locators` | `HADDOCK_LOCATOR` | the gateway, or the HAProxy: else a group, such as `gateway=URL,gateway=URL,haproxy=SOCKET` |
     | `runtime` | `HADDOCK_RUNTIME` | `docker` |
@@ -91,7 +97,7 @@ def connect(
         )
     else:
         ours = Process(os.path.join(directory, "process"))
-    steered = _steered(directory, gateway, gateway_token_file, haproxy, locators)
+    steered = _steered(directory, Caller.of(gateway_token_file, gateway_ca, gateway_cert, gateway_key), gateway, haproxy, locators)
     return Controller(
         runtime=ours,
         locator=steered["gateway"] if list(steered) == ["gateway"] else steered,
@@ -104,13 +110,12 @@ def connect(
 
 
 def _steered(
-    directory: str, gateway: str | None, token_file: Path | None, haproxy: str | None, locators: str | None
+    directory: str, caller: Caller, gateway: str | None, haproxy: str | None, locators: str | None
 ) -> dict[str, AnyLocator]:
     """What takes the requests, by name: a gateway, an HAProxy, or all of a group."""
     from ._locators import Haproxy, RemoteGateway
 
-    token_file = token_file or os.environ.get("HADDOCK_GATEWAY_TOKEN_FILE") or None
     return {
-        it.name: Haproxy._of(it.place, os.path.join(directory, it.name)) if it.kind == "haproxy" else RemoteGateway(it.place, token_file)
+        it.name: Haproxy._of(it.place, os.path.join(directory, it.name)) if it.kind == "haproxy" else RemoteGateway._called_by(it.place, caller)
         for it in members(gateway, haproxy, locators)
     }

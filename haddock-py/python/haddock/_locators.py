@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 from . import _native
 from ._bridge import wait, wait_async
-from ._errors import InvalidValueError, IoError
+from ._caller import Caller
+from ._errors import InvalidValueError
 from ._given import mapping, names, optional_path, optional_text, path, text, texts_by_name
 from ._ports import InstanceFigures, LocatorCapabilities, LocatorReport, FencingToken, RoutingTable, plain_answer
 from ._results import Finding
@@ -46,6 +47,8 @@ class Gateway:
         admin: str | None = "127.0.0.1:0",
         services: Mapping[str, Texts] | None = None,
         token_file: Path | None = None,
+        admin_tls: tuple[Path, Path] | None = None,
+        admin_client_ca: Path | None = None,
         key_file: Path | None = None,
         trust_proxy: Texts = (),
         worker_threads: int | None = None,
@@ -63,7 +66,7 @@ class Gateway:
 
         `state` is the directory in which tables and closed marks survive a restart. `services` has the host names of
         each service; one service may have none. `token_file` holds the token of the admin API. Other addresses than the
-        loopback need it. `key_file` holds the key that signs the cookies. `trust_proxy` are networks whose `Forwarded`
+        loopback need it, or callers with certificates. `key_file` holds the key that signs the cookies. `trust_proxy` are networks whose `Forwarded`
         headers are trusted. `sessions` is the largest number of sessions that can be counted for each service. After
         `tcp_keepalive` of silence, the gateway tests whether the other end of a connection is still there, and ends the
         connection if not; with `None` it never tests. It ends a WebSocket over which nothing was sent for
@@ -73,6 +76,10 @@ class Gateway:
         HTTP/2 or HTTP/1.1. With several, the name that a client asks for decides. Changed files are used within some
         seconds. Clients that come to the address `redirect` by http are sent to https. `strict_transport` tells clients to
         use nothing but https for this long.
+
+        With `admin_tls`, a certificate chain and its key, the admin API speaks https, and nothing else. With
+        `admin_client_ca`, a file with authorities, each of its callers needs a certificate that one of them has signed for
+        clients, and the token as well if there is one.
 
         With `handed_over` it uses the
         listening socket that this process was started with, if there is one, instead of `listen`, for instance that of
@@ -95,6 +102,10 @@ class Gateway:
                     for name, hosts in mapping(services or {}, "services").items()
                 },
                 optional_path(token_file, "token_file"),
+                None
+                if admin_tls is None
+                else (path(admin_tls[0], "the certificate of admin_tls"), path(admin_tls[1], "the key of admin_tls")),
+                optional_path(admin_client_ca, "admin_client_ca"),
                 optional_path(key_file, "key_file"),
                 names(trust_proxy, "trust_proxy"),
                 worker_threads,
@@ -150,18 +161,31 @@ class RemoteGateway:
     url: str
     """The address of its admin API."""
 
-    def __init__(self, url: str, token_file: Path | None = None) -> None:
-        """The gateway at `url`, such as `http://127.0.0.1:8081`, with the token in `token_file`, if it needs one."""
-        token = None
-        if token_file is not None:
-            try:
-                with open(path(token_file, "token_file"), encoding="utf-8") as file:
-                    token = file.read().strip()
-            except OSError as error:
-                what = f"token file `{path(token_file, 'token_file')}` cannot be read: {error.strerror}"
-                raise IoError(what, hint="check the path and its permissions") from None
-        self._native = _native.remote_gateway(url, token)
-        self.url = url
+    def __init__(
+        self,
+        url: str,
+        token_file: Path | None = None,
+        *,
+        ca: Path | None = None,
+        cert: Path | None = None,
+        key: Path | None = None,
+    ) -> None:
+        """The gateway at `url`, such as `http://127.0.0.1:8081`, with the token in `token_file`, if it needs one.
+
+        One at `https://…` is known by the authority `ca` of its certificate, or by that certificate itself. `cert` and `key`
+        are your own certificate and its key, if it wants one. All are files with PEM.
+        """
+        own = None if cert is None or key is None else (path(cert, "cert"), path(key, "key"))
+        if own is None and (cert is not None or key is not None):
+            raise InvalidValueError("one of `cert` and `key` is given", hint="a certificate needs its key")
+        caller = Caller(optional_path(token_file, "token_file"), optional_path(ca, "ca"), own)
+        self.url = text(url, "url")
+        self._native = _native.remote_gateway(self.url, caller.token(), caller.authority_for(self.url), caller.own)
+
+    @classmethod
+    def _called_by(cls, url: str, caller: Caller) -> RemoteGateway:
+        cert, key = caller.own or (None, None)
+        return cls(url, caller.token_file, ca=caller.authority, cert=cert, key=key)
 
     def __repr__(self) -> str:
         return f"<haddock.RemoteGateway at {self.url}>"

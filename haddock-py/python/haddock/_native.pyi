@@ -228,6 +228,8 @@ def gateway(
     state: str,
     services: dict[str, list[str]],
     token_file: str | None,
+    admin_tls: tuple[str, str] | None,
+    admin_client_ca: str | None,
     key_file: str | None,
     trust_proxy: list[str],
     worker_threads: int | None,
@@ -240,7 +242,7 @@ def gateway(
     strict_transport: float | None,
     hand_over: bool,
 ) -> Call: ...
-def remote_gateway(url: str, token: str | None) -> Locator: ...
+def remote_gateway(url: str, token: str | None, authority: str | None, own: tuple[str, str] | None) -> Locator: ...
 def haproxy(socket: str, state: str, backends: Mapping[str, str]) -> Locator: ...
 def python_locator(
     name: str,

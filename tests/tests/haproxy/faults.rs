@@ -133,6 +133,49 @@ async fn with_peers_and_without_the_cookie_a_reload_loses_no_session() {
     }
 }
 
+#[tokio::test]
+async fn an_answer_that_deletes_the_cookie_or_gives_it_another_value_ends_the_session_at_once() {
+    // Long enough that nothing expires meanwhile.
+    let lines = lines(|text| text.replace("expire 1800ms", "expire 10m"));
+    let Some(world) = World::new(lines).await else { return };
+    world.apply(1, &[(1, 100)]).await;
+    let instance = world.instance(&id(1)).await;
+    let set = [
+        ("/logout", "JSESSIONID=; Path=/; Max-Age=0"),
+        ("/leave", "JSESSIONID=deleted; Path=/; Expires=Thu, 01-Jan-1970 00:00:01 GMT; Max-Age=0"),
+        ("/login", "JSESSIONID=KNOWN.shop-1; Path=/; HttpOnly"),
+    ];
+    let set = set.map(|(path, line)| (path.to_owned(), vec![line.to_owned()]));
+    instance.sets.lock().expect("not poisoned").extend(set);
+    let sessions = async || {
+        let table = world.ask("show table shop").await.expect("an answer");
+        let ended = table.lines().filter(|line| line.contains(" gpt0=1")).count();
+        (table.lines().filter(|line| line.contains(" gpt0=0")).count(), ended)
+    };
+    let mut clients = [Cookies::new(), Cookies::new(), Cookies::new()];
+    for cookies in &mut clients {
+        get(world.address, "/", cookies).await.expect("served");
+        get(world.address, "/", cookies).await.expect("served");
+    }
+    assert_eq!(sessions().await, (3, 0));
+    let [one, two, three] = &mut clients;
+    let sent_before = one.clone();
+    get(world.address, "/logout", one).await.expect("served");
+    assert_eq!(sessions().await, (2, 1));
+    get(world.address, "/login", two).await.expect("served");
+    assert_eq!(sessions().await, (2, 2), "the former id is no session any more, and the new one is");
+    get(world.address, "/", two).await.expect("served");
+    get(world.address, "/", three).await.expect("served");
+    assert_eq!(sessions().await, (2, 2));
+    // Whoever comes back under a value from before is counted again.
+    get(world.address, "/", &mut sent_before.clone()).await.expect("served");
+    assert_eq!(sessions().await, (3, 1));
+    for cookies in [&mut sent_before.clone(), two, three] {
+        get(world.address, "/leave", cookies).await.expect("served");
+    }
+    assert_eq!(sessions().await.0, 0);
+}
+
 /// The lines of a backend without those that name the server in the cookie.
 fn without_cookie(lines: &str) -> String {
     lines.lines().filter(|line| !line.contains("cookie")).map(|line| format!("{line}\n")).collect()

@@ -129,6 +129,11 @@ impl World {
         sleep(IDLE + KEPT_LONGER + Duration::from_millis(1_100)).await;
     }
 
+    /// An instance that was started.
+    pub(crate) async fn instance(&self, id: &InstanceId) -> Arc<crate::instances::Instance> {
+        self.instances.get(id).await
+    }
+
     pub(crate) fn socket(&self) -> PathBuf {
         self.dir.path().join("sock")
     }

@@ -10,7 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::locator::{LocatorCapabilities, ServiceLocator, SessionCount};
 use crate::name::{InstanceId, ServiceName};
 use crate::routing::{
-    CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficGap, TrafficRecord,
+    CloseAnswer, EndedSession, EndedSessions, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficGap,
+    TrafficRecord,
 };
 use crate::time::Timestamp;
 
@@ -128,6 +129,19 @@ impl ServiceLocator for GatewayLocator {
             Ok(services.get(&service).map_or_else(none, |service| service.remaining(&instance)))
         })
         .await
+    }
+
+    async fn ended_sessions(&self, service: &ServiceName, from: u64) -> Result<EndedSessions> {
+        self.services.check()?;
+        Ok(self.services.get(service).map_or_else(EndedSessions::default, |service| service.ended_sessions(from)))
+    }
+
+    async fn end_sessions(&self, service: &ServiceName, sessions: &[EndedSession]) -> Result<()> {
+        self.services.check()?;
+        if let Some(service) = self.services.get(service) {
+            service.end_sessions(sessions);
+        }
+        Ok(())
     }
 
     async fn traffic(&self, service: &ServiceName, from: Timestamp, until: Timestamp) -> Result<TrafficRecord> {

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::name::{InstanceId, ServiceName};
-use crate::routing::{CloseAnswer, FencingToken, LocatorReport, RemainingSessions, RoutingTable, TrafficRecord};
+use crate::routing::{
+    CloseAnswer, EndedSession, EndedSessions, FencingToken, LocatorReport, RemainingSessions, RoutingTable,
+    TrafficRecord,
+};
 use crate::time::{Clock, Timestamp};
 
 use super::application::SessionCookies;
@@ -229,6 +232,16 @@ impl Service {
             next = self.routing().survey(instance, from, SURVEY_BATCH, now, &mut seen);
         }
         seen
+    }
+
+    /// The sessions that the application has ended here, from this number on.
+    pub(super) fn ended_sessions(&self, from: u64) -> EndedSessions {
+        self.routing().ended_sessions(from, self.clock.now())
+    }
+
+    /// Ends sessions that have ended at another locator.
+    pub(super) fn end_sessions(&self, ended: &[EndedSession]) {
+        self.routing().end_sessions(ended, self.clock.now());
     }
 
     /// Ends the log of sessions: they are as the next gateway has to know them. This one serves no more.

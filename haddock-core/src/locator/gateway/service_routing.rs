@@ -15,6 +15,7 @@ mod hold;
 mod in_flight;
 mod instance;
 mod kept;
+mod log_outs;
 mod logged;
 mod news;
 mod placement;
@@ -45,6 +46,7 @@ use super::shares::{Choice, Shares};
 use crate::locator::watermarks::Watermarks;
 use cohorts::Counted;
 use instance::Instance;
+use log_outs::LogOuts;
 use news::News;
 pub(super) use placement::{Blame, Outcome, Placement, Restamp, Session};
 use successors::Successors;
@@ -87,6 +89,7 @@ pub(super) struct ServiceRouting {
     /// The names of those of earlier policies, newest first.
     former: Vec<String>,
     successors: Successors,
+    log_outs: LogOuts,
     instances: Vec<Instance>,
     /// Places in `instances` whose instance is forgotten.
     vacant: Vec<u32>,
@@ -125,6 +128,7 @@ impl ServiceRouting {
             cookies: None,
             former: Vec::new(),
             successors: Successors::default(),
+            log_outs: LogOuts::new(started),
             policy,
             instances: Vec::new(),
             vacant: Vec::new(),

@@ -356,6 +356,14 @@ impl SessionTable {
         self.entry(slot.0).id
     }
 
+    /// A session with no request in flight, and no use after this tick.
+    pub(super) fn unused_since(&self, id: u64, tick: Tick) -> Option<(Slot, u32)> {
+        let slot = self.look_up(id)?;
+        let entry = self.entry(slot);
+        let is_unused = entry.flights & FLIGHTS_MASK == 0 && entry.until.since(tick) <= 0;
+        is_unused.then_some((Slot(slot), entry.instance))
+    }
+
     /// The instance of a session, even if it has expired.
     pub(super) fn instance(&self, id: u64) -> Option<u32> {
         self.look_up(id).map(|slot| self.entry(slot).instance)

@@ -23,11 +23,13 @@ pub(super) fn lines(backend: &str, cookie: &str, idle: Duration) -> String {
          cookie {cookie} prefix nocache dynamic\n    \
          dynamic-cookie-key a-secret-of-yours\n    \
          ignore-persist if !{{ req.cook({cookie}),field(-1,~),in_table({backend}) }} !{{ stopping }} {{ date,sub(proc.start) ge {seconds} }}\n    \
-         stick-table type string len 64 size 1m expire {seconds}s srvkey name\n    \
+         stick-table type string len 64 size 1m expire {seconds}s srvkey name store gpt0\n    \
          http-request set-var(txn.session) req.cook({cookie}),field(-1,~)\n    \
          http-request track-sc0 var(txn.session) if {{ var(txn.session),in_table({backend}) }}\n    \
+         http-request sc-set-gpt0(0) 0\n    \
+         http-response sc-set-gpt0(0) 1 if {{ res.cook({cookie}) -m found }} !{{ res.cook({cookie}),strcmp(txn.session) eq 0 }}\n    \
          stick match var(txn.session)\n    \
-         stick store-response res.cook({cookie})\n    \
+         stick store-response res.cook({cookie}) if {{ res.cook({cookie}),length ge 8 }}\n    \
          stick store-response var(txn.session)\n"
     )
 }
@@ -80,12 +82,12 @@ pub(super) fn of(
             format!("the stick table of `{backend}` does not store the server of a session"),
             format!("it needs these lines, with the name of your application's cookie:\n{lines}"),
         ),
-        Keeping::Sessions(None) => advise(
+        Keeping::Sessions { expire: None, .. } => advise(
             true,
             format!("the stick table of `{backend}` keeps sessions for ever, so no instance ever becomes empty"),
             format!("write `expire {}s` into its line, which is `session.idle`", policy.idle.as_secs()),
         ),
-        Keeping::Sessions(Some(expire)) if expire < policy.idle => advise(
+        Keeping::Sessions { expire: Some(expire), .. } if expire < policy.idle => advise(
             true,
             format!(
                 "the stick table of `{backend}` keeps a session for {} s, and `session.idle` is {} s, so sessions get lost",
@@ -94,7 +96,16 @@ pub(super) fn of(
             ),
             format!("write `expire {}s` into its line", policy.idle.as_secs()),
         ),
-        Keeping::Sessions(Some(_)) => {}
+        Keeping::Sessions { .. } => {}
+    }
+    if matches!(keeping, Keeping::Sessions { tells_ends: false, .. }) {
+        advise(
+            false,
+            format!("a session of `{backend}` that has logged out counts until it has expired"),
+            format!(
+                "with `store gpt0` in the line of its table, and the lines with `sc-set-gpt0`, it ends at once:\n{lines}"
+            ),
+        );
     }
     if let Some(table) = sight.table.as_ref().filter(|table| table.used * 100 >= table.size * NEARLY_FULL) {
         advise(
@@ -106,14 +117,14 @@ pub(super) fn of(
             "write a larger `size` into its line".to_owned(),
         );
     }
-    if matches!(keeping, Keeping::Sessions(_)) && !sight.is_named() {
+    if matches!(keeping, Keeping::Sessions { .. }) && !sight.is_named() {
         advise(
             false,
             format!("after a reload or a restart of HAProxy, sessions of `{backend}` may go to another server"),
             format!("with `cookie {cookie} prefix nocache dynamic` and a `dynamic-cookie-key` they go where they were"),
         );
     }
-    if matches!(keeping, Keeping::Sessions(_)) && sight.server(READY_SERVER).is_none() {
+    if matches!(keeping, Keeping::Sessions { .. }) && sight.server(READY_SERVER).is_none() {
         advise(
             false,
             format!("while HAProxy is reloaded, clients of `{backend}` get 503 for a moment"),

@@ -167,6 +167,18 @@ pub(super) fn entry_server(line: &[u8]) -> Option<u32> {
     number_behind(line, b" server_id=")
 }
 
+/// Whether the application has ended an entry's session: `http-response sc-set-gpt0` says so. `None`: the table does not tell.
+pub(super) fn entry_has_ended(line: &[u8]) -> Option<bool> {
+    // What is stored comes behind the expiry.
+    let at = line.windows(5).rposition(|part| part == b" exp=")?;
+    number_behind(&line[at..], b" gpt0=").map(|tag| tag == 1)
+}
+
+/// The server of an entry whose session has not ended. `None`: the line is no such entry.
+pub(super) fn live_entry_server(line: &[u8]) -> Option<u32> {
+    entry_server(line).filter(|_| entry_has_ended(line) != Some(true))
+}
+
 /// How long an entry of a stick table is kept if it is not used. Zero: for ever.
 pub(super) fn entry_expiry(line: &[u8]) -> Option<Duration> {
     number_behind(line, b" exp=").map(|millis| Duration::from_millis(millis.into()))

@@ -72,6 +72,25 @@ fn an_entry_tells_its_server_whatever_its_key_is() {
 }
 
 #[test]
+fn an_entry_tells_whether_its_session_has_ended_whatever_its_key_is() {
+    let entry = |key: &str, gpt0: &str| {
+        format!("0x55f0e8605920: key={key} use=0 exp=2999999 shard=0{gpt0} server_id=8 server_key=a1").into_bytes()
+    };
+    for (key, gpt0, ended) in [
+        ("a", " gpt0=0", Some(false)),
+        ("a", " gpt0=1", Some(true)),
+        ("a", "", None),
+        ("x gpt0=1 exp=1", " gpt0=0", Some(false)),
+        ("x exp=1 gpt0=1", "", None),
+    ] {
+        let line = entry(key, gpt0);
+        assert_eq!(entry_has_ended(&line), ended, "{key} {gpt0}");
+        assert_eq!(live_entry_server(&line), (ended != Some(true)).then_some(8), "{key} {gpt0}");
+    }
+    assert_eq!(live_entry_server(b"# table: shop, type: string, size:1048576, used:17"), None);
+}
+
+#[test]
 fn peers_are_settled_once_each_group_has_both_bits() {
     let group = |flags: &str| {
         format!(

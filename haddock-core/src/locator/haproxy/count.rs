@@ -86,7 +86,7 @@ pub(super) async fn list(
         }
         let command = format!("show table {backend}");
         let listed = client.each_line(&command, LISTING_LIMIT, |line| {
-            let server = answers::entry_server(line);
+            let server = answers::live_entry_server(line);
             if let Some(counted) = server.and_then(|server| counted.get_mut(&server)) {
                 counted.sessions += 1;
             }
@@ -100,7 +100,7 @@ pub(super) async fn list(
             let mut sessions = 0;
             let command = format!("show table {backend} data.server_id eq {}", server.id);
             let listed = client.each_line(&command, LISTING_LIMIT, |line| {
-                sessions += u64::from(answers::entry_server(line).is_some());
+                sessions += u64::from(answers::live_entry_server(line).is_some());
             });
             if listed.await.is_ok() {
                 counted.insert(server.id, Counted { sessions, chosen: chosen(server) });

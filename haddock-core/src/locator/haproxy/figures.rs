@@ -30,7 +30,7 @@ impl View<'_> {
 
     /// Whether sessions can be counted now.
     pub(super) fn can_count(&self) -> bool {
-        let Keeping::Sessions(expire) = self.keeping else { return false };
+        let Keeping::Sessions { expire, .. } = self.keeping else { return false };
         let Some(life) = &self.state.own.life else { return false };
         let idle = self.idle();
         let kept = expire.unwrap_or(idle);

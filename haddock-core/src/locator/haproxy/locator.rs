@@ -278,7 +278,7 @@ impl Desk {
         if let Some(server) = sight.server(id.as_str()).filter(|_| !known) {
             let listing = self.listing(backend, &sight, true).await;
             let sessions = listing.map_or(Count::Unknown, |it| it.sessions(server.id, 0));
-            if let (Count::Exact(sessions), Keeping::Sessions(_)) = (sessions, keeping) {
+            if let (Count::Exact(sessions), Keeping::Sessions { .. }) = (sessions, keeping) {
                 turn.state.own.past.entry(id.clone()).or_default().evicted += sessions;
             }
         }
@@ -402,7 +402,7 @@ impl ServiceLocator for HaproxyLocator {
     /// for granted: an instance whose sessions cannot be counted is not closed in any case.
     fn capabilities(&self) -> LocatorCapabilities {
         let known = lock(&self.desk.known);
-        let counts = known.values().all(|known| matches!(known.keeping, Keeping::Sessions(_)));
+        let counts = known.values().all(|known| matches!(known.keeping, Keeping::Sessions { .. }));
         let named = known.values().all(|known| known.named);
         LocatorCapabilities {
             // Without a table, no session is kept anywhere.

@@ -99,7 +99,7 @@ impl HaproxyLocator {
     /// use std::time::Duration;
     ///
     /// let lines = HaproxyLocator::lines("shop", "JSESSIONID", Duration::from_secs(1800));
-    /// assert!(lines.contains("stick-table type string len 64 size 1m expire 1800s srvkey name"));
+    /// assert!(lines.contains("stick-table type string len 64 size 1m expire 1800s srvkey name store gpt0"));
     /// ```
     #[must_use]
     pub fn lines(backend: &str, cookie: &str, idle: std::time::Duration) -> String {

@@ -18,8 +18,13 @@ pub(super) enum Keeping {
     NoTable,
     /// Its keys are no text, or it stores no servers.
     NotSessions,
-    /// An entry is kept for this long after its last use. `None`: for ever.
-    Sessions(Option<Duration>),
+    /// Each entry is a session.
+    Sessions {
+        /// How long it is kept after its last use. `None`: for ever.
+        expire: Option<Duration>,
+        /// Whether it says that the application has ended the session.
+        tells_ends: bool,
+    },
 }
 
 /// One look.
@@ -81,7 +86,9 @@ pub(super) async fn keeping(client: &Client, backend: &str, table: Option<&Table
     let entry = client.ask(&format!("show table {backend} key {PROBE_KEY}")).await?;
     client.ask(&format!("clear table {backend} key {PROBE_KEY}")).await?;
     let expire = entry.lines().find_map(|line| answers::entry_expiry(line.as_bytes()));
-    Ok(Keeping::Sessions(expire.filter(|expire| !expire.is_zero())))
+    let tells_ends = entry.lines().any(|line| answers::entry_has_ended(line.as_bytes()).is_some());
+    let expire = expire.filter(|expire| !expire.is_zero());
+    Ok(Keeping::Sessions { expire, tells_ends })
 }
 
 /// What is known of a backend, and of which process.

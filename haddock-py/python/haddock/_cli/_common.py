@@ -16,6 +16,7 @@ from haddock._cli._errors import Usage
 
 if TYPE_CHECKING:
     from haddock import Controller, Haproxy, ResolvedFile, Revision
+    from haddock._caller import Caller
     from haddock._group import Member
 
 AUTO = "auto"
@@ -50,6 +51,9 @@ class Settings:
     haproxy: str | None = None
     locators: str | None = None
     token_file: str | None = None
+    gateway_ca: str | None = None
+    gateway_cert: str | None = None
+    gateway_key: str | None = None
     by: str | None = None
     json: bool = False
     quiet: bool = False
@@ -89,6 +93,9 @@ class Settings:
             journal_keep=self.journal_keep,
             gateway=self.gateway,
             gateway_token_file=self.token_file,
+            gateway_ca=self.gateway_ca,
+            gateway_cert=self.gateway_cert,
+            gateway_key=self.gateway_key,
             haproxy=self.haproxy,
             locators=self.locators,
             runtime=runtime,
@@ -126,6 +133,12 @@ class Settings:
     def gateways(self) -> list[Member]:
         """The gateways among them. Their places are the URLs of their admin APIs."""
         return [member for member in self.members() if member.kind == "gateway"]
+
+    def caller(self) -> Caller:
+        """Who calls them."""
+        from haddock._caller import Caller
+
+        return Caller.of(self.token_file, self.gateway_ca, self.gateway_cert, self.gateway_key)
 
     def haproxys(self) -> list[tuple[Member, Haproxy]]:
         """The HAProxys among them."""
@@ -263,6 +276,13 @@ def _image(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, 
     return images
 
 
+AGAIN = (
+    "state", "docker_host", "reach", "address_pool", "journal_keep",
+    "gateway", "token_file", "gateway_ca", "gateway_cert", "gateway_key", "haproxy", "locators",
+)  # fmt: skip
+"""Options that are in a command to type next, if they were given."""
+
+
 def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None = None) -> Callable[..., None]:
     """Puts an option's value into the settings, unless one with precedence is there."""
 
@@ -289,7 +309,7 @@ def _keep(convert: Callable[[click.Context, click.Parameter, Any], Any] | None =
             before = getattr(settings, parameter.name)
             if told is ParameterSource.COMMANDLINE or (value and not before):
                 setattr(settings, parameter.name, value)
-                if told is ParameterSource.COMMANDLINE and parameter.name in ("state", "docker_host", "reach", "address_pool", "journal_keep", "gateway", "haproxy", "locators", "token_file"):
+                if told is ParameterSource.COMMANDLINE and parameter.name in AGAIN:
                     settings.places += [parameter.opts[-1], value]
 
     return callback
@@ -329,6 +349,12 @@ PLACES: list[Callable[[Any], Any]] = [
             help="The gateway's admin API. Default: http://127.0.0.1:8081."),
     _option("--gateway-token-file", "token_file", metavar="FILE", envvar="HADDOCK_GATEWAY_TOKEN_FILE",
             show_envvar=True, help="The file with the token of the gateway's admin API."),
+    _option("--gateway-ca", "gateway_ca", metavar="FILE", envvar="HADDOCK_GATEWAY_CA", show_envvar=True,
+            help="For an admin API that speaks https: the authority of its certificate, or that certificate itself."),
+    _option("--gateway-cert", "gateway_cert", metavar="FILE", envvar="HADDOCK_GATEWAY_CERT", show_envvar=True,
+            help="Your certificate, for an admin API that wants one."),
+    _option("--gateway-key", "gateway_key", metavar="FILE", envvar="HADDOCK_GATEWAY_KEY", show_envvar=True,
+            help="The key of that certificate."),
     _option("--haproxy", "haproxy", metavar="SOCKET", envvar="HADDOCK_HAPROXY", show_envvar=True,
             help="The runtime API of an HAProxy, which takes the place of the gateway: a path or tcp://HOST:PORT. "
             "`SOCKET,SERVICE=BACKEND` names a backend. With --gateway, both serve."),
@@ -392,7 +418,7 @@ class Group(click.Group):
         self.format_commands(ctx, formatter)
 
 
-RARE = ("reach", "address_pool", "journal_keep")
+RARE = ("reach", "address_pool", "journal_keep", "gateway_ca", "gateway_cert", "gateway_key")
 """Options that all commands have. Only the help of `haddock` itself explains them."""
 COMMON = ("file", "tag", "images", "env_files", "profiles", "state", "docker_host", "gateway", "haproxy", "locators", "token_file", "by", "json", "quiet", "verbose")
 

@@ -6,12 +6,13 @@ import http.client
 import json
 import os
 import socket
+import ssl
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
+    from haddock._caller import Caller
     from haddock._cli._common import Settings
 
 PATIENCE = 5.0
@@ -22,6 +23,10 @@ RESTART = 2.0
 
 class Unreachable(Exception):
     """It does not answer. The text says why."""
+
+
+class Distrusted(Unreachable):
+    """One side does not take the certificate of the other, or there is none."""
 
 
 def engine_report(settings: Settings) -> dict[str, Any]:
@@ -36,48 +41,53 @@ def engine_report(settings: Settings) -> dict[str, Any]:
     return cast("dict[str, Any]", wait(_native.docker_report(settings.engine(), None, settings.reach, settings.address_pool)))
 
 
-def gateway_services(url: str, token_file: str | None) -> dict[str, Any]:
+def gateway_services(url: str, caller: Caller) -> dict[str, Any]:
     """The gateway's report of each service.
 
     Raises:
         Unreachable: it does not answer, or not as a gateway does.
     """
-    answer = _ask_gateway("GET", url, "/v1/services", token_file)
+    answer = _ask_gateway("GET", url, "/v1/services", caller)
     if not isinstance(answer, dict):
         raise Unreachable("its answer is not a JSON object")
     return cast("dict[str, Any]", answer)
 
 
-def gateway_certificates(url: str, token_file: str | None) -> list[dict[str, Any]]:
+def gateway_certificates(url: str, caller: Caller) -> list[dict[str, Any]]:
     """The gateway's certificates: `file`, `names`, and `ends` in milliseconds since the Unix epoch.
 
     Raises:
         Unreachable: it does not answer, or not as a gateway does.
     """
-    return cast("list[dict[str, Any]]", _ask_gateway("GET", url, "/v1/certificates", token_file))
+    return cast("list[dict[str, Any]]", _ask_gateway("GET", url, "/v1/certificates", caller))
 
 
-def gateway_probe(url: str, token_file: str | None) -> str:
+def gateway_probe(url: str, caller: Caller) -> str:
     """A token for probe requests that the gateway answers itself.
 
     Raises:
         Unreachable: it does not answer, or not as a gateway does.
     """
-    return str(_ask_gateway("POST", url, "/v1/probe", token_file))
+    return str(_ask_gateway("POST", url, "/v1/probe", caller))
 
 
-def _ask_gateway(method: str, url: str, path: str, token_file: str | None) -> Any:
+def _ask_gateway(method: str, url: str, path: str, caller: Caller) -> Any:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise Unreachable(f"`{url}` is not a URL such as `http://127.0.0.1:8081`")
     headers = {"Content-Type": "application/json"}
-    if token_file is not None:
-        try:
-            headers["Authorization"] = f"Bearer {Path(token_file).read_text().strip()}"
-        except OSError as error:
-            raise Unreachable(f"the token file `{token_file}` cannot be read: {error.strerror}") from error
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    return ask(kind(parts.hostname, parts.port, timeout=PATIENCE), path, headers, method)
+    from haddock import HaddockError
+
+    try:
+        token, context = caller.token(), caller.context(url)
+    except HaddockError as error:
+        raise Unreachable(f"{error.message}: {error.hint}") from error
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if context is None:
+        return ask(http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE), path, headers, method)
+    connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=PATIENCE, context=context)
+    return ask(connection, path, headers, method)
 
 
 def require_gateway(settings: Settings) -> None:
@@ -95,7 +105,7 @@ def require_gateway(settings: Settings) -> None:
     for member in settings.gateways():
         while True:
             try:
-                gateway_services(member.place, settings.token_file)
+                gateway_services(member.place, settings.caller())
                 break
             except Unreachable as error:
                 if time.monotonic() > deadline:
@@ -120,6 +130,8 @@ def ask(connection: http.client.HTTPConnection, path: str, headers: dict[str, st
         if answer.status != 200:
             raise Unreachable(f"it answers {answer.status} {answer.reason}")
         return json.loads(body)
+    except ssl.SSLError as error:
+        raise Distrusted(error.reason or str(error)) from error
     except (OSError, http.client.HTTPException) as error:
         raise Unreachable(getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
     except ValueError as error:

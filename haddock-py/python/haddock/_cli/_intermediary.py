@@ -18,6 +18,8 @@ from haddock._cli import _engine
 if TYPE_CHECKING:
     from typing import Literal
 
+    from haddock._caller import Caller
+
     State = Literal["ok", "warning", "problem"]
 
 COOKIE = "haddock-probe"
@@ -45,14 +47,14 @@ class Answer(NamedTuple):
     set_cookies: list[str]
 
 
-def look(url: str, gateway_url: str, token_file: str | None) -> Iterator[Found]:
+def look(url: str, gateway_url: str, caller: Caller) -> Iterator[Found]:
     """Sends requests to `url` that the gateway answers, and yields what was changed on the way."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         yield Found("problem", f"`{url}` is not an address that clients use", "such as `https://shop.example.com/`")
         return
     try:
-        word = _engine.gateway_probe(gateway_url, token_file)
+        word = _engine.gateway_probe(gateway_url, caller)
     except _engine.Unreachable as error:
         yield Found("problem", f"the gateway at `{gateway_url}` cannot be asked: {error}", "it has to run, and must have the same version as this command")
         return

@@ -46,6 +46,8 @@ def run_gateway(settings: Settings, wanted: Wanted, until_stdin_ends: bool) -> i
         state=settings.state_directory() / "gateway",
         services={name: list(hosts) for name, hosts in wanted.services.items()} or None,
         token_file=settings.token_file,
+        admin_tls=wanted.admin_tls,
+        admin_client_ca=wanted.admin_client_ca,
         trust_proxy=list(wanted.trust_proxy),
         tcp_keepalive=wanted.tcp_keepalive or None,
         tunnel_idle=wanted.tunnel_idle or None,

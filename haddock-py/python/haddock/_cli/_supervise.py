@@ -243,6 +243,9 @@ def _controller_words(
     words = ["serve", "controller", "--until-stdin-ends", *gateway, *_common_words(settings)]
     words += ["--monitor", _words.exactly(monitor), *follow_words(settings, followed)]
     for option, value in (
+        ("--gateway-ca", settings.gateway_ca),
+        ("--gateway-cert", settings.gateway_cert),
+        ("--gateway-key", settings.gateway_key),
         ("--docker-host", settings.docker_host),
         ("--haproxy", settings.haproxy),
         ("--locator", settings.locators),
@@ -280,7 +283,9 @@ async def _both(
         return ["serve", "gateway", *wanted.words(), "--until-stdin-ends", *_common_words(settings)]
 
     def controller_words() -> list[str]:
-        return _controller_words(settings, monitor, followed, ("--gateway", f"http://{_reachable(wanted.admin)}"))
+        scheme, known_by = ("http", ()) if wanted.admin_tls is None else ("https", ("--gateway-ca", wanted.admin_tls[0]))
+        gateway = ("--gateway", f"{scheme}://{_reachable(wanted.admin)}", *known_by)
+        return _controller_words(settings, monitor, followed, gateway)
 
     gateway = Child("gateway", gateway_words, wanted.grace + 5, listener)
     controller = Child("controller", controller_words, 15)

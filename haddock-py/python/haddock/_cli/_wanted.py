@@ -23,6 +23,8 @@ class Wanted:
     tls: Sequence[tuple[str, str]] = ()
     redirect: str | None = None
     strict_transport: float = 0
+    admin_tls: tuple[str, str] | None = None
+    admin_client_ca: str | None = None
 
     def words(self) -> list[str]:
         """The options again, for a process that is to be such a gateway."""
@@ -36,6 +38,10 @@ class Wanted:
             words += ["--http-redirect", self.redirect]
         if self.strict_transport:
             words += ["--hsts", _words.exactly(self.strict_transport)]
+        if self.admin_tls is not None:
+            words += ["--admin-tls-cert", self.admin_tls[0], "--admin-tls-key", self.admin_tls[1]]
+        if self.admin_client_ca is not None:
+            words += ["--admin-client-ca", self.admin_client_ca]
         for peers in self.trust_proxy:
             words += ["--trust-proxy", peers]
         return [*words, "--allow-trace"] if self.allow_trace else words

@@ -85,7 +85,7 @@ def look(settings: Settings, listen: str, url: str | None) -> Iterator[Finding]:
     if url is not None:
         # Behind an HAProxy alone there is no gateway to ask.
         place = next((member.place for member in gateways), DEFAULT_GATEWAY)
-        for found in _intermediary.look(url, place, settings.token_file):
+        for found in _intermediary.look(url, place, settings.caller()):
             yield Finding("proxy", found.state, found.says, found.fix)
     yield from _state_found(settings)
     environment, finding = _file_found(settings)
@@ -168,12 +168,14 @@ def _haproxy_found(proxy: Haproxy, environment: ResolvedFile | None) -> Iterator
 def _gateway_found(settings: Settings, url: str, listen: str) -> Iterator[Finding]:
     """Checks whether a gateway answers, and what it says of its services and certificates."""
     try:
-        services = _engine.gateway_services(url, settings.token_file)
+        services = _engine.gateway_services(url, settings.caller())
     except _engine.Unreachable as error:
         parts = urlsplit(url)
         local = parts.hostname in ("127.0.0.1", "localhost", "::1")
         if "answers 401" in str(error) or "answers 403" in str(error):
             fix = "name the file with its token with `--gateway-token-file`"
+        elif isinstance(error, _engine.Distrusted):
+            fix = "name the authority of its certificate with `--gateway-ca`, and yours with `--gateway-cert` and `--gateway-key` if it wants one"
         elif settings.has_others():
             fix = "start it there: `haddock serve gateway`; or leave it out of `--locator`"
         elif local and parts.port and not _engine.is_free(parts.hostname or "", parts.port):
@@ -193,7 +195,7 @@ def _gateway_found(settings: Settings, url: str, listen: str) -> Iterator[Findin
 def _certificates_found(settings: Settings, url: str) -> Iterator[Finding]:
     """When certificates end."""
     try:
-        certificates = _engine.gateway_certificates(url, settings.token_file)
+        certificates = _engine.gateway_certificates(url, settings.caller())
     except _engine.Unreachable:
         # An older gateway, which has none.
         return

@@ -12,6 +12,7 @@ from haddock._cli._wanted import Wanted
 
 LISTEN = "127.0.0.1:8080"
 ADMIN = "127.0.0.1:8081"
+FILE = click.Path(exists=True, dir_okay=False)
 
 
 def _service(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, list[str]]:
@@ -24,17 +25,36 @@ def _service(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str
     return services
 
 
-def _tls(
-    certificates: tuple[str, ...], keys: tuple[str, ...], redirect: str | None, strict_transport: float
-) -> list[tuple[str, str]]:
-    """Each certificate with its key."""
+def _wanted(
+    certificates: tuple[str, ...],
+    keys: tuple[str, ...],
+    redirect: str | None,
+    strict_transport: float,
+    admin_cert: str | None,
+    admin_key: str | None,
+    admin_client_ca: str | None,
+    **others: Any,
+) -> Wanted:
+    """What the options of a gateway say. Each certificate has its key."""
     if len(certificates) != len(keys):
         numbers = f"--tls-cert is given {len(certificates)} times and --tls-key {len(keys)} times"
         raise click.UsageError(f"{numbers}: give one key for each certificate, in the same order")
     if not certificates and (redirect is not None or strict_transport):
         option = "--http-redirect" if redirect is not None else "--hsts"
         raise click.UsageError(f"{option} needs https: give --tls-cert and --tls-key, too")
-    return list(zip(certificates, keys))
+    if (admin_cert is None) != (admin_key is None):
+        there, missing = ("--admin-tls-cert", "--admin-tls-key") if admin_key is None else ("--admin-tls-key", "--admin-tls-cert")
+        raise click.UsageError(f"{there} is given and {missing} is not: a certificate needs its key")
+    if admin_cert is None and admin_client_ca is not None:
+        raise click.UsageError("--admin-client-ca needs https: give --admin-tls-cert and --admin-tls-key, too")
+    return Wanted(
+        **others,
+        tls=list(zip(certificates, keys)),
+        redirect=redirect,
+        strict_transport=strict_transport,
+        admin_tls=(admin_cert, admin_key) if admin_cert is not None and admin_key is not None else None,
+        admin_client_ca=admin_client_ca,
+    )
 
 
 def gateway_options(function: Any) -> Any:
@@ -46,10 +66,15 @@ def gateway_options(function: Any) -> Any:
                      help="Tell clients to use nothing but https for this long (`Strict-Transport-Security`). `0s`: do not."),
         click.option("--http-redirect", "redirect", metavar="HOST:PORT", callback=_common.optional_address,
                      help="Send clients that come to this address by http to https."),
-        click.option("--tls-key", "keys", metavar="FILE", multiple=True, type=click.Path(exists=True, dir_okay=False),
+        click.option("--tls-key", "keys", metavar="FILE", multiple=True, type=FILE,
                      help="The key of the certificate, as PEM. Once for each --tls-cert, in the same order."),
-        click.option("--tls-cert", "certificates", metavar="FILE", multiple=True, type=click.Path(exists=True, dir_okay=False),
+        click.option("--tls-cert", "certificates", metavar="FILE", multiple=True, type=FILE,
                      help="A certificate chain as PEM: clients connect by https. May be repeated; the name that a client asks for decides. Changed files are used within some seconds."),
+        click.option("--admin-client-ca", metavar="FILE", type=FILE,
+                     help="Each caller of the admin API needs a certificate for clients by one of these authorities, as PEM."),
+        click.option("--admin-tls-key", "admin_key", metavar="FILE", type=FILE, help="The key of that certificate, as PEM."),
+        click.option("--admin-tls-cert", "admin_cert", metavar="FILE", type=FILE,
+                     help="A certificate chain as PEM: the admin API speaks https, and nothing else."),
         click.option("--allow-trace", is_flag=True, help="Pass TRACE on. By default it is refused."),
         click.option("--tunnel-idle", default="0s", metavar="DURATION", show_default=True, callback=_common.seconds,
                      help="End a WebSocket over which nothing was sent for this time. `0s`: never."),
@@ -61,7 +86,7 @@ def gateway_options(function: Any) -> Any:
                      help="A service and the hosts of its requests. Default: the first service that is released gets all hosts."),
         click.option("--admin", default=ADMIN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_ADMIN",
                      show_envvar=True, show_default=True,
-                     help="The address of the admin API. Other addresses than the loopback need a token file."),
+                     help="The address of the admin API. Other addresses than the loopback need a token file, or --admin-client-ca."),
         click.option("--listen", default=LISTEN, metavar="HOST:PORT", callback=_common.address, envvar="HADDOCK_LISTEN",
                      show_envvar=True, show_default=True, help="The address for clients."),
     ):  # fmt: skip
@@ -101,21 +126,10 @@ until_stdin_ends = click.option("--until-stdin-ends", is_flag=True, hidden=True)
 def serve(
     ctx: click.Context,
     settings: Settings,
-    listen: str,
-    admin: str,
-    services: dict[str, list[str]],
-    trust_proxy: tuple[str, ...],
-    tcp_keepalive: float,
-    tunnel_idle: float,
-    allow_trace: bool,
-    certificates: tuple[str, ...],
-    keys: tuple[str, ...],
-    redirect: str | None,
-    strict_transport: float,
-    grace: float,
     monitor: float,
     follow: bool,
     follow_files: tuple[str, ...],
+    **given: Any,
 ) -> int | None:
     """Run gateway and controller, as two processes, until SIGTERM or Ctrl-C.
 
@@ -128,10 +142,9 @@ def serve(
         return None
     from haddock._cli._supervise import supervise
 
-    tls = _tls(certificates, keys, redirect, strict_transport)
-    wanted = Wanted(
-        listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace, tls, redirect, strict_transport
-    )
+    wanted = _wanted(**given)
+    if wanted.admin_client_ca is not None and settings.caller().own is None:
+        raise click.UsageError("with --admin-client-ca, the controller needs a certificate, too: give --gateway-cert and --gateway-key")
     return supervise(settings, wanted, monitor, _followed(settings, follow, follow_files))
 
 
@@ -142,19 +155,8 @@ def serve(
 @settings_of
 def gateway(
     settings: Settings,
-    listen: str,
-    admin: str,
-    services: dict[str, list[str]],
-    trust_proxy: tuple[str, ...],
-    tcp_keepalive: float,
-    tunnel_idle: float,
-    allow_trace: bool,
-    certificates: tuple[str, ...],
-    keys: tuple[str, ...],
-    redirect: str | None,
-    strict_transport: float,
-    grace: float,
     until_stdin_ends: bool,
+    **given: Any,
 ) -> int:
     """Run the gateway: the proxy that keeps sessions on their instances.
 
@@ -166,11 +168,7 @@ def gateway(
     """
     from haddock._cli._processes import run_gateway
 
-    tls = _tls(certificates, keys, redirect, strict_transport)
-    wanted = Wanted(
-        listen, admin, services, trust_proxy, tcp_keepalive, tunnel_idle, allow_trace, grace, tls, redirect, strict_transport
-    )
-    return run_gateway(settings, wanted, until_stdin_ends)
+    return run_gateway(settings, _wanted(**given), until_stdin_ends)
 
 
 @serve.command(cls=_common.Command, short_help="Run the controller alone.")

@@ -13,7 +13,7 @@ use crate::locator::ServiceLocator;
 use crate::locator::gateway::events::Event;
 use crate::locator::gateway::metrics;
 use crate::name::ServiceName;
-use crate::routing::{LocatorReport, RoutingTable};
+use crate::routing::{EndedSession, LocatorReport, RoutingTable};
 use crate::time::Timestamp;
 
 /// What a time of a query has to be.
@@ -67,6 +67,29 @@ pub(super) fn routes() -> Vec<Route> {
             "What is left on an instance that drains, and until when",
             |gateway, call| async move { gateway.locator.remaining(&call.service()?, &call.instance()?).await },
         ),
+        Route::get(
+            "/v1/services/{service}/ended",
+            "ended",
+            "The sessions that the application has ended",
+            |gateway, call| async move {
+                let from = call.required("from", "a number of the list, or 0")?;
+                gateway.locator.ended_sessions(&call.service()?, from).await
+            },
+        )
+        .query::<u64>("from", true, "Where to begin: `next` of the answer before, or 0.")
+        .says(
+            "Another gateway with the same key knows the sessions by the same `key`. The answer has a part of the list, or none \
+             where nothing is new. The newest 65536 are kept.",
+        ),
+        Route::post(
+            "/v1/services/{service}/ended",
+            "end",
+            "Ends sessions that have ended at another gateway",
+            |gateway, call, sessions: Vec<EndedSession>| async move {
+                gateway.locator.end_sessions(&call.service()?, &sessions).await
+            },
+        )
+        .says("A session that was used here since then goes on."),
         Route::other("/v1/events", "events", "What happens, as server-sent events", &[EVENT_STREAM], |gateway, call| async move {
             gateway.feed(&call)
         })

@@ -162,7 +162,9 @@ impl ServiceRouting {
     pub(in crate::locator::gateway) fn end_session(&mut self, placement: &Placement, now: Timestamp) {
         let Some(Session { slot: Some(slot), .. }) = placement.session else { return };
         if self.sessions.is_live(slot) {
-            self.successors.note(self.sessions.id(slot), Fate::Ended(placement.instance), now);
+            let id = self.sessions.id(slot);
+            self.successors.note(id, Fate::Ended(placement.instance), now);
+            self.log_outs.note(id, now);
             self.sessions.remove(slot);
             self.instances[placement.instance as usize].session_left();
         }
@@ -192,6 +194,7 @@ impl ServiceRouting {
             placement.session = Some(Session { id, ..session });
         }
         self.successors.note(former, Fate::Renamed(id), now);
+        self.log_outs.note(former, now);
     }
 
     /// Opens a session for a request that came without one.

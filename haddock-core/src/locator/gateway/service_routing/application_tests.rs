@@ -157,6 +157,71 @@ fn a_deletion_ends_the_session_at_once_and_its_other_requests_stay_in_flight() {
     assert_eq!(routing.sessions.instance(1), None);
 }
 
+/// Two gateways, each with a session of these ids on the instance 0, used at the start.
+fn two_with(ids: &[u64]) -> [ServiceRouting; 2] {
+    [0, 1].map(|_| {
+        let mut routing = routing(&[(0, 100)]);
+        for id in ids {
+            begin(&mut routing, *id, START);
+        }
+        routing.apply(&table(2, &[(0, 0)]), START);
+        routing
+    })
+}
+
+fn live(routing: &mut ServiceRouting, now: Timestamp) -> Count {
+    figures(routing, 0, now).live
+}
+
+#[test]
+fn what_has_ended_at_one_gateway_ends_at_the_other_unless_it_was_used_there_since_then() {
+    let [mut here, mut there] = two_with(&[1, 2, 3]);
+    let now = START + Duration::from_secs(10);
+    for id in [1, 2] {
+        let placement = place(&mut here, &[(id, Some(0))], now).expect("there");
+        here.end_session(&placement, now);
+        here.finish(&placement, Outcome::Sent, now);
+    }
+    // The client of the second begins the same session again, at the other gateway.
+    let later = now + Duration::from_secs(1);
+    let again = place(&mut there, &[(2, Some(0))], later).expect("there");
+    there.finish(&again, Outcome::Sent, later);
+    let heard = later + Duration::from_secs(1);
+    let told = here.ended_sessions(0, heard);
+    assert_eq!(told.sessions.len(), 2);
+    there.end_sessions(&told.sessions, heard);
+    there.end_sessions(&told.sessions, heard);
+    assert_eq!(live(&mut there, heard), Count::Exact(2));
+    assert_eq!(there.sessions.instance(1), None);
+    // A request that was sent before the client had the answer keeps nothing alive.
+    let late = place(&mut there, &[(1, Some(0))], heard).expect("there");
+    assert!(late.session.is_none());
+    there.finish(&late, Outcome::Sent, heard);
+    assert_eq!(live(&mut there, heard), Count::Exact(2));
+    // The other way round, there is nothing to tell.
+    assert!(there.ended_sessions(0, heard).sessions.is_empty());
+    assert!(here.ended_sessions(told.next, heard).sessions.is_empty());
+}
+
+#[test]
+fn one_with_a_request_in_flight_goes_on_and_a_former_id_does_not() {
+    let [mut here, mut there] = two_with(&[1, 2]);
+    let busy = place(&mut there, &[(1, Some(0))], START).expect("there");
+    let now = START + Duration::from_secs(10);
+    let logout = place(&mut here, &[(1, Some(0))], now).expect("there");
+    here.end_session(&logout, now);
+    here.finish(&logout, Outcome::Sent, now);
+    let mut login = place(&mut here, &[(2, Some(0))], now).expect("there");
+    here.bind(&mut login, 5, now);
+    here.finish(&login, Outcome::Sent, now);
+    there.end_sessions(&here.ended_sessions(0, now).sessions, now);
+    assert_eq!(live(&mut there, now), Count::Exact(1), "the first, with its request");
+    assert_eq!(live(&mut here, now), Count::Exact(1), "the second, by its new id");
+    there.finish(&busy, Outcome::Sent, now);
+    assert_eq!(live(&mut there, now), Count::Exact(1));
+    assert_eq!(live(&mut there, now + IDLE + TICK), Count::Exact(0));
+}
+
 #[test]
 fn a_session_after_a_deletion_is_another_one_and_belongs_to_no_cohort() {
     let mut routing = routing(&[(0, 100)]);

@@ -52,6 +52,7 @@ impl ServiceRouting {
     }
 
     fn hear_of_end(&mut self, id: u64, now: Timestamp) {
+        self.log_outs.note(id, now);
         match self.sessions.find_unstamped(id, self.tick(now)) {
             Found::Live(slot, at) => {
                 self.sessions.remove(slot);
