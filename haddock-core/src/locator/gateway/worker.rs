@@ -132,7 +132,7 @@ fn take_in(worker: &Arc<Worker>, place: Option<OwnedSemaphorePermit>, arrival: A
     let task = tokio::spawn(async move {
         match arrival {
             Arrival::Client(stream, peer, entrance) => client.serve(stream, peer, entrance).await,
-            Arrival::Relayed(stream) => client.serve_relayed(stream).await,
+            Arrival::Relayed(stream) => Box::pin(client.serve_relayed(stream)).await,
         }
         drop((registered, counted));
     });
@@ -167,15 +167,16 @@ impl Client {
             // Nothing is owed to us before the first request.
             Entrance::Plain | Entrance::Redirect(_) => (None, shared.limits.keep_alive),
         };
-        let opened = door::open(stream, peer, |address| shared.is_trusted(address.ip()), tls);
+        // What is large and soon over is in a box, so that an idle connection has no room for it.
+        let opened = Box::pin(door::open(stream, peer, |address| shared.is_trusted(address.ip()), tls));
         let (socket, peer) = match tokio::time::timeout(within, opened).await {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return tracing::debug!(%error, "a client was not let in"),
             Err(_) => return tracing::debug!("a client took too long to be let in"),
         };
         let result = match entrance {
-            Entrance::Redirect(port) => self.redirect(socket, port).await,
-            _ if socket.speaks_http2() => self.serve_http2(socket, peer).await,
+            Entrance::Redirect(port) => Box::pin(self.redirect(socket, port)).await,
+            _ if socket.speaks_http2() => Box::pin(self.serve_http2(socket, peer)).await,
             _ => self.serve_http1(socket, peer).await,
         };
         if let Err(error) = result {
@@ -186,7 +187,7 @@ impl Client {
     /// Serves a request that the gateway before passes on.
     async fn serve_relayed(self, stream: UnixStream) {
         let shared = &self.worker.shared;
-        let opened = door::open_relayed(stream, |address| shared.is_trusted(address.ip()));
+        let opened = Box::pin(door::open_relayed(stream, |address| shared.is_trusted(address.ip())));
         let served = match tokio::time::timeout(shared.limits.head_within, opened).await {
             Ok(Ok((socket, peer))) => self.serve_http1(socket, peer).await,
             Ok(Err(error)) => return tracing::warn!(%error, "a request was not taken over"),
@@ -201,9 +202,9 @@ impl Client {
         let shared = Arc::clone(&self.worker.shared);
         let connection = Connection::new(&self.worker, &self.watch, peer);
         let stream = ClientStream::new(socket, self.place, self.watch);
-        let service = service_fn(move |request| exchange::serve(Arc::clone(&connection), request));
+        let service = service_fn(move |request| Box::pin(exchange::serve(Arc::clone(&connection), request)));
         let served = http1_builder(&shared).serve_connection(TokioIo::new(stream), service).with_upgrades();
-        until_stopped(&shared, served, |served| served.graceful_shutdown()).await
+        until_stopped(&shared, Box::pin(served), |served| served.graceful_shutdown()).await
     }
 
     async fn serve_http2(self, socket: Socket, peer: Peer) -> hyper::Result<()> {
@@ -222,7 +223,7 @@ impl Client {
         let over = async {
             futures_util::future::select(pin!(shared.stop.cancelled()), pin!(replaced)).await;
         };
-        until(over, served, |served| served.graceful_shutdown()).await
+        until(over, Box::pin(served), |served| served.graceful_shutdown()).await
     }
 
     async fn redirect(self, socket: Socket, port: u16) -> hyper::Result<()> {
@@ -234,7 +235,7 @@ impl Client {
             std::future::ready(redirect::answer(&request, port))
         });
         let served = http1_builder(&shared).keep_alive(false).serve_connection(TokioIo::new(stream), service);
-        until_stopped(&shared, served, |served| served.graceful_shutdown()).await
+        until_stopped(&shared, Box::pin(served), |served| served.graceful_shutdown()).await
     }
 }
 
@@ -252,10 +253,11 @@ fn http1_builder(shared: &Shared) -> http1::Builder {
     builder
 }
 
-/// Serves a connection to its end. When the gateway stops, it is told so once.
+/// Serves a connection to its end. When the gateway stops, it is told so once. The connection is in a box, as it would
+/// otherwise take its room several times in the futures around it.
 async fn until_stopped<C: Future<Output = hyper::Result<()>>>(
     shared: &Shared,
-    served: C,
+    served: Pin<Box<C>>,
     shut_down: impl Fn(Pin<&mut C>),
 ) -> hyper::Result<()> {
     until(shared.stop.cancelled(), served, shut_down).await
@@ -263,10 +265,9 @@ async fn until_stopped<C: Future<Output = hyper::Result<()>>>(
 
 async fn until<C: Future<Output = hyper::Result<()>>>(
     stop: impl Future<Output = ()>,
-    served: C,
+    mut served: Pin<Box<C>>,
     shut_down: impl Fn(Pin<&mut C>),
 ) -> hyper::Result<()> {
-    let mut served = pin!(served);
     let mut stop = pin!(stop);
     let mut stopping = false;
     std::future::poll_fn(|cx: &mut Context<'_>| {
