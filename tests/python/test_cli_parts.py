@@ -15,6 +15,7 @@ from rich.console import Console
 
 import haddock
 from haddock import _git
+from haddock._caller import Caller
 from haddock._cli import _output, _settings, _words
 from haddock._cli._engine import Unreachable, gateway_services, is_free
 from haddock._cli._follow import Drains, Plain, draining
@@ -346,9 +347,9 @@ def test_the_git_command_is_not_needed(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_gateway_that_is_none(tmp_path: Path) -> None:
     for url, says in (("http://127.0.0.1:9", "refused"), ("nonsense", "is not a URL"), ("http://", "is not a URL")):
         with pytest.raises(Unreachable, match=says):
-            gateway_services(url, None)
+            gateway_services(url, Caller())
     with pytest.raises(Unreachable, match="token file"):
-        gateway_services("http://127.0.0.1:9", str(tmp_path / "none"))
+        gateway_services("http://127.0.0.1:9", Caller(str(tmp_path / "none")))
 
 
 def test_ports() -> None:

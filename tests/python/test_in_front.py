@@ -19,6 +19,7 @@ import pytest
 
 from cli_site import ROOT, Running, Site, free_port, site_in, until
 from doc_pages import blocks
+from haddock._caller import Caller
 from haddock._cli import _intermediary
 from proxies import program
 from test_cli_tls import certificate
@@ -187,7 +188,7 @@ class Place:
         connect = socket.create_connection
         monkeypatch.setattr(socket, "create_connection", lambda to, timeout, *_: connect(to, timeout, (CLIENT, 0)))
         url, admin = f"https://shop.example:{self.port}/", f"http://127.0.0.1:{self.site.admin}"
-        found = list(_intermediary.look(url, admin, None))
+        found = list(_intermediary.look(url, admin, Caller()))
         assert [it.state for it in found] == ["ok"], found
 
     def survives(self, reload: Callable[[], object]) -> None:

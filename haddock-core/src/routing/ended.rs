@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema), schemars(with = "String"))]
+#[cfg_attr(feature = "gateway", derive(schemars::JsonSchema), schemars(with = "String", extend("pattern" = "^[0-9a-f]{16}$")))]
 pub struct SessionKey(pub u64);
 
 impl fmt::Display for SessionKey {

@@ -7,6 +7,7 @@
 mod application;
 mod by_client;
 mod cohorts;
+mod elsewhere;
 mod endings;
 mod failures;
 mod gone;

@@ -3,8 +3,6 @@
 
 use std::collections::VecDeque;
 
-use super::ServiceRouting;
-use super::successors::Fate;
 use crate::routing::{EndedSession, EndedSessions, SessionKey};
 use crate::time::Timestamp;
 
@@ -36,7 +34,7 @@ impl LogOuts {
     }
 
     /// Those from this number on, or a part of them.
-    fn from(&self, number: u64, now: Timestamp) -> EndedSessions {
+    pub(super) fn from(&self, number: u64, now: Timestamp) -> EndedSessions {
         let end = self.first + self.kept.len() as u64;
         // A number that was never reached is that of another gateway.
         let from = if number > end { self.first } else { number.max(self.first) };
@@ -45,25 +43,6 @@ impl LogOuts {
         let sessions: Vec<_> =
             told.map(|(id, at)| EndedSession { key: SessionKey(*id), ago: now.since(*at) }).collect();
         EndedSessions { next: from + sessions.len() as u64, sessions }
-    }
-}
-
-impl ServiceRouting {
-    /// The sessions that have ended here, from this number on.
-    pub(in crate::locator::gateway) fn ended_sessions(&self, from: u64, now: Timestamp) -> EndedSessions {
-        self.log_outs.from(from, now)
-    }
-
-    /// These have ended elsewhere. One that was used here since then goes on: its client has begun it anew.
-    pub(in crate::locator::gateway) fn end_sessions(&mut self, ended: &[EndedSession], now: Timestamp) {
-        for EndedSession { key: SessionKey(id), ago } in ended {
-            let end = self.tick_after(now.before(*ago));
-            if let Some((slot, at)) = self.sessions.unused_since(*id, end) {
-                self.successors.note(*id, Fate::Ended(at), now);
-                self.sessions.remove(slot);
-                self.instances[at as usize].session_left();
-            }
-        }
     }
 }
 
