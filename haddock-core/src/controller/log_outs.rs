@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use super::observe::LOOK_LIMIT;
@@ -12,7 +13,7 @@ use crate::error::ErrorKind;
 use crate::locator::ServiceLocator;
 use crate::name::{LocatorName, ServiceName};
 use crate::release::{PhaseName, ServiceState};
-use crate::routing::EndedSession;
+use crate::routing::{EndedSession, EndedSessions};
 use crate::time::Timestamp;
 
 /// How often they are asked at most.
@@ -34,30 +35,27 @@ impl LogOuts {
             return;
         }
         self.asked = Some(now);
-        for (name, locator) in &ports.locators {
+        let asked = ports.locators.iter().map(|(name, locator)| {
             let from = self.next.get(name).copied().unwrap_or(0);
-            let began = ports.clock.now();
-            let ended = match timeout(LOOK_LIMIT, locator.ended_sessions(&state.service, from)).await {
-                Ok(Ok(ended)) if !ended.sessions.is_empty() => ended,
-                // It cannot say, has none, or does not answer.
-                _ => continue,
-            };
-            // As long ago as it may have been: what was used since then must go on.
-            let since = ports.clock.now().since(began);
-            let sessions: Vec<_> =
-                ended.sessions.iter().map(|session| EndedSession { ago: session.ago + since, ..*session }).collect();
-            let mut all_heard = true;
-            for (other, to) in ports.locators.iter().filter(|(other, _)| *other != name) {
-                if !hears(&**to, &state.service, &sessions).await {
-                    tracing::debug!(service = %state.service, %other, "it does not hear which sessions have ended");
-                    all_heard = false;
-                }
-            }
-            if all_heard {
-                self.next.insert(name.clone(), ended.next);
-            }
-        }
+            async move { Some((name, ended(ports, &**locator, &state.service, from).await?)) }
+        });
+        let told = join_all(asked).await.into_iter().flatten().map(|(name, ended)| async move {
+            let others = ports.locators.iter().filter(|(other, _)| *other != name);
+            let heard = others.map(|(_, other)| hears(&**other, &state.service, &ended.sessions));
+            join_all(heard).await.into_iter().all(|heard| heard).then(|| (name.clone(), ended.next))
+        });
+        self.next.extend(join_all(told).await.into_iter().flatten());
     }
+}
+
+/// What has ended at a locator. `None`: nothing, or it cannot say, or it does not answer.
+async fn ended(ports: &Ports, locator: &dyn ServiceLocator, service: &ServiceName, from: u64) -> Option<EndedSessions> {
+    let began = ports.clock.now();
+    let mut ended = timeout(LOOK_LIMIT, locator.ended_sessions(service, from)).await.ok()?.ok()?;
+    // As long ago as it may have been: what was used since then must go on.
+    let since = ports.clock.now().since(began);
+    ended.sessions.iter_mut().for_each(|session| session.ago += since);
+    (!ended.sessions.is_empty()).then_some(ended)
 }
 
 /// Whether it has heard of them, or never does.

@@ -1,6 +1,7 @@
 //! A newer gateway beside an older one, with the same state directory: under load no request fails, no session is forgotten.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -33,6 +34,8 @@ fn id(name: &str) -> InstanceId {
 /// Gateways that follow each other in one directory, at the same addresses.
 struct Line {
     dir: tempfile::TempDir,
+    /// In which folder of it their state is.
+    within: String,
     clients: SocketAddr,
     admin: SocketAddr,
     /// By https.
@@ -44,14 +47,15 @@ struct Line {
 
 impl Line {
     async fn begin() -> Self {
-        Self::begin_with(false).await.0
+        Self::begin_with(false, "").await.0
     }
 
     /// The certificate is for those that speak TLS.
-    async fn begin_with(tls: bool) -> (Self, CertificateDer<'static>) {
+    async fn begin_with(tls: bool, within: &str) -> (Self, CertificateDer<'static>) {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut line = Self {
             dir: tempfile::tempdir().expect("a directory"),
+            within: within.to_owned(),
             clients: free,
             admin: free,
             tls,
@@ -65,9 +69,12 @@ impl Line {
         (line, own)
     }
 
+    fn state(&self) -> PathBuf {
+        self.dir.path().join(&self.within).join("state")
+    }
+
     fn builder(&self) -> GatewayBuilder {
-        let state = self.dir.path().join("state");
-        let builder = Gateway::builder().listen(self.clients).admin(self.admin).state_dir(state);
+        let builder = Gateway::builder().listen(self.clients).admin(self.admin).state_dir(self.state());
         let builder = builder.worker_threads(2).hand_over(true);
         if self.tls { with_tls(builder, self.dir.path(), "shop") } else { builder }
     }
@@ -279,8 +286,14 @@ async fn under_load_no_request_fails_and_no_session_moves_or_is_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_in_a_directory_whose_path_is_too_long_for_a_socket() {
+    let (line, _) = Line::begin_with(false, &"long".repeat(50)).await;
+    under_load(line, |_| Speaks::Http).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_by_https_and_by_http_2() {
-    let (line, own) = Line::begin_with(true).await;
+    let (line, own) = Line::begin_with(true, "").await;
     under_load(line, |n| if n % 2 == 0 { Speaks::Https(own.clone()) } else { Speaks::Http2(own.clone()) }).await;
 }
 
@@ -410,7 +423,7 @@ async fn one_that_cannot_serve_leaves_the_old_one_as_it_was() {
     let mut client = Client::new(line.clients);
     client.ask().await.expect("an answer");
     // It cannot read the state, after it has been given all.
-    let state = line.dir.path().join("state");
+    let state = line.state();
     let kept = std::fs::read(state.join("service-shop.json")).expect("there");
     std::fs::write(state.join("service-shop.json"), "no table").expect("ours");
     let error = line.builder().start().await.expect_err("no state");

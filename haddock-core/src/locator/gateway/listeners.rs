@@ -10,6 +10,7 @@ use std::path::Path;
 use socket2::SockRef;
 
 use super::config::GatewayBuilder;
+use super::reach::Reach;
 use super::succession::Heritage;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -86,14 +87,14 @@ pub(super) struct Relay(UnixListener);
 impl Relay {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let bind = || {
-            let listener = UnixListener::bind(path)?;
+            let listener = UnixListener::bind(Reach::of(path)?.path())?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
             listener.set_nonblocking(true)?;
             Ok(Self(listener))
         };
         bind().map_err(|error: std::io::Error| {
             Error::new(ErrorKind::Io, format!("cannot listen on `{}`: {error}", path.display()))
-                .with_hint("the path of a Unix socket has at most 107 bytes: take a state directory with a shorter one")
+                .with_hint("the state directory has to be on a file system that has sockets")
         })
     }
 

@@ -59,6 +59,7 @@ mod passage;
 mod placed;
 mod probe;
 mod probe_word;
+mod reach;
 mod recognised;
 mod redirect;
 mod request_rules;

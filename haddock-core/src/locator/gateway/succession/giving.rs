@@ -20,6 +20,7 @@ use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
 use crate::locator::gateway::connection::Shared;
 use crate::locator::gateway::listeners::Listeners;
+use crate::locator::gateway::reach::Reach;
 
 /// How long the new one may take for each step. Until it has taken the last, requests wait for at most this time.
 const STEP_LIMIT: Duration = Duration::from_secs(20);
@@ -40,13 +41,13 @@ pub(in crate::locator::gateway) fn spawn(estate: Listeners, shared: Arc<Shared>)
 
 fn cannot(path: &Path, error: &io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("cannot listen on `{}`: {error}", path.display()))
-        .with_hint("the path of a Unix socket has at most 107 bytes: take a state directory with a shorter one")
+        .with_hint("the state directory has to be on a file system that has sockets")
 }
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
     // What is there is of a gateway that has ended, or gives this one its place: the directory is ours.
     let _ = fs::remove_file(path);
-    let listener = UnixListener::bind(path)?;
+    let listener = UnixListener::bind(Reach::of(path)?.path())?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     // Also for `accept`.
     SockRef::from(&listener).set_read_timeout(Some(LOOK))?;

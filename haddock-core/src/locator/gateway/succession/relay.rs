@@ -18,6 +18,7 @@ use crate::locator::gateway::body::{ClientBody, wait_for_continue};
 use crate::locator::gateway::connection::{Connection, Counted};
 use crate::locator::gateway::headers::Refusal;
 use crate::locator::gateway::passage::ResponseBody;
+use crate::locator::gateway::reach::Reach;
 use crate::locator::gateway::tunnel;
 
 const NOT_REACHED: Refusal = Refusal(StatusCode::BAD_GATEWAY, "the gateway that has taken over cannot be reached");
@@ -37,7 +38,8 @@ pub(in crate::locator::gateway) async fn pass_on(
         wait_for_continue(&mut request);
     }
     let answered = async {
-        let mut stream = UnixStream::connect(to).await.map_err(|error| error.to_string())?;
+        let reach = Reach::of(to).map_err(|error| error.to_string())?;
+        let mut stream = UnixStream::connect(reach.path()).await.map_err(|error| error.to_string())?;
         let (address, https) = connection.client();
         let introduction = introduction(address, https).map_err(|error| error.to_string())?;
         stream.write_all(&introduction).await.map_err(|error| error.to_string())?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::message::{FromNew, FromOld, Left, PROTOCOL};
 use super::wire::Wire;
 use crate::error::{Error, ErrorKind, Result};
+use crate::locator::gateway::reach::Reach;
 use crate::locator::gateway::services::Services;
 use crate::name::ServiceName;
 
@@ -44,7 +45,8 @@ type Listener = Option<(SocketAddr, TcpListener)>;
 impl Heritage {
     /// Asks the gateway that has the state directory.
     pub(in crate::locator::gateway) fn ask(socket: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(socket).map_err(|error| failed(&error))?;
+        let stream = Reach::of(socket).and_then(|reach| UnixStream::connect(reach.path()));
+        let stream = stream.map_err(|error| failed(&error))?;
         let mut wire = Wire::new(stream, STEP_LIMIT).map_err(|error| failed(&error))?;
         let hello = FromNew::Hello { protocol: PROTOCOL, version: env!("CARGO_PKG_VERSION").to_owned() };
         wire.send(&hello, &[]).map_err(|error| failed(&error))?;
