@@ -66,7 +66,7 @@ impl Desk {
         if let Some(known) = known.filter(|known| known.incarnation == incarnation) {
             return Ok(known.keeping);
         }
-        let keeping = sight::keeping(&self.client, backend, sight.table.as_ref()).await?;
+        let keeping = sight::keeping(&self.client, &*self.clock, backend, sight.table.as_ref()).await?;
         let known = Known { incarnation, keeping, named: sight.is_named() };
         lock(&self.known).insert(backend.to_owned(), known);
         Ok(keeping)
@@ -328,7 +328,7 @@ impl Desk {
         let backend = self.backend(service);
         let sight = sight::look(&self.client, backend).await?;
         let keeping = match &sight {
-            Some(sight) => sight::keeping(&self.client, backend, sight.table.as_ref()).await?,
+            Some(sight) => sight::keeping(&self.client, &*self.clock, backend, sight.table.as_ref()).await?,
             None => Keeping::NoTable,
         };
         let ours = |server: &&ServerState| turn.state.own.servers.keys().any(|id| id.as_str() == server.name);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::answers::{self, BackendStats, Process, ServerState, ServerStats, TableHead};
 use super::client::Client;
 use crate::error::{Error, ErrorKind, Result};
+use crate::time::Clock;
 
 /// The oldest version with `add server` that this was tested with.
 const OLDEST: (u32, u32) = (2, 6);
@@ -75,20 +76,34 @@ pub(super) async fn look(client: &Client, backend: &str) -> Result<Option<Sight>
 }
 
 /// What the table is good for. HAProxy does not tell, so an entry is made, looked at and removed.
-pub(super) async fn keeping(client: &Client, backend: &str, table: Option<&TableHead>) -> Result<Keeping> {
+pub(super) async fn keeping(
+    client: &Client,
+    clock: &dyn Clock,
+    backend: &str,
+    table: Option<&TableHead>,
+) -> Result<Keeping> {
     let Some(table) = table else { return Ok(Keeping::NoTable) };
     if table.kind != "string" {
         return Ok(Keeping::NotSessions);
     }
+    let began = clock.now();
     if !client.ask(&format!("set table {backend} key {PROBE_KEY} data.server_id 0")).await?.is_empty() {
         return Ok(Keeping::NotSessions);
     }
     let entry = client.ask(&format!("show table {backend} key {PROBE_KEY}")).await?;
+    let elapsed = clock.now().since(began);
     client.ask(&format!("clear table {backend} key {PROBE_KEY}")).await?;
     let expire = entry.lines().find_map(|line| answers::entry_expiry(line.as_bytes()));
     let tells_ends = entry.lines().any(|line| answers::entry_has_ended(line.as_bytes()).is_some());
-    let expire = expire.filter(|expire| !expire.is_zero());
+    let expire = expire.filter(|expire| !expire.is_zero()).map(|left| expiry(left, elapsed));
     Ok(Keeping::Sessions { expire, tells_ends })
+}
+
+/// What the file says, by what was left of it when the entry was looked at, this time after it was made at most. People write
+/// whole seconds, and Haddock's own lines have `session.idle` itself: a millisecond less would be too little for ever.
+fn expiry(left: Duration, elapsed: Duration) -> Duration {
+    let whole = Duration::from_secs((left + elapsed).as_secs());
+    whole.max(left)
 }
 
 /// What is known of a backend, and of which process.
@@ -98,4 +113,25 @@ pub(super) struct Known {
     pub(super) keeping: Keeping,
     /// Whether a cookie names the server of a session.
     pub(super) named: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expiry_is_what_the_file_says_however_late_it_was_looked_at() {
+        let ms = Duration::from_millis;
+        for (left, elapsed, expected) in [
+            (8_000, 0, 8_000),
+            (7_999, 3, 8_000),
+            (7_000, 1_000, 8_000),
+            (7_999, 0, 7_999),
+            (7_500, 20, 7_500),
+            (1_799, 5, 1_799),
+            (900, 150, 1_000),
+        ] {
+            assert_eq!(expiry(ms(left), ms(elapsed)), ms(expected), "{left} after {elapsed}");
+        }
+    }
 }
