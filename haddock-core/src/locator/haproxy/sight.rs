@@ -12,6 +12,9 @@ const OLDEST: (u32, u32) = (2, 6);
 /// The key of an entry that shows how long the table keeps entries. It is there for a moment.
 const PROBE_KEY: &str = "haddock-asks-for-expire";
 
+/// HAProxy's clock and ours both count milliseconds, and HAProxy looks at its own once for several commands.
+const CLOCKS_DIFFER: Duration = Duration::from_millis(20);
+
 /// What the backend's stick table is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeping {
@@ -102,7 +105,7 @@ pub(super) async fn keeping(
 /// What the file says, by what was left of it when the entry was looked at, this time after it was made at most. People write
 /// whole seconds, and Haddock's own lines have `session.idle` itself: a millisecond less would be too little for ever.
 fn expiry(left: Duration, elapsed: Duration) -> Duration {
-    let whole = Duration::from_secs((left + elapsed).as_secs());
+    let whole = Duration::from_secs((left + elapsed + CLOCKS_DIFFER).as_secs());
     whole.max(left)
 }
 
@@ -126,7 +129,8 @@ mod tests {
             (8_000, 0, 8_000),
             (7_999, 3, 8_000),
             (7_000, 1_000, 8_000),
-            (7_999, 0, 7_999),
+            (7_999, 0, 8_000),
+            (7_979, 0, 7_979),
             (7_500, 20, 7_500),
             (1_799, 5, 1_799),
             (900, 150, 1_000),
