@@ -66,7 +66,7 @@ impl Server {
     /// Waits until it was asked some more times, by the controller and by nobody else.
     async fn is_asked_again(&self) {
         let before = self.asked.load(Ordering::Relaxed);
-        until("it is asked again", async || self.asked.load(Ordering::Relaxed) > before + 4).await;
+        site::until("it is asked again", async || self.asked.load(Ordering::Relaxed) > before + 4).await;
     }
 }
 
@@ -83,16 +83,6 @@ x-haddock:
     );
     let options = ResolveOptions { tag: Some(tag.to_owned()), purpose: Purpose::Release, ..ResolveOptions::default() };
     ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&options).expect("good").spec
-}
-
-async fn until(what: &str, happened: impl AsyncFn() -> bool) {
-    for _ in 0..1_000 {
-        if happened().await {
-            return;
-        }
-        let _ = tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>()).await;
-    }
-    panic!("{what}: not within 20 s");
 }
 
 /// How the instance is, and what its application says.
@@ -115,7 +105,7 @@ async fn it_goes_only_when_the_application_says_so_itself() {
     let acting = site.service.act().await.expect("nobody else acts");
     let settings = spec("1", "").service().expect("a service").clone();
     let id = site.service.adopt(server.address, settings, "me").await.expect("it answers");
-    until("it serves", async || seen(&site.service, &id).await == Some((PhaseName::Serving, None))).await;
+    site::until("it serves", async || seen(&site.service, &id).await == Some((PhaseName::Serving, None))).await;
     assert_eq!(server.asked.load(Ordering::Relaxed), 0, "nobody asks while it serves");
     let release = site.service.release(&spec("2", ""), "me", None).await.expect("asked");
     release.settled().await.expect("it settles");
@@ -126,7 +116,7 @@ async fn it_goes_only_when_the_application_says_so_itself() {
             report.instances.get(&id).is_none_or(haddock_core::routing::InstanceFigures::is_empty)
         })
     };
-    until("the locator has none left", empty).await;
+    site::until("the locator has none left", empty).await;
 
     let html = "<html>busy</html>";
     for (status, body, sessions, unknown) in [
@@ -157,7 +147,7 @@ async fn it_goes_only_when_the_application_says_so_itself() {
     drains(&other, &id, Some(1), None).await;
 
     server.say(200, "0\n");
-    until("it goes", async || seen(&other, &id).await.is_none()).await;
+    site::until("it goes", async || seen(&other, &id).await.is_none()).await;
     let mut events = other.events(0);
     let mut released = false;
     while !released {
@@ -186,6 +176,6 @@ async fn one_that_is_gone_has_not_said_none_and_json_is_read_at_its_place() {
     server.is_asked_again().await;
     drains(&site.service, &id, None, Some("the answer has nothing at `/sessions/active`")).await;
     server.say(200, r#"{"sessions":{"active":0}}"#);
-    until("it goes", async || seen(&site.service, &id).await.is_none()).await;
+    site::until("it goes", async || seen(&site.service, &id).await.is_none()).await;
     acting.stop().await.expect("it acted");
 }

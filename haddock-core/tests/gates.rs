@@ -34,20 +34,6 @@ x-haddock:
     ComposeFile::parse("compose.yaml", &text).expect("YAML").resolve(&options).expect("good").spec
 }
 
-async fn until(what: &str, happened: impl AsyncFn() -> bool) {
-    for _ in 0..400 {
-        if happened().await {
-            return;
-        }
-        pass().await;
-    }
-    panic!("{what}: not within 20 s");
-}
-
-async fn pass() {
-    let _ = tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await;
-}
-
 async fn history(service: &Service) -> Vec<Event> {
     let mut events = service.events(0);
     let mut all = Vec::new();
@@ -93,7 +79,7 @@ async fn a_program_is_asked_until_it_says_go_and_knows_what_it_is_asked_about() 
     );
     let gate = format!("{{ command: '{script}', every: 100ms }}");
     let release = site.service.release(&spec("2", &gate), "me", None).await.expect("asked");
-    until("it is asked again and again", async || lines(&told).len() > 3).await;
+    site::until("it is asked again and again", async || lines(&told).len() > 3).await;
     assert_eq!(waits(&site.service).await, "the gate after 25% says wait");
     let state = site.service.status().await.expect("a journal").expect("released").state;
     let [instance] = state.instances_of(VersionId(2)).map(|(_, it)| it.address()).collect::<Vec<_>>()[..] else {
@@ -106,7 +92,7 @@ async fn a_program_is_asked_until_it_says_go_and_knows_what_it_is_asked_about() 
     let asked = lines(&told).len();
     let other = site.restarted();
     let acting = other.act().await.expect("nobody else acts");
-    until("it is asked by the other one", async || lines(&told).len() > asked).await;
+    site::until("it is asked by the other one", async || lines(&told).len() > asked).await;
     std::fs::write(folder.path().join("go"), "").expect("writable");
     release.settled().await.expect("it settles");
     let history = history(&site.service).await;
@@ -141,10 +127,10 @@ async fn what_a_program_does_instead_of_saying_go() {
         let release = site.service.release(&spec(&number.to_string(), &gate), "me", None).await.expect("asked");
         if stop.is_empty() {
             // Nobody has said anything about the version: it stays where it is, and people see why.
-            until("it says why it waits", async || waits(&site.service).await.contains("the gate")).await;
+            site::until("it says why it waits", async || waits(&site.service).await.contains("the gate")).await;
             let told = waits(&site.service).await;
             let expected = if number == 3 { "the gate's command cannot be started" } else { "ended before it could" };
-            until("it says why", async || waits(&site.service).await.contains(expected)).await;
+            site::until("it says why", async || waits(&site.service).await.contains(expected)).await;
             assert!(!told.is_empty());
             site.service.ask(Verb::Abort, "me").await.expect("asked");
             release.settled().await.expect_err("aborted");
@@ -161,7 +147,7 @@ async fn what_a_program_does_instead_of_saying_go() {
     }
     let pid = lines(&left.with_extension("pid")).remove(0);
     let ends = async || !Path::new("/proc").join(&pid).exists() || state_of(&pid) == 'Z';
-    until("what the last one has started ends with it", ends).await;
+    site::until("what the last one has started ends with it", ends).await;
     acting.stop().await.expect("it acted");
 }
 
@@ -178,11 +164,11 @@ async fn a_question_that_is_over_is_given_up() {
     let (site, acting) = site(|builder| builder).await;
     let gate = format!("{{ command: 'echo $$$$ > {}; sleep 300; exit 0' }}", pid.display());
     let release = site.service.release(&spec("2", &gate), "me", None).await.expect("asked");
-    until("it thinks", async || !lines(&pid).is_empty()).await;
+    site::until("it thinks", async || !lines(&pid).is_empty()).await;
     site.service.ask(Verb::Abort, "me").await.expect("asked");
     release.settled().await.expect_err("aborted");
     let pid = lines(&pid).remove(0);
-    until("it ends", async || !Path::new("/proc").join(&pid).exists() || state_of(&pid) == 'Z').await;
+    site::until("it ends", async || !Path::new("/proc").join(&pid).exists() || state_of(&pid) == 'Z').await;
     acting.stop().await.expect("it acted");
 }
 
@@ -192,8 +178,10 @@ async fn a_function_is_asked_by_its_name_and_a_controller_without_it_waits() {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (site, acting) = site(|builder| builder).await;
     let release = site.service.release(&spec("2", "{ call: smoke, every: 100ms }"), "me", None).await.expect("asked");
-    until("it says what it waits for", async || waits(&site.service).await == "this controller has no gate `smoke`")
-        .await;
+    site::until("it says what it waits for", async || {
+        waits(&site.service).await == "this controller has no gate `smoke`"
+    })
+    .await;
     acting.stop().await.expect("it acted");
 
     let (is_open, noted) = (Arc::clone(&open), Arc::clone(&asked));
@@ -207,7 +195,7 @@ async fn a_function_is_asked_by_its_name_and_a_controller_without_it_waits() {
     };
     let other = site.restarted_by(with_gate);
     let acting = other.act().await.expect("nobody else acts");
-    until("it is asked", async || asked.lock().expect("no panic").len() > 2).await;
+    site::until("it is asked", async || asked.lock().expect("no panic").len() > 2).await;
     let question = asked.lock().expect("no panic")[0].clone();
     assert_eq!((question.service.as_str(), question.version, question.stage), ("shop", VersionId(2), 0));
     assert_eq!((question.share, question.addresses.len()), (Share::percent(25), 1));

@@ -111,16 +111,6 @@ x-haddock: { session: { idle: 1h }, release: { ramp: [100%], settle: 0s } }
     ComposeFile::parse("compose.yaml", text).expect("YAML").resolve(&options).expect("good").spec
 }
 
-async fn until(what: &str, happened: impl AsyncFn() -> bool) {
-    for _ in 0..1_000 {
-        if happened().await {
-            return;
-        }
-        let _ = tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>()).await;
-    }
-    panic!("{what}: not within 20 s");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_hears_what_has_ended_at_the_others_and_one_that_was_away_hears_it_later() {
     let members = ["east", "west", "mute"].map(Member::new);
@@ -140,20 +130,20 @@ async fn each_hears_what_has_ended_at_the_others_and_one_that_was_away_hears_it_
     assert_eq!(east.told(|told| told.asked), 0, "nobody asks while nothing drains");
     site.service.release(&spec("2"), "me", None).await.expect("asked").settled().await.expect("it settles");
 
-    until("the other one hears it", async || west.heard() == [7]).await;
+    site::until("the other one hears it", async || west.heard() == [7]).await;
     let age = west.told(|told| told.ages[0]);
     assert!(age >= Duration::from_secs(3), "it is no younger than it was: {age:?}");
     west.ends(8);
-    until("and the other way round", async || east.heard() == [8]).await;
+    site::until("and the other way round", async || east.heard() == [8]).await;
 
     west.told(|told| told.is_deaf = true);
     east.ends(9);
     let asked = east.told(|told| told.asked);
-    until("it is asked again", async || east.told(|told| told.asked) > asked + 2).await;
+    site::until("it is asked again", async || east.told(|told| told.asked) > asked + 2).await;
     west.told(|told| told.is_deaf = false);
-    until("it is told later", async || west.heard() == [7, 9]).await;
+    site::until("it is told later", async || west.heard() == [7, 9]).await;
     let asked = east.told(|told| told.asked);
-    until("it is asked again", async || east.told(|told| told.asked) > asked + 1).await;
+    site::until("it is asked again", async || east.told(|told| told.asked) > asked + 1).await;
     assert_eq!((west.heard(), east.heard(), mute.heard()), (vec![7, 9], vec![8], vec![]), "each once");
     east.sim.finish(&shop, &ticket, false);
     acting.stop().await.expect("it acted");

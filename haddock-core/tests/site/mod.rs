@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test looks at a part of it")]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use haddock_core::controller::{Builder, Controller, Service};
 use haddock_core::environment::probe::{NetworkProbing, Probing};
@@ -65,4 +66,15 @@ impl Site {
     pub(crate) fn restarted_by(&self, how: impl Fn(Builder) -> Builder) -> Service {
         how((self.builder)()).build().service(self.name.clone())
     }
+}
+
+/// Waits until it has happened, for 20 s at most.
+pub(crate) async fn until(what: &str, happened: impl AsyncFn() -> bool) {
+    for _ in 0..1_000 {
+        if happened().await {
+            return;
+        }
+        let _ = tokio::time::timeout(Duration::from_millis(20), std::future::pending::<()>()).await;
+    }
+    panic!("{what}: not within 20 s");
 }
