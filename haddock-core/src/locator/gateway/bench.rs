@@ -13,8 +13,9 @@ use super::key::Keys;
 use super::logged_routing::{LoggedRouting, RoutingGuard};
 use super::service_routing::{Before, Outcome, Restamp, ServiceRouting};
 use super::session_log::{Boot, SessionLog};
-use super::sessions::{Begun, Found, SessionTable, TICK, Tick};
+use super::sessions::{Begun, Found, SessionTable};
 use super::store::Store;
+use super::tick::{TICK, Tick};
 
 /// A service with many live sessions.
 #[derive(Debug)]

@@ -74,6 +74,7 @@ mod shares;
 mod socket;
 mod store;
 mod succession;
+mod tick;
 mod tls;
 mod traffic;
 mod tunnel;

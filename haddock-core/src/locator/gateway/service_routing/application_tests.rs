@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::super::{Before, Blame, Outcome};
 use super::*;
-use crate::locator::gateway::sessions::TICK;
+use crate::locator::gateway::tick::TICK;
 use crate::name::ServiceName;
 use crate::routing::{
     Adopted, ApplicationCookie, CloseAnswer, Cohort, Count, FencingToken, InstanceFigures, Route, RoutingTable,

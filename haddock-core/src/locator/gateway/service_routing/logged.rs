@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::ServiceRouting;
 use crate::locator::gateway::session_log::{Logged, Record};
-use crate::locator::gateway::sessions::{Begun, Change, Seen, SessionTable, TICK, Tick};
+use crate::locator::gateway::sessions::{Begun, Change, Seen, SessionTable};
+use crate::locator::gateway::tick::{TICK, Tick};
 use crate::routing::FencingToken;
 use crate::time::Timestamp;
 

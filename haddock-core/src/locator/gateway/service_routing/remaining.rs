@@ -1,7 +1,7 @@
 //! What is left on an instance.
 
 use super::ServiceRouting;
-use crate::locator::gateway::sessions::Tick;
+use crate::locator::gateway::tick::Tick;
 use crate::name::InstanceId;
 use crate::routing::{RemainingSessions, Share};
 use crate::time::Timestamp;
