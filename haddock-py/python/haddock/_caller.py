@@ -75,7 +75,6 @@ class Caller:
             files = ", ".join(f"`{file}`" for file in (authority, *(self.own or ())))
             what = f"{files}: {error.strerror or error}"
             raise IoError(what, hint="each has to be a file with PEM, and the key that of the certificate") from None
-        # Newer Pythons want more fields of a certificate than others do. The gateway's own certificate will do as authority:
-        # 0x80000 is `VERIFY_X509_PARTIAL_CHAIN`, which Python 3.9 does not name.
-        context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VerifyFlags(0x80000)
+        # Newer Pythons want more fields of a certificate than others do. The gateway's own certificate will do as authority.
+        context.verify_flags = (context.verify_flags & ~ssl.VERIFY_X509_STRICT) | ssl.VERIFY_X509_PARTIAL_CHAIN
         return context

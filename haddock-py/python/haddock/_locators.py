@@ -66,11 +66,11 @@ class Gateway:
 
         `state` is the directory in which tables and closed marks survive a restart. `services` has the host names of
         each service; one service may have none. `token_file` holds the token of the admin API. Other addresses than the
-        loopback need it, or callers with certificates. `key_file` holds the key that signs the cookies. `trust_proxy` are networks whose `Forwarded`
-        headers are trusted. `sessions` is the largest number of sessions that can be counted for each service. After
-        `tcp_keepalive` of silence, the gateway tests whether the other end of a connection is still there, and ends the
-        connection if not; with `None` it never tests. It ends a WebSocket over which nothing was sent for
-        `tunnel_idle`; with `None` it never does. TRACE is refused without `allow_trace`.
+        loopback need it, or callers with certificates. `key_file` holds the key that signs the cookies. `trust_proxy`
+        are networks whose `Forwarded` headers are trusted. `sessions` is the largest number of sessions that can be
+        counted for each service. After `tcp_keepalive` of silence, the gateway tests whether the other end of a
+        connection is still there, and ends the connection if not; with `None` it never tests. It ends a WebSocket over
+        which nothing was sent for `tunnel_idle`; with `None` it never does. TRACE is refused without `allow_trace`.
 
         `tls` are pairs of files, a certificate chain and its key as PEM. With at least one, clients connect by https, with
         HTTP/2 or HTTP/1.1. With several, the name that a client asks for decides. Changed files are used within some
